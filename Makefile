@@ -1,0 +1,189 @@
+# Polyview: build, test and install.  `make help` lists the targets.
+#
+# Variables a user may set
+#   BUILD=dir      where everything that is built goes (default build)
+#   DEBUG=1        -O0 -g, no optimisation          SANITIZE=1  AddressSanitizer and UBSan
+#   MPICC=mpicc    the MPI compiler                  PYTHON=...  a python3 that has h5py and numpy
+#   HDF5_DIR, OPENBLAS_DIR, SCALAPACK_DIR, RANDOM123_DIR, XXHASH_DIR, CYAML_DIR, YAML_DIR, JANSSON_DIR,
+#   ZLIB_DIR, PNG_DIR, CMOCKA_DIR=/prefix   where a library lives, when pkg-config does not find it
+#   MKL=/prefix    use MKL for BLAS and ScaLAPACK
+
+BUILD  ?= build
+MPICC  ?= mpicc
+PREFIX ?= /usr/local
+DEBUG  ?=
+SANITIZE ?=
+RANKS  ?= $(shell nproc)
+
+.DEFAULT_GOAL := all
+JOBS := $(if $(findstring j,$(MAKEFLAGS)),,-j$(RANKS))
+no_libs := help clean deps format lint
+goals := $(or $(MAKECMDGOALS),all)
+
+VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+MACHINE := $(shell uname -m)
+
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
+OPT  := $(if $(DEBUG),-O0 -g3,-O3 -g)
+comma := ,
+SAN  := $(if $(SANITIZE),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
+
+# build/libs.mk holds the flags of every library; scripts/find-libs.sh names what is missing.
+ifneq ($(filter-out $(no_libs),$(goals)),)
+-include $(BUILD)/libs.mk
+endif
+
+CPPFLAGS += -Iinclude -D_GNU_SOURCE
+CFLAGS   += -std=gnu11 $(OPT) $(WARN) $(SAN) -MMD -MP
+LDLIBS   += $(LIB_LDFLAGS) -lm
+
+# Dense kernels (*_kernels.c) are compiled once for every instruction set; pv_cpu.h chooses at run time.
+ISAS := portable
+ifneq ($(filter x86_64 amd64,$(MACHINE)),)
+ISAS += avx2 avx512
+endif
+isa_portable :=
+isa_avx2     := -mavx2 -mfma
+isa_avx512   := -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx2 -mfma -mprefer-vector-width=512
+
+SRC      := $(wildcard src/*/*.c)
+KERNELS  := $(filter %_kernels.c,$(SRC))
+PLAIN    := $(filter-out %_kernels.c,$(SRC))
+LIB_OBJ  := $(PLAIN:src/%.c=$(BUILD)/obj/%.o) \
+            $(foreach isa,$(ISAS),$(KERNELS:src/%.c=$(BUILD)/obj/%.$(isa).o))
+LIB      := $(BUILD)/libpolyview.a
+BIN      := $(BUILD)/polyview
+
+# The nn room once more in double precision: the witness for gradients and equivariance.
+NN_F64   := $(filter src/nn/%,$(PLAIN))
+NN_F64K  := $(filter src/nn/%,$(KERNELS))
+F64_OBJ  := $(NN_F64:src/%.c=$(BUILD)/obj64/%.o) \
+            $(foreach isa,$(ISAS),$(NN_F64K:src/%.c=$(BUILD)/obj64/%.$(isa).o))
+F64_LIB  := $(BUILD)/libpolyview-nn-f64.a
+
+TEST_LIB  := $(patsubst tests/lib/%.c,$(BUILD)/tests/lib/%.o,$(wildcard tests/lib/*.c))
+TEST_BIN  := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*.c tests/mpi/*.c tests/oracle/*.c))
+TEST_F64  := $(filter %_f64,$(TEST_BIN))
+TEST_F32  := $(filter-out %_f64,$(TEST_BIN))
+FUZZ_BIN  := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/*.c))
+
+.PHONY: all help deps tests check check-quick quickstart install uninstall clean format lint tidy fuzz FORCE
+.SECONDARY:
+
+all: $(BIN)  ## build build/polyview
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+deps:  ## install what is missing (apt-get as root or through sudo; else list it and stop)
+	@MPICC='$(MPICC)' scripts/deps.sh
+
+$(BUILD)/libs.mk: scripts/find-libs.sh
+	@mkdir -p $(BUILD)
+	@MPICC='$(MPICC)' HDF5_DIR='$(HDF5_DIR)' OPENBLAS_DIR='$(OPENBLAS_DIR)' SCALAPACK_DIR='$(SCALAPACK_DIR)' \
+	 RANDOM123_DIR='$(RANDOM123_DIR)' XXHASH_DIR='$(XXHASH_DIR)' CYAML_DIR='$(CYAML_DIR)' YAML_DIR='$(YAML_DIR)' \
+	 JANSSON_DIR='$(JANSSON_DIR)' ZLIB_DIR='$(ZLIB_DIR)' PNG_DIR='$(PNG_DIR)' CMOCKA_DIR='$(CMOCKA_DIR)' MKL='$(MKL)' \
+	 scripts/find-libs.sh > $@.part && mv $@.part $@
+
+# A change of mode (DEBUG, SANITIZE, CFLAGS) rebuilds: flags are part of what an object depends on.
+$(BUILD)/flags: FORCE
+	@mkdir -p $(BUILD)
+	@echo '$(MPICC) $(CFLAGS) $(LIB_CFLAGS) $(DEBUG) $(SANITIZE)' | cmp -s - $@ || \
+	 echo '$(MPICC) $(CFLAGS) $(LIB_CFLAGS) $(DEBUG) $(SANITIZE)' > $@
+FORCE:
+
+# The code version is written into every store and model, so a commit rebuilds the one file that holds it.
+$(BUILD)/version: FORCE
+	@mkdir -p $(BUILD)
+	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' > $@
+$(BUILD)/obj/base/pv_version.o: $(BUILD)/version
+$(BUILD)/obj/base/pv_version.o: CPPFLAGS += -DPV_CODE_VERSION='"$(VERSION)"'
+
+$(BUILD)/obj/%.o: src/%.c $(BUILD)/libs.mk $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(MPICC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) -c -o $@ $<
+
+define isa_rules
+$(BUILD)/obj/%.$(1).o: src/%.c $(BUILD)/libs.mk $(BUILD)/flags
+	@mkdir -p $$(@D)
+	$(MPICC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) $(isa_$(1)) -DPV_ISA=$(1) -c -o $$@ $$<
+$(BUILD)/obj64/%.$(1).o: src/%.c $(BUILD)/libs.mk $(BUILD)/flags
+	@mkdir -p $$(@D)
+	$(MPICC) $(CPPFLAGS) -DPV_NN_DOUBLE $(LIB_CFLAGS) $(CFLAGS) $(isa_$(1)) -DPV_ISA=$(1) -c -o $$@ $$<
+endef
+$(foreach isa,$(ISAS),$(eval $(call isa_rules,$(isa))))
+
+$(BUILD)/obj64/%.o: src/%.c $(BUILD)/libs.mk $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(MPICC) $(CPPFLAGS) -DPV_NN_DOUBLE $(LIB_CFLAGS) $(CFLAGS) -c -o $@ $<
+
+$(LIB): $(LIB_OBJ)
+	@rm -f $@
+	ar rcs $@ $^
+
+$(F64_LIB): $(F64_OBJ)
+	@rm -f $@
+	ar rcs $@ $^
+
+$(BIN): src/main.c $(LIB)
+	$(MPICC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) -o $@ $< $(LIB) $(LDLIBS)
+
+$(BUILD)/tests/lib/%.o: tests/lib/%.c $(BUILD)/libs.mk $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(MPICC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) -Itests/lib -c -o $@ $<
+
+$(TEST_F32): $(BUILD)/tests/%: tests/%.c $(TEST_LIB) $(LIB)
+	@mkdir -p $(@D)
+	$(MPICC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) -Itests/lib -o $@ $< $(TEST_LIB) $(LIB) $(LDLIBS) -lcmocka
+
+$(TEST_F64): $(BUILD)/tests/%: tests/%.c $(TEST_LIB) $(F64_LIB) $(LIB)
+	@mkdir -p $(@D)
+	$(MPICC) $(CPPFLAGS) -DPV_NN_DOUBLE $(LIB_CFLAGS) $(CFLAGS) -Itests/lib -o $@ $< $(TEST_LIB) $(F64_LIB) $(LIB) \
+	    $(LDLIBS) -lcmocka
+
+$(FUZZ_BIN): $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(LIB)
+	@mkdir -p $(@D)
+	$(MPICC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) -o $@ $< $(LIB) $(LDLIBS)
+
+tests: $(BIN) $(TEST_BIN)  ## build the tests without running them
+
+check: deps  ## install what is missing, build, run every test
+	+@$(MAKE) $(JOBS) --no-print-directory tests
+	@BUILD='$(BUILD)' $$(scripts/find-python.sh) tests/run.py
+
+check-quick: tests  ## every test but the slow ones, no installation
+	@BUILD='$(BUILD)' $$(scripts/find-python.sh) tests/run.py --quick
+
+quickstart: deps  ## real FashionMNIST to a trained network and pictures, on every core
+	+@$(MAKE) $(JOBS) --no-print-directory all
+	@BUILD='$(BUILD)' RANKS='$(RANKS)' scripts/quickstart.sh
+
+install: $(BIN)  ## install under PREFIX (DESTDIR is honoured)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/polyview/configs $(DESTDIR)$(PREFIX)/share/polyview/analysis
+	install -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/polyview
+	install -m 644 configs/*.yaml $(DESTDIR)$(PREFIX)/share/polyview/configs
+	install -m 644 analysis/*.py $(DESTDIR)$(PREFIX)/share/polyview/analysis
+
+uninstall:  ## remove what install put there
+	rm -f $(DESTDIR)$(PREFIX)/bin/polyview
+	rm -rf $(DESTDIR)$(PREFIX)/share/polyview
+
+format:  ## clang-format the C code and black the Python
+	clang-format -i include/*/*.h src/*.c src/*/*.c tests/*/*.[ch]
+	black -q -l 110 analysis tests
+
+lint:  ## static checks: room order, cppcheck, shellcheck
+	scripts/check-rooms.sh
+	cppcheck --quiet --std=c11 --enable=warning,portability,performance --inline-suppr --error-exitcode=1 \
+	    --suppress=missingIncludeSystem -Iinclude src include
+	shellcheck scripts/*.sh .ci/run $(wildcard tests/cli/*.sh)
+
+tidy: $(BUILD)/libs.mk  ## clang-tidy over the sources
+	clang-tidy --quiet $(PLAIN) src/main.c -- $(CPPFLAGS) $(LIB_CFLAGS) -std=gnu11 $$($(MPICC) --showme:compile)
+
+fuzz: $(FUZZ_BIN)  ## build the fuzz drivers (MPICC with clang and SANITIZE for coverage-guided runs)
+
+clean:  ## remove the build directory
+	rm -rf $(BUILD)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,6 @@
+#include "base/pv_version.h"
+
+const char *pv_version(void)
+{
+    return PV_CODE_VERSION;
+}
