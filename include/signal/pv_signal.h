@@ -1,0 +1,52 @@
+/* The source data of a run: objects (images) with labels and splits, held once a node in shared memory.
+ *
+ * IDX files (the MNIST family), plain or gzip: train-images-idx3-ubyte[.gz], train-labels-idx1-ubyte[.gz],
+ * t10k-images-idx3-ubyte[.gz], t10k-labels-idx1-ubyte[.gz].  The plain file is taken where both exist.
+ *
+ * Objects are numbered: the train split, then val, then test.  An object's source id is its index in the
+ * concatenation of the train file and the test file; it does not change when other splits grow. */
+#ifndef PV_SIGNAL_H
+#define PV_SIGNAL_H
+
+#include "base/pv_comm.h"
+#include "signal/pv_signal_opts.h"
+
+#include <stdint.h>
+
+enum { PV_SPLIT_TRAIN = 0, PV_SPLIT_VAL = 1, PV_SPLIT_TEST = 2 };
+
+typedef struct pv_signal pv_signal;
+
+/* Reads the files once a node (the node's rank 0 reads, all ranks of the node see the result) and checks them
+ * fully: magic, dimensions, counts of images and labels that disagree, truncation, trailing bytes, corrupt
+ * gzip, split ranges that leave the file or overlap (train and val). Shapes   images are height x width x 1
+ * bytes Owner    pv_signal_close Collective over comm->world. Errors   PV_ERR_IO (no such file, unreadable;
+ * the path is named), PV_ERR_DATA (file, offset or row named), PV_ERR_CONFIG (a range that does not fit; the
+ * key is named), agreed on all ranks. */
+pv_status pv_signal_open(const pv_comm *comm, const pv_signal_opts *opts, pv_signal **out);
+
+/* Collective over the node; NULL is a no-op. */
+void pv_signal_close(pv_signal *signal);
+
+int64_t pv_signal_objects(const pv_signal *signal); /* train + val + test */
+int pv_signal_height(const pv_signal *signal);      /* rows */
+int pv_signal_width(const pv_signal *signal);       /* columns */
+int pv_signal_channels(const pv_signal *signal);    /* 1: grey */
+int pv_signal_samples(const pv_signal *signal);     /* n = height * width */
+int pv_signal_classes(const pv_signal *signal);     /* highest label over all objects + 1 */
+
+/* Coordinates of the samples: [n][2], row-major pixels, component 0 = x (runs fastest), component 1 = y, both
+ * linspace(-1, 1) rounded to float32.  Owned by the signal. */
+const float *pv_signal_coords(const pv_signal *signal);
+
+/* The samples of one object as floats in [0, 1]: y [n][channels]. */
+void pv_signal_values(const pv_signal *signal, int64_t object, float *y);
+
+/* The pixels of one object: [n][channels] bytes, owned by the signal. */
+const uint8_t *pv_signal_pixels(const pv_signal *signal, int64_t object);
+
+int32_t pv_signal_label(const pv_signal *signal, int64_t object);
+uint8_t pv_signal_split(const pv_signal *signal, int64_t object);
+uint64_t pv_signal_source_id(const pv_signal *signal, int64_t object);
+
+#endif

@@ -1,0 +1,20 @@
+/* What is fitted: the `signal` section of a config. */
+#ifndef PV_SIGNAL_OPTS_H
+#define PV_SIGNAL_OPTS_H
+
+#include <stdint.h>
+
+typedef enum pv_signal_source { PV_SIGNAL_IDX } pv_signal_source;
+
+typedef struct pv_signal_opts {
+    pv_signal_source source;
+    char *path;          /* directory that holds the four IDX files; owned by the config */
+    int64_t train;       /* objects from the train file, starting at train_first */
+    int64_t val;         /* objects from the train file, starting at val_first */
+    int64_t test;        /* objects from the test file, starting at test_first */
+    int64_t train_first; /* index in the train file */
+    int64_t val_first;   /* index in the train file; -1: its last `val` images */
+    int64_t test_first;  /* index in the test file */
+} pv_signal_opts;
+
+#endif

@@ -1,0 +1,29 @@
+/* What an INR is and how it is fitted: the `inr` and `fit` sections of a config. */
+#ifndef PV_SIREN_OPTS_H
+#define PV_SIREN_OPTS_H
+
+#include <stdint.h>
+
+enum { PV_SIREN_MAX_LAYERS = 8, PV_SIREN_MAX_WIDTH = 256 };
+
+typedef enum pv_siren_variant {
+    PV_SIREN_DWSNETS,  /* every sine layer W ~ U(+-sqrt(6/d_in)/w0), as the published sets */
+    PV_SIREN_STANDARD, /* Sitzmann et al. 2020: the first layer W ~ U(+-1/d_in) */
+} pv_siren_variant;
+
+typedef struct pv_inr_opts {
+    int *hidden; /* widths of the hidden layers; owned by the config */
+    unsigned hidden_count;
+    pv_siren_variant variant;
+    double w0;
+    double offset; /* added to the output */
+} pv_inr_opts;
+
+typedef struct pv_fit_opts {
+    int64_t views; /* independent initialisations an object */
+    int64_t steps; /* full-batch Adam steps */
+    double lr;
+    uint64_t seed;
+} pv_fit_opts;
+
+#endif

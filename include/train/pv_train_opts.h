@@ -1,0 +1,30 @@
+/* How a model is trained: the `train` section of a config. */
+#ifndef PV_TRAIN_OPTS_H
+#define PV_TRAIN_OPTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "nn/pv_optim.h"
+
+typedef enum pv_task { PV_TASK_CLASSIFY } pv_task;
+typedef enum pv_reduce { PV_REDUCE_FAST } pv_reduce;
+typedef enum pv_normalise { PV_NORMALISE_ENTRY, PV_NORMALISE_TENSOR, PV_NORMALISE_NONE } pv_normalise;
+
+typedef struct pv_train_opts {
+    pv_task task;
+    char *output;  /* the model file; <output>.ckpt and <output>.jsonl stand beside it; owned by the config */
+    int64_t views; /* the first `views` views of every training object are samples */
+    int64_t epochs;
+    int64_t batch;             /* global batch, over all ranks */
+    int64_t warmup_steps;      /* linear warm-up from 0 to lr */
+    int64_t checkpoint_epochs; /* a checkpoint every so many epochs */
+    pv_optim_kind optimizer;
+    double lr, weight_decay, momentum;
+    bool amsgrad;
+    pv_normalise normalise;
+    pv_reduce reduce;
+    uint64_t seed;
+} pv_train_opts;
+
+#endif
