@@ -1,0 +1,74 @@
+#include "pv_mpi_test.h"
+#include "base/pv_queue.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { ITEMS = 500 };
+
+/* Takes until the queue is empty; counts[item] is how often all ranks together got it. */
+static void drain(const pv_comm *comm, pv_queue *queue, int counts[ITEMS])
+{
+    int mine[ITEMS] = {0};
+    int64_t item;
+    while (pv_queue_take(queue, &item)) {
+        mine[item]++;
+        if (item % 50 == 0) usleep(1000);
+    }
+    MPI_Allreduce(mine, counts, ITEMS, MPI_INT, MPI_SUM, comm->world);
+}
+
+static void every_item_is_taken_once(const pv_comm *parent, int node_ranks)
+{
+    pv_comm comm;
+    pv_queue *queue = NULL;
+    int counts[ITEMS];
+    bool holds = pv_comm_open(parent->world, node_ranks, &comm) == PV_OK;
+    holds = holds && pv_queue_open(&comm, ITEMS, &queue) == PV_OK;
+    pv_test_check(parent, holds, "a queue opens");
+    drain(&comm, queue, counts);
+    for (int i = 0; i < ITEMS; i++)
+        holds = holds && counts[i] == 1;
+    pv_test_check(parent, holds, "every item is taken exactly once over all ranks and nodes");
+    pv_queue_close(queue);
+    pv_comm_close(&comm);
+}
+
+static void a_cancelled_queue_gives_nothing(const pv_comm *parent, int node_ranks)
+{
+    pv_comm comm;
+    pv_queue *queue = NULL;
+    int64_t item;
+    pv_comm_open(parent->world, node_ranks, &comm);
+    pv_queue_open(&comm, ITEMS, &queue);
+    if (comm.rank == comm.size - 1) pv_queue_cancel(queue);
+    MPI_Barrier(comm.world);
+    /* What a node fetched before the cancellation it may still take; here no node has fetched. */
+    pv_test_check(parent, !pv_queue_take(queue, &item), "after a cancellation no rank gets an item");
+    pv_queue_close(queue);
+    pv_comm_close(&comm);
+}
+
+static void an_empty_queue_is_empty(const pv_comm *comm)
+{
+    pv_queue *queue = NULL;
+    int64_t item;
+    pv_test_check(comm, pv_queue_open(comm, 0, &queue) == PV_OK && !pv_queue_take(queue, &item),
+                  "an empty queue is empty");
+    pv_queue_close(queue);
+    pv_test_check(comm, pv_queue_open(comm, INT64_C(1) << 40, &queue) == PV_ERR_CONFIG && !queue,
+                  "a queue too long to count is refused");
+}
+
+int main(int argc, char **argv)
+{
+    pv_comm comm;
+    pv_test_begin(&argc, &argv, &comm);
+    for (int node_ranks = 0; node_ranks <= 2; node_ranks++) {
+        every_item_is_taken_once(&comm, node_ranks);
+        a_cancelled_queue_gives_nothing(&comm, node_ranks);
+    }
+    an_empty_queue_is_empty(&comm);
+    return pv_test_end(&comm);
+}
