@@ -1,4 +1,5 @@
 #include "base/pv_queue.h"
+#include "base/pv_log.h"
 #include "base/pv_mem.h"
 
 #include <stdatomic.h>
@@ -6,11 +7,14 @@
 #include <unistd.h>
 
 enum { WAIT_US = 50 };
+#define CANCELLED       (INT64_C(1) << 60) /* added to the counter; no queue is that long */
+#define LOOK_INTERVAL_S 1.0                /* how often a node looks whether another has cancelled */
 
 /* In the node's shared memory. */
 typedef struct node_pool {
     _Atomic uint64_t range; /* next item in the high half, end of the portion in the low half */
     _Atomic int64_t done;
+    _Atomic int64_t looked_ms;    /* when the node last looked at the counter for a cancellation */
     _Atomic int64_t counter_seen; /* the global counter when the node last fetched */
     _Atomic int refilling, drained, cancelled;
 } node_pool;
@@ -121,10 +125,25 @@ static bool take_from_pool(node_pool *pool, int64_t *item)
     return false;
 }
 
+/* Once an interval one rank of the node asks rank 0's counter whether anyone has cancelled. */
+static bool cancelled(pv_queue *queue)
+{
+    node_pool *const pool = queue->pool;
+    if (queue->counter != MPI_WIN_NULL) {
+        const int64_t now = (int64_t)(1e3 * pv_seconds());
+        int64_t last = atomic_load(&pool->looked_ms);
+        if (now - last >= (int64_t)(1e3 * LOOK_INTERVAL_S) &&
+            atomic_compare_exchange_strong(&pool->looked_ms, &last, now) &&
+            fetch_and_add(queue, 0) >= CANCELLED)
+            atomic_store(&pool->cancelled, 1);
+    }
+    return atomic_load(&pool->cancelled);
+}
+
 bool pv_queue_take(pv_queue *queue, int64_t *item)
 {
     node_pool *const pool = queue->pool;
-    for (;;) {
+    while (!cancelled(queue)) {
         if (take_from_pool(pool, item)) return true;
         if (atomic_load(&pool->drained)) return false;
         int idle = 0;
@@ -138,12 +157,13 @@ bool pv_queue_take(pv_queue *queue, int64_t *item)
             usleep(WAIT_US);
         }
     }
+    return false;
 }
 
 void pv_queue_cancel(pv_queue *queue)
 {
     atomic_store(&queue->pool->cancelled, 1);
-    if (queue->counter != MPI_WIN_NULL) fetch_and_add(queue, queue->items);
+    if (queue->counter != MPI_WIN_NULL) fetch_and_add(queue, CANCELLED);
 }
 
 void pv_queue_progress(const pv_queue *queue)
