@@ -18,16 +18,18 @@ void pv_h5_quiet(void);
 pv_status pv_h5_write_text(hid_t object, const char *name, const char *text);
 pv_status pv_h5_write_int(hid_t object, const char *name, int64_t value);
 pv_status pv_h5_write_real(hid_t object, const char *name, double value);
-/* Owner of *text: the caller.  Fixed- and variable-length strings are read.  Errors: PV_ERR_DATA if it is missing. */
+/* Owner of *text: the caller.  Fixed- and variable-length strings are read.  Errors: PV_ERR_DATA if it is
+ * missing. */
 pv_status pv_h5_read_text(hid_t object, const char *name, char **text);
 pv_status pv_h5_read_int(hid_t object, const char *name, int64_t *value);
 pv_status pv_h5_read_real(hid_t object, const char *name, double *value);
 
 /* Creates a contiguous dataset whose space is allocated now; `zero` fills it with zeros. */
-pv_status pv_h5_create(hid_t file, const char *name, hid_t type, int rank, const hsize_t *dims, int zero, hid_t *out);
+pv_status pv_h5_create(hid_t file, const char *name, hid_t type, int rank, const hsize_t *dims, int zero,
+                       hid_t *out);
 
-/* Writes or reads the box [start, start + count) of a dataset, independently of other ranks.  `name` is for messages.
- * A count of 0 in any dimension is a no-op. */
+/* Writes or reads the box [start, start + count) of a dataset, independently of other ranks.  `name` is for
+ * messages. A count of 0 in any dimension is a no-op. */
 pv_status pv_h5_write_box(hid_t dataset, const char *name, hid_t type, int rank, const hsize_t *start,
                           const hsize_t *count, const void *data);
 pv_status pv_h5_read_box(hid_t dataset, const char *name, hid_t type, int rank, const hsize_t *start,

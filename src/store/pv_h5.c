@@ -16,8 +16,7 @@ pv_status pv_h5_fail(const char *what, const char *where)
     const char *words = NULL;
     char copy[512] = "HDF5 gave no reason";
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, innermost, &words);
-    if (words && *words)
-        strncpy(copy, words, sizeof copy - 1);
+    if (words && *words) strncpy(copy, words, sizeof copy - 1);
     H5Eclear2(H5E_DEFAULT);
     return pv_fail(PV_ERR_HDF5, "%s '%s': %s", what, where, copy);
 }
@@ -33,8 +32,7 @@ static pv_status write_scalar(hid_t object, const char *name, hid_t type, const 
     const hid_t attribute = H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
     const herr_t wrote = attribute < 0 ? -1 : H5Awrite(attribute, type, value);
     const pv_status st = wrote < 0 ? pv_h5_fail("cannot write the attribute", name) : PV_OK;
-    if (attribute >= 0)
-        H5Aclose(attribute);
+    if (attribute >= 0) H5Aclose(attribute);
     H5Sclose(space);
     return st;
 }
@@ -63,8 +61,7 @@ pv_status pv_h5_write_real(hid_t object, const char *name, double value)
 
 static pv_status open_attribute(hid_t object, const char *name, hid_t *attribute)
 {
-    if (H5Aexists(object, name) <= 0)
-        return pv_fail(PV_ERR_DATA, "the attribute '%s' is missing", name);
+    if (H5Aexists(object, name) <= 0) return pv_fail(PV_ERR_DATA, "the attribute '%s' is missing", name);
     *attribute = H5Aopen(object, name, H5P_DEFAULT);
     return *attribute < 0 ? pv_h5_fail("cannot open the attribute", name) : PV_OK;
 }
@@ -86,8 +83,7 @@ static pv_status read_string(hid_t attribute, hid_t type, const char *name, char
         return st;
     }
     *text = pv_alloc((int64_t)H5Tget_size(type) + 1, 1);
-    if (!*text)
-        return PV_ERR_NOMEM;
+    if (!*text) return PV_ERR_NOMEM;
     if (H5Aread(attribute, type, *text) < 0) {
         st = pv_h5_fail("cannot read the attribute", name);
         free(*text);
@@ -101,8 +97,7 @@ pv_status pv_h5_read_text(hid_t object, const char *name, char **text)
     hid_t attribute = -1;
     *text = NULL;
     pv_status st = open_attribute(object, name, &attribute);
-    if (st != PV_OK)
-        return st;
+    if (st != PV_OK) return st;
     const hid_t type = H5Aget_type(attribute), space = H5Aget_space(attribute);
     if (H5Tget_class(type) != H5T_STRING || H5Sget_simple_extent_npoints(space) != 1)
         st = pv_fail(PV_ERR_DATA, "the attribute '%s' is not a string", name);
@@ -118,8 +113,7 @@ static pv_status read_number(hid_t object, const char *name, hid_t type, void *v
 {
     hid_t attribute = -1;
     pv_status st = open_attribute(object, name, &attribute);
-    if (st != PV_OK)
-        return st;
+    if (st != PV_OK) return st;
     const hid_t space = H5Aget_space(attribute);
     if (H5Sget_simple_extent_npoints(space) != 1 || H5Aread(attribute, type, value) < 0)
         st = pv_fail(PV_ERR_DATA, "the attribute '%s' is not a number", name);
@@ -138,7 +132,8 @@ pv_status pv_h5_read_real(hid_t object, const char *name, double *value)
     return read_number(object, name, H5T_NATIVE_DOUBLE, value);
 }
 
-pv_status pv_h5_create(hid_t file, const char *name, hid_t type, int rank, const hsize_t *dims, int zero, hid_t *out)
+pv_status pv_h5_create(hid_t file, const char *name, hid_t type, int rank, const hsize_t *dims, int zero,
+                       hid_t *out)
 {
     const hid_t space = rank > 0 ? H5Screate_simple(rank, dims, NULL) : H5Screate(H5S_SCALAR);
     const hid_t create = H5Pcreate(H5P_DATASET_CREATE), link = H5Pcreate(H5P_LINK_CREATE);
@@ -154,11 +149,11 @@ pv_status pv_h5_create(hid_t file, const char *name, hid_t type, int rank, const
 }
 
 /* Selects the box; memory and file space.  False when it is empty. */
-static int select_box(hid_t dataset, int rank, const hsize_t *start, const hsize_t *count, hid_t *memory, hid_t *file)
+static int select_box(hid_t dataset, int rank, const hsize_t *start, const hsize_t *count, hid_t *memory,
+                      hid_t *file)
 {
     for (int i = 0; i < rank; i++)
-        if (count[i] == 0)
-            return 0;
+        if (count[i] == 0) return 0;
     *memory = H5Screate_simple(rank, count, NULL);
     *file = H5Dget_space(dataset);
     H5Sselect_hyperslab(*file, H5S_SELECT_SET, start, NULL, count, NULL);
@@ -169,8 +164,7 @@ pv_status pv_h5_write_box(hid_t dataset, const char *name, hid_t type, int rank,
                           const hsize_t *count, const void *data)
 {
     hid_t memory, file;
-    if (!select_box(dataset, rank, start, count, &memory, &file))
-        return PV_OK;
+    if (!select_box(dataset, rank, start, count, &memory, &file)) return PV_OK;
     const herr_t wrote = H5Dwrite(dataset, type, memory, file, H5P_DEFAULT, data);
     H5Sclose(memory);
     H5Sclose(file);
@@ -181,8 +175,7 @@ pv_status pv_h5_read_box(hid_t dataset, const char *name, hid_t type, int rank, 
                          const hsize_t *count, void *data)
 {
     hid_t memory, file;
-    if (!select_box(dataset, rank, start, count, &memory, &file))
-        return PV_OK;
+    if (!select_box(dataset, rank, start, count, &memory, &file)) return PV_OK;
     const herr_t got = H5Dread(dataset, type, memory, file, H5P_DEFAULT, data);
     H5Sclose(memory);
     H5Sclose(file);

@@ -1,0 +1,32 @@
+/* Filling a store: every missing view is fitted, by all ranks, each taking the next piece of work when it is
+ * idle. */
+#ifndef PV_FILL_H
+#define PV_FILL_H
+
+#include "base/pv_comm.h"
+#include "signal/pv_signal.h"
+#include "siren/pv_siren_opts.h"
+#include "store/pv_store.h"
+
+typedef struct pv_fill_result {
+    int64_t rows;        /* views in the store */
+    int64_t present;     /* fitted before this run */
+    int64_t fitted;      /* fitted by this run */
+    int64_t failed;      /* left missing because their loss was not finite */
+    double seconds;      /* of fitting, the slowest rank's */
+    double idle_share;   /* share of ranks x seconds spent waiting at the end */
+    double mean_psnr_db; /* over all fitted views of the store */
+} pv_fill_result;
+
+/* Fits every view whose status is missing.  A row is a pure function of (fit.seed, source id of the object,
+ * view) and the recipe: it does not depend on ranks, order, or earlier interrupted runs. A stop signal on any
+ * rank ends it early: fits in flight are dropped, everything finished is written. Collective.  Errors:
+ * PV_STOPPED (result is valid), PV_ERR_HDF5 and others, agreed; what was written stays. Random
+ * PV_RNG_VIEW_INIT, (source id, view). */
+pv_status pv_fill(const pv_comm *comm, const pv_signal *signal, pv_store *store, pv_siren_variant variant,
+                  const pv_fit_opts *opts, pv_fill_result *result);
+
+/* Counts fitted views, and the mean of their PSNR (NaN if there are none).  Collective. */
+pv_status pv_fill_count(const pv_comm *comm, const pv_store *store, int64_t *fitted, double *mean_psnr_db);
+
+#endif

@@ -1,0 +1,228 @@
+#include "store/pv_fill.h"
+#include "base/pv_log.h"
+#include "base/pv_mem.h"
+#include "base/pv_queue.h"
+#include "base/pv_stop.h"
+#include "siren/pv_fitter.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Rows of one piece of work: large enough to make writes and claims cheap, small enough to share out evenly.
+ */
+enum { CHUNK_ROWS = 16 };
+/* Steps between two looks at signals and at other ranks' one-sided operations: a few milliseconds. */
+enum { SLICE_STEPS = 25 };
+enum { COUNT_BLOCK = 65536 };
+
+/* What one rank needs to fit rows; one owner, freed by filler_free. */
+typedef struct filler {
+    const pv_signal *signal;
+    pv_store *store;
+    pv_siren_variant variant;
+    const pv_fit_opts *opts;
+    pv_queue *queue;
+    pv_fitter *fitter;
+    int params;
+    float *values;          /* [n][channels] */
+    float *rows;            /* [CHUNK_ROWS][P] */
+    float psnr[CHUNK_ROWS]; /* of the chunk's rows */
+    uint32_t steps[CHUNK_ROWS];
+    uint8_t state[CHUNK_ROWS]; /* status before; FRESH once fitted here */
+    int64_t fitted, failed;
+} filler;
+
+enum { FRESH = 2 };
+
+static void filler_free(filler *f)
+{
+    pv_fitter_free(f->fitter);
+    free(f->values);
+    free(f->rows);
+}
+
+static pv_status filler_make(filler *f)
+{
+    pv_status st;
+    f->params = pv_store_params(f->store);
+    const int n = pv_signal_samples(f->signal);
+    PV_ALLOC(f->values, (int64_t)n * pv_signal_channels(f->signal));
+    PV_ALLOC(f->rows, (int64_t)CHUNK_ROWS * f->params);
+    PV_TRY(pv_fitter_new(pv_store_arch(f->store), n, pv_signal_coords(f->signal), &f->fitter));
+done:
+    return st;
+}
+
+static void start_fit(filler *f, int slot, int64_t object, int64_t view, float *row)
+{
+    pv_rng rng =
+        pv_rng_open(f->opts->seed, PV_RNG_VIEW_INIT, pv_signal_source_id(f->signal, object), (uint64_t)view);
+    pv_siren_init(pv_store_arch(f->store), f->variant, &rng, row);
+    pv_signal_values(f->signal, object, f->values);
+    pv_fitter_start(f->fitter, slot, row, f->values);
+}
+
+/* Fits the rows chunk[0..used-1] side by side; false if a stop signal cut it short. */
+static bool fit_group(filler *f, int64_t view, int64_t first, const int *chunk, int used)
+{
+    for (int slot = 0; slot < used; slot++)
+        start_fit(f, slot, first + chunk[slot], view, f->rows + (int64_t)chunk[slot] * f->params);
+    for (int64_t step = 0; step < f->opts->steps; step += SLICE_STEPS) {
+        const int64_t left = f->opts->steps - step;
+        pv_fitter_advance(f->fitter, used, left < SLICE_STEPS ? (int)left : SLICE_STEPS, f->opts->lr);
+        pv_queue_progress(f->queue);
+        if (pv_stop_requested()) return false;
+    }
+    for (int slot = 0; slot < used; slot++) {
+        const int row = chunk[slot];
+        double mse;
+        if (pv_fitter_finish(f->fitter, slot, f->rows + (int64_t)row * f->params, &mse) != PV_OK) {
+            pv_log_warn("object %lld, view %lld: the loss is not finite; the row is left missing",
+                        (long long)(first + row), (long long)view);
+            f->failed++;
+            continue;
+        }
+        f->psnr[row] = (float)pv_psnr(mse);
+        f->steps[row] = (uint32_t)f->opts->steps;
+        f->state[row] = FRESH;
+        f->fitted++;
+    }
+    return true;
+}
+
+/* Writes every run of fresh rows. */
+static pv_status write_fresh(filler *f, int64_t view, int64_t first, int count)
+{
+    pv_status st = PV_OK;
+    for (int row = 0; row < count && st == PV_OK;) {
+        int end = row;
+        while (end < count && f->state[end] == FRESH)
+            end++;
+        if (end > row)
+            st = pv_store_write_rows(f->store, view, first + row, end - row,
+                                     f->rows + (int64_t)row * f->params, f->psnr + row, f->steps + row);
+        row = end + 1;
+    }
+    return st;
+}
+
+static pv_status fit_chunk(filler *f, int64_t chunk)
+{
+    const int64_t objects = pv_store_objects(f->store), per_view = (objects + CHUNK_ROWS - 1) / CHUNK_ROWS;
+    const int64_t view = chunk / per_view, first = chunk % per_view * CHUNK_ROWS;
+    const int count = (int)(objects - first < CHUNK_ROWS ? objects - first : CHUNK_ROWS);
+    const int slots = pv_fitter_slots(f->fitter);
+    pv_status st = pv_store_read_status(f->store, view, first, count, f->state);
+    int missing[CHUNK_ROWS], found = 0;
+    for (int row = 0; st == PV_OK && row < count; row++)
+        if (f->state[row] != PV_VIEW_FITTED) {
+            f->state[row] = PV_VIEW_MISSING;
+            missing[found++] = row;
+        }
+    bool stopped = false;
+    for (int done = 0; st == PV_OK && !stopped && done < found; done += slots)
+        stopped = !fit_group(f, view, first, missing + done, found - done < slots ? found - done : slots);
+    if (st == PV_OK) st = write_fresh(f, view, first, count);
+    return st == PV_OK && stopped ? pv_fail(PV_STOPPED, "a signal asked the run to stop") : st;
+}
+
+/* One rank's part of the work.  Never waits for another rank. */
+static pv_status work(filler *f, const pv_comm *comm, int64_t missing)
+{
+    pv_status st = PV_OK;
+    pv_progress progress;
+    int64_t chunk;
+    pv_progress_start(&progress, "fit", "views", missing);
+    while (st == PV_OK && pv_queue_take(f->queue, &chunk)) {
+        const int64_t before = f->fitted;
+        st = fit_chunk(f, chunk);
+        /* Other nodes are taken to be as far as this one. */
+        const int64_t done = pv_queue_count_done(f->queue, f->fitted - before) * comm->nodes;
+        pv_progress_update(&progress, done < missing ? done : missing, NULL);
+    }
+    if (st != PV_OK) pv_queue_cancel(f->queue);
+    pv_progress_end(&progress, st == PV_OK ? missing : pv_queue_count_done(f->queue, 0));
+    return st;
+}
+
+/* Adds up the fitted rows of this rank's share of one view. */
+static pv_status count_view(const pv_store *store, int64_t view, int64_t first, int64_t left, uint8_t *status,
+                            float *psnr, double sums[2])
+{
+    pv_status st = PV_OK;
+    for (; st == PV_OK && left > 0; left -= COUNT_BLOCK, first += COUNT_BLOCK) {
+        const int64_t block = left < COUNT_BLOCK ? left : COUNT_BLOCK;
+        st = pv_store_read_status(store, view, first, block, status);
+        if (st == PV_OK) st = pv_store_read_psnr(store, view, first, block, psnr);
+        for (int64_t i = 0; st == PV_OK && i < block; i++)
+            if (status[i] == PV_VIEW_FITTED) {
+                sums[0] += 1;
+                sums[1] += (double)psnr[i];
+            }
+    }
+    return st;
+}
+
+pv_status pv_fill_count(const pv_comm *comm, const pv_store *store, int64_t *fitted, double *mean_psnr_db)
+{
+    pv_status st;
+    double sums[2] = {0, 0};
+    uint8_t *status = NULL;
+    float *psnr = NULL;
+    int64_t first, share;
+    pv_share_of(pv_store_objects(store), comm->rank, comm->size, &first, &share);
+    PV_ALLOC(status, COUNT_BLOCK);
+    PV_ALLOC(psnr, COUNT_BLOCK);
+    for (int64_t view = 0; view < pv_store_views(store); view++)
+        PV_TRY(count_view(store, view, first, share, status, psnr, sums));
+done:
+    free(status);
+    free(psnr);
+    st = pv_agree(comm, st);
+    MPI_Allreduce(MPI_IN_PLACE, sums, 2, MPI_DOUBLE, MPI_SUM, comm->world);
+    *fitted = (int64_t)sums[0];
+    *mean_psnr_db = sums[0] > 0 ? sums[1] / sums[0] : (double)NAN;
+    return st;
+}
+
+/* The job-wide sums of what the ranks did. */
+static void gather_result(const pv_comm *comm, const filler *f, double busy, pv_fill_result *result)
+{
+    int64_t counts[2] = {f->fitted, f->failed};
+    double total = busy, longest = busy;
+    MPI_Allreduce(MPI_IN_PLACE, counts, 2, MPI_INT64_T, MPI_SUM, comm->world);
+    MPI_Allreduce(MPI_IN_PLACE, &total, 1, MPI_DOUBLE, MPI_SUM, comm->world);
+    MPI_Allreduce(MPI_IN_PLACE, &longest, 1, MPI_DOUBLE, MPI_MAX, comm->world);
+    result->fitted = counts[0];
+    result->failed = counts[1];
+    result->seconds = longest;
+    result->idle_share = longest > 0 ? 1 - total / (longest * comm->size) : 0;
+}
+
+pv_status pv_fill(const pv_comm *comm, const pv_signal *signal, pv_store *store, pv_siren_variant variant,
+                  const pv_fit_opts *opts, pv_fill_result *result)
+{
+    filler f = {.signal = signal, .store = store, .variant = variant, .opts = opts};
+    pv_status st;
+    *result = (pv_fill_result){.rows = pv_store_views(store) * pv_store_objects(store)};
+    PV_TRY(pv_fill_count(comm, store, &result->present, &result->mean_psnr_db));
+    const int64_t per_view = (pv_store_objects(store) + CHUNK_ROWS - 1) / CHUNK_ROWS;
+    const int64_t missing = result->rows - result->present;
+    if (missing == 0) return PV_OK;
+    PV_TRY(pv_agree(comm, filler_make(&f)));
+    PV_TRY(pv_queue_open(comm, per_view * pv_store_views(store), &f.queue));
+    const double start = pv_seconds();
+    st = work(&f, comm, missing);
+    const double busy = pv_seconds() - start;
+    st = pv_agree(comm, st);
+    gather_result(comm, &f, busy, result);
+    int64_t fitted;
+    const pv_status counted = pv_fill_count(comm, store, &fitted, &result->mean_psnr_db);
+    st = st == PV_OK ? counted : st;
+done:
+    pv_queue_close(f.queue);
+    filler_free(&f);
+    return st;
+}
