@@ -1,0 +1,192 @@
+#include "sampler/pv_dataset.h"
+#include "base/pv_checksum.h"
+#include "base/pv_mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { SCAN_BLOCK = 65536, READ_ROWS = 256 };
+
+struct pv_dataset {
+    const pv_store *store;
+    pv_dataset_opts opts;
+    int64_t objects;
+    int params;
+    pv_shared shared; /* ids, then labels, then rows */
+    int64_t *ids;     /* [objects] numbers in the store */
+    int32_t *labels;  /* [objects] */
+    float *rows;      /* [views][objects][P] */
+};
+
+/* Calls for every object of the split, in order: counts them, and notes ids and labels where wanted. */
+static pv_status scan_split(const pv_store *store, uint8_t split, int64_t *ids, int32_t *labels,
+                            int64_t *count)
+{
+    pv_status st;
+    uint8_t *splits = NULL;
+    int32_t *block_labels = NULL;
+    const int64_t objects = pv_store_objects(store);
+    *count = 0;
+    PV_ALLOC(splits, SCAN_BLOCK);
+    PV_ALLOC(block_labels, SCAN_BLOCK);
+    for (int64_t first = 0; first < objects; first += SCAN_BLOCK) {
+        const int64_t block = objects - first < SCAN_BLOCK ? objects - first : SCAN_BLOCK;
+        PV_TRY(pv_store_read_splits(store, first, block, splits));
+        PV_TRY(pv_store_read_labels(store, first, block, block_labels));
+        for (int64_t i = 0; i < block; i++) {
+            if (splits[i] != split) continue;
+            if (ids) {
+                ids[*count] = first + i;
+                labels[*count] = block_labels[i];
+            }
+            ++*count;
+        }
+    }
+    st = PV_OK;
+done:
+    free(splits);
+    free(block_labels);
+    return st;
+}
+
+/* The first rank of the node counts the objects of the split and tells the others. */
+static pv_status count_objects(const pv_comm *comm, pv_dataset *dataset)
+{
+    pv_status st = PV_OK;
+    if (comm->node_rank == 0)
+        st = scan_split(dataset->store, dataset->opts.split, NULL, NULL, &dataset->objects);
+    if ((st = pv_agree(comm, st)) == PV_OK) MPI_Bcast(&dataset->objects, 1, MPI_INT64_T, 0, comm->node);
+    return st;
+}
+
+static pv_status share_memory(const pv_comm *comm, pv_dataset *dataset)
+{
+    const int64_t ids = dataset->objects * (int64_t)sizeof *dataset->ids;
+    const int64_t labels =
+        (dataset->objects * (int64_t)sizeof *dataset->labels + PV_ALIGN - 1) / PV_ALIGN * PV_ALIGN;
+    const int64_t rows =
+        dataset->opts.views * dataset->objects * dataset->params * (int64_t)sizeof *dataset->rows;
+    const pv_status st = pv_agree(comm, pv_shared_open(comm, ids + labels + rows, &dataset->shared));
+    if (st != PV_OK) return st;
+    char *base = dataset->shared.data;
+    dataset->ids = (int64_t *)base;
+    dataset->labels = (int32_t *)(base + ids);
+    dataset->rows = (float *)(base + ids + labels);
+    return PV_OK;
+}
+
+static pv_status check_rows(const pv_dataset *dataset, int64_t view, int64_t object, int64_t count,
+                            const uint8_t *status, const uint64_t *checksums, const float *rows)
+{
+    const size_t bytes = sizeof *rows * (size_t)dataset->params;
+    for (int64_t i = 0; i < count; i++) {
+        if (status[i] != PV_VIEW_FITTED)
+            return pv_fail(PV_ERR_DATA,
+                           "'%s': view %lld of object %lld is not fitted: run `polyview fit` first",
+                           pv_store_path(dataset->store), (long long)view, (long long)(object + i));
+        if (dataset->opts.verify && pv_checksum(rows + i * dataset->params, bytes) != checksums[i])
+            return pv_fail(PV_ERR_DATA,
+                           "'%s': view %lld of object %lld fails its checksum: see `polyview verify`",
+                           pv_store_path(dataset->store), (long long)view, (long long)(object + i));
+    }
+    return PV_OK;
+}
+
+/* Reads this rank's share of one view: objects [first, first + count) of the split, in runs of consecutive
+ * ones. */
+static pv_status load_view(pv_dataset *dataset, int64_t v, int64_t first, int64_t count)
+{
+    const int64_t view = dataset->opts.first_view + v;
+    uint8_t status[READ_ROWS];
+    uint64_t checksums[READ_ROWS];
+    pv_status st = PV_OK;
+    for (int64_t i = first; st == PV_OK && i < first + count;) {
+        const int64_t object = dataset->ids[i];
+        int64_t run = 1;
+        while (i + run < first + count && run < READ_ROWS && dataset->ids[i + run] == object + run)
+            run++;
+        float *rows = dataset->rows + (v * dataset->objects + i) * dataset->params;
+        st = pv_store_read_status(dataset->store, view, object, run, status);
+        if (st == PV_OK) st = pv_store_read_checksums(dataset->store, view, object, run, checksums);
+        if (st == PV_OK) st = pv_store_read_rows(dataset->store, view, object, run, rows);
+        if (st == PV_OK) st = check_rows(dataset, view, object, run, status, checksums, rows);
+        i += run;
+    }
+    return st;
+}
+
+static pv_status load(const pv_comm *comm, pv_dataset *dataset)
+{
+    pv_status st = PV_OK;
+    int64_t counted, first, count;
+    if (comm->node_rank == 0)
+        st = scan_split(dataset->store, dataset->opts.split, dataset->ids, dataset->labels, &counted);
+    if ((st = pv_agree(comm, st)) != PV_OK) return st;
+    pv_shared_sync(comm, &dataset->shared);
+    pv_share_of(dataset->objects, comm->node_rank, comm->node_size, &first, &count);
+    for (int64_t v = 0; st == PV_OK && v < dataset->opts.views; v++)
+        st = load_view(dataset, v, first, count);
+    if ((st = pv_agree(comm, st)) == PV_OK) pv_shared_sync(comm, &dataset->shared);
+    return st;
+}
+
+pv_status pv_dataset_open(const pv_comm *comm, const pv_store *store, const pv_dataset_opts *opts,
+                          pv_dataset **out)
+{
+    pv_status st = PV_OK;
+    *out = NULL;
+    pv_dataset *dataset = pv_alloc(1, sizeof *dataset);
+    PV_TRY(pv_agree(comm, dataset ? PV_OK : PV_ERR_NOMEM));
+    *dataset = (pv_dataset){.store = store, .opts = *opts, .params = pv_store_params(store)};
+    if (opts->first_view < 0 || opts->views < 1 || opts->first_view + opts->views > pv_store_views(store))
+        st = pv_fail(PV_ERR_CONFIG, "views %lld-%lld are asked for, but '%s' holds views 0-%lld",
+                     (long long)opts->first_view, (long long)(opts->first_view + opts->views - 1),
+                     pv_store_path(store), (long long)(pv_store_views(store) - 1));
+    PV_TRY(pv_agree(comm, st));
+    PV_TRY(count_objects(comm, dataset));
+    PV_TRY(share_memory(comm, dataset));
+    PV_TRY(load(comm, dataset));
+    *out = dataset;
+    return PV_OK;
+done:
+    pv_dataset_close(dataset);
+    return st;
+}
+
+void pv_dataset_close(pv_dataset *dataset)
+{
+    if (!dataset) return;
+    pv_shared_close(&dataset->shared);
+    free(dataset);
+}
+
+int64_t pv_dataset_samples(const pv_dataset *dataset)
+{
+    return dataset->objects * dataset->opts.views;
+}
+
+int pv_dataset_params(const pv_dataset *dataset)
+{
+    return dataset->params;
+}
+
+const float *pv_dataset_row(const pv_dataset *dataset, int64_t sample)
+{
+    const int64_t views = dataset->opts.views;
+    return dataset->rows + (sample % views * dataset->objects + sample / views) * dataset->params;
+}
+
+int32_t pv_dataset_label(const pv_dataset *dataset, int64_t sample)
+{
+    return dataset->labels[sample / dataset->opts.views];
+}
+
+int64_t pv_dataset_object(const pv_dataset *dataset, int64_t sample)
+{
+    return dataset->ids[sample / dataset->opts.views];
+}
+
+int64_t pv_dataset_view(const pv_dataset *dataset, int64_t sample)
+{
+    return dataset->opts.first_view + sample % dataset->opts.views;
+}
