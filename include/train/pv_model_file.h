@@ -1,0 +1,50 @@
+/* Model files and checkpoints (HDF5; docs/formats.md).
+ *
+ * /model/<state_dict name> holds every tensor with PyTorch's name and shape; /norm/mean and /norm/std the
+ * statistics that rows are normalised with.  A checkpoint adds /optimizer/<slot> and the position in the
+ * training stream. */
+#ifndef PV_MODEL_FILE_H
+#define PV_MODEL_FILE_H
+
+#include "base/pv_comm.h"
+#include "nn/pv_model.h"
+#include "nn/pv_optim.h"
+#include "siren/pv_siren.h"
+#include "train/pv_norm.h"
+
+/* Where training stands: everything that is not a tensor. */
+typedef struct pv_train_state {
+    int64_t epoch;            /* epochs finished */
+    int64_t batch;            /* batches finished in the current epoch */
+    double loss_sum;          /* over the samples of the current epoch */
+    int64_t correct;          /* likewise */
+    uint64_t stream;          /* checksum of the samples of the current epoch */
+    double best_val_accuracy; /* -1: none yet */
+    int64_t best_epoch;
+} pv_train_state;
+
+/* What stands in a model file beside the tensors.  Owner: pv_model_head_free. */
+typedef struct pv_model_head {
+    char *config; /* YAML */
+    pv_arch arch; /* of the INRs that are its input */
+    int classes;
+    pv_norm norm;
+    pv_train_state state;
+} pv_model_head;
+
+void pv_model_head_free(pv_model_head *head);
+
+/* Writes a model (optim NULL) or a checkpoint: aside, flushed to disk, then renamed.  Local: rank 0 calls it.
+ * Errors: PV_ERR_IO, PV_ERR_HDF5 (path named); an earlier file of the name is left as it was. */
+pv_status pv_model_file_write(const char *path, const pv_model_head *head, pv_model *model, pv_optim *optim);
+
+/* Reads the head on rank 0 and gives it to all.
+ * Collective.  Errors: PV_ERR_IO (no such file), PV_ERR_DATA (not a model), agreed. */
+pv_status pv_model_file_head(const pv_comm *comm, const char *path, pv_model_head *head);
+
+/* Reads every tensor of `model` (and the optimiser's state, unless NULL) on rank 0 and gives it to all.
+ * Collective.  Errors: PV_ERR_DATA when a tensor is missing or has another shape (name, both shapes), agreed.
+ */
+pv_status pv_model_file_load(const pv_comm *comm, const char *path, pv_model *model, pv_optim *optim);
+
+#endif

@@ -1,0 +1,335 @@
+#include "train/pv_model_file.h"
+#include "base/pv_mem.h"
+#include "base/pv_version.h"
+#include "store/pv_h5.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { MODEL_VERSION = 1, NAME_BYTES = 320 };
+
+#ifdef PV_NN_DOUBLE
+#define REAL_TYPE H5T_NATIVE_DOUBLE
+#else
+#define REAL_TYPE H5T_NATIVE_FLOAT
+#endif
+
+void pv_model_head_free(pv_model_head *head)
+{
+    free(head->config);
+    pv_norm_free(&head->norm);
+    *head = (pv_model_head){0};
+}
+
+/* ---- writing ---- */
+
+static pv_status write_array(hid_t file, const char *name, hid_t memory, int rank, const hsize_t *shape,
+                             const void *values)
+{
+    hid_t dataset = -1;
+    pv_status st = pv_h5_create(file, name, H5T_NATIVE_FLOAT, rank, shape, 0, &dataset);
+    if (st == PV_OK && H5Dwrite(dataset, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0)
+        st = pv_h5_fail("cannot write", name);
+    if (dataset >= 0) H5Dclose(dataset);
+    return st;
+}
+
+static pv_status write_tensors(hid_t file, pv_model *model)
+{
+    const pv_model_tensor *tensors;
+    const int count = pv_model_tensors(model, &tensors);
+    pv_status st = PV_OK;
+    for (int t = 0; st == PV_OK && t < count; t++) {
+        char name[NAME_BYTES];
+        hsize_t shape[4];
+        for (int i = 0; i < tensors[t].rank; i++)
+            shape[i] = (hsize_t)tensors[t].shape[i];
+        snprintf(name, sizeof name, "/model/%s", tensors[t].name);
+        st = write_array(file, name, REAL_TYPE, tensors[t].rank, shape, tensors[t].values);
+    }
+    return st;
+}
+
+static pv_status write_optim(hid_t file, pv_optim *optim, int64_t count)
+{
+    const hsize_t shape = (hsize_t)count;
+    pv_status st = PV_OK;
+    for (int slot = 0; st == PV_OK && slot < pv_optim_slots(optim); slot++) {
+        char name[NAME_BYTES];
+        snprintf(name, sizeof name, "/optimizer/%s", pv_optim_slot_name(optim, slot));
+        st = write_array(file, name, REAL_TYPE, 1, &shape, pv_optim_slot(optim, slot));
+    }
+    return st == PV_OK ? pv_h5_write_int(file, "optimizer_steps", pv_optim_steps(optim)) : st;
+}
+
+static pv_status write_state(hid_t file, const pv_train_state *state)
+{
+    pv_status st;
+    PV_TRY(pv_h5_write_int(file, "epoch", state->epoch));
+    PV_TRY(pv_h5_write_int(file, "batch", state->batch));
+    PV_TRY(pv_h5_write_real(file, "loss_sum", state->loss_sum));
+    PV_TRY(pv_h5_write_int(file, "correct", state->correct));
+    PV_TRY(pv_h5_write_int(file, "stream", (int64_t)state->stream));
+    PV_TRY(pv_h5_write_real(file, "best_val_accuracy", state->best_val_accuracy));
+    PV_TRY(pv_h5_write_int(file, "best_epoch", state->best_epoch));
+done:
+    return st;
+}
+
+static pv_status write_head(hid_t file, const pv_model_head *head)
+{
+    const hsize_t params = (hsize_t)head->norm.params, dims = (hsize_t)head->arch.layers + 1, start = 0;
+    hid_t dataset = -1;
+    pv_status st;
+    PV_TRY(pv_h5_write_text(file, "polyview_kind", "model"));
+    PV_TRY(pv_h5_write_int(file, "polyview_version", MODEL_VERSION));
+    PV_TRY(pv_h5_write_text(file, "code_version", pv_version()));
+    PV_TRY(pv_h5_write_text(file, "config", head->config));
+    PV_TRY(pv_h5_write_int(file, "classes", head->classes));
+    PV_TRY(pv_h5_write_real(file, "inr_w0", (double)head->arch.w0));
+    PV_TRY(pv_h5_write_real(file, "inr_offset", (double)head->arch.offset));
+    PV_TRY(write_state(file, &head->state));
+    PV_TRY(write_array(file, "/norm/mean", H5T_NATIVE_FLOAT, 1, &params, head->norm.mean));
+    PV_TRY(write_array(file, "/norm/std", H5T_NATIVE_FLOAT, 1, &params, head->norm.std));
+    PV_TRY(pv_h5_create(file, "/inr_dims", H5T_NATIVE_INT, 1, &dims, 0, &dataset));
+    PV_TRY(pv_h5_write_box(dataset, "/inr_dims", H5T_NATIVE_INT, 1, &start, &dims, head->arch.dims));
+done:
+    if (dataset >= 0) H5Dclose(dataset);
+    return st;
+}
+
+/* The file's bytes reach the disk before its name changes. */
+static pv_status publish(const char *part, const char *path)
+{
+    const int fd = open(part, O_RDONLY);
+    const int synced = fd >= 0 ? fsync(fd) : -1;
+    if (fd >= 0) close(fd);
+    if (synced != 0 || rename(part, path) != 0)
+        return pv_fail(PV_ERR_IO, "cannot write '%s': %s", path, strerror(errno));
+    return PV_OK;
+}
+
+pv_status pv_model_file_write(const char *path, const pv_model_head *head, pv_model *model, pv_optim *optim)
+{
+    pv_status st = PV_OK;
+    char *part = NULL;
+    hid_t file = -1;
+    if (asprintf(&part, "%s.part", path) < 0) return pv_fail(PV_ERR_NOMEM, "no memory for a file name");
+    const int fd = open(part, O_CREAT | O_WRONLY | O_TRUNC, 0666);
+    if (fd < 0) {
+        st = pv_fail(PV_ERR_IO, "cannot write '%s': %s", path, strerror(errno));
+        free(part);
+        return st;
+    }
+    close(fd);
+    if ((file = H5Fcreate(part, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT)) < 0) {
+        st = pv_h5_fail("cannot create", part);
+        goto done;
+    }
+    PV_TRY(write_head(file, head));
+    PV_TRY(write_tensors(file, model));
+    if (optim) PV_TRY(write_optim(file, optim, pv_model_count(model)));
+done:
+    if (file >= 0 && H5Fclose(file) < 0 && st == PV_OK) st = pv_h5_fail("cannot close", part);
+    if (st == PV_OK) st = publish(part, path);
+    if (st != PV_OK) unlink(part);
+    free(part);
+    return st;
+}
+
+/* ---- reading, on rank 0 ---- */
+
+static pv_status open_model(const char *path, hid_t *file)
+{
+    char *kind = NULL;
+    int64_t version = 0;
+    if (access(path, R_OK) != 0)
+        return pv_fail(PV_ERR_IO, "cannot open the model '%s': %s", path, strerror(errno));
+    if (H5Fis_hdf5(path) <= 0)
+        return pv_fail(PV_ERR_DATA, "'%s' is not a model: it is not an HDF5 file", path);
+    if ((*file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT)) < 0)
+        return pv_h5_fail("cannot open the model", path);
+    pv_status st = PV_OK;
+    if (pv_h5_read_text(*file, "polyview_kind", &kind) != PV_OK || strcmp(kind, "model") != 0)
+        st = pv_fail(PV_ERR_DATA, "'%s' is not a model: its attribute polyview_kind is %s", path,
+                     kind ? kind : "missing");
+    else if (pv_h5_read_int(*file, "polyview_version", &version) != PV_OK || version != MODEL_VERSION)
+        st = pv_fail(PV_ERR_DATA, "'%s' has format version %lld; this program reads version %d", path,
+                     (long long)version, MODEL_VERSION);
+    free(kind);
+    return st;
+}
+
+/* Reads a dataset whose shape must be `shape`; `where` names the file. */
+static pv_status read_array(hid_t file, const char *where, const char *name, hid_t memory, int rank,
+                            const int64_t *shape, void *values)
+{
+    hsize_t dims[H5S_MAX_RANK] = {0};
+    const hid_t dataset = H5Dopen2(file, name, H5P_DEFAULT);
+    if (dataset < 0) return pv_fail(PV_ERR_DATA, "'%s' has no dataset '%s'", where, name);
+    pv_status st = PV_OK;
+    const hid_t space = H5Dget_space(dataset);
+    const int found = H5Sget_simple_extent_dims(space, dims, NULL);
+    bool same = found == rank;
+    for (int i = 0; same && i < rank; i++)
+        same = dims[i] == (hsize_t)shape[i];
+    if (!same)
+        st = pv_fail(PV_ERR_DATA,
+                     "'%s': '%s' has %d dimensions (%lld x %lld), the model needs %d (%lld x %lld)", where,
+                     name, found, (long long)dims[0], (long long)(found > 1 ? dims[1] : 1), rank,
+                     (long long)(rank > 0 ? shape[0] : 1), (long long)(rank > 1 ? shape[1] : 1));
+    else if (H5Dread(dataset, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0)
+        st = pv_h5_fail("cannot read", name);
+    H5Sclose(space);
+    H5Dclose(dataset);
+    return st;
+}
+
+static pv_status read_dims(hid_t file, const char *path, pv_arch *arch)
+{
+    hsize_t count = 0;
+    const hid_t dataset = H5Dopen2(file, "/inr_dims", H5P_DEFAULT);
+    if (dataset < 0) return pv_fail(PV_ERR_DATA, "'%s' is damaged: it has no dataset '/inr_dims'", path);
+    const hid_t space = H5Dget_space(dataset);
+    pv_status st = PV_OK;
+    if (H5Sget_simple_extent_ndims(space) != 1 || H5Sget_simple_extent_dims(space, &count, NULL) < 0 ||
+        count < 2 || count > PV_SIREN_MAX_LAYERS + 1 ||
+        H5Dread(dataset, H5T_NATIVE_INT, H5S_ALL, H5S_ALL, H5P_DEFAULT, arch->dims) < 0)
+        st = pv_fail(PV_ERR_DATA, "'%s' is damaged: '/inr_dims' is not a list of layer widths", path);
+    arch->layers = (int)count - 1;
+    for (int i = 0; st == PV_OK && i <= arch->layers; i++)
+        if (arch->dims[i] < 1 || arch->dims[i] > PV_SIREN_MAX_WIDTH)
+            st = pv_fail(PV_ERR_DATA, "'%s' is damaged: '/inr_dims' has a width of %d", path, arch->dims[i]);
+    H5Sclose(space);
+    H5Dclose(dataset);
+    return st;
+}
+
+static pv_status read_state(hid_t file, pv_train_state *state)
+{
+    int64_t stream = 0;
+    pv_status st;
+    PV_TRY(pv_h5_read_int(file, "epoch", &state->epoch));
+    PV_TRY(pv_h5_read_int(file, "batch", &state->batch));
+    PV_TRY(pv_h5_read_real(file, "loss_sum", &state->loss_sum));
+    PV_TRY(pv_h5_read_int(file, "correct", &state->correct));
+    PV_TRY(pv_h5_read_int(file, "stream", &stream));
+    PV_TRY(pv_h5_read_real(file, "best_val_accuracy", &state->best_val_accuracy));
+    PV_TRY(pv_h5_read_int(file, "best_epoch", &state->best_epoch));
+    state->stream = (uint64_t)stream;
+done:
+    return st;
+}
+
+static pv_status read_head(const char *path, pv_model_head *head)
+{
+    hid_t file = -1;
+    int64_t classes = 0;
+    double w0 = 0, offset = 0;
+    pv_status st;
+    PV_TRY(open_model(path, &file));
+    PV_TRY(pv_h5_read_text(file, "config", &head->config));
+    PV_TRY(pv_h5_read_int(file, "classes", &classes));
+    PV_TRY(pv_h5_read_real(file, "inr_w0", &w0));
+    PV_TRY(pv_h5_read_real(file, "inr_offset", &offset));
+    PV_TRY(read_dims(file, path, &head->arch));
+    PV_TRY(read_state(file, &head->state));
+    if (classes < 1 || classes > INT32_MAX)
+        PV_TRY(pv_fail(PV_ERR_DATA, "'%s' is damaged: it has %lld classes", path, (long long)classes));
+    head->classes = (int)classes;
+    head->arch.w0 = (float)w0;
+    head->arch.offset = (float)offset;
+    PV_TRY(pv_norm_make(pv_arch_params(&head->arch), &head->norm));
+    const int64_t params = head->norm.params;
+    PV_TRY(read_array(file, path, "/norm/mean", H5T_NATIVE_FLOAT, 1, &params, head->norm.mean));
+    PV_TRY(read_array(file, path, "/norm/std", H5T_NATIVE_FLOAT, 1, &params, head->norm.std));
+done:
+    if (file >= 0) H5Fclose(file);
+    return st;
+}
+
+/* Gives rank 0's head to all: the plain part, then what it points to. */
+static pv_status share_head(const pv_comm *comm, pv_model_head *head)
+{
+    int64_t config_bytes = comm->rank == 0 ? (int64_t)strlen(head->config) + 1 : 0;
+    pv_model_head plain = *head;
+    pv_status st = PV_OK;
+    MPI_Bcast(&config_bytes, 1, MPI_INT64_T, 0, comm->world);
+    MPI_Bcast(&plain, sizeof plain, MPI_BYTE, 0, comm->world);
+    if (comm->rank != 0) {
+        *head = (pv_model_head){.arch = plain.arch, .classes = plain.classes, .state = plain.state};
+        head->config = pv_alloc(config_bytes, 1);
+        st = head->config ? pv_norm_make(plain.norm.params, &head->norm) : PV_ERR_NOMEM;
+    }
+    if ((st = pv_agree(comm, st)) != PV_OK) return st;
+    MPI_Bcast(head->config, (int)config_bytes, MPI_CHAR, 0, comm->world);
+    MPI_Bcast(head->norm.mean, head->norm.params, MPI_FLOAT, 0, comm->world);
+    MPI_Bcast(head->norm.std, head->norm.params, MPI_FLOAT, 0, comm->world);
+    return PV_OK;
+}
+
+pv_status pv_model_file_head(const pv_comm *comm, const char *path, pv_model_head *head)
+{
+    *head = (pv_model_head){0};
+    pv_status st = pv_agree(comm, comm->rank == 0 ? read_head(path, head) : PV_OK);
+    if (st == PV_OK) st = share_head(comm, head);
+    if (st != PV_OK) pv_model_head_free(head);
+    return st;
+}
+
+static pv_status read_tensors(const char *path, pv_model *model, pv_optim *optim)
+{
+    const pv_model_tensor *tensors;
+    const int count = pv_model_tensors(model, &tensors);
+    const int64_t params = pv_model_count(model);
+    int64_t steps = 0;
+    char name[NAME_BYTES];
+    hid_t file = -1;
+    pv_status st;
+    PV_TRY(open_model(path, &file));
+    for (int t = 0; t < count; t++) {
+        snprintf(name, sizeof name, "/model/%s", tensors[t].name);
+        PV_TRY(read_array(file, path, name, REAL_TYPE, tensors[t].rank, tensors[t].shape, tensors[t].values));
+    }
+    for (int slot = 0; optim && slot < pv_optim_slots(optim); slot++) {
+        snprintf(name, sizeof name, "/optimizer/%s", pv_optim_slot_name(optim, slot));
+        PV_TRY(read_array(file, path, name, REAL_TYPE, 1, &params, pv_optim_slot(optim, slot)));
+    }
+    if (optim) {
+        PV_TRY(pv_h5_read_int(file, "optimizer_steps", &steps));
+        pv_optim_set_steps(optim, steps);
+    }
+done:
+    if (file >= 0) H5Fclose(file);
+    return st;
+}
+
+static void share_reals(const pv_comm *comm, pv_real *values, int64_t count)
+{
+    enum { PART = 1 << 24 };
+    for (int64_t first = 0; first < count; first += PART) {
+        const int64_t part = count - first < PART ? count - first : PART;
+        MPI_Bcast(values + first, (int)(part * (int64_t)sizeof *values), MPI_BYTE, 0, comm->world);
+    }
+}
+
+pv_status pv_model_file_load(const pv_comm *comm, const char *path, pv_model *model, pv_optim *optim)
+{
+    const pv_status st = pv_agree(comm, comm->rank == 0 ? read_tensors(path, model, optim) : PV_OK);
+    if (st != PV_OK) return st;
+    const pv_model_tensor *tensors;
+    const int count = pv_model_tensors(model, &tensors);
+    for (int t = 0; t < count; t++)
+        share_reals(comm, tensors[t].values, tensors[t].count);
+    if (!optim) return PV_OK;
+    for (int slot = 0; slot < pv_optim_slots(optim); slot++)
+        share_reals(comm, pv_optim_slot(optim, slot), pv_model_count(model));
+    int64_t steps = pv_optim_steps(optim);
+    MPI_Bcast(&steps, 1, MPI_INT64_T, 0, comm->world);
+    pv_optim_set_steps(optim, steps);
+    return PV_OK;
+}
