@@ -1,0 +1,173 @@
+#include "cmd/pv_config_keys.h"
+
+#include <limits.h>
+#include <math.h>
+#include <stddef.h>
+
+/* A choice is stored as an enum of the option structs. */
+static const cyaml_strval_t sources[] = {{"idx", PV_SIGNAL_IDX}};
+static const cyaml_strval_t variants[] = {{"dwsnets", PV_SIREN_DWSNETS}, {"standard", PV_SIREN_STANDARD}};
+static const cyaml_strval_t model_kinds[] = {{"dws", PV_MODEL_DWS}, {"mlp", PV_MODEL_MLP}};
+static const cyaml_strval_t set_layers[] = {{"ds", PV_SET_DS}};
+static const cyaml_strval_t reductions[] = {
+    {"max", PV_REDUCE_MAX}, {"mean", PV_REDUCE_MEAN}, {"sum", PV_REDUCE_SUM}};
+static const cyaml_strval_t tasks[] = {{"classify", PV_TASK_CLASSIFY}};
+static const cyaml_strval_t optimizers[] = {
+    {"sgd", PV_OPTIM_SGD}, {"adam", PV_OPTIM_ADAM}, {"adamw", PV_OPTIM_ADAMW}};
+static const cyaml_strval_t normalisations[] = {
+    {"entry", PV_NORMALISE_ENTRY}, {"tensor", PV_NORMALISE_TENSOR}, {"none", PV_NORMALISE_NONE}};
+static const cyaml_strval_t reduces[] = {{"fast", PV_REDUCE_FAST}};
+
+static const cyaml_schema_value_t width = {CYAML_VALUE_INT(CYAML_FLAG_DEFAULT, int)};
+
+/* The cyaml field of each type; members are named from pv_config: fit.views. */
+#define INT(key, member)  CYAML_FIELD_INT(key, CYAML_FLAG_OPTIONAL, pv_config, member)
+#define UINT(key, member) CYAML_FIELD_UINT(key, CYAML_FLAG_OPTIONAL, pv_config, member)
+#define REAL(key, member) CYAML_FIELD_FLOAT(key, CYAML_FLAG_OPTIONAL, pv_config, member)
+#define BOOL(key, member) CYAML_FIELD_BOOL(key, CYAML_FLAG_OPTIONAL, pv_config, member)
+#define TEXT(key, member) CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_OPTIONAL, pv_config, member, 1, PATH_MAX - 1)
+#define CHOICE(key, member, choices)                                                                         \
+    CYAML_FIELD_ENUM(key, CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, pv_config, member, choices,               \
+                     CYAML_ARRAY_LEN(choices))
+#define WIDTHS(key, member)                                                                                  \
+    CYAML_FIELD_SEQUENCE(key, CYAML_FLAG_OPTIONAL | CYAML_FLAG_POINTER, pv_config, member, &width, 1,        \
+                         PV_SIREN_MAX_LAYERS - 1)
+
+#define BETWEEN(a, b)                                                                                        \
+    {                                                                                                        \
+        .low = (a), .high = (b)                                                                              \
+    }
+#define AT_LEAST(a)                                                                                          \
+    {                                                                                                        \
+        .low = (a), .high = (double)INFINITY                                                                 \
+    }
+#define ABOVE(a)                                                                                             \
+    {                                                                                                        \
+        .low = (a), .high = (double)INFINITY, .open_low = true                                               \
+    }
+#define SHARE                                                                                                \
+    {                                                                                                        \
+        .low = 0, .high = 1, .open_high = true                                                               \
+    }
+#define ANY                                                                                                  \
+    {                                                                                                        \
+        .low = -(double)INFINITY, .high = (double)INFINITY                                                   \
+    }
+
+/* Objects x views stay far below 2^63. */
+#define MAX_OBJECTS 1e12
+#define MAX_VIEWS   1e6
+#define MAX_EPOCHS  1e9
+#define MAX_BATCH   1e9
+
+enum { ROWS = PV_KEYS_ROWS, MODEL = PV_KEYS_MODEL };
+
+const pv_config_section pv_config_sections[] = {
+    {"signal", "What is fitted: the objects of a data set, shared out over the train, val and test splits."},
+    {"inr", "What one INR (neural view) is: a SIREN."},
+    {"fit", "How the INRs of a store are fitted."},
+    {"model", "The weight-space network that is trained on the INRs of a store."},
+    {"train", "How the network is trained."},
+};
+
+/* clang-format off */
+const pv_config_key pv_config_keys[] = {
+    {"store", TEXT("store", store), "store.h5", ANY, 0,
+     "path of the store, the HDF5 file of all INRs"},
+
+    {"signal.source", CHOICE("source", signal.source, sources), "idx", ANY, ROWS,
+     "format of the data set; idx: the image and label files of MNIST and FashionMNIST"},
+    {"signal.path", TEXT("path", signal.path), "/usr/share/datasets/fashion-mnist", ANY, 0,
+     "directory of the data set's files; the default is where Debian's dataset-fashion-mnist puts them"},
+    {"signal.train", INT("train", signal.train), "55000", BETWEEN(0, MAX_OBJECTS), ROWS,
+     "objects of the train split, from the train file"},
+    {"signal.val", INT("val", signal.val), "5000", BETWEEN(0, MAX_OBJECTS), ROWS,
+     "objects of the validation split, from the train file"},
+    {"signal.test", INT("test", signal.test), "10000", BETWEEN(0, MAX_OBJECTS), ROWS,
+     "objects of the test split, from the test file"},
+    {"signal.train_first", INT("train_first", signal.train_first), "0", BETWEEN(0, MAX_OBJECTS), ROWS,
+     "index in the train file of the first train object"},
+    {"signal.val_first", INT("val_first", signal.val_first), "-1", BETWEEN(-1, MAX_OBJECTS), ROWS,
+     "index in the train file of the first validation object; -1: the last val images of the file"},
+    {"signal.test_first", INT("test_first", signal.test_first), "0", BETWEEN(0, MAX_OBJECTS), ROWS,
+     "index in the test file of the first test object"},
+
+    {"inr.hidden", WIDTHS("hidden", inr.hidden), "[32, 32]", BETWEEN(1, PV_SIREN_MAX_WIDTH), ROWS,
+     "widths of the hidden layers"},
+    {"inr.variant", CHOICE("variant", inr.variant, variants), "dwsnets", ANY, ROWS,
+     "initialisation of the first layer; dwsnets: as the published sets, standard: Sitzmann et al. 2020"},
+    {"inr.w0", REAL("w0", inr.w0), "30.0", ABOVE(0), ROWS,
+     "frequency of the sine layers"},
+    {"inr.offset", REAL("offset", inr.offset), "0.5", ANY, ROWS,
+     "constant added to the output"},
+
+    {"fit.views", INT("views", fit.views), "1", BETWEEN(1, MAX_VIEWS), 0,
+     "independently initialised INRs of every object"},
+    {"fit.steps", INT("steps", fit.steps), "1000", BETWEEN(1, 1e7), ROWS,
+     "full-batch Adam steps of every fit"},
+    {"fit.lr", REAL("lr", fit.lr), "5.0e-4", ABOVE(0), ROWS,
+     "learning rate of the fits"},
+    {"fit.seed", UINT("seed", fit.seed), "1", AT_LEAST(0), ROWS,
+     "seed of the initialisations"},
+
+    {"model.kind", CHOICE("kind", model.kind, model_kinds), "dws", ANY, MODEL,
+     "dws: equivariant deep weight-space network; mlp: perceptron on the flattened weights"},
+    {"model.hidden", INT("hidden", model.hidden), "32", BETWEEN(1, 65536), MODEL,
+     "features per weight (dws), width of the hidden layers (mlp)"},
+    {"model.layers", INT("layers", model.layers), "4", BETWEEN(1, 1024), MODEL,
+     "hidden layers; dws has one equivariant layer more"},
+    {"model.set_layer", CHOICE("set_layer", model.set_layer, set_layers), "ds", ANY, MODEL,
+     "dws: the layer on sets; ds: DeepSets"},
+    {"model.reduction", CHOICE("reduction", model.reduction, reductions), "max", ANY, MODEL,
+     "dws: how a set is reduced to one element"},
+    {"model.fc_layers", INT("fc_layers", model.fc_layers), "1", BETWEEN(1, 64), MODEL,
+     "dws: linear layers in every map between tensors"},
+    {"model.out_fc", INT("out_fc", model.out_fc), "1", BETWEEN(1, 64), MODEL,
+     "dws: linear layers of the classifier head"},
+    {"model.batch_norm", BOOL("batch_norm", model.batch_norm), "true", ANY, MODEL,
+     "batch normalisation between the layers"},
+    {"model.diagonal", BOOL("diagonal", model.diagonal), "false", ANY, MODEL,
+     "dws: only the maps between neighbouring tensors"},
+    {"model.layer_skip", BOOL("layer_skip", model.layer_skip), "false", ANY, MODEL,
+     "dws: a linear skip connection over every layer"},
+    {"model.skip", BOOL("skip", model.skip), "false", ANY, MODEL,
+     "dws: one linear skip connection over all layers"},
+    {"model.dropout", REAL("dropout", model.dropout), "0.0", SHARE, MODEL,
+     "probability of dropout between the layers in training"},
+
+    {"train.task", CHOICE("task", train.task, tasks), "classify", ANY, MODEL,
+     "what is learned; classify: the label of the object from its INR"},
+    {"train.output", TEXT("output", train.output), "model.h5", ANY, 0,
+     "path of the model file; the checkpoint (.ckpt) and the log (.jsonl) stand beside it"},
+    {"train.views", INT("views", train.views), "1", BETWEEN(1, MAX_VIEWS), MODEL,
+     "views of every object to train on, from the first"},
+    {"train.epochs", INT("epochs", train.epochs), "100", BETWEEN(1, MAX_EPOCHS), 0,
+     "passes over the train split"},
+    {"train.batch", INT("batch", train.batch), "256", BETWEEN(1, MAX_BATCH), MODEL,
+     "samples of one step, over all ranks"},
+    {"train.warmup_steps", INT("warmup_steps", train.warmup_steps), "0", BETWEEN(0, MAX_OBJECTS), MODEL,
+     "steps over which the learning rate rises linearly from 0"},
+    {"train.checkpoint_epochs", INT("checkpoint_epochs", train.checkpoint_epochs), "1", BETWEEN(1, MAX_EPOCHS), 0,
+     "epochs from one checkpoint to the next"},
+    {"train.optimizer", CHOICE("optimizer", train.optimizer, optimizers), "adamw", ANY, MODEL,
+     "the optimiser, with the semantics of PyTorch's of the same name"},
+    {"train.lr", REAL("lr", train.lr), "1.0e-3", ABOVE(0), MODEL,
+     "learning rate"},
+    {"train.weight_decay", REAL("weight_decay", train.weight_decay), "5.0e-4", AT_LEAST(0), MODEL,
+     "weight decay: decoupled in adamw, added to the gradient in sgd and adam"},
+    {"train.momentum", REAL("momentum", train.momentum), "0.9", SHARE, MODEL,
+     "momentum of sgd"},
+    {"train.amsgrad", BOOL("amsgrad", train.amsgrad), "true", ANY, MODEL,
+     "adam, adamw: divide by the maximum of the second moments so far"},
+    {"train.normalise", CHOICE("normalise", train.normalise, normalisations), "entry", ANY, MODEL,
+     "weights are standardised over the train split: every entry, every tensor, or not at all"},
+    {"train.reduce", CHOICE("reduce", train.reduce, reduces), "fast", ANY, MODEL,
+     "how gradients are summed over ranks; fast: results may differ by rounding with the number of ranks"},
+    {"train.seed", UINT("seed", train.seed), "1", AT_LEAST(0), MODEL,
+     "seed of the model's initialisation, the shuffles and dropout"},
+};
+/* clang-format on */
+
+_Static_assert(CYAML_ARRAY_LEN(pv_config_keys) == PV_CONFIG_KEYS,
+               "PV_CONFIG_KEYS is the length of the table");
+_Static_assert(CYAML_ARRAY_LEN(pv_config_sections) == PV_CONFIG_SECTIONS, "PV_CONFIG_SECTIONS likewise");
