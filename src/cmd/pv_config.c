@@ -81,7 +81,7 @@ pv_status pv_config_load(const char *name, const char *yaml_text, const char *co
     char *yaml = NULL;
     *out = NULL;
     PV_TRY(merge_defaults(&texts));
-    PV_TRY(pv_config_parse(name, yaml_text, &texts));
+    PV_TRY(pv_config_parse(name ? name : "config", yaml_text, &texts));
     for (int i = 0; i < set_count; i++)
         PV_TRY(pv_config_parse(NULL, sets[i], &texts));
     PV_TRY(pv_config_write(&texts, &yaml));

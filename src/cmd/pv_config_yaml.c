@@ -102,14 +102,15 @@ static pv_status next(reader *in)
     return PV_OK;
 }
 
-/* What stands at the current event, for messages. */
-static const char *found(const reader *in, char text[SHOWN + 8])
+/* What stands at the current event, for messages; quotes tell that a number was written as a text. */
+static const char *found(const reader *in, char text[SHOWN + 16])
 {
     char copy[SHOWN + 4];
+    const bool plain = in->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
     switch (in->event.type) {
     case YAML_SCALAR_EVENT:
-        if (in->event.data.scalar.length == 0) return "nothing";
-        snprintf(text, SHOWN + 8, "'%s'",
+        if (plain && in->event.data.scalar.length == 0) return "nothing";
+        snprintf(text, SHOWN + 16, plain ? "'%s'" : "the text \"%s\"",
                  shown((const char *)in->event.data.scalar.value, in->event.data.scalar.length, copy));
         return text;
     case YAML_SEQUENCE_START_EVENT:
@@ -132,7 +133,7 @@ static bool is_null(const yaml_event_t *event)
 
 static pv_status wrong_value(const reader *in, const pv_config_key *key, const char *entry)
 {
-    char expected[PV_CONFIG_TEXT_MAX], text[SHOWN + 8];
+    char expected[PV_CONFIG_TEXT_MAX], text[SHOWN + 16];
     pv_key_expected(key, expected, sizeof expected);
     return fail(in, event_line(in), key->name, "must be %s, found %s%s", expected, found(in, text), entry);
 }
@@ -224,7 +225,7 @@ static pv_status read_mapping(reader *in, int section)
 {
     pv_status st = PV_OK;
     const char *where = section >= 0 ? pv_config_sections[section].name : NULL;
-    char text[SHOWN + 8];
+    char text[SHOWN + 16];
     if (is_null(&in->event)) return next(in);
     if (in->event.type != YAML_MAPPING_START_EVENT)
         return fail(in, event_line(in), where, "must be a mapping of keys to values, found %s",
