@@ -33,25 +33,20 @@ void pv_config_describe_markdown(FILE *out)
 {
     int section = PV_CONFIG_ROOT;
     char limits[PV_CONFIG_TEXT_MAX];
-    fputs("# Configuration\n\n"
-          "A config is a YAML file of the sections below; a key that is left out has its default. The order "
-          "is:\n"
-          "defaults, then the file, then every `--set key.path=value` of the command line, so that\n"
-          "`--set fit.views=10 --set 'inr.hidden=[64, 64]'` overrides the file. An unknown key, a key given "
-          "twice,\n"
-          "a wrong type or a value out of range ends the program with a message that names file, line and "
-          "key.\n"
-          "Anchors, aliases, tags and several documents in one file are not used.\n\n"
-          "The effective config, defaults filled in, is kept in every store and model. *Fixed by* says what "
-          "a key\n"
-          "determines: one marked `store` must be the same when a store is resumed or extended, one marked "
-          "`model`\n"
-          "when a training run is resumed; the other keys may change from start to start.\n\n"
-          "`polyview help config` prints this table on a terminal. This page is generated from the program's "
-          "own\n"
-          "table: `build/tests/unit/test_config --markdown > docs/config.md`.\n\n"
-          "## Top level\n\n",
-          out);
+    fputs(
+        "# Configuration\n\n"
+        "A config is a YAML file of the sections below; a key that is left out has its default. Later wins:\n"
+        "the defaults, the file, every `--set key.path=value` of the command line in turn, so that\n"
+        "`--set fit.views=10 --set 'inr.hidden=[64, 64]'` overrides the file. An unknown key, a key given\n"
+        "twice, a wrong type or a value out of range ends the program with a message that names file, line\n"
+        "and key. Anchors, aliases, tags, directives and several documents in a file are not used.\n\n"
+        "The effective config, defaults filled in, is kept in every store and model. *Fixed by* says what a\n"
+        "key determines: one marked `store` must be the same when a store is resumed, one marked `model`\n"
+        "when a training run is resumed; the other keys may change from start to start.\n\n"
+        "`polyview help config` prints these keys on a terminal. This page is generated from the program's\n"
+        "own table: `build/tests/unit/test_config --markdown > docs/config.md`.\n\n"
+        "## Top level\n\n",
+        out);
     markdown_table_head(out);
     for (int i = 0; i < PV_CONFIG_KEYS; i++) {
         const pv_config_key *key = &pv_config_keys[i];

@@ -262,7 +262,7 @@ static void real_text(double value, char *text, size_t size)
 pv_status pv_key_text(const pv_config_key *key, const pv_config *config, char **text)
 {
     const cyaml_schema_value_t *schema = &key->field.value;
-    const char *at = (const char *)config + key->field.data_offset;
+    const void *at = (const char *)config + key->field.data_offset;
     char buffer[PV_CONFIG_TEXT_MAX] = "";
     const char *value = buffer;
     *text = NULL;
@@ -287,8 +287,8 @@ pv_status pv_key_text(const pv_config_key *key, const pv_config *config, char **
         snprintf(buffer, sizeof buffer, "%" PRIu64, *(const uint64_t *)at);
         break;
     case CYAML_SEQUENCE: {
-        const unsigned *count = (const unsigned *)((const char *)config + key->field.count_offset);
-        for (unsigned i = 0; i < *count; i++)
+        const void *count = (const char *)config + key->field.count_offset;
+        for (unsigned i = 0; i < *(const unsigned *)count; i++)
             append(buffer, sizeof buffer, "%s%d", i ? ", " : "", (*(int *const *)at)[i]);
         break;
     }

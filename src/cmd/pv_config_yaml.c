@@ -46,9 +46,9 @@ static pv_status fail(const reader *in, size_t line, const char *key, const char
         const size_t name_length = strcspn(in->set, "=");
         if (key && strlen(key) == name_length && memcmp(key, in->set, name_length) == 0) key = NULL;
     }
-    if (line > 0 && in->file) snprintf(place, sizeof place, ":%zu", line);
-    return pv_fail(PV_ERR_CONFIG, "%s%s%s: %s%s%s", in->file ? in->file : "--set ",
-                   in->file ? "" : shown(in->set, strlen(in->set), copy), place, key ? key : "",
+    if (line > 0 && !in->set) snprintf(place, sizeof place, ":%zu", line);
+    return pv_fail(PV_ERR_CONFIG, "%s%s%s: %s%s%s", in->set ? "--set " : in->file,
+                   in->set ? shown(in->set, strlen(in->set), copy) : "", place, key ? key : "",
                    key ? ": " : "", message);
 }
 
@@ -271,6 +271,18 @@ static pv_status find_set(const reader *in, int *section, int *key)
     return *key >= 0 || *section >= 0 ? PV_OK : unknown_key(in, PV_CONFIG_ROOT, in->set, length);
 }
 
+/* libyaml compares each directive with all before it: refused unread, a hostile file would take minutes. */
+static pv_status refuse_directives(const reader *in)
+{
+    size_t line = 1;
+    for (const char *at = in->text; *at; at++) {
+        if (*at == '%' && (at == in->text || at[-1] == '\n' || at[-1] == '\r'))
+            return fail(in, line, NULL, "directives (%%) are not used in a config");
+        line += *at == '\n';
+    }
+    return PV_OK;
+}
+
 static pv_status read_document(reader *in, int section, int key)
 {
     pv_status st = PV_OK;
@@ -302,6 +314,8 @@ pv_status pv_config_parse(const char *file, const char *text, pv_config_texts *t
         st = find_set(&in, &section, &key);
         if (st != PV_OK) return st;
     }
+    st = refuse_directives(&in);
+    if (st != PV_OK) return st;
     if (!yaml_parser_initialize(&in.parser))
         return pv_fail(PV_ERR_NOMEM, "out of memory while reading a config");
     yaml_parser_set_encoding(&in.parser, YAML_UTF8_ENCODING);

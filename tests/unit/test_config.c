@@ -265,6 +265,7 @@ static void yaml_that_a_config_does_not_use_is_refused(void **state)
     refused("fit: *a\n", NULL, "config.yaml:1: anchors (&) and aliases (*) are not used in a config");
     refused("&a [*a]\n", NULL, "config.yaml:1: anchors (&) and aliases (*) are not used in a config");
     refused("fit: {views: !!int 3}\n", NULL, "config.yaml:1: tags (!) are not used in a config");
+    refused("%TAG ! x\n--- {}\n", NULL, "config.yaml:1: directives (%) are not used in a config");
     refused("---\nfit: {}\n---\ninr: {}\n", NULL, "config.yaml:3: holds more than one YAML document");
     refused("- fit\n", NULL, "config.yaml:1: must be a mapping of keys to values, found a list");
     refused("hello\n", NULL, "config.yaml:1: must be a mapping of keys to values, found 'hello'");
