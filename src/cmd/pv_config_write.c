@@ -33,7 +33,7 @@ static int append(void *data, unsigned char *bytes, size_t size)
 /* Emits an event that was initialised (`ready`); the emitter owns it from then on. */
 static pv_status emit(writer *out, int ready, yaml_event_t *event, const char *key)
 {
-    if (!ready) return pv_fail(PV_ERR_CONFIG, "%s: cannot be written as YAML (is it UTF-8?)", key);
+    if (!ready) return pv_fail(PV_ERR_CONFIG, "%s: cannot be written as YAML: not UTF-8, or no memory", key);
     if (!yaml_emitter_emit(&out->emitter, event))
         return pv_fail(PV_ERR_NOMEM, "cannot write the config as YAML: %s",
                        out->emitter.problem ? out->emitter.problem : "out of memory");

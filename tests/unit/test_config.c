@@ -330,7 +330,7 @@ static void a_replaced_string_is_emitted_and_checked(void **state)
     config->store = pv_strdup("not \xFF UTF-8");
     assert_int_equal(pv_config_emit(config, &text), PV_ERR_CONFIG);
     assert_null(text);
-    assert_string_equal(pv_fail_message(), "store: cannot be written as YAML (is it UTF-8?)");
+    assert_string_equal(pv_fail_message(), "store: cannot be written as YAML: not UTF-8, or no memory");
     pv_config_free(config);
 }
 
