@@ -66,8 +66,9 @@ TEST_BIN  := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*.c tes
 TEST_F64  := $(filter %_f64,$(TEST_BIN))
 TEST_F32  := $(filter-out %_f64,$(TEST_BIN))
 FUZZ_BIN  := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/*.c))
+BENCH_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/bench/*.c))
 
-.PHONY: all help deps tests check check-quick quickstart install uninstall clean format lint tidy fuzz FORCE
+.PHONY: all help deps tests check check-quick quickstart install uninstall clean format lint tidy fuzz bench FORCE
 .SECONDARY:
 
 all: $(BIN)  ## build build/polyview
@@ -141,7 +142,7 @@ $(TEST_F64): $(BUILD)/tests/%: tests/%.c $(TEST_LIB) $(F64_LIB) $(LIB)
 	$(MPICC) $(CPPFLAGS) -DPV_NN_DOUBLE $(LIB_CFLAGS) $(CFLAGS) -Itests/lib -o $@ $< $(TEST_LIB) $(F64_LIB) $(LIB) \
 	    $(LDLIBS) -lcmocka
 
-$(FUZZ_BIN): $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(LIB)
+$(FUZZ_BIN) $(BENCH_BIN): $(BUILD)/tests/%: tests/%.c $(LIB)
 	@mkdir -p $(@D)
 	$(MPICC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) -o $@ $< $(LIB) $(LDLIBS)
 
@@ -182,6 +183,8 @@ tidy: $(BUILD)/libs.mk  ## clang-tidy over the sources
 	clang-tidy --quiet $(PLAIN) src/main.c -- $(CPPFLAGS) $(LIB_CFLAGS) -std=gnu11 $$($(MPICC) --showme:compile)
 
 fuzz: $(FUZZ_BIN)  ## build the fuzz drivers (MPICC with clang and SANITIZE for coverage-guided runs)
+
+bench: $(BENCH_BIN)  ## build the timing programs build/tests/bench/*
 
 clean:  ## remove the build directory
 	rm -rf $(BUILD)

@@ -1,0 +1,101 @@
+#include "pv_siren_witness.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* h[0..M]: the activations of one sample, h[M] the output; slope[l] = cos of what h[l] is the sine of. */
+typedef struct trace {
+    double h[PV_SIREN_MAX_LAYERS + 1][PV_SIREN_MAX_WIDTH];
+    double slope[PV_SIREN_MAX_LAYERS + 1][PV_SIREN_MAX_WIDTH];
+} trace;
+
+static void run(const pv_arch *arch, const double *row, const float *x, trace *t)
+{
+    for (int i = 0; i < arch->dims[0]; i++)
+        t->h[0][i] = (double)x[i];
+    for (int l = 1; l <= arch->layers; l++) {
+        const int rows = arch->dims[l], cols = arch->dims[l - 1];
+        const double *bias = row + rows * cols;
+        for (int i = 0; i < rows; i++) {
+            double sum = bias[i];
+            for (int j = 0; j < cols; j++)
+                sum += row[i * cols + j] * t->h[l - 1][j];
+            const double phase = (double)arch->w0 * sum;
+            t->h[l][i] = l == arch->layers ? sum + (double)arch->offset : sin(phase);
+            t->slope[l][i] = cos(phase);
+        }
+        row = bias + rows;
+    }
+}
+
+void pv_witness_eval(const pv_arch *arch, const double *row, const float *x, double *y)
+{
+    trace *t = malloc(sizeof *t);
+    run(arch, row, x, t);
+    memcpy(y, t->h[arch->layers], (size_t)arch->dims[arch->layers] * sizeof *y);
+    free(t);
+}
+
+/* Adds one sample's gradient, given delta = dloss/dh_M. */
+static void pull_back(const pv_arch *arch, const double *row, const trace *t, double *delta, double *gradient)
+{
+    int end = pv_arch_params(arch);
+    for (int l = arch->layers; l >= 1; l--) {
+        const int rows = arch->dims[l], cols = arch->dims[l - 1], offset = end - rows * (cols + 1);
+        double below[PV_SIREN_MAX_WIDTH] = {0};
+        for (int i = 0; i < rows; i++) {
+            if (l < arch->layers) delta[i] *= (double)arch->w0 * t->slope[l][i];
+            gradient[offset + rows * cols + i] += delta[i];
+            for (int j = 0; j < cols; j++) {
+                gradient[offset + i * cols + j] += delta[i] * t->h[l - 1][j];
+                below[j] += delta[i] * row[offset + i * cols + j];
+            }
+        }
+        memcpy(delta, below, sizeof below);
+        end = offset;
+    }
+}
+
+double pv_witness_gradient(const pv_arch *arch, const double *row, int n, const float *coords,
+                           const float *values, double *gradient)
+{
+    const int inputs = arch->dims[0], outputs = arch->dims[arch->layers];
+    double loss = 0;
+    trace *t = malloc(sizeof *t);
+    memset(gradient, 0, (size_t)pv_arch_params(arch) * sizeof *gradient);
+    for (int s = 0; s < n; s++) {
+        double delta[PV_SIREN_MAX_WIDTH];
+        run(arch, row, coords + s * inputs, t);
+        for (int c = 0; c < outputs; c++) {
+            const double error = t->h[arch->layers][c] - (double)values[s * outputs + c];
+            loss += error * error / n / outputs;
+            delta[c] = 2 * error / n / outputs;
+        }
+        pull_back(arch, row, t, delta, gradient);
+    }
+    free(t);
+    return loss;
+}
+
+void pv_witness_fit(const pv_arch *arch, const float *start, int n, const float *coords, const float *values,
+                    int steps, double lr, double *row, double *losses)
+{
+    const int params = pv_arch_params(arch);
+    double *gradient = calloc((size_t)params, sizeof *gradient);
+    double *m = calloc((size_t)params, sizeof *m), *v = calloc((size_t)params, sizeof *v);
+    for (int i = 0; i < params; i++)
+        row[i] = (double)start[i];
+    for (int t = 1; t <= steps; t++) {
+        losses[t - 1] = pv_witness_gradient(arch, row, n, coords, values, gradient);
+        for (int i = 0; i < params; i++) {
+            m[i] = 0.9 * m[i] + 0.1 * gradient[i];
+            v[i] = 0.999 * v[i] + 0.001 * gradient[i] * gradient[i];
+            row[i] -= lr * (m[i] / (1 - pow(0.9, t))) / (sqrt(v[i] / (1 - pow(0.999, t))) + 1e-8);
+        }
+    }
+    losses[steps] = pv_witness_gradient(arch, row, n, coords, values, gradient);
+    free(gradient);
+    free(m);
+    free(v);
+}
