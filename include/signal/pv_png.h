@@ -8,7 +8,8 @@
 
 /* Writes an 8-bit PNG, through a temporary name and a rename.
  * Shapes   pixels [height][width][channels], channels 1 (grey) or 3 (RGB)
- * Local.   Errors: PV_ERR_IO (the path is named), PV_ERR_NOMEM. */
+ * Local.   Errors: PV_ERR_IO (the path is named), PV_ERR_NOMEM, PV_ERR_INTERNAL (sizes below 1, other
+ * channels). */
 pv_status pv_png_write(const char *path, int height, int width, int channels, const uint8_t *pixels);
 
 #endif

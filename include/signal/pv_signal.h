@@ -19,10 +19,13 @@ typedef struct pv_signal pv_signal;
 
 /* Reads the files once a node (the node's rank 0 reads, all ranks of the node see the result) and checks them
  * fully: magic, dimensions, counts of images and labels that disagree, truncation, trailing bytes, corrupt
- * gzip, split ranges that leave the file or overlap (train and val). Shapes   images are height x width x 1
- * bytes Owner    pv_signal_close Collective over comm->world. Errors   PV_ERR_IO (no such file, unreadable;
- * the path is named), PV_ERR_DATA (file, offset or row named), PV_ERR_CONFIG (a range that does not fit; the
- * key is named), agreed on all ranks. */
+ * gzip, labels that are not 0..9, split ranges that leave the file or overlap (train and val), nodes that do
+ * not read the same data.
+ * Shapes   images are height x width x 1 bytes
+ * Owner    pv_signal_close
+ * Collective over comm->world.
+ * Errors   PV_ERR_IO (no such file, unreadable; the path is named), PV_ERR_DATA (file, offset or row named),
+ * PV_ERR_CONFIG (a range that does not fit; the key is named), agreed on all ranks. */
 pv_status pv_signal_open(const pv_comm *comm, const pv_signal_opts *opts, pv_signal **out);
 
 /* Collective over the node; NULL is a no-op. */
