@@ -1,0 +1,233 @@
+"""Draws pictures of stores and training runs.
+
+    python analysis/plots.py gallery STORE -o gallery.png [--count 8] [--originals DIRECTORY]
+    python analysis/plots.py psnr STORE -o psnr.png
+    python analysis/plots.py training METRICS.jsonl [METRICS2.jsonl ...] -o curve.png
+"""
+
+import argparse
+import gzip
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from polyview_store import FITTED, Store
+
+INK, FAINT = "#333333", "#d9d9d9"
+COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"]  # Okabe and Ito
+STYLE = {
+    "font.size": 9,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.titlesize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.6,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+    "figure.dpi": 150,
+}
+IMAGE_MAGIC = b"\x00\x00\x08\x03"
+
+
+def save(figure: Figure, path: Path) -> None:
+    figure.savefig(path, format="png", bbox_inches="tight", facecolor="white")
+    plt.close(figure)
+
+
+def read_images(directory: Path, name: str) -> NDArray[np.uint8]:
+    """The images of an IDX file, plain or gzip: [count][height][width]."""
+    path = next((p for p in (directory / name, directory / f"{name}.gz") if p.is_file()), None)
+    if path is None:
+        raise ValueError(f"'{directory}' holds no {name}[.gz]: name the source images with --originals")
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        content = file.read()
+    count, height, width = (int.from_bytes(content[at : at + 4], "big") for at in (4, 8, 12))
+    if content[:4] != IMAGE_MAGIC or len(content) != 16 + count * height * width:
+        raise ValueError(f"'{path}' is not a whole IDX file of images")
+    return np.frombuffer(content, np.uint8, offset=16).reshape(count, height, width)
+
+
+def originals(store: Store, directory: Path, chosen: list[int]) -> list[NDArray[np.uint8]]:
+    """The source images of objects.  Source ids number the train file's images, then the test file's."""
+    train = read_images(directory, "train-images-idx3-ubyte")
+    sources = [int(store.source[i]) for i in chosen]
+    if all(source < len(train) for source in sources):
+        return [train[source] for source in sources]
+    test = read_images(directory, "t10k-images-idx3-ubyte")
+    if max(sources) >= len(train) + len(test):
+        raise ValueError(
+            f"'{directory}' has {len(train) + len(test)} images, the store uses number {max(sources)}"
+        )
+    return [train[s] if s < len(train) else test[s - len(train)] for s in sources]
+
+
+def one_of_each_class(store: Store, view: int, count: int) -> list[int]:
+    """Up to `count` fitted objects: the first of every class, then the second of every class, ..."""
+    fitted = np.flatnonzero(store.status[view] == FITTED)
+    by_rank: list[tuple[int, int, int]] = []
+    seen: dict[int, int] = {}
+    for i in fitted:
+        label = int(store.label[i])
+        seen[label] = seen.get(label, -1) + 1
+        by_rank.append((seen[label], label, int(i)))
+    return [i for _, _, i in sorted(by_rank)[:count]]
+
+
+def draw_image(axes: Axes, pixels: NDArray[Any], below: str) -> None:
+    axes.imshow(pixels, cmap="gray", vmin=0, vmax=255 if pixels.dtype == np.uint8 else 1)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.grid(False)
+    axes.set_xlabel(below, fontsize=7, labelpad=2)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def gallery(store_path: Path, output: Path, count: int, directory: Path | None) -> None:
+    with Store(store_path) as store:
+        chosen = one_of_each_class(store, 0, count)
+        if not chosen:
+            raise ValueError(f"'{store_path}' has no fitted row in view 0")
+        sources = originals(store, directory or Path(store.signal.get("path", ".")), chosen)
+        inrs = [store.image(0, i) for i in chosen]
+        psnr, labels = store.psnr[0, chosen], store.label[chosen]
+    figure, grid = plt.subplots(
+        2, len(chosen), figsize=(0.3 + 0.95 * len(chosen), 2.3), squeeze=False, layout="constrained"
+    )
+    for column, (source, inr) in enumerate(zip(sources, inrs)):
+        draw_image(grid[0, column], source, f"class {labels[column]}")
+        draw_image(grid[1, column], inr.squeeze(-1) if inr.shape[-1] == 1 else inr, f"{psnr[column]:.1f} dB")
+    grid[0, 0].set_ylabel("image")
+    grid[1, 0].set_ylabel("INR")
+    save(figure, output)
+
+
+def psnr_histogram(store_path: Path, output: Path) -> None:
+    with Store(store_path) as store:
+        values = store.psnr[store.status == FITTED].astype(np.float64)
+        views, objects = store.views, store.objects
+    if not len(values):
+        raise ValueError(f"'{store_path}' has no fitted row")
+    figure, axes = plt.subplots(figsize=(4.2, 2.6), layout="constrained")
+    axes.hist(values, bins=min(60, max(8, int(math.sqrt(len(values))))), color=COLOURS[0], alpha=0.85)
+    axes.axvline(values.mean(), color=COLOURS[1], linewidth=1.5, label=f"mean {values.mean():.2f} dB")
+    axes.set(xlabel="PSNR (dB)", ylabel="INRs")
+    axes.set_title(f"{len(values):,} of {views} x {objects:,} INRs fitted", loc="left")
+    axes.grid(axis="x", visible=False)
+    axes.legend(loc="upper left")
+    save(figure, output)
+
+
+def read_metrics(path: Path) -> tuple[str, list[dict[str, Any]]]:
+    """(model kind, epochs in order).  A resumed run repeats epochs: the last record of an epoch counts."""
+    model, epochs = "", {}
+    lines = path.read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            if number == len(lines):
+                break  # a run that was killed, or still writes
+            raise ValueError(f"'{path}' line {number} is not JSON: {error}") from error
+        if record.get("event") == "start":
+            model = str(record.get("model", ""))
+        elif record.get("event") == "epoch":
+            epochs[int(record["epoch"])] = record
+    if not epochs:
+        raise ValueError(f"'{path}' holds no epoch")
+    return model or path.stem, [epochs[epoch] for epoch in sorted(epochs)]
+
+
+def series(epochs: list[dict[str, Any]], key: str) -> NDArray[np.float64]:
+    """The values of a key, NaN where a run has none."""
+    return np.array([math.nan if e.get(key) is None else float(e[key]) for e in epochs])
+
+
+def training(paths: list[Path], output: Path) -> None:
+    runs = [(path, *read_metrics(path)) for path in paths]
+    kinds = [kind for _, kind, _ in runs]
+    figure, (loss, accuracy) = plt.subplots(1, 2, figsize=(7.2, 2.9), layout="constrained")
+    handles = []
+    for place, (path, kind, epochs) in enumerate(runs):
+        colour = COLOURS[place % len(COLOURS)]
+        label = kind if kinds.count(kind) == 1 else f"{kind} ({path.parent.name}/{path.stem})"
+        x = [int(e["epoch"]) for e in epochs]
+        marker = "o" if len(x) == 1 else None
+        best = series(epochs, "val_accuracy")
+        loss.plot(x, series(epochs, "train_loss"), color=colour, linestyle="--", linewidth=1.0, marker=marker)
+        loss.plot(x, series(epochs, "val_loss"), color=colour, linewidth=1.6, marker=marker)
+        accuracy.plot(x, 100 * best, color=colour, linewidth=1.6, marker=marker)
+        if np.isfinite(best).any():
+            label += f", best {100 * np.nanmax(best):.1f} %"
+        handles.append(Line2D([], [], color=colour, linewidth=1.6, label=label))
+    kinds_of_line = [
+        Line2D([], [], color=INK, linewidth=1.6, label="val"),
+        Line2D([], [], color=INK, linewidth=1.0, linestyle="--", label="train"),
+    ]
+    loss.legend(handles=kinds_of_line, loc="best")
+    accuracy.legend(handles=handles, loc="best")
+    loss.set(xlabel="epoch", title="loss")
+    accuracy.set(xlabel="epoch", title="validation accuracy (%)")
+    for axes in (loss, accuracy):
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    save(figure, output)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Draws pictures of stores and training runs.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    command = commands.add_parser("gallery", help="INRs of several classes below their source images")
+    command.add_argument("store", type=Path)
+    command.add_argument("--count", type=int, default=8, help="how many INRs (default 8)")
+    command.add_argument("--originals", type=Path, help="directory of the IDX files (default: the store's)")
+    command.add_argument("-o", "--output", type=Path, required=True)
+    command = commands.add_parser("psnr", help="histogram of the PSNR of all fitted INRs")
+    command.add_argument("store", type=Path)
+    command.add_argument("-o", "--output", type=Path, required=True)
+    command = commands.add_parser("training", help="loss and accuracy over epochs of one or more runs")
+    command.add_argument("metrics", type=Path, nargs="+", help="metrics in JSON lines")
+    command.add_argument("-o", "--output", type=Path, required=True)
+    args = parser.parse_args()
+    if args.command == "gallery" and args.count < 1:
+        parser.error("--count must be 1 or more")
+    return args
+
+
+def main() -> int:
+    args = arguments()
+    try:
+        with plt.rc_context(STYLE):
+            if args.command == "gallery":
+                gallery(args.store, args.output, args.count, args.originals)
+            elif args.command == "psnr":
+                psnr_histogram(args.store, args.output)
+            else:
+                training(args.metrics, args.output)
+    except (ValueError, OSError) as error:
+        print(f"plots: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,197 @@
+"""Reads a Polyview store: the weights of many implicit neural representations (INRs) in one HDF5 file.
+
+    with Store("fmnist.h5") as store:
+        print(store.views, store.objects, store.params)
+        weights = store.tensors(view=0, object=7)  # {"seq.0.weight": array (32, 2), ...}
+        pixels = store.image(view=0, object=7)  # (height, width, channels) in [0, 1]
+
+A row is one INR: the SIREN h_l = sin(w0 (W_l h_{l-1} + b_l)), f(x) = W_M h_{M-1} + b_M + offset, flattened in
+PyTorch's state_dict order.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+SPLITS = {"train": 0, "val": 1, "test": 2}
+FITTED = 1  # /view/status
+VERSION = 1
+
+
+def grid(height: int, width: int) -> NDArray[np.float32]:
+    """Coordinates of the pixels, [height * width][2]: x (runs fastest) and y, both linspace(-1, 1)."""
+
+    def axis(n: int) -> NDArray[np.float64]:
+        return (2.0 * np.arange(n) - (n - 1)) / max(n - 1, 1) if n > 1 else np.array([-1.0])
+
+    y, x = np.meshgrid(axis(height), axis(width), indexing="ij")
+    return np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float32)
+
+
+class Store:
+    """An open store.  Raises ValueError for a file that is not one, OSError for a file that cannot be opened."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise FileNotFoundError(f"'{self.path}' does not exist or is no file")
+        try:
+            self._file = h5py.File(self.path, "r")
+        except OSError as error:
+            if h5py.is_hdf5(self.path):
+                raise
+            raise ValueError(f"'{self.path}' is not a store: it is not an HDF5 file") from error
+        try:
+            self._read_head()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _read_head(self) -> None:
+        kind, version = self._text("polyview_kind"), self._file.attrs.get("polyview_version")
+        if kind != "store":
+            raise ValueError(f"'{self.path}' is not a store: its polyview_kind is '{kind}', expected 'store'")
+        if version != VERSION:
+            raise ValueError(f"'{self.path}' has store version {version}, this reader knows {VERSION}")
+        self.arch: dict[str, Any] = self._json("arch")
+        self.signal: dict[str, Any] = self._json("signal")
+        self.config = self._text("config")
+        needed = "params layout view/status view/checksum view/psnr view/steps object/label object/split object/source"
+        missing = [name for name in needed.split() if name not in self._file]
+        if missing:
+            raise ValueError(f"'{self.path}' is not a whole store: it lacks /{', /'.join(missing)}")
+        self.views, self.objects, self.params = (int(n) for n in self._file["params"].shape)
+        self.layout = [
+            (name.decode() if isinstance(name, bytes) else str(name), int(offset), int(rows), int(cols))
+            for name, offset, rows, cols in self._file["layout"][()]
+        ]
+        self.label: NDArray[np.int32] = self._file["object/label"][()]
+        self.split: NDArray[np.uint8] = self._file["object/split"][()]
+        self.source: NDArray[np.uint64] = self._file["object/source"][()]
+
+    def _text(self, name: str) -> str:
+        if name not in self._file.attrs:
+            raise ValueError(f"'{self.path}' is not a store: it has no attribute '{name}'")
+        value = self._file.attrs[name]
+        return value.decode() if isinstance(value, bytes) else str(value)
+
+    def _json(self, name: str) -> dict[str, Any]:
+        try:
+            return dict(json.loads(self._text(name)))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"'{self.path}': attribute '{name}' is not JSON: {error}") from error
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._file.close()
+
+    @property
+    def dims(self) -> list[int]:
+        """Widths d_0 .. d_M of the INRs."""
+        return [int(width) for width in self.arch["dims"]]
+
+    @property
+    def height(self) -> int:
+        return int(self.signal["height"])
+
+    @property
+    def width(self) -> int:
+        return int(self.signal["width"])
+
+    @property
+    def channels(self) -> int:
+        return int(self.signal["channels"])
+
+    @property
+    def status(self) -> NDArray[np.uint8]:
+        """[view][object]: 1 where a row is fitted, 0 where it is missing."""
+        return np.asarray(self._file["view/status"][()])
+
+    @property
+    def checksum(self) -> NDArray[np.uint64]:
+        """[view][object]: XXH3-64 of the row."""
+        return np.asarray(self._file["view/checksum"][()])
+
+    @property
+    def psnr(self) -> NDArray[np.float32]:
+        """[view][object] in dB, peak 1; meaningful where status is 1."""
+        return np.asarray(self._file["view/psnr"][()])
+
+    @property
+    def steps(self) -> NDArray[np.uint32]:
+        """[view][object]: optimiser steps taken."""
+        return np.asarray(self._file["view/steps"][()])
+
+    def objects_of(self, split: str) -> NDArray[np.int64]:
+        """The objects of "train", "val" or "test", ascending."""
+        if split not in SPLITS:
+            raise ValueError(f"split '{split}' is not one of {', '.join(SPLITS)}")
+        return np.flatnonzero(self.split == SPLITS[split])
+
+    def row(self, view: int, object: int) -> NDArray[np.float32]:
+        """One INR, [P].  ValueError if it is not fitted yet."""
+        if not (0 <= view < self.views and 0 <= object < self.objects):
+            raise IndexError(
+                f"view {view} of object {object}: '{self.path}' has {self.views} x {self.objects} rows"
+            )
+        if self._file["view/status"][view, object] != FITTED:
+            raise ValueError(f"view {view} of object {object} is not fitted in '{self.path}'")
+        return np.asarray(self._file["params"][view, object])
+
+    def rows(self, split: str, views: Sequence[int]) -> NDArray[np.float32]:
+        """The INRs of a split, [view][object][P] in the order of `views` and objects_of(split)."""
+        chosen = self.objects_of(split)
+        found = np.empty((len(views), len(chosen), self.params), np.float32)
+        if not len(chosen):
+            return found
+        low, high = int(chosen[0]), int(chosen[-1]) + 1
+        for place, view in enumerate(views):
+            if not 0 <= view < self.views:
+                raise IndexError(f"view {view}: '{self.path}' has {self.views} views")
+            missing = chosen[self._file["view/status"][view, low:high][chosen - low] != FITTED]
+            if len(missing):
+                raise ValueError(f"view {view} of object {missing[0]} is not fitted in '{self.path}'")
+            found[place] = self._file["params"][view, low:high][chosen - low]
+        return found
+
+    def tensors(self, view: int, object: int) -> dict[str, NDArray[np.float32]]:
+        """The weights (rows, cols) and biases (rows,) of one INR, by their PyTorch names, in their order."""
+        row = self.row(view, object)
+        found = {}
+        for name, offset, rows, cols in self.layout:
+            flat = row[offset : offset + rows * cols]
+            found[name] = flat if name.endswith("bias") else flat.reshape(rows, cols)
+        return found
+
+    def evaluate(self, view: int, object: int, coords: ArrayLike) -> NDArray[np.float32]:
+        """The INR at `coords` [n][d_0]: its outputs [n][d_M], not clipped.  Computed in double precision."""
+        hidden = np.asarray(coords, np.float64)
+        if hidden.ndim != 2 or hidden.shape[1] != self.dims[0]:
+            raise ValueError(f"coords have shape {hidden.shape}, expected (n, {self.dims[0]})")
+        flat = list(self.tensors(view, object).values())
+        layers = list(zip(flat[0::2], flat[1::2]))
+        for weight, bias in layers[:-1]:
+            hidden = np.sin(float(self.arch["w0"]) * (hidden @ weight.T.astype(np.float64) + bias))
+        weight, bias = layers[-1]
+        values = hidden @ weight.T.astype(np.float64) + bias + float(self.arch["offset"])
+        return values.astype(np.float32)
+
+    def image(self, view: int, object: int) -> NDArray[np.float32]:
+        """The INR of an image drawn on its own pixel grid: [height][width][channels], clipped to [0, 1]."""
+        if self.dims[0] != 2:
+            raise ValueError(f"'{self.path}' holds signals over {self.dims[0]} coordinates, not images")
+        values = self.evaluate(view, object, grid(self.height, self.width))
+        return np.clip(values, 0, 1).reshape(self.height, self.width, -1)

@@ -1,0 +1,227 @@
+"""The Python reader of stores and the plots, against a small store that h5py writes here."""
+
+import gzip
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Callable
+
+import h5py
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "analysis"))
+from polyview_store import Store  # noqa: E402
+
+DIMS, W0, OFFSET = [2, 9, 7, 1], 12.0, 0.25
+HEIGHT, WIDTH, TRAIN_FILE, TEST_FILE = 6, 5, 40, 20
+VIEWS, SPLITS, MISSING = 2, [0] * 12 + [1] * 3 + [2] * 5, (1, 4)
+LAYOUT = [
+    ("seq.0.weight", 0, 9, 2),
+    ("seq.0.bias", 18, 9, 1),
+    ("seq.1.weight", 27, 7, 9),
+    ("seq.1.bias", 90, 7, 1),
+    ("seq.2.weight", 97, 1, 7),
+    ("seq.2.bias", 104, 1, 1),
+]
+PARAMS = 105
+
+results: list[bool] = []
+
+
+def check(holds: bool, statement: str) -> None:
+    results.append(bool(holds))
+    print(f"{'ok' if holds else 'not ok'} {len(results)} - {statement}", flush=True)
+
+
+def raises(kind: type[Exception], call: Callable[[], object], *words: str) -> bool:
+    try:
+        call()
+    except kind as error:
+        return all(word in str(error) for word in words)
+    return False
+
+
+def write_store(path: Path, source: Path) -> None:
+    rng = np.random.default_rng(1)
+    objects = len(SPLITS)
+    with h5py.File(path, "w") as file:
+        file.attrs["polyview_kind"] = "store"
+        file.attrs["polyview_version"] = 1
+        file.attrs["arch"] = json.dumps({"dims": DIMS, "w0": W0, "offset": OFFSET})
+        file.attrs["signal"] = json.dumps(
+            {"source": "idx", "path": str(source), "height": HEIGHT, "width": WIDTH, "channels": 1}
+        )
+        file.attrs["config"] = np.bytes_(b"fit: {views: 2}\n")
+        file["params"] = rng.normal(scale=0.3, size=(VIEWS, objects, PARAMS)).astype("f4")
+        kind = np.dtype([("name", "S24"), ("offset", "i4"), ("rows", "i4"), ("cols", "i4")])
+        file["layout"] = np.array([(name.encode(), *rest) for name, *rest in LAYOUT], kind)
+        status = np.ones((VIEWS, objects), "u1")
+        status[MISSING] = 0
+        file["view/status"] = status
+        file["view/checksum"] = np.zeros((VIEWS, objects), "u8")
+        file["view/psnr"] = rng.normal(30, 2, (VIEWS, objects)).astype("f4")
+        file["view/steps"] = np.full((VIEWS, objects), 1000, "u4")
+        file["object/label"] = (np.arange(objects) % 4).astype("i4")
+        file["object/split"] = np.array(SPLITS, "u1")
+        first = {0: 0, 1: TRAIN_FILE - 15, 2: TRAIN_FILE - 15}
+        file["object/source"] = np.array([i + first[split] for i, split in enumerate(SPLITS)], "u8")
+
+
+def write_images(directory: Path) -> None:
+    rng = np.random.default_rng(2)
+    for name, count in (("train", TRAIN_FILE), ("t10k", TEST_FILE)):
+        head = b"".join(n.to_bytes(4, "big") for n in (0x803, count, HEIGHT, WIDTH))
+        pixels = rng.integers(0, 256, count * HEIGHT * WIDTH, np.uint8).tobytes()
+        (directory / f"{name}-images-idx3-ubyte.gz").write_bytes(gzip.compress(head + pixels))
+
+
+def write_metrics(path: Path, model: str, epochs: int, torn: bool) -> None:
+    lines = [json.dumps({"event": "start", "model": model})]
+    for epoch in range(1, epochs + 1):
+        record = {"event": "epoch", "epoch": epoch, "train_loss": 2 / epoch, "train_accuracy": 0.5}
+        record |= {"val_loss": 2.2 / epoch, "val_accuracy": 1 - 0.6 / epoch, "lr": 1e-3, "seconds": 1.0}
+        lines += [json.dumps(record), json.dumps({"event": "checkpoint", "epoch": epoch})]
+    path.write_text("\n".join(lines) + ('\n{"event": "epo' if torn else "\n"), encoding="utf-8")
+
+
+def siren(row: list[float], x: float, y: float) -> float:
+    """The formula of the SIREN, one neuron at a time."""
+    hidden, at = [x, y], 0
+    for layer, (inputs, outputs) in enumerate(zip(DIMS, DIMS[1:])):
+        last = layer == len(DIMS) - 2
+        bias_at = at + inputs * outputs
+        sums = [
+            math.fsum(row[at + o * inputs + i] * hidden[i] for i in range(inputs)) + row[bias_at + o]
+            for o in range(outputs)
+        ]
+        hidden = sums if last else [math.sin(W0 * s) for s in sums]
+        at = bias_at + outputs
+    return hidden[0] + OFFSET
+
+
+def check_reader(path: Path) -> None:
+    with Store(path) as store, h5py.File(path) as file:
+        check(
+            (store.views, store.objects, store.params) == (VIEWS, len(SPLITS), PARAMS)
+            and (store.height, store.width, store.channels) == (HEIGHT, WIDTH, 1)
+            and store.dims == DIMS
+            and store.config == "fit: {views: 2}\n",
+            "a store tells its shape, signal, architecture and config",
+        )
+        row = file["params"][1, 6]
+        tensors = store.tensors(1, 6)
+        check(
+            [(name, array.shape) for name, array in tensors.items()]
+            == [(n, (r,) if n.endswith("bias") else (r, c)) for n, _, r, c in LAYOUT]
+            and np.array_equal(np.concatenate([array.ravel() for array in tensors.values()]), row),
+            "tensors have PyTorch's names, order and shapes",
+        )
+        points = [(-1.0, -1.0), (0.3, -0.7), (0.0, 0.0), (1.0, 0.2)]
+        expected = [siren([float(v) for v in row], *point) for point in points]
+        found = store.evaluate(1, 6, points)
+        check(
+            found.shape == (4, 1) and np.allclose(found[:, 0], expected, rtol=0, atol=1e-6),
+            "evaluate is the SIREN's formula",
+        )
+        image = store.image(1, 6)
+        r, c = 2, 3
+        pixel = siren([float(v) for v in row], -1 + 2 * c / (WIDTH - 1), -1 + 2 * r / (HEIGHT - 1))
+        check(
+            image.shape == (HEIGHT, WIDTH, 1)
+            and 0 <= image.min() <= image.max() <= 1
+            and abs(image[r, c, 0] - min(max(pixel, 0), 1)) < 1e-6,
+            "an image has rows along y, columns along x, values in [0, 1]",
+        )
+        check(
+            np.array_equal(store.rows("val", [1, 0]), file["params"][:][[1, 0], 12:15])
+            and store.rows("test", [0]).shape == (1, 5, PARAMS)
+            and list(store.objects_of("test")) == [15, 16, 17, 18, 19],
+            "rows gives the INRs of a split in the order of the views asked for",
+        )
+        check(
+            raises(ValueError, lambda: store.tensors(*MISSING), "view 1 of object 4 is not fitted")
+            and raises(ValueError, lambda: store.rows("train", [0, 1]), "view 1 of object 4")
+            and raises(ValueError, lambda: store.rows("dev", [0]), "dev")
+            and raises(ValueError, lambda: store.evaluate(0, 0, [[0.0]]), "(n, 2)")
+            and raises(IndexError, lambda: store.row(2, 0)),
+            "a row that is missing is an error, not zeros",
+        )
+
+
+def check_refusals(work: Path, store: Path) -> None:
+    text, other, torn = work / "notes.txt", work / "model.h5", work / "torn.h5"
+    text.write_text("hello", encoding="utf-8")
+    with h5py.File(other, "w") as file:
+        file.attrs["polyview_kind"] = "model"
+    torn.write_bytes(store.read_bytes())
+    with h5py.File(torn, "r+") as file:
+        del file["view/psnr"]
+    check(raises(ValueError, lambda: Store(text), "notes.txt", "not an HDF5 file"), "a text file is no store")
+    check(raises(ValueError, lambda: Store(other), "polyview_kind is 'model'"), "a model is no store")
+    check(
+        raises(ValueError, lambda: Store(torn), "lacks /view/psnr"), "a store without a data set is refused"
+    )
+    check(
+        raises(OSError, lambda: Store(work / "absent.h5"), "absent.h5"), "a file that is not there is named"
+    )
+
+
+def plots(*args: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "analysis" / "plots.py"), *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+
+def draws(output: Path, *args: object) -> bool:
+    run = plots(*args, "-o", output)
+    print("".join(f"# {line}\n" for line in run.stderr.splitlines()), end="")
+    return run.returncode == 0 and not run.stderr and output.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def check_plots(work: Path, store: Path, images: Path) -> None:
+    write_metrics(work / "dws.jsonl", "dws", 20, torn=True)
+    write_metrics(work / "mlp.jsonl", "mlp", 12, torn=False)
+    check(draws(work / "gallery.png", "gallery", store), "gallery draws INRs beside their sources")
+    images.rename(work / "moved")
+    check(
+        draws(work / "few.png", "gallery", store, "--count", 3, "--originals", work / "moved"),
+        "gallery takes the sources from another directory",
+    )
+    check(draws(work / "psnr.png", "psnr", store), "psnr draws a histogram")
+    metrics = work / "dws.jsonl", work / "mlp.jsonl"
+    check(draws(work / "curve.png", "training", *metrics), "training draws several runs, one still running")
+    run = plots("gallery", store, "-o", work / "none.png")
+    check(
+        run.returncode == 1
+        and "--originals" in run.stderr
+        and "Traceback" not in run.stderr
+        and not (work / "none.png").exists(),
+        "gallery without the sources says how to name them",
+    )
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        os.environ.setdefault("MPLCONFIGDIR", str(work / "matplotlib"))
+        images, store = work / "images", work / "store.h5"
+        images.mkdir()
+        write_images(images)
+        write_store(store, images)
+        check_reader(store)
+        check_refusals(work, store)
+        try:
+            import matplotlib  # noqa: F401
+        except ImportError:
+            print(f"ok {len(results) + 1} - plots # SKIP matplotlib is not installed")
+        else:
+            check_plots(work, store, images)
+    return 0 if all(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
