@@ -1,4 +1,136 @@
-int main(void)
+/* The program: finds the command, opens MPI, runs it, prints its result, and turns its status into an exit
+ * status. */
+#include "base/pv_comm.h"
+#include "base/pv_log.h"
+#include "base/pv_stop.h"
+#include "base/pv_version.h"
+#include "cmd/pv_cmd.h"
+#include "store/pv_h5.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const pv_command *const commands[] = {&pv_command_fit,    &pv_command_verify, &pv_command_info,
+                                             &pv_command_render, &pv_command_train,  &pv_command_eval};
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+/* OpenBLAS's own; absent from other BLAS libraries. */
+extern void openblas_set_num_threads(int threads) __attribute__((weak));
+
+static const pv_command *find_command(const char *name)
 {
-    return 0;
+    for (int i = 0; i < COMMANDS; i++)
+        if (strcmp(commands[i]->name, name) == 0) return commands[i];
+    return NULL;
+}
+
+static void print_help(FILE *out)
+{
+    fprintf(out,
+            "Polyview %s: fits neural views of signals and trains weight-space networks on them.\n\n"
+            "usage: [mpirun -n RANKS] polyview COMMAND [OPTIONS]\n\n",
+            pv_version());
+    for (int i = 0; i < COMMANDS; i++)
+        fprintf(out, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
+    fprintf(out, "  %-8s %s\n\n", "help",
+            "this text; `help COMMAND`; `help config` lists every key of a config");
+    fprintf(out, "Options of every command: --help, --quiet, --verbose.\n"
+                 "The last line of stdout is one JSON object; all else goes to stderr.\n"
+                 "Exit status: 0 done, 1 failed, 2 usage or config error, 3 bad or corrupt data,\n"
+                 "75 stopped early by a signal with all state saved.\n");
+}
+
+/* Help and version need no MPI.  Returns -1 when a command is to be run. */
+static int answer_questions(int argc, char **argv)
+{
+    const char *word = argc > 1 ? argv[1] : NULL;
+    if (!word || strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
+        print_help(word ? stdout : stderr);
+        return word ? 0 : 2;
+    }
+    if (strcmp(word, "--version") == 0) {
+        printf("polyview %s\n", pv_version());
+        return 0;
+    }
+    const bool asks = strcmp(word, "help") == 0;
+    if (asks && argc > 2 && strcmp(argv[2], "config") == 0) {
+        pv_config_describe(stdout);
+        return 0;
+    }
+    const pv_command *command = find_command(asks ? (argc > 2 ? argv[2] : "") : word);
+    for (int i = 2; command && !asks && i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0) return printf("%s", command->usage) < 0;
+    if (asks && command) return printf("%s", command->usage) < 0;
+    if (asks && argc == 2) {
+        print_help(stdout);
+        return 0;
+    }
+    return -1;
+}
+
+/* Takes --quiet and --verbose out of the words; returns the verbosity. */
+static int take_verbosity(int *argc, char **argv)
+{
+    int verbosity = 1, kept = 0;
+    for (int i = 0; i < *argc; i++) {
+        if (strcmp(argv[i], "--quiet") == 0)
+            verbosity = 0;
+        else if (strcmp(argv[i], "--verbose") == 0)
+            verbosity = 2;
+        else
+            argv[kept++] = argv[i];
+    }
+    *argc = kept;
+    argv[kept] = NULL;
+    return verbosity;
+}
+
+static void print_result(const pv_command *command, pv_status st, json_t *result)
+{
+    char *text = NULL;
+    if (st == PV_OK || json_object_size(result) > 0) {
+        json_t *named = json_pack("{s:s, s:s}", "command", command->name, "status", pv_status_text(st));
+        json_object_update(named, result);
+        text = json_dumps(named, JSON_REAL_PRECISION(7));
+        json_decref(named);
+    }
+    if (text) printf("%s\n", text);
+    fflush(stdout);
+    free(text);
+}
+
+static pv_status run(const pv_comm *comm, int argc, char **argv)
+{
+    const pv_command *command = find_command(argv[1]);
+    if (!command) return pv_fail(PV_ERR_USAGE, "unknown command '%s'; see `polyview --help`", argv[1]);
+    json_t *result = json_object();
+    const pv_status st = command->run(comm, argc - 1, argv + 1, result);
+    if (comm->rank == 0) print_result(command, st, result);
+    json_decref(result);
+    return st;
+}
+
+int main(int argc, char **argv)
+{
+    const int answered = answer_questions(argc, argv);
+    if (answered >= 0) return answered;
+    const int verbosity = take_verbosity(&argc, argv);
+    MPI_Init(&argc, &argv);
+    if (openblas_set_num_threads) openblas_set_num_threads(1);
+    pv_h5_quiet();
+    const char *node_ranks = getenv("POLYVIEW_NODE_RANKS");
+    pv_comm comm;
+    if (pv_comm_open(MPI_COMM_WORLD, node_ranks ? atoi(node_ranks) : 0, &comm) != PV_OK) {
+        fprintf(stderr, "polyview: error: %s\n", pv_fail_message());
+        MPI_Abort(MPI_COMM_WORLD, 1);
+    }
+    pv_log_setup(comm.rank == 0, verbosity);
+    pv_stop_install();
+    const pv_status st = run(&comm, argc, argv);
+    if (st != PV_OK && comm.rank == 0)
+        fprintf(stderr, "polyview: %s: %s\n", st == PV_STOPPED ? "stopped" : "error", pv_fail_message());
+    pv_comm_close(&comm);
+    MPI_Finalize();
+    return pv_status_exit_code(st);
 }

@@ -2,6 +2,7 @@
 #ifndef PV_H5_H
 #define PV_H5_H
 
+#include "base/pv_comm.h"
 #include "base/pv_status.h"
 
 #include <hdf5.h>
@@ -12,6 +13,9 @@ pv_status pv_h5_fail(const char *what, const char *where);
 
 /* Turns HDF5's own printing off; called once at start.  Local. */
 void pv_h5_quiet(void);
+
+/* A file access list for parallel access by all ranks of comm; the caller closes it. */
+hid_t pv_h5_access(const pv_comm *comm);
 
 /* Attributes of an object: UTF-8 strings of fixed length, and 64-bit integers.
  * Collective over the file's communicator when it was opened for parallel access. */

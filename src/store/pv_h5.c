@@ -26,6 +26,13 @@ void pv_h5_quiet(void)
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
 }
 
+hid_t pv_h5_access(const pv_comm *comm)
+{
+    const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    H5Pset_fapl_mpio(access, comm->world, MPI_INFO_NULL);
+    return access;
+}
+
 static pv_status write_scalar(hid_t object, const char *name, hid_t type, const void *value)
 {
     const hid_t space = H5Screate(H5S_SCALAR);

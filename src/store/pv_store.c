@@ -44,13 +44,6 @@ int store_column_rank(store_column column)
                                     : STORE_OBJECT_RANK;
 }
 
-hid_t store_access(const pv_comm *comm)
-{
-    const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    H5Pset_fapl_mpio(access, comm->world, MPI_INFO_NULL);
-    return access;
-}
-
 /* On rank 0, before everybody opens: a clear word about what the path is. */
 static pv_status look_at(const char *path, pv_store_mode mode)
 {
@@ -202,7 +195,7 @@ pv_status pv_store_open(const pv_comm *comm, const char *path, pv_store_mode mod
     *out = NULL;
     PV_TRY(pv_agree(comm, new_store(comm, path, &store)));
     PV_TRY(pv_agree(comm, comm->rank == 0 ? look_at(path, mode) : PV_OK));
-    const hid_t file_access = store_access(comm);
+    const hid_t file_access = pv_h5_access(comm);
     store->file = H5Fopen(path, mode == PV_STORE_WRITE ? H5F_ACC_RDWR : H5F_ACC_RDONLY, file_access);
     H5Pclose(file_access);
     PV_TRY(pv_agree(comm, store->file < 0 ? pv_h5_fail("cannot open the store", path) : PV_OK));

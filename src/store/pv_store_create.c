@@ -150,7 +150,7 @@ pv_status pv_store_create(const pv_comm *comm, const char *path, const pv_signal
         columns[c] = -1;
     PV_TRY(pv_agree(comm, asprintf(&part, "%s.part", path) < 0 ? PV_ERR_NOMEM : PV_OK));
     PV_TRY(pv_agree(comm, comm->rank == 0 ? probe_path(path, part) : PV_OK));
-    const hid_t file_access = store_access(comm);
+    const hid_t file_access = pv_h5_access(comm);
     file = H5Fcreate(part, H5F_ACC_TRUNC, H5P_DEFAULT, file_access);
     H5Pclose(file_access);
     PV_TRY(pv_agree(comm, file < 0 ? pv_h5_fail("cannot create the store", part) : PV_OK));

@@ -28,9 +28,6 @@ const char *store_column_name(store_column column);
 hid_t store_column_type(store_column column);
 int store_column_rank(store_column column);
 
-/* A file access list for all ranks of comm. */
-hid_t store_access(const pv_comm *comm);
-
 struct pv_store {
     const pv_comm *comm;
     hid_t file;

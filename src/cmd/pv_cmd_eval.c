@@ -1,0 +1,174 @@
+#include "base/pv_log.h"
+#include "base/pv_mem.h"
+#include "cmd/pv_cmd.h"
+#include "store/pv_store.h"
+#include "train/pv_evaluate.h"
+#include "train/pv_logits_file.h"
+#include "train/pv_model_file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { EVAL_BATCH = 128 };
+
+/* The command's words, understood. */
+typedef struct request {
+    const char *model, *store, *logits;
+    pv_dataset_opts data;
+} request;
+
+static pv_status parse_split(const char *text, uint8_t *split)
+{
+    static const char *const names[] = {"train", "val", "test"};
+    for (uint8_t i = 0; i < 3; i++)
+        if (strcmp(text, names[i]) == 0) {
+            *split = i;
+            return PV_OK;
+        }
+    return pv_fail(PV_ERR_USAGE, "--split is train, val or test, not '%s'", text);
+}
+
+/* "3" or "0-9" */
+static pv_status parse_views(const char *text, int64_t *first, int64_t *count)
+{
+    long long from, to;
+    int used = 0;
+    if (sscanf(text, "%lld-%lld%n", &from, &to, &used) == 2 && text[used] == '\0' && from >= 0 &&
+        to >= from) {
+        *first = from;
+        *count = to - from + 1;
+        return PV_OK;
+    }
+    *count = 1;
+    return pv_cmd_number("--views", text, first) == PV_OK
+               ? PV_OK
+               : pv_fail(PV_ERR_USAGE, "--views is a view (3) or a range (0-9), not '%s'", text);
+}
+
+static pv_status parse_request(int argc, char **argv, request *r)
+{
+    const char *split = "test", *views = "0";
+    bool no_verify = false;
+    const pv_option options[] = {
+        {.name = "model", .text = &r->model},   {.name = "store", .text = &r->store},
+        {.name = "split", .text = &split},      {.name = "views", .text = &views},
+        {.name = "logits", .text = &r->logits}, {.name = "no-verify", .flag = &no_verify}};
+    pv_status st;
+    PV_TRY(pv_cmd_parse(argc, argv, options, 6, NULL, 0));
+    if (!r->model || !r->store)
+        PV_TRY(pv_fail(PV_ERR_USAGE, "eval needs --model and --store; see `polyview eval --help`"));
+    PV_TRY(parse_split(split, &r->data.split));
+    PV_TRY(parse_views(views, &r->data.first_view, &r->data.views));
+    r->data.verify = !no_verify;
+done:
+    return st;
+}
+
+/* The model of a file, ready to run on the store's rows. */
+static pv_status load_model(const pv_comm *comm, const request *r, const pv_store *store, pv_model_head *head,
+                            pv_config **config, pv_model **model)
+{
+    const pv_arch *arch = pv_store_arch(store);
+    pv_status st;
+    PV_TRY(pv_model_file_head(comm, r->model, head));
+    PV_TRY(pv_agree(comm, pv_config_load(r->model, head->config, NULL, 0, config)));
+    if (memcmp(&head->arch, arch, sizeof *arch) != 0)
+        PV_TRY(pv_fail(PV_ERR_DATA, "'%s' was made for INRs of another architecture than those of '%s'",
+                       r->model, r->store));
+    PV_TRY(pv_agree(
+        comm, pv_model_new(&(*config)->model, arch->dims, arch->layers, head->classes, EVAL_BATCH, model)));
+    PV_TRY(pv_model_file_load(comm, r->model, *model, NULL));
+done:
+    return st;
+}
+
+/* What the samples are to the model: its training data, unseen views of it (internal), or unseen objects. */
+static const char *generalisation(const request *r, int64_t trained_views)
+{
+    if (r->data.split != PV_SPLIT_TRAIN) return "external";
+    if (r->data.first_view >= trained_views) return "internal";
+    return r->data.first_view + r->data.views <= trained_views ? "training" : "mixed";
+}
+
+static void report(const request *r, const pv_score *score, int64_t trained_views, json_t *result)
+{
+    json_t *classes = json_array();
+    pv_log_info("class  samples  correct  accuracy");
+    for (int c = 0; c < score->classes; c++) {
+        const int64_t samples = score->class_samples[c], correct = score->class_correct[c];
+        const double accuracy = samples > 0 ? (double)correct / (double)samples : 0;
+        pv_log_info("%5d %8lld %8lld    %.3f", c, (long long)samples, (long long)correct, accuracy);
+        json_array_append_new(classes,
+                              json_pack("{s:i, s:I, s:I, s:f}", "class", c, "samples", (json_int_t)samples,
+                                        "correct", (json_int_t)correct, "accuracy", accuracy));
+    }
+    pv_cmd_put_text(result, "model", r->model);
+    pv_cmd_put_text(result, "store", r->store);
+    pv_cmd_put_text(result, "generalisation", generalisation(r, trained_views));
+    pv_cmd_put_int(result, "samples", score->samples);
+    pv_cmd_put_real(result, "accuracy", score->accuracy);
+    pv_cmd_put_real(result, "loss", score->loss);
+    json_object_set_new(result, "per_class", classes);
+}
+
+static pv_status score_data(const pv_comm *comm, const request *r, pv_model *model, const pv_model_head *head,
+                            const pv_dataset *dataset, pv_score *score)
+{
+    float *logits = NULL;
+    int64_t first, share;
+    pv_status st = PV_OK;
+    pv_share_of(pv_dataset_samples(dataset), comm->rank, comm->size, &first, &share);
+    if (r->logits && !(logits = pv_alloc(share * head->classes, sizeof *logits))) st = PV_ERR_NOMEM;
+    PV_TRY(pv_agree(comm, st));
+    PV_TRY(pv_evaluate(comm, model, &head->norm, dataset, head->classes, EVAL_BATCH, true, logits, score));
+    if (r->logits) PV_TRY(pv_logits_file_write(comm, r->logits, dataset, head->classes, logits));
+done:
+    free(logits);
+    return st;
+}
+
+static pv_status run_eval(const pv_comm *comm, int argc, char **argv, json_t *result)
+{
+    request r = {0};
+    pv_store *store = NULL;
+    pv_config *config = NULL;
+    pv_model *model = NULL;
+    pv_dataset *dataset = NULL;
+    pv_model_head head = {0};
+    pv_score score = {0};
+    pv_status st;
+    PV_TRY(pv_agree(comm, parse_request(argc, argv, &r)));
+    PV_TRY(pv_store_open(comm, r.store, PV_STORE_READ, &store));
+    PV_TRY(load_model(comm, &r, store, &head, &config, &model));
+    PV_TRY(pv_dataset_open(comm, store, &r.data, &dataset));
+    if (pv_dataset_samples(dataset) == 0)
+        PV_TRY(pv_fail(PV_ERR_DATA, "'%s' has no objects in that split", r.store));
+    PV_TRY(score_data(comm, &r, model, &head, dataset, &score));
+    report(&r, &score, config->train.views, result);
+    pv_cmd_put_machine(comm, result);
+done:
+    free(score.class_samples);
+    free(score.class_correct);
+    pv_dataset_close(dataset);
+    pv_model_free(model);
+    pv_model_head_free(&head);
+    pv_config_free(config);
+    pv_store_close(store);
+    return st;
+}
+
+const pv_command pv_command_eval = {
+    .name = "eval",
+    .summary = "score a model on a split of a store",
+    .usage =
+        "polyview eval --model MODEL --store STORE [--split train|val|test] [--views A-B] [--logits "
+        "FILE.h5]\n"
+        "              [--no-verify]\n\n"
+        "Accuracy, mean loss and a table per class, over the given views (default: view 0) of the split "
+        "(default:\n"
+        "test). On the train split, views that training did not use measure internal generalisation. "
+        "--logits\n"
+        "writes the logits of every sample; --no-verify skips the comparison of rows with their checksums.\n",
+    .run = run_eval,
+};

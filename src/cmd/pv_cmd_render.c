@@ -1,0 +1,162 @@
+#include "base/pv_log.h"
+#include "base/pv_mem.h"
+#include "cmd/pv_cmd.h"
+#include "signal/pv_png.h"
+#include "siren/pv_siren.h"
+#include "store/pv_store.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum { GAP = 4, DEFAULT_SCALE = 8, MAX_SCALE = 64 };
+
+/* A picture of panels side by side, each scale times the signal's grid; white gaps between them. */
+typedef struct canvas {
+    int height, width, channels, scale; /* of the signal's grid */
+    int panels, row_pixels;
+    uint8_t *pixels;
+} canvas;
+
+static uint8_t to_byte(float value)
+{
+    return (uint8_t)lrintf(255.0F * fminf(fmaxf(value, 0.0F), 1.0F));
+}
+
+static pv_status canvas_make(canvas *c)
+{
+    c->row_pixels = c->panels * c->width * c->scale + (c->panels - 1) * GAP;
+    const int64_t bytes = (int64_t)c->row_pixels * c->height * c->scale * c->channels;
+    c->pixels = pv_alloc(bytes, 1);
+    for (int64_t i = 0; c->pixels && i < bytes; i++)
+        c->pixels[i] = 255;
+    return c->pixels ? PV_OK : PV_ERR_NOMEM;
+}
+
+/* Where pixel (y, x) of a panel lies. */
+static uint8_t *at(canvas *c, int panel, int y, int x)
+{
+    const int64_t column = (int64_t)panel * (c->width * c->scale + GAP) + x;
+    return c->pixels + ((int64_t)y * c->row_pixels + column) * c->channels;
+}
+
+/* Draws values [height * fine][width * fine][channels], every one as a square. */
+static void draw_panel(canvas *c, int panel, const float *values, int fine)
+{
+    const int square = c->scale / fine;
+    for (int y = 0; y < c->height * c->scale; y++)
+        for (int x = 0; x < c->width * c->scale; x++)
+            for (int k = 0; k < c->channels; k++)
+                at(c, panel, y, x)[k] =
+                    to_byte(values[((int64_t)(y / square) * c->width * fine + x / square) * c->channels + k]);
+}
+
+/* Draws the INR on a grid `fine` times the signal's: over the area that the signal's pixels cover. */
+static pv_status draw_inr(canvas *c, int panel, const pv_arch *arch, const float *row, int fine)
+{
+    const int rows = c->height * fine, columns = c->width * fine, n = rows * columns;
+    float *coords = NULL, *values = NULL;
+    pv_status st;
+    PV_ALLOC(coords, (int64_t)n * 2);
+    PV_ALLOC(values, (int64_t)n * c->channels);
+    for (int p = 0; p < n; p++) {
+        const double x = ((p % columns) + 0.5) / fine - 0.5, y = ((double)(p / columns) + 0.5) / fine - 0.5;
+        coords[2 * p] = c->width > 1 ? (float)(2 * x / (c->width - 1) - 1) : 0.0F;
+        coords[2 * p + 1] = c->height > 1 ? (float)(2 * y / (c->height - 1) - 1) : 0.0F;
+    }
+    PV_TRY(pv_siren_eval(arch, row, n, coords, values));
+    draw_panel(c, panel, values, fine);
+done:
+    free(coords);
+    free(values);
+    return st;
+}
+
+/* The object's own picture, found by its source id; NULL with a warning if the source data is not here. */
+static pv_status open_original(const pv_comm *comm, const pv_store *store, pv_signal **signal)
+{
+    pv_config *config = NULL;
+    *signal = NULL;
+    pv_status st = pv_config_load(pv_store_path(store), pv_store_config(store), NULL, 0, &config);
+    if (st == PV_OK) st = pv_signal_open(comm, &config->signal, signal);
+    pv_config_free(config);
+    return st;
+}
+
+static pv_status draw(const pv_store *store, const pv_signal *original, int64_t object, int64_t view,
+                      int scale, const char *path, json_t *result)
+{
+    canvas c = {.scale = scale, .panels = original ? 3 : 2};
+    float *row = NULL, *values = NULL, psnr = 0;
+    uint8_t fitted = 0;
+    pv_status st;
+    pv_store_image_shape(store, &c.height, &c.width, &c.channels);
+    if (c.height < 1 || pv_store_arch(store)->dims[0] != 2 || (c.channels != 1 && c.channels != 3))
+        return pv_fail(PV_ERR_DATA, "'%s' does not hold images: nothing to render", pv_store_path(store));
+    PV_ALLOC(row, pv_store_params(store));
+    PV_ALLOC(values, (int64_t)c.height * c.width * c.channels);
+    PV_TRY(pv_store_read_status(store, view, object, 1, &fitted));
+    if (fitted != PV_VIEW_FITTED)
+        PV_TRY(pv_fail(PV_ERR_DATA, "'%s': view %lld of object %lld is not fitted", pv_store_path(store),
+                       (long long)view, (long long)object));
+    PV_TRY(pv_store_read_rows(store, view, object, 1, row));
+    PV_TRY(pv_store_read_psnr(store, view, object, 1, &psnr));
+    PV_TRY(canvas_make(&c));
+    if (original) {
+        pv_signal_values(original, object, values);
+        draw_panel(&c, 0, values, 1);
+    }
+    PV_TRY(draw_inr(&c, c.panels - 2, pv_store_arch(store), row, 1));
+    PV_TRY(draw_inr(&c, c.panels - 1, pv_store_arch(store), row, scale));
+    PV_TRY(pv_png_write(path, c.height * scale, c.row_pixels, c.channels, c.pixels));
+    pv_cmd_put_text(result, "picture", path);
+    pv_cmd_put_real(result, "psnr_db", (double)psnr);
+done:
+    free(c.pixels);
+    free(row);
+    free(values);
+    return st;
+}
+
+static pv_status run_render(const pv_comm *comm, int argc, char **argv, json_t *result)
+{
+    const char *path = NULL, *object_text = NULL, *view_text = "0", *out = NULL, *scale_text = NULL;
+    const pv_option options[] = {{.name = "object", .text = &object_text},
+                                 {.name = "view", .text = &view_text},
+                                 {.name = "scale", .text = &scale_text},
+                                 {.name = "o", .text = &out}};
+    int64_t object = 0, view = 0, scale = DEFAULT_SCALE;
+    pv_store *store = NULL;
+    pv_signal *original = NULL;
+    pv_status st = pv_cmd_parse(argc, argv, options, 4, &path, 1);
+    if (st == PV_OK && (!path || !object_text || !out))
+        st = pv_fail(PV_ERR_USAGE, "render needs a store, --object and -o; see `polyview render --help`");
+    if (st == PV_OK) st = pv_cmd_number("--object", object_text, &object);
+    if (st == PV_OK) st = pv_cmd_number("--view", view_text, &view);
+    if (st == PV_OK && scale_text) st = pv_cmd_number("--scale", scale_text, &scale);
+    if (st == PV_OK && (scale < 1 || scale > MAX_SCALE))
+        st = pv_fail(PV_ERR_USAGE, "--scale is from 1 to %d", MAX_SCALE);
+    PV_TRY(pv_agree(comm, st));
+    PV_TRY(pv_store_open(comm, path, PV_STORE_READ, &store));
+    if (object >= pv_store_objects(store) || view >= pv_store_views(store))
+        PV_TRY(pv_agree(comm, pv_fail(PV_ERR_USAGE, "'%s' has objects 0-%lld and views 0-%lld", path,
+                                      (long long)pv_store_objects(store) - 1,
+                                      (long long)pv_store_views(store) - 1)));
+    if (open_original(comm, store, &original) != PV_OK)
+        pv_log_warn("only the INR is drawn, the source data cannot be read: %s", pv_fail_message());
+    PV_TRY(pv_agree(comm,
+                    comm->rank == 0 ? draw(store, original, object, view, (int)scale, out, result) : PV_OK));
+done:
+    pv_signal_close(original);
+    pv_store_close(store);
+    return st;
+}
+
+const pv_command pv_command_render = {
+    .name = "render",
+    .summary = "draw an INR beside its image",
+    .usage = "polyview render STORE --object I [--view V] [--scale K] -o FILE.png\n\n"
+             "Three panels: the image, the INR on the image's grid, and the INR on a grid K times finer "
+             "(default 8).\n"
+             "Without the source data only the INR is drawn.\n",
+    .run = run_render,
+};

@@ -1,0 +1,96 @@
+#include "cmd/pv_cmd.h"
+#include "store/pv_store.h"
+#include "train/pv_model_file.h"
+#include "train/pv_trainer.h"
+
+#include <stdlib.h>
+
+/* A checkpoint is continued only by a config that would have led to it. */
+static pv_status check_resume(const pv_comm *comm, const pv_config *config, const char *checkpoint)
+{
+    pv_model_head head;
+    pv_config *saved = NULL;
+    char keys[1024] = "";
+    int conflicts = 0;
+    pv_status st = pv_model_file_head(comm, checkpoint, &head);
+    if (st != PV_OK) return st;
+    PV_TRY(pv_config_load(checkpoint, head.config, NULL, 0, &saved));
+    PV_TRY(pv_config_conflicts(config, saved, PV_KEYS_MODEL, keys, sizeof keys, &conflicts));
+    if (conflicts > 0)
+        st = pv_fail(
+            PV_ERR_CONFIG,
+            "the config differs from the one of '%s'; take its settings, another train.output, or --fresh to "
+            "start again:\n%s",
+            checkpoint, keys);
+done:
+    pv_config_free(saved);
+    pv_model_head_free(&head);
+    return pv_agree(comm, st);
+}
+
+static void report(const pv_comm *comm, const pv_config *config, const pv_train_result *trained,
+                   json_t *result)
+{
+    pv_cmd_put_text(result, "model", config->train.output);
+    pv_cmd_put_text(result, "kind", config->model.kind == PV_MODEL_DWS ? "dws" : "mlp");
+    pv_cmd_put_int(result, "parameters", trained->parameters);
+    pv_cmd_put_int(result, "samples", trained->samples);
+    pv_cmd_put_int(result, "epochs", trained->epochs);
+    pv_cmd_put_int(result, "best_epoch", trained->best_epoch);
+    pv_cmd_put_real(result, "train_loss", trained->train_loss);
+    pv_cmd_put_real(result, "best_val_accuracy", trained->best_val_accuracy);
+    pv_cmd_put_real(result, "test_loss", trained->test_loss);
+    pv_cmd_put_real(result, "test_accuracy", trained->test_accuracy);
+    pv_cmd_put_real(result, "samples_per_s", trained->samples_per_s);
+    pv_cmd_put_real(result, "reduce_share", trained->reduce_share);
+    pv_cmd_put_real(result, "seconds", trained->seconds);
+    pv_cmd_put_machine(comm, result);
+}
+
+static pv_status run_train(const pv_comm *comm, int argc, char **argv, json_t *result)
+{
+    const char *config_path = NULL, *store_path = NULL;
+    bool fresh = false;
+    pv_sets sets = {0};
+    const pv_option options[] = {{.name = "config", .text = &config_path},
+                                 {.name = "store", .text = &store_path},
+                                 {.name = "fresh", .flag = &fresh},
+                                 {.name = "set", .sets = &sets}};
+    pv_config *config = NULL;
+    pv_store *store = NULL;
+    char *yaml = NULL, *checkpoint = NULL;
+    pv_train_result trained = {0};
+    pv_status st = pv_cmd_parse(argc, argv, options, 4, NULL, 0);
+    if (st == PV_OK && !config_path)
+        st = pv_fail(PV_ERR_USAGE, "train needs --config FILE; see `polyview train --help`");
+    PV_TRY(pv_agree(comm, st));
+    PV_TRY(pv_cmd_config(comm, config_path, &sets, &config));
+    PV_TRY(pv_agree(comm, pv_config_emit(config, &yaml)));
+    checkpoint = pv_train_checkpoint_path(&config->train);
+    PV_TRY(pv_agree(comm, checkpoint ? PV_OK : pv_fail(PV_ERR_NOMEM, "no memory for a file name")));
+    PV_TRY(pv_store_open(comm, store_path ? store_path : config->store, PV_STORE_READ, &store));
+    const bool resume = !fresh && pv_cmd_exists(comm, checkpoint);
+    if (resume) PV_TRY(check_resume(comm, config, checkpoint));
+    PV_TRY(pv_train(comm, store, &config->model, &config->train, yaml, resume, &trained));
+    report(comm, config, &trained, result);
+done:
+    free(yaml);
+    free(checkpoint);
+    pv_store_close(store);
+    pv_config_free(config);
+    return st;
+}
+
+const pv_command pv_command_train = {
+    .name = "train",
+    .summary = "train a weight-space network on the rows of a store",
+    .usage = "polyview train --config FILE [--store STORE] [--fresh] [--set key.path=value ...]\n\n"
+             "Trains data-parallel on all ranks. train.output receives the model of the best validation "
+             "accuracy,\n"
+             "<output>.ckpt the checkpoint and <output>.jsonl one line of metrics an epoch. If the "
+             "checkpoint exists\n"
+             "training continues from it, also with another number of ranks; --fresh ignores it. SIGTERM, "
+             "SIGINT and\n"
+             "SIGUSR1 write a checkpoint and end with status 75.\n",
+    .run = run_train,
+};
