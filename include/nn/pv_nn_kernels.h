@@ -13,11 +13,11 @@
 
 /* One step of Adam, in the terms of PyTorch. */
 typedef struct pv_adam_step {
-    pv_real decay; /* the factor of decoupled weight decay, 1 - lr wd */
-    pv_real l2;    /* weight decay added to the gradient */
-    pv_real beta1, beta2;
-    pv_real rate;  /* lr / (1 - beta1^t) */
-    pv_real scale; /* 1 / sqrt(1 - beta2^t) */
+    pv_real decay;                      /* the factor of decoupled weight decay, 1 - lr wd */
+    pv_real l2;                         /* weight decay added to the gradient */
+    pv_real beta1, beta2, rest1, rest2; /* rest = 1 - beta, rounded once */
+    pv_real rate;                       /* lr / (1 - beta1^t) */
+    pv_real scale;                      /* 1 / sqrt(1 - beta2^t) */
     pv_real eps;
 } pv_adam_step;
 

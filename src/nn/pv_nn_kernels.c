@@ -178,8 +178,8 @@ static void adam(int64_t n, const pv_adam_step *step, const pv_real *g, pv_real 
     const pv_adam_step s = *step;
     for (int64_t i = 0; i < n; i++) {
         const pv_real gradient = g[i] + s.l2 * p[i];
-        m[i] = s.beta1 * m[i] + (1 - s.beta1) * gradient;
-        v[i] = s.beta2 * v[i] + (1 - s.beta2) * gradient * gradient;
+        m[i] = s.beta1 * m[i] + s.rest1 * gradient;
+        v[i] = s.beta2 * v[i] + s.rest2 * gradient * gradient;
         pv_real second = v[i];
         if (vmax) second = vmax[i] = vmax[i] > second ? vmax[i] : second;
         p[i] = s.decay * p[i] - s.rate * m[i] / (root(second) * s.scale + s.eps);

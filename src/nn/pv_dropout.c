@@ -1,0 +1,35 @@
+#include "nn/pv_dropout.h"
+#include "base/pv_rng.h"
+
+#include <math.h>
+
+enum { DRAW_BITS = 16, CHUNK = 1024, SITE_SHIFT = 48 };
+
+static uint32_t threshold(const pv_dropout *dropout)
+{
+    return (uint32_t)lround((1 - dropout->rate) * (1 << DRAW_BITS));
+}
+
+double pv_dropout_scale(const pv_dropout *dropout)
+{
+    const uint32_t keep = threshold(dropout);
+    return keep ? (double)(1 << DRAW_BITS) / keep : 0;
+}
+
+void pv_dropout_apply(const pv_dropout *dropout, const pv_pass *pass, int site, int sample, int64_t n,
+                      pv_real *x)
+{
+    const uint64_t position = (uint64_t)(pass->first_sample + sample);
+    pv_rng rng = pv_rng_open(pass->seed, PV_RNG_DROPOUT, pass->step, (uint64_t)site << SITE_SHIFT | position);
+    const pv_real scale = (pv_real)pv_dropout_scale(dropout);
+    uint16_t draws[CHUNK];
+    for (int64_t first = 0; first < n; first += CHUNK) {
+        const int64_t count = n - first < CHUNK ? n - first : CHUNK;
+        for (int64_t i = 0; i < count; i += 4) {
+            const uint64_t bits = pv_rng_bits(&rng);
+            for (int64_t k = 0; k < 4; k++)
+                draws[i + k] = (uint16_t)(bits >> (DRAW_BITS * k));
+        }
+        dropout->kernels->dropout(count, draws, threshold(dropout), scale, x + first);
+    }
+}

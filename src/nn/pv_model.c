@@ -1,0 +1,102 @@
+#include "nn/pv_model_kind.h"
+#include "base/pv_mem.h"
+
+#include <stdlib.h>
+
+/* Row counts travel through BLAS as int. */
+static const double MOST_ROWS = 2147483647.0;
+
+static pv_status check(const pv_model_request *r)
+{
+    if (r->layers < 1 || r->classes < 1 || r->max_batch < 1)
+        return pv_fail(PV_ERR_CONFIG, "a model needs layers, classes and a batch, not %d, %d and %d",
+                       r->layers, r->classes, r->max_batch);
+    double entries = 0;
+    for (int i = 0; i <= r->layers; i++) {
+        if (r->dims[i] < 1) return pv_fail(PV_ERR_CONFIG, "INR width %d is %d", i, r->dims[i]);
+        if (i) entries += (r->dims[i - 1] + 1.0) * r->dims[i];
+    }
+    if (entries * r->max_batch > MOST_ROWS)
+        return pv_fail(PV_ERR_CONFIG, "a batch of %d rows of %.0f weights is too large", r->max_batch,
+                       entries);
+    if (r->opts->hidden < 1)
+        return pv_fail(PV_ERR_CONFIG, "model.hidden: must be at least 1, not %d", r->opts->hidden);
+    if (r->opts->layers < 0)
+        return pv_fail(PV_ERR_CONFIG, "model.layers: must not be negative, not %d", r->opts->layers);
+    if (!(r->opts->dropout >= 0 && r->opts->dropout < 1))
+        return pv_fail(PV_ERR_CONFIG, "model.dropout: must be in [0, 1), not %g", r->opts->dropout);
+    return PV_OK;
+}
+
+pv_status pv_model_new(const pv_model_opts *opts, const int *dims, int layers, int classes, int max_batch,
+                       pv_model **out)
+{
+    const pv_model_request request = {
+        .opts = opts, .dims = dims, .layers = layers, .classes = classes, .max_batch = max_batch};
+    pv_model *model = NULL;
+    pv_status st = PV_OK;
+    *out = NULL;
+    PV_TRY(check(&request));
+    PV_ALLOC(model, 1);
+    pv_nn_params_open(&model->params, &model->memory);
+    PV_TRY(opts->kind == PV_MODEL_MLP ? pv_mlp_new(&request, model) : pv_dws_model_new(&request, model));
+    PV_TRY(pv_nn_params_close(&model->params));
+    *out = model;
+    model = NULL;
+done:
+    pv_model_free(model);
+    return st;
+}
+
+void pv_model_free(pv_model *model)
+{
+    if (!model) return;
+    pv_nn_memory_free(&model->memory);
+    free(model);
+}
+
+void pv_model_init(pv_model *model, uint64_t seed)
+{
+    pv_nn_params_init(&model->params, seed);
+}
+
+int64_t pv_model_count(const pv_model *model)
+{
+    return model->params.length;
+}
+
+pv_real *pv_model_params(pv_model *model)
+{
+    return model->params.values;
+}
+
+pv_real *pv_model_gradients(pv_model *model)
+{
+    return model->params.gradients;
+}
+
+int pv_model_tensors(const pv_model *model, const pv_model_tensor **tensors)
+{
+    *tensors = model->params.tensors;
+    return model->params.count;
+}
+
+void pv_model_forward(pv_model *model, const pv_pass *pass, const pv_real *rows, int batch, pv_real *logits)
+{
+    model->ops->forward(model->net, pass, rows, batch, logits);
+}
+
+void pv_model_backward(pv_model *model, const pv_pass *pass, const pv_real *dlogits, pv_real *drows)
+{
+    model->ops->backward(model->net, pass, dlogits, drows);
+}
+
+double pv_model_sample_flops(const pv_model *model)
+{
+    return model->sample_flops;
+}
+
+int64_t pv_model_memory(const pv_model *model)
+{
+    return (int64_t)sizeof *model + model->memory.bytes;
+}
