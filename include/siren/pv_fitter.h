@@ -26,11 +26,13 @@ void pv_fitter_start(pv_fitter *fitter, int slot, const float *row, const float 
  */
 void pv_fitter_advance(pv_fitter *fitter, int used, int steps, double lr);
 
-/* Takes the INR of a slot out: row [P] as it stands, and its mean squared error at those weights.
+/* Takes the INR of a slot out: row [P] as it stands, and its mean squared error at those weights.  The slot
+ * keeps its INR, which may be advanced further.
  * Local.   Errors: PV_ERR_NUMERIC if the error or a weight is not finite (row and mse are still set). */
 pv_status pv_fitter_finish(pv_fitter *fitter, int slot, float *row, double *mse);
 
-/* Multiply-adds and sincos of one step of one INR, for rates against the machine's limit. */
+/* The floating-point operations of the multiply-adds (two each), and the sine-cosine pairs, of one step of
+ * one INR, for rates against the machine's limit. */
 double pv_fitter_step_flops(const pv_fitter *fitter);
 double pv_fitter_step_sincos(const pv_fitter *fitter);
 

@@ -23,7 +23,10 @@ enum { LANES = 8, UNITS = 4, WIDE = 3, GRAD_A = 4, GRAD_B = 3 };
 enum { LANES = 4, UNITS = 4, WIDE = 3, GRAD_A = 4, GRAD_B = 3 };
 #define EACH_LANE(F, h) F(0, h), F(1, h), F(2, h), F(3, h)
 #endif
-enum { GRAD_SUMS = 16 }; /* sums of a block, [GRAD_A][4]; a multiple of LANES */
+enum {
+    COLUMNS = 4,                  /* of a block of sums in memory, at least GRAD_B */
+    GRAD_SUMS = GRAD_A * COLUMNS, /* a multiple of LANES */
+};
 
 typedef float vec __attribute__((vector_size(4 * LANES), may_alias));
 typedef uint32_t bits __attribute__((vector_size(4 * LANES), may_alias));
@@ -237,17 +240,17 @@ typedef struct outer {
 } outer;
 
 /* sums[i][j] = a_i . b_j for GRAD_A rows a and `width` rows b; rows beyond `rows_a` repeat the last. */
-INLINE void dot_block(int width, outer o, int rows_a, float sums[GRAD_A][4])
+INLINE void dot_block(int width, outer o, int rows_a, float sums[GRAD_A][COLUMNS])
 {
-    vec sum[GRAD_A][4];
+    vec sum[GRAD_A][COLUMNS];
     const float *a[GRAD_A];
     for (int i = 0; i < GRAD_A; i++)
         a[i] = o.a + (i < rows_a ? i : rows_a - 1) * o.stride;
     for (int i = 0; i < GRAD_A; i++)
-        for (int j = 0; j < 4; j++)
+        for (int j = 0; j < COLUMNS; j++)
             sum[i][j] = (vec){0};
     for (int64_t s = 0; s < (int64_t)o.vectors * LANES; s += LANES) {
-        vec b[4];
+        vec b[GRAD_B];
         for (int j = 0; j < width; j++)
             b[j] = get(o.b + j * o.stride + s);
         for (int i = 0; i < GRAD_A; i++)
@@ -255,7 +258,7 @@ INLINE void dot_block(int width, outer o, int rows_a, float sums[GRAD_A][4])
                 sum[i][j] += get(a[i] + s) * b[j];
     }
     for (int g = 0; g < GRAD_SUMS; g += LANES)
-        *at(&sums[g / 4][0]) = sum_lanes(&sum[g / 4][0]);
+        *at(&sums[g / COLUMNS][0]) = sum_lanes(&sum[g / COLUMNS][0]);
 }
 
 /* gradient[i * step_a + j * step_b] += scale * a_i . b_j for all rows a and b. */
@@ -265,7 +268,7 @@ static void dot_all(outer o, int rows_a, int rows_b, float scale, float *gradien
         const int high = rows_a - i < GRAD_A ? rows_a - i : GRAD_A;
         outer part = o;
         for (int j = 0; j < rows_b;) {
-            float sums[GRAD_A][4] __attribute__((aligned(64)));
+            float sums[GRAD_A][COLUMNS] __attribute__((aligned(64)));
             const int width = rows_b - j < GRAD_B ? rows_b - j : GRAD_B;
             if (width == GRAD_B)
                 dot_block(GRAD_B, part, high, sums);
@@ -284,6 +287,22 @@ static void dot_all(outer o, int rows_a, int rows_b, float scale, float *gradien
     }
 }
 
+/* sum[i] = the vectors of row a_i added up, for GRAD_A rows; those beyond `rows` repeat the last. */
+INLINE void sum_block(outer o, int rows, vec *sum)
+{
+    const float *a[GRAD_A];
+    vec part[GRAD_A];
+    for (int i = 0; i < GRAD_A; i++) {
+        a[i] = o.a + (i < rows ? i : rows - 1) * o.stride;
+        part[i] = (vec){0};
+    }
+    for (int64_t s = 0; s < (int64_t)o.vectors * LANES; s += LANES)
+        for (int i = 0; i < GRAD_A; i++)
+            part[i] += get(a[i] + s);
+    for (int i = 0; i < GRAD_A; i++)
+        sum[i] = part[i];
+}
+
 /* gradient[i] += scale * the sum of row a_i. */
 static void sum_all(outer o, int rows, float scale, float *gradient)
 {
@@ -291,9 +310,8 @@ static void sum_all(outer o, int rows, float scale, float *gradient)
         const int high = rows - i < GRAD_SUMS ? rows - i : GRAD_SUMS;
         vec sum[GRAD_SUMS] = {{0}};
         float sums[GRAD_SUMS] __attribute__((aligned(64)));
-        for (int r = 0; r < high; r++)
-            for (int64_t s = 0; s < (int64_t)o.vectors * LANES; s += LANES)
-                sum[r] += get(o.a + (i + r) * o.stride + s);
+        for (int r = 0; r < high; r += GRAD_A)
+            sum_block((outer){o.a + (i + r) * o.stride, NULL, o.stride, o.vectors}, high - r, sum + r);
         for (int g = 0; g < GRAD_SUMS; g += LANES)
             *at(&sums[g]) = sum_lanes(&sum[g]);
         for (int r = 0; r < high; r++)

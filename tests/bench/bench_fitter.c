@@ -1,4 +1,4 @@
-/* How many Adam steps a second one core does for the usual INR, with the instruction set of POLYVIEW_ISA. */
+/* How many Adam steps a second one core does for the usual INR, with every instruction set it has. */
 #include "base/pv_cpu.h"
 #include "base/pv_log.h"
 #include "siren/pv_fitter.h"
