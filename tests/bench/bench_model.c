@@ -1,0 +1,95 @@
+/* Training speed of the DWS classifier on one core: samples/s of forward, loss, backward and AdamW. */
+#include "base/pv_log.h"
+#include "base/pv_rng.h"
+#include "nn/pv_loss.h"
+#include "nn/pv_model.h"
+#include "nn/pv_optim.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CLASSES = 10 };
+
+typedef struct bench {
+    pv_model *model;
+    pv_optim *optim;
+    int batch;
+    pv_real *rows, *logits, *dlogits;
+    int32_t *labels;
+} bench;
+
+static void step(bench *b, uint64_t number)
+{
+    const pv_pass pass = {.training = true, .global_batch = b->batch, .seed = 1, .step = number};
+    memset(pv_model_gradients(b->model), 0, sizeof(pv_real) * (size_t)pv_model_count(b->model));
+    pv_model_forward(b->model, &pass, b->rows, b->batch, b->logits);
+    pv_cross_entropy(b->batch, CLASSES, b->logits, b->labels, 1.0 / b->batch, b->dlogits);
+    pv_model_backward(b->model, &pass, b->dlogits, NULL);
+    pv_optim_step(b->optim, 1e-3, pv_model_gradients(b->model), pv_model_params(b->model));
+}
+
+static void run(const char *title, const pv_model_opts *opts, const int *dims, int layers, int batch,
+                double seconds)
+{
+    bench b = {.batch = batch};
+    if (pv_model_new(opts, dims, layers, CLASSES, batch, &b.model) != PV_OK) exit(1);
+    pv_model_init(b.model, 1);
+    const pv_optim_opts adamw = {.kind = PV_OPTIM_ADAMW, .weight_decay = 5e-4, .amsgrad = true};
+    if (pv_optim_new(&adamw, pv_model_count(b.model), &b.optim) != PV_OK) exit(1);
+    int weights = 0;
+    for (int i = 0; i < layers; i++)
+        weights += (dims[i] + 1) * dims[i + 1];
+    b.rows = calloc((size_t)(batch * weights), sizeof *b.rows);
+    b.logits = calloc((size_t)(batch * CLASSES), sizeof *b.logits);
+    b.dlogits = calloc((size_t)(batch * CLASSES), sizeof *b.dlogits);
+    b.labels = calloc((size_t)batch, sizeof *b.labels);
+    pv_rng rng = pv_rng_open(1, PV_RNG_TEST, 0, 0);
+    for (int i = 0; i < batch * weights; i++)
+        b.rows[i] = (pv_real)pv_rng_normal(&rng);
+    for (int i = 0; i < batch; i++)
+        b.labels[i] = (int32_t)pv_rng_below(&rng, CLASSES);
+
+    step(&b, 0);
+    double best = 1e30;
+    const double start = pv_seconds();
+    for (uint64_t n = 1; pv_seconds() - start < seconds; n++) {
+        const double before = pv_seconds();
+        step(&b, n);
+        const double taken = pv_seconds() - before;
+        best = taken < best ? taken : best;
+    }
+    const double flops = pv_model_sample_flops(b.model);
+    printf("%-28s batch %4d  %8.0f samples/s  %6.1f Gflop/s  %6.1f Mflop/sample  %6.0f MB\n", title, batch,
+           batch / best, 1e-9 * flops * batch / best, 1e-6 * flops, 1e-6 * (double)pv_model_memory(b.model));
+    free(b.rows);
+    free(b.logits);
+    free(b.dlogits);
+    free(b.labels);
+    pv_optim_free(b.optim);
+    pv_model_free(b.model);
+}
+
+/* Usage: bench_model [SECONDS] for each line, 3 by default. */
+int main(int argc, char **argv)
+{
+    const double seconds = argc > 1 ? atof(argv[1]) : 3;
+    const int dims[] = {2, 32, 32, 1};
+    pv_model_opts opts = {.kind = PV_MODEL_DWS,
+                          .hidden = 32,
+                          .layers = 4,
+                          .fc_layers = 1,
+                          .out_fc = 1,
+                          .reduction = PV_REDUCE_MAX,
+                          .batch_norm = true};
+    run("dws 32x4 bn", &opts, dims, 3, 64, seconds);
+    run("dws 32x4 bn", &opts, dims, 3, 128, seconds);
+    opts.dropout = 0.1;
+    run("dws 32x4 bn dropout 0.1", &opts, dims, 3, 64, seconds);
+    opts.dropout = 0;
+    opts.reduction = PV_REDUCE_MEAN;
+    run("dws 32x4 bn mean", &opts, dims, 3, 64, seconds);
+    opts = (pv_model_opts){.kind = PV_MODEL_MLP, .hidden = 512, .layers = 3, .batch_norm = true};
+    run("mlp 512x3 bn", &opts, dims, 3, 64, seconds);
+    return 0;
+}

@@ -1,0 +1,476 @@
+/* The DWS layer and classifier in double precision: gradients by finite differences, equivariance, and that a
+ * batch may be split. */
+#include "base/pv_rng.h"
+#include "nn/pv_dws_layer.h"
+#include "nn/pv_loss.h"
+#include "nn/pv_model.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+enum { BATCH = 4, CLASSES = 3, SHORT = 3, LONG = 5 };
+
+static const double STEP = 1e-6, GRADIENT_TOLERANCE = 1e-6, EXACT = 1e-10;
+static const int short_dims[] = {2, 4, 3, 3}, long_dims[] = {2, 3, 4, 3, 4, 2};
+
+static double *noise(int64_t n, uint64_t stream)
+{
+    double *values = malloc(sizeof *values * (size_t)n);
+    pv_rng rng = pv_rng_open(5, PV_RNG_TEST, stream, 0);
+    for (int64_t i = 0; i < n; i++)
+        values[i] = 0.5 * pv_rng_normal(&rng);
+    return values;
+}
+
+static double dot(int64_t n, const double *a, const double *b)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += a[i] * b[i];
+    return sum;
+}
+
+static double difference(int64_t n, const double *a, const double *b)
+{
+    double worst = 0;
+    for (int64_t i = 0; i < n; i++)
+        worst = fmax(worst, fabs(a[i] - b[i]));
+    return worst;
+}
+
+/* Central difference of loss(context) along one value. */
+static double slope(double (*loss)(void *), void *context, double *value)
+{
+    const double kept = *value;
+    *value = kept + STEP;
+    const double above = loss(context);
+    *value = kept - STEP;
+    const double below = loss(context);
+    *value = kept;
+    return (above - below) / (2 * STEP);
+}
+
+/* Relative L2 distance of `probes` entries (all, if n is smaller) of a gradient from finite differences. */
+static void probe(double (*loss)(void *), void *context, double *values, const double *gradient, int64_t n,
+                  int64_t probes, double *error, double *norm)
+{
+    const int64_t stride = n > probes ? n / probes : 1;
+    for (int64_t i = 0; i < n; i += stride) {
+        const double truth = slope(loss, context, &values[i]), d = gradient[i] - truth;
+        *error += d * d;
+        *norm += truth * truth;
+    }
+}
+
+/* One layer, its input, and the functional <r, y> of its output. */
+typedef struct layer_case {
+    pv_dws_space space;
+    pv_nn_memory memory;
+    pv_nn_params params;
+    pv_dws_layer layer;
+    int64_t inputs, outputs;
+    double *x, *y, *r, *dx;
+} layer_case;
+
+static void open_layer(layer_case *c, const pv_dws_layer_opts *opts, const int *dims, int layers)
+{
+    *c = (layer_case){0};
+    pv_nn_params_open(&c->params, &c->memory);
+    assert_int_equal(pv_dws_space_set(&c->space, dims, layers), PV_OK);
+    assert_int_equal(pv_dws_layer_new(&c->layer, &c->space, opts, BATCH, "", &c->params, &c->memory), PV_OK);
+    assert_int_equal(pv_nn_params_close(&c->params), PV_OK);
+    double *values = noise(c->params.length, 1);
+    memcpy(c->params.values, values, sizeof *values * (size_t)c->params.length);
+    free(values);
+    c->inputs = c->space.total[PV_VIEW_FULL] * BATCH * opts->in;
+    c->outputs = c->space.total[PV_VIEW_FULL] * BATCH * opts->out;
+    c->x = noise(c->inputs, 2);
+    c->r = noise(c->outputs, 3);
+    c->y = noise(c->outputs, 4); /* rubbish: forward and backward must overwrite */
+    c->dx = noise(c->inputs, 5);
+}
+
+static void close_layer(layer_case *c)
+{
+    free(c->x);
+    free(c->y);
+    free(c->r);
+    free(c->dx);
+    pv_nn_memory_free(&c->memory);
+}
+
+static double layer_loss(void *context)
+{
+    layer_case *c = context;
+    pv_dws_layer_forward(&c->layer, BATCH, c->x, c->y, NULL);
+    return dot(c->outputs, c->r, c->y);
+}
+
+static void check_layer(pv_dws_layer_opts opts, const int *dims, int layers)
+{
+    layer_case c;
+    open_layer(&c, &opts, dims, layers);
+    layer_loss(&c);
+    pv_dws_layer_backward(&c.layer, BATCH, c.x, c.r, c.dx, NULL);
+    double error = 0, norm = 0;
+    probe(layer_loss, &c, c.x, c.dx, c.inputs, 300, &error, &norm);
+    assert_true(norm > 0 && sqrt(error / norm) < GRADIENT_TOLERANCE);
+    for (int i = 0; i < c.params.count; i++) {
+        const pv_model_tensor *tensor = &c.params.tensors[i];
+        error = norm = 0;
+        probe(layer_loss, &c, tensor->values, tensor->gradients, tensor->count, 4, &error, &norm);
+        assert_true(sqrt(error) < GRADIENT_TOLERANCE * (sqrt(norm) + 1e-2));
+    }
+    close_layer(&c);
+}
+
+static void layer_gradients_are_slopes(void **state)
+{
+    (void)state;
+    for (int reduction = PV_REDUCE_MAX; reduction <= PV_REDUCE_SUM; reduction++) {
+        const pv_dws_layer_opts opts = {
+            .in = 3, .out = 2, .fc_layers = 1, .reduction = (pv_reduction)reduction};
+        check_layer(opts, short_dims, SHORT);
+        check_layer(opts, long_dims, LONG);
+    }
+}
+
+static void layer_gradients_are_slopes_with_deep_maps_and_skip(void **state)
+{
+    (void)state;
+    pv_dws_layer_opts opts = {.in = 1, .out = 3, .fc_layers = 2, .reduction = PV_REDUCE_MEAN, .skip = true};
+    check_layer(opts, short_dims, SHORT);
+    opts.fc_layers = 3;
+    check_layer(opts, long_dims, LONG);
+    opts.diagonal = true;
+    check_layer(opts, long_dims, LONG);
+}
+
+/* The permutation of hidden layer `level` (1..L-1): a rotation, which is not its own inverse. */
+static int permuted(const int *dims, int layers, int level, int unit)
+{
+    return level == 0 || level == layers ? unit : (unit + level) % dims[level];
+}
+
+/* Entry by entry: y[..p(r)..p(c)..] = x[..r..c..]. */
+static void permute_set(const pv_dws_space *space, int f, const double *x, double *y)
+{
+    const int layers = space->layers;
+    for (int t = 0; t < space->tensors; t++) {
+        const int layer = t % layers;
+        const bool weight = t < layers, first = t == 0;
+        const int row_level = first || !weight ? layer + 1 : layer, col_level = first ? 0 : layer + 1;
+        for (int s = 0; s < BATCH; s++)
+            for (int r = 0; r < space->rows[t]; r++)
+                for (int c = 0; c < space->cols[t]; c++) {
+                    const bool sequence = !weight && layer < layers - 1;
+                    const int to_r =
+                        t == space->tensors - 1 ? r : permuted(space->dims, layers, row_level, r);
+                    const int to_c = sequence ? c : permuted(space->dims, layers, col_level, c);
+                    const int64_t base = pv_dws_at(space, t, PV_VIEW_FULL, BATCH, s, f);
+                    memcpy(y + base + ((int64_t)to_r * space->cols[t] + to_c) * f,
+                           x + base + ((int64_t)r * space->cols[t] + c) * f, sizeof *x * (size_t)f);
+                }
+    }
+}
+
+static void the_layer_is_equivariant(void **state)
+{
+    (void)state;
+    for (int reduction = PV_REDUCE_MAX; reduction <= PV_REDUCE_SUM; reduction++) {
+        const pv_dws_layer_opts opts = {
+            .in = 3, .out = 2, .fc_layers = 2, .reduction = (pv_reduction)reduction, .skip = true};
+        layer_case c;
+        open_layer(&c, &opts, long_dims, LONG);
+        pv_dws_layer_forward(&c.layer, BATCH, c.x, c.y, NULL);
+        double *expected = malloc(sizeof *expected * (size_t)c.outputs);
+        permute_set(&c.space, opts.out, c.y, expected);
+        permute_set(&c.space, opts.in, c.x, c.dx);
+        assert_true(difference(c.inputs, c.x, c.dx) > 0.1);
+        pv_dws_layer_forward(&c.layer, BATCH, c.dx, c.y, NULL);
+        assert_true(difference(c.outputs, c.y, expected) < EXACT);
+        free(expected);
+        close_layer(&c);
+    }
+}
+
+/* A classifier, rows, labels and a pass. */
+typedef struct model_case {
+    pv_model *model;
+    pv_pass pass;
+    int weights;
+    double *rows, *drows, logits[BATCH * CLASSES], dlogits[BATCH * CLASSES];
+} model_case;
+
+static const int32_t labels[BATCH] = {0, 2, 1, 2};
+
+static void open_model(model_case *c, const pv_model_opts *opts, const int *dims, int layers)
+{
+    *c = (model_case){.pass = {.training = true, .global_batch = BATCH, .seed = 3, .step = 9}};
+    assert_int_equal(pv_model_new(opts, dims, layers, CLASSES, BATCH, &c->model), PV_OK);
+    pv_model_init(c->model, 1);
+    double *values = noise(pv_model_count(c->model), 6);
+    for (int64_t i = 0; i < pv_model_count(c->model); i++)
+        pv_model_params(c->model)[i] += 0.2 * values[i];
+    free(values);
+    for (int i = 0; i < layers; i++)
+        c->weights += (dims[i] + 1) * dims[i + 1];
+    c->rows = noise((int64_t)BATCH * c->weights, 7);
+    c->drows = noise((int64_t)BATCH * c->weights, 8);
+}
+
+static void close_model(model_case *c)
+{
+    pv_model_free(c->model);
+    free(c->rows);
+    free(c->drows);
+}
+
+static double model_loss(void *context)
+{
+    model_case *c = context;
+    pv_model_forward(c->model, &c->pass, c->rows, BATCH, c->logits);
+    return pv_cross_entropy(BATCH, CLASSES, c->logits, labels, 1, c->dlogits);
+}
+
+static void check_model(const pv_model_opts *opts, const int *dims, int layers)
+{
+    model_case c;
+    open_model(&c, opts, dims, layers);
+    model_loss(&c);
+    pv_model_backward(c.model, &c.pass, c.dlogits, c.drows);
+    double error = 0, norm = 0;
+    probe(model_loss, &c, c.rows, c.drows, (int64_t)BATCH * c.weights, 100, &error, &norm);
+    assert_true(norm > 0 && sqrt(error / norm) < GRADIENT_TOLERANCE);
+    const pv_model_tensor *tensors = NULL;
+    const int count = pv_model_tensors(c.model, &tensors);
+    error = norm = 0;
+    for (int i = 0; i < count; i++)
+        if (tensors[i].gradients)
+            probe(model_loss, &c, tensors[i].values, tensors[i].gradients, tensors[i].count, 2, &error,
+                  &norm);
+    assert_true(norm > 0 && sqrt(error / norm) < GRADIENT_TOLERANCE);
+    close_model(&c);
+}
+
+static pv_model_opts plain(void)
+{
+    return (pv_model_opts){.kind = PV_MODEL_DWS,
+                           .hidden = 4,
+                           .layers = 2,
+                           .reduction = PV_REDUCE_MEAN,
+                           .fc_layers = 1,
+                           .out_fc = 1};
+}
+
+static void model_gradients_are_slopes_for_every_reduction(void **state)
+{
+    (void)state;
+    pv_model_opts opts = plain();
+    for (int reduction = PV_REDUCE_MAX; reduction <= PV_REDUCE_SUM; reduction++) {
+        opts.reduction = (pv_reduction)reduction;
+        opts.batch_norm = false;
+        check_model(&opts, short_dims, SHORT);
+        opts.batch_norm = true;
+        check_model(&opts, long_dims, LONG);
+    }
+}
+
+static void model_gradients_are_slopes_with_dropout_and_skips(void **state)
+{
+    (void)state;
+    pv_model_opts opts = plain();
+    opts.dropout = 0.3;
+    check_model(&opts, short_dims, SHORT);
+    opts.batch_norm = opts.skip = opts.layer_skip = true;
+    opts.fc_layers = opts.out_fc = 2;
+    check_model(&opts, short_dims, SHORT);
+    opts.diagonal = true;
+    opts.reduction = PV_REDUCE_MAX;
+    check_model(&opts, long_dims, LONG);
+}
+
+/* Moves hidden units of every sample: rows in state_dict order. */
+static void permute_rows(const int *dims, int layers, int weights, const double *rows, double *moved)
+{
+    for (int s = 0; s < BATCH; s++)
+        for (int layer = 0, at = s * weights; layer < layers;
+             at += (dims[layer] + 1) * dims[layer + 1], layer++)
+            for (int o = 0; o < dims[layer + 1]; o++) {
+                const int in = dims[layer], out = dims[layer + 1];
+                const int to = permuted(dims, layers, layer + 1, o);
+                for (int i = 0; i < in; i++)
+                    moved[at + to * in + permuted(dims, layers, layer, i)] = rows[at + o * in + i];
+                moved[at + in * out + to] = rows[at + in * out + o];
+            }
+}
+
+static void the_model_is_invariant(void **state)
+{
+    (void)state;
+    pv_model_opts opts = plain();
+    opts.batch_norm = opts.skip = true;
+    opts.reduction = PV_REDUCE_MAX;
+    model_case c;
+    open_model(&c, &opts, long_dims, LONG);
+    pv_model_forward(c.model, &c.pass, c.rows, BATCH, c.logits);
+    permute_rows(long_dims, LONG, c.weights, c.rows, c.drows);
+    assert_true(difference((int64_t)BATCH * c.weights, c.rows, c.drows) > 0.1);
+    pv_model_forward(c.model, &c.pass, c.drows, BATCH, c.dlogits);
+    assert_true(difference((int64_t)BATCH * CLASSES, c.logits, c.dlogits) < EXACT);
+    close_model(&c);
+}
+
+static void dropout_is_off_in_evaluation(void **state)
+{
+    (void)state;
+    pv_model_opts opts = plain();
+    opts.dropout = 0.5;
+    model_case c;
+    open_model(&c, &opts, short_dims, SHORT);
+    model_loss(&c);
+    double first[BATCH * CLASSES];
+    memcpy(first, c.logits, sizeof first);
+    c.pass.step++;
+    model_loss(&c);
+    assert_true(difference((int64_t)BATCH * CLASSES, first, c.logits) > 1e-6);
+    c.pass.training = false;
+    model_loss(&c);
+    memcpy(first, c.logits, sizeof first);
+    c.pass.step++;
+    model_loss(&c);
+    assert_true(difference((int64_t)BATCH * CLASSES, first, c.logits) == 0);
+    close_model(&c);
+}
+
+/* Two threads play two ranks: a sum that both must call. */
+typedef struct meeting {
+    pthread_barrier_t barrier;
+    double values[2][4096];
+    int calls[2];
+} meeting;
+
+typedef struct rank_case {
+    model_case c;
+    meeting *meeting;
+    int rank, first, count;
+} rank_case;
+
+static void meet(void *context, double *values, int count)
+{
+    rank_case *r = context;
+    meeting *m = r->meeting;
+    memcpy(m->values[r->rank], values, sizeof *values * (size_t)count);
+    m->calls[r->rank]++;
+    pthread_barrier_wait(&m->barrier);
+    for (int i = 0; i < count; i++)
+        values[i] = m->values[0][i] + m->values[1][i];
+    pthread_barrier_wait(&m->barrier);
+}
+
+static void *rank_work(void *context)
+{
+    rank_case *r = context;
+    model_case *c = &r->c;
+    pv_model_forward(c->model, &c->pass, c->rows + r->first * c->weights, r->count, c->logits);
+    pv_cross_entropy(r->count, CLASSES, c->logits, labels + r->first, 1, c->dlogits);
+    pv_model_backward(c->model, &c->pass, c->dlogits, c->drows);
+    return NULL;
+}
+
+static void check_split(const pv_model_opts *opts, int first_part)
+{
+    model_case whole;
+    open_model(&whole, opts, short_dims, SHORT);
+    model_loss(&whole);
+    pv_model_backward(whole.model, &whole.pass, whole.dlogits, whole.drows);
+
+    meeting m = {.calls = {0, 0}};
+    pthread_barrier_init(&m.barrier, NULL, 2);
+    rank_case ranks[2];
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++) {
+        ranks[i] = (rank_case){.meeting = &m, .rank = i, .first = i ? first_part : 0};
+        ranks[i].count = i ? BATCH - first_part : first_part;
+        open_model(&ranks[i].c, opts, short_dims, SHORT);
+        ranks[i].c.pass.sum = meet;
+        ranks[i].c.pass.sum_context = &ranks[i];
+        ranks[i].c.pass.first_sample = ranks[i].first;
+    }
+    for (int i = 0; i < 2; i++)
+        pthread_create(&threads[i], NULL, rank_work, &ranks[i]);
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    pthread_barrier_destroy(&m.barrier);
+
+    assert_true(m.calls[0] > 0 && m.calls[0] == m.calls[1]);
+    const int64_t count = pv_model_count(whole.model);
+    double *sum = calloc((size_t)count, sizeof *sum);
+    for (int i = 0; i < 2; i++) {
+        const rank_case *r = &ranks[i];
+        assert_true(difference((int64_t)r->count * CLASSES, r->c.logits, whole.logits + r->first * CLASSES) <
+                    EXACT);
+        assert_true(difference((int64_t)r->count * whole.weights, r->c.drows,
+                               whole.drows + r->first * whole.weights) < EXACT);
+        for (int64_t k = 0; k < count; k++)
+            sum[k] += pv_model_gradients(r->c.model)[k];
+    }
+    assert_true(difference(count, sum, pv_model_gradients(whole.model)) < 1e-9);
+    free(sum);
+    for (int i = 0; i < 2; i++)
+        close_model(&ranks[i].c);
+    close_model(&whole);
+}
+
+static void a_batch_may_be_split_over_ranks(void **state)
+{
+    (void)state;
+    pv_model_opts opts = plain();
+    opts.batch_norm = true;
+    opts.dropout = 0.2;
+    opts.skip = true;
+    check_split(&opts, 1);
+    check_split(&opts, 3);
+    check_split(&opts, BATCH); /* the second rank has nothing, and still takes part in every sum */
+}
+
+static void a_bad_model_is_refused_by_name(void **state)
+{
+    (void)state;
+    pv_model *model = NULL;
+    pv_model_opts opts = plain();
+    assert_int_equal(pv_model_new(&opts, short_dims, 2, CLASSES, BATCH, &model), PV_ERR_CONFIG);
+    opts.fc_layers = 0;
+    assert_int_equal(pv_model_new(&opts, short_dims, SHORT, CLASSES, BATCH, &model), PV_ERR_CONFIG);
+    opts = plain();
+    opts.dropout = 1;
+    assert_int_equal(pv_model_new(&opts, short_dims, SHORT, CLASSES, BATCH, &model), PV_ERR_CONFIG);
+    opts = plain();
+    opts.hidden = 0;
+    assert_int_equal(pv_model_new(&opts, short_dims, SHORT, CLASSES, BATCH, &model), PV_ERR_CONFIG);
+    assert_null(model);
+    pv_model_free(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(layer_gradients_are_slopes),
+        cmocka_unit_test(layer_gradients_are_slopes_with_deep_maps_and_skip),
+        cmocka_unit_test(the_layer_is_equivariant),
+        cmocka_unit_test(model_gradients_are_slopes_for_every_reduction),
+        cmocka_unit_test(model_gradients_are_slopes_with_dropout_and_skips),
+        cmocka_unit_test(the_model_is_invariant),
+        cmocka_unit_test(dropout_is_off_in_evaluation),
+        cmocka_unit_test(a_batch_may_be_split_over_ranks),
+        cmocka_unit_test(a_bad_model_is_refused_by_name),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
