@@ -1,0 +1,108 @@
+/* A batch spread over ranks, some perhaps with nothing, trains like the whole batch on one. */
+#include "pv_mpi_test.h"
+#include "base/pv_rng.h"
+#include "nn/pv_loss.h"
+#include "nn/pv_model.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BATCH = 3, CLASSES = 4, LAYERS = 3 };
+
+static const int dims[] = {2, 5, 6, 1};
+static const int32_t labels[BATCH] = {3, 0, 2};
+
+typedef struct subject {
+    pv_model *model;
+    int64_t weights;
+    pv_real *rows;
+    pv_real logits[BATCH * CLASSES], dlogits[BATCH * CLASSES];
+} subject;
+
+static void sum(void *context, double *values, int count)
+{
+    const pv_comm *comm = context;
+    MPI_Allreduce(MPI_IN_PLACE, values, count, MPI_DOUBLE, MPI_SUM, comm->world);
+}
+
+static bool open(subject *s)
+{
+    *s = (subject){0};
+    const pv_model_opts opts = {.kind = PV_MODEL_DWS,
+                                .hidden = 8,
+                                .layers = 2,
+                                .reduction = PV_REDUCE_MEAN,
+                                .fc_layers = 1,
+                                .out_fc = 1,
+                                .batch_norm = true,
+                                .dropout = 0.1};
+    if (pv_model_new(&opts, dims, LAYERS, CLASSES, BATCH, &s->model) != PV_OK) return false;
+    pv_model_init(s->model, 1);
+    for (int i = 0; i < LAYERS; i++)
+        s->weights += (dims[i] + 1) * dims[i + 1];
+    s->rows = calloc((size_t)(BATCH * s->weights), sizeof *s->rows);
+    pv_rng rng = pv_rng_open(1, PV_RNG_TEST, 0, 0);
+    for (int64_t i = 0; s->rows && i < BATCH * s->weights; i++)
+        s->rows[i] = (pv_real)pv_rng_normal(&rng);
+    return s->rows != NULL;
+}
+
+static void step(subject *s, const pv_pass *pass, int64_t first, int count)
+{
+    pv_model_forward(s->model, pass, s->rows + first * s->weights, count, s->logits);
+    pv_cross_entropy(count, CLASSES, s->logits, labels + first, 1.0 / BATCH, s->dlogits);
+    pv_model_backward(s->model, pass, s->dlogits, NULL);
+}
+
+static double distance(int64_t n, const pv_real *a, const pv_real *b)
+{
+    double error = 0, norm = 0;
+    for (int64_t i = 0; i < n; i++) {
+        error += (double)(a[i] - b[i]) * (double)(a[i] - b[i]);
+        norm += (double)b[i] * (double)b[i];
+    }
+    return sqrt(error / (norm + 1e-12));
+}
+
+/* Buffers (running statistics) of two models. */
+static double buffer_distance(const subject *a, const subject *b)
+{
+    const pv_model_tensor *of_a = NULL, *of_b = NULL;
+    const int count = pv_model_tensors(a->model, &of_a);
+    pv_model_tensors(b->model, &of_b);
+    double worst = 0;
+    for (int i = 0; i < count; i++)
+        if (!of_a[i].gradients) worst = fmax(worst, distance(of_a[i].count, of_a[i].values, of_b[i].values));
+    return worst;
+}
+
+int main(int argc, char **argv)
+{
+    pv_comm comm;
+    pv_test_begin(&argc, &argv, &comm);
+    subject whole, part;
+    pv_test_check(&comm, open(&whole) && open(&part), "both models are made");
+    pv_pass pass = {.training = true, .global_batch = BATCH, .seed = 1, .step = 1};
+    step(&whole, &pass, 0, BATCH);
+
+    int64_t first = 0, count = 0;
+    pv_share_of(BATCH, comm.rank, comm.size, &first, &count);
+    pass.first_sample = first;
+    pass.sum = sum;
+    pass.sum_context = &comm;
+    step(&part, &pass, first, (int)count);
+    pv_test_check(&comm, distance(count * CLASSES, part.logits, whole.logits + first * CLASSES) < 1e-5,
+                  "every rank's logits are the whole batch's");
+    const int64_t length = pv_model_count(part.model);
+    MPI_Allreduce(MPI_IN_PLACE, pv_model_gradients(part.model), (int)length, MPI_FLOAT, MPI_SUM, comm.world);
+    pv_test_check(&comm,
+                  distance(length, pv_model_gradients(part.model), pv_model_gradients(whole.model)) < 1e-4,
+                  "the ranks' gradients sum to the whole batch's");
+    pv_test_check(&comm, buffer_distance(&part, &whole) < 1e-5, "running statistics are the whole batch's");
+    free(whole.rows);
+    free(part.rows);
+    pv_model_free(whole.model);
+    pv_model_free(part.model);
+    return pv_test_end(&comm);
+}
