@@ -22,6 +22,15 @@ typedef struct pv_adam_step {
 } pv_adam_step;
 
 typedef struct pv_nn_kernels {
+    /* Products with one side so small that it stays in the first-level cache: what BLAS spends on copying
+     * there costs more than the product.  n is a multiple of `lanes`, the numbers of a vector. */
+    int lanes;
+    /* c[m][n] = a[m][k] b[k][n], added to c if `add`. */
+    void (*product)(int64_t m, int n, int k, const pv_real *a, const pv_real *b, int add, pv_real *c);
+    /* c[m][n] += alpha a[k][m]^T b[k][n], k being long. */
+    void (*outer_product)(int m, int n, int64_t k, pv_real alpha, const pv_real *a, const pv_real *b,
+                          pv_real *c);
+
     /* y[n][f] += alpha * row[f]. */
     void (*add_row)(int64_t n, int f, pv_real alpha, const pv_real *row, pv_real *y);
     /* sum[f] += alpha * the sum of the n rows of x[n][f]. */

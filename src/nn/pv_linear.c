@@ -42,17 +42,17 @@ pv_linear pv_linear_new(pv_nn_params *params, const char *prefix, int in, int ou
 void pv_linear_forward(const pv_linear *linear, const pv_nn_params *params, int64_t rows, double alpha,
                        const pv_real *x, double beta, pv_real *y)
 {
-    pv_gemm(PV_AS_IS, PV_TRANSPOSED, rows, linear->out, linear->in, alpha, x,
+    pv_gemm(params->kernels, false, true, rows, linear->out, linear->in, alpha, x,
             pv_nn_values(params, linear->weight), beta, y);
 }
 
 void pv_linear_backward(const pv_linear *linear, const pv_nn_params *params, int64_t rows, double alpha,
                         const pv_real *x, const pv_real *dy, double beta, pv_real *dx)
 {
-    pv_gemm(PV_TRANSPOSED, PV_AS_IS, linear->out, linear->in, rows, alpha, dy, x, 1,
+    pv_gemm(params->kernels, true, false, linear->out, linear->in, rows, alpha, dy, x, 1,
             pv_nn_gradients(params, linear->weight));
     if (dx)
-        pv_gemm(PV_AS_IS, PV_AS_IS, rows, linear->in, linear->out, alpha, dy,
+        pv_gemm(params->kernels, false, false, rows, linear->in, linear->out, alpha, dy,
                 pv_nn_values(params, linear->weight), beta, dx);
 }
 

@@ -6,10 +6,11 @@
 /* log sum exp of a row, by its largest value. */
 static double log_sum(int classes, const pv_real *logits)
 {
-    double largest = (double)logits[0], sum = 0;
+    double largest = (double)logits[0];
     for (int k = 1; k < classes; k++)
         largest = fmax(largest, (double)logits[k]);
-    for (int k = 0; k < classes; k++)
+    double sum = exp((double)logits[0] - largest);
+    for (int k = 1; k < classes; k++)
         sum += exp((double)logits[k] - largest);
     return largest + log(sum);
 }
