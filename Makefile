@@ -2,6 +2,7 @@
 #
 # Variables a user may set
 #   BUILD=dir      where everything that is built goes (default build)
+#   V=1            print the compiler's command lines
 #   DEBUG=1        -O0 -g, no optimisation          SANITIZE=1  AddressSanitizer and UBSan
 #   MPICC=mpicc    the MPI compiler                  PYTHON=...  a python3 that has h5py and numpy
 #   HDF5_DIR, OPENBLAS_DIR, SCALAPACK_DIR, RANDOM123_DIR, XXHASH_DIR, CYAML_DIR, YAML_DIR, JANSSON_DIR,
@@ -16,6 +17,8 @@ SANITIZE ?=
 RANKS  ?= $(shell nproc)
 
 .DEFAULT_GOAL := all
+Q := $(if $(V),,@)
+say = $(if $(V),,@echo '  $(1) $(2)')
 JOBS := $(if $(findstring j,$(MAKEFLAGS)),,-j$(RANKS))
 no_libs := help clean deps format lint
 goals := $(or $(MAKECMDGOALS),all)
@@ -102,49 +105,60 @@ $(BUILD)/obj/base/pv_version.o: CPPFLAGS += -DPV_CODE_VERSION='"$(VERSION)"'
 
 $(BUILD)/obj/%.o: src/%.c $(BUILD)/libs.mk $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(MPICC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) -c -o $@ $<
+	$(call say,CC  ,$<)
+	$(Q)$(MPICC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) -c -o $@ $<
 
 define isa_rules
 $(BUILD)/obj/%.$(1).o: src/%.c $(BUILD)/libs.mk $(BUILD)/flags
 	@mkdir -p $$(@D)
-	$(MPICC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) $(isa_$(1)) -DPV_ISA=$(1) -c -o $$@ $$<
+	$$(call say,CC  ,$$< ($(1)))
+	$(Q)$(MPICC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) $(isa_$(1)) -DPV_ISA=$(1) -c -o $$@ $$<
 $(BUILD)/obj64/%.$(1).o: src/%.c $(BUILD)/libs.mk $(BUILD)/flags
 	@mkdir -p $$(@D)
-	$(MPICC) $(CPPFLAGS) -DPV_NN_DOUBLE $(LIB_CFLAGS) $(CFLAGS) $(isa_$(1)) -DPV_ISA=$(1) -c -o $$@ $$<
+	$$(call say,CC  ,$$< ($(1)))
+	$(Q)$(MPICC) $(CPPFLAGS) -DPV_NN_DOUBLE $(LIB_CFLAGS) $(CFLAGS) $(isa_$(1)) -DPV_ISA=$(1) -c -o $$@ $$<
 endef
 $(foreach isa,$(ISAS),$(eval $(call isa_rules,$(isa))))
 
 $(BUILD)/obj64/%.o: src/%.c $(BUILD)/libs.mk $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(MPICC) $(CPPFLAGS) -DPV_NN_DOUBLE $(LIB_CFLAGS) $(CFLAGS) -c -o $@ $<
+	$(call say,CC  ,$<)
+	$(Q)$(MPICC) $(CPPFLAGS) -DPV_NN_DOUBLE $(LIB_CFLAGS) $(CFLAGS) -c -o $@ $<
 
 $(LIB): $(LIB_OBJ)
 	@rm -f $@
-	ar rcs $@ $^
+	$(call say,AR  ,$@)
+	$(Q)ar rcs $@ $^
 
 $(F64_LIB): $(F64_OBJ)
 	@rm -f $@
-	ar rcs $@ $^
+	$(call say,AR  ,$@)
+	$(Q)ar rcs $@ $^
 
 $(BIN): src/main.c $(LIB)
-	$(MPICC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) -o $@ $< $(LIB) $(LDLIBS)
+	$(call say,LINK,$@)
+	$(Q)$(MPICC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) -o $@ $< $(LIB) $(LDLIBS)
 
 $(BUILD)/tests/lib/%.o: tests/lib/%.c $(BUILD)/libs.mk $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(MPICC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) -Itests/lib -c -o $@ $<
+	$(call say,CC  ,$<)
+	$(Q)$(MPICC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) -Itests/lib -c -o $@ $<
 
 $(TEST_F32): $(BUILD)/tests/%: tests/%.c $(TEST_LIB) $(LIB)
 	@mkdir -p $(@D)
-	$(MPICC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) -Itests/lib -o $@ $< $(TEST_LIB) $(LIB) $(LDLIBS) -lcmocka
+	$(call say,LINK,$@)
+	$(Q)$(MPICC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) -Itests/lib -o $@ $< $(TEST_LIB) $(LIB) $(LDLIBS) -lcmocka
 
 $(TEST_F64): $(BUILD)/tests/%: tests/%.c $(TEST_LIB) $(F64_LIB) $(LIB)
 	@mkdir -p $(@D)
-	$(MPICC) $(CPPFLAGS) -DPV_NN_DOUBLE $(LIB_CFLAGS) $(CFLAGS) -Itests/lib -o $@ $< $(TEST_LIB) $(F64_LIB) $(LIB) \
+	$(call say,LINK,$@)
+	$(Q)$(MPICC) $(CPPFLAGS) -DPV_NN_DOUBLE $(LIB_CFLAGS) $(CFLAGS) -Itests/lib -o $@ $< $(TEST_LIB) $(F64_LIB) $(LIB) \
 	    $(LDLIBS) -lcmocka
 
 $(FUZZ_BIN) $(BENCH_BIN): $(BUILD)/tests/%: tests/%.c $(LIB)
 	@mkdir -p $(@D)
-	$(MPICC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) -o $@ $< $(LIB) $(LDLIBS)
+	$(call say,LINK,$@)
+	$(Q)$(MPICC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) -o $@ $< $(LIB) $(LDLIBS)
 
 tests: $(BIN) $(TEST_BIN)  ## build the tests without running them
 
