@@ -53,6 +53,8 @@ def programs(quick: bool) -> list[tuple[str, str, list[str]]]:
 
 def run(kind: str, command: list[str]) -> tuple[str, str]:
     """(output, what went wrong or '')"""
+    if not Path(command[-1]).exists():
+        return "", f"{command[-1]} is not built"
     with subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
