@@ -116,6 +116,7 @@ static void add_linear(planner *p, end from, end to, int depth)
     add(p, ".layer", from, to, depth, true, 1);
 }
 
+/* The set layer `ds` as two maps; another kind of set layer would add one map with an op of its own. */
 static void add_set(planner *p, const char *suffix, end from, end to)
 {
     char name[PV_NN_NAME];
