@@ -9,6 +9,8 @@
 #include "base/pv_status.h"
 #include "siren/pv_siren_opts.h"
 
+#include <stdbool.h>
+
 typedef struct pv_arch {
     int layers;                        /* M, the number of matrices: 1 + hidden layers */
     int dims[PV_SIREN_MAX_LAYERS + 1]; /* d_0 .. d_M */
@@ -26,6 +28,9 @@ typedef struct pv_arch_tensor {
  * Errors: PV_ERR_CONFIG naming the key (inr.hidden, inr.w0) when it is outside 1..8 matrices, widths 1..256,
  * inputs 1..3, outputs 1..4, or w0 <= 0.  Local. */
 pv_status pv_arch_make(const pv_inr_opts *opts, int inputs, int outputs, pv_arch *arch);
+
+/* Whether two architectures are the same function of a row. */
+bool pv_arch_equal(const pv_arch *a, const pv_arch *b);
 
 /* P, the length of a row. */
 int pv_arch_params(const pv_arch *arch);

@@ -1,3 +1,4 @@
+#define PV_COMM_BODY
 #include "base/pv_comm.h"
 
 #include <stdbool.h>

@@ -25,7 +25,7 @@ char *pv_strdup(const char *text)
 {
     const size_t length = strlen(text);
     char *copy = pv_alloc((int64_t)length + 1, 1);
-    if (copy) memcpy(copy, text, length);
+    if (copy) memcpy(copy, text, length + 1);
     return copy;
 }
 

@@ -52,20 +52,16 @@ static pv_status open_counter(pv_queue *queue)
 
 pv_status pv_queue_open(const pv_comm *comm, int64_t items, pv_queue **out)
 {
-    pv_status st = PV_OK;
-    *out = NULL;
+    pv_status st;
     pv_queue *queue = NULL;
+    *out = NULL;
     if (items < 0 || items > UINT32_MAX)
-        st = pv_fail(PV_ERR_CONFIG, "%lld pieces of work are more than the queue counts", (long long)items);
-    else if (!(queue = pv_alloc(1, sizeof *queue)))
-        st = PV_ERR_NOMEM;
-    if ((st = pv_agree(comm, st)) != PV_OK) {
-        free(queue);
-        return st;
-    }
+        return pv_fail(PV_ERR_CONFIG, "%lld pieces of work are more than the queue counts", (long long)items);
+    queue = pv_alloc(1, sizeof *queue);
+    PV_TRY(pv_agree(comm, queue ? PV_OK : PV_ERR_NOMEM));
     queue->comm = comm;
-    queue->items = items;
     queue->counter = MPI_WIN_NULL;
+    queue->items = items;
     PV_TRY(pv_agree(comm, pv_shared_open(comm, sizeof(node_pool), &queue->shared)));
     queue->pool = queue->shared.data;
     PV_TRY(pv_agree(comm, open_counter(queue)));

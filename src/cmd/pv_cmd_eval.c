@@ -73,7 +73,7 @@ static pv_status load_model(const pv_comm *comm, const request *r, const pv_stor
     pv_status st;
     PV_TRY(pv_model_file_head(comm, r->model, head));
     PV_TRY(pv_agree(comm, pv_config_load(r->model, head->config, NULL, 0, config)));
-    if (memcmp(&head->arch, arch, sizeof *arch) != 0)
+    if (!pv_arch_equal(&head->arch, arch))
         PV_TRY(pv_fail(PV_ERR_DATA, "'%s' was made for INRs of another architecture than those of '%s'",
                        r->model, r->store));
     PV_TRY(pv_agree(

@@ -59,7 +59,8 @@ static pv_status draw_inr(canvas *c, int panel, const pv_arch *arch, const float
     PV_ALLOC(coords, (int64_t)n * 2);
     PV_ALLOC(values, (int64_t)n * c->channels);
     for (int p = 0; p < n; p++) {
-        const double x = ((p % columns) + 0.5) / fine - 0.5, y = ((double)(p / columns) + 0.5) / fine - 0.5;
+        const int column = p % columns, line = p / columns;
+        const double x = (column + 0.5) / fine - 0.5, y = (line + 0.5) / fine - 0.5;
         coords[2 * p] = c->width > 1 ? (float)(2 * x / (c->width - 1) - 1) : 0.0F;
         coords[2 * p + 1] = c->height > 1 ? (float)(2 * y / (c->height - 1) - 1) : 0.0F;
     }

@@ -68,10 +68,11 @@ static pv_status share_memory(const pv_comm *comm, pv_dataset *dataset)
         dataset->opts.views * dataset->objects * dataset->params * (int64_t)sizeof *dataset->rows;
     const pv_status st = pv_agree(comm, pv_shared_open(comm, ids + labels + rows, &dataset->shared));
     if (st != PV_OK) return st;
-    char *base = dataset->shared.data;
-    dataset->ids = (int64_t *)base;
-    dataset->labels = (int32_t *)(base + ids);
-    dataset->rows = (float *)(base + ids + labels);
+    char *const base = dataset->shared.data;
+    void *const labels_at = base + ids, *const rows_at = base + ids + labels;
+    dataset->ids = dataset->shared.data;
+    dataset->labels = labels_at;
+    dataset->rows = rows_at;
     return PV_OK;
 }
 

@@ -36,6 +36,14 @@ pv_status pv_arch_make(const pv_inr_opts *opts, int inputs, int outputs, pv_arch
     return PV_OK;
 }
 
+bool pv_arch_equal(const pv_arch *a, const pv_arch *b)
+{
+    if (a->layers != b->layers || a->w0 != b->w0 || a->offset != b->offset) return false;
+    for (int i = 0; i <= a->layers; i++)
+        if (a->dims[i] != b->dims[i]) return false;
+    return true;
+}
+
 int pv_arch_params(const pv_arch *arch)
 {
     int params = 0;

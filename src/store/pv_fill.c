@@ -167,7 +167,7 @@ static pv_status count_view(const pv_store *store, int64_t view, int64_t first, 
 
 pv_status pv_fill_count(const pv_comm *comm, const pv_store *store, int64_t *fitted, double *mean_psnr_db)
 {
-    pv_status st;
+    pv_status st = PV_OK;
     double sums[2] = {0, 0};
     uint8_t *status = NULL;
     float *psnr = NULL;

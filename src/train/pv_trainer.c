@@ -118,7 +118,7 @@ static pv_status start_from_checkpoint(trainer *t)
     pv_model_head saved;
     pv_status st = pv_model_file_head(t->comm, t->checkpoint, &saved);
     if (st != PV_OK) return st;
-    if (memcmp(&saved.arch, &t->head.arch, sizeof saved.arch) != 0 || saved.classes != t->head.classes)
+    if (!pv_arch_equal(&saved.arch, &t->head.arch) || saved.classes != t->head.classes)
         st = pv_fail(PV_ERR_DATA, "'%s' was trained on INRs of another architecture than this store's",
                      t->checkpoint);
     if (st == PV_OK) {
