@@ -58,10 +58,9 @@ pv_status pv_queue_open(const pv_comm *comm, int64_t items, pv_queue **out)
     if (items < 0 || items > UINT32_MAX)
         return pv_fail(PV_ERR_CONFIG, "%lld pieces of work are more than the queue counts", (long long)items);
     queue = pv_alloc(1, sizeof *queue);
+    if (queue)
+        *queue = (pv_queue){.comm = comm, .items = items, .counter = MPI_WIN_NULL};
     PV_TRY(pv_agree(comm, queue ? PV_OK : PV_ERR_NOMEM));
-    queue->comm = comm;
-    queue->counter = MPI_WIN_NULL;
-    queue->items = items;
     PV_TRY(pv_agree(comm, pv_shared_open(comm, sizeof(node_pool), &queue->shared)));
     queue->pool = queue->shared.data;
     PV_TRY(pv_agree(comm, open_counter(queue)));
