@@ -20,7 +20,7 @@ RANKS  ?= $(shell nproc)
 Q := $(if $(V),,@)
 say = $(if $(V),,@echo '  $(1) $(2)')
 JOBS := $(if $(findstring j,$(MAKEFLAGS)),,-j$(RANKS))
-no_libs := help clean deps format lint
+no_libs := help clean deps format lint check quickstart uninstall
 goals := $(or $(MAKECMDGOALS),all)
 
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)

@@ -1,10 +1,11 @@
 /* A queue of items 0..n-1 that all ranks take from, each item exactly once.
  *
- * Two levels.  The ranks of a node take from their node's pool with atomics in shared memory; a rank that
- * finds the pool empty fetches the node's next portion from a counter on rank 0, by one-sided MPI.  Portions
- * shrink towards the end (half of an even share of what is left), so that no node ends with a long tail. Over
- * networks whose one-sided operations need the target's help, rank 0 must enter MPI now and then: long loops
- * call pv_queue_progress. */
+ * Two levels.  The ranks of a node take from their node's pool in shared memory.  Every node starts with a
+ * portion of its own; when its pool runs low, one of its ranks fetches the next portion from a counter on
+ * rank 0 by one-sided MPI, without waiting: the fetch completes while the ranks work.  Portions shrink
+ * towards the end (half of an even share of what is left), so that no node ends with a long tail, and the
+ * counter is touched O(nodes log items) times. Over networks whose one-sided operations need the target's
+ * help, rank 0 must enter MPI now and then: long loops call pv_queue_progress every few milliseconds. */
 #ifndef PV_QUEUE_H
 #define PV_QUEUE_H
 
@@ -26,9 +27,9 @@ bool pv_queue_take(pv_queue *queue, int64_t *item);
 /* Nobody takes an item any more.  Not collective. */
 void pv_queue_cancel(pv_queue *queue);
 
-/* Enters MPI for a moment, so that other ranks' one-sided operations on this rank proceed.  Not collective.
- */
-void pv_queue_progress(const pv_queue *queue);
+/* Enters MPI for a moment: other ranks' one-sided operations on this rank proceed, and a portion that this
+ * rank fetched reaches its node.  Not collective. */
+void pv_queue_progress(pv_queue *queue);
 
 /* Adds to, and returns, the number of finished things that this node's ranks count together.  Not collective.
  */
