@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Rows of one piece of work: large enough to make writes and claims cheap, small enough to share out evenly.
- */
-enum { CHUNK_ROWS = 16 };
+/* Rows of one piece of work: large enough to make writes and claims cheap.  The last rows, two pieces a rank,
+ * are handed out in small pieces, so that all ranks end at about the same time. */
+enum { CHUNK_ROWS = 16, TAIL_ROWS = 2, TAIL_CHUNKS = 2 };
 /* Steps between two looks at signals and at other ranks' one-sided operations: a few milliseconds. */
 enum { SLICE_STEPS = 25 };
 enum { COUNT_BLOCK = 65536 };
@@ -108,11 +108,9 @@ static pv_status write_fresh(filler *f, int64_t view, int64_t first, int count)
     return st;
 }
 
-static pv_status fit_chunk(filler *f, int64_t chunk)
+/* Fits what is missing of a run of at most CHUNK_ROWS objects of one view. */
+static pv_status fit_run(filler *f, int64_t view, int64_t first, int count)
 {
-    const int64_t objects = pv_store_objects(f->store), per_view = (objects + CHUNK_ROWS - 1) / CHUNK_ROWS;
-    const int64_t view = chunk / per_view, first = chunk % per_view * CHUNK_ROWS;
-    const int count = (int)(objects - first < CHUNK_ROWS ? objects - first : CHUNK_ROWS);
     const int slots = pv_fitter_slots(f->fitter);
     pv_status st = pv_store_read_status(f->store, view, first, count, f->state);
     int missing[CHUNK_ROWS], found = 0;
@@ -128,16 +126,46 @@ static pv_status fit_chunk(filler *f, int64_t chunk)
     return st == PV_OK && stopped ? pv_fail(PV_STOPPED, "a signal asked the run to stop") : st;
 }
 
+/* How the rows of a store, numbered view by view, are cut into pieces of work. */
+typedef struct cut {
+    int64_t rows, large, pieces; /* `large` pieces of CHUNK_ROWS rows, then pieces of TAIL_ROWS */
+} cut;
+
+static cut cut_work(int64_t rows, int ranks)
+{
+    const int64_t tail = (int64_t)TAIL_CHUNKS * CHUNK_ROWS * ranks;
+    const int64_t large = rows > tail ? (rows - tail) / CHUNK_ROWS : 0;
+    const int64_t left = rows - large * CHUNK_ROWS;
+    return (cut){rows, large, large + (left + TAIL_ROWS - 1) / TAIL_ROWS};
+}
+
+static pv_status fit_piece(filler *f, const cut *pieces, int64_t piece)
+{
+    const int64_t objects = pv_store_objects(f->store), tail = pieces->large * CHUNK_ROWS;
+    const bool large = piece < pieces->large;
+    int64_t row = large ? piece * CHUNK_ROWS : tail + (piece - pieces->large) * TAIL_ROWS;
+    const int64_t wanted = row + (large ? CHUNK_ROWS : TAIL_ROWS);
+    const int64_t end = wanted < pieces->rows ? wanted : pieces->rows;
+    pv_status st = PV_OK;
+    while (st == PV_OK && row < end) {
+        const int64_t view = row / objects, first = row % objects;
+        const int64_t run = end - row < objects - first ? end - row : objects - first;
+        st = fit_run(f, view, first, (int)run);
+        row += run;
+    }
+    return st;
+}
+
 /* One rank's part of the work.  Never waits for another rank. */
-static pv_status work(filler *f, const pv_comm *comm, int64_t missing)
+static pv_status work(filler *f, const pv_comm *comm, const cut *pieces, int64_t missing)
 {
     pv_status st = PV_OK;
     pv_progress progress;
-    int64_t chunk;
+    int64_t piece;
     pv_progress_start(&progress, "fit", "views", missing);
-    while (st == PV_OK && pv_queue_take(f->queue, &chunk)) {
+    while (st == PV_OK && pv_queue_take(f->queue, &piece)) {
         const int64_t before = f->fitted;
-        st = fit_chunk(f, chunk);
+        st = fit_piece(f, pieces, piece);
         /* Other nodes are taken to be as far as this one. */
         const int64_t done = pv_queue_count_done(f->queue, f->fitted - before) * comm->nodes;
         pv_progress_update(&progress, done < missing ? done : missing, NULL);
@@ -208,13 +236,13 @@ pv_status pv_fill(const pv_comm *comm, const pv_signal *signal, pv_store *store,
     pv_status st;
     *result = (pv_fill_result){.rows = pv_store_views(store) * pv_store_objects(store)};
     PV_TRY(pv_fill_count(comm, store, &result->present, &result->mean_psnr_db));
-    const int64_t per_view = (pv_store_objects(store) + CHUNK_ROWS - 1) / CHUNK_ROWS;
+    const cut pieces = cut_work(result->rows, comm->size);
     const int64_t missing = result->rows - result->present;
     if (missing == 0) return PV_OK;
     PV_TRY(pv_agree(comm, filler_make(&f)));
-    PV_TRY(pv_queue_open(comm, per_view * pv_store_views(store), &f.queue));
+    PV_TRY(pv_queue_open(comm, pieces.pieces, &f.queue));
     const double start = pv_seconds();
-    st = work(&f, comm, missing);
+    st = work(&f, comm, &pieces, missing);
     const double busy = pv_seconds() - start;
     st = pv_agree(comm, st);
     gather_result(comm, &f, busy, result);
