@@ -19,9 +19,10 @@ typedef struct pv_store pv_store;
 
 typedef enum pv_store_mode { PV_STORE_READ, PV_STORE_WRITE } pv_store_mode;
 
-/* Makes an empty store for `views` views of every object of `signal`: under a temporary name, then renamed,
- * so that a file of this name is always a whole store.  Fails if the path exists. Collective.  Errors:
- * PV_ERR_IO (path named), PV_ERR_HDF5, agreed. */
+/* Makes an empty store for `views` views of every object of `signal`, on rank 0: under a temporary name, then
+ * renamed, so that a file of this name is always a whole store; with its disk space set aside, so that the
+ * disk cannot fill up later.  Fails if the path exists. Collective.  Errors: PV_ERR_IO (path named; disk
+ * full: what it takes and what is free), PV_ERR_HDF5, agreed. */
 pv_status pv_store_create(const pv_comm *comm, const char *path, const pv_signal *signal,
                           const char *signal_path, const pv_arch *arch, const char *variant, int64_t views,
                           const char *config_yaml);

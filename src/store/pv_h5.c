@@ -1,8 +1,12 @@
 #include "store/pv_h5.h"
+#include "base/pv_file.h"
 #include "base/pv_mem.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { REASON_BYTES = 512, PATH_BYTES = 1024, FULL_BYTES = 1 << 20 };
 
 static herr_t innermost(unsigned depth, const H5E_error2_t *error, void *context)
 {
@@ -11,14 +15,46 @@ static herr_t innermost(unsigned depth, const H5E_error2_t *error, void *context
     return 0;
 }
 
-pv_status pv_h5_fail(const char *what, const char *where)
+/* The path of the file that holds an object. */
+static const char *path_of(hid_t object, char path[PATH_BYTES])
+{
+    return H5Fget_name(object, path, PATH_BYTES) < 0 ? "?" : path;
+}
+
+/* Takes HDF5's words for what just failed; its next call would wipe them out. */
+static void take_reason(char reason[REASON_BYTES])
 {
     const char *words = NULL;
-    char copy[512] = "HDF5 gave no reason";
+    snprintf(reason, REASON_BYTES, "HDF5 gave no reason");
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, innermost, &words);
-    if (words && *words) strncpy(copy, words, sizeof copy - 1);
+    if (words && *words) snprintf(reason, REASON_BYTES, "%s", words);
     H5Eclear2(H5E_DEFAULT);
-    return pv_fail(PV_ERR_HDF5, "%s '%s': %s", what, where, copy);
+}
+
+pv_status pv_h5_fail(const char *what, const char *where)
+{
+    char reason[REASON_BYTES];
+    take_reason(reason);
+    return pv_fail(PV_ERR_HDF5, "%s '%s': %s", what, where, reason);
+}
+
+/* Likewise for an object of an open file: names the file, and the object as `name`. */
+static pv_status fail_within(hid_t object, const char *what, const char *name)
+{
+    char reason[REASON_BYTES];
+    take_reason(reason);
+    return pv_fail(PV_ERR_HDF5, "'%s': %s '%s': %s", path_of(object, (char[PATH_BYTES]){0}), what, name,
+                   reason);
+}
+
+/* MPI-IO does not tell why it wrote less than asked: a full disk shows by what is left. */
+static pv_status fail_to_write(hid_t object, const char *what, const char *name)
+{
+    char path[PATH_BYTES] = "";
+    const pv_status st = fail_within(object, what, name);
+    const int64_t left = pv_file_free_space(path_of(object, path));
+    if (left < 0 || left >= FULL_BYTES) return st;
+    return pv_fail(st, "'%s': %s '%s': No space left on device", path, what, name);
 }
 
 void pv_h5_quiet(void)
@@ -38,7 +74,7 @@ static pv_status write_scalar(hid_t object, const char *name, hid_t type, const 
     const hid_t space = H5Screate(H5S_SCALAR);
     const hid_t attribute = H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
     const herr_t wrote = attribute < 0 ? -1 : H5Awrite(attribute, type, value);
-    const pv_status st = wrote < 0 ? pv_h5_fail("cannot write the attribute", name) : PV_OK;
+    const pv_status st = wrote < 0 ? fail_to_write(object, "cannot write the attribute", name) : PV_OK;
     if (attribute >= 0) H5Aclose(attribute);
     H5Sclose(space);
     return st;
@@ -68,9 +104,11 @@ pv_status pv_h5_write_real(hid_t object, const char *name, double value)
 
 static pv_status open_attribute(hid_t object, const char *name, hid_t *attribute)
 {
-    if (H5Aexists(object, name) <= 0) return pv_fail(PV_ERR_DATA, "the attribute '%s' is missing", name);
+    if (H5Aexists(object, name) <= 0)
+        return pv_fail(PV_ERR_DATA, "'%s': the attribute '%s' is missing",
+                       path_of(object, (char[PATH_BYTES]){0}), name);
     *attribute = H5Aopen(object, name, H5P_DEFAULT);
-    return *attribute < 0 ? pv_h5_fail("cannot open the attribute", name) : PV_OK;
+    return *attribute < 0 ? fail_within(object, "cannot open the attribute", name) : PV_OK;
 }
 
 static pv_status read_string(hid_t attribute, hid_t type, const char *name, char **text)
@@ -82,7 +120,7 @@ static pv_status read_string(hid_t attribute, hid_t type, const char *name, char
         H5Tset_size(memory, H5T_VARIABLE);
         H5Tset_cset(memory, H5Tget_cset(type));
         if (H5Aread(attribute, memory, &borrowed) < 0)
-            st = pv_h5_fail("cannot read the attribute", name);
+            st = fail_within(attribute, "cannot read the attribute", name);
         else if (!(*text = pv_strdup(borrowed ? borrowed : "")))
             st = PV_ERR_NOMEM;
         H5free_memory(borrowed);
@@ -92,7 +130,7 @@ static pv_status read_string(hid_t attribute, hid_t type, const char *name, char
     *text = pv_alloc((int64_t)H5Tget_size(type) + 1, 1);
     if (!*text) return PV_ERR_NOMEM;
     if (H5Aread(attribute, type, *text) < 0) {
-        st = pv_h5_fail("cannot read the attribute", name);
+        st = fail_within(attribute, "cannot read the attribute", name);
         free(*text);
         *text = NULL;
     }
@@ -107,7 +145,8 @@ pv_status pv_h5_read_text(hid_t object, const char *name, char **text)
     if (st != PV_OK) return st;
     const hid_t type = H5Aget_type(attribute), space = H5Aget_space(attribute);
     if (H5Tget_class(type) != H5T_STRING || H5Sget_simple_extent_npoints(space) != 1)
-        st = pv_fail(PV_ERR_DATA, "the attribute '%s' is not a string", name);
+        st = pv_fail(PV_ERR_DATA, "'%s': the attribute '%s' is not a string",
+                     path_of(object, (char[PATH_BYTES]){0}), name);
     else
         st = read_string(attribute, type, name, text);
     H5Sclose(space);
@@ -123,7 +162,8 @@ static pv_status read_number(hid_t object, const char *name, hid_t type, void *v
     if (st != PV_OK) return st;
     const hid_t space = H5Aget_space(attribute);
     if (H5Sget_simple_extent_npoints(space) != 1 || H5Aread(attribute, type, value) < 0)
-        st = pv_fail(PV_ERR_DATA, "the attribute '%s' is not a number", name);
+        st = pv_fail(PV_ERR_DATA, "'%s': the attribute '%s' is not a number",
+                     path_of(object, (char[PATH_BYTES]){0}), name);
     H5Sclose(space);
     H5Aclose(attribute);
     return st;
@@ -149,10 +189,11 @@ pv_status pv_h5_create(hid_t file, const char *name, hid_t type, int rank, const
     H5Pset_fill_time(create, zero ? H5D_FILL_TIME_ALLOC : H5D_FILL_TIME_NEVER);
     H5Pset_create_intermediate_group(link, 1);
     *out = H5Dcreate2(file, name, type, space, link, create, H5P_DEFAULT);
+    const pv_status st = *out < 0 ? fail_to_write(file, "cannot create the dataset", name) : PV_OK;
     H5Pclose(link);
     H5Pclose(create);
     H5Sclose(space);
-    return *out < 0 ? pv_h5_fail("cannot create the dataset", name) : PV_OK;
+    return st;
 }
 
 /* Selects the box; memory and file space.  False when it is empty. */
@@ -172,10 +213,12 @@ pv_status pv_h5_write_box(hid_t dataset, const char *name, hid_t type, int rank,
 {
     hid_t memory, file;
     if (!select_box(dataset, rank, start, count, &memory, &file)) return PV_OK;
-    const herr_t wrote = H5Dwrite(dataset, type, memory, file, H5P_DEFAULT, data);
+    const pv_status st = H5Dwrite(dataset, type, memory, file, H5P_DEFAULT, data) < 0
+                             ? fail_to_write(dataset, "cannot write to", name)
+                             : PV_OK;
     H5Sclose(memory);
     H5Sclose(file);
-    return wrote < 0 ? pv_h5_fail("cannot write to", name) : PV_OK;
+    return st;
 }
 
 pv_status pv_h5_read_box(hid_t dataset, const char *name, hid_t type, int rank, const hsize_t *start,
@@ -183,8 +226,10 @@ pv_status pv_h5_read_box(hid_t dataset, const char *name, hid_t type, int rank, 
 {
     hid_t memory, file;
     if (!select_box(dataset, rank, start, count, &memory, &file)) return PV_OK;
-    const herr_t got = H5Dread(dataset, type, memory, file, H5P_DEFAULT, data);
+    const pv_status st = H5Dread(dataset, type, memory, file, H5P_DEFAULT, data) < 0
+                             ? fail_within(dataset, "cannot read from", name)
+                             : PV_OK;
     H5Sclose(memory);
     H5Sclose(file);
-    return got < 0 ? pv_h5_fail("cannot read from", name) : PV_OK;
+    return st;
 }

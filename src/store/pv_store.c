@@ -44,7 +44,8 @@ int store_column_rank(store_column column)
                                     : STORE_OBJECT_RANK;
 }
 
-/* On rank 0, before everybody opens: a clear word about what the path is. */
+/* On one rank a node, before everybody opens: a clear word about what the path is.  A path that some nodes
+ * lack would leave the others waiting in MPI-IO. */
 static pv_status look_at(const char *path, pv_store_mode mode)
 {
     if (access(path, F_OK) != 0)
@@ -127,10 +128,13 @@ static pv_status open_column(pv_store *store, store_column column)
     hsize_t dims[STORE_PARAMS_RANK] = {0};
     if ((store->columns[column] = H5Dopen2(store->file, name, H5P_DEFAULT)) < 0)
         return pv_fail(PV_ERR_DATA, "'%s' is damaged: it has no dataset %s", store->path, name);
-    const hid_t space = H5Dget_space(store->columns[column]);
+    const hid_t type = H5Dget_type(store->columns[column]), space = H5Dget_space(store->columns[column]);
+    const bool alike = H5Tget_class(type) == H5Tget_class(store_column_type(column));
     const int rank = H5Sget_simple_extent_ndims(space);
     if (rank > 0 && rank <= STORE_PARAMS_RANK) H5Sget_simple_extent_dims(space, dims, NULL);
     H5Sclose(space);
+    H5Tclose(type);
+    if (!alike) return pv_fail(PV_ERR_DATA, "'%s' is damaged: %s is of another type", store->path, name);
     if (rank != store_column_rank(column))
         return pv_fail(PV_ERR_DATA, "'%s' is damaged: %s has %d dimensions", store->path, name, rank);
     if (column == COLUMN_PARAMS) {
@@ -194,11 +198,12 @@ pv_status pv_store_open(const pv_comm *comm, const char *path, pv_store_mode mod
     pv_status st;
     *out = NULL;
     PV_TRY(pv_agree(comm, new_store(comm, path, &store)));
-    PV_TRY(pv_agree(comm, comm->rank == 0 ? look_at(path, mode) : PV_OK));
+    PV_TRY(pv_agree(comm, comm->node_rank == 0 ? look_at(path, mode) : PV_OK));
     const hid_t file_access = pv_h5_access(comm);
     store->file = H5Fopen(path, mode == PV_STORE_WRITE ? H5F_ACC_RDWR : H5F_ACC_RDONLY, file_access);
+    st = store->file < 0 ? pv_h5_fail("cannot open the store", path) : PV_OK;
     H5Pclose(file_access);
-    PV_TRY(pv_agree(comm, store->file < 0 ? pv_h5_fail("cannot open the store", path) : PV_OK));
+    PV_TRY(pv_agree(comm, st));
     PV_TRY(pv_agree(comm, read_head(store)));
     *out = store;
     return PV_OK;

@@ -1,30 +1,20 @@
 #include "store/pv_store.h"
 #include "pv_store_file.h"
 #include "base/pv_cpu.h"
+#include "base/pv_file.h"
 #include "base/pv_mem.h"
 #include "base/pv_version.h"
 #include "store/pv_h5.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* Objects whose columns one write carries: bounds a rank's memory whatever the number of objects. */
+/* Objects whose columns one write carries: bounds the memory whatever the number of objects. */
 enum { OBJECT_BLOCK = 65536 };
-
-/* On rank 0: is there room for a new file of this name? */
-static pv_status probe_path(const char *path, const char *part)
-{
-    if (access(path, F_OK) == 0) return pv_fail(PV_ERR_IO, "'%s' exists already", path);
-    const int fd = open(part, O_CREAT | O_WRONLY | O_TRUNC, 0666);
-    if (fd < 0) return pv_fail(PV_ERR_IO, "cannot create the store '%s': %s", path, strerror(errno));
-    close(fd);
-    return PV_OK;
-}
+/* What a file takes beside its columns and its config: attributes, layout, HDF5's own. */
+enum { OTHER_BYTES = 1 << 16 };
 
 static char *arch_json(const pv_arch *arch, const char *variant)
 {
@@ -91,20 +81,19 @@ static pv_status write_layout(hid_t file, const pv_arch *arch)
     return st;
 }
 
-/* Labels, splits and sources of this rank's share of the objects. */
-static pv_status write_objects(const pv_comm *comm, const hid_t columns[COLUMNS], const pv_signal *signal)
+/* Labels, splits and sources of all objects. */
+static pv_status write_objects(const hid_t columns[COLUMNS], const pv_signal *signal)
 {
     pv_status st = PV_OK;
     int32_t *labels = NULL;
     uint8_t *splits = NULL;
     uint64_t *sources = NULL;
-    int64_t first, left;
+    const int64_t objects = pv_signal_objects(signal);
     PV_ALLOC(labels, OBJECT_BLOCK);
     PV_ALLOC(splits, OBJECT_BLOCK);
     PV_ALLOC(sources, OBJECT_BLOCK);
-    pv_share_of(pv_signal_objects(signal), comm->rank, comm->size, &first, &left);
-    for (; left > 0; left -= OBJECT_BLOCK, first += OBJECT_BLOCK) {
-        const int64_t block = left < OBJECT_BLOCK ? left : OBJECT_BLOCK;
+    for (int64_t first = 0; first < objects; first += OBJECT_BLOCK) {
+        const int64_t block = objects - first < OBJECT_BLOCK ? objects - first : OBJECT_BLOCK;
         for (int64_t i = 0; i < block; i++) {
             labels[i] = pv_signal_label(signal, first + i);
             splits[i] = pv_signal_split(signal, first + i);
@@ -139,36 +128,66 @@ static pv_status create_columns(hid_t file, int64_t views, int64_t objects, int 
     return PV_OK;
 }
 
-pv_status pv_store_create(const pv_comm *comm, const char *path, const pv_signal *signal,
-                          const char *signal_path, const pv_arch *arch, const char *variant, int64_t views,
-                          const char *config_yaml)
+/* No less than the file will take: the columns, and room for everything else. */
+static int64_t file_bytes(int64_t views, int64_t objects, int params, const char *config_yaml)
+{
+    int64_t row = 0, object = 0;
+    for (int c = 0; c < COLUMNS; c++) {
+        const int64_t bytes = (int64_t)H5Tget_size(store_column_type((store_column)c));
+        if (c == COLUMN_PARAMS)
+            row += bytes * params;
+        else if (store_column_rank((store_column)c) == STORE_VIEW_RANK)
+            row += bytes;
+        else
+            object += bytes;
+    }
+    return views * objects * row + objects * object + (int64_t)strlen(config_yaml) + OTHER_BYTES;
+}
+
+/* Rank 0's work: the whole file but for the rows, under the name `part`. */
+static pv_status create_file(const char *path, const char *part, const pv_signal *signal,
+                             const char *signal_path, const pv_arch *arch, const char *variant, int64_t views,
+                             const char *config_yaml)
 {
     pv_status st;
-    char *part = NULL;
+    const int64_t objects = pv_signal_objects(signal);
+    const int64_t bytes = file_bytes(views, objects, pv_arch_params(arch), config_yaml);
     hid_t file = -1, columns[COLUMNS];
     for (int c = 0; c < COLUMNS; c++)
         columns[c] = -1;
-    PV_TRY(pv_agree(comm, asprintf(&part, "%s.part", path) < 0 ? PV_ERR_NOMEM : PV_OK));
-    PV_TRY(pv_agree(comm, comm->rank == 0 ? probe_path(path, part) : PV_OK));
-    const hid_t file_access = pv_h5_access(comm);
-    file = H5Fcreate(part, H5F_ACC_TRUNC, H5P_DEFAULT, file_access);
-    H5Pclose(file_access);
-    PV_TRY(pv_agree(comm, file < 0 ? pv_h5_fail("cannot create the store", part) : PV_OK));
-    PV_TRY(pv_agree(comm, write_attributes(file, signal, signal_path, arch, variant, config_yaml)));
-    PV_TRY(pv_agree(comm,
-                    create_columns(file, views, pv_signal_objects(signal), pv_arch_params(arch), columns)));
-    PV_TRY(pv_agree(comm, write_layout(file, arch)));
-    PV_TRY(pv_agree(comm, write_objects(comm, columns, signal)));
-    PV_TRY(pv_agree(comm, H5Fflush(file, H5F_SCOPE_GLOBAL) < 0 ? pv_h5_fail("cannot flush", part) : PV_OK));
+    /* Once to know, and once for good: HDF5 empties the file that it creates, and cannot go on on a full
+     * disk. */
+    PV_TRY(pv_file_reserve(part, path, bytes));
+    file = H5Fcreate(part, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    if (file < 0) PV_TRY(pv_h5_fail("cannot create the store", part));
+    PV_TRY(pv_file_reserve(part, path, bytes));
+    PV_TRY(write_attributes(file, signal, signal_path, arch, variant, config_yaml));
+    PV_TRY(create_columns(file, views, objects, pv_arch_params(arch), columns));
+    PV_TRY(write_layout(file, arch));
+    PV_TRY(write_objects(columns, signal));
 done:
     for (int c = 0; c < COLUMNS; c++)
         if (columns[c] >= 0) H5Dclose(columns[c]);
     if (file >= 0 && H5Fclose(file) < 0 && st == PV_OK) st = pv_h5_fail("cannot close the new store", part);
-    st = pv_agree(comm, st);
-    if (comm->rank == 0 && st == PV_OK && rename(part, path) != 0)
-        st = pv_fail(PV_ERR_IO, "cannot rename '%s' to '%s': %s", part, path, strerror(errno));
-    else if (comm->rank == 0 && st != PV_OK && part)
-        unlink(part);
-    free(part);
+    return st;
+}
+
+pv_status pv_store_create(const pv_comm *comm, const char *path, const pv_signal *signal,
+                          const char *signal_path, const pv_arch *arch, const char *variant, int64_t views,
+                          const char *config_yaml)
+{
+    pv_status st = PV_OK;
+    if (comm->rank == 0) {
+        char *part = pv_file_part(path);
+        if (!part)
+            st = PV_ERR_NOMEM;
+        else if (access(path, F_OK) == 0)
+            st = pv_fail(PV_ERR_IO, "'%s' exists already", path);
+        else if ((st = create_file(path, part, signal, signal_path, arch, variant, views, config_yaml)) !=
+                     PV_OK ||
+                 (st = pv_file_publish(part, path)) != PV_OK)
+            unlink(part);
+        free(part);
+    }
     return pv_agree(comm, st);
 }

@@ -1,16 +1,16 @@
 #include "train/pv_model_file.h"
+#include "base/pv_file.h"
 #include "base/pv_mem.h"
 #include "base/pv_version.h"
 #include "store/pv_h5.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { MODEL_VERSION = 1, NAME_BYTES = 320 };
+enum { MODEL_VERSION = 1, NAME_BYTES = 320, IMAGE_STEP = 1 << 20 };
 
 #ifdef PV_NN_DOUBLE
 #define REAL_TYPE H5T_NATIVE_DOUBLE
@@ -102,42 +102,38 @@ done:
     return st;
 }
 
-/* The file's bytes reach the disk before its name changes. */
-static pv_status publish(const char *part, const char *path)
+/* Writes the HDF5 file that `file` holds in memory. */
+static pv_status save_image(hid_t file, const char *path)
 {
-    const int fd = open(part, O_RDONLY);
-    const int synced = fd >= 0 ? fsync(fd) : -1;
-    if (fd >= 0) close(fd);
-    if (synced != 0 || rename(part, path) != 0)
-        return pv_fail(PV_ERR_IO, "cannot write '%s': %s", path, strerror(errno));
-    return PV_OK;
+    pv_status st;
+    char *image = NULL;
+    if (H5Fflush(file, H5F_SCOPE_GLOBAL) < 0) return pv_h5_fail("cannot make the file", path);
+    const int64_t bytes = (int64_t)H5Fget_file_image(file, NULL, 0);
+    if (bytes < 0) return pv_h5_fail("cannot make the file", path);
+    PV_ALLOC(image, bytes);
+    if (H5Fget_file_image(file, image, (size_t)bytes) < 0) PV_TRY(pv_h5_fail("cannot make the file", path));
+    st = pv_file_replace(path, image, bytes);
+done:
+    free(image);
+    return st;
 }
 
+/* HDF5 makes the file in memory: on a full disk it could neither finish it nor close it. */
 pv_status pv_model_file_write(const char *path, const pv_model_head *head, pv_model *model, pv_optim *optim)
 {
     pv_status st = PV_OK;
-    char *part = NULL;
-    hid_t file = -1;
-    if (asprintf(&part, "%s.part", path) < 0) return pv_fail(PV_ERR_NOMEM, "no memory for a file name");
-    const int fd = open(part, O_CREAT | O_WRONLY | O_TRUNC, 0666);
-    if (fd < 0) {
-        st = pv_fail(PV_ERR_IO, "cannot write '%s': %s", path, strerror(errno));
-        free(part);
-        return st;
-    }
-    close(fd);
-    if ((file = H5Fcreate(part, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT)) < 0) {
-        st = pv_h5_fail("cannot create", part);
-        goto done;
-    }
+    const hid_t in_memory = H5Pcreate(H5P_FILE_ACCESS);
+    H5Pset_fapl_core(in_memory, IMAGE_STEP, 0);
+    const hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, in_memory);
+    if (file < 0) st = pv_h5_fail("cannot make the file", path);
+    H5Pclose(in_memory);
+    if (st != PV_OK) return st;
     PV_TRY(write_head(file, head));
     PV_TRY(write_tensors(file, model));
     if (optim) PV_TRY(write_optim(file, optim, pv_model_count(model)));
+    st = save_image(file, path);
 done:
-    if (file >= 0 && H5Fclose(file) < 0 && st == PV_OK) st = pv_h5_fail("cannot close", part);
-    if (st == PV_OK) st = publish(part, path);
-    if (st != PV_OK) unlink(part);
-    free(part);
+    H5Fclose(file);
     return st;
 }
 

@@ -1,0 +1,81 @@
+#include "base/pv_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+static pv_status cannot_write(const char *path, int cause)
+{
+    return pv_fail(PV_ERR_IO, "cannot write '%s': %s", path, strerror(cause));
+}
+
+char *pv_file_part(const char *path)
+{
+    char *part = NULL;
+    if (asprintf(&part, "%s.part", path) >= 0) return part;
+    pv_fail(PV_ERR_NOMEM, "no memory for the file name '%s.part'", path);
+    return NULL;
+}
+
+int64_t pv_file_free_space(const char *path)
+{
+    struct statvfs disk;
+    return statvfs(path, &disk) == 0 ? (int64_t)disk.f_bavail * (int64_t)disk.f_frsize : -1;
+}
+
+pv_status pv_file_reserve(const char *part, const char *path, int64_t bytes)
+{
+    const int fd = open(part, O_CREAT | O_WRONLY | O_CLOEXEC, 0666);
+    if (fd < 0) return cannot_write(path, errno);
+    int cause = 0;
+    do
+        cause = fallocate(fd, 0, 0, (off_t)bytes) == 0 ? 0 : errno;
+    while (cause == EINTR);
+    close(fd);
+    const int64_t left = pv_file_free_space(part);
+    const bool unable = cause == EOPNOTSUPP || cause == ENOSYS || cause == EINVAL;
+    if (cause == ENOSPC || (unable && left >= 0 && left < bytes))
+        return pv_fail(PV_ERR_IO, "cannot write '%s': %s: it takes %.1f MiB, of which %.1f MiB are free",
+                       path, strerror(ENOSPC), (double)bytes / 0x1p20, (double)left / 0x1p20);
+    return cause == 0 || unable ? PV_OK : cannot_write(path, cause);
+}
+
+pv_status pv_file_publish(const char *part, const char *path)
+{
+    const int fd = open(part, O_RDONLY | O_CLOEXEC);
+    const int cause = fd < 0 || fsync(fd) != 0 ? errno : 0;
+    if (fd >= 0) close(fd);
+    if (cause != 0) return cannot_write(path, cause);
+    return rename(part, path) == 0 ? PV_OK : cannot_write(path, errno);
+}
+
+static int write_all(int fd, const char *data, int64_t bytes)
+{
+    while (bytes > 0) {
+        const ssize_t wrote = write(fd, data, (size_t)bytes);
+        if (wrote < 0 && errno != EINTR) return errno;
+        if (wrote > 0) {
+            data += wrote;
+            bytes -= wrote;
+        }
+    }
+    return 0;
+}
+
+pv_status pv_file_replace(const char *path, const void *data, int64_t bytes)
+{
+    char *part = pv_file_part(path);
+    if (!part) return PV_ERR_NOMEM;
+    const int fd = open(part, O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC, 0666);
+    int cause = fd < 0 ? errno : write_all(fd, data, bytes);
+    if (fd >= 0 && close(fd) != 0 && cause == 0) cause = errno;
+    const pv_status st = cause == 0 ? pv_file_publish(part, path) : cannot_write(path, cause);
+    if (fd >= 0 && st != PV_OK) unlink(part);
+    free(part);
+    return st;
+}
