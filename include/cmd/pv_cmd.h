@@ -45,6 +45,10 @@ pv_status pv_cmd_number(const char *option, const char *text, int64_t *value);
  * Collective.  Errors: PV_ERR_CONFIG, agreed. */
 pv_status pv_cmd_config(const pv_comm *comm, const char *path, const pv_sets *sets, pv_config **config);
 
+/* Loads the config that a store or model keeps.  Owner: pv_config_free.
+ * Local.  Errors: PV_ERR_DATA (`path`, line and key named), PV_ERR_NOMEM. */
+pv_status pv_cmd_kept_config(const char *path, const char *yaml_text, pv_config **config);
+
 /* Whether a path exists, as rank 0 sees it.  Collective. */
 bool pv_cmd_exists(const pv_comm *comm, const char *path);
 

@@ -94,6 +94,17 @@ done:
     return st;
 }
 
+pv_status pv_cmd_kept_config(const char *path, const char *yaml_text, pv_config **config)
+{
+    const pv_status st = pv_config_load(path, yaml_text, NULL, 0, config);
+    if (st != PV_ERR_CONFIG) return st;
+    char *why = pv_strdup(pv_fail_message());
+    if (!why) return PV_ERR_NOMEM;
+    pv_fail(PV_ERR_DATA, "'%s': the config it keeps is damaged: %s", path, why);
+    free(why);
+    return PV_ERR_DATA;
+}
+
 bool pv_cmd_exists(const pv_comm *comm, const char *path)
 {
     int there = comm->rank == 0 && access(path, F_OK) == 0;

@@ -72,7 +72,7 @@ static pv_status load_model(const pv_comm *comm, const request *r, const pv_stor
     const pv_arch *arch = pv_store_arch(store);
     pv_status st;
     PV_TRY(pv_model_file_head(comm, r->model, head));
-    PV_TRY(pv_agree(comm, pv_config_load(r->model, head->config, NULL, 0, config)));
+    PV_TRY(pv_agree(comm, pv_cmd_kept_config(r->model, head->config, config)));
     if (!pv_arch_equal(&head->arch, arch))
         PV_TRY(pv_fail(PV_ERR_DATA, "'%s' was made for INRs of another architecture than those of '%s'",
                        r->model, r->store));

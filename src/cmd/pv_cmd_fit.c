@@ -14,7 +14,7 @@ static pv_status check_resume(const pv_config *config, const pv_store *store, co
     char keys[1024] = "";
     int conflicts = 0;
     pv_status st;
-    PV_TRY(pv_config_load(pv_store_path(store), pv_store_config(store), NULL, 0, &stored));
+    PV_TRY(pv_cmd_kept_config(pv_store_path(store), pv_store_config(store), &stored));
     PV_TRY(pv_config_conflicts(config, stored, PV_KEYS_ROWS, keys, sizeof keys, &conflicts));
     if (conflicts > 0)
         st = pv_fail(PV_ERR_CONFIG,

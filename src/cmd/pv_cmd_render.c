@@ -77,7 +77,7 @@ static pv_status open_original(const pv_comm *comm, const pv_store *store, pv_si
 {
     pv_config *config = NULL;
     *signal = NULL;
-    pv_status st = pv_config_load(pv_store_path(store), pv_store_config(store), NULL, 0, &config);
+    pv_status st = pv_cmd_kept_config(pv_store_path(store), pv_store_config(store), &config);
     if (st == PV_OK) st = pv_signal_open(comm, &config->signal, signal);
     pv_config_free(config);
     return st;

@@ -14,7 +14,7 @@ static pv_status check_resume(const pv_comm *comm, const pv_config *config, cons
     int conflicts = 0;
     pv_status st = pv_model_file_head(comm, checkpoint, &head);
     if (st != PV_OK) return st;
-    PV_TRY(pv_config_load(checkpoint, head.config, NULL, 0, &saved));
+    PV_TRY(pv_cmd_kept_config(checkpoint, head.config, &saved));
     PV_TRY(pv_config_conflicts(config, saved, PV_KEYS_MODEL, keys, sizeof keys, &conflicts));
     if (conflicts > 0)
         st = pv_fail(
