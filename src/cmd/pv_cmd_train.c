@@ -71,8 +71,8 @@ static pv_status run_train(const pv_comm *comm, int argc, char **argv, json_t *r
     PV_TRY(pv_store_open(comm, store_path ? store_path : config->store, PV_STORE_READ, &store));
     const bool resume = !fresh && pv_cmd_exists(comm, checkpoint);
     if (resume) PV_TRY(check_resume(comm, config, checkpoint));
-    PV_TRY(pv_train(comm, store, &config->model, &config->train, yaml, resume, &trained));
-    report(comm, config, &trained, result);
+    st = pv_train(comm, store, &config->model, &config->train, yaml, resume, &trained);
+    if (st == PV_OK || st == PV_STOPPED) report(comm, config, &trained, result);
 done:
     free(yaml);
     free(checkpoint);

@@ -243,15 +243,14 @@ static pv_status save_checkpoint(trainer *t)
 }
 
 static pv_status append_epoch(trainer *t, double train_loss, double train_accuracy, const pv_score *val,
-                              uint64_t stream, double seconds)
+                              uint64_t stream, double seconds, double rate)
 {
     char mark[24];
-    const int64_t samples = pv_dataset_samples(t->train);
     snprintf(mark, sizeof mark, "%016llx", (unsigned long long)stream);
     json_t *line = json_pack("{s:s, s:I, s:f, s:f, s:f, s:f, s:f, s:s}", "event", "epoch", "epoch",
                              (json_int_t)t->head.state.epoch, "train_loss", train_loss, "train_accuracy",
                              train_accuracy, "lr", learning_rate(t->opts, pv_optim_steps(t->optim)),
-                             "seconds", seconds, "samples_per_s", (double)samples / seconds, "stream", mark);
+                             "seconds", seconds, "samples_per_s", rate, "stream", mark);
     if (val->samples > 0) {
         json_object_set_new(line, "val_loss", json_real(val->loss));
         json_object_set_new(line, "val_accuracy", json_real(val->accuracy));
@@ -259,8 +258,9 @@ static pv_status append_epoch(trainer *t, double train_loss, double train_accura
     return pv_metrics_append(t->metrics, line);
 }
 
-/* The end of an epoch: validation, metrics, the best model, the checkpoint. */
-static pv_status finish_epoch(trainer *t, double seconds, pv_train_result *result)
+/* The end of an epoch: validation, metrics, the best model, the checkpoint.  `seconds` and `rate` (samples a
+ * second) are of what this run trained of it. */
+static pv_status finish_epoch(trainer *t, double seconds, double rate, pv_train_result *result)
 {
     pv_train_state *const state = &t->head.state;
     const double samples = (double)pv_dataset_samples(t->train);
@@ -277,37 +277,37 @@ static pv_status finish_epoch(trainer *t, double seconds, pv_train_result *resul
                                   best && val.samples > 0 ? val.accuracy : state->best_val_accuracy,
                               .best_epoch = best ? state->epoch + 1 : state->best_epoch};
     result->train_loss = loss;
-    if (t->comm->rank == 0) st = append_epoch(t, loss, accuracy, &val, stream, seconds);
+    if (t->comm->rank == 0) st = append_epoch(t, loss, accuracy, &val, stream, seconds, rate);
     if (t->comm->rank == 0 && best && st == PV_OK)
         st = pv_model_file_write(t->opts->output, &t->head, t->model, NULL);
     PV_TRY(pv_agree(t->comm, st));
     pv_log_info(
         "epoch %lld/%lld: train loss %.4f, accuracy %.3f; val loss %.4f, accuracy %.3f%s; %.0f samples/s",
         (long long)state->epoch, (long long)t->opts->epochs, loss, accuracy, val.loss, val.accuracy,
-        best ? " (best)" : "", samples / seconds);
+        best ? " (best)" : "", rate);
     if (state->epoch % t->opts->checkpoint_epochs == 0 || state->epoch == t->opts->epochs)
         PV_TRY(save_checkpoint(t));
 done:
     return st;
 }
 
+/* The rest of the current epoch. */
 static pv_status run_epoch(trainer *t, pv_train_result *result)
 {
-    const int64_t samples = pv_dataset_samples(t->train);
+    const int64_t samples = pv_dataset_samples(t->train), trained = t->trained;
     const int64_t batches = (samples + t->opts->batch - 1) / t->opts->batch;
     const double start = pv_seconds();
-    while (t->head.state.batch < batches) {
-        bool stop = false;
-        const pv_status st = train_batch(t, &stop);
-        if (st != PV_OK) return st;
-        if (stop && t->head.state.batch < batches) {
-            const pv_status saved = save_checkpoint(t);
-            return saved != PV_OK ? saved : pv_fail(PV_STOPPED, "a signal asked the run to stop");
-        }
-    }
+    pv_status st = PV_OK;
+    bool stop = false;
+    while (st == PV_OK && !stop && t->head.state.batch < batches)
+        st = train_batch(t, &stop);
     const double seconds = pv_seconds() - start;
     t->train_seconds += seconds;
-    return finish_epoch(t, seconds, result);
+    if (st != PV_OK) return st;
+    if (t->head.state.batch >= batches)
+        return finish_epoch(t, seconds, (double)(t->trained - trained) / seconds, result);
+    st = save_checkpoint(t);
+    return st != PV_OK ? st : pv_fail(PV_STOPPED, "a signal asked the run to stop");
 }
 
 static pv_status score_test(trainer *t, pv_train_result *result)
