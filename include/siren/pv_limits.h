@@ -1,0 +1,21 @@
+/* What a core can do at most of the two things a fit is made of: multiply-adds, and sines with their cosines.
+ * Measured, not looked up: clocks, virtual machines and neighbours change both. */
+#ifndef PV_LIMITS_H
+#define PV_LIMITS_H
+
+typedef struct pv_limits {
+    double fma_gflops;        /* multiply-adds in registers, two operations each, 10^9 a second */
+    double sincos_ns;         /* of one sine and its cosine in a vector loop: the cheaper of the two below */
+    double sincos_own_ns;     /* by the loop of the fit kernel, data in the first cache */
+    double sincos_libmvec_ns; /* by glibc's libmvec (sinf and cosf, 4 ulp); NaN where there is none */
+} pv_limits;
+
+/* Measures for about `seconds`, on this core, with the instruction set of pv_cpu_isa().  The figures are
+ * means over that time: what a core loses to its neighbours, a fit beside it loses as well.  Local. */
+void pv_limits_measure(double seconds, pv_limits *limits);
+
+/* The seconds that `flops` operations of multiply-adds and `pairs` sine-cosine pairs take at the limits, one
+ * after the other.  Local. */
+double pv_limits_seconds(const pv_limits *limits, double flops, double pairs);
+
+#endif
