@@ -1,0 +1,48 @@
+/* What `bench fit` times: fits of real images, or of made-up ones where there are none, as `fit` runs them.
+ */
+#ifndef PV_BENCH_H
+#define PV_BENCH_H
+
+#include "cmd/pv_config.h"
+#include "signal/pv_signal.h"
+#include "siren/pv_limits.h"
+#include "siren/pv_siren.h"
+
+/* One rank's fits; opaque. */
+typedef struct pv_bench_fits pv_bench_fits;
+
+/* Plans fits of `config`'s recipe, of the objects of `signal`, borrowed, or of made-up pictures if it is
+ * NULL. Owner: pv_bench_fits_close.  Local.  Errors: PV_ERR_CONFIG, PV_ERR_NOMEM. */
+pv_status pv_bench_fits_open(const pv_config *config, const pv_signal *signal, pv_bench_fits **out);
+/* NULL is a no-op. */
+void pv_bench_fits_close(pv_bench_fits *fits);
+
+const pv_arch *pv_bench_fits_arch(const pv_bench_fits *fits);
+int pv_bench_fits_samples(const pv_bench_fits *fits);
+/* Of one step of one INR. */
+double pv_bench_fits_flops(const pv_bench_fits *fits);
+double pv_bench_fits_pairs(const pv_bench_fits *fits);
+
+/* INR-steps a second of this core, timed for at least `seconds`.  Local. */
+double pv_bench_fits_rate(pv_bench_fits *fits, double seconds);
+
+/* Fits objects first .. first + count - 1 (view 0 of a store of this recipe) for `steps` steps and adds up
+ * their PSNR in dB.  Local.  Errors: PV_STOPPED, PV_ERR_NUMERIC (a fit diverged). */
+pv_status pv_bench_fits_quality(pv_bench_fits *fits, int64_t first, int64_t count, int64_t steps,
+                                double *psnr_sum);
+
+/* What one rank saw in a window of time; every figure a median over `repetitions`. */
+typedef struct pv_bench_window {
+    pv_limits limits;
+    double rate;  /* INR-steps a second */
+    double share; /* of the rate at the limits measured in the same repetition */
+    double repetitions;
+} pv_bench_window;
+
+/* Measures limits and rate in turn for `seconds`, at least once.  Local.  Errors: PV_ERR_NOMEM. */
+pv_status pv_bench_watch(pv_bench_fits *fits, double seconds, pv_bench_window *window);
+
+/* The median of n values, which it sorts; NaN if one of them is.  n > 0.  Local. */
+double pv_bench_median(int n, double *values);
+
+#endif

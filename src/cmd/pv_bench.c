@@ -1,0 +1,239 @@
+#include "cmd/pv_bench.h"
+
+#include "base/pv_log.h"
+#include "base/pv_mem.h"
+#include "base/pv_stop.h"
+#include "siren/pv_fitter.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum {
+    SLICE_STEPS = 25,   /* of one call of the fitter, as in `fit`; fewer where steps are slow */
+    SYNTHETIC_SIDE = 28 /* pixels of a made-up picture */
+};
+static const double slice_seconds = 0.02; /* a slice is shorter */
+/* One repetition: the limits, then the fits. */
+static const double limits_seconds = 0.01, rate_seconds = 0.03;
+
+struct pv_bench_fits {
+    pv_arch arch;
+    pv_siren_variant variant;
+    const pv_fit_opts *opts;
+    const pv_signal *signal; /* NULL: made-up pictures */
+    pv_fitter *fitter;
+    int samples, slots;
+    int slice;     /* steps of one call */
+    int64_t taken; /* steps that the slots' INRs have behind them */
+    float *coords; /* [samples][2] of a made-up picture */
+    float *values; /* [samples][channels] */
+    float *row;    /* [P] */
+};
+
+/* Rings about a centre that moves with the picture's number: smooth, with edges. */
+static void draw_synthetic(int64_t object, float *values)
+{
+    const double cx = 0.3 * sin((double)object), cy = 0.3 * cos(1.7 * (double)object);
+    for (int p = 0; p < SYNTHETIC_SIDE * SYNTHETIC_SIDE; p++) {
+        const double x = -1 + 2.0 * (p % SYNTHETIC_SIDE) / (SYNTHETIC_SIDE - 1) - cx;
+        const double y = -1 + 2.0 * (p / SYNTHETIC_SIDE) / (SYNTHETIC_SIDE - 1) - cy;
+        const double r = sqrt(x * x + y * y);
+        values[p] = r > 0.8 ? 0.0f : (float)(0.5 + 0.4 * cos(12 * r));
+    }
+}
+
+/* Puts an object's INR into a slot: the row that `fit` starts view 0 from. */
+static void start(pv_bench_fits *fits, int slot, int64_t object)
+{
+    uint64_t source = (uint64_t)object;
+    if (fits->signal) {
+        source = pv_signal_source_id(fits->signal, object);
+        pv_signal_values(fits->signal, object, fits->values);
+    } else {
+        draw_synthetic(object, fits->values);
+    }
+    pv_rng rng = pv_rng_open(fits->opts->seed, PV_RNG_VIEW_INIT, source, 0);
+    pv_siren_init(&fits->arch, fits->variant, &rng, fits->row);
+    pv_fitter_start(fits->fitter, slot, fits->row, fits->values);
+}
+
+static void advance(pv_bench_fits *fits, int used, int steps)
+{
+    pv_fitter_advance(fits->fitter, used, steps, fits->opts->lr);
+}
+
+/* Fills every slot; as many steps a slice as `fit` takes, fewer if they are slow. */
+static void start_all(pv_bench_fits *fits)
+{
+    const int64_t objects = fits->signal ? pv_signal_objects(fits->signal) : fits->slots;
+    for (int slot = 0; slot < fits->slots; slot++)
+        start(fits, slot, slot % objects);
+    fits->taken = 0;
+}
+
+static void plan_slice(pv_bench_fits *fits)
+{
+    start_all(fits);
+    const double begin = pv_seconds();
+    advance(fits, fits->slots, 1);
+    const double most = slice_seconds / (pv_seconds() - begin);
+    fits->slice = most < 1 ? 1 : most < SLICE_STEPS ? (int)most : SLICE_STEPS;
+    fits->taken = 1;
+}
+
+pv_status pv_bench_fits_open(const pv_config *config, const pv_signal *signal, pv_bench_fits **out)
+{
+    pv_status st = PV_OK;
+    pv_bench_fits *fits = NULL;
+    const float *coords;
+    *out = NULL;
+    PV_ALLOC(fits, 1);
+    fits->variant = config->inr.variant;
+    fits->opts = &config->fit;
+    fits->signal = signal;
+    fits->samples = signal ? pv_signal_samples(signal) : SYNTHETIC_SIDE * SYNTHETIC_SIDE;
+    const int channels = signal ? pv_signal_channels(signal) : 1;
+    PV_TRY(pv_arch_make(&config->inr, 2, channels, &fits->arch));
+    PV_ALLOC(fits->coords, 2 * (int64_t)fits->samples);
+    PV_ALLOC(fits->values, (int64_t)channels * fits->samples);
+    PV_ALLOC(fits->row, pv_arch_params(&fits->arch));
+    for (int p = 0; !signal && p < fits->samples; p++) {
+        fits->coords[2 * p] = -1 + 2 * (float)(p % SYNTHETIC_SIDE) / (SYNTHETIC_SIDE - 1);
+        fits->coords[2 * p + 1] = -1 + 2 * (float)(p / SYNTHETIC_SIDE) / (SYNTHETIC_SIDE - 1);
+    }
+    coords = signal ? pv_signal_coords(signal) : fits->coords;
+    PV_TRY(pv_fitter_new(&fits->arch, fits->samples, coords, &fits->fitter));
+    fits->slots = pv_fitter_slots(fits->fitter);
+    plan_slice(fits);
+    *out = fits;
+    fits = NULL;
+done:
+    pv_bench_fits_close(fits);
+    return st;
+}
+
+void pv_bench_fits_close(pv_bench_fits *fits)
+{
+    if (!fits) return;
+    pv_fitter_free(fits->fitter);
+    free(fits->coords);
+    free(fits->values);
+    free(fits->row);
+    free(fits);
+}
+
+const pv_arch *pv_bench_fits_arch(const pv_bench_fits *fits)
+{
+    return &fits->arch;
+}
+
+int pv_bench_fits_samples(const pv_bench_fits *fits)
+{
+    return fits->samples;
+}
+
+double pv_bench_fits_flops(const pv_bench_fits *fits)
+{
+    return pv_fitter_step_flops(fits->fitter);
+}
+
+double pv_bench_fits_pairs(const pv_bench_fits *fits)
+{
+    return pv_fitter_step_sincos(fits->fitter);
+}
+
+double pv_bench_fits_rate(pv_bench_fits *fits, double seconds)
+{
+    if (fits->taken >= fits->opts->steps) start_all(fits);
+    const double begin = pv_seconds();
+    double elapsed, steps = 0;
+    do {
+        advance(fits, fits->slots, fits->slice);
+        steps += fits->slice;
+        elapsed = pv_seconds() - begin;
+    } while (elapsed < seconds);
+    fits->taken += (int64_t)steps;
+    return steps * fits->slots / elapsed;
+}
+
+pv_status pv_bench_fits_quality(pv_bench_fits *fits, int64_t first, int64_t count, int64_t steps,
+                                double *psnr_sum)
+{
+    for (int64_t done = 0; done < count; done += fits->slots) {
+        const int used = (int)(count - done < fits->slots ? count - done : fits->slots);
+        for (int slot = 0; slot < used; slot++)
+            start(fits, slot, first + done + slot);
+        for (int64_t step = 0; step < steps; step += fits->slice) {
+            if (pv_stop_requested()) return pv_fail(PV_STOPPED, "a signal asked the run to stop");
+            advance(fits, used, (int)(steps - step < fits->slice ? steps - step : fits->slice));
+        }
+        for (int slot = 0; slot < used; slot++) {
+            double mse;
+            const pv_status st = pv_fitter_finish(fits->fitter, slot, fits->row, &mse);
+            if (st != PV_OK) return st;
+            *psnr_sum += pv_psnr(mse);
+        }
+    }
+    fits->taken = fits->opts->steps;
+    return PV_OK;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+double pv_bench_median(int n, double *values)
+{
+    for (int i = 0; i < n; i++)
+        if (isnan(values[i])) return (double)NAN;
+    qsort(values, (size_t)n, sizeof *values, by_value);
+    return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+enum { FMA, OWN, LIBMVEC, PAIR, RATE, SHARE, FIGURES };
+
+static void repeat(pv_bench_fits *fits, double figures[FIGURES])
+{
+    pv_limits limits;
+    pv_limits_measure(limits_seconds, &limits);
+    figures[RATE] = pv_bench_fits_rate(fits, rate_seconds);
+    figures[SHARE] =
+        figures[RATE] * pv_limits_seconds(&limits, pv_bench_fits_flops(fits), pv_bench_fits_pairs(fits));
+    figures[FMA] = limits.fma_gflops;
+    figures[OWN] = limits.sincos_own_ns;
+    figures[LIBMVEC] = limits.sincos_libmvec_ns;
+    figures[PAIR] = limits.sincos_ns;
+}
+
+pv_status pv_bench_watch(pv_bench_fits *fits, double seconds, pv_bench_window *window)
+{
+    pv_status st = PV_OK;
+    const int room = 1 + (int)fmin(seconds / (limits_seconds + rate_seconds), 1e6);
+    const double begin = pv_seconds();
+    double *figures = NULL, median[FIGURES];
+    int count = 0;
+    PV_ALLOC(figures, (int64_t)FIGURES * room);
+    while (count < room) {
+        double now[FIGURES];
+        repeat(fits, now);
+        /* One that outlasts the window saw other ranks come to their end. */
+        if (count > 0 && pv_seconds() - begin > seconds) break;
+        for (int i = 0; i < FIGURES; i++)
+            figures[i * room + count] = now[i];
+        count++;
+    }
+    for (int i = 0; i < FIGURES; i++)
+        median[i] = pv_bench_median(count, figures + (int64_t)i * room);
+    window->limits = (pv_limits){.fma_gflops = median[FMA],
+                                 .sincos_ns = median[PAIR],
+                                 .sincos_own_ns = median[OWN],
+                                 .sincos_libmvec_ns = median[LIBMVEC]};
+    window->rate = median[RATE];
+    window->share = median[SHARE];
+    window->repetitions = count;
+done:
+    free(figures);
+    return st;
+}
