@@ -43,7 +43,8 @@ pv_status pv_model_file_write(const char *path, const pv_model_head *head, pv_mo
 pv_status pv_model_file_head(const pv_comm *comm, const char *path, pv_model_head *head);
 
 /* Reads every tensor of `model` (and the optimiser's state, unless NULL) on rank 0 and gives it to all.
- * Collective.  Errors: PV_ERR_DATA when a tensor is missing or has another shape (name, both shapes), agreed.
+ * Collective.  Errors: PV_ERR_DATA when a tensor is missing, has another shape or is one too many (name, both
+ * shapes), agreed.
  */
 pv_status pv_model_file_load(const pv_comm *comm, const char *path, pv_model *model, pv_optim *optim);
 

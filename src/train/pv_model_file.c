@@ -277,6 +277,41 @@ pv_status pv_model_file_head(const pv_comm *comm, const char *path, pv_model_hea
     return st;
 }
 
+/* The model that a file's tensors are looked up in. */
+typedef struct known_tensors {
+    const pv_model_tensor *tensors;
+    int count;
+    char stranger[NAME_BYTES];
+} known_tensors;
+
+/* Stops at a name that is not among the known. */
+static herr_t look_up(hid_t group, const char *name, const H5L_info_t *info, void *context)
+{
+    known_tensors *known = context;
+    (void)group;
+    (void)info;
+    for (int t = 0; t < known->count; t++)
+        if (strcmp(known->tensors[t].name, name) == 0) return 0;
+    snprintf(known->stranger, sizeof known->stranger, "%s", name);
+    return 1;
+}
+
+/* A tensor too many means that the file is of a model with other settings, as one too few does. */
+static pv_status refuse_strangers(hid_t file, const char *path, const pv_model_tensor *tensors, int count)
+{
+    known_tensors known = {.tensors = tensors, .count = count};
+    const hid_t group = H5Gopen2(file, "/model", H5P_DEFAULT);
+    H5G_info_t info = {0};
+    if (group < 0) return pv_fail(PV_ERR_DATA, "'%s' is damaged: '/model' is not a group", path);
+    if (H5Gget_info(group, &info) >= 0 && info.nlinks > (hsize_t)count)
+        H5Literate(group, H5_INDEX_NAME, H5_ITER_NATIVE, NULL, look_up, &known);
+    H5Gclose(group);
+    return known.stranger[0] == '\0'
+               ? PV_OK
+               : pv_fail(PV_ERR_DATA, "'%s' has the tensor '%s', which the model of its config has not", path,
+                         known.stranger);
+}
+
 static pv_status read_tensors(const char *path, pv_model *model, pv_optim *optim)
 {
     const pv_model_tensor *tensors;
@@ -291,6 +326,7 @@ static pv_status read_tensors(const char *path, pv_model *model, pv_optim *optim
         snprintf(name, sizeof name, "/model/%s", tensors[t].name);
         PV_TRY(read_array(file, path, name, REAL_TYPE, tensors[t].rank, tensors[t].shape, tensors[t].values));
     }
+    PV_TRY(refuse_strangers(file, path, tensors, count));
     for (int slot = 0; optim && slot < pv_optim_slots(optim); slot++) {
         snprintf(name, sizeof name, "/optimizer/%s", pv_optim_slot_name(optim, slot));
         PV_TRY(read_array(file, path, name, REAL_TYPE, 1, &params, pv_optim_slot(optim, slot)));
