@@ -1,0 +1,227 @@
+#include "store/pv_lock.h"
+#include "base/pv_log.h"
+#include "base/pv_mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { TEXT_BYTES = 256, TAKE_TRIES = 5 };
+
+struct pv_lock {
+    char *path; /* of the lock file; NULL on ranks that hold nothing */
+    char *mine; /* a file of our own beside it, whose second name the lock is */
+    ino_t inode;
+    double beaten; /* pv_seconds() of the last renewal */
+};
+
+/* Who holds a lock.  `place` names the process table that `pid` belongs to. */
+typedef struct holder {
+    char host[TEXT_BYTES], place[TEXT_BYTES], job[TEXT_BYTES], since[TEXT_BYTES];
+    long pid;
+    long long started; /* of the process, in ticks since boot: a reused pid has another */
+} holder;
+
+/* The state letter and start time of a process; false if there is none. */
+static bool look_at_process(long pid, char *state, long long *started)
+{
+    char path[64], line[1024];
+    snprintf(path, sizeof path, "/proc/%ld/stat", pid);
+    FILE *file = fopen(path, "r");
+    if (!file) return false;
+    const size_t length = fread(line, 1, sizeof line - 1, file);
+    fclose(file);
+    line[length] = '\0';
+    /* The name in parentheses may hold anything; the fields after its last parenthesis are plain. */
+    const char *rest = strrchr(line, ')');
+    return rest &&
+           sscanf(rest, ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %lld",
+                  state, started) == 2;
+}
+
+static void describe_self(holder *self)
+{
+    char state, space[TEXT_BYTES / 4] = "", boot[TEXT_BYTES / 4] = "";
+    const char *job = getenv("SLURM_JOB_ID");
+    const time_t now = time(NULL);
+    struct tm utc;
+    *self = (holder){.pid = (long)getpid()};
+    gethostname(self->host, sizeof self->host - 1);
+    const ssize_t length = readlink("/proc/self/ns/pid", space, sizeof space - 1);
+    FILE *file = fopen("/proc/sys/kernel/random/boot_id", "r");
+    if (file) {
+        if (!fgets(boot, sizeof boot, file)) boot[0] = '\0';
+        fclose(file);
+    }
+    boot[strcspn(boot, "\n")] = '\0';
+    snprintf(self->place, sizeof self->place, "%s %s", boot, length > 0 ? space : "");
+    snprintf(self->job, sizeof self->job, "%s", job ? job : "");
+    strftime(self->since, sizeof self->since, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
+    look_at_process(self->pid, &state, &self->started);
+}
+
+static void take_text(const json_t *root, const char *key, char text[TEXT_BYTES])
+{
+    const char *value = json_string_value(json_object_get(root, key));
+    snprintf(text, TEXT_BYTES, "%s", value ? value : "?");
+}
+
+/* Reads who holds the lock; false if the file is gone or says nothing. */
+static bool read_holder(const char *path, holder *found)
+{
+    json_t *root = json_load_file(path, 0, NULL);
+    if (!root) return false;
+    *found = (holder){.pid = (long)json_integer_value(json_object_get(root, "pid")),
+                      .started = (long long)json_integer_value(json_object_get(root, "started"))};
+    take_text(root, "host", found->host);
+    take_text(root, "place", found->place);
+    take_text(root, "job", found->job);
+    take_text(root, "since", found->since);
+    json_decref(root);
+    return true;
+}
+
+/* Our own file, beside the lock, with our name in it; its time is the file system's now. */
+static pv_status write_mine(const char *mine)
+{
+    holder self;
+    describe_self(&self);
+    json_t *root = json_pack("{s:s, s:s, s:I, s:I, s:s, s:s}", "host", self.host, "place", self.place, "pid",
+                             (json_int_t)self.pid, "started", (json_int_t)self.started, "job", self.job,
+                             "since", self.since);
+    const int failed = !root || json_dump_file(root, mine, 0) != 0;
+    const int cause = errno;
+    json_decref(root);
+    return failed ? pv_fail(PV_ERR_IO, "cannot write the store's lock '%s': %s", mine, strerror(cause))
+                  : PV_OK;
+}
+
+static double file_time(const struct stat *file)
+{
+    return (double)file->st_mtim.tv_sec + 1e-9 * (double)file->st_mtim.tv_nsec;
+}
+
+/* Whether the holder of the lock is dead; `mine` was written just now and tells the file system's time. */
+static bool is_dead(const char *path, const char *mine, const holder *found, double *age)
+{
+    holder self;
+    struct stat lock, now;
+    char state = '?';
+    long long started = 0;
+    *age = 0;
+    if (stat(path, &lock) == 0 && stat(mine, &now) == 0) *age = file_time(&now) - file_time(&lock);
+    describe_self(&self);
+    if (strcmp(self.host, found->host) == 0 && strcmp(self.place, found->place) == 0)
+        return !look_at_process(found->pid, &state, &started) || started != found->started || state == 'Z' ||
+               state == 'X';
+    return *age > PV_LOCK_LIMIT_S;
+}
+
+/* Moves a dead lock aside.  If what was moved is not the lock that was judged, it is put back. */
+static void remove_dead(const char *path, const char *mine, ino_t judged)
+{
+    char *aside = NULL;
+    struct stat moved;
+    if (asprintf(&aside, "%s.dead", mine) < 0) return;
+    if (rename(path, aside) == 0) {
+        if (stat(aside, &moved) == 0 && moved.st_ino != judged && link(aside, path) != 0)
+            pv_log_warn("cannot put the lock '%s' back: %s", path, strerror(errno));
+        unlink(aside);
+    }
+    free(aside);
+}
+
+/* One try: PV_OK with *taken, or PV_OK to try again, or who holds it. */
+static pv_status try_take(const char *store, const char *path, const char *mine, bool *taken)
+{
+    holder found;
+    struct stat lock;
+    double age;
+    pv_status st = write_mine(mine);
+    if (st != PV_OK) return st;
+    *taken = link(mine, path) == 0;
+    if (*taken) return PV_OK;
+    if (errno != EEXIST) return pv_fail(PV_ERR_IO, "cannot lock the store '%s': %s", store, strerror(errno));
+    if (stat(path, &lock) != 0) return PV_OK; /* just given back */
+    if (!read_holder(path, &found))
+        return pv_fail(PV_ERR_IO,
+                       "'%s' is locked by '%s', which says not by whom: remove it if no run writes the store",
+                       store, path);
+    if (!is_dead(path, mine, &found, &age))
+        return pv_fail(
+            PV_ERR_IO,
+            "'%s' is being written by another run: process %ld on %s%s%s, since %s; wait for it, or stop it",
+            store, found.pid, found.host, *found.job ? ", job " : "", found.job, found.since);
+    pv_log_warn(
+        "taking over '%s' from a run that is dead: process %ld on %s%s%s, since %s (silent for %.0f s)",
+        store, found.pid, found.host, *found.job ? ", job " : "", found.job, found.since, age);
+    remove_dead(path, mine, lock.st_ino);
+    return PV_OK;
+}
+
+static pv_status take_file(pv_lock *lock, const char *store)
+{
+    char host[TEXT_BYTES] = "";
+    struct stat own;
+    bool taken = false;
+    pv_status st = PV_OK;
+    gethostname(host, sizeof host - 1);
+    if (asprintf(&lock->path, "%s.lock", store) < 0 ||
+        asprintf(&lock->mine, "%s.lock.%s.%ld", store, host, (long)getpid()) < 0)
+        return pv_fail(PV_ERR_NOMEM, "no memory for a file name");
+    for (int tries = 0; st == PV_OK && !taken && tries < TAKE_TRIES; tries++)
+        st = try_take(store, lock->path, lock->mine, &taken);
+    if (st == PV_OK && !taken)
+        st = pv_fail(PV_ERR_IO, "'%s': other runs keep taking its lock '%s'", store, lock->path);
+    if (st == PV_OK && stat(lock->mine, &own) == 0) lock->inode = own.st_ino;
+    unlink(lock->mine);
+    lock->beaten = pv_seconds();
+    if (st != PV_OK) { /* nothing to give back */
+        free(lock->path);
+        lock->path = NULL;
+    }
+    return st;
+}
+
+pv_status pv_lock_take(const pv_comm *comm, const char *path, pv_lock **out)
+{
+    *out = NULL;
+    pv_lock *lock = pv_alloc(1, sizeof *lock);
+    pv_status st = pv_agree(comm, lock ? PV_OK : PV_ERR_NOMEM);
+    if (st == PV_OK) st = pv_agree(comm, comm->rank == 0 ? take_file(lock, path) : PV_OK);
+    if (st == PV_OK)
+        *out = lock;
+    else
+        pv_lock_release(lock);
+    return st;
+}
+
+pv_status pv_lock_beat(pv_lock *lock)
+{
+    struct stat now;
+    if (!lock->path || pv_seconds() - lock->beaten < PV_LOCK_BEAT_S) return PV_OK;
+    lock->beaten = pv_seconds();
+    if (stat(lock->path, &now) != 0 || now.st_ino != lock->inode)
+        return pv_fail(PV_ERR_IO,
+                       "the lock '%s' is no longer this run's: another run has taken over the store",
+                       lock->path);
+    if (utimensat(AT_FDCWD, lock->path, NULL, 0) != 0)
+        pv_log_warn("cannot renew the lock '%s': %s", lock->path, strerror(errno));
+    return PV_OK;
+}
+
+void pv_lock_release(pv_lock *lock)
+{
+    struct stat now;
+    if (!lock) return;
+    if (lock->path && stat(lock->path, &now) == 0 && now.st_ino == lock->inode) unlink(lock->path);
+    free(lock->path);
+    free(lock->mine);
+    free(lock);
+}

@@ -1,0 +1,105 @@
+#include "pv_mpi_test.h"
+#include "store/pv_lock.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Rank 0 writes a lock file as another run would have left it. */
+static void leave_lock(const pv_comm *comm, const char *store, const char *host, long pid, double age_s)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s.lock", store);
+    if (comm->rank == 0) {
+        FILE *file = fopen(path, "w");
+        fprintf(file,
+                "{\"host\": \"%s\", \"place\": \"elsewhere\", \"pid\": %ld, \"started\": 5, \"job\": \"77\", "
+                "\"since\": \"2026-01-01T00:00:00Z\"}",
+                host, pid);
+        fclose(file);
+        struct timespec times[2];
+        clock_gettime(CLOCK_REALTIME, &times[0]);
+        times[0].tv_sec -= (time_t)age_s;
+        times[1] = times[0];
+        utimensat(AT_FDCWD, path, times, 0);
+    }
+    MPI_Barrier(comm->world);
+}
+
+static void one_run_holds_it(const pv_comm *comm, const char *store)
+{
+    pv_lock *lock = NULL, *second = NULL;
+    pv_test_check(comm, pv_lock_take(comm, store, &lock) == PV_OK, "a free store is locked");
+    pv_test_check(comm, pv_lock_take(comm, store, &second) == PV_ERR_IO && !second,
+                  "a locked store is refused");
+    pv_test_check(comm, strstr(pv_fail_message(), "is being written by another run: process ") != NULL,
+                  "the refusal says who holds it");
+    pv_test_check(comm, pv_lock_beat(lock) == PV_OK, "the holder renews it");
+    pv_lock_release(lock);
+    MPI_Barrier(comm->world);
+    pv_test_check(comm, pv_lock_take(comm, store, &lock) == PV_OK, "a lock given back can be taken");
+    pv_lock_release(lock);
+    MPI_Barrier(comm->world);
+}
+
+static void a_silent_lock_of_another_host_is_taken_over(const pv_comm *comm, const char *store)
+{
+    pv_lock *lock = NULL;
+    leave_lock(comm, store, "another-host", 1, PV_LOCK_LIMIT_S / 2);
+    pv_test_check(comm, pv_lock_take(comm, store, &lock) == PV_ERR_IO,
+                  "a lock that was renewed lately holds");
+    pv_test_check(comm,
+                  strstr(pv_fail_message(), "process 1 on another-host, job 77, since 2026-01-01") != NULL,
+                  "its host, process, job and time are named");
+    leave_lock(comm, store, "another-host", 1, PV_LOCK_LIMIT_S + 5);
+    pv_test_check(comm, pv_lock_take(comm, store, &lock) == PV_OK,
+                  "a lock that has been silent too long is taken over");
+    pv_lock_release(lock);
+    MPI_Barrier(comm->world);
+}
+
+/* Our own record with the start time of a process that is gone. */
+static void a_dead_process_holds_nothing(const pv_comm *comm, const char *store)
+{
+    pv_lock *lock = NULL;
+    char command[512];
+    if (comm->rank == 0) {
+        pv_comm self;
+        pv_comm_open(MPI_COMM_SELF, 1, &self);
+        pv_lock_take(&self, store, &lock);
+        snprintf(command, sizeof command, "sed -i 's/\"started\": [0-9]*/\"started\": 1/' '%s.lock'", store);
+        const int edited = system(command);
+        (void)edited;
+        pv_lock_release(lock); /* the inode has changed: it is no longer ours, and stays */
+        pv_comm_close(&self);
+        lock = NULL;
+    }
+    MPI_Barrier(comm->world);
+    pv_test_check(comm, pv_lock_take(comm, store, &lock) == PV_OK,
+                  "the lock of a process that is gone is taken over at once");
+    pv_lock_release(lock);
+    MPI_Barrier(comm->world);
+}
+
+int main(int argc, char **argv)
+{
+    pv_comm comm;
+    pv_test_begin(&argc, &argv, &comm);
+    char directory[] = "/tmp/polyview-lock-XXXXXX", store[128];
+    if (comm.rank == 0 && !mkdtemp(directory)) MPI_Abort(MPI_COMM_WORLD, 1);
+    MPI_Bcast(directory, sizeof directory, MPI_CHAR, 0, comm.world);
+    snprintf(store, sizeof store, "%s/store.h5", directory);
+    one_run_holds_it(&comm, store);
+    a_silent_lock_of_another_host_is_taken_over(&comm, store);
+    a_dead_process_holds_nothing(&comm, store);
+    pv_lock *lock = NULL;
+    pv_test_check(&comm, pv_lock_take(&comm, "/proc/no-such-place/store.h5", &lock) == PV_ERR_IO,
+                  "a directory that cannot be written is an error");
+    if (comm.rank == 0)
+        pv_test_check(&(pv_comm){.world = MPI_COMM_SELF}, rmdir(directory) == 0, "no file is left behind");
+    return pv_test_end(&comm);
+}
