@@ -19,10 +19,21 @@ typedef struct pv_inr_opts {
     double offset; /* added to the output */
 } pv_inr_opts;
 
+typedef enum pv_fit_schedule {
+    PV_SCHEDULE_CONSTANT,
+    PV_SCHEDULE_COSINE, /* half a cosine from lr to 0 over `steps` */
+} pv_fit_schedule;
+
 typedef struct pv_fit_opts {
     int64_t views; /* independent initialisations an object */
-    int64_t steps; /* full-batch Adam steps */
+    int64_t steps; /* Adam steps, at most */
     double lr;
+    pv_fit_schedule schedule;
+    double target_psnr;    /* dB; 0: off */
+    int64_t plateau_steps; /* 0: off */
+    double plateau_drop;   /* what counts as an improvement, relative to the best loss */
+    int64_t batch;         /* samples a step; 0: all */
+    int64_t restarts;      /* of a view whose loss is not finite */
     uint64_t seed;
 } pv_fit_opts;
 

@@ -7,6 +7,8 @@
 /* A choice is stored as an enum of the option structs. */
 static const cyaml_strval_t sources[] = {{"idx", PV_SIGNAL_IDX}};
 static const cyaml_strval_t variants[] = {{"dwsnets", PV_SIREN_DWSNETS}, {"standard", PV_SIREN_STANDARD}};
+static const cyaml_strval_t schedules[] = {{"constant", PV_SCHEDULE_CONSTANT},
+                                           {"cosine", PV_SCHEDULE_COSINE}};
 static const cyaml_strval_t model_kinds[] = {{"dws", PV_MODEL_DWS}, {"mlp", PV_MODEL_MLP}};
 static const cyaml_strval_t set_layers[] = {{"ds", PV_SET_DS}};
 static const cyaml_strval_t reductions[] = {
@@ -57,6 +59,7 @@ static const cyaml_schema_value_t width = {CYAML_VALUE_INT(CYAML_FLAG_DEFAULT, i
 /* Objects x views stay far below 2^63. */
 #define MAX_OBJECTS 1e12
 #define MAX_VIEWS   1e6
+#define MAX_STEPS   1e7
 #define MAX_EPOCHS  1e9
 #define MAX_BATCH   1e9
 
@@ -103,10 +106,22 @@ const pv_config_key pv_config_keys[] = {
 
     {"fit.views", INT("views", fit.views), "1", BETWEEN(1, MAX_VIEWS), 0,
      "independently initialised INRs of every object"},
-    {"fit.steps", INT("steps", fit.steps), "1000", BETWEEN(1, 1e7), ROWS,
-     "full-batch Adam steps of every fit"},
+    {"fit.steps", INT("steps", fit.steps), "1000", BETWEEN(1, MAX_STEPS), ROWS,
+     "Adam steps of a fit; a stop rule (target_psnr, plateau_steps) may end it earlier"},
     {"fit.lr", REAL("lr", fit.lr), "5.0e-4", ABOVE(0), ROWS,
      "learning rate of the fits"},
+    {"fit.schedule", CHOICE("schedule", fit.schedule, schedules), "constant", ANY, ROWS,
+     "constant: lr at every step; cosine: from lr down to 0 over steps, by half a cosine"},
+    {"fit.target_psnr", REAL("target_psnr", fit.target_psnr), "0.0", AT_LEAST(0), ROWS,
+     "dB; a fit ends as soon as its loss has reached it; 0: off"},
+    {"fit.plateau_steps", INT("plateau_steps", fit.plateau_steps), "0", BETWEEN(0, MAX_STEPS), ROWS,
+     "a fit ends when its best loss has not improved by plateau_drop for so many steps; 0: off"},
+    {"fit.plateau_drop", REAL("plateau_drop", fit.plateau_drop), "1.0e-3", SHARE, ROWS,
+     "share of the best loss by which a lower one must be lower to count as an improvement"},
+    {"fit.batch", INT("batch", fit.batch), "0", BETWEEN(0, MAX_BATCH), ROWS,
+     "samples (coordinates) of one step, taken in a shuffled order, each once a pass; 0: all of them"},
+    {"fit.restarts", INT("restarts", fit.restarts), "3", BETWEEN(0, 1000), 0,
+     "times a view whose loss is not finite starts again, from its next initialisation, before it is refused"},
     {"fit.seed", UINT("seed", fit.seed), "1", AT_LEAST(0), ROWS,
      "seed of the initialisations"},
 

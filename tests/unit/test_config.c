@@ -57,7 +57,9 @@ static void every_key_has_its_default(void **state)
                         "  train: 55000\n  val: 5000\n  test: 10000\n  train_first: 0\n  val_first: -1\n"
                         "  test_first: 0\n"
                         "inr:\n  hidden: [32, 32]\n  variant: dwsnets\n  w0: 30.0\n  offset: 0.5\n"
-                        "fit:\n  views: 1\n  steps: 1000\n  lr: 0.0005\n  seed: 1\n"
+                        "fit:\n  views: 1\n  steps: 1000\n  lr: 0.0005\n  schedule: constant\n"
+                        "  target_psnr: 0.0\n  plateau_steps: 0\n  plateau_drop: 0.001\n  batch: 0\n"
+                        "  restarts: 3\n  seed: 1\n"
                         "model:\n  kind: dws\n  hidden: 32\n  layers: 4\n  set_layer: ds\n  reduction: max\n"
                         "  fc_layers: 1\n  out_fc: 1\n  batch_norm: true\n  diagonal: false\n"
                         "  layer_skip: false\n  skip: false\n  dropout: 0.0\n"
@@ -80,6 +82,9 @@ static void the_defaults_reach_the_structs(void **state)
     assert_true(config->inr.hidden_count == 2 && config->inr.hidden[0] == 32 && config->inr.hidden[1] == 32);
     assert_true(config->inr.variant == PV_SIREN_DWSNETS && config->inr.w0 == 30 && config->inr.offset == 0.5);
     assert_true(config->fit.lr == 5.0e-4 && config->fit.seed == 1);
+    assert_true(config->fit.schedule == PV_SCHEDULE_CONSTANT && config->fit.target_psnr == 0);
+    assert_true(config->fit.plateau_steps == 0 && config->fit.plateau_drop == 1.0e-3);
+    assert_true(config->fit.batch == 0 && config->fit.restarts == 3);
     assert_true(config->model.kind == PV_MODEL_DWS && config->model.batch_norm && !config->model.skip);
     assert_true(config->train.optimizer == PV_OPTIM_ADAMW && config->train.amsgrad);
     assert_true(config->train.normalise == PV_NORMALISE_ENTRY && config->train.lr == 1.0e-3);
@@ -144,6 +149,9 @@ static void sets_of_every_type_reach_the_config(void **state)
     a_set_reaches("inr.offset=-1e-30", "  offset: -1.0e-30\n");
     a_set_reaches("fit.lr=1", "  lr: 1.0\n");
     a_set_reaches("fit.lr=.1e+2", "  lr: 10.0\n");
+    a_set_reaches("fit.schedule=cosine", "  schedule: cosine\n");
+    a_set_reaches("fit.target_psnr=30", "  target_psnr: 30.0\n");
+    a_set_reaches("fit.batch=4096", "  batch: 4096\n");
     a_set_reaches("train.lr=0.30000000000000004", "  lr: 0.30000000000000004\n");
     a_set_reaches("model.kind=mlp", "  kind: mlp\n");
     a_set_reaches("model.reduction=sum", "  reduction: sum\n");
@@ -158,7 +166,8 @@ static void unknown_keys_are_named_with_file_and_line(void **state)
     refused("# first\nfit:\n  vews: 3\n", NULL,
             "config.yaml:3: fit.vews: unknown key (did you mean 'views'?)");
     refused("fit:\n  dropout: 0.5\n", NULL,
-            "config.yaml:2: fit.dropout: unknown key (the keys here are views, steps, lr, seed)");
+            "config.yaml:2: fit.dropout: unknown key (the keys here are views, steps, lr, schedule, "
+            "target_psnr, plateau_steps, plateau_drop, batch, restarts, seed)");
     refused("\nsignl: {}\n", NULL, "config.yaml:2: signl: unknown key (did you mean 'signal'?)");
     refused("w0: 3\n", NULL, "config.yaml:1: w0: unknown key (did you mean 'inr.w0'?)");
     refused(
@@ -218,6 +227,14 @@ static void values_out_of_range_are_named_with_file_line_and_key(void **state)
             "config.yaml:1: fit.seed: must be an integer (0..18446744073709551615), found "
             "'18446744073709551616'");
     refused("fit: {lr: 0}", NULL, "config.yaml:1: fit.lr: must be a number (> 0), found '0'");
+    refused("fit: {target_psnr: -1}", NULL,
+            "config.yaml:1: fit.target_psnr: must be a number (>= 0), found '-1'");
+    refused("fit: {plateau_drop: 1}", NULL,
+            "config.yaml:1: fit.plateau_drop: must be a number (0 <= x < 1), found '1'");
+    refused("fit: {batch: -1}", NULL,
+            "config.yaml:1: fit.batch: must be an integer (0..1000000000), found '-1'");
+    refused("fit: {schedule: linear}", NULL,
+            "config.yaml:1: fit.schedule: must be one of constant, cosine, found 'linear'");
     refused("fit: {lr: .nan}", NULL, "config.yaml:1: fit.lr: must be a number (> 0), found '.nan'");
     refused("fit: {lr: 1e999}", NULL, "config.yaml:1: fit.lr: must be a number (> 0), found '1e999'");
     refused("inr: {offset: .inf}", NULL,
