@@ -22,9 +22,10 @@ typedef struct pv_siren_kernels {
     void (*load)(pv_siren_net *net, const float *row);
     /* Leaves the output of one tile in net->output. */
     void (*forward)(const pv_siren_net *net, const float *coords, int count);
-    /* Adds `scale` / 2 times the gradient of one tile's summed squared error to gradient [P]. */
-    void (*gradient)(const pv_siren_net *net, const float *coords, const float *values, int count,
-                     float scale, float *gradient);
+    /* Adds `scale` / 2 times the gradient of one tile's summed squared error to gradient [P]; returns the
+     * sum. */
+    double (*gradient)(const pv_siren_net *net, const float *coords, const float *values, int count,
+                       float scale, float *gradient);
     /* Updates row, m and v, each [n] with n a multiple of 16. */
     void (*adam)(int n, pv_siren_adam step, const float *gradient, float *m, float *v, float *row);
 } pv_siren_kernels;

@@ -345,8 +345,23 @@ static void weight_gradients(const pv_siren_net *net, const float *coords, int v
     }
 }
 
-static void gradient_kernel(const pv_siren_net *net, const float *coords, const float *values, int count,
-                            float scale, float *gradient)
+/* The sum over a tile of the squared residuals in net->output. */
+static double squared_error(const pv_siren_net *net, int vectors)
+{
+    double total = 0;
+    vec sum = {0};
+    for (int64_t c = 0; c < net->arch.dims[net->arch.layers]; c++)
+        for (int64_t v = 0; v < vectors; v++) {
+            const vec error = get(net->output + c * net->stride + v * LANES);
+            sum += error * error;
+        }
+    for (int i = 0; i < LANES; i++)
+        total += (double)sum[i];
+    return total;
+}
+
+static double gradient_kernel(const pv_siren_net *net, const float *coords, const float *values, int count,
+                              float scale, float *gradient)
 {
     int first = 0;
     for (; first + (WIDE - 1) * LANES < count; first += WIDE * LANES) {
@@ -358,6 +373,7 @@ static void gradient_kernel(const pv_siren_net *net, const float *coords, const 
         backward_block(net, values, first, 1, count);
     }
     weight_gradients(net, coords, first / LANES, scale, gradient);
+    return squared_error(net, first / LANES);
 }
 
 /* The largest |x| of n floats, as the bits of a float: ordered like the floats, and without branches. */

@@ -50,18 +50,18 @@ static pv_status filler_make(filler *f)
     const int n = pv_signal_samples(f->signal);
     PV_ALLOC(f->values, (int64_t)n * pv_signal_channels(f->signal));
     PV_ALLOC(f->rows, (int64_t)CHUNK_ROWS * f->params);
-    PV_TRY(pv_fitter_new(pv_store_arch(f->store), n, pv_signal_coords(f->signal), &f->fitter));
+    PV_TRY(pv_fitter_new(pv_store_arch(f->store), n, pv_signal_coords(f->signal), f->opts, &f->fitter));
 done:
     return st;
 }
 
 static void start_fit(filler *f, int slot, int64_t object, int64_t view, float *row)
 {
-    pv_rng rng =
-        pv_rng_open(f->opts->seed, PV_RNG_VIEW_INIT, pv_signal_source_id(f->signal, object), (uint64_t)view);
+    const pv_fit_key key = {.source = pv_signal_source_id(f->signal, object), .view = view};
+    pv_rng rng = pv_fit_stream(f->opts, PV_RNG_VIEW_INIT, key);
     pv_siren_init(pv_store_arch(f->store), f->variant, &rng, row);
     pv_signal_values(f->signal, object, f->values);
-    pv_fitter_start(f->fitter, slot, row, f->values);
+    pv_fitter_start(f->fitter, slot, row, f->values, key);
 }
 
 /* Fits the rows chunk[0..used-1] side by side; false if a stop signal cut it short. */
@@ -69,23 +69,25 @@ static bool fit_group(filler *f, int64_t view, int64_t first, const int *chunk, 
 {
     for (int slot = 0; slot < used; slot++)
         start_fit(f, slot, first + chunk[slot], view, f->rows + (int64_t)chunk[slot] * f->params);
-    for (int64_t step = 0; step < f->opts->steps; step += SLICE_STEPS) {
-        const int64_t left = f->opts->steps - step;
-        pv_fitter_advance(f->fitter, used, left < SLICE_STEPS ? (int)left : SLICE_STEPS, f->opts->lr);
+    for (bool running = true; running;) {
+        pv_fitter_advance(f->fitter, used, SLICE_STEPS);
+        running = false;
+        for (int slot = 0; slot < used; slot++)
+            running = running || !pv_fitter_done(f->fitter, slot);
         pv_queue_progress(f->queue);
         if (pv_stop_requested()) return false;
     }
     for (int slot = 0; slot < used; slot++) {
         const int row = chunk[slot];
-        double mse;
-        if (pv_fitter_finish(f->fitter, slot, f->rows + (int64_t)row * f->params, &mse) != PV_OK) {
+        pv_fit_result result;
+        if (pv_fitter_finish(f->fitter, slot, f->rows + (int64_t)row * f->params, &result) != PV_OK) {
             pv_log_warn("object %lld, view %lld: the loss is not finite; the row is left missing",
                         (long long)(first + row), (long long)view);
             f->failed++;
             continue;
         }
-        f->psnr[row] = (float)pv_psnr(mse);
-        f->steps[row] = (uint32_t)f->opts->steps;
+        f->psnr[row] = (float)pv_psnr(result.mse);
+        f->steps[row] = (uint32_t)result.steps;
         f->state[row] = FRESH;
         f->fitted++;
     }

@@ -18,6 +18,8 @@ static int by_value(const void *a, const void *b)
 static pv_status measure(const pv_arch *arch, double rates[REPEATS], double *mse, double *flops)
 {
     float coords[2 * SAMPLES], values[SAMPLES], *row = malloc((size_t)pv_arch_params(arch) * sizeof *row);
+    const pv_fit_opts opts = {.steps = REPEATS * STEPS, .lr = 5e-4};
+    pv_fit_result result = {0};
     pv_fitter *fitter = NULL;
     pv_rng rng = pv_rng_open(1, PV_RNG_TEST, 0, 0);
     for (int p = 0; p < SAMPLES; p++) {
@@ -26,17 +28,18 @@ static pv_status measure(const pv_arch *arch, double rates[REPEATS], double *mse
         values[p] = (float)(((p % SIDE) / 7 + p / SIDE / 7) % 2);
     }
     pv_siren_init(arch, PV_SIREN_DWSNETS, &rng, row);
-    pv_status st = pv_fitter_new(arch, SAMPLES, coords, &fitter);
+    pv_status st = pv_fitter_new(arch, SAMPLES, coords, &opts, &fitter);
     if (st == PV_OK) {
-        pv_fitter_start(fitter, 0, row, values);
+        pv_fitter_start(fitter, 0, row, values, (pv_fit_key){0});
         for (int i = 0; i < REPEATS; i++) {
             const double start = pv_seconds();
-            pv_fitter_advance(fitter, 1, STEPS, 5e-4);
+            pv_fitter_advance(fitter, 1, STEPS);
             rates[i] = STEPS / (pv_seconds() - start);
         }
         qsort(rates, REPEATS, sizeof *rates, by_value);
         *flops = pv_fitter_step_flops(fitter);
-        st = pv_fitter_finish(fitter, 0, row, mse);
+        st = pv_fitter_finish(fitter, 0, row, &result);
+        *mse = result.mse;
     }
     pv_fitter_free(fitter);
     free(row);

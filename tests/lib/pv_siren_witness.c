@@ -79,7 +79,7 @@ double pv_witness_gradient(const pv_arch *arch, const double *row, int n, const 
 }
 
 void pv_witness_fit(const pv_arch *arch, const float *start, int n, const float *coords, const float *values,
-                    int steps, double lr, double *row, double *losses)
+                    int steps, double lr, bool cosine, double *row, double *losses)
 {
     const int params = pv_arch_params(arch);
     double *gradient = calloc((size_t)params, sizeof *gradient);
@@ -87,11 +87,13 @@ void pv_witness_fit(const pv_arch *arch, const float *start, int n, const float 
     for (int i = 0; i < params; i++)
         row[i] = (double)start[i];
     for (int t = 1; t <= steps; t++) {
+        const double half_turns = (t - 1.0) / steps,
+                     rate = cosine ? lr * pow(cos(half_turns * acos(0)), 2) : lr;
         losses[t - 1] = pv_witness_gradient(arch, row, n, coords, values, gradient);
         for (int i = 0; i < params; i++) {
             m[i] = 0.9 * m[i] + 0.1 * gradient[i];
             v[i] = 0.999 * v[i] + 0.001 * gradient[i] * gradient[i];
-            row[i] -= lr * (m[i] / (1 - pow(0.9, t))) / (sqrt(v[i] / (1 - pow(0.999, t))) + 1e-8);
+            row[i] -= rate * (m[i] / (1 - pow(0.9, t))) / (sqrt(v[i] / (1 - pow(0.999, t))) + 1e-8);
         }
     }
     losses[steps] = pv_witness_gradient(arch, row, n, coords, values, gradient);

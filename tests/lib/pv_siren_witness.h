@@ -12,8 +12,9 @@ double pv_witness_gradient(const pv_arch *arch, const double *row, int n, const 
                            const float *values, double *gradient);
 
 /* `steps` Adam steps from the float row on; losses[t] is the error before step t, losses[steps] that at the
- * end.  Shapes: start [P], row [P], losses [steps + 1]. */
+ * end.  With `cosine` the rate falls from lr to 0 over the steps.  Shapes: start [P], row [P], losses [steps
+ * + 1]. */
 void pv_witness_fit(const pv_arch *arch, const float *start, int n, const float *coords, const float *values,
-                    int steps, double lr, double *row, double *losses);
+                    int steps, double lr, bool cosine, double *row, double *losses);
 
 #endif

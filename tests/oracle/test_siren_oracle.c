@@ -132,17 +132,20 @@ static void adam_follows_the_reference(void **state)
     pv_oracle *oracle = *state;
     for (int i = 0; i < pv_oracle_cases(oracle); i++) {
         stored s = read_case(oracle, i);
+        const pv_fit_opts opts = {.steps = STEPS, .lr = s.lr};
         pv_fitter *fitter;
         int64_t count;
         float *row = malloc((size_t)s.params * sizeof *row);
         double *truth = pv_oracle_read(oracle, s.name, "output/adam/losses", &count), losses[STEPS + 1];
         double *after = pv_oracle_read(oracle, s.name, "output/adam/loss_after", &(int64_t){0});
         assert_int_equal(count, STEPS);
-        assert_int_equal(pv_fitter_new(&s.arch, s.n, s.coords, &fitter), PV_OK);
-        pv_fitter_start(fitter, 0, s.row, s.values);
+        assert_int_equal(pv_fitter_new(&s.arch, s.n, s.coords, &opts, &fitter), PV_OK);
+        pv_fitter_start(fitter, 0, s.row, s.values, (pv_fit_key){0});
         for (int t = 0; t <= STEPS; t++) {
-            if (t > 0) pv_fitter_advance(fitter, 1, 1, s.lr);
-            assert_int_equal(pv_fitter_finish(fitter, 0, row, &losses[t]), PV_OK);
+            pv_fit_result result;
+            if (t > 0) pv_fitter_advance(fitter, 1, 1);
+            assert_int_equal(pv_fitter_finish(fitter, 0, row, &result), PV_OK);
+            losses[t] = result.mse;
         }
         for (int t = 0; t <= STEPS; t++) {
             const double expected = t < STEPS ? truth[t] : *after;

@@ -69,10 +69,13 @@ static void drop(problem *p)
     free(p->row);
 }
 
-static pv_fitter *new_fitter(const problem *p)
+static const pv_fit_opts plain = {.steps = 1000, .lr = 5e-4};
+static const pv_fit_key no_key = {0};
+
+static pv_fitter *new_fitter(const problem *p, const pv_fit_opts *opts)
 {
     pv_fitter *fitter;
-    assert_int_equal(pv_fitter_new(&p->arch, p->n, p->coords, &fitter), PV_OK);
+    assert_int_equal(pv_fitter_new(&p->arch, p->n, p->coords, opts, &fitter), PV_OK);
     assert_true(pv_fitter_slots(fitter) >= 1);
     return fitter;
 }
@@ -160,17 +163,17 @@ static void a_fit_follows_plain_loops(void **state)
         problem p = make(&shapes[k], 2);
         double *truth = malloc((size_t)p.params * sizeof *truth), losses[STEPS + 1];
         float *row = malloc((size_t)p.params * sizeof *row);
-        pv_witness_fit(&p.arch, p.row, p.n, p.coords, p.values, STEPS, 5e-4, truth, losses);
+        pv_witness_fit(&p.arch, p.row, p.n, p.coords, p.values, STEPS, 5e-4, false, truth, losses);
         for (int isa = 0; isa < PV_ISA_COUNT; isa++) {
             if (!choose(isa)) continue;
-            pv_fitter *fitter = new_fitter(&p);
-            pv_fitter_start(fitter, 0, p.row, p.values);
+            pv_fitter *fitter = new_fitter(&p, &plain);
+            pv_fitter_start(fitter, 0, p.row, p.values, no_key);
             for (int t = 0; t <= STEPS; t++) {
-                double mse;
-                if (t > 0) pv_fitter_advance(fitter, 1, 1, 5e-4);
-                assert_int_equal(pv_fitter_finish(fitter, 0, row, &mse), PV_OK);
-                if (!(fabs(mse - losses[t]) < 1e-3 * losses[t] + 1e-9))
-                    fail_msg("shape %d, step %d: the loss is %.9g, not %.9g", k, t, mse, losses[t]);
+                pv_fit_result result;
+                if (t > 0) pv_fitter_advance(fitter, 1, 1);
+                assert_int_equal(pv_fitter_finish(fitter, 0, row, &result), PV_OK);
+                if (!(fabs(result.mse - losses[t]) < 1e-3 * losses[t] + 1e-9))
+                    fail_msg("shape %d, step %d: the loss is %.9g, not %.9g", k, t, result.mse, losses[t]);
             }
             const double distance = relative_l2(p.params, row, truth);
             if (!(distance < 1e-3)) fail_msg("shape %d: the weights are %g away", k, distance);
@@ -182,50 +185,79 @@ static void a_fit_follows_plain_loops(void **state)
     }
 }
 
-/* The bits of a fit of `steps` steps in slot 0 of a fitter of its own. */
-static void fit_alone(const problem *p, int steps, float *row, double *mse)
+/* The bits of a whole fit in slot 0 of a fitter of its own. */
+static pv_fit_result fit_alone(const problem *p, const pv_fit_opts *opts, pv_fit_key key, float *row)
 {
-    pv_fitter *fitter = new_fitter(p);
-    pv_fitter_start(fitter, 0, p->row, p->values);
-    pv_fitter_advance(fitter, 1, steps, 5e-4);
-    assert_int_equal(pv_fitter_finish(fitter, 0, row, mse), PV_OK);
+    pv_fitter *fitter = new_fitter(p, opts);
+    pv_fit_result result;
+    pv_fitter_start(fitter, 0, p->row, p->values, key);
+    pv_fitter_advance(fitter, 1, INT64_MAX);
+    assert_true(pv_fitter_done(fitter, 0));
+    assert_int_equal(pv_fitter_finish(fitter, 0, row, &result), PV_OK);
     pv_fitter_free(fitter);
+    return result;
+}
+
+/* The rules under which the fits below must not depend on where and in which calls they ran. */
+static const pv_fit_opts recipes[] = {
+    {.steps = 24, .lr = 5e-4},
+    {.steps = 24, .lr = 2e-3, .schedule = PV_SCHEDULE_COSINE, .target_psnr = 15},
+    {.steps = 24, .lr = 5e-4, .batch = 37, .seed = 7},
+    {.steps = 60, .lr = 5e-3, .batch = 100, .target_psnr = 15, .plateau_steps = 6, .plateau_drop = 0.3},
+};
+enum { RECIPES = sizeof recipes / sizeof *recipes, MOST = 64, INRS_PARAMS = 13 * 3 + 32 * 14 + 33 };
+
+static pv_fit_key key_of(int number)
+{
+    return (pv_fit_key){.source = (uint64_t)number, .view = 2, .attempt = number % 2};
+}
+
+/* Fits problems side by side, cut into calls of changing lengths, and compares each with itself alone. */
+static void fit_side_by_side(const problem *p, const pv_fit_opts *opts, pv_fitter *fitter, int round)
+{
+    float row[INRS_PARAMS], alone[INRS_PARAMS];
+    const int slots = pv_fitter_slots(fitter) < MOST ? pv_fitter_slots(fitter) : MOST;
+    for (int i = 0; i < slots; i++) {
+        const int k = (i + round) % slots;
+        pv_fitter_start(fitter, i, p[k].row, p[k].values, key_of(k));
+    }
+    bool running = true;
+    for (int cut = 1 + round; running; cut = (cut % 5) + 1) {
+        pv_fitter_advance(fitter, slots, cut);
+        running = false;
+        for (int i = 0; i < slots; i++)
+            running = running || !pv_fitter_done(fitter, i);
+    }
+    for (int i = 0; i < slots; i++) {
+        const int k = (i + round) % slots;
+        pv_fit_result result;
+        assert_int_equal(pv_fitter_finish(fitter, i, row, &result), PV_OK);
+        const pv_fit_result truth = fit_alone(&p[k], opts, key_of(k), alone);
+        assert_memory_equal(row, alone, sizeof row);
+        assert_true(result.mse == truth.mse && result.steps == truth.steps && result.end == truth.end);
+    }
 }
 
 static void a_fit_does_not_depend_on_slot_neighbours_or_cuts(void **state)
 {
     (void)state;
     const shape s = {2, 1, 2, {13, 32}, 300};
-    enum { STEPS = 24, MOST = 64 };
     problem p[MOST];
-    float row[13 * 3 + 32 * 14 + 33], alone[13 * 3 + 32 * 14 + 33];
+    for (int i = 0; i < MOST; i++)
+        p[i] = make(&s, (uint64_t)i);
+    for (int i = 1; i < MOST; i++) /* every problem over the coordinates of the first */
+        memcpy(p[i].coords, p[0].coords, (size_t)(2 * s.n) * sizeof(float));
     for (int isa = 0; isa < PV_ISA_COUNT; isa++) {
         if (!choose(isa)) continue;
-        for (int i = 0; i < MOST; i++)
-            p[i] = make(&s, (uint64_t)i);
-        for (int i = 1; i < MOST; i++) /* every problem over the coordinates of the first */
-            memcpy(p[i].coords, p[0].coords, (size_t)(2 * s.n) * sizeof(float));
-        pv_fitter *fitter = new_fitter(&p[0]);
-        const int slots = pv_fitter_slots(fitter) < MOST ? pv_fitter_slots(fitter) : MOST;
-        for (int round = 0; round < 2; round++) { /* slots are used again, other INRs in them */
-            for (int i = 0; i < slots; i++)
-                pv_fitter_start(fitter, i, p[(i + round) % slots].row, p[(i + round) % slots].values);
-            for (int done = 0, cut = 1 + round; done < STEPS; done += cut, cut = (cut % 5) + 1) {
-                if (cut > STEPS - done) cut = STEPS - done;
-                pv_fitter_advance(fitter, slots, cut, 5e-4);
-            }
-            for (int i = 0; i < slots; i++) {
-                double mse, mse_alone;
-                assert_int_equal(pv_fitter_finish(fitter, i, row, &mse), PV_OK);
-                fit_alone(&p[(i + round) % slots], STEPS, alone, &mse_alone);
-                assert_memory_equal(row, alone, sizeof row);
-                assert_true(mse == mse_alone);
-            }
+        for (int r = 0; r < RECIPES; r++) {
+            pv_fitter *fitter = new_fitter(&p[0], &recipes[r]);
+            for (int round = 0; round < 2; round++) /* slots are used again, other INRs in them */
+                fit_side_by_side(p, &recipes[r], fitter, round);
+            pv_fitter_free(fitter);
         }
-        pv_fitter_free(fitter);
-        for (int i = 0; i < MOST; i++)
-            drop(&p[i]);
     }
+    for (int i = 0; i < MOST; i++)
+        drop(&p[i]);
 }
 
 static void every_instruction_set_reaches_the_same_psnr(void **state)
@@ -235,13 +267,13 @@ static void every_instruction_set_reaches_the_same_psnr(void **state)
     float row[1185];
     double first = NAN;
     for (int isa = 0; isa < PV_ISA_COUNT; isa++) {
-        double mse;
         if (!choose(isa)) continue;
-        fit_alone(&p, 300, row, &mse);
-        if (isnan(first)) first = pv_psnr(mse);
-        if (!(fabs(pv_psnr(mse) - first) < 0.05))
-            fail_msg("%s: %.3f dB, not %.3f", pv_isa_name((pv_isa)isa), pv_psnr(mse), first);
-        assert_true(pv_psnr(mse) > 25);
+        const pv_fit_opts opts = {.steps = 300, .lr = 5e-4};
+        const double psnr = pv_psnr(fit_alone(&p, &opts, no_key, row).mse);
+        if (isnan(first)) first = psnr;
+        if (!(fabs(psnr - first) < 0.05))
+            fail_msg("%s: %.3f dB, not %.3f", pv_isa_name((pv_isa)isa), psnr, first);
+        assert_true(psnr > 25);
     }
     drop(&p);
 }
@@ -253,21 +285,22 @@ static void what_is_not_finite_is_an_error_of_its_slot_only(void **state)
     for (int isa = 0; isa < PV_ISA_COUNT; isa++) {
         if (!choose(isa)) continue;
         problem p = make(&s, 4);
-        pv_fitter *fitter = new_fitter(&p);
+        pv_fitter *fitter = new_fitter(&p, &plain);
         assert_true(pv_fitter_slots(fitter) >= 3);
         float row[105];
-        double mse;
-        pv_fitter_start(fitter, 1, p.row, p.values);
+        pv_fit_result result;
+        pv_fitter_start(fitter, 1, p.row, p.values, no_key);
         p.values[17] = NAN;
-        pv_fitter_start(fitter, 0, p.row, p.values);
+        pv_fitter_start(fitter, 0, p.row, p.values, no_key);
         p.values[17] = 0;
         p.row[3] = INFINITY;
-        pv_fitter_start(fitter, 2, p.row, p.values);
-        pv_fitter_advance(fitter, 3, 3, 5e-4);
-        assert_int_equal(pv_fitter_finish(fitter, 0, row, &mse), PV_ERR_NUMERIC);
-        assert_true(isnan(mse) && isnan(row[0]));
-        assert_int_equal(pv_fitter_finish(fitter, 2, row, &mse), PV_ERR_NUMERIC);
-        assert_int_equal(pv_fitter_finish(fitter, 1, row, &mse), PV_OK);
+        pv_fitter_start(fitter, 2, p.row, p.values, no_key);
+        pv_fitter_advance(fitter, 3, 3);
+        assert_int_equal(pv_fitter_finish(fitter, 0, row, &result), PV_ERR_NUMERIC);
+        assert_true(isnan(result.mse) && result.end == PV_FIT_NOT_FINITE && result.steps == 0);
+        assert_int_equal(pv_fitter_finish(fitter, 2, row, &result), PV_ERR_NUMERIC);
+        assert_int_equal(pv_fitter_finish(fitter, 1, row, &result), PV_OK);
+        assert_true(result.end == PV_FIT_RUNNING && result.steps == 3);
         pv_fitter_free(fitter);
         drop(&p);
     }
@@ -277,7 +310,7 @@ static void the_work_of_a_step_is_counted(void **state)
 {
     (void)state;
     problem p = make(&shapes[0], 1);
-    pv_fitter *fitter = new_fitter(&p);
+    pv_fitter *fitter = new_fitter(&p, &plain);
     assert_true(pv_fitter_step_flops(fitter) == 2.0 * 784 * (2 * 64 + 3 * (1024 + 32)));
     assert_true(pv_fitter_step_sincos(fitter) == 784 * 64);
     pv_fitter_free(fitter);
