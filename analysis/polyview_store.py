@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 SPLITS = {"train": 0, "val": 1, "test": 2}
-FITTED = 1  # /view/status
+MISSING, FITTED, REFUSED = 0, 1, 2  # /view/status
 VERSION = 1
 
 
@@ -117,7 +117,7 @@ class Store:
 
     @property
     def status(self) -> NDArray[np.uint8]:
-        """[view][object]: 1 where a row is fitted, 0 where it is missing."""
+        """[view][object]: 0 where a row is missing, 1 where it is fitted, 2 where its fits were not finite."""
         return np.asarray(self._file["view/status"][()])
 
     @property
@@ -135,6 +135,13 @@ class Store:
         """[view][object]: optimiser steps taken."""
         return np.asarray(self._file["view/steps"][()])
 
+    def _refuse(self, view: int, object: int, status: int) -> None:
+        """Raises ValueError for a row that is not fitted."""
+        if status == REFUSED:
+            raise ValueError(f"view {view} of object {object} is refused in '{self.path}': not finite")
+        if status != FITTED:
+            raise ValueError(f"view {view} of object {object} is not fitted in '{self.path}'")
+
     def objects_of(self, split: str) -> NDArray[np.int64]:
         """The objects of "train", "val" or "test", ascending."""
         if split not in SPLITS:
@@ -142,13 +149,12 @@ class Store:
         return np.flatnonzero(self.split == SPLITS[split])
 
     def row(self, view: int, object: int) -> NDArray[np.float32]:
-        """One INR, [P].  ValueError if it is not fitted yet."""
+        """One INR, [P].  ValueError if it is not fitted yet, or refused."""
         if not (0 <= view < self.views and 0 <= object < self.objects):
             raise IndexError(
                 f"view {view} of object {object}: '{self.path}' has {self.views} x {self.objects} rows"
             )
-        if self._file["view/status"][view, object] != FITTED:
-            raise ValueError(f"view {view} of object {object} is not fitted in '{self.path}'")
+        self._refuse(view, object, int(self._file["view/status"][view, object]))
         return np.asarray(self._file["params"][view, object])
 
     def rows(self, split: str, views: Sequence[int]) -> NDArray[np.float32]:
@@ -161,9 +167,9 @@ class Store:
         for place, view in enumerate(views):
             if not 0 <= view < self.views:
                 raise IndexError(f"view {view}: '{self.path}' has {self.views} views")
-            missing = chosen[self._file["view/status"][view, low:high][chosen - low] != FITTED]
-            if len(missing):
-                raise ValueError(f"view {view} of object {missing[0]} is not fitted in '{self.path}'")
+            status = self._file["view/status"][view, low:high][chosen - low]
+            for bad in np.flatnonzero(status != FITTED)[:1]:
+                self._refuse(view, int(chosen[bad]), int(status[bad]))
             found[place] = self._file["params"][view, low:high][chosen - low]
         return found
 

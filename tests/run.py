@@ -93,7 +93,9 @@ def main() -> int:
         if not results or (trouble and not bad):
             bad.append(trouble or "printed no result")
         passed, failed, skipped = passed + good, failed + len(bad), skipped + len(skips)
-        print(f"{'FAIL' if bad else 'ok  '} {name}: {good} passed, {time.monotonic() - start:.1f} s", flush=True)
+        print(
+            f"{'FAIL' if bad else 'ok  '} {name}: {good} passed, {time.monotonic() - start:.1f} s", flush=True
+        )
         for what in skips:
             print(f"     skipped: {what}")
         if bad:

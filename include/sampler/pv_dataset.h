@@ -17,8 +17,9 @@ typedef struct pv_dataset_opts {
 
 /* Loads the rows in parallel: the ranks of a node read equal shares into the node's shared memory.
  * Owner: pv_dataset_close.
- * Collective.  Errors: PV_ERR_CONFIG (no such view), PV_ERR_DATA (a row that is missing or fails its
- * checksum: view and object named), PV_ERR_NOMEM, agreed.  An empty split gives a data set of 0 samples. */
+ * Collective.  Errors: PV_ERR_CONFIG (no such view), PV_ERR_DATA (a row that is missing, refused or
+ * fails its checksum: view and object named, refused ones counted), PV_ERR_NOMEM, agreed.  An empty split
+ * gives a data set of 0 samples. */
 pv_status pv_dataset_open(const pv_comm *comm, const pv_store *store, const pv_dataset_opts *opts,
                           pv_dataset **out);
 /* Collective; NULL is a no-op. */

@@ -12,21 +12,31 @@ typedef struct pv_fill_result {
     int64_t rows;        /* views in the store */
     int64_t present;     /* fitted before this run */
     int64_t fitted;      /* fitted by this run */
-    int64_t failed;      /* left missing because their loss was not finite */
+    int64_t refused;     /* rows of the store that are refused, by this run or an earlier one */
+    int64_t restarted;   /* restarts in this run */
+    int64_t steps;       /* Adam steps of the fits that ended in this run, restarted ones included */
     double seconds;      /* of fitting, the slowest rank's */
     double idle_share;   /* share of ranks x seconds spent waiting at the end */
     double mean_psnr_db; /* over all fitted views of the store */
 } pv_fill_result;
 
-/* Fits every view whose status is missing.  A row is a pure function of (fit.seed, source id of the object,
- * view) and the recipe: it does not depend on ranks, order, or earlier interrupted runs. A stop signal on any
- * rank ends it early: fits in flight are dropped, everything finished is written. Collective.  Errors:
- * PV_STOPPED (result is valid), PV_ERR_HDF5 and others, agreed; what was written stays. Random
- * PV_RNG_VIEW_INIT, (source id, view). */
-pv_status pv_fill(const pv_comm *comm, const pv_signal *signal, pv_store *store, pv_siren_variant variant,
-                  const pv_fit_opts *opts, pv_fill_result *result);
+/* What a store holds. */
+typedef struct pv_fill_counts {
+    int64_t fitted, refused; /* the other rows are missing */
+    double mean_psnr_db;     /* of the fitted, NaN if there are none */
+} pv_fill_counts;
 
-/* Counts fitted views, and the mean of their PSNR (NaN if there are none).  Collective. */
-pv_status pv_fill_count(const pv_comm *comm, const pv_store *store, int64_t *fitted, double *mean_psnr_db);
+/* Fits every view whose status is missing, and with `retry_refused` those that are refused.  A fit whose loss
+ * or weights are not finite starts again from the view's next random stream, at most opts->restarts times;
+ * then its row is refused: zeros, psnr NaN, the steps of the last attempt.  A row is a pure function of
+ * (fit.seed, source id of the object, view) and the recipe: it does not depend on ranks, order, or earlier
+ * interrupted runs. A stop signal on any rank ends it early: fits in flight are dropped, everything finished
+ * is written. Collective.  Errors: PV_STOPPED (result is valid), PV_ERR_HDF5 and others, agreed; what was
+ * written stays. Random PV_RNG_VIEW_INIT and PV_RNG_MINIBATCH, by pv_fit_key (source id, view, attempt). */
+pv_status pv_fill(const pv_comm *comm, const pv_signal *signal, pv_store *store, pv_siren_variant variant,
+                  const pv_fit_opts *opts, bool retry_refused, pv_fill_result *result);
+
+/* Counts the rows of a store.  Collective. */
+pv_status pv_fill_count(const pv_comm *comm, const pv_store *store, pv_fill_counts *counts);
 
 #endif

@@ -13,7 +13,8 @@
 
 #include <stdbool.h>
 
-enum { PV_VIEW_MISSING = 0, PV_VIEW_FITTED = 1 };
+/* The status of a row.  REFUSED: its loss was not finite, nor after every restart; the row is zeros. */
+enum { PV_VIEW_MISSING = 0, PV_VIEW_FITTED = 1, PV_VIEW_REFUSED = 2 };
 
 typedef struct pv_store pv_store;
 
@@ -56,10 +57,11 @@ pv_status pv_store_read_labels(const pv_store *store, int64_t first, int64_t cou
 pv_status pv_store_read_splits(const pv_store *store, int64_t first, int64_t count, uint8_t *splits);
 pv_status pv_store_read_sources(const pv_store *store, int64_t first, int64_t count, uint64_t *sources);
 
-/* Writes `count` fitted rows of consecutive objects: rows and their checksums, then psnr and steps, then the
- * status. Independent of other ranks.  Errors: PV_ERR_HDF5 (disk full, ...): rows already marked stay good.
+/* Writes `count` rows of consecutive objects: rows and their checksums, then psnr and steps, then the status
+ * of each, PV_VIEW_FITTED or PV_VIEW_REFUSED. Independent of other ranks.  Errors: PV_ERR_HDF5 (disk full,
+ * ...): rows already marked stay good.
  */
 pv_status pv_store_write_rows(pv_store *store, int64_t view, int64_t first, int64_t count, const float *rows,
-                              const float *psnr, const uint32_t *steps);
+                              const float *psnr, const uint32_t *steps, const uint8_t *status);
 
 #endif

@@ -63,10 +63,11 @@ static void report(const pv_comm *comm, const pv_config *config, const pv_fill_r
     pv_cmd_put_int(result, "rows", fill->rows);
     pv_cmd_put_int(result, "present", fill->present);
     pv_cmd_put_int(result, "fitted", fill->fitted);
-    pv_cmd_put_int(result, "failed", fill->failed);
+    pv_cmd_put_int(result, "refused", fill->refused);
+    pv_cmd_put_int(result, "restarted", fill->restarted);
+    pv_cmd_put_int(result, "steps", fill->steps);
     pv_cmd_put_real(result, "mean_psnr_db", fill->mean_psnr_db);
-    pv_cmd_put_real(result, "inr_steps_per_s",
-                    fill->seconds > 0 ? (double)(fill->fitted * config->fit.steps) / fill->seconds : 0);
+    pv_cmd_put_real(result, "inr_steps_per_s", fill->seconds > 0 ? (double)fill->steps / fill->seconds : 0);
     pv_cmd_put_real(result, "seconds", fill->seconds);
     pv_cmd_put_real(result, "idle_share", fill->idle_share);
     pv_cmd_put_machine(comm, result);
@@ -76,14 +77,16 @@ static pv_status run_fit(const pv_comm *comm, int argc, char **argv, json_t *res
 {
     const char *config_path = NULL, *store_path = NULL;
     pv_sets sets = {0};
+    bool retry_refused = false;
     const pv_option options[] = {{.name = "config", .text = &config_path},
                                  {.name = "store", .text = &store_path},
-                                 {.name = "set", .sets = &sets}};
+                                 {.name = "set", .sets = &sets},
+                                 {.name = "retry-refused", .flag = &retry_refused}};
     pv_config *config = NULL;
     pv_signal *signal = NULL;
     pv_store *store = NULL;
     pv_fill_result fill = {0};
-    pv_status st = pv_cmd_parse(argc, argv, options, 3, NULL, 0);
+    pv_status st = pv_cmd_parse(argc, argv, options, 4, NULL, 0);
     if (st == PV_OK && !config_path)
         st = pv_fail(PV_ERR_USAGE, "fit needs --config FILE; see `polyview fit --help`");
     PV_TRY(pv_agree(comm, st));
@@ -95,11 +98,12 @@ static pv_status run_fit(const pv_comm *comm, int argc, char **argv, json_t *res
     PV_TRY(pv_agree(comm, config->store ? PV_OK : PV_ERR_NOMEM));
     PV_TRY(pv_signal_open(comm, &config->signal, &signal));
     PV_TRY(prepare_store(comm, config, signal, &store));
-    st = pv_fill(comm, signal, store, config->inr.variant, &config->fit, &fill);
+    st = pv_fill(comm, signal, store, config->inr.variant, &config->fit, retry_refused, &fill);
     if (st == PV_OK || st == PV_STOPPED) report(comm, config, &fill, result);
-    if (st == PV_OK && fill.failed > 0)
-        st = pv_fail(PV_ERR_NUMERIC, "%lld views diverged and are left missing: lower fit.lr",
-                     (long long)fill.failed);
+    if ((st == PV_OK || st == PV_STOPPED) && fill.refused > 0)
+        pv_log_warn("%lld of %lld rows are refused, their losses were not finite in any attempt: see fit.lr, "
+                    "or raise fit.restarts and give --retry-refused",
+                    (long long)fill.refused, (long long)fill.rows);
 done:;
     const pv_status closed = pv_store_close(store);
     pv_signal_close(signal);
@@ -111,11 +115,16 @@ const pv_command pv_command_fit = {
     .name = "fit",
     .summary = "create or resume a store and fit every missing view",
     .usage =
-        "polyview fit --config FILE [--store STORE] [--set key.path=value ...]\n\n"
+        "polyview fit --config FILE [--store STORE] [--set key.path=value ...] [--retry-refused]\n\n"
         "Creates the store named in the config (or by --store) and fits fit.views INRs of every object of "
         "the\n"
         "signal, on all ranks. If the store exists, only its missing rows are fitted; a config that would "
         "make\n"
-        "other rows is refused. SIGTERM, SIGINT and SIGUSR1 save what is finished and end with status 75.\n",
+        "other rows is an error. A view whose loss is not finite starts again from its next random stream, "
+        "at most\n"
+        "fit.restarts times; then its row is refused, counted in a warning, and left alone by later runs "
+        "unless\n"
+        "--retry-refused is given. Refused rows do not change the exit status. SIGTERM, SIGINT and SIGUSR1 "
+        "save what is finished and end with status 75.\n",
     .run = run_fit,
 };

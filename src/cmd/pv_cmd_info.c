@@ -32,7 +32,7 @@ static json_t *describe_arch(const pv_arch *arch)
     return json_pack("{s:o, s:f, s:f}", "dims", dims, "w0", (double)arch->w0, "offset", (double)arch->offset);
 }
 
-static void report(const pv_store *store, const int64_t splits[SPLITS], int64_t fitted, double psnr,
+static void report(const pv_store *store, const int64_t splits[SPLITS], const pv_fill_counts *counts,
                    json_t *result)
 {
     struct stat file = {0};
@@ -46,8 +46,9 @@ static void report(const pv_store *store, const int64_t splits[SPLITS], int64_t 
     pv_cmd_put_int(result, "val", splits[1]);
     pv_cmd_put_int(result, "test", splits[2]);
     pv_cmd_put_int(result, "rows", pv_store_views(store) * pv_store_objects(store));
-    pv_cmd_put_int(result, "fitted", fitted);
-    pv_cmd_put_real(result, "mean_psnr_db", psnr);
+    pv_cmd_put_int(result, "fitted", counts->fitted);
+    pv_cmd_put_int(result, "refused", counts->refused);
+    pv_cmd_put_real(result, "mean_psnr_db", counts->mean_psnr_db);
     pv_cmd_put_int(result, "bytes", (int64_t)file.st_size);
     json_object_set_new(result, "signal", json_loads(pv_store_signal_json(store), 0, NULL));
 }
@@ -71,16 +72,16 @@ static pv_status run_info(const pv_comm *comm, int argc, char **argv, json_t *re
     bool json_only = false;
     const pv_option options[] = {{.name = "json", .flag = &json_only}};
     pv_store *store = NULL;
-    int64_t splits[SPLITS] = {0}, fitted = 0;
-    double psnr;
+    int64_t splits[SPLITS] = {0};
+    pv_fill_counts counts;
     pv_status st = pv_cmd_parse(argc, argv, options, 1, &path, 1);
     if (st == PV_OK && !path) st = pv_fail(PV_ERR_USAGE, "info needs a store; see `polyview info --help`");
     PV_TRY(pv_agree(comm, st));
     PV_TRY(pv_store_open(comm, path, PV_STORE_READ, &store));
     PV_TRY(pv_agree(comm, count_splits(comm, store, splits)));
     MPI_Allreduce(MPI_IN_PLACE, splits, SPLITS, MPI_INT64_T, MPI_SUM, comm->world);
-    PV_TRY(pv_fill_count(comm, store, &fitted, &psnr));
-    report(store, splits, fitted, psnr, result);
+    PV_TRY(pv_fill_count(comm, store, &counts));
+    report(store, splits, &counts, result);
     if (comm->rank == 0 && !json_only) print_table(store, result);
 done:
     pv_store_close(store);

@@ -97,8 +97,9 @@ static pv_status draw(const pv_store *store, const pv_signal *original, int64_t 
     PV_ALLOC(values, (int64_t)c.height * c.width * c.channels);
     PV_TRY(pv_store_read_status(store, view, object, 1, &fitted));
     if (fitted != PV_VIEW_FITTED)
-        PV_TRY(pv_fail(PV_ERR_DATA, "'%s': view %lld of object %lld is not fitted", pv_store_path(store),
-                       (long long)view, (long long)object));
+        PV_TRY(pv_fail(PV_ERR_DATA, "'%s': view %lld of object %lld is %s", pv_store_path(store),
+                       (long long)view, (long long)object,
+                       fitted == PV_VIEW_REFUSED ? "refused: its loss was not finite" : "not fitted"));
     PV_TRY(pv_store_read_rows(store, view, object, 1, row));
     PV_TRY(pv_store_read_psnr(store, view, object, 1, &psnr));
     PV_TRY(canvas_make(&c));

@@ -22,6 +22,7 @@ static void report(const pv_comm *comm, const pv_store *store, const pv_verify_r
     pv_cmd_put_text(result, "store", pv_store_path(store));
     pv_cmd_put_int(result, "rows", checked->rows);
     pv_cmd_put_int(result, "fitted", checked->fitted);
+    pv_cmd_put_int(result, "refused", checked->refused);
     pv_cmd_put_int(result, "missing", checked->missing);
     pv_cmd_put_int(result, "bad", checked->bad);
     json_object_set_new(result, "bad_rows", rows);
@@ -57,6 +58,6 @@ const pv_command pv_command_verify = {
     .usage = "polyview verify STORE\n\n"
              "Reads every row on all ranks. Ends with status 3 if a fitted row does not match its checksum "
              "or is not\n"
-             "finite; rows that are not fitted yet are counted, and are no error.\n",
+             "finite; rows that are refused or not fitted yet are counted, and are no error.\n",
     .run = run_verify,
 };

@@ -76,11 +76,45 @@ static pv_status share_memory(const pv_comm *comm, pv_dataset *dataset)
     return PV_OK;
 }
 
+/* How many objects from sample number i on, below `end`, are neighbours in the store: what one read takes. */
+static int64_t run_of(const pv_dataset *dataset, int64_t i, int64_t end)
+{
+    int64_t run = 1;
+    while (i + run < end && run < READ_ROWS && dataset->ids[i + run] == dataset->ids[i] + run)
+        run++;
+    return run;
+}
+
+/* Names the first refused row of the samples, and says how many there are. */
+static pv_status fail_refused(const pv_dataset *dataset)
+{
+    const pv_dataset_opts *opts = &dataset->opts;
+    int64_t refused = 0, first_view = 0, first_object = 0;
+    for (int64_t view = opts->first_view; view < opts->first_view + opts->views; view++)
+        for (int64_t i = 0; i < dataset->objects;) {
+            uint8_t status[READ_ROWS];
+            const int64_t run = run_of(dataset, i, dataset->objects);
+            const pv_status st = pv_store_read_status(dataset->store, view, dataset->ids[i], run, status);
+            if (st != PV_OK) return st;
+            for (int64_t r = 0; r < run; r++, i++)
+                if (status[r] == PV_VIEW_REFUSED && refused++ == 0) {
+                    first_view = view;
+                    first_object = dataset->ids[i];
+                }
+        }
+    return pv_fail(PV_ERR_DATA,
+                   "'%s': %lld rows of this split are refused, the first is view %lld of object %lld: fit "
+                   "them with a higher fit.restarts and `polyview fit --retry-refused`, or use other views",
+                   pv_store_path(dataset->store), (long long)refused, (long long)first_view,
+                   (long long)first_object);
+}
+
 static pv_status check_rows(const pv_dataset *dataset, int64_t view, int64_t object, int64_t count,
                             const uint8_t *status, const uint64_t *checksums, const float *rows)
 {
     const size_t bytes = sizeof *rows * (size_t)dataset->params;
     for (int64_t i = 0; i < count; i++) {
+        if (status[i] == PV_VIEW_REFUSED) return fail_refused(dataset);
         if (status[i] != PV_VIEW_FITTED)
             return pv_fail(PV_ERR_DATA,
                            "'%s': view %lld of object %lld is not fitted: run `polyview fit` first",
@@ -102,10 +136,7 @@ static pv_status load_view(pv_dataset *dataset, int64_t v, int64_t first, int64_
     uint64_t checksums[READ_ROWS];
     pv_status st = PV_OK;
     for (int64_t i = first; st == PV_OK && i < first + count;) {
-        const int64_t object = dataset->ids[i];
-        int64_t run = 1;
-        while (i + run < first + count && run < READ_ROWS && dataset->ids[i + run] == object + run)
-            run++;
+        const int64_t object = dataset->ids[i], run = run_of(dataset, i, first + count);
         float *rows = dataset->rows + (v * dataset->objects + i) * dataset->params;
         st = pv_store_read_status(dataset->store, view, object, run, status);
         if (st == PV_OK) st = pv_store_read_checksums(dataset->store, view, object, run, checksums);

@@ -16,6 +16,8 @@ enum { CHUNK_ROWS = 16, TAIL_ROWS = 2, TAIL_CHUNKS = 2 };
 /* Steps between two looks at signals and at other ranks' one-sided operations: a few milliseconds. */
 enum { SLICE_STEPS = 25 };
 enum { COUNT_BLOCK = 65536 };
+/* What a count adds up. */
+enum { FITTED_ROWS, REFUSED_ROWS, PSNR_SUM, COUNT_SUMS };
 
 /* What one rank needs to fit rows; one owner, freed by filler_free. */
 typedef struct filler {
@@ -23,6 +25,7 @@ typedef struct filler {
     pv_store *store;
     pv_siren_variant variant;
     const pv_fit_opts *opts;
+    bool retry_refused;
     pv_queue *queue;
     pv_fitter *fitter;
     int params;
@@ -30,11 +33,10 @@ typedef struct filler {
     float *rows;            /* [CHUNK_ROWS][P] */
     float psnr[CHUNK_ROWS]; /* of the chunk's rows */
     uint32_t steps[CHUNK_ROWS];
-    uint8_t state[CHUNK_ROWS]; /* status before; FRESH once fitted here */
-    int64_t fitted, failed;
+    uint8_t status[CHUNK_ROWS];
+    bool fresh[CHUNK_ROWS];                /* to be written */
+    int64_t fitted, restarted, adam_steps; /* by this rank */
 } filler;
-
-enum { FRESH = 2 };
 
 static void filler_free(filler *f)
 {
@@ -55,41 +57,62 @@ done:
     return st;
 }
 
-static void start_fit(filler *f, int slot, int64_t object, int64_t view, float *row)
+/* Puts an attempt at row `row` of the chunk into a slot. */
+static void start_fit(filler *f, int slot, int64_t view, int64_t first, int row, int attempt)
 {
-    const pv_fit_key key = {.source = pv_signal_source_id(f->signal, object), .view = view};
+    const int64_t object = first + row;
+    const pv_fit_key key = {pv_signal_source_id(f->signal, object), view, attempt};
+    float *weights = f->rows + (int64_t)row * f->params;
     pv_rng rng = pv_fit_stream(f->opts, PV_RNG_VIEW_INIT, key);
-    pv_siren_init(pv_store_arch(f->store), f->variant, &rng, row);
+    pv_siren_init(pv_store_arch(f->store), f->variant, &rng, weights);
     pv_signal_values(f->signal, object, f->values);
-    pv_fitter_start(f->fitter, slot, row, f->values, key);
+    pv_fitter_start(f->fitter, slot, weights, f->values, key);
+}
+
+/* Takes a fit that has ended out of its slot; false if it is to start again. */
+static bool end_fit(filler *f, int slot, int row, int attempt)
+{
+    float *weights = f->rows + (int64_t)row * f->params;
+    pv_fit_result result;
+    const pv_status st = pv_fitter_finish(f->fitter, slot, weights, &result);
+    f->adam_steps += result.steps;
+    if (st != PV_OK && attempt < f->opts->restarts) {
+        f->restarted++;
+        return false;
+    }
+    f->steps[row] = (uint32_t)result.steps;
+    f->fresh[row] = true;
+    if (st == PV_OK) {
+        f->status[row] = PV_VIEW_FITTED;
+        f->psnr[row] = (float)pv_psnr(result.mse);
+        f->fitted++;
+    } else {
+        f->status[row] = PV_VIEW_REFUSED;
+        f->psnr[row] = NAN;
+        memset(weights, 0, (size_t)f->params * sizeof *weights);
+    }
+    return true;
 }
 
 /* Fits the rows chunk[0..used-1] side by side; false if a stop signal cut it short. */
 static bool fit_group(filler *f, int64_t view, int64_t first, const int *chunk, int used)
 {
+    int attempt[CHUNK_ROWS] = {0}, running = used;
+    bool ended[CHUNK_ROWS] = {false};
     for (int slot = 0; slot < used; slot++)
-        start_fit(f, slot, first + chunk[slot], view, f->rows + (int64_t)chunk[slot] * f->params);
-    for (bool running = true; running;) {
+        start_fit(f, slot, view, first, chunk[slot], 0);
+    while (running > 0) {
         pv_fitter_advance(f->fitter, used, SLICE_STEPS);
-        running = false;
-        for (int slot = 0; slot < used; slot++)
-            running = running || !pv_fitter_done(f->fitter, slot);
         pv_queue_progress(f->queue);
         if (pv_stop_requested()) return false;
-    }
-    for (int slot = 0; slot < used; slot++) {
-        const int row = chunk[slot];
-        pv_fit_result result;
-        if (pv_fitter_finish(f->fitter, slot, f->rows + (int64_t)row * f->params, &result) != PV_OK) {
-            pv_log_warn("object %lld, view %lld: the loss is not finite; the row is left missing",
-                        (long long)(first + row), (long long)view);
-            f->failed++;
-            continue;
+        for (int slot = 0; slot < used; slot++) {
+            if (ended[slot] || !pv_fitter_done(f->fitter, slot)) continue;
+            ended[slot] = end_fit(f, slot, chunk[slot], attempt[slot]);
+            if (ended[slot])
+                running--;
+            else
+                start_fit(f, slot, view, first, chunk[slot], ++attempt[slot]);
         }
-        f->psnr[row] = (float)pv_psnr(result.mse);
-        f->steps[row] = (uint32_t)result.steps;
-        f->state[row] = FRESH;
-        f->fitted++;
     }
     return true;
 }
@@ -100,11 +123,12 @@ static pv_status write_fresh(filler *f, int64_t view, int64_t first, int count)
     pv_status st = PV_OK;
     for (int row = 0; row < count && st == PV_OK;) {
         int end = row;
-        while (end < count && f->state[end] == FRESH)
+        while (end < count && f->fresh[end])
             end++;
         if (end > row)
             st = pv_store_write_rows(f->store, view, first + row, end - row,
-                                     f->rows + (int64_t)row * f->params, f->psnr + row, f->steps + row);
+                                     f->rows + (int64_t)row * f->params, f->psnr + row, f->steps + row,
+                                     f->status + row);
         row = end + 1;
     }
     return st;
@@ -114,16 +138,16 @@ static pv_status write_fresh(filler *f, int64_t view, int64_t first, int count)
 static pv_status fit_run(filler *f, int64_t view, int64_t first, int count)
 {
     const int slots = pv_fitter_slots(f->fitter);
-    pv_status st = pv_store_read_status(f->store, view, first, count, f->state);
-    int missing[CHUNK_ROWS], found = 0;
-    for (int row = 0; st == PV_OK && row < count; row++)
-        if (f->state[row] != PV_VIEW_FITTED) {
-            f->state[row] = PV_VIEW_MISSING;
-            missing[found++] = row;
-        }
+    pv_status st = pv_store_read_status(f->store, view, first, count, f->status);
+    int wanted[CHUNK_ROWS], found = 0;
+    for (int row = 0; st == PV_OK && row < count; row++) {
+        const bool refused = f->status[row] == PV_VIEW_REFUSED;
+        f->fresh[row] = false;
+        if (f->status[row] != PV_VIEW_FITTED && (!refused || f->retry_refused)) wanted[found++] = row;
+    }
     bool stopped = false;
     for (int done = 0; st == PV_OK && !stopped && done < found; done += slots)
-        stopped = !fit_group(f, view, first, missing + done, found - done < slots ? found - done : slots);
+        stopped = !fit_group(f, view, first, wanted + done, found - done < slots ? found - done : slots);
     if (st == PV_OK) st = write_fresh(f, view, first, count);
     return st == PV_OK && stopped ? pv_fail(PV_STOPPED, "a signal asked the run to stop") : st;
 }
@@ -177,9 +201,9 @@ static pv_status work(filler *f, const pv_comm *comm, const cut *pieces, int64_t
     return st;
 }
 
-/* Adds up the fitted rows of this rank's share of one view. */
+/* Adds up the rows of this rank's share of one view. */
 static pv_status count_view(const pv_store *store, int64_t view, int64_t first, int64_t left, uint8_t *status,
-                            float *psnr, double sums[2])
+                            float *psnr, double sums[COUNT_SUMS])
 {
     pv_status st = PV_OK;
     for (; st == PV_OK && left > 0; left -= COUNT_BLOCK, first += COUNT_BLOCK) {
@@ -188,17 +212,19 @@ static pv_status count_view(const pv_store *store, int64_t view, int64_t first, 
         if (st == PV_OK) st = pv_store_read_psnr(store, view, first, block, psnr);
         for (int64_t i = 0; st == PV_OK && i < block; i++)
             if (status[i] == PV_VIEW_FITTED) {
-                sums[0] += 1;
-                sums[1] += (double)psnr[i];
+                sums[FITTED_ROWS] += 1;
+                sums[PSNR_SUM] += (double)psnr[i];
+            } else if (status[i] == PV_VIEW_REFUSED) {
+                sums[REFUSED_ROWS] += 1;
             }
     }
     return st;
 }
 
-pv_status pv_fill_count(const pv_comm *comm, const pv_store *store, int64_t *fitted, double *mean_psnr_db)
+pv_status pv_fill_count(const pv_comm *comm, const pv_store *store, pv_fill_counts *counts)
 {
     pv_status st = PV_OK;
-    double sums[2] = {0, 0};
+    double sums[COUNT_SUMS] = {0};
     uint8_t *status = NULL;
     float *psnr = NULL;
     int64_t first, share;
@@ -211,35 +237,41 @@ done:
     free(status);
     free(psnr);
     st = pv_agree(comm, st);
-    MPI_Allreduce(MPI_IN_PLACE, sums, 2, MPI_DOUBLE, MPI_SUM, comm->world);
-    *fitted = (int64_t)sums[0];
-    *mean_psnr_db = sums[0] > 0 ? sums[1] / sums[0] : (double)NAN;
+    MPI_Allreduce(MPI_IN_PLACE, sums, COUNT_SUMS, MPI_DOUBLE, MPI_SUM, comm->world);
+    *counts = (pv_fill_counts){.fitted = (int64_t)sums[FITTED_ROWS], .refused = (int64_t)sums[REFUSED_ROWS]};
+    counts->mean_psnr_db = counts->fitted > 0 ? sums[PSNR_SUM] / sums[FITTED_ROWS] : (double)NAN;
     return st;
 }
 
 /* The job-wide sums of what the ranks did. */
 static void gather_result(const pv_comm *comm, const filler *f, double busy, pv_fill_result *result)
 {
-    int64_t counts[2] = {f->fitted, f->failed};
+    int64_t counts[3] = {f->fitted, f->restarted, f->adam_steps};
     double total = busy, longest = busy;
-    MPI_Allreduce(MPI_IN_PLACE, counts, 2, MPI_INT64_T, MPI_SUM, comm->world);
+    MPI_Allreduce(MPI_IN_PLACE, counts, 3, MPI_INT64_T, MPI_SUM, comm->world);
     MPI_Allreduce(MPI_IN_PLACE, &total, 1, MPI_DOUBLE, MPI_SUM, comm->world);
     MPI_Allreduce(MPI_IN_PLACE, &longest, 1, MPI_DOUBLE, MPI_MAX, comm->world);
     result->fitted = counts[0];
-    result->failed = counts[1];
+    result->restarted = counts[1];
+    result->steps = counts[2];
     result->seconds = longest;
     result->idle_share = longest > 0 ? 1 - total / (longest * comm->size) : 0;
 }
 
 pv_status pv_fill(const pv_comm *comm, const pv_signal *signal, pv_store *store, pv_siren_variant variant,
-                  const pv_fit_opts *opts, pv_fill_result *result)
+                  const pv_fit_opts *opts, bool retry_refused, pv_fill_result *result)
 {
-    filler f = {.signal = signal, .store = store, .variant = variant, .opts = opts};
+    filler f = {
+        .signal = signal, .store = store, .variant = variant, .opts = opts, .retry_refused = retry_refused};
+    pv_fill_counts counts;
     pv_status st;
     *result = (pv_fill_result){.rows = pv_store_views(store) * pv_store_objects(store)};
-    PV_TRY(pv_fill_count(comm, store, &result->present, &result->mean_psnr_db));
+    PV_TRY(pv_fill_count(comm, store, &counts));
+    result->present = counts.fitted;
+    result->refused = counts.refused;
+    result->mean_psnr_db = counts.mean_psnr_db;
     const cut pieces = cut_work(result->rows, comm->size);
-    const int64_t missing = result->rows - result->present;
+    const int64_t missing = result->rows - counts.fitted - (retry_refused ? 0 : counts.refused);
     if (missing == 0) return PV_OK;
     PV_TRY(pv_agree(comm, filler_make(&f)));
     PV_TRY(pv_queue_open(comm, pieces.pieces, &f.queue));
@@ -248,8 +280,9 @@ pv_status pv_fill(const pv_comm *comm, const pv_signal *signal, pv_store *store,
     const double busy = pv_seconds() - start;
     st = pv_agree(comm, st);
     gather_result(comm, &f, busy, result);
-    int64_t fitted;
-    const pv_status counted = pv_fill_count(comm, store, &fitted, &result->mean_psnr_db);
+    const pv_status counted = pv_fill_count(comm, store, &counts);
+    result->refused = counts.refused;
+    result->mean_psnr_db = counts.mean_psnr_db;
     st = st == PV_OK ? counted : st;
 done:
     pv_queue_close(f.queue);

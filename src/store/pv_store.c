@@ -344,24 +344,19 @@ pv_status pv_store_read_sources(const pv_store *store, int64_t first, int64_t co
 }
 
 pv_status pv_store_write_rows(pv_store *store, int64_t view, int64_t first, int64_t count, const float *rows,
-                              const float *psnr, const uint32_t *steps)
+                              const float *psnr, const uint32_t *steps, const uint8_t *status)
 {
     pv_status st;
     uint64_t *checksums = NULL;
-    uint8_t *fitted = NULL;
     PV_ALLOC(checksums, count);
-    PV_ALLOC(fitted, count);
-    for (int64_t i = 0; i < count; i++) {
+    for (int64_t i = 0; i < count; i++)
         checksums[i] = pv_checksum(rows + i * store->params, sizeof *rows * (size_t)store->params);
-        fitted[i] = PV_VIEW_FITTED;
-    }
     PV_TRY(write_column(store, COLUMN_PARAMS, view, first, count, rows));
     PV_TRY(write_column(store, COLUMN_CHECKSUM, view, first, count, checksums));
     PV_TRY(write_column(store, COLUMN_PSNR, view, first, count, psnr));
     PV_TRY(write_column(store, COLUMN_STEPS, view, first, count, steps));
-    PV_TRY(write_column(store, COLUMN_STATUS, view, first, count, fitted));
+    PV_TRY(write_column(store, COLUMN_STATUS, view, first, count, status));
 done:
     free(checksums);
-    free(fitted);
     return st;
 }

@@ -15,7 +15,7 @@ typedef struct check {
     float *rows;
     uint64_t checksums[BLOCK_ROWS];
     uint8_t status[BLOCK_ROWS];
-    int64_t fitted, bad, capacity;
+    int64_t fitted, refused, bad, capacity;
     pv_bad_row *found;
 } check;
 
@@ -47,6 +47,8 @@ static pv_status check_block(check *c, int64_t view, int64_t first, int64_t coun
 {
     pv_status st;
     PV_TRY(pv_store_read_status(c->store, view, first, count, c->status));
+    for (int64_t i = 0; i < count; i++)
+        c->refused += c->status[i] == PV_VIEW_REFUSED;
     if (!memchr(c->status, PV_VIEW_FITTED, (size_t)count)) return PV_OK;
     PV_TRY(pv_store_read_checksums(c->store, view, first, count, c->checksums));
     PV_TRY(pv_store_read_rows(c->store, view, first, count, c->rows));
@@ -105,11 +107,12 @@ pv_status pv_verify(const pv_comm *comm, const pv_store *store, pv_verify_result
     st = check_share(&c, first, count);
 done:
     if ((st = pv_agree(comm, st)) == PV_OK) {
-        int64_t sums[2] = {c.fitted, c.bad};
-        MPI_Allreduce(MPI_IN_PLACE, sums, 2, MPI_INT64_T, MPI_SUM, comm->world);
+        int64_t sums[3] = {c.fitted, c.bad, c.refused};
+        MPI_Allreduce(MPI_IN_PLACE, sums, 3, MPI_INT64_T, MPI_SUM, comm->world);
         result->fitted = sums[0];
         result->bad = sums[1];
-        result->missing = result->rows - result->fitted;
+        result->refused = sums[2];
+        result->missing = result->rows - result->fitted - result->refused;
         if (result->bad > 0) st = gather_bad(comm, &c, result);
         result->seconds = pv_seconds() - start;
     }

@@ -19,7 +19,7 @@ from polyview_store import Store  # noqa: E402
 
 DIMS, W0, OFFSET = [2, 9, 7, 1], 12.0, 0.25
 HEIGHT, WIDTH, TRAIN_FILE, TEST_FILE = 6, 5, 40, 20
-VIEWS, SPLITS, MISSING = 2, [0] * 12 + [1] * 3 + [2] * 5, (1, 4)
+VIEWS, SPLITS, MISSING, REFUSED = 2, [0] * 12 + [1] * 3 + [2] * 5, (1, 4), (1, 16)
 LAYOUT = [
     ("seq.0.weight", 0, 9, 2),
     ("seq.0.bias", 18, 9, 1),
@@ -61,7 +61,7 @@ def write_store(path: Path, source: Path) -> None:
         kind = np.dtype([("name", "S24"), ("offset", "i4"), ("rows", "i4"), ("cols", "i4")])
         file["layout"] = np.array([(name.encode(), *rest) for name, *rest in LAYOUT], kind)
         status = np.ones((VIEWS, objects), "u1")
-        status[MISSING] = 0
+        status[MISSING], status[REFUSED] = 0, 2
         file["view/status"] = status
         file["view/checksum"] = np.zeros((VIEWS, objects), "u8")
         file["view/psnr"] = rng.normal(30, 2, (VIEWS, objects)).astype("f4")
@@ -142,6 +142,11 @@ def check_reader(path: Path) -> None:
             and store.rows("test", [0]).shape == (1, 5, PARAMS)
             and list(store.objects_of("test")) == [15, 16, 17, 18, 19],
             "rows gives the INRs of a split in the order of the views asked for",
+        )
+        check(
+            raises(ValueError, lambda: store.row(*REFUSED), "view 1 of object 16 is refused")
+            and raises(ValueError, lambda: store.rows("test", [0, 1]), "view 1 of object 16 is refused"),
+            "a row that is refused is an error, not zeros",
         )
         check(
             raises(ValueError, lambda: store.tensors(*MISSING), "view 1 of object 4 is not fitted")
