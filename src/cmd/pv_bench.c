@@ -7,6 +7,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     SLICE_STEPS = 25,   /* of one call of the fitter, as in `fit`; fewer where steps are slow */
@@ -19,13 +20,14 @@ static const double limits_seconds = 0.01, rate_seconds = 0.03;
 struct pv_bench_fits {
     pv_arch arch;
     pv_siren_variant variant;
-    const pv_fit_opts *opts;
+    pv_fit_opts opts;        /* without the rules that end a fit: a rate is of steps */
+    int64_t steps;           /* of a fit */
     const pv_signal *signal; /* NULL: made-up pictures */
     pv_fitter *fitter;
     int samples, slots;
     int slice;     /* steps of one call */
     int64_t taken; /* steps that the slots' INRs have behind them */
-    float *coords; /* [samples][2] of a made-up picture */
+    float *coords; /* [samples][2] */
     float *values; /* [samples][channels] */
     float *row;    /* [P] */
 };
@@ -43,7 +45,7 @@ static void draw_synthetic(int64_t object, float *values)
 }
 
 /* Puts an object's INR into a slot: the row that `fit` starts view 0 from. */
-static void start(pv_bench_fits *fits, int slot, int64_t object)
+static void start(pv_bench_fits *fits, pv_fitter *fitter, int slot, int64_t object)
 {
     uint64_t source = (uint64_t)object;
     if (fits->signal) {
@@ -52,14 +54,10 @@ static void start(pv_bench_fits *fits, int slot, int64_t object)
     } else {
         draw_synthetic(object, fits->values);
     }
-    pv_rng rng = pv_rng_open(fits->opts->seed, PV_RNG_VIEW_INIT, source, 0);
+    const pv_fit_key key = {.source = source};
+    pv_rng rng = pv_fit_stream(&fits->opts, PV_RNG_VIEW_INIT, key);
     pv_siren_init(&fits->arch, fits->variant, &rng, fits->row);
-    pv_fitter_start(fits->fitter, slot, fits->row, fits->values);
-}
-
-static void advance(pv_bench_fits *fits, int used, int steps)
-{
-    pv_fitter_advance(fits->fitter, used, steps, fits->opts->lr);
+    pv_fitter_start(fitter, slot, fits->row, fits->values, key);
 }
 
 /* Fills every slot; as many steps a slice as `fit` takes, fewer if they are slow. */
@@ -67,7 +65,7 @@ static void start_all(pv_bench_fits *fits)
 {
     const int64_t objects = fits->signal ? pv_signal_objects(fits->signal) : fits->slots;
     for (int slot = 0; slot < fits->slots; slot++)
-        start(fits, slot, slot % objects);
+        start(fits, fits->fitter, slot, slot % objects);
     fits->taken = 0;
 }
 
@@ -75,7 +73,7 @@ static void plan_slice(pv_bench_fits *fits)
 {
     start_all(fits);
     const double begin = pv_seconds();
-    advance(fits, fits->slots, 1);
+    pv_fitter_advance(fits->fitter, fits->slots, 1);
     const double most = slice_seconds / (pv_seconds() - begin);
     fits->slice = most < 1 ? 1 : most < SLICE_STEPS ? (int)most : SLICE_STEPS;
     fits->taken = 1;
@@ -85,11 +83,14 @@ pv_status pv_bench_fits_open(const pv_config *config, const pv_signal *signal, p
 {
     pv_status st = PV_OK;
     pv_bench_fits *fits = NULL;
-    const float *coords;
     *out = NULL;
     PV_ALLOC(fits, 1);
     fits->variant = config->inr.variant;
-    fits->opts = &config->fit;
+    fits->opts = config->fit;
+    fits->opts.steps = INT64_MAX;
+    fits->opts.target_psnr = 0;
+    fits->opts.plateau_steps = 0;
+    fits->steps = config->fit.steps;
     fits->signal = signal;
     fits->samples = signal ? pv_signal_samples(signal) : SYNTHETIC_SIDE * SYNTHETIC_SIDE;
     const int channels = signal ? pv_signal_channels(signal) : 1;
@@ -101,8 +102,9 @@ pv_status pv_bench_fits_open(const pv_config *config, const pv_signal *signal, p
         fits->coords[2 * p] = -1 + 2 * (float)(p % SYNTHETIC_SIDE) / (SYNTHETIC_SIDE - 1);
         fits->coords[2 * p + 1] = -1 + 2 * (float)(p / SYNTHETIC_SIDE) / (SYNTHETIC_SIDE - 1);
     }
-    coords = signal ? pv_signal_coords(signal) : fits->coords;
-    PV_TRY(pv_fitter_new(&fits->arch, fits->samples, coords, &fits->fitter));
+    if (signal)
+        memcpy(fits->coords, pv_signal_coords(signal), 2 * (size_t)fits->samples * sizeof *fits->coords);
+    PV_TRY(pv_fitter_new(&fits->arch, fits->samples, fits->coords, &fits->opts, &fits->fitter));
     fits->slots = pv_fitter_slots(fits->fitter);
     plan_slice(fits);
     *out = fits;
@@ -144,11 +146,11 @@ double pv_bench_fits_pairs(const pv_bench_fits *fits)
 
 double pv_bench_fits_rate(pv_bench_fits *fits, double seconds)
 {
-    if (fits->taken >= fits->opts->steps) start_all(fits);
+    if (fits->taken >= fits->steps) start_all(fits);
     const double begin = pv_seconds();
     double elapsed, steps = 0;
     do {
-        advance(fits, fits->slots, fits->slice);
+        pv_fitter_advance(fits->fitter, fits->slots, fits->slice);
         steps += fits->slice;
         elapsed = pv_seconds() - begin;
     } while (elapsed < seconds);
@@ -159,23 +161,28 @@ double pv_bench_fits_rate(pv_bench_fits *fits, double seconds)
 pv_status pv_bench_fits_quality(pv_bench_fits *fits, int64_t first, int64_t count, int64_t steps,
                                 double *psnr_sum)
 {
+    pv_fit_opts opts = fits->opts;
+    pv_fitter *fitter = NULL;
+    pv_status st;
+    opts.steps = steps;
+    PV_TRY(pv_fitter_new(&fits->arch, fits->samples, fits->coords, &opts, &fitter));
     for (int64_t done = 0; done < count; done += fits->slots) {
         const int used = (int)(count - done < fits->slots ? count - done : fits->slots);
         for (int slot = 0; slot < used; slot++)
-            start(fits, slot, first + done + slot);
+            start(fits, fitter, slot, first + done + slot);
         for (int64_t step = 0; step < steps; step += fits->slice) {
-            if (pv_stop_requested()) return pv_fail(PV_STOPPED, "a signal asked the run to stop");
-            advance(fits, used, (int)(steps - step < fits->slice ? steps - step : fits->slice));
+            if (pv_stop_requested()) PV_TRY(pv_fail(PV_STOPPED, "a signal asked the run to stop"));
+            pv_fitter_advance(fitter, used, fits->slice);
         }
         for (int slot = 0; slot < used; slot++) {
-            double mse;
-            const pv_status st = pv_fitter_finish(fits->fitter, slot, fits->row, &mse);
-            if (st != PV_OK) return st;
-            *psnr_sum += pv_psnr(mse);
+            pv_fit_result result;
+            PV_TRY(pv_fitter_finish(fitter, slot, fits->row, &result));
+            *psnr_sum += pv_psnr(result.mse);
         }
     }
-    fits->taken = fits->opts->steps;
-    return PV_OK;
+done:
+    pv_fitter_free(fitter);
+    return st;
 }
 
 static int by_value(const void *a, const void *b)

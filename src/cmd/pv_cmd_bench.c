@@ -149,7 +149,7 @@ static pv_status fill_store(const pv_comm *comm, const fit_bench *bench, const c
     PV_TRY(pv_store_create(comm, path, bench->signal, bench->config->signal.path,
                            pv_bench_fits_arch(bench->fits), "dwsnets", 1, yaml));
     PV_TRY(pv_store_open(comm, path, PV_STORE_WRITE, &store));
-    PV_TRY(pv_fill(comm, bench->signal, store, bench->config->inr.variant, &opts, &fill));
+    PV_TRY(pv_fill(comm, bench->signal, store, bench->config->inr.variant, &opts, false, &fill));
     const double begin = pv_seconds();
     st = pv_store_close(store);
     store = NULL;
