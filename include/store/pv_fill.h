@@ -6,6 +6,7 @@
 #include "base/pv_comm.h"
 #include "signal/pv_signal.h"
 #include "siren/pv_siren_opts.h"
+#include "store/pv_lock.h"
 #include "store/pv_store.h"
 
 typedef struct pv_fill_result {
@@ -26,15 +27,25 @@ typedef struct pv_fill_counts {
     double mean_psnr_db;     /* of the fitted, NaN if there are none */
 } pv_fill_counts;
 
-/* Fits every view whose status is missing, and with `retry_refused` those that are refused.  A fit whose loss
- * or weights are not finite starts again from the view's next random stream, at most opts->restarts times;
- * then its row is refused: zeros, psnr NaN, the steps of the last attempt.  A row is a pure function of
- * (fit.seed, source id of the object, view) and the recipe: it does not depend on ranks, order, or earlier
- * interrupted runs. A stop signal on any rank ends it early: fits in flight are dropped, everything finished
- * is written. Collective.  Errors: PV_STOPPED (result is valid), PV_ERR_HDF5 and others, agreed; what was
- * written stays. Random PV_RNG_VIEW_INIT and PV_RNG_MINIBATCH, by pv_fit_key (source id, view, attempt). */
-pv_status pv_fill(const pv_comm *comm, const pv_signal *signal, pv_store *store, pv_siren_variant variant,
-                  const pv_fit_opts *opts, bool retry_refused, pv_fill_result *result);
+typedef struct pv_fill_opts {
+    pv_siren_variant variant;
+    const pv_fit_opts *fit;
+    bool retry_refused; /* refused rows count as missing */
+    pv_lock *lock; /* of the store, renewed while the run goes on; NULL where nobody else knows the store */
+} pv_fill_opts;
+
+/* Fits every view whose status is missing, and with `retry_refused` those that are refused.
+ *
+ * A fit whose loss or weights are not finite starts again from the view's next random stream, at most fit->restarts
+ * times; then its row is refused: zeros, psnr NaN, the steps of the last attempt.  A row is a pure function of
+ * (fit.seed, source id of the object, view) and the recipe: it does not depend on ranks, order, or earlier interrupted
+ * runs.  A stop signal on any rank ends it early: fits in flight are dropped, everything finished is written.
+ *
+ * Collective.  Errors: PV_STOPPED (result is valid), PV_ERR_IO (the lock was lost), PV_ERR_HDF5 and others, agreed;
+ *          what was written stays.
+ * Random   PV_RNG_VIEW_INIT and PV_RNG_MINIBATCH, by pv_fit_key (source id, view, attempt). */
+pv_status pv_fill(const pv_comm *comm, const pv_signal *signal, pv_store *store, const pv_fill_opts *opts,
+                  pv_fill_result *result);
 
 /* Counts the rows of a store.  Collective. */
 pv_status pv_fill_count(const pv_comm *comm, const pv_store *store, pv_fill_counts *counts);

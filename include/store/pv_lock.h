@@ -1,9 +1,8 @@
 /* One writer a store: the lock file <path>.lock, which says who holds it and shows by its age that they live.
  *
- * The file is made by link(), which is atomic on shared file systems too, and needs no flock.  Its holder
- * renews its time every few seconds.  A lock is dead when its process is gone (seen from the same host), or
- * when its time is older than PV_LOCK_LIMIT_S by the clock of the file system itself; a dead lock is taken
- * over with a warning. */
+ * The file is made by link(), which is atomic on shared file systems too, and needs no flock.  Its holder renews its
+ * time every few seconds.  A lock is dead when its process is gone (seen from the same host), or when its time is older
+ * than PV_LOCK_LIMIT_S by the clock of the file system itself; a dead lock is taken over with a warning. */
 #ifndef PV_LOCK_H
 #define PV_LOCK_H
 
@@ -16,12 +15,12 @@ typedef struct pv_lock pv_lock;
 
 /* Takes the lock of the store `path` for the whole job; rank 0 does the work.
  * Owner    pv_lock_release
- * Collective.  Errors: PV_ERR_IO, agreed: somebody holds it (host, process, job and since when are named), or
- * the directory cannot be written. */
+ * Collective.  Errors: PV_ERR_IO, agreed: somebody holds it (host, process, job and since when are named), or the
+ *          directory cannot be written. */
 pv_status pv_lock_take(const pv_comm *comm, const char *path, pv_lock **out);
 
-/* Renews the lock when it is time to; cheap enough for every few milliseconds.  Local; does nothing but on
- * rank 0. Errors: PV_ERR_IO when the lock is no longer ours (another run took us for dead): stop writing. */
+/* Renews the lock when it is time to; cheap enough for every few milliseconds.  Does nothing on NULL, and on ranks
+ * other than 0.  Local.  Errors: PV_ERR_IO when the lock is no longer ours: another run took us for dead; stop writing. */
 pv_status pv_lock_beat(pv_lock *lock);
 
 /* Gives the lock back.  Local; NULL is a no-op. */

@@ -144,12 +144,13 @@ static pv_status fill_store(const pv_comm *comm, const fit_bench *bench, const c
     pv_fill_result fill = {0};
     pv_fit_opts opts = bench->config->fit;
     opts.steps = 1;
+    const pv_fill_opts fill_opts = {.variant = bench->config->inr.variant, .fit = &opts};
     pv_status st;
     PV_TRY(pv_agree(comm, pv_config_emit(bench->config, &yaml)));
     PV_TRY(pv_store_create(comm, path, bench->signal, bench->config->signal.path,
                            pv_bench_fits_arch(bench->fits), "dwsnets", 1, yaml));
     PV_TRY(pv_store_open(comm, path, PV_STORE_WRITE, &store));
-    PV_TRY(pv_fill(comm, bench->signal, store, bench->config->inr.variant, &opts, false, &fill));
+    PV_TRY(pv_fill(comm, bench->signal, store, &fill_opts, &fill));
     const double begin = pv_seconds();
     st = pv_store_close(store);
     store = NULL;

@@ -3,6 +3,7 @@
 #include "cmd/pv_cmd.h"
 #include "siren/pv_siren.h"
 #include "store/pv_fill.h"
+#include "store/pv_lock.h"
 #include "store/pv_store.h"
 
 #include <stdlib.h>
@@ -85,6 +86,7 @@ static pv_status run_fit(const pv_comm *comm, int argc, char **argv, json_t *res
     pv_config *config = NULL;
     pv_signal *signal = NULL;
     pv_store *store = NULL;
+    pv_lock *lock = NULL;
     pv_fill_result fill = {0};
     pv_status st = pv_cmd_parse(argc, argv, options, 4, NULL, 0);
     if (st == PV_OK && !config_path)
@@ -97,8 +99,10 @@ static pv_status run_fit(const pv_comm *comm, int argc, char **argv, json_t *res
     }
     PV_TRY(pv_agree(comm, config->store ? PV_OK : PV_ERR_NOMEM));
     PV_TRY(pv_signal_open(comm, &config->signal, &signal));
+    PV_TRY(pv_lock_take(comm, config->store, &lock));
     PV_TRY(prepare_store(comm, config, signal, &store));
-    st = pv_fill(comm, signal, store, config->inr.variant, &config->fit, retry_refused, &fill);
+    const pv_fill_opts fill_opts = {config->inr.variant, &config->fit, retry_refused, lock};
+    st = pv_fill(comm, signal, store, &fill_opts, &fill);
     if (st == PV_OK || st == PV_STOPPED) report(comm, config, &fill, result);
     if ((st == PV_OK || st == PV_STOPPED) && fill.refused > 0)
         pv_log_warn("%lld of %lld rows are refused, their losses were not finite in any attempt: see fit.lr, "
@@ -106,6 +110,7 @@ static pv_status run_fit(const pv_comm *comm, int argc, char **argv, json_t *res
                     (long long)fill.refused, (long long)fill.rows);
 done:;
     const pv_status closed = pv_store_close(store);
+    pv_lock_release(lock);
     pv_signal_close(signal);
     pv_config_free(config);
     return st == PV_OK ? closed : st;
@@ -116,15 +121,12 @@ const pv_command pv_command_fit = {
     .summary = "create or resume a store and fit every missing view",
     .usage =
         "polyview fit --config FILE [--store STORE] [--set key.path=value ...] [--retry-refused]\n\n"
-        "Creates the store named in the config (or by --store) and fits fit.views INRs of every object of "
-        "the\n"
-        "signal, on all ranks. If the store exists, only its missing rows are fitted; a config that would "
-        "make\n"
-        "other rows is an error. A view whose loss is not finite starts again from its next random stream, "
-        "at most\n"
-        "fit.restarts times; then its row is refused, counted in a warning, and left alone by later runs "
-        "unless\n"
-        "--retry-refused is given. Refused rows do not change the exit status. SIGTERM, SIGINT and SIGUSR1 "
-        "save what is finished and end with status 75.\n",
+        "Creates the store named in the config (or by --store) and fits fit.views INRs of every object\n"
+        "of the signal, on all ranks. If the store exists, only its missing rows are fitted; a config that\n"
+        "would make other rows is an error. One run at a time writes a store.\n\n"
+        "A view whose loss is not finite starts again from its next random stream, at most fit.restarts\n"
+        "times; then its row is refused, counted in a warning, and left alone by later runs unless\n"
+        "--retry-refused is given. Refused rows do not change the exit status.\n\n"
+        "SIGTERM, SIGINT and SIGUSR1 save what is finished and end with status 75.\n",
     .run = run_fit,
 };

@@ -23,9 +23,7 @@ enum { FITTED_ROWS, REFUSED_ROWS, PSNR_SUM, COUNT_SUMS };
 typedef struct filler {
     const pv_signal *signal;
     pv_store *store;
-    pv_siren_variant variant;
-    const pv_fit_opts *opts;
-    bool retry_refused;
+    const pv_fill_opts *opts;
     pv_queue *queue;
     pv_fitter *fitter;
     int params;
@@ -52,7 +50,7 @@ static pv_status filler_make(filler *f)
     const int n = pv_signal_samples(f->signal);
     PV_ALLOC(f->values, (int64_t)n * pv_signal_channels(f->signal));
     PV_ALLOC(f->rows, (int64_t)CHUNK_ROWS * f->params);
-    PV_TRY(pv_fitter_new(pv_store_arch(f->store), n, pv_signal_coords(f->signal), f->opts, &f->fitter));
+    PV_TRY(pv_fitter_new(pv_store_arch(f->store), n, pv_signal_coords(f->signal), f->opts->fit, &f->fitter));
 done:
     return st;
 }
@@ -63,8 +61,8 @@ static void start_fit(filler *f, int slot, int64_t view, int64_t first, int row,
     const int64_t object = first + row;
     const pv_fit_key key = {pv_signal_source_id(f->signal, object), view, attempt};
     float *weights = f->rows + (int64_t)row * f->params;
-    pv_rng rng = pv_fit_stream(f->opts, PV_RNG_VIEW_INIT, key);
-    pv_siren_init(pv_store_arch(f->store), f->variant, &rng, weights);
+    pv_rng rng = pv_fit_stream(f->opts->fit, PV_RNG_VIEW_INIT, key);
+    pv_siren_init(pv_store_arch(f->store), f->opts->variant, &rng, weights);
     pv_signal_values(f->signal, object, f->values);
     pv_fitter_start(f->fitter, slot, weights, f->values, key);
 }
@@ -76,7 +74,7 @@ static bool end_fit(filler *f, int slot, int row, int attempt)
     pv_fit_result result;
     const pv_status st = pv_fitter_finish(f->fitter, slot, weights, &result);
     f->adam_steps += result.steps;
-    if (st != PV_OK && attempt < f->opts->restarts) {
+    if (st != PV_OK && attempt < f->opts->fit->restarts) {
         f->restarted++;
         return false;
     }
@@ -94,17 +92,25 @@ static bool end_fit(filler *f, int slot, int row, int attempt)
     return true;
 }
 
-/* Fits the rows chunk[0..used-1] side by side; false if a stop signal cut it short. */
-static bool fit_group(filler *f, int64_t view, int64_t first, const int *chunk, int used)
+/* Between two slices: other ranks' needs, the lock, and a word from outside. */
+static pv_status look_around(filler *f)
+{
+    pv_queue_progress(f->queue);
+    const pv_status st = pv_lock_beat(f->opts->lock);
+    if (st != PV_OK) return st;
+    return pv_stop_requested() ? pv_fail(PV_STOPPED, "a signal asked the run to stop") : PV_OK;
+}
+
+/* Fits the rows chunk[0..used-1] side by side.  PV_STOPPED: cut short, what is fresh is good. */
+static pv_status fit_group(filler *f, int64_t view, int64_t first, const int *chunk, int used)
 {
     int attempt[CHUNK_ROWS] = {0}, running = used;
     bool ended[CHUNK_ROWS] = {false};
+    pv_status st = PV_OK;
     for (int slot = 0; slot < used; slot++)
         start_fit(f, slot, view, first, chunk[slot], 0);
-    while (running > 0) {
+    while (running > 0 && (st = look_around(f)) == PV_OK) {
         pv_fitter_advance(f->fitter, used, SLICE_STEPS);
-        pv_queue_progress(f->queue);
-        if (pv_stop_requested()) return false;
         for (int slot = 0; slot < used; slot++) {
             if (ended[slot] || !pv_fitter_done(f->fitter, slot)) continue;
             ended[slot] = end_fit(f, slot, chunk[slot], attempt[slot]);
@@ -114,7 +120,7 @@ static bool fit_group(filler *f, int64_t view, int64_t first, const int *chunk, 
                 start_fit(f, slot, view, first, chunk[slot], ++attempt[slot]);
         }
     }
-    return true;
+    return st;
 }
 
 /* Writes every run of fresh rows. */
@@ -143,13 +149,13 @@ static pv_status fit_run(filler *f, int64_t view, int64_t first, int count)
     for (int row = 0; st == PV_OK && row < count; row++) {
         const bool refused = f->status[row] == PV_VIEW_REFUSED;
         f->fresh[row] = false;
-        if (f->status[row] != PV_VIEW_FITTED && (!refused || f->retry_refused)) wanted[found++] = row;
+        if (f->status[row] != PV_VIEW_FITTED && (!refused || f->opts->retry_refused)) wanted[found++] = row;
     }
-    bool stopped = false;
-    for (int done = 0; st == PV_OK && !stopped && done < found; done += slots)
-        stopped = !fit_group(f, view, first, wanted + done, found - done < slots ? found - done : slots);
-    if (st == PV_OK) st = write_fresh(f, view, first, count);
-    return st == PV_OK && stopped ? pv_fail(PV_STOPPED, "a signal asked the run to stop") : st;
+    for (int done = 0; st == PV_OK && done < found; done += slots)
+        st = fit_group(f, view, first, wanted + done, found - done < slots ? found - done : slots);
+    if (st != PV_OK && st != PV_STOPPED) return st;
+    const pv_status written = write_fresh(f, view, first, count);
+    return written != PV_OK ? written : st;
 }
 
 /* How the rows of a store, numbered view by view, are cut into pieces of work. */
@@ -258,11 +264,10 @@ static void gather_result(const pv_comm *comm, const filler *f, double busy, pv_
     result->idle_share = longest > 0 ? 1 - total / (longest * comm->size) : 0;
 }
 
-pv_status pv_fill(const pv_comm *comm, const pv_signal *signal, pv_store *store, pv_siren_variant variant,
-                  const pv_fit_opts *opts, bool retry_refused, pv_fill_result *result)
+pv_status pv_fill(const pv_comm *comm, const pv_signal *signal, pv_store *store, const pv_fill_opts *opts,
+                  pv_fill_result *result)
 {
-    filler f = {
-        .signal = signal, .store = store, .variant = variant, .opts = opts, .retry_refused = retry_refused};
+    filler f = {.signal = signal, .store = store, .opts = opts};
     pv_fill_counts counts;
     pv_status st;
     *result = (pv_fill_result){.rows = pv_store_views(store) * pv_store_objects(store)};
@@ -271,7 +276,7 @@ pv_status pv_fill(const pv_comm *comm, const pv_signal *signal, pv_store *store,
     result->refused = counts.refused;
     result->mean_psnr_db = counts.mean_psnr_db;
     const cut pieces = cut_work(result->rows, comm->size);
-    const int64_t missing = result->rows - counts.fitted - (retry_refused ? 0 : counts.refused);
+    const int64_t missing = result->rows - counts.fitted - (opts->retry_refused ? 0 : counts.refused);
     if (missing == 0) return PV_OK;
     PV_TRY(pv_agree(comm, filler_make(&f)));
     PV_TRY(pv_queue_open(comm, pieces.pieces, &f.queue));

@@ -205,7 +205,7 @@ pv_status pv_lock_take(const pv_comm *comm, const char *path, pv_lock **out)
 pv_status pv_lock_beat(pv_lock *lock)
 {
     struct stat now;
-    if (!lock->path || pv_seconds() - lock->beaten < PV_LOCK_BEAT_S) return PV_OK;
+    if (!lock || !lock->path || pv_seconds() - lock->beaten < PV_LOCK_BEAT_S) return PV_OK;
     lock->beaten = pv_seconds();
     if (stat(lock->path, &now) != 0 || now.st_ino != lock->inode)
         return pv_fail(PV_ERR_IO,

@@ -18,10 +18,11 @@ static pv_status write_row(pv_store *store, int64_t view, int64_t object, float 
 {
     float row[PARAMS], psnr = 20;
     const uint32_t steps = 1;
+    const uint8_t status = PV_VIEW_FITTED;
     for (int p = 0; p < PARAMS; p++)
         row[p] = pv_test_entry(view, object, p);
     row[0] += change;
-    return pv_store_write_rows(store, view, object, 1, row, &psnr, &steps);
+    return pv_store_write_rows(store, view, object, 1, row, &psnr, &steps, &status);
 }
 
 /* A store with every row but one. */

@@ -30,12 +30,14 @@ static pv_status write_range(pv_store *store, int64_t view, int64_t first, int64
 {
     float rows[LONGEST * PARAMS], psnr[LONGEST];
     uint32_t steps[LONGEST];
+    uint8_t status[LONGEST];
     make_rows(view, first, count, rows);
     for (int64_t i = 0; i < count; i++) {
         psnr[i] = psnr_of(view, first + i);
         steps[i] = 100;
+        status[i] = PV_VIEW_FITTED;
     }
-    return pv_store_write_rows(store, view, first, count, rows, psnr, steps);
+    return pv_store_write_rows(store, view, first, count, rows, psnr, steps, status);
 }
 
 /* Ranges of 1 to 7 objects, dealt to the ranks in turn: the gaps, every third, or the others. */
@@ -115,15 +117,14 @@ static void creation_makes_an_empty_store(const pv_comm *comm, const pv_test_fil
     pv_test_check(comm, opened == PV_OK, "the store opens");
     if (opened != PV_OK) return;
     const pv_arch arch = pv_test_arch();
-    int64_t fitted = -1;
-    double psnr;
+    pv_fill_counts counts = {.fitted = -1};
     pv_test_check(comm,
                   pv_store_views(store) == PV_TEST_VIEWS && pv_store_objects(store) == PV_TEST_OBJECTS &&
                       pv_store_params(store) == PARAMS && pv_store_classes(store) == PV_TEST_CLASSES &&
-                      memcmp(pv_store_arch(store), &arch, sizeof arch) == 0 &&
+                      pv_arch_equal(pv_store_arch(store), &arch) &&
                       strcmp(pv_store_config(store), "fit: {views: 3}\n") == 0,
                   "it has the shape, architecture and config it was created with");
-    pv_test_check(comm, pv_fill_count(comm, store, &fitted, &psnr) == PV_OK && fitted == 0,
+    pv_test_check(comm, pv_fill_count(comm, store, &counts) == PV_OK && counts.fitted == 0,
                   "no row of a new store is marked fitted");
     pv_store_close(store);
 }
@@ -150,14 +151,13 @@ static void objects_are_those_of_the_signal(const pv_comm *comm, const pv_test_f
 static void any_rank_writes_any_range(const pv_comm *comm, const pv_test_files *files)
 {
     pv_store *store;
-    int64_t fitted = -1;
-    double psnr;
+    pv_fill_counts counts = {.fitted = -1};
     const pv_status opened = pv_store_open(comm, files->store, PV_STORE_WRITE, &store);
     pv_test_check(comm, opened == PV_OK, "the store opens for writing");
     if (opened != PV_OK) return;
     pv_test_check(comm, write_all(comm, store, false) == PV_OK, "all ranks write ranges of any length");
     MPI_Barrier(comm->world);
-    pv_test_check(comm, pv_fill_count(comm, store, &fitted, &psnr) == PV_OK && fitted == count_written(),
+    pv_test_check(comm, pv_fill_count(comm, store, &counts) == PV_OK && counts.fitted == count_written(),
                   "the rows written are marked fitted, and no other");
     pv_test_check(comm, rows_read_back(store), "every rank reads what the others wrote");
     pv_test_check(comm, pv_store_close(store) == PV_OK, "the store closes");
@@ -168,7 +168,7 @@ static void any_rank_writes_any_range(const pv_comm *comm, const pv_test_files *
     const pv_status wrote = write_all(comm, store, true);
     MPI_Barrier(comm->world);
     pv_test_check(comm,
-                  wrote == PV_OK && pv_fill_count(comm, store, &fitted, &psnr) == PV_OK && fitted == ROWS &&
+                  wrote == PV_OK && pv_fill_count(comm, store, &counts) == PV_OK && counts.fitted == ROWS &&
                       rows_read_back(store),
                   "a second run writes the rest and leaves the first rows alone");
     pv_store_close(store);
@@ -188,9 +188,10 @@ static void checking_finds_damage(const pv_comm *comm, const pv_test_files *file
     if (comm->rank == comm->size - 1) {
         float row[PARAMS], psnr = 1;
         const uint32_t steps = 1;
+        const uint8_t status = PV_VIEW_FITTED;
         make_rows(1, 20, 1, row);
         row[PARAMS - 1] = (float)strtod("nan", NULL);
-        pv_store_write_rows(store, 1, 20, 1, row, &psnr, &steps);
+        pv_store_write_rows(store, 1, 20, 1, row, &psnr, &steps, &status);
     }
     pv_store_close(store);
     if (pv_store_open(comm, files->store, PV_STORE_READ, &store) != PV_OK) return;
