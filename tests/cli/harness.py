@@ -22,6 +22,7 @@ from run import BUILD, environment  # noqa: E402
 POLYVIEW = str(BUILD / "polyview")
 ORACLE = Path(environment()["POLYVIEW_ORACLE"])
 TIMEOUT_S = 60
+REFUSAL_S = 20  # what is wrong must be told within
 HUNG = -1000  # the status of a run that had to be killed
 
 IMAGES, LABELS = "images-idx3-ubyte", "labels-idx1-ubyte"
@@ -82,6 +83,10 @@ class Run:
 
     def __str__(self) -> str:
         return f"{' '.join(self.command)}\nstatus {self.status} after {self.seconds:.1f} s\n{self.stdout}{self.stderr}"
+
+
+# mpirun need not wait for the ranks to heed its SIGTERM when one ends with an error: all have ended alike.
+AT_ONCE = {"OMPI_MCA_odls_base_sigkill_timeout": 0}
 
 
 def launch(words: list[object], ranks: int) -> list[str]:
@@ -161,7 +166,7 @@ class Process:
 def polyview(
     *words: object, ranks: int = 1, timeout: float = TIMEOUT_S, cwd: Path | None = None, **variables: object
 ) -> Run:
-    return Process(launch(list(words), ranks), cwd, **variables).finish(timeout)
+    return Process(launch(list(words), ranks), cwd, **(AT_ONCE | variables)).finish(timeout)
 
 
 # ---- data sets, configs
@@ -230,6 +235,21 @@ def one_error(run: Run, status: int | tuple[int, ...], *words: object) -> bool:
         and all(str(word) in run.stderr[run.stderr.index("polyview: error: ") :] for word in words)
         and "Traceback" not in run.stderr
     )
+
+
+def refused(
+    what: str, words: list[object], status: int | tuple[int, ...], *named: object, at_once: bool = True
+) -> None:
+    """On one rank and on three, at once unless the two would write the same file."""
+    started = ((ranks, Process(launch(words, ranks), **AT_ONCE)) for ranks in (1, 3))
+    for ranks, process in list(started) if at_once else started:
+        run = process.finish(REFUSAL_S)
+        check(
+            one_error(run, status, *named) and not run.json,
+            f"{what} is refused on {ranks} rank(s)",
+            run,
+            named,
+        )
 
 
 @contextmanager

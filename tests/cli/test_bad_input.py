@@ -17,14 +17,15 @@ from harness import (
     IMAGES,
     LABELS,
     POLYVIEW,
+    REFUSAL_S,
     Process,
     changed_bytes,
     check,
     idx,
-    launch,
     make_store,
     one_error,
     polyview,
+    refused,
     run_tests,
     skip,
     write_config,
@@ -32,25 +33,6 @@ from harness import (
 )
 
 FAILED, USAGE, DATA = 1, 2, 3
-LIMIT_S = 20
-
-
-def refused(
-    what: str, words: list[object], status: int | tuple[int, ...], *named: object, at_once: bool = True
-) -> None:
-    """On one rank and on three, at once unless the two would write the same file."""
-    # mpirun need not wait for the other ranks to heed its SIGTERM: all have failed alike.
-    started = (
-        (ranks, Process(launch(words, ranks), OMPI_MCA_odls_base_sigkill_timeout=0)) for ranks in (1, 3)
-    )
-    for ranks, process in list(started) if at_once else started:
-        run = process.finish(LIMIT_S)
-        check(
-            one_error(run, status, *named) and not run.json,
-            f"{what} is refused on {ranks} rank(s)",
-            run,
-            named,
-        )
 
 
 # ---- the source data
@@ -105,24 +87,24 @@ def one_node_lacks_the_files(work: Path) -> None:
     nodes = [["-wdir", str(work / node), "-n", "1", *words] for node in ("a", "b", "c")]
     command = ["mpirun", *nodes[0], ":", *nodes[1], ":", *nodes[2]]
     (work / "b" / "images" / f"train-{LABELS}").unlink()
-    run = Process(command, POLYVIEW_NODE_RANKS=1).finish(LIMIT_S)
+    run = Process(command, POLYVIEW_NODE_RANKS=1).finish(REFUSAL_S)
     check(
         one_error(run, FAILED, "rank 1 on ", f"train-{LABELS}", "signal.path"),
         "a file that one node lacks ends all nodes, and the rank that lacks it is named",
         run,
     )
     (work / "b" / "images" / f"train-{LABELS}").write_bytes(idx(np.zeros(40, "u1")))
-    run = Process(command, POLYVIEW_NODE_RANKS=1).finish(LIMIT_S)
+    run = Process(command, POLYVIEW_NODE_RANKS=1).finish(REFUSAL_S)
     check(
         one_error(run, DATA, "rank 1 on ", "are not those on the node of rank 0"),
         "a file that differs on one node ends all nodes",
         run,
     )
     write_images(work / "b" / "images")
-    run = Process([*command, "--set", "store=own.h5"], POLYVIEW_NODE_RANKS=1).finish(LIMIT_S)
+    run = Process([*command, "--set", "store=own.h5"], POLYVIEW_NODE_RANKS=1).finish(REFUSAL_S)
     local = [[*node, "--store", "own.h5"] for node in nodes]  # a store on a disk that the nodes do not share
     run = Process(["mpirun", *local[0], ":", *local[1], ":", *local[2]], POLYVIEW_NODE_RANKS=1).finish(
-        LIMIT_S
+        REFUSAL_S
     )
     check(
         one_error(run, (FAILED, DATA), "own.h5"),
@@ -175,7 +157,7 @@ def bad_words(work: Path) -> None:
     for key, value in (("split", "dev"), ("views", "3-1"), ("views", "a"), ("views", "0-1x")):
         words = ["eval", "--model", "m.h5", "--store", "s.h5", f"--{key}", value]
         refused(f"--{key} {value}", words, USAGE, f"--{key}", value)
-    run = subprocess.run([POLYVIEW], capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    run = subprocess.run([POLYVIEW], capture_output=True, text=True, timeout=REFUSAL_S, check=False)
     check(run.returncode == 2 and "usage:" in run.stderr and not run.stdout, "no command prints the usage")
     for words in (
         ["--help"],
@@ -335,7 +317,7 @@ def full_disk(work: Path) -> None:
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=600k", "polyview-test", str(disk)]
     try:
-        mounted = subprocess.run(mount, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+        mounted = subprocess.run(mount, capture_output=True, text=True, timeout=REFUSAL_S, check=False)
     except OSError as error:
         return skip(statement, f"no tmpfs can be mounted: {error}")
     if mounted.returncode != 0:
@@ -343,7 +325,7 @@ def full_disk(work: Path) -> None:
     try:
         fill_disk(work, disk, statement)
     finally:
-        subprocess.run(["umount", str(disk)], check=True, timeout=LIMIT_S)
+        subprocess.run(["umount", str(disk)], check=True, timeout=REFUSAL_S)
     return None
 
 

@@ -206,17 +206,17 @@ def prepare_training(work: Path) -> list[dict]:
     make_store(
         work,
         model={"kind": "mlp", "hidden": 384, "layers": 3},
-        train={"epochs": EPOCHS, "batch": 2, "lr": 1e-4},
+        train={"epochs": EPOCHS, "batch": 2, "lr": 1e-4, "checkpoint_epochs": 3},
     )
     run = polyview(*train_words(work, "whole.h5"), ranks=2)
     check(run.status == 0, "an uninterrupted training ends", run)
     return curve(work / "whole.h5.jsonl")
 
 
-def cut_short(work: Path, name: str, ranks: int, act: Callable[[Process], object]) -> Run:
-    """Starts a training and acts after its second epoch."""
+def cut_short(work: Path, name: str, ranks: int, epochs: int, act: Callable[[Process], object]) -> Run:
+    """Starts a training and acts after some epochs."""
     process = Process(launch(train_words(work, name), ranks))
-    process.wait_for(lambda: len(curve(work / f"{name}.jsonl")) >= 2)
+    process.wait_for(lambda: len(curve(work / f"{name}.jsonl")) >= epochs)
     act(process)
     start = time.monotonic()
     run = process.finish()
@@ -225,22 +225,23 @@ def cut_short(work: Path, name: str, ranks: int, act: Callable[[Process], object
 
 
 def stopped_and_killed_training_resumes(work: Path) -> None:
+    """A checkpoint every three epochs: a kill after the fifth loses two, one after the second all."""
     whole = prepare_training(work)
-    cases: list[tuple[str, str, int, Callable[[Process], object], int]] = [
-        ("SIGTERM to all ranks", "term.h5", 2, lambda process: process.signal(signal.SIGTERM), STOPPED),
-        ("SIGUSR1 to one rank", "usr1.h5", 3, lambda process: process.signal(signal.SIGUSR1, 1), STOPPED),
-        ("kill -9 of all ranks", "kill.h5", 2, kill_all, 0),
-        ("kill -9 of the last rank", "last.h5", 3, lambda process: process.signal(signal.SIGKILL, 2), 0),
+    cases: list[tuple[str, str, int, int, Callable[[Process], object], int]] = [
+        ("SIGTERM to all ranks", "term.h5", 2, 2, lambda process: process.signal(signal.SIGTERM), STOPPED),
+        ("SIGUSR1 to one rank", "usr1.h5", 3, 2, lambda process: process.signal(signal.SIGUSR1, 1), STOPPED),
+        ("kill -9 of all ranks", "kill.h5", 2, 5, kill_all, 0),
+        ("kill -9 of the last rank", "last.h5", 3, 2, lambda process: process.signal(signal.SIGKILL, 2), 0),
     ]
-    for how, name, ranks, act, status in cases:
-        run = cut_short(work, name, ranks, act)
+    for how, name, ranks, epochs, act, status in cases:
+        run = cut_short(work, name, ranks, epochs, act)
         done = len(curve(work / f"{name}.jsonl"))
         check(
             (run.status == status if status else run.status not in (0, HUNG)) and run.seconds < STOP_S,
             f"{how} ends a training" + (f" with status {status} within {STOP_S} s" if status else ""),
             run,
         )
-        check(2 <= done < EPOCHS, f"{how}: the training was cut short", done)
+        check(epochs <= done < EPOCHS, f"{how}: the training was cut short", done)
         again = polyview(*train_words(work, name), ranks=ranks)
         resumed = curve(work / f"{name}.jsonl")
         check(
