@@ -10,8 +10,9 @@ typedef struct pv_limits {
     double sincos_libmvec_ns; /* by glibc's libmvec (sinf and cosf, 4 ulp); NaN where there is none */
 } pv_limits;
 
-/* Measures for about `seconds`, on this core, with the instruction set of pv_cpu_isa().  The figures are
- * means over that time: what a core loses to its neighbours, a fit beside it loses as well.  Local. */
+/* Measures for at most about `seconds`, on this core, with the instruction set of pv_cpu_isa().  The figures
+ * are medians over short batches: a moment lent to another process does not count, a slower clock does.
+ * Local. */
 void pv_limits_measure(double seconds, pv_limits *limits);
 
 /* The seconds that `flops` operations of multiply-adds and `pairs` sine-cosine pairs take at the limits, one

@@ -66,7 +66,7 @@ static void mean_over_ranks(const pv_comm *comm, pv_bench_window *window)
 
 static pv_bench_window median_of_rounds(const pv_bench_window rounds[ROUNDS])
 {
-    double figures[WINDOW_FIGURES];
+    double figures[WINDOW_FIGURES] = {0};
     for (int i = 0; i < WINDOW_FIGURES; i++) {
         double values[ROUNDS];
         for (int r = 0; r < ROUNDS; r++) {

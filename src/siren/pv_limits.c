@@ -5,27 +5,43 @@
 #include "siren/pv_siren_kernels.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 enum {
-    ROUNDS = 512,  /* of multiply-adds between two looks at the clock: a few microseconds */
+    BATCHES = 512, /* at most; a batch, of some ten microseconds, is timed on its own */
+    ROUNDS = 8192, /* of multiply-adds in a batch */
     PHASES = 1024, /* floats: with their sines and slopes well inside the first cache */
-    PASSES = 8,    /* over the phases between two looks at the clock */
+    PASSES = 64,   /* over the phases in a batch */
 };
 
 typedef void sincos_loop(int n, const float *t, float *sine, float *cosine);
 
+static int by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *values, int n)
+{
+    qsort(values, (size_t)n, sizeof *values, by_value);
+    return values[n / 2];
+}
+
 static double measure_gflops(double seconds)
 {
     const pv_limits_kernels *kernels = PV_ISA_CHOOSE(pv_limits_kernels);
+    double took[BATCHES], before = pv_seconds();
+    const double start = before;
     volatile float sink = 0;
-    const double start = pv_seconds();
-    double elapsed, rounds = 0;
-    do {
+    int batches = 0;
+    while (batches < BATCHES && (batches == 0 || before - start < seconds)) {
         sink = sink + kernels->multiply_adds(ROUNDS);
-        rounds += ROUNDS;
-        elapsed = pv_seconds() - start;
-    } while (elapsed < seconds);
-    return rounds * kernels->round_flops / elapsed * 1e-9;
+        const double now = pv_seconds();
+        took[batches++] = now - before;
+        before = now;
+    }
+    return ROUNDS * kernels->round_flops / median(took, batches) * 1e-9;
 }
 
 static double measure_pair_ns(sincos_loop *loop, double seconds)
@@ -34,15 +50,17 @@ static double measure_pair_ns(sincos_loop *loop, double seconds)
         cosine[PHASES] __attribute__((aligned(64)));
     for (int i = 0; i < PHASES; i++)
         t[i] = 16 * ((float)i / PHASES - 0.5f);
-    const double start = pv_seconds();
-    double elapsed, pairs = 0;
-    do {
+    double took[BATCHES], before = pv_seconds();
+    const double start = before;
+    int batches = 0;
+    while (batches < BATCHES && (batches == 0 || before - start < seconds)) {
         for (int pass = 0; pass < PASSES; pass++)
             loop(PHASES, t, sine, cosine);
-        pairs += (double)PASSES * PHASES;
-        elapsed = pv_seconds() - start;
-    } while (elapsed < seconds);
-    return elapsed / pairs * 1e9;
+        const double now = pv_seconds();
+        took[batches++] = now - before;
+        before = now;
+    }
+    return median(took, batches) / ((double)PASSES * PHASES) * 1e9;
 }
 
 void pv_limits_measure(double seconds, pv_limits *limits)

@@ -1,0 +1,102 @@
+"""`polyview bench fit`: its fields and its table, on one rank and on two, with and without images."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+BUILD = Path(os.environ.get("BUILD", "build")).resolve()
+SIDE, TRAIN_FILE, TEST_FILE = 12, 40, 8
+FINITE = ["fma_gflops", "sincos_ns", "inr_steps_per_s_core", "limit_inr_steps_per_s_core", "inr_steps_per_s"]
+FINITE += ["scaling", "psnr_db", "limit_share", "limit_share_together", "fma_gflops_together"]
+
+results: list[bool] = []
+
+
+def check(holds: bool, statement: str) -> None:
+    results.append(bool(holds))
+    print(f"{'ok' if holds else 'not ok'} {len(results)} - {statement}", flush=True)
+
+
+def write_images(directory: Path) -> None:
+    for name, count in (("train", TRAIN_FILE), ("t10k", TEST_FILE)):
+        head = b"".join(n.to_bytes(4, "big") for n in (0x803, count, SIDE, SIDE))
+        pixels = bytes((17 * i * i) % 251 for i in range(count * SIDE * SIDE))
+        (directory / f"{name}-images-idx3-ubyte").write_bytes(head + pixels)
+        head = b"".join(n.to_bytes(4, "big") for n in (0x801, count))
+        (directory / f"{name}-labels-idx1-ubyte").write_bytes(head + bytes(i % 10 for i in range(count)))
+
+
+def bench(ranks: int, work: Path, *words: object) -> subprocess.CompletedProcess[str]:
+    command = ["mpirun", "-n", str(ranks), str(BUILD / "polyview"), "bench", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=200, check=False, cwd=work)
+
+
+def result_of(run: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    print("".join(f"# {line}\n" for line in run.stderr.splitlines()), end="")
+    lines = run.stdout.splitlines()
+    return json.loads(lines[-1]) if run.returncode == 0 and lines else {}
+
+
+def sane(result: dict[str, Any]) -> bool:
+    return (
+        all(isinstance(result.get(key), float) and result[key] > 0 for key in FINITE)
+        and result["limit_share"] <= 1.1
+        and result["limit_share_together"] <= 1.1
+    )
+
+
+def check_images(work: Path, images: Path, ranks: int) -> float:
+    splits = (
+        "signal.train=30",
+        "signal.val=2",
+        "signal.test=8",
+        "inr.hidden=[16, 16]",
+        f"signal.path={images}",
+    )
+    sets = [word for split in splits for word in ("--set", split)]
+    result = result_of(bench(ranks, work, "fit", "--seconds", 0.5, "--steps", 20, "--json", *sets))
+    check(sane(result), f"on {ranks} rank(s) every figure is positive and the limit is not passed")
+    check(
+        result.get("ranks") == ranks
+        and result.get("steps") == 20
+        and result.get("psnr_images") == 32
+        and result.get("dims") == [2, 16, 16, 1]
+        and result.get("samples") == SIDE * SIDE,
+        f"on {ranks} rank(s) the result says what was measured",
+    )
+    share = result.get("overhead_share")
+    check(
+        isinstance(share, float) and 0 <= share < 1 and not list(work.glob("*.h5*")),
+        f"on {ranks} rank(s) the overhead of a store is measured and the store removed",
+    )
+    return result.get("psnr_db", 0.0)
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        images = work / "images"
+        images.mkdir()
+        write_images(images)
+        psnr = [check_images(work, images, ranks) for ranks in (1, 2)]
+        check(abs(psnr[0] - psnr[1]) < 1e-5, "the PSNR does not depend on the number of ranks")
+        run = bench(1, work, "fit", "--seconds", 0.1, "--steps", 5, "--set", f"signal.path={work / 'none'}")
+        result = result_of(run)
+        check(
+            sane(result) and result["signal"] == "synthetic" and result["overhead_share"] is None,
+            "without images it fits made-up pictures",
+        )
+        check("share of the limit" in run.stderr and "made-up" in run.stderr, "a table goes to stderr")
+        run = bench(1, work, "fit", "--help")
+        check(run.returncode == 0 and "bench fit" in run.stdout, "--help says how to use it")
+        wrong = (["fit", "--seconds", "0"], ["fit", "--seconds", "x"], ["fit", "--steps", "0"], ["tea"], [])
+        check(all(bench(1, work, *words).returncode == 2 for words in wrong), "bad words end with status 2")
+    return 0 if all(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
