@@ -23,8 +23,9 @@ int pv_bench_fits_samples(const pv_bench_fits *fits);
 double pv_bench_fits_flops(const pv_bench_fits *fits);
 double pv_bench_fits_pairs(const pv_bench_fits *fits);
 
-/* INR-steps a second of this core, timed for at least `seconds`.  Local. */
-double pv_bench_fits_rate(pv_bench_fits *fits, double seconds);
+/* INR-steps a second of this core, timed for at least `seconds`; *core_share is the part of that time in
+ * which the core was this process's.  Local. */
+double pv_bench_fits_rate(pv_bench_fits *fits, double seconds, double *core_share);
 
 /* Fits objects first .. first + count - 1 (view 0 of a store of this recipe) for `steps` steps and adds up
  * their PSNR in dB.  Local.  Errors: PV_STOPPED, PV_ERR_NUMERIC (a fit diverged). */
@@ -34,8 +35,9 @@ pv_status pv_bench_fits_quality(pv_bench_fits *fits, int64_t first, int64_t coun
 /* What one rank saw in a window of time; every figure a median over `repetitions`. */
 typedef struct pv_bench_window {
     pv_limits limits;
-    double rate;  /* INR-steps a second */
-    double share; /* of the rate at the limits measured in the same repetition */
+    double rate;       /* INR-steps a second */
+    double core_share; /* of the time in which the core was this process's */
+    double share;      /* of that time that the work would take at the limits of the same repetition */
     double repetitions;
 } pv_bench_window;
 

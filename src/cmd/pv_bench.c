@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum {
     SLICE_STEPS = 25,   /* of one call of the fitter, as in `fit`; fewer where steps are slow */
@@ -144,16 +145,25 @@ double pv_bench_fits_pairs(const pv_bench_fits *fits)
     return pv_fitter_step_sincos(fits->fitter);
 }
 
-double pv_bench_fits_rate(pv_bench_fits *fits, double seconds)
+/* Seconds that this thread has run. */
+static double busy_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+double pv_bench_fits_rate(pv_bench_fits *fits, double seconds, double *core_share)
 {
     if (fits->taken >= fits->steps) start_all(fits);
-    const double begin = pv_seconds();
+    const double begin = pv_seconds(), busy = busy_seconds();
     double elapsed, steps = 0;
     do {
         pv_fitter_advance(fits->fitter, fits->slots, fits->slice);
         steps += fits->slice;
         elapsed = pv_seconds() - begin;
     } while (elapsed < seconds);
+    *core_share = fmin(1, (busy_seconds() - busy) / elapsed);
     fits->taken += (int64_t)steps;
     return steps * fits->slots / elapsed;
 }
@@ -199,15 +209,15 @@ double pv_bench_median(int n, double *values)
     return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
 }
 
-enum { FMA, OWN, LIBMVEC, PAIR, RATE, SHARE, FIGURES };
+enum { FMA, OWN, LIBMVEC, PAIR, RATE, CORE, SHARE, FIGURES };
 
 static void repeat(pv_bench_fits *fits, double figures[FIGURES])
 {
     pv_limits limits;
     pv_limits_measure(limits_seconds, &limits);
-    figures[RATE] = pv_bench_fits_rate(fits, rate_seconds);
-    figures[SHARE] =
-        figures[RATE] * pv_limits_seconds(&limits, pv_bench_fits_flops(fits), pv_bench_fits_pairs(fits));
+    figures[RATE] = pv_bench_fits_rate(fits, rate_seconds, &figures[CORE]);
+    figures[SHARE] = figures[RATE] / figures[CORE] *
+                     pv_limits_seconds(&limits, pv_bench_fits_flops(fits), pv_bench_fits_pairs(fits));
     figures[FMA] = limits.fma_gflops;
     figures[OWN] = limits.sincos_own_ns;
     figures[LIBMVEC] = limits.sincos_libmvec_ns;
@@ -238,6 +248,7 @@ pv_status pv_bench_watch(pv_bench_fits *fits, double seconds, pv_bench_window *w
                                  .sincos_own_ns = median[OWN],
                                  .sincos_libmvec_ns = median[LIBMVEC]};
     window->rate = median[RATE];
+    window->core_share = median[CORE];
     window->share = median[SHARE];
     window->repetitions = count;
 done:

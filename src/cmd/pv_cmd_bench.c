@@ -209,6 +209,7 @@ static void put_window(const fit_bench *bench, const pv_bench_window *window, co
                    {"sincos_libmvec_ns", window->limits.sincos_libmvec_ns},
                    {"limit_inr_steps_per_s_core", limit_rate(bench, window)},
                    {"inr_steps_per_s_core", window->rate},
+                   {"core_share", window->core_share},
                    {"limit_share", window->share}};
     for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
         char key[64];
@@ -271,7 +272,8 @@ static void print_table(const pv_comm *comm, const fit_bench *bench)
     print_row("limit: both one after the other, INR-steps/s", "%.0f", limit_rate(bench, alone),
               limit_rate(bench, together));
     print_row("measured, INR-steps/s", "%.0f", alone->rate, together->rate);
-    print_row("share of the limit", "%.3f", alone->share, together->share);
+    print_row("share of the time that the core was ours", "%.3f", alone->core_share, together->core_share);
+    print_row("share of the limit in that time", "%.3f", alone->share, together->share);
     fprintf(stderr, "\n  %-44s %10.0f\n", "all ranks, INR-steps/s", together->rate * comm->size);
     fprintf(stderr, "  %-44s %10.3f\n", "scaling efficiency", bench->scaling);
     fprintf(stderr, "  mean PSNR of %lld images after %-6lld steps, dB %10.2f\n",
