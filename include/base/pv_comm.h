@@ -16,10 +16,10 @@ typedef struct pv_comm {
     int node_index, nodes; /* nodes are numbered by their lowest rank */
 } pv_comm;
 
-/* Opens the context over `parent`, which must have MPI_ERRORS_RETURN semantics set by this call on its
- * duplicate. `node_ranks` > 0 makes every run of that many consecutive ranks a node of its own (a socket, or
- * a test of several nodes on one machine); 0 asks the hardware.  Owner: pv_comm_close.  Collective over
- * parent. */
+/* Opens the context over a duplicate of `parent`, on which MPI errors are returned, not fatal.
+ * `node_ranks` > 0 makes every run of that many consecutive ranks a node of its own (a socket, or a test of several nodes
+ * on one machine); 0 asks the hardware.
+ * Owner: pv_comm_close.  Collective over parent.  Errors: PV_ERR_MPI. */
 pv_status pv_comm_open(MPI_Comm parent, int node_ranks, pv_comm *comm);
 
 /* Frees the communicators.  Collective. */
