@@ -103,7 +103,7 @@ static pv_status fail_refused(const pv_dataset *dataset)
                 }
         }
     return pv_fail(PV_ERR_DATA,
-                   "'%s': %lld rows of this split are refused, the first is view %lld of object %lld: fit "
+                   "'%s': this split holds %lld refused row(s), the first is view %lld of object %lld: fit "
                    "them with a higher fit.restarts and `polyview fit --retry-refused`, or use other views",
                    pv_store_path(dataset->store), (long long)refused, (long long)first_view,
                    (long long)first_object);

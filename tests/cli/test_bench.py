@@ -90,7 +90,10 @@ def main() -> int:
             sane(result) and result["signal"] == "synthetic" and result["overhead_share"] is None,
             "without images it fits made-up pictures",
         )
-        check("share of the limit in that time" in run.stderr and "made-up" in run.stderr, "a table goes to stderr")
+        check(
+            "share of the limit in that time" in run.stderr and "made-up" in run.stderr,
+            "a table goes to stderr",
+        )
         run = bench(1, work, "fit", "--help")
         check(run.returncode == 0 and "bench fit" in run.stdout, "--help says how to use it")
         wrong = (["fit", "--seconds", "0"], ["fit", "--seconds", "x"], ["fit", "--steps", "0"], ["tea"], [])

@@ -164,7 +164,7 @@ def refused_rows_are_not_read(work: Path) -> None:
     for ranks in (1, 3):
         run = polyview("train", "--config", config, "--set", "train.views=2", ranks=ranks)
         check(
-            one_error(run, 3, "3 rows", "refused", "view 0 of object 5", "--retry-refused"),
+            one_error(run, 3, "3 refused row(s)", "view 0 of object 5", "--retry-refused"),
             f"train on {ranks} ranks names the first refused row and counts those of its split",
             run,
         )

@@ -14,14 +14,12 @@ enum { PARAMS = PV_TEST_PARAMS, MISSING_VIEW = 2, MISSING_OBJECT = 30 };
 static const int first_of[] = {0, PV_TEST_TRAIN, PV_TEST_TRAIN + PV_TEST_VAL};
 static const int count_of[] = {PV_TEST_TRAIN, PV_TEST_VAL, PV_TEST_TEST};
 
-static pv_status write_row(pv_store *store, int64_t view, int64_t object, float change)
+static pv_status write_row(pv_store *store, int64_t view, int64_t object, uint8_t status)
 {
     float row[PARAMS], psnr = 20;
     const uint32_t steps = 1;
-    const uint8_t status = PV_VIEW_FITTED;
     for (int p = 0; p < PARAMS; p++)
         row[p] = pv_test_entry(view, object, p);
-    row[0] += change;
     return pv_store_write_rows(store, view, object, 1, row, &psnr, &steps, &status);
 }
 
@@ -35,7 +33,8 @@ static void make_store(const pv_comm *comm, const pv_test_files *files)
     if (st != PV_OK) return;
     for (int64_t object = comm->rank; object < PV_TEST_OBJECTS; object += comm->size)
         for (int64_t view = 0; view < PV_TEST_VIEWS && st == PV_OK; view++)
-            if (view != MISSING_VIEW || object != MISSING_OBJECT) st = write_row(store, view, object, 0);
+            if (view != MISSING_VIEW || object != MISSING_OBJECT)
+                st = write_row(store, view, object, PV_VIEW_FITTED);
     pv_test_check(comm, st == PV_OK, "and filled");
     pv_store_close(store);
 }
@@ -123,6 +122,33 @@ static void torn_rows_are_refused(const pv_comm *comm, const pv_test_files *file
     pv_store_close(store);
 }
 
+static void refused_rows_are_counted(const pv_comm *comm, const pv_test_files *files)
+{
+    const int64_t first = PV_TEST_TRAIN + PV_TEST_VAL;
+    pv_store *store;
+    if (pv_store_open(comm, files->store, PV_STORE_WRITE, &store) != PV_OK) return;
+    pv_status st = PV_OK;
+    for (int64_t view = 1; view < 3 && comm->rank == 0; view++)
+        st = st == PV_OK ? write_row(store, view, first + 2 * view, PV_VIEW_REFUSED) : st;
+    pv_test_check(comm, st == PV_OK, "two rows are marked refused");
+    pv_store_close(store);
+    if (pv_store_open(comm, files->store, PV_STORE_READ, &store) != PV_OK) return;
+    char words[128];
+    snprintf(words, sizeof words, "this split holds 2 refused row(s), the first is view 1 of object %lld",
+             (long long)first + 2);
+    refused(comm, store, (pv_dataset_opts){PV_SPLIT_TEST, 0, 3, false}, PV_ERR_DATA, words,
+            "all ranks name the first refused row and count those of the split");
+    snprintf(words, sizeof words, "this split holds 1 refused row(s), the first is view 2 of object %lld",
+             (long long)first + 4);
+    refused(comm, store, (pv_dataset_opts){PV_SPLIT_TEST, 2, 1, false}, PV_ERR_DATA, words,
+            "of the views that are read");
+    pv_dataset *dataset;
+    const pv_dataset_opts others = {PV_SPLIT_TEST, 0, 1, true};
+    pv_test_check(comm, pv_dataset_open(comm, store, &others, &dataset) == PV_OK, "views without any load");
+    pv_dataset_close(dataset);
+    pv_store_close(store);
+}
+
 /* Every sample stands at one place of an epoch; marks of places add up to the same on any share of them. */
 static void streams_do_not_know_ranks(const pv_comm *comm)
 {
@@ -162,6 +188,7 @@ int main(int argc, char **argv)
         missing_rows_and_views_are_refused(&comm, store);
         pv_store_close(store);
         torn_rows_are_refused(&comm, &files);
+        refused_rows_are_counted(&comm, &files);
     }
     streams_do_not_know_ranks(&comm);
     pv_test_files_remove(&comm, &files);
