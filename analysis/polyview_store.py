@@ -10,6 +10,7 @@ PyTorch's state_dict order.
 """
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 SPLITS = {"train": 0, "val": 1, "test": 2}
 MISSING, FITTED, REFUSED = 0, 1, 2  # /view/status
 VERSION = 1
+BLOCK_ROWS = 1024  # rows that are read and written at once
 
 
 def grid(height: int, width: int) -> NDArray[np.float32]:
@@ -99,6 +101,14 @@ class Store:
         self._file.close()
 
     @property
+    def attributes(self) -> dict[str, str | int | float]:
+        """Every root attribute, by name."""
+        found: dict[str, str | int | float] = {}
+        for name, value in self._file.attrs.items():
+            found[name] = self._text(name) if isinstance(value, (bytes, str)) else np.asarray(value).item()
+        return found
+
+    @property
     def dims(self) -> list[int]:
         """Widths d_0 .. d_M of the INRs."""
         return [int(width) for width in self.arch["dims"]]
@@ -161,21 +171,48 @@ class Store:
         """The INRs of a split, [view][object][P] in the order of `views` and objects_of(split)."""
         chosen = self.objects_of(split)
         found = np.empty((len(views), len(chosen), self.params), np.float32)
-        if not len(chosen):
-            return found
-        low, high = int(chosen[0]), int(chosen[-1]) + 1
         for place, view in enumerate(views):
-            if not 0 <= view < self.views:
-                raise IndexError(f"view {view}: '{self.path}' has {self.views} views")
-            status = self._file["view/status"][view, low:high][chosen - low]
-            for bad in np.flatnonzero(status != FITTED)[:1]:
-                self._refuse(view, int(chosen[bad]), int(status[bad]))
-            found[place] = self._file["params"][view, low:high][chosen - low]
+            found[place] = self._gather(view, chosen)
         return found
+
+    def _gather(self, view: int, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The INRs of objects in ascending order, [len(chosen)][P]."""
+        if not 0 <= view < self.views:
+            raise IndexError(f"view {view}: '{self.path}' has {self.views} views")
+        if not len(chosen):
+            return np.empty((0, self.params), np.float32)
+        low, high = int(chosen[0]), int(chosen[-1]) + 1
+        status = self._file["view/status"][view, low:high][chosen - low]
+        for bad in np.flatnonzero(status != FITTED)[:1]:
+            self._refuse(view, int(chosen[bad]), int(status[bad]))
+        return np.asarray(self._file["params"][view, low:high][chosen - low])
+
+    def block(self, view: int, first: int, count: int) -> NDArray[np.float32]:
+        """The rows of `count` objects from `first` as they lie in the file, fitted or not: [count][P]."""
+        return np.asarray(self._file["params"][view, first : first + count])
+
+    def mean_std(self, views: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Mean and unbiased standard deviation of every entry, [P] each, over the training split's first views.
+
+        As `train.normalise` has it: an entry that never changes gets std 1.
+        """
+        chosen = self.objects_of("train")
+        if not len(chosen):
+            raise ValueError(f"'{self.path}' has no training objects")
+        parts = np.array_split(chosen, math.ceil(len(chosen) / BLOCK_ROWS))
+        places = [(view, part) for view in range(views) for part in parts]
+        count = views * len(chosen)
+        mean = sum(self._gather(*place).sum(axis=0, dtype=np.float64) for place in places) / count
+        squares = sum(np.square(self._gather(*place) - mean).sum(axis=0) for place in places)
+        std = np.sqrt(squares / max(count - 1, 1))
+        return mean.astype(np.float32), np.where(std > 0, std, 1).astype(np.float32)
 
     def tensors(self, view: int, object: int) -> dict[str, NDArray[np.float32]]:
         """The weights (rows, cols) and biases (rows,) of one INR, by their PyTorch names, in their order."""
-        row = self.row(view, object)
+        return self.split_row(self.row(view, object))
+
+    def split_row(self, row: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """A row [P] by tensor, as `tensors` gives it; the arrays share its memory."""
         found = {}
         for name, offset, rows, cols in self.layout:
             flat = row[offset : offset + rows * cols]
@@ -199,5 +236,7 @@ class Store:
         """The INR of an image drawn on its own pixel grid: [height][width][channels], clipped to [0, 1]."""
         if self.dims[0] != 2:
             raise ValueError(f"'{self.path}' holds signals over {self.dims[0]} coordinates, not images")
+        if not (self.signal.get("height") and self.signal.get("width")):
+            raise ValueError(f"'{self.path}' does not know the size of its images")
         values = self.evaluate(view, object, grid(self.height, self.width))
         return np.clip(values, 0, 1).reshape(self.height, self.width, -1)
