@@ -11,8 +11,8 @@ class Progress:
         self.what, self.total, self.done = what, total, 0
         self.start = self.last = time.monotonic()
 
-    def step(self) -> None:
-        self.done += 1
+    def step(self, count: int = 1) -> None:
+        self.done += count
         now = time.monotonic()
         if now - self.last < SECONDS:
             return

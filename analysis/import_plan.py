@@ -1,0 +1,166 @@
+"""Which file is which row: the plan of an import, from the list of splits and polyview.npz."""
+
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export_views import KNOWN
+from polyview_store import SPLITS, VERSION
+from view_files import load_npz
+
+EXPORTED = re.compile(r"view-(\d{1,9})/[^/]+/(\d{1,12})\.(?:pth|npz)")
+
+
+@dataclass
+class Entry:
+    """A line of splits.json."""
+
+    path: str
+    split: str
+    label: int | None
+
+
+@dataclass
+class Plan:
+    """Which file is which row, and what is known of the objects."""
+
+    views: int
+    objects: int
+    label: NDArray[np.int32]
+    split: NDArray[np.uint8]
+    source: NDArray[np.uint64]
+    files: dict[tuple[int, int], Path] = field(default_factory=dict)
+    labelled: set[int] = field(default_factory=set)  # objects whose label a file or list has told
+
+
+def read_splits(path: Path) -> tuple[list[Entry], bool]:
+    """(entries in order, whether the folders name views)"""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"'{path}' is not JSON: {error}") from error
+    if not isinstance(content, dict) or not content or not set(content) <= set(SPLITS):
+        raise ValueError(f"'{path}' is no list of splits: expected an object of {', '.join(SPLITS)}")
+    entries: list[Entry] = []
+    for split in sorted(content, key=SPLITS.__getitem__):
+        part = content[split]
+        table = isinstance(part, dict) and isinstance(part.get("label"), list)
+        paths, labels = (part.get("path"), part["label"]) if table else (part, None)
+        if not isinstance(paths, list) or not all(isinstance(name, str) and name for name in paths):
+            raise ValueError(f"'{path}': '{split}' is no list of paths")
+        if labels is None:
+            entries += [Entry(name, split, None) for name in paths]
+            continue
+        if len(labels) != len(paths) or not all(re.fullmatch(r"\d{1,9}", str(label)) for label in labels):
+            raise ValueError(f"'{path}': '{split}' has no class for every path")
+        entries += [Entry(name, split, int(label)) for name, label in zip(paths, labels)]
+    if not entries:
+        raise ValueError(f"'{path}' names no file")
+    if len({entry.label is None for entry in entries}) > 1:
+        raise ValueError(f"'{path}' mixes lists of paths and tables of paths and labels")
+    return entries, entries[0].label is None
+
+
+def find(entry: Entry, directory: Path, splits: Path) -> Path:
+    """The file of an entry, also where the directory has moved since the list was written."""
+    parts = Path(entry.path).parts
+    below = [directory.joinpath(*parts[i + 1 :]) for i, part in enumerate(parts) if part == directory.name]
+    for path in [*below, splits.parent / entry.path]:
+        if path.suffix in (".pth", ".npz") and path.is_file():
+            return path
+    raise ValueError(f"'{entry.path}' of '{splits}' is missing, or no .pth or .npz file, in '{directory}'")
+
+
+def add_file(plan: Plan, view: int, object: int, entry: Entry, path: Path) -> None:
+    if (view, object) in plan.files:
+        raise ValueError(f"'{entry.path}' is listed twice: view {view} of object {object} has another file")
+    plan.files[view, object] = path
+    plan.split[object] = SPLITS[entry.split]
+    if entry.label is not None:
+        set_label(plan, object, entry.label, path)
+
+
+def set_label(plan: Plan, object: int, label: int, path: Path) -> None:
+    if object in plan.labelled and plan.label[object] != label:
+        raise ValueError(f"'{path}' has label {label}, another view of its object {plan.label[object]}")
+    plan.label[object] = label
+    plan.labelled.add(object)
+
+
+def plan_foreign(entries: list[Entry], by_view: bool, directory: Path, splits: Path) -> Plan:
+    """Views in the order of their names, objects in the order of the list."""
+    keys: list[tuple[str, str]] = []
+    for entry in entries:
+        parts = entry.path.split("/")
+        if by_view and len(parts) < 3:
+            raise ValueError(f"'{splits}': '{entry.path}' has no folder that names its view")
+        key = (parts[-3], "/".join([*parts[:-3], *parts[-2:]])) if by_view else ("", entry.path)
+        keys.append(key)
+    views = {name: i for i, name in enumerate(sorted({view for view, _ in keys}))}
+    objects = {name: i for i, name in enumerate(dict.fromkeys(object for _, object in keys))}
+    count = len(objects)
+    columns = np.zeros(count, "i4"), np.zeros(count, "u1"), np.arange(count, dtype="u8")
+    plan = Plan(len(views), count, *columns)
+    for entry, (view, object) in zip(entries, keys):
+        add_file(plan, views[view], objects[object], entry, find(entry, directory, splits))
+    return plan
+
+
+def plan_exported(known: dict[str, Any], entries: list[Entry], directory: Path, splits: Path) -> Plan:
+    """Views and objects by the numbers that our export put into the names."""
+    views, objects = known["status"].shape
+    plan = Plan(views, objects, known["label"], known["split"], known["source"])
+    for entry in entries:
+        match = EXPORTED.search(entry.path)
+        view, object = (int(number) for number in match.groups()) if match else (-1, -1)
+        if not (0 <= view < views and 0 <= object < objects):
+            raise ValueError(
+                f"'{entry.path}' is no file of '{directory / KNOWN}' ({views} views, {objects} objects)"
+            )
+        add_file(plan, view, object, entry, find(entry, directory, splits))
+    return plan
+
+
+def read_known(path: Path) -> dict[str, Any]:
+    """polyview.npz, its attributes as a dict; {} where there is none."""
+    if not path.is_file():
+        return {}
+    known = load_npz(path)
+    kinds = {"status": "u1", "checksum": "u8", "psnr": "f4", "steps": "u4"}
+    columns = {"label": "i4", "split": "u1", "source": "u8"}
+    rows = known["status"].shape if "status" in known else ()
+    for name, kind in (kinds | columns).items():
+        shape = rows if name in kinds else rows[1:]
+        if (
+            len(rows) != 2
+            or 0 in rows
+            or name not in known
+            or known[name].shape != shape
+            or known[name].dtype != kind
+        ):
+            raise ValueError(f"'{path}' is damaged: '{name}' is not as the export writes it")
+    try:
+        known["attributes"] = dict(json.loads(str(known["attributes"])))
+    except (KeyError, ValueError, TypeError) as error:
+        raise ValueError(f"'{path}' is damaged: its attributes are not JSON: {error}") from error
+    attributes = known["attributes"]
+    texts = [attributes.get(name) for name in ("arch", "signal", "config")]
+    if not all(isinstance(value, (str, int, float)) for value in attributes.values()) or not all(
+        isinstance(text, str) for text in texts
+    ):
+        raise ValueError(f"'{path}' is damaged: it lacks the attribute arch, signal or config")
+    if attributes.get("polyview_kind") != "store" or attributes.get("polyview_version") != VERSION:
+        raise ValueError(f"'{path}' is not of a store of version {VERSION}")
+    return known
+
+
+def known_dims(known: dict[str, Any], path: Path) -> list[int]:
+    try:
+        return [int(width) for width in json.loads(known["attributes"]["arch"])["dims"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"'{path}' is damaged: its arch is not an INR architecture") from error
