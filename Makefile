@@ -19,7 +19,7 @@ RANKS  ?= $(shell nproc)
 .DEFAULT_GOAL := all
 Q := $(if $(V),,@)
 say = $(if $(V),,@echo '  $(1) $(2)')
-JOBS := $(if $(findstring j,$(MAKEFLAGS)),,-j$(RANKS))
+JOBS = $(if $(findstring j,$(MAKEFLAGS)),,-j$(RANKS))
 no_libs := help clean deps format lint check quickstart uninstall
 goals := $(or $(MAKECMDGOALS),all)
 
