@@ -38,8 +38,9 @@ static void draw_synthetic(int64_t object, float *values)
 {
     const double cx = 0.3 * sin((double)object), cy = 0.3 * cos(1.7 * (double)object);
     for (int p = 0; p < SYNTHETIC_SIDE * SYNTHETIC_SIDE; p++) {
-        const double x = -1 + 2.0 * (p % SYNTHETIC_SIDE) / (SYNTHETIC_SIDE - 1) - cx;
-        const double y = -1 + 2.0 * (p / SYNTHETIC_SIDE) / (SYNTHETIC_SIDE - 1) - cy;
+        const int column = p % SYNTHETIC_SIDE, line = p / SYNTHETIC_SIDE;
+        const double x = -1 + 2.0 * column / (SYNTHETIC_SIDE - 1) - cx;
+        const double y = -1 + 2.0 * line / (SYNTHETIC_SIDE - 1) - cy;
         const double r = sqrt(x * x + y * y);
         values[p] = r > 0.8 ? 0.0f : (float)(0.5 + 0.4 * cos(12 * r));
     }
@@ -100,8 +101,9 @@ pv_status pv_bench_fits_open(const pv_config *config, const pv_signal *signal, p
     PV_ALLOC(fits->values, (int64_t)channels * fits->samples);
     PV_ALLOC(fits->row, pv_arch_params(&fits->arch));
     for (int p = 0; !signal && p < fits->samples; p++) {
-        fits->coords[2 * p] = -1 + 2 * (float)(p % SYNTHETIC_SIDE) / (SYNTHETIC_SIDE - 1);
-        fits->coords[2 * p + 1] = -1 + 2 * (float)(p / SYNTHETIC_SIDE) / (SYNTHETIC_SIDE - 1);
+        const int column = p % SYNTHETIC_SIDE, line = p / SYNTHETIC_SIDE;
+        fits->coords[2 * p] = -1 + 2 * (float)column / (SYNTHETIC_SIDE - 1);
+        fits->coords[2 * p + 1] = -1 + 2 * (float)line / (SYNTHETIC_SIDE - 1);
     }
     if (signal)
         memcpy(fits->coords, pv_signal_coords(signal), 2 * (size_t)fits->samples * sizeof *fits->coords);
