@@ -13,6 +13,10 @@ typedef enum pv_purpose {
     PV_RNG_SHUFFLE = 3,    /* indices: epoch, round of the permutation */
     PV_RNG_DROPOUT = 4,    /* indices: global step, layer and sample */
     PV_RNG_MINIBATCH = 5,  /* indices: as VIEW_INIT; samples of a fit's steps, in order */
+    PV_RNG_AUGMENT = 6,    /* indices: place in the epoch, epoch + 2^32 item of the list */
+    PV_RNG_PARTNER = 7,    /* indices: place in the epoch, epoch */
+    PV_RNG_VIEW = 8,       /* indices: place in the epoch, epoch: which view of the object */
+    PV_RNG_MATCH = 9,      /* indices: pair, descent */
     PV_RNG_TEST = 1000,
 } pv_purpose;
 

@@ -1,0 +1,25 @@
+/* The linear assignment problem, dense: shortest augmenting paths (Jonker and Volgenant 1987; Crouse 2016). */
+#ifndef PV_ASSIGN_H
+#define PV_ASSIGN_H
+
+#include "base/pv_status.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { PV_ASSIGN_MAX = 1024 };
+
+typedef struct pv_assign pv_assign; /* workspace for problems of up to n_max rows */
+
+/* Owner: pv_assign_free (NULL is a no-op).  Local.  Errors: PV_ERR_NOMEM. */
+pv_status pv_assign_new(int n_max, pv_assign **out);
+void pv_assign_free(pv_assign *work);
+
+/* Finds the permutation that maximises the sum of value[row][columns[row]].  Ties and negative values are fine; of
+ * several optima the one found depends on nothing but the values.  0 <= n <= n_max; every value is finite.
+ * Shapes   value [n][n] row-major; columns [n].  Returns the sum (in double). */
+double pv_assign_max(pv_assign *work, int n, const float *value, int32_t *columns);
+/* The same for double values, exact to rounding of the input. */
+double pv_assign_max_f64(pv_assign *work, int n, const double *value, int32_t *columns);
+
+#endif

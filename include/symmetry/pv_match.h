@@ -1,0 +1,46 @@
+/* Weight matching: the symmetry that brings one INR closest to another (Ainsworth et al. 2022, section 3.2), by
+ * coordinate descent over the hidden layers, each an assignment problem; plain, and signed: with the signs of SIREN
+ * units the best sign of a pair is that of its value, and the assignment runs on absolute values. */
+#ifndef PV_MATCH_H
+#define PV_MATCH_H
+
+#include "base/pv_rng.h"
+#include "siren/pv_siren.h"
+#include "symmetry/pv_symmetry.h"
+
+#include <stdbool.h>
+
+typedef struct pv_match_opts {
+    bool signs;     /* permutations with signs */
+    int max_sweeps; /* > 0: visits of all layers before it stops; it stops earlier when a sweep gains nothing */
+    int starts; /* >= 1: descents, the best is kept: the first from the identity, the others from elsewhere */
+} pv_match_opts;
+
+typedef struct pv_match_result {
+    double objective; /* sum over all tensors but the last bias of <A, aligned B> */
+    int sweeps;       /* of the descent that is kept */
+} pv_match_result;
+
+typedef struct pv_matcher pv_matcher; /* workspace of one thread */
+
+/* Owner: pv_matcher_free (NULL is a no-op).  Local.  Errors: PV_ERR_CONFIG, PV_ERR_NOMEM. */
+pv_status pv_matcher_new(const pv_arch *arch, const pv_match_opts *opts, pv_matcher **out);
+void pv_matcher_free(pv_matcher *matcher);
+
+/* Finds the symmetry (no phases) that, applied to `b`, brings it closest to `a`.
+ * Shapes   a, b [P]; out made by pv_symmetry_make.  Random: `rng`, the order of the layers, sweep by sweep. */
+pv_match_result pv_match(pv_matcher *matcher, const float *a, const float *b, pv_rng *rng, pv_symmetry *out);
+
+/* pv_match, then out_row = the aligned b.  Shapes: out_row [P], not b. */
+pv_match_result pv_match_row(pv_matcher *matcher, const float *a, const float *b, pv_rng *rng,
+                             float *out_row);
+
+/* The objective of two rows as they are: sum over all tensors but the last bias of <a, b>. */
+double pv_match_objective(const pv_arch *arch, const float *a, const float *b);
+
+/* Matches many rows to one reference that is their running mean: row 0 is taken as it is, row i is matched to the mean
+ * of the aligned rows before it; `passes` > 1 goes over all rows again, each against the mean of the others.
+ * Shapes   rows [n][P], replaced by the aligned rows; mean [P], the mean at the end.  Errors: PV_ERR_NOMEM. */
+pv_status pv_match_to_mean(pv_matcher *matcher, int64_t n, int passes, pv_rng *rng, float *rows, float *mean);
+
+#endif
