@@ -15,8 +15,8 @@ typedef struct pv_command {
     pv_status (*run)(const pv_comm *comm, int argc, char **argv, json_t *result);
 } pv_command;
 
-extern const pv_command pv_command_fit, pv_command_verify, pv_command_info, pv_command_render,
-    pv_command_train, pv_command_eval, pv_command_bench;
+extern const pv_command pv_command_fit, pv_command_extend, pv_command_verify, pv_command_info,
+    pv_command_render, pv_command_train, pv_command_eval, pv_command_bench;
 
 /* The words of all --set options, in order. */
 enum { PV_MAX_SETS = 64 };
@@ -40,6 +40,9 @@ pv_status pv_cmd_parse(int argc, char **argv, const pv_option *options, int opti
 
 /* A non-negative integer option; PV_ERR_USAGE naming the option otherwise. */
 pv_status pv_cmd_number(const char *option, const char *text, int64_t *value);
+
+/* Likewise a non-negative real number. */
+pv_status pv_cmd_real(const char *option, const char *text, double *value);
 
 /* Reads a config file on rank 0, gives it to all and loads it with the --set words.  Owner: pv_config_free.
  * Collective.  Errors: PV_ERR_CONFIG, agreed. */

@@ -7,6 +7,7 @@
 #include "nn/pv_model_opts.h"
 #include "signal/pv_signal_opts.h"
 #include "siren/pv_siren_opts.h"
+#include "store/pv_storage_opts.h"
 #include "train/pv_train_opts.h"
 
 #include <stddef.h>
@@ -16,6 +17,7 @@
  * one: free(config->store), then a pv_strdup(). */
 typedef struct pv_config {
     char *store; /* path of the store file */
+    pv_storage_opts storage;
     pv_signal_opts signal;
     pv_inr_opts inr;
     pv_fit_opts fit;

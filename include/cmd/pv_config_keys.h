@@ -9,8 +9,8 @@
 #include <stdbool.h>
 
 enum {
-    PV_CONFIG_KEYS = 50,
-    PV_CONFIG_SECTIONS = 5,
+    PV_CONFIG_KEYS = 54,
+    PV_CONFIG_SECTIONS = 6,
     PV_CONFIG_ROOT = -1,     /* the section of a key at the top level */
     PV_CONFIG_TEXT_MAX = 512 /* bytes that hold any description below */
 };

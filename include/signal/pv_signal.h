@@ -51,5 +51,7 @@ const uint8_t *pv_signal_pixels(const pv_signal *signal, int64_t object);
 int32_t pv_signal_label(const pv_signal *signal, int64_t object);
 uint8_t pv_signal_split(const pv_signal *signal, int64_t object);
 uint64_t pv_signal_source_id(const pv_signal *signal, int64_t object);
+/* The object of a source id, -1 if it is in no split. */
+int64_t pv_signal_find(const pv_signal *signal, uint64_t source_id);
 
 #endif

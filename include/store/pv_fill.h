@@ -21,16 +21,11 @@ typedef struct pv_fill_result {
     double mean_psnr_db; /* over all fitted views of the store */
 } pv_fill_result;
 
-/* What a store holds. */
-typedef struct pv_fill_counts {
-    int64_t fitted, refused; /* the other rows are missing */
-    double mean_psnr_db;     /* of the fitted, NaN if there are none */
-} pv_fill_counts;
-
 typedef struct pv_fill_opts {
     pv_siren_variant variant;
     const pv_fit_opts *fit;
     bool retry_refused; /* refused rows count as missing */
+    double grace;       /* seconds for which fits in flight go on after a stop signal */
     pv_lock *lock; /* of the store, renewed while the run goes on; NULL where nobody else knows the store */
 } pv_fill_opts;
 
@@ -39,15 +34,15 @@ typedef struct pv_fill_opts {
  * A fit whose loss or weights are not finite starts again from the view's next random stream, at most fit->restarts
  * times; then its row is refused: zeros, psnr NaN, the steps of the last attempt.  A row is a pure function of
  * (fit.seed, source id of the object, view) and the recipe: it does not depend on ranks, order, or earlier interrupted
- * runs.  A stop signal on any rank ends it early: fits in flight are dropped, everything finished is written.
+ * runs.  A stop signal on any rank ends it early on all: no fit is begun, those in flight may end within opts->grace
+ * seconds and are dropped after, everything finished is written.
  *
- * Collective.  Errors: PV_STOPPED (result is valid), PV_ERR_IO (the lock was lost), PV_ERR_HDF5 and others, agreed;
+ * Objects are found in the signal by their source ids.
+ * Collective.  Errors: PV_STOPPED (result is valid), PV_ERR_IO (the lock was lost), PV_ERR_DATA (an object that the
+ *          signal does not have), PV_ERR_HDF5 and others, agreed;
  *          what was written stays.
  * Random   PV_RNG_VIEW_INIT and PV_RNG_MINIBATCH, by pv_fit_key (source id, view, attempt). */
 pv_status pv_fill(const pv_comm *comm, const pv_signal *signal, pv_store *store, const pv_fill_opts *opts,
                   pv_fill_result *result);
-
-/* Counts the rows of a store.  Collective. */
-pv_status pv_fill_count(const pv_comm *comm, const pv_store *store, pv_fill_counts *counts);
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/pv_status.h"
 
 #include <hdf5.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Records "<what> '<where>': <HDF5's own innermost words>" as PV_ERR_HDF5.  Local. */
@@ -14,8 +15,16 @@ pv_status pv_h5_fail(const char *what, const char *where);
 /* Turns HDF5's own printing off; called once at start.  Local. */
 void pv_h5_quiet(void);
 
+/* Reads MPI-IO hints "key=value key=value ..."; MPI_INFO_NULL for none; the caller frees *info unless it is that.
+ * Local.  Errors: PV_ERR_CONFIG (the word is named). */
+pv_status pv_h5_hints(const char *text, MPI_Info *info);
+
 /* A file access list for parallel access by all ranks of comm; the caller closes it. */
-hid_t pv_h5_access(const pv_comm *comm);
+hid_t pv_h5_access(const pv_comm *comm, MPI_Info hints);
+
+/* Opens a file on all ranks of comm.  *file is -1 on failure.  Collective.  Errors: PV_ERR_HDF5 (path named),
+ * PV_ERR_CONFIG (hints), agreed. */
+pv_status pv_h5_open(const pv_comm *comm, const char *path, bool writing, const char *hints, hid_t *file);
 
 /* Attributes of an object: UTF-8 strings of fixed length, and 64-bit integers.
  * Collective over the file's communicator when it was opened for parallel access. */
@@ -28,9 +37,9 @@ pv_status pv_h5_read_text(hid_t object, const char *name, char **text);
 pv_status pv_h5_read_int(hid_t object, const char *name, int64_t *value);
 pv_status pv_h5_read_real(hid_t object, const char *name, double *value);
 
-/* Creates a contiguous dataset whose space is allocated now; `zero` fills it with zeros. */
-pv_status pv_h5_create(hid_t file, const char *name, hid_t type, int rank, const hsize_t *dims, int zero,
-                       hid_t *out);
+/* Creates a contiguous dataset whose space is allocated now; nothing is written: what a new file holds reads as
+ * zeros. */
+pv_status pv_h5_create(hid_t file, const char *name, hid_t type, int rank, const hsize_t *dims, hid_t *out);
 
 /* Writes or reads the box [start, start + count) of a dataset, independently of other ranks.  `name` is for
  * messages. A count of 0 in any dimension is a no-op. */

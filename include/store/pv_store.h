@@ -1,50 +1,89 @@
-/* The store: one HDF5 file that holds every neural view of a set of objects.  docs/formats.md describes it.
+/* The store: every neural view of a set of objects, in one HDF5 file, or in several shard files that one master file
+ * ties together with virtual datasets.  docs/formats.md describes it.
  *
- * /params is contiguous and allocated whole when the store is made, so that nothing but row data, checksums
- * and status bytes changes afterwards: a killed process cannot damage the file's structure.  A row is written
- * before its status, so a row marked fitted is complete (or, after a kill in the middle of a write, lacks its
- * mark). */
+ * /params is contiguous and allocated whole when a file is made, so that nothing but row data, checksums and status
+ * bytes changes afterwards: a killed process cannot damage a file's structure.  A row is on disk before its status, so
+ * a row marked fitted is complete (or, after a kill in the middle of a write, lacks its mark).  A store grows by new
+ * shard files and a new master file that takes the old one's name: fitted rows are never written again. */
 #ifndef PV_STORE_H
 #define PV_STORE_H
 
 #include "base/pv_comm.h"
 #include "signal/pv_signal.h"
 #include "siren/pv_siren.h"
+#include "store/pv_storage_opts.h"
 
 #include <stdbool.h>
 
 /* The status of a row.  REFUSED: its loss was not finite, nor after every restart; the row is zeros. */
 enum { PV_VIEW_MISSING = 0, PV_VIEW_FITTED = 1, PV_VIEW_REFUSED = 2 };
 
+/* Shard files of one store, at most. */
+enum { PV_STORE_MAX_SHARDS = 4096 };
+
 typedef struct pv_store pv_store;
 
 typedef enum pv_store_mode { PV_STORE_READ, PV_STORE_WRITE } pv_store_mode;
 
-/* Makes an empty store for `views` views of every object of `signal`, on rank 0: under a temporary name, then
- * renamed, so that a file of this name is always a whole store; with its disk space set aside, so that the
- * disk cannot fill up later.  Fails if the path exists. Collective.  Errors: PV_ERR_IO (path named; disk
- * full: what it takes and what is free), PV_ERR_HDF5, agreed. */
-pv_status pv_store_create(const pv_comm *comm, const char *path, const pv_signal *signal,
-                          const char *signal_path, const pv_arch *arch, const char *variant, int64_t views,
-                          const char *config_yaml);
+/* What a new store is for: `views` views of every object of `signal`. */
+typedef struct pv_store_spec {
+    const pv_signal *signal;
+    const char *signal_path; /* where the signal comes from, for people */
+    const pv_arch *arch;
+    const char *variant; /* "dwsnets", "standard" */
+    int64_t views;
+    const char *config; /* YAML, every key */
+} pv_store_spec;
 
-/* Opens a store.  Owner: pv_store_close; comm is borrowed until then.
- * Collective.  Errors: PV_ERR_IO (no such file), PV_ERR_DATA (not a store, other version, wrong shapes),
- * agreed. */
-pv_status pv_store_open(const pv_comm *comm, const char *path, pv_store_mode mode, pv_store **out);
+/* Makes an empty store, on rank 0: every file under a temporary name, then renamed, the master last, so that a file of
+ * this name is always a whole store; with its disk space set aside unless storage->reserve is false, so that the disk
+ * cannot fill up later.  Fails if the path exists.
+ * Collective.  Errors: PV_ERR_IO (path named; disk full: what it takes and what is free), PV_ERR_CONFIG (storage.hints,
+ * storage.shard_gib), PV_ERR_HDF5, agreed; nothing is left behind. */
+pv_status pv_store_create(const pv_comm *comm, const char *path, const pv_store_spec *spec,
+                          const pv_storage_opts *storage);
+
+/* What a store is to become: more views, more objects, or both. */
+typedef struct pv_store_growth {
+    int64_t views, objects;  /* in all; no fewer than there are */
+    const pv_signal *signal; /* holds the new objects */
+    int64_t first_new;       /* the signal's number of the store's first new object; the others follow */
+    const char *config;      /* YAML that the grown store keeps */
+} pv_store_growth;
+
+/* Grows `store`, which is open for reading and is not changed itself: open it anew to see the new rows, which are
+ * missing.  A store in one file becomes the first shard of the grown one (a second name of the same file, no copy).
+ * Killed at any instant, the store is the old one or the new one.
+ * Collective.  Errors: as pv_store_create; the store is then as it was. */
+pv_status pv_store_extend(const pv_comm *comm, const pv_store *store, const pv_store_growth *growth,
+                          const pv_storage_opts *storage);
+
+/* Opens a store; `storage` gives hints and sync for writing, NULL for none.  Owner: pv_store_close; comm is borrowed
+ * until then.
+ * Collective.  Errors: PV_ERR_IO (no such file, a shard is missing), PV_ERR_DATA (not a store, other version, wrong
+ * shapes, a shard of another store opened for writing), agreed. */
+pv_status pv_store_open(const pv_comm *comm, const char *path, pv_store_mode mode,
+                        const pv_storage_opts *storage, pv_store **out);
 /* Collective; flushes.  NULL is a no-op. */
 pv_status pv_store_close(pv_store *store);
 
 int64_t pv_store_views(const pv_store *store);
 int64_t pv_store_objects(const pv_store *store);
+int pv_store_shards(const pv_store *store); /* 0: the store is one file */
 const char *pv_store_path(const pv_store *store);
 const pv_arch *pv_store_arch(const pv_store *store);
 int pv_store_params(const pv_store *store);              /* P */
 const char *pv_store_config(const pv_store *store);      /* YAML */
 const char *pv_store_signal_json(const pv_store *store); /* JSON text */
+const char *
+pv_store_code_version(const pv_store *store); /* of the program that made it, "" if it does not say */
+const char *pv_store_instruction_set(const pv_store *store); /* likewise */
 int pv_store_classes(const pv_store *store);
 /* The shape of an image object; 0 x 0 x 0 if the signal is not an image. */
 void pv_store_image_shape(const pv_store *store, int *height, int *width, int *channels);
+
+/* Bytes of all its files: their lengths, and what they take on disk.  Local.  Errors: PV_ERR_IO (path named). */
+pv_status pv_store_bytes(const pv_store *store, int64_t *length, int64_t *on_disk);
 
 /* Reads of `count` objects from `first`, of one view where a view is given.  Independent of other ranks. */
 pv_status pv_store_read_status(const pv_store *store, int64_t view, int64_t first, int64_t count,
@@ -57,11 +96,14 @@ pv_status pv_store_read_labels(const pv_store *store, int64_t first, int64_t cou
 pv_status pv_store_read_splits(const pv_store *store, int64_t first, int64_t count, uint8_t *splits);
 pv_status pv_store_read_sources(const pv_store *store, int64_t first, int64_t count, uint64_t *sources);
 
-/* Writes `count` rows of consecutive objects: rows and their checksums, then psnr and steps, then the status
- * of each, PV_VIEW_FITTED or PV_VIEW_REFUSED. Independent of other ranks.  Errors: PV_ERR_HDF5 (disk full,
- * ...): rows already marked stay good.
- */
+/* Writes `count` rows of consecutive objects: rows, checksums, psnr and steps; brings them to disk if the store was
+ * opened with sync; then the status of each, PV_VIEW_FITTED or PV_VIEW_REFUSED.
+ * Independent of other ranks.  Errors: PV_ERR_HDF5 (disk full, ...), PV_ERR_IO (cannot be brought to disk): rows
+ * already marked stay good. */
 pv_status pv_store_write_rows(pv_store *store, int64_t view, int64_t first, int64_t count, const float *rows,
                               const float *psnr, const uint32_t *steps, const uint8_t *status);
+
+/* Marks one row missing, so that it is fitted again.  Independent of other ranks.  Errors: PV_ERR_HDF5. */
+pv_status pv_store_discard(pv_store *store, int64_t view, int64_t object);
 
 #endif

@@ -11,13 +11,23 @@ typedef struct pv_bad_row {
 
 typedef struct pv_verify_result {
     int64_t rows, fitted, refused, missing, bad;
-    pv_bad_row *bad_rows; /* [bad] on rank 0, in no particular order, NULL elsewhere; the caller frees it */
+    pv_bad_row *bad_rows; /* [bad] on rank 0, by view and object, NULL elsewhere; the caller frees it */
     double seconds;
 } pv_verify_result;
 
-/* Reads every row, each rank a share of the objects, and compares checksums; a fitted row must also be
- * finite, a refused row is only counted. Collective.  Errors: PV_ERR_HDF5, PV_ERR_NOMEM, agreed; bad rows are
+/* Reads every row, each rank a share of the objects, and compares checksums, of fitted and of refused rows; a fitted
+ * row must also be finite, and a status must be one of those there are.  Collective.  Errors: PV_ERR_HDF5, PV_ERR_NOMEM, agreed; bad rows are
  * a result, not an error. */
 pv_status pv_verify(const pv_comm *comm, const pv_store *store, pv_verify_result *result);
+
+/* Marks bad rows missing, so that a fill fits them again.  Local: rank 0, which has the list. */
+pv_status pv_verify_discard(pv_store *store, const pv_verify_result *found);
+
+/* Of the rows that were bad: how many are sound again, and how many have the very checksum that they had.
+ * `before`: the checksums by pv_verify_checksums before they were discarded.  Local: rank 0. */
+pv_status pv_verify_again(const pv_store *store, const pv_verify_result *found, const uint64_t *before,
+                          int64_t *sound, int64_t *same);
+/* The stored checksums of the bad rows.  Owner: the caller frees *checksums.  Local: rank 0. */
+pv_status pv_verify_checksums(const pv_store *store, const pv_verify_result *found, uint64_t **checksums);
 
 #endif

@@ -147,7 +147,7 @@ static int64_t fetch_and_add(pv_queue *queue, int64_t amount)
 }
 
 /* Once an interval one rank of the node asks rank 0's counter whether anyone has cancelled. */
-static bool cancelled(pv_queue *queue)
+bool pv_queue_cancelled(pv_queue *queue)
 {
     node_pool *const pool = queue->pool;
     if (queue->counter != MPI_WIN_NULL) {
@@ -191,7 +191,7 @@ static taking take_from_pool(pv_queue *queue, int64_t *item, bool *fetch, int64_
 
 bool pv_queue_take(pv_queue *queue, int64_t *item)
 {
-    while (!cancelled(queue)) {
+    while (!pv_queue_cancelled(queue)) {
         bool fetch;
         int64_t counter_seen;
         const taking outcome = take_from_pool(queue, item, &fetch, &counter_seen);

@@ -183,7 +183,7 @@ pv_status pv_bench_fits_quality(pv_bench_fits *fits, int64_t first, int64_t coun
         for (int slot = 0; slot < used; slot++)
             start(fits, fitter, slot, first + done + slot);
         for (int64_t step = 0; step < steps; step += fits->slice) {
-            if (pv_stop_requested()) PV_TRY(pv_fail(PV_STOPPED, "a signal asked the run to stop"));
+            if (pv_stop_requested()) PV_TRY(pv_stop_fail());
             pv_fitter_advance(fitter, used, fits->slice);
         }
         for (int slot = 0; slot < used; slot++) {

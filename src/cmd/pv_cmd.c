@@ -76,6 +76,15 @@ pv_status pv_cmd_number(const char *option, const char *text, int64_t *value)
     return PV_OK;
 }
 
+pv_status pv_cmd_real(const char *option, const char *text, double *value)
+{
+    char *end;
+    *value = strtod(text, &end);
+    if (end == text || *end != '\0' || !isfinite(*value) || *value < 0)
+        return pv_fail(PV_ERR_USAGE, "%s needs a number from 0 up, not '%s'", option, text);
+    return PV_OK;
+}
+
 pv_status pv_cmd_config(const pv_comm *comm, const char *path, const pv_sets *sets, pv_config **config)
 {
     char *text = NULL;

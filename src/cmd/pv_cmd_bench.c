@@ -95,7 +95,7 @@ static pv_status measure_rates(const pv_comm *comm, fit_bench *bench)
         together[r] = alone[r];
         if (st == PV_OK && comm->size > 1) st = pv_bench_watch(bench->fits, window, &together[r]);
         quiet_barrier(comm);
-        if (st == PV_OK && pv_stop_requested()) st = pv_fail(PV_STOPPED, "a signal asked the run to stop");
+        if (st == PV_OK && pv_stop_requested()) st = pv_stop_fail();
         st = pv_agree(comm, st);
         if (st != PV_OK) return st;
         mean_over_ranks(comm, &together[r]);
@@ -147,9 +147,10 @@ static pv_status fill_store(const pv_comm *comm, const fit_bench *bench, const c
     const pv_fill_opts fill_opts = {.variant = bench->config->inr.variant, .fit = &opts};
     pv_status st;
     PV_TRY(pv_agree(comm, pv_config_emit(bench->config, &yaml)));
-    PV_TRY(pv_store_create(comm, path, bench->signal, bench->config->signal.path,
-                           pv_bench_fits_arch(bench->fits), "dwsnets", 1, yaml));
-    PV_TRY(pv_store_open(comm, path, PV_STORE_WRITE, &store));
+    const pv_store_spec spec = {
+        bench->signal, bench->config->signal.path, pv_bench_fits_arch(bench->fits), "dwsnets", 1, yaml};
+    PV_TRY(pv_store_create(comm, path, &spec, NULL));
+    PV_TRY(pv_store_open(comm, path, PV_STORE_WRITE, NULL, &store));
     PV_TRY(pv_fill(comm, bench->signal, store, &fill_opts, &fill));
     const double begin = pv_seconds();
     st = pv_store_close(store);

@@ -139,7 +139,7 @@ static pv_status run_eval(const pv_comm *comm, int argc, char **argv, json_t *re
     pv_score score = {0};
     pv_status st;
     PV_TRY(pv_agree(comm, parse_request(argc, argv, &r)));
-    PV_TRY(pv_store_open(comm, r.store, PV_STORE_READ, &store));
+    PV_TRY(pv_store_open(comm, r.store, PV_STORE_READ, NULL, &store));
     PV_TRY(load_model(comm, &r, store, &head, &config, &model));
     PV_TRY(pv_dataset_open(comm, store, &r.data, &dataset));
     if (pv_dataset_samples(dataset) == 0)

@@ -1,8 +1,8 @@
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
 #include "cmd/pv_cmd.h"
+#include "cmd/pv_fill_run.h"
 #include "siren/pv_siren.h"
-#include "store/pv_fill.h"
 #include "store/pv_lock.h"
 #include "store/pv_store.h"
 
@@ -22,9 +22,11 @@ static pv_status check_resume(const pv_config *config, const pv_store *store, co
                      "the config would not make the rows that '%s' holds; take another --store or its "
                      "settings:\n%s",
                      pv_store_path(store), keys);
-    else if (config->fit.views != pv_store_views(store))
-        st = pv_fail(PV_ERR_CONFIG, "fit.views is %lld, but '%s' was made for %lld",
-                     (long long)config->fit.views, pv_store_path(store), (long long)pv_store_views(store));
+    else if (config->fit.views > pv_store_views(store))
+        st = pv_fail(PV_ERR_CONFIG,
+                     "fit.views is %lld, but '%s' has %lld: run `polyview extend %s --views %lld` first",
+                     (long long)config->fit.views, pv_store_path(store), (long long)pv_store_views(store),
+                     pv_store_path(store), (long long)config->fit.views);
     else if (pv_signal_objects(signal) != pv_store_objects(store))
         st = pv_fail(PV_ERR_DATA, "the signal has %lld objects, '%s' has %lld: the source files have changed",
                      (long long)pv_signal_objects(signal), pv_store_path(store),
@@ -45,69 +47,65 @@ static pv_status prepare_store(const pv_comm *comm, const pv_config *config, con
     PV_TRY(pv_agree(comm, pv_arch_make(&config->inr, 2, pv_signal_channels(signal), &arch)));
     PV_TRY(pv_agree(comm, pv_config_emit(config, &yaml)));
     if (!pv_cmd_exists(comm, config->store)) {
-        PV_TRY(pv_store_create(comm, config->store, signal, config->signal.path, &arch, variant,
-                               config->fit.views, yaml));
+        const pv_store_spec spec = {signal, config->signal.path, &arch, variant, config->fit.views, yaml};
+        PV_TRY(pv_store_create(comm, config->store, &spec, &config->storage));
         pv_log_info("made the store '%s': %lld views of %lld objects, %d parameters each", config->store,
                     (long long)config->fit.views, (long long)pv_signal_objects(signal),
                     pv_arch_params(&arch));
     }
-    PV_TRY(pv_store_open(comm, config->store, PV_STORE_WRITE, store));
+    PV_TRY(pv_store_open(comm, config->store, PV_STORE_WRITE, &config->storage, store));
     PV_TRY(pv_agree(comm, check_resume(config, *store, signal)));
 done:
     free(yaml);
     return st;
 }
 
-static void report(const pv_comm *comm, const pv_config *config, const pv_fill_result *fill, json_t *result)
+/* The config named, or the one that the store keeps. */
+static pv_status load_config(const pv_comm *comm, const char *config_path, const char *store_path,
+                             const pv_sets *sets, pv_config **config)
 {
-    pv_cmd_put_text(result, "store", config->store);
-    pv_cmd_put_int(result, "rows", fill->rows);
-    pv_cmd_put_int(result, "present", fill->present);
-    pv_cmd_put_int(result, "fitted", fill->fitted);
-    pv_cmd_put_int(result, "refused", fill->refused);
-    pv_cmd_put_int(result, "restarted", fill->restarted);
-    pv_cmd_put_int(result, "steps", fill->steps);
-    pv_cmd_put_real(result, "mean_psnr_db", fill->mean_psnr_db);
-    pv_cmd_put_real(result, "inr_steps_per_s", fill->seconds > 0 ? (double)fill->steps / fill->seconds : 0);
-    pv_cmd_put_real(result, "seconds", fill->seconds);
-    pv_cmd_put_real(result, "idle_share", fill->idle_share);
-    pv_cmd_put_machine(comm, result);
+    pv_status st;
+    if (!config_path) return pv_cmd_store_config(comm, store_path, config);
+    PV_TRY(pv_cmd_config(comm, config_path, sets, config));
+    if (store_path) {
+        free((*config)->store);
+        (*config)->store = pv_strdup(store_path);
+    }
+    PV_TRY(pv_agree(comm, (*config)->store ? PV_OK : PV_ERR_NOMEM));
+done:
+    return st;
 }
 
 static pv_status run_fit(const pv_comm *comm, int argc, char **argv, json_t *result)
 {
     const char *config_path = NULL, *store_path = NULL;
     pv_sets sets = {0};
+    pv_run_limits limits = {0};
     bool retry_refused = false;
-    const pv_option options[] = {{.name = "config", .text = &config_path},
-                                 {.name = "store", .text = &store_path},
-                                 {.name = "set", .sets = &sets},
-                                 {.name = "retry-refused", .flag = &retry_refused}};
+    const pv_option options[] = {
+        {.name = "config", .text = &config_path}, {.name = "store", .text = &store_path},
+        {.name = "set", .sets = &sets},           {.name = "max-hours", .text = &limits.max_hours},
+        {.name = "grace", .text = &limits.grace}, {.name = "retry-refused", .flag = &retry_refused}};
     pv_config *config = NULL;
     pv_signal *signal = NULL;
     pv_store *store = NULL;
     pv_lock *lock = NULL;
     pv_fill_result fill = {0};
-    pv_status st = pv_cmd_parse(argc, argv, options, 4, NULL, 0);
-    if (st == PV_OK && !config_path)
-        st = pv_fail(PV_ERR_USAGE, "fit needs --config FILE; see `polyview fit --help`");
+    pv_status st = pv_cmd_parse(argc, argv, options, 6, NULL, 0);
+    if (st == PV_OK && !config_path && (!store_path || sets.count > 0))
+        st = pv_fail(PV_ERR_USAGE,
+                     "fit needs --config FILE, or the --store of a store alone; see `polyview fit --help`");
     PV_TRY(pv_agree(comm, st));
-    PV_TRY(pv_cmd_config(comm, config_path, &sets, &config));
-    if (store_path) {
-        free(config->store);
-        config->store = pv_strdup(store_path);
-    }
-    PV_TRY(pv_agree(comm, config->store ? PV_OK : PV_ERR_NOMEM));
+    PV_TRY(load_config(comm, config_path, store_path, &sets, &config));
     PV_TRY(pv_signal_open(comm, &config->signal, &signal));
     PV_TRY(pv_lock_take(comm, config->store, &lock));
     PV_TRY(prepare_store(comm, config, signal, &store));
-    const pv_fill_opts fill_opts = {config->inr.variant, &config->fit, retry_refused, lock};
-    st = pv_fill(comm, signal, store, &fill_opts, &fill);
-    if (st == PV_OK || st == PV_STOPPED) report(comm, config, &fill, result);
-    if ((st == PV_OK || st == PV_STOPPED) && fill.refused > 0)
-        pv_log_warn("%lld of %lld rows are refused, their losses were not finite in any attempt: see fit.lr, "
-                    "or raise fit.restarts and give --retry-refused",
-                    (long long)fill.refused, (long long)fill.rows);
+    st = pv_cmd_fill(comm, "fit", config, signal, store, lock, retry_refused, &limits, &fill);
+    if (st == PV_OK || st == PV_STOPPED) {
+        pv_cmd_put_text(result, "store", config->store);
+        pv_cmd_put_fill(&fill, result);
+        pv_cmd_put_machine(comm, result);
+    }
 done:;
     const pv_status closed = pv_store_close(store);
     pv_lock_release(lock);
@@ -120,13 +118,17 @@ const pv_command pv_command_fit = {
     .name = "fit",
     .summary = "create or resume a store and fit every missing view",
     .usage =
-        "polyview fit --config FILE [--store STORE] [--set key.path=value ...] [--retry-refused]\n\n"
+        "polyview fit --config FILE [--store STORE] [--set key.path=value ...] [options]\n"
+        "polyview fit --store STORE [options]\n\n"
         "Creates the store named in the config (or by --store) and fits fit.views INRs of every object\n"
         "of the signal, on all ranks. If the store exists, only its missing rows are fitted; a config that\n"
-        "would make other rows is an error. One run at a time writes a store.\n\n"
+        "would make other rows is an error. Without --config the store's own is taken. One run at a time\n"
+        "writes a store.\n\n"
         "A view whose loss is not finite starts again from its next random stream, at most fit.restarts\n"
         "times; then its row is refused, counted in a warning, and left alone by later runs unless\n"
         "--retry-refused is given. Refused rows do not change the exit status.\n\n"
-        "SIGTERM, SIGINT and SIGUSR1 save what is finished and end with status 75.\n",
+        "SIGTERM, SIGINT, SIGUSR1 and --max-hours H save what is finished and end with status 75; fits in\n"
+        "flight may go on for --grace S seconds (default 0: they are dropped). Every run adds a line to\n"
+        "<store>.runs.jsonl.\n",
     .run = run_fit,
 };

@@ -1,10 +1,11 @@
 #include "cmd/pv_cmd.h"
-#include "store/pv_fill.h"
+#include "cmd/pv_fill_run.h"
 #include "store/pv_store.h"
+#include "store/pv_tally.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
+#include <string.h>
 
 enum { SPLITS = 3 };
 
@@ -32,11 +33,41 @@ static json_t *describe_arch(const pv_arch *arch)
     return json_pack("{s:o, s:f, s:f}", "dims", dims, "w0", (double)arch->w0, "offset", (double)arch->offset);
 }
 
-static void report(const pv_store *store, const int64_t splits[SPLITS], const pv_fill_counts *counts,
-                   json_t *result)
+/* [[dB, rows], ...]: the bins from the lowest to the highest that holds a row. */
+static json_t *describe_psnr(const pv_tally *tally)
 {
-    struct stat file = {0};
-    stat(pv_store_path(store), &file);
+    json_t *bins = json_array();
+    int low = 0, high = PV_TALLY_BINS - 1;
+    while (low < high && tally->psnr_bins[low] == 0)
+        low++;
+    while (high > low && tally->psnr_bins[high] == 0)
+        high--;
+    for (int bin = low; tally->fitted > 0 && bin <= high; bin++)
+        json_array_append_new(bins, json_pack("[i,I]", bin, (json_int_t)tally->psnr_bins[bin]));
+    return bins;
+}
+
+/* How the store was made, as far as its runs were recorded. */
+static void report_making(const pv_store *store, json_t *result)
+{
+    const pv_runs_total runs = pv_cmd_runs_total(pv_store_path(store));
+    pv_cmd_put_text(result, "code_version", pv_store_code_version(store));
+    pv_cmd_put_text(result, "instruction_set", pv_store_instruction_set(store));
+    pv_cmd_put_int(result, "runs", runs.runs);
+    if (runs.seconds <= 0) return;
+    pv_cmd_put_int(result, "runs_fitted", runs.fitted);
+    pv_cmd_put_real(result, "runs_seconds", runs.seconds);
+    pv_cmd_put_real(result, "core_hours", runs.core_seconds / 3600);
+    pv_cmd_put_real(result, "inr_steps_per_s", runs.steps / runs.seconds);
+    pv_cmd_put_real(result, "views_per_s", (double)runs.fitted / runs.seconds);
+}
+
+static pv_status report(const pv_store *store, const int64_t splits[SPLITS], const pv_tally *counts,
+                        json_t *result)
+{
+    int64_t length, on_disk;
+    const pv_status st = pv_store_bytes(store, &length, &on_disk);
+    if (st != PV_OK) return st;
     pv_cmd_put_text(result, "store", pv_store_path(store));
     json_object_set_new(result, "arch", describe_arch(pv_store_arch(store)));
     pv_cmd_put_int(result, "params", pv_store_params(store));
@@ -49,8 +80,36 @@ static void report(const pv_store *store, const int64_t splits[SPLITS], const pv
     pv_cmd_put_int(result, "fitted", counts->fitted);
     pv_cmd_put_int(result, "refused", counts->refused);
     pv_cmd_put_real(result, "mean_psnr_db", counts->mean_psnr_db);
-    pv_cmd_put_int(result, "bytes", (int64_t)file.st_size);
+    pv_cmd_put_int(result, "missing",
+                   pv_store_views(store) * pv_store_objects(store) - counts->fitted - counts->refused);
+    json_object_set_new(result, "psnr_histogram", describe_psnr(counts));
+    pv_cmd_put_int(result, "shards", pv_store_shards(store));
+    pv_cmd_put_int(result, "bytes", length);
+    pv_cmd_put_int(result, "bytes_on_disk", on_disk);
+    report_making(store, result);
     json_object_set_new(result, "signal", json_loads(pv_store_signal_json(store), 0, NULL));
+    return st;
+}
+
+/* One line a bin: dB, rows, a bar. */
+static void print_histogram(const json_t *bins)
+{
+    enum { BAR = 40 };
+    json_int_t most = 1;
+    size_t i;
+    const json_t *bin;
+    json_array_foreach(bins, i, bin)
+    {
+        const json_int_t rows = json_integer_value(json_array_get(bin, 1));
+        most = rows > most ? rows : most;
+    }
+    json_array_foreach(bins, i, bin)
+    {
+        const json_int_t rows = json_integer_value(json_array_get(bin, 1));
+        const int length = (int)((rows * BAR + most - 1) / most);
+        fprintf(stderr, "  %3lld dB %9lld %.*s\n", (long long)json_integer_value(json_array_get(bin, 0)),
+                (long long)rows, length, "########################################");
+    }
 }
 
 static void print_table(const pv_store *store, const json_t *result)
@@ -59,10 +118,12 @@ static void print_table(const pv_store *store, const json_t *result)
     json_t *value;
     json_object_foreach((json_t *)result, key, value)
     {
+        if (strcmp(key, "psnr_histogram") == 0) continue;
         char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
         fprintf(stderr, "  %-14s %s\n", key, text ? text : "");
         free(text);
     }
+    print_histogram(json_object_get(result, "psnr_histogram"));
     fprintf(stderr, "  config\n%s", pv_store_config(store));
 }
 
@@ -73,15 +134,15 @@ static pv_status run_info(const pv_comm *comm, int argc, char **argv, json_t *re
     const pv_option options[] = {{.name = "json", .flag = &json_only}};
     pv_store *store = NULL;
     int64_t splits[SPLITS] = {0};
-    pv_fill_counts counts;
+    pv_tally tally;
     pv_status st = pv_cmd_parse(argc, argv, options, 1, &path, 1);
     if (st == PV_OK && !path) st = pv_fail(PV_ERR_USAGE, "info needs a store; see `polyview info --help`");
     PV_TRY(pv_agree(comm, st));
-    PV_TRY(pv_store_open(comm, path, PV_STORE_READ, &store));
+    PV_TRY(pv_store_open(comm, path, PV_STORE_READ, NULL, &store));
     PV_TRY(pv_agree(comm, count_splits(comm, store, splits)));
     MPI_Allreduce(MPI_IN_PLACE, splits, SPLITS, MPI_INT64_T, MPI_SUM, comm->world);
-    PV_TRY(pv_fill_count(comm, store, &counts));
-    report(store, splits, &counts, result);
+    PV_TRY(pv_tally_store(comm, store, &tally));
+    PV_TRY(pv_agree(comm, report(store, splits, &tally, result)));
     if (comm->rank == 0 && !json_only) print_table(store, result);
 done:
     pv_store_close(store);
@@ -93,6 +154,7 @@ const pv_command pv_command_info = {
     .summary = "show what a store holds and how it was made",
     .usage =
         "polyview info STORE [--json]\n\n"
-        "Prints a table and the config to stderr (not with --json), and the same facts as one JSON line.\n",
+        "Prints a table, a histogram of PSNRs and the config to stderr (not with --json), and the same facts as\n"
+        "one JSON line. What the store took to make is what its runs wrote into <store>.runs.jsonl.\n",
     .run = run_info,
 };

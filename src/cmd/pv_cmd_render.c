@@ -89,6 +89,8 @@ static pv_status draw(const pv_store *store, const pv_signal *original, int64_t 
     canvas c = {.scale = scale, .panels = original ? 3 : 2};
     float *row = NULL, *values = NULL, psnr = 0;
     uint8_t fitted = 0;
+    uint64_t source = 0;
+    int64_t number = 0;
     pv_status st;
     pv_store_image_shape(store, &c.height, &c.width, &c.channels);
     if (c.height < 1 || pv_store_arch(store)->dims[0] != 2 || (c.channels != 1 && c.channels != 3))
@@ -102,9 +104,14 @@ static pv_status draw(const pv_store *store, const pv_signal *original, int64_t 
                        fitted == PV_VIEW_REFUSED ? "refused: its loss was not finite" : "not fitted"));
     PV_TRY(pv_store_read_rows(store, view, object, 1, row));
     PV_TRY(pv_store_read_psnr(store, view, object, 1, &psnr));
+    PV_TRY(pv_store_read_sources(store, object, 1, &source));
+    if (original && (number = pv_signal_find(original, source)) < 0)
+        PV_TRY(pv_fail(PV_ERR_DATA,
+                       "'%s': object %lld (source %llu) is not in the signal: its files have changed",
+                       pv_store_path(store), (long long)object, (unsigned long long)source));
     PV_TRY(canvas_make(&c));
     if (original) {
-        pv_signal_values(original, object, values);
+        pv_signal_values(original, number, values);
         draw_panel(&c, 0, values, 1);
     }
     PV_TRY(draw_inr(&c, c.panels - 2, pv_store_arch(store), row, 1));
@@ -138,7 +145,7 @@ static pv_status run_render(const pv_comm *comm, int argc, char **argv, json_t *
     if (st == PV_OK && (scale < 1 || scale > MAX_SCALE))
         st = pv_fail(PV_ERR_USAGE, "--scale is from 1 to %d", MAX_SCALE);
     PV_TRY(pv_agree(comm, st));
-    PV_TRY(pv_store_open(comm, path, PV_STORE_READ, &store));
+    PV_TRY(pv_store_open(comm, path, PV_STORE_READ, NULL, &store));
     if (object >= pv_store_objects(store) || view >= pv_store_views(store))
         PV_TRY(pv_agree(comm, pv_fail(PV_ERR_USAGE, "'%s' has objects 0-%lld and views 0-%lld", path,
                                       (long long)pv_store_objects(store) - 1,

@@ -68,7 +68,7 @@ static pv_status run_train(const pv_comm *comm, int argc, char **argv, json_t *r
     PV_TRY(pv_agree(comm, pv_config_emit(config, &yaml)));
     checkpoint = pv_train_checkpoint_path(&config->train);
     PV_TRY(pv_agree(comm, checkpoint ? PV_OK : pv_fail(PV_ERR_NOMEM, "no memory for a file name")));
-    PV_TRY(pv_store_open(comm, store_path ? store_path : config->store, PV_STORE_READ, &store));
+    PV_TRY(pv_store_open(comm, store_path ? store_path : config->store, PV_STORE_READ, NULL, &store));
     const bool resume = !fresh && pv_cmd_exists(comm, checkpoint);
     if (resume) PV_TRY(check_resume(comm, config, checkpoint));
     st = pv_train(comm, store, &config->model, &config->train, yaml, resume, &trained);

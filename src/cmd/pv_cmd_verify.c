@@ -1,5 +1,7 @@
 #include "base/pv_log.h"
 #include "cmd/pv_cmd.h"
+#include "cmd/pv_fill_run.h"
+#include "store/pv_lock.h"
 #include "store/pv_verify.h"
 
 #include <stdlib.h>
@@ -18,7 +20,8 @@ static void report(const pv_comm *comm, const pv_store *store, const pv_verify_r
                         (long long)row->view, (long long)row->object);
         json_array_append_new(rows, json_pack("[I,I]", (json_int_t)row->view, (json_int_t)row->object));
     }
-    const double bytes = (double)checked->rows * pv_store_params(store) * (double)sizeof(float);
+    const double bytes =
+        (double)(checked->rows - checked->missing) * pv_store_params(store) * (double)sizeof(float);
     pv_cmd_put_text(result, "store", pv_store_path(store));
     pv_cmd_put_int(result, "rows", checked->rows);
     pv_cmd_put_int(result, "fitted", checked->fitted);
@@ -31,33 +34,106 @@ static void report(const pv_comm *comm, const pv_store *store, const pv_verify_r
     pv_cmd_put_machine(comm, result);
 }
 
-static pv_status run_verify(const pv_comm *comm, int argc, char **argv, json_t *result)
+/* Fits the bad and the missing rows of an open store, and looks at the bad ones again. */
+static pv_status refit(const pv_comm *comm, const pv_config *config, const pv_signal *signal, pv_store *store,
+                       pv_lock *lock, const pv_run_limits *limits, const pv_verify_result *checked,
+                       json_t *result)
 {
-    const char *path = NULL;
+    uint64_t *before = NULL;
+    int64_t sound = 0, same = 0;
+    pv_fill_result fill = {0};
+    pv_status st = PV_OK;
+    if (comm->rank == 0) st = pv_verify_checksums(store, checked, &before);
+    if (comm->rank == 0 && st == PV_OK) st = pv_verify_discard(store, checked);
+    PV_TRY(pv_agree(comm, st));
+    PV_TRY(pv_cmd_fill(comm, "repair", config, signal, store, lock, false, limits, &fill));
+    PV_TRY(pv_agree(comm, comm->rank == 0 ? pv_verify_again(store, checked, before, &sound, &same) : PV_OK));
+    pv_cmd_put_int(result, "repaired", fill.fitted);
+    pv_cmd_put_int(result, "same_checksum", same);
+    if (comm->rank == 0 && sound < checked->bad)
+        st = pv_fail(PV_ERR_DATA, "'%s': %lld rows are bad still: the disk may be failing",
+                     pv_store_path(store), (long long)(checked->bad - sound));
+    st = pv_agree(comm, st);
+    if (st == PV_OK)
+        pv_log_info(
+            "fitted %lld rows: %lld that were bad, %lld of them with the checksum that they had, and %lld "
+            "that were missing",
+            (long long)fill.fitted, (long long)checked->bad, (long long)same,
+            (long long)(fill.fitted - checked->bad));
+done:
+    free(before);
+    return st;
+}
+
+static pv_status repair(const pv_comm *comm, const char *path, const pv_run_limits *limits, json_t *result)
+{
+    pv_config *config = NULL;
+    pv_signal *signal = NULL;
+    pv_lock *lock = NULL;
     pv_store *store = NULL;
     pv_verify_result checked = {0};
-    pv_status st = pv_cmd_parse(argc, argv, NULL, 0, &path, 1);
-    if (st == PV_OK && !path)
-        st = pv_fail(PV_ERR_USAGE, "verify needs a store; see `polyview verify --help`");
-    PV_TRY(pv_agree(comm, st));
-    PV_TRY(pv_store_open(comm, path, PV_STORE_READ, &store));
+    pv_status st;
+    PV_TRY(pv_cmd_store_config(comm, path, &config));
+    PV_TRY(pv_signal_open(comm, &config->signal, &signal));
+    PV_TRY(pv_lock_take(comm, path, &lock));
+    PV_TRY(pv_store_open(comm, path, PV_STORE_WRITE, &config->storage, &store));
+    PV_TRY(pv_verify(comm, store, &checked));
+    report(comm, store, &checked, result);
+    if (checked.bad + checked.missing > 0)
+        st = refit(comm, config, signal, store, lock, limits, &checked, result);
+done:;
+    const pv_status closed = pv_store_close(store);
+    pv_lock_release(lock);
+    free(checked.bad_rows);
+    pv_signal_close(signal);
+    pv_config_free(config);
+    return st == PV_OK ? closed : st;
+}
+
+static pv_status inspect(const pv_comm *comm, const char *path, json_t *result)
+{
+    pv_store *store = NULL;
+    pv_verify_result checked = {0};
+    pv_status st;
+    PV_TRY(pv_store_open(comm, path, PV_STORE_READ, NULL, &store));
     PV_TRY(pv_verify(comm, store, &checked));
     report(comm, store, &checked, result);
     if (checked.bad > 0)
-        st = pv_fail(PV_ERR_DATA, "'%s' has %lld bad rows of %lld fitted", path, (long long)checked.bad,
-                     (long long)checked.fitted);
+        st = pv_fail(PV_ERR_DATA,
+                     "'%s' has %lld bad rows of %lld fitted: `polyview verify %s --repair` fits them again",
+                     path, (long long)checked.bad, (long long)checked.fitted, path);
 done:
     free(checked.bad_rows);
     pv_store_close(store);
     return st;
 }
 
+static pv_status run_verify(const pv_comm *comm, int argc, char **argv, json_t *result)
+{
+    const char *path = NULL;
+    bool repairs = false;
+    pv_run_limits limits = {0};
+    const pv_option options[] = {{.name = "repair", .flag = &repairs},
+                                 {.name = "max-hours", .text = &limits.max_hours},
+                                 {.name = "grace", .text = &limits.grace}};
+    pv_status st = pv_cmd_parse(argc, argv, options, 3, &path, 1);
+    if (st == PV_OK && !path)
+        st = pv_fail(PV_ERR_USAGE, "verify needs a store; see `polyview verify --help`");
+    if (st == PV_OK && !repairs && (limits.max_hours || limits.grace))
+        st = pv_fail(PV_ERR_USAGE, "--max-hours and --grace go with --repair");
+    st = pv_agree(comm, st);
+    if (st != PV_OK) return st;
+    return repairs ? repair(comm, path, &limits, result) : inspect(comm, path, result);
+}
+
 const pv_command pv_command_verify = {
     .name = "verify",
-    .summary = "check every row of a store against its checksum; name bad rows",
-    .usage = "polyview verify STORE\n\n"
-             "Reads every row on all ranks. Ends with status 3 if a fitted row does not match its checksum "
-             "or is not\n"
-             "finite; rows that are refused or not fitted yet are counted, and are no error.\n",
+    .summary = "check every row of a store against its checksum; name bad rows; repair them",
+    .usage =
+        "polyview verify STORE [--repair [--max-hours H] [--grace S]]\n\n"
+        "Reads every row on all ranks. Ends with status 3 if a row does not match its checksum or is not\n"
+        "finite; rows that are refused or not fitted yet are counted, and are no error.\n\n"
+        "--repair fits exactly the bad and the missing rows again, by the recipe that the store keeps: they get\n"
+        "the bytes that they had (on the instruction set that they were fitted with). Stops as `fit` does.\n",
     .run = run_verify,
 };

@@ -28,6 +28,7 @@ static const cyaml_schema_value_t width = {CYAML_VALUE_INT(CYAML_FLAG_DEFAULT, i
 #define REAL(key, member) CYAML_FIELD_FLOAT(key, CYAML_FLAG_OPTIONAL, pv_config, member)
 #define BOOL(key, member) CYAML_FIELD_BOOL(key, CYAML_FLAG_OPTIONAL, pv_config, member)
 #define TEXT(key, member) CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_OPTIONAL, pv_config, member, 1, PATH_MAX - 1)
+#define LINE(key, member) CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_OPTIONAL, pv_config, member, 0, PATH_MAX - 1)
 #define CHOICE(key, member, choices)                                                                         \
     CYAML_FIELD_ENUM(key, CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, pv_config, member, choices,               \
                      CYAML_ARRAY_LEN(choices))
@@ -66,6 +67,7 @@ static const cyaml_schema_value_t width = {CYAML_VALUE_INT(CYAML_FLAG_DEFAULT, i
 enum { ROWS = PV_KEYS_ROWS, MODEL = PV_KEYS_MODEL };
 
 const pv_config_section pv_config_sections[] = {
+    {"storage", "How the store lies on disk; a grown store may have other settings than it had."},
     {"signal", "What is fitted: the objects of a data set, shared out over the train, val and test splits."},
     {"inr", "What one INR (neural view) is: a SIREN."},
     {"fit", "How the INRs of a store are fitted."},
@@ -77,6 +79,15 @@ const pv_config_section pv_config_sections[] = {
 const pv_config_key pv_config_keys[] = {
     {"store", TEXT("store", store), "store.h5", ANY, 0,
      "path of the store, the HDF5 file of all INRs"},
+
+    {"storage.shard_gib", REAL("shard_gib", storage.shard_gib), "0.0", AT_LEAST(0), 0,
+     "a larger store is cut into shard files of at most so many GiB, tied together by one master file; 0: one file"},
+    {"storage.reserve", BOOL("reserve", storage.reserve), "true", ANY, 0,
+     "set the disk space of all rows aside when the store is made, so that the disk cannot fill up later"},
+    {"storage.sync", BOOL("sync", storage.sync), "true", ANY, 0,
+     "bring rows to disk before they are marked fitted: nothing marked is lost with the power of a node"},
+    {"storage.hints", LINE("hints", storage.hints), "\"\"", ANY, 0,
+     "hints to MPI-IO, key=value separated by spaces: striping_factor=8 striping_unit=4194304 cb_nodes=4"},
 
     {"signal.source", CHOICE("source", signal.source, sources), "idx", ANY, ROWS,
      "format of the data set; idx: the image and label files of MNIST and FashionMNIST"},

@@ -334,3 +334,17 @@ uint64_t pv_signal_source_id(const pv_signal *signal, int64_t object)
         place -= plan->count[before];
     return (uint64_t)(plan->first[split] + place + (split == PV_SPLIT_TEST ? plan->train_file : 0));
 }
+
+int64_t pv_signal_find(const pv_signal *signal, uint64_t source_id)
+{
+    const split_plan *plan = &signal->plan;
+    int64_t objects = 0;
+    for (int split = 0; split < SPLITS; split++) {
+        const uint64_t file = split == PV_SPLIT_TEST ? (uint64_t)plan->train_file : 0;
+        const uint64_t first = file + (uint64_t)plan->first[split];
+        if (source_id >= first && source_id - first < (uint64_t)plan->count[split])
+            return objects + (int64_t)(source_id - first);
+        objects += plan->count[split];
+    }
+    return -1;
+}

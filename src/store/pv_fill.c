@@ -4,6 +4,7 @@
 #include "base/pv_queue.h"
 #include "base/pv_stop.h"
 #include "siren/pv_fitter.h"
+#include "store/pv_tally.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -15,9 +16,6 @@
 enum { CHUNK_ROWS = 16, TAIL_ROWS = 2, TAIL_CHUNKS = 2 };
 /* Steps between two looks at signals and at other ranks' one-sided operations: a few milliseconds. */
 enum { SLICE_STEPS = 25 };
-enum { COUNT_BLOCK = 65536 };
-/* What a count adds up. */
-enum { FITTED_ROWS, REFUSED_ROWS, PSNR_SUM, COUNT_SUMS };
 
 /* What one rank needs to fit rows; one owner, freed by filler_free. */
 typedef struct filler {
@@ -32,7 +30,9 @@ typedef struct filler {
     float psnr[CHUNK_ROWS]; /* of the chunk's rows */
     uint32_t steps[CHUNK_ROWS];
     uint8_t status[CHUNK_ROWS];
-    bool fresh[CHUNK_ROWS];                /* to be written */
+    bool fresh[CHUNK_ROWS]; /* to be written */
+    uint64_t sources[CHUNK_ROWS];
+    double stop_seen;                      /* when a stop was first seen, 0: it was not */
     int64_t fitted, restarted, adam_steps; /* by this rank */
 } filler;
 
@@ -56,14 +56,13 @@ done:
 }
 
 /* Puts an attempt at row `row` of the chunk into a slot. */
-static void start_fit(filler *f, int slot, int64_t view, int64_t first, int row, int attempt)
+static void start_fit(filler *f, int slot, int64_t view, int row, int attempt)
 {
-    const int64_t object = first + row;
-    const pv_fit_key key = {pv_signal_source_id(f->signal, object), view, attempt};
+    const pv_fit_key key = {f->sources[row], view, attempt};
     float *weights = f->rows + (int64_t)row * f->params;
     pv_rng rng = pv_fit_stream(f->opts->fit, PV_RNG_VIEW_INIT, key);
     pv_siren_init(pv_store_arch(f->store), f->opts->variant, &rng, weights);
-    pv_signal_values(f->signal, object, f->values);
+    pv_signal_values(f->signal, pv_signal_find(f->signal, f->sources[row]), f->values);
     pv_fitter_start(f->fitter, slot, weights, f->values, key);
 }
 
@@ -92,23 +91,33 @@ static bool end_fit(filler *f, int slot, int row, int attempt)
     return true;
 }
 
+/* Whether this run is to end, by a word to this rank or to another. */
+static bool is_stopping(filler *f)
+{
+    if (f->stop_seen == 0 && (pv_stop_requested() || pv_queue_cancelled(f->queue)))
+        f->stop_seen = pv_seconds();
+    return f->stop_seen > 0;
+}
+
 /* Between two slices: other ranks' needs, the lock, and a word from outside. */
 static pv_status look_around(filler *f)
 {
     pv_queue_progress(f->queue);
     const pv_status st = pv_lock_beat(f->opts->lock);
     if (st != PV_OK) return st;
-    return pv_stop_requested() ? pv_fail(PV_STOPPED, "a signal asked the run to stop") : PV_OK;
+    if (pv_stop_requested()) pv_queue_cancel(f->queue);
+    return is_stopping(f) && pv_seconds() - f->stop_seen >= f->opts->grace ? pv_stop_fail() : PV_OK;
 }
 
 /* Fits the rows chunk[0..used-1] side by side.  PV_STOPPED: cut short, what is fresh is good. */
-static pv_status fit_group(filler *f, int64_t view, int64_t first, const int *chunk, int used)
+static pv_status fit_group(filler *f, int64_t view, const int *chunk, int used)
 {
     int attempt[CHUNK_ROWS] = {0}, running = used;
     bool ended[CHUNK_ROWS] = {false};
-    pv_status st = PV_OK;
-    for (int slot = 0; slot < used; slot++)
-        start_fit(f, slot, view, first, chunk[slot], 0);
+    pv_status st = is_stopping(f) ? pv_stop_fail() : PV_OK;
+    for (int slot = 0; st == PV_OK && slot < used; slot++)
+        start_fit(f, slot, view, chunk[slot], 0);
+    if (st != PV_OK) return st;
     while (running > 0 && (st = look_around(f)) == PV_OK) {
         pv_fitter_advance(f->fitter, used, SLICE_STEPS);
         for (int slot = 0; slot < used; slot++) {
@@ -117,7 +126,7 @@ static pv_status fit_group(filler *f, int64_t view, int64_t first, const int *ch
             if (ended[slot])
                 running--;
             else
-                start_fit(f, slot, view, first, chunk[slot], ++attempt[slot]);
+                start_fit(f, slot, view, chunk[slot], ++attempt[slot]);
         }
     }
     return st;
@@ -140,19 +149,32 @@ static pv_status write_fresh(filler *f, int64_t view, int64_t first, int count)
     return st;
 }
 
+static pv_status check_sources(const filler *f, int64_t first, int count)
+{
+    for (int row = 0; row < count; row++)
+        if (pv_signal_find(f->signal, f->sources[row]) < 0)
+            return pv_fail(
+                PV_ERR_DATA,
+                "object %lld of '%s' (source %llu) is not in the signal: its files or splits have changed",
+                (long long)(first + row), pv_store_path(f->store), (unsigned long long)f->sources[row]);
+    return PV_OK;
+}
+
 /* Fits what is missing of a run of at most CHUNK_ROWS objects of one view. */
 static pv_status fit_run(filler *f, int64_t view, int64_t first, int count)
 {
     const int slots = pv_fitter_slots(f->fitter);
     pv_status st = pv_store_read_status(f->store, view, first, count, f->status);
     int wanted[CHUNK_ROWS], found = 0;
+    if (st == PV_OK) st = pv_store_read_sources(f->store, first, count, f->sources);
+    if (st == PV_OK) st = check_sources(f, first, count);
     for (int row = 0; st == PV_OK && row < count; row++) {
         const bool refused = f->status[row] == PV_VIEW_REFUSED;
         f->fresh[row] = false;
         if (f->status[row] != PV_VIEW_FITTED && (!refused || f->opts->retry_refused)) wanted[found++] = row;
     }
     for (int done = 0; st == PV_OK && done < found; done += slots)
-        st = fit_group(f, view, first, wanted + done, found - done < slots ? found - done : slots);
+        st = fit_group(f, view, wanted + done, found - done < slots ? found - done : slots);
     if (st != PV_OK && st != PV_STOPPED) return st;
     const pv_status written = write_fresh(f, view, first, count);
     return written != PV_OK ? written : st;
@@ -207,48 +229,6 @@ static pv_status work(filler *f, const pv_comm *comm, const cut *pieces, int64_t
     return st;
 }
 
-/* Adds up the rows of this rank's share of one view. */
-static pv_status count_view(const pv_store *store, int64_t view, int64_t first, int64_t left, uint8_t *status,
-                            float *psnr, double sums[COUNT_SUMS])
-{
-    pv_status st = PV_OK;
-    for (; st == PV_OK && left > 0; left -= COUNT_BLOCK, first += COUNT_BLOCK) {
-        const int64_t block = left < COUNT_BLOCK ? left : COUNT_BLOCK;
-        st = pv_store_read_status(store, view, first, block, status);
-        if (st == PV_OK) st = pv_store_read_psnr(store, view, first, block, psnr);
-        for (int64_t i = 0; st == PV_OK && i < block; i++)
-            if (status[i] == PV_VIEW_FITTED) {
-                sums[FITTED_ROWS] += 1;
-                sums[PSNR_SUM] += (double)psnr[i];
-            } else if (status[i] == PV_VIEW_REFUSED) {
-                sums[REFUSED_ROWS] += 1;
-            }
-    }
-    return st;
-}
-
-pv_status pv_fill_count(const pv_comm *comm, const pv_store *store, pv_fill_counts *counts)
-{
-    pv_status st = PV_OK;
-    double sums[COUNT_SUMS] = {0};
-    uint8_t *status = NULL;
-    float *psnr = NULL;
-    int64_t first, share;
-    pv_share_of(pv_store_objects(store), comm->rank, comm->size, &first, &share);
-    PV_ALLOC(status, COUNT_BLOCK);
-    PV_ALLOC(psnr, COUNT_BLOCK);
-    for (int64_t view = 0; view < pv_store_views(store); view++)
-        PV_TRY(count_view(store, view, first, share, status, psnr, sums));
-done:
-    free(status);
-    free(psnr);
-    st = pv_agree(comm, st);
-    MPI_Allreduce(MPI_IN_PLACE, sums, COUNT_SUMS, MPI_DOUBLE, MPI_SUM, comm->world);
-    *counts = (pv_fill_counts){.fitted = (int64_t)sums[FITTED_ROWS], .refused = (int64_t)sums[REFUSED_ROWS]};
-    counts->mean_psnr_db = counts->fitted > 0 ? sums[PSNR_SUM] / sums[FITTED_ROWS] : (double)NAN;
-    return st;
-}
-
 /* The job-wide sums of what the ranks did. */
 static void gather_result(const pv_comm *comm, const filler *f, double busy, pv_fill_result *result)
 {
@@ -268,10 +248,10 @@ pv_status pv_fill(const pv_comm *comm, const pv_signal *signal, pv_store *store,
                   pv_fill_result *result)
 {
     filler f = {.signal = signal, .store = store, .opts = opts};
-    pv_fill_counts counts;
+    pv_tally counts;
     pv_status st;
     *result = (pv_fill_result){.rows = pv_store_views(store) * pv_store_objects(store)};
-    PV_TRY(pv_fill_count(comm, store, &counts));
+    PV_TRY(pv_tally_store(comm, store, &counts));
     result->present = counts.fitted;
     result->refused = counts.refused;
     result->mean_psnr_db = counts.mean_psnr_db;
@@ -285,7 +265,7 @@ pv_status pv_fill(const pv_comm *comm, const pv_signal *signal, pv_store *store,
     const double busy = pv_seconds() - start;
     st = pv_agree(comm, st);
     gather_result(comm, &f, busy, result);
-    const pv_status counted = pv_fill_count(comm, store, &counts);
+    const pv_status counted = pv_tally_store(comm, store, &counts);
     result->refused = counts.refused;
     result->mean_psnr_db = counts.mean_psnr_db;
     st = st == PV_OK ? counted : st;

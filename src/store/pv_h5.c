@@ -62,11 +62,52 @@ void pv_h5_quiet(void)
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
 }
 
-hid_t pv_h5_access(const pv_comm *comm)
+static pv_status set_hints(char *words, MPI_Info info)
+{
+    char *rest = NULL;
+    for (char *word = strtok_r(words, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
+        char *const sign = strchr(word, '=');
+        if (!sign || sign == word || sign[1] == '\0' || sign - word > MPI_MAX_INFO_KEY ||
+            strlen(sign + 1) > MPI_MAX_INFO_VAL)
+            return pv_fail(PV_ERR_CONFIG, "storage.hints: '%s' is not of the form key=value", word);
+        *sign = '\0';
+        MPI_Info_set(info, word, sign + 1);
+    }
+    return PV_OK;
+}
+
+pv_status pv_h5_hints(const char *text, MPI_Info *info)
+{
+    *info = MPI_INFO_NULL;
+    if (text[strspn(text, " ")] == '\0') return PV_OK;
+    char *words = pv_strdup(text);
+    if (!words) return PV_ERR_NOMEM;
+    MPI_Info_create(info);
+    const pv_status st = set_hints(words, *info);
+    if (st != PV_OK) MPI_Info_free(info);
+    free(words);
+    return st;
+}
+
+hid_t pv_h5_access(const pv_comm *comm, MPI_Info hints)
 {
     const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    H5Pset_fapl_mpio(access, comm->world, MPI_INFO_NULL);
+    H5Pset_fapl_mpio(access, comm->world, hints);
     return access;
+}
+
+pv_status pv_h5_open(const pv_comm *comm, const char *path, bool writing, const char *hints, hid_t *file)
+{
+    MPI_Info info;
+    *file = -1;
+    pv_status st = pv_agree(comm, pv_h5_hints(hints, &info));
+    if (st != PV_OK) return st;
+    const hid_t access = pv_h5_access(comm, info);
+    *file = H5Fopen(path, writing ? H5F_ACC_RDWR : H5F_ACC_RDONLY, access);
+    st = *file < 0 ? pv_h5_fail("cannot open", path) : PV_OK;
+    H5Pclose(access);
+    if (info != MPI_INFO_NULL) MPI_Info_free(&info);
+    return pv_agree(comm, st);
 }
 
 static pv_status write_scalar(hid_t object, const char *name, hid_t type, const void *value)
@@ -179,14 +220,13 @@ pv_status pv_h5_read_real(hid_t object, const char *name, double *value)
     return read_number(object, name, H5T_NATIVE_DOUBLE, value);
 }
 
-pv_status pv_h5_create(hid_t file, const char *name, hid_t type, int rank, const hsize_t *dims, int zero,
-                       hid_t *out)
+pv_status pv_h5_create(hid_t file, const char *name, hid_t type, int rank, const hsize_t *dims, hid_t *out)
 {
     const hid_t space = rank > 0 ? H5Screate_simple(rank, dims, NULL) : H5Screate(H5S_SCALAR);
     const hid_t create = H5Pcreate(H5P_DATASET_CREATE), link = H5Pcreate(H5P_LINK_CREATE);
     H5Pset_layout(create, H5D_CONTIGUOUS);
     H5Pset_alloc_time(create, H5D_ALLOC_TIME_EARLY);
-    H5Pset_fill_time(create, zero ? H5D_FILL_TIME_ALLOC : H5D_FILL_TIME_NEVER);
+    H5Pset_fill_time(create, H5D_FILL_TIME_NEVER);
     H5Pset_create_intermediate_group(link, 1);
     *out = H5Dcreate2(file, name, type, space, link, create, H5P_DEFAULT);
     const pv_status st = *out < 0 ? fail_to_write(file, "cannot create the dataset", name) : PV_OK;

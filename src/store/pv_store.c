@@ -8,6 +8,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 const char *store_column_name(store_column column)
@@ -44,9 +45,19 @@ int store_column_rank(store_column column)
                                     : STORE_OBJECT_RANK;
 }
 
+int store_column_dims(store_column column, int64_t views, int64_t objects, int params,
+                      hsize_t dims[STORE_PARAMS_RANK])
+{
+    const hsize_t all[STORE_PARAMS_RANK] = {(hsize_t)views, (hsize_t)objects, (hsize_t)params};
+    const int rank = store_column_rank(column);
+    for (int i = 0; i < rank; i++)
+        dims[i] = all[rank == STORE_OBJECT_RANK ? i + 1 : i];
+    return rank;
+}
+
 /* On one rank a node, before everybody opens: a clear word about what the path is.  A path that some nodes
  * lack would leave the others waiting in MPI-IO. */
-static pv_status look_at(const char *path, pv_store_mode mode)
+pv_status store_look_at(const char *path, pv_store_mode mode)
 {
     if (access(path, F_OK) != 0)
         return pv_fail(PV_ERR_IO, "cannot open the store '%s': %s", path, strerror(errno));
@@ -121,62 +132,86 @@ static pv_status parse_signal(pv_store *store)
     return PV_OK;
 }
 
-/* Opens a column and checks that its shape fits the others. */
-static pv_status open_column(pv_store *store, store_column column)
+static pv_status check_shape(hid_t dataset, const char *path, store_column column, const hsize_t *want)
 {
     const char *name = store_column_name(column);
-    hsize_t dims[STORE_PARAMS_RANK] = {0};
-    if ((store->columns[column] = H5Dopen2(store->file, name, H5P_DEFAULT)) < 0)
-        return pv_fail(PV_ERR_DATA, "'%s' is damaged: it has no dataset %s", store->path, name);
-    const hid_t type = H5Dget_type(store->columns[column]), space = H5Dget_space(store->columns[column]);
+    const hid_t type = H5Dget_type(dataset), space = H5Dget_space(dataset),
+                create = H5Dget_create_plist(dataset);
     const bool alike = H5Tget_class(type) == H5Tget_class(store_column_type(column));
+    const bool here = H5Pget_layout(create) != H5D_VIRTUAL && H5Pget_external_count(create) == 0;
     const int rank = H5Sget_simple_extent_ndims(space);
+    hsize_t dims[STORE_PARAMS_RANK] = {0};
     if (rank > 0 && rank <= STORE_PARAMS_RANK) H5Sget_simple_extent_dims(space, dims, NULL);
+    H5Pclose(create);
     H5Sclose(space);
     H5Tclose(type);
-    if (!alike) return pv_fail(PV_ERR_DATA, "'%s' is damaged: %s is of another type", store->path, name);
+    if (!alike) return pv_fail(PV_ERR_DATA, "'%s' is damaged: %s is of another type", path, name);
+    if (!here) return pv_fail(PV_ERR_DATA, "'%s' is damaged: %s is kept in other files", path, name);
     if (rank != store_column_rank(column))
-        return pv_fail(PV_ERR_DATA, "'%s' is damaged: %s has %d dimensions", store->path, name, rank);
-    if (column == COLUMN_PARAMS) {
-        store->views = (int64_t)dims[0];
-        store->objects = (int64_t)dims[1];
-    }
-    const hsize_t want[STORE_PARAMS_RANK] = {(hsize_t)store->views, (hsize_t)store->objects,
-                                             (hsize_t)store->params};
-    const hsize_t *expected = rank == STORE_OBJECT_RANK ? want + 1 : want;
+        return pv_fail(PV_ERR_DATA, "'%s' is damaged: %s has %d dimensions", path, name, rank);
     for (int i = 0; i < rank; i++)
-        if (dims[i] != expected[i])
-            return pv_fail(PV_ERR_DATA, "'%s' is damaged: dimension %d of %s is %llu, not %llu", store->path,
-                           i, name, (unsigned long long)dims[i], (unsigned long long)expected[i]);
+        if (dims[i] != want[i])
+            return pv_fail(PV_ERR_DATA, "'%s' is damaged: dimension %d of %s is %llu, not %llu", path, i,
+                           name, (unsigned long long)dims[i], (unsigned long long)want[i]);
     return PV_OK;
+}
+
+pv_status store_open_column(hid_t file, const char *path, store_column column, int64_t views, int64_t objects,
+                            int params, hid_t *out)
+{
+    hsize_t want[STORE_PARAMS_RANK];
+    store_column_dims(column, views, objects, params, want);
+    *out = H5Dopen2(file, store_column_name(column), H5P_DEFAULT);
+    if (*out < 0)
+        return pv_fail(PV_ERR_DATA, "'%s' is damaged: it has no dataset %s", path, store_column_name(column));
+    const pv_status st = check_shape(*out, path, column, want);
+    if (st != PV_OK) {
+        H5Dclose(*out);
+        *out = -1;
+    }
+    return st;
+}
+
+/* A text that early stores and those of others may lack. */
+static pv_status read_remark(const pv_store *store, const char *name, char **text)
+{
+    if (H5Aexists(store->file, name) > 0) return pv_h5_read_text(store->file, name, text);
+    *text = pv_strdup("");
+    return *text ? PV_OK : PV_ERR_NOMEM;
 }
 
 static pv_status read_head(pv_store *store)
 {
-    char *arch = NULL;
     pv_status st;
     PV_TRY(check_kind(store));
-    PV_TRY(pv_h5_read_text(store->file, "arch", &arch));
-    PV_TRY(parse_arch(store, arch));
+    PV_TRY(pv_h5_read_text(store->file, "arch", &store->arch_json));
+    PV_TRY(parse_arch(store, store->arch_json));
     PV_TRY(pv_h5_read_text(store->file, "config", &store->config));
     PV_TRY(pv_h5_read_text(store->file, "signal", &store->signal_json));
     PV_TRY(parse_signal(store));
-    for (int column = 0; column < COLUMNS; column++)
-        PV_TRY(open_column(store, (store_column)column));
+    PV_TRY(read_remark(store, "code_version", &store->code_version));
+    PV_TRY(read_remark(store, "instruction_set", &store->instruction_set));
+    PV_TRY(store_find_pieces(store));
+    for (int c = ROW_COLUMNS; c < COLUMNS; c++)
+        PV_TRY(store_open_column(store->file, store->path, (store_column)c, store->views, store->objects,
+                                 store->params, &store->columns[c]));
 done:
-    free(arch);
     return st;
 }
 
 static void free_store(pv_store *store)
 {
     if (!store) return;
+    store_close_pieces(store);
     for (int column = 0; column < COLUMNS; column++)
         if (store->columns[column] >= 0) H5Dclose(store->columns[column]);
     if (store->file >= 0) H5Fclose(store->file);
     free(store->path);
+    free(store->arch_json);
     free(store->config);
     free(store->signal_json);
+    free(store->code_version);
+    free(store->instruction_set);
     free(store);
 }
 
@@ -192,19 +227,25 @@ static pv_status new_store(const pv_comm *comm, const char *path, pv_store **out
     return (*out)->path ? PV_OK : PV_ERR_NOMEM;
 }
 
-pv_status pv_store_open(const pv_comm *comm, const char *path, pv_store_mode mode, pv_store **out)
+/* A shard written to as if it were the whole would get the rows of other views and objects. */
+static pv_status check_whole(const pv_store *store, pv_store_mode mode)
+{
+    if (mode == PV_STORE_READ || H5Aexists(store->file, "first_view") <= 0) return PV_OK;
+    return pv_fail(PV_ERR_DATA, "'%s' is a shard of a larger store: open that one to write", store->path);
+}
+
+pv_status pv_store_open(const pv_comm *comm, const char *path, pv_store_mode mode,
+                        const pv_storage_opts *storage, pv_store **out)
 {
     pv_store *store = NULL;
     pv_status st;
     *out = NULL;
     PV_TRY(pv_agree(comm, new_store(comm, path, &store)));
-    PV_TRY(pv_agree(comm, comm->node_rank == 0 ? look_at(path, mode) : PV_OK));
-    const hid_t file_access = pv_h5_access(comm);
-    store->file = H5Fopen(path, mode == PV_STORE_WRITE ? H5F_ACC_RDWR : H5F_ACC_RDONLY, file_access);
-    st = store->file < 0 ? pv_h5_fail("cannot open the store", path) : PV_OK;
-    H5Pclose(file_access);
-    PV_TRY(pv_agree(comm, st));
+    PV_TRY(pv_agree(comm, comm->node_rank == 0 ? store_look_at(path, mode) : PV_OK));
+    PV_TRY(pv_h5_open(comm, path, mode == PV_STORE_WRITE, storage ? storage->hints : "", &store->file));
     PV_TRY(pv_agree(comm, read_head(store)));
+    PV_TRY(pv_agree(comm, check_whole(store, mode)));
+    PV_TRY(store_open_pieces(store, mode, storage));
     *out = store;
     return PV_OK;
 done:
@@ -219,12 +260,36 @@ pv_status pv_store_close(pv_store *store)
     const hid_t file = store->file;
     store->file = -1;
     for (int column = 0; column < COLUMNS; column++) {
-        H5Dclose(store->columns[column]);
+        if (store->columns[column] >= 0) H5Dclose(store->columns[column]);
         store->columns[column] = -1;
     }
+    store_close_pieces(store);
     const pv_status st = H5Fclose(file) < 0 ? pv_h5_fail("cannot close the store", store->path) : PV_OK;
     free_store(store);
     return pv_agree(comm, st);
+}
+
+static pv_status add_bytes(const char *path, int64_t *length, int64_t *on_disk)
+{
+    enum { BLOCK = 512 };
+    struct stat file;
+    if (stat(path, &file) != 0) return pv_fail(PV_ERR_IO, "cannot look at '%s': %s", path, strerror(errno));
+    *length += (int64_t)file.st_size;
+    *on_disk += (int64_t)file.st_blocks * BLOCK;
+    return PV_OK;
+}
+
+pv_status pv_store_bytes(const pv_store *store, int64_t *length, int64_t *on_disk)
+{
+    *length = *on_disk = 0;
+    pv_status st = add_bytes(store->path, length, on_disk);
+    for (int i = 0; st == PV_OK && i < store->piece_count; i++) {
+        if (!store->pieces[i].name) continue;
+        char *path = store_beside(store->path, store->pieces[i].name);
+        st = path ? add_bytes(path, length, on_disk) : PV_ERR_NOMEM;
+        free(path);
+    }
+    return st;
 }
 
 int64_t pv_store_views(const pv_store *store)
@@ -235,6 +300,11 @@ int64_t pv_store_views(const pv_store *store)
 int64_t pv_store_objects(const pv_store *store)
 {
     return store->objects;
+}
+
+int pv_store_shards(const pv_store *store)
+{
+    return store->pieces[0].name ? store->piece_count : 0;
 }
 
 const char *pv_store_path(const pv_store *store)
@@ -262,6 +332,16 @@ const char *pv_store_signal_json(const pv_store *store)
     return store->signal_json;
 }
 
+const char *pv_store_code_version(const pv_store *store)
+{
+    return store->code_version;
+}
+
+const char *pv_store_instruction_set(const pv_store *store)
+{
+    return store->instruction_set;
+}
+
 int pv_store_classes(const pv_store *store)
 {
     return store->classes;
@@ -274,36 +354,59 @@ void pv_store_image_shape(const pv_store *store, int *height, int *width, int *c
     *channels = store->channels;
 }
 
-/* The part of a column that belongs to `count` objects from `first` of a view. */
-static int box_of(const pv_store *store, store_column column, int64_t view, int64_t first, int64_t count,
-                  hsize_t start[STORE_PARAMS_RANK], hsize_t size[STORE_PARAMS_RANK])
+/* `count` objects from `first` of a view, in the numbers of one piece; how far from the start of the request. */
+typedef struct part {
+    int64_t view, first, count, offset;
+} part;
+
+/* What of a request lies in a piece; false: nothing. */
+static bool part_of(const store_piece *piece, int64_t view, int64_t first, int64_t count, part *out)
 {
-    const int rank = store_column_rank(column);
-    const hsize_t starts[STORE_PARAMS_RANK] = {(hsize_t)view, (hsize_t)first, 0};
-    const hsize_t sizes[STORE_PARAMS_RANK] = {1, (hsize_t)count, (hsize_t)store->params};
-    for (int i = 0; i < rank; i++) {
-        start[i] = starts[rank == STORE_OBJECT_RANK ? i + 1 : i];
-        size[i] = sizes[rank == STORE_OBJECT_RANK ? i + 1 : i];
-    }
-    return rank;
+    const store_box *box = &piece->box;
+    const int64_t start = first > box->first_object ? first : box->first_object;
+    const int64_t box_end = box->first_object + box->objects,
+                  end = first + count < box_end ? first + count : box_end;
+    *out = (part){view - box->first_view, start - box->first_object, end - start, start - first};
+    return view >= box->first_view && view < box->first_view + box->views && start < end;
+}
+
+/* The hyperslab of a column that a part is. */
+static int slab_of(store_column column, const part *p, int params, hsize_t start[STORE_PARAMS_RANK],
+                   hsize_t size[STORE_PARAMS_RANK])
+{
+    store_column_dims(column, p->view, p->first, 0, start);
+    return store_column_dims(column, 1, p->count, params, size);
+}
+
+/* Bytes of a column's entry for one object. */
+static size_t entry_bytes(const pv_store *store, store_column column)
+{
+    return H5Tget_size(store_column_type(column)) * (column == COLUMN_PARAMS ? (size_t)store->params : 1);
+}
+
+static pv_status move_part(const pv_store *store, hid_t dataset, store_column column, const part *p,
+                           void *into, const void *from)
+{
+    hsize_t start[STORE_PARAMS_RANK], size[STORE_PARAMS_RANK];
+    const int rank = slab_of(column, p, store->params, start, size);
+    const size_t offset = (size_t)p->offset * entry_bytes(store, column);
+    const char *name = store_column_name(column);
+    const hid_t type = store_column_type(column);
+    return into ? pv_h5_read_box(dataset, name, type, rank, start, size, (char *)into + offset)
+                : pv_h5_write_box(dataset, name, type, rank, start, size, (const char *)from + offset);
 }
 
 static pv_status read_column(const pv_store *store, store_column column, int64_t view, int64_t first,
                              int64_t count, void *data)
 {
-    hsize_t start[STORE_PARAMS_RANK], size[STORE_PARAMS_RANK];
-    const int rank = box_of(store, column, view, first, count, start, size);
-    return pv_h5_read_box(store->columns[column], store_column_name(column), store_column_type(column), rank,
-                          start, size, data);
-}
-
-static pv_status write_column(pv_store *store, store_column column, int64_t view, int64_t first,
-                              int64_t count, const void *data)
-{
-    hsize_t start[STORE_PARAMS_RANK], size[STORE_PARAMS_RANK];
-    const int rank = box_of(store, column, view, first, count, start, size);
-    return pv_h5_write_box(store->columns[column], store_column_name(column), store_column_type(column), rank,
-                           start, size, data);
+    pv_status st = PV_OK;
+    part p = {view, first, count, 0};
+    if (store_column_rank(column) == STORE_OBJECT_RANK)
+        return move_part(store, store->columns[column], column, &p, data, NULL);
+    for (int i = 0; st == PV_OK && i < store->piece_count; i++)
+        if (part_of(&store->pieces[i], view, first, count, &p))
+            st = move_part(store, store->pieces[i].columns[column], column, &p, data, NULL);
+    return st;
 }
 
 pv_status pv_store_read_status(const pv_store *store, int64_t view, int64_t first, int64_t count,
@@ -343,20 +446,49 @@ pv_status pv_store_read_sources(const pv_store *store, int64_t first, int64_t co
     return read_column(store, COLUMN_SOURCE, 0, first, count, sources);
 }
 
+/* Brings what was written to a piece to disk, with what other ranks of this node have written. */
+static pv_status sync_piece(const pv_store *store, const store_piece *piece)
+{
+    if (piece->sync < 0 || fdatasync(piece->sync) == 0) return PV_OK;
+    return pv_fail(PV_ERR_IO, "cannot bring the rows of '%s' to disk: %s", store->path, strerror(errno));
+}
+
 pv_status pv_store_write_rows(pv_store *store, int64_t view, int64_t first, int64_t count, const float *rows,
                               const float *psnr, const uint32_t *steps, const uint8_t *status)
 {
     pv_status st;
+    part p;
     uint64_t *checksums = NULL;
     PV_ALLOC(checksums, count);
     for (int64_t i = 0; i < count; i++)
         checksums[i] = pv_checksum(rows + i * store->params, sizeof *rows * (size_t)store->params);
-    PV_TRY(write_column(store, COLUMN_PARAMS, view, first, count, rows));
-    PV_TRY(write_column(store, COLUMN_CHECKSUM, view, first, count, checksums));
-    PV_TRY(write_column(store, COLUMN_PSNR, view, first, count, psnr));
-    PV_TRY(write_column(store, COLUMN_STEPS, view, first, count, steps));
-    PV_TRY(write_column(store, COLUMN_STATUS, view, first, count, status));
+    const void *const data[ROW_COLUMNS] = {[COLUMN_PARAMS] = rows,
+                                           [COLUMN_CHECKSUM] = checksums,
+                                           [COLUMN_PSNR] = psnr,
+                                           [COLUMN_STEPS] = steps,
+                                           [COLUMN_STATUS] = status};
+    /* The order that makes a torn write harmless: the status last. */
+    const store_column order[] = {COLUMN_PARAMS, COLUMN_CHECKSUM, COLUMN_PSNR, COLUMN_STEPS};
+    for (int i = 0; i < store->piece_count; i++) {
+        const store_piece *piece = &store->pieces[i];
+        if (!part_of(piece, view, first, count, &p)) continue;
+        for (size_t c = 0; c < sizeof order / sizeof *order; c++)
+            PV_TRY(move_part(store, piece->columns[order[c]], order[c], &p, NULL, data[order[c]]));
+        PV_TRY(sync_piece(store, piece));
+        PV_TRY(move_part(store, piece->columns[COLUMN_STATUS], COLUMN_STATUS, &p, NULL, status));
+    }
 done:
     free(checksums);
+    return st;
+}
+
+pv_status pv_store_discard(pv_store *store, int64_t view, int64_t object)
+{
+    const uint8_t missing = PV_VIEW_MISSING;
+    part p;
+    pv_status st = PV_OK;
+    for (int i = 0; st == PV_OK && i < store->piece_count; i++)
+        if (part_of(&store->pieces[i], view, object, 1, &p))
+            st = move_part(store, store->pieces[i].columns[COLUMN_STATUS], COLUMN_STATUS, &p, NULL, &missing);
     return st;
 }

@@ -1,4 +1,4 @@
-#include "store/pv_store.h"
+/* Making and growing a store: which files, in which order, so that a file of the store's name is always whole. */
 #include "pv_store_file.h"
 #include "base/pv_cpu.h"
 #include "base/pv_file.h"
@@ -6,17 +6,19 @@
 #include "base/pv_version.h"
 #include "store/pv_h5.h"
 
+#include <errno.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-/* Objects whose columns one write carries: bounds the memory whatever the number of objects. */
-enum { OBJECT_BLOCK = 65536 };
-/* What a file takes beside its columns and its config: attributes, layout, HDF5's own. */
-enum { OTHER_BYTES = 1 << 16 };
+enum { MAX_NUMBER = 99999 };
 
-static char *arch_json(const pv_arch *arch, const char *variant)
+static const pv_storage_opts ordinary = {.reserve = true, .sync = true, .hints = (char[]){""}};
+
+static char *arch_text(const pv_arch *arch, const char *variant)
 {
     json_t *dims = json_array();
     for (int i = 0; i <= arch->layers; i++)
@@ -28,7 +30,7 @@ static char *arch_json(const pv_arch *arch, const char *variant)
     return text;
 }
 
-static char *signal_json(const pv_signal *signal, const char *signal_path)
+static char *signal_text(const pv_signal *signal, const char *signal_path)
 {
     json_t *root = json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:s}", "source", "idx", "path", signal_path,
                              "height", pv_signal_height(signal), "width", pv_signal_width(signal), "channels",
@@ -39,155 +41,253 @@ static char *signal_json(const pv_signal *signal, const char *signal_path)
     return text;
 }
 
-static pv_status write_attributes(hid_t file, const pv_signal *signal, const char *signal_path,
-                                  const pv_arch *arch, const char *variant, const char *config_yaml)
+/* The shards of a store on their way: those it has and those being made.  One owner, freed by plan_free. */
+typedef struct shard_plan {
+    const char *path; /* of the master */
+    char *directory;  /* of new shards, as named in the table */
+    shard_entry *entries;
+    int count, made; /* entries below `made` exist */
+    int kept;        /* entries below `kept` belong to the store as it is */
+    int64_t most;    /* rows of a shard, at most */
+} shard_plan;
+
+static void plan_free(shard_plan *plan)
 {
-    char *arch_text = arch_json(arch, variant), *signal_text = signal_json(signal, signal_path);
-    pv_status st;
-    if (!arch_text || !signal_text) {
-        st = pv_fail(PV_ERR_CONFIG, "the signal's path is not valid UTF-8: '%s'", signal_path);
-        goto done;
-    }
-    PV_TRY(pv_h5_write_text(file, "polyview_kind", "store"));
-    PV_TRY(pv_h5_write_int(file, "polyview_version", PV_STORE_VERSION));
-    PV_TRY(pv_h5_write_text(file, "arch", arch_text));
-    PV_TRY(pv_h5_write_text(file, "signal", signal_text));
-    PV_TRY(pv_h5_write_text(file, "config", config_yaml));
-    PV_TRY(pv_h5_write_text(file, "code_version", pv_version()));
-    PV_TRY(pv_h5_write_text(file, "instruction_set", pv_isa_name(pv_cpu_isa())));
-done:
-    free(arch_text);
-    free(signal_text);
-    return st;
+    free(plan->directory);
+    free(plan->entries);
 }
 
-/* /layout: where each tensor lies in a row, as a table of (name, offset, rows, cols). */
-static pv_status write_layout(hid_t file, const pv_arch *arch)
+static pv_status plan_make(const char *path, shard_plan *plan)
 {
-    pv_arch_tensor tensors[2 * PV_SIREN_MAX_LAYERS];
-    const hsize_t count = (hsize_t)pv_arch_layout(arch, tensors), start = 0;
-    const hid_t name = H5Tcopy(H5T_C_S1), type = H5Tcreate(H5T_COMPOUND, sizeof(pv_arch_tensor));
-    hid_t dataset = -1;
-    H5Tset_size(name, sizeof tensors[0].name);
-    H5Tinsert(type, "name", HOFFSET(pv_arch_tensor, name), name);
-    H5Tinsert(type, "offset", HOFFSET(pv_arch_tensor, offset), H5T_NATIVE_INT);
-    H5Tinsert(type, "rows", HOFFSET(pv_arch_tensor, rows), H5T_NATIVE_INT);
-    H5Tinsert(type, "cols", HOFFSET(pv_arch_tensor, cols), H5T_NATIVE_INT);
-    pv_status st = pv_h5_create(file, "/layout", type, 1, &count, 0, &dataset);
-    if (st == PV_OK) st = pv_h5_write_box(dataset, "/layout", type, 1, &start, &count, tensors);
-    if (dataset >= 0) H5Dclose(dataset);
-    H5Tclose(type);
-    H5Tclose(name);
-    return st;
-}
-
-/* Labels, splits and sources of all objects. */
-static pv_status write_objects(const hid_t columns[COLUMNS], const pv_signal *signal)
-{
+    const char *slash = strrchr(path, '/');
     pv_status st = PV_OK;
-    int32_t *labels = NULL;
-    uint8_t *splits = NULL;
-    uint64_t *sources = NULL;
-    const int64_t objects = pv_signal_objects(signal);
-    PV_ALLOC(labels, OBJECT_BLOCK);
-    PV_ALLOC(splits, OBJECT_BLOCK);
-    PV_ALLOC(sources, OBJECT_BLOCK);
-    for (int64_t first = 0; first < objects; first += OBJECT_BLOCK) {
-        const int64_t block = objects - first < OBJECT_BLOCK ? objects - first : OBJECT_BLOCK;
-        for (int64_t i = 0; i < block; i++) {
-            labels[i] = pv_signal_label(signal, first + i);
-            splits[i] = pv_signal_split(signal, first + i);
-            sources[i] = pv_signal_source_id(signal, first + i);
-        }
-        const void *data[] = {labels, splits, sources};
-        const hsize_t start = (hsize_t)first, count = (hsize_t)block;
-        for (int c = COLUMN_LABEL; c <= COLUMN_SOURCE; c++)
-            PV_TRY(pv_h5_write_box(columns[c], store_column_name((store_column)c),
-                                   store_column_type((store_column)c), STORE_OBJECT_RANK, &start, &count,
-                                   data[c - COLUMN_LABEL]));
+    plan->path = path;
+    PV_ALLOC(plan->entries, PV_STORE_MAX_SHARDS);
+    if (asprintf(&plan->directory, "%s.shards", slash ? slash + 1 : path) < 0) {
+        plan->directory = NULL;
+        st = pv_fail(PV_ERR_NOMEM, "no memory for a file name");
+    } else if (strlen(plan->directory) + sizeof "/00000.h5" > SHARD_NAME_BYTES) {
+        st = pv_fail(PV_ERR_IO, "cannot write shards beside '%s': the name is too long", path);
     }
 done:
-    free(labels);
-    free(splits);
-    free(sources);
     return st;
 }
 
-static pv_status create_columns(hid_t file, int64_t views, int64_t objects, int params,
-                                hid_t columns[COLUMNS])
+static pv_status plan_box(shard_plan *plan, const store_box *box)
 {
-    const hsize_t dims[STORE_PARAMS_RANK] = {(hsize_t)views, (hsize_t)objects, (hsize_t)params};
-    for (int c = 0; c < COLUMNS; c++) {
-        const store_column column = (store_column)c;
-        const int rank = store_column_rank(column);
-        const pv_status st =
-            pv_h5_create(file, store_column_name(column), store_column_type(column), rank,
-                         rank == STORE_OBJECT_RANK ? dims + 1 : dims, column != COLUMN_PARAMS, &columns[c]);
-        if (st != PV_OK) return st;
-    }
+    if (plan->count == PV_STORE_MAX_SHARDS)
+        return pv_fail(PV_ERR_CONFIG, "'%s' would have more than %d shards: raise storage.shard_gib",
+                       plan->path, PV_STORE_MAX_SHARDS);
+    plan->entries[plan->count++] = (shard_entry){.box = *box};
     return PV_OK;
 }
 
-/* No less than the file will take: the columns, and room for everything else. */
-static int64_t file_bytes(int64_t views, int64_t objects, int params, const char *config_yaml)
+static int64_t pieces_of(int64_t n, int64_t most)
 {
-    int64_t row = 0, object = 0;
-    for (int c = 0; c < COLUMNS; c++) {
-        const int64_t bytes = (int64_t)H5Tget_size(store_column_type((store_column)c));
-        if (c == COLUMN_PARAMS)
-            row += bytes * params;
-        else if (store_column_rank((store_column)c) == STORE_VIEW_RANK)
-            row += bytes;
-        else
-            object += bytes;
-    }
-    return views * objects * row + objects * object + (int64_t)strlen(config_yaml) + OTHER_BYTES;
+    return (n + most - 1) / most;
 }
 
-/* Rank 0's work: the whole file but for the rows, under the name `part`. */
-static pv_status create_file(const char *path, const char *part, const pv_signal *signal,
-                             const char *signal_path, const pv_arch *arch, const char *variant, int64_t views,
-                             const char *config_yaml)
+/* Cuts a box into shards of at most plan->most rows: whole views where they fit, else parts of a view; all about
+ * equal. */
+static pv_status plan_shards(shard_plan *plan, const store_box *box)
 {
-    pv_status st;
-    const int64_t objects = pv_signal_objects(signal);
-    const int64_t bytes = file_bytes(views, objects, pv_arch_params(arch), config_yaml);
-    hid_t file = -1, columns[COLUMNS];
-    for (int c = 0; c < COLUMNS; c++)
-        columns[c] = -1;
-    /* Once to know, and once for good: HDF5 empties the file that it creates, and cannot go on on a full
-     * disk. */
-    PV_TRY(pv_file_reserve(part, path, bytes));
-    file = H5Fcreate(part, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
-    if (file < 0) PV_TRY(pv_h5_fail("cannot create the store", part));
-    PV_TRY(pv_file_reserve(part, path, bytes));
-    PV_TRY(write_attributes(file, signal, signal_path, arch, variant, config_yaml));
-    PV_TRY(create_columns(file, views, objects, pv_arch_params(arch), columns));
-    PV_TRY(write_layout(file, arch));
-    PV_TRY(write_objects(columns, signal));
-done:
-    for (int c = 0; c < COLUMNS; c++)
-        if (columns[c] >= 0) H5Dclose(columns[c]);
-    if (file >= 0 && H5Fclose(file) < 0 && st == PV_OK) st = pv_h5_fail("cannot close the new store", part);
+    pv_status st = PV_OK;
+    if (box->views == 0 || box->objects == 0) return st;
+    const int64_t views_each = box->objects < plan->most ? plan->most / box->objects : 1;
+    const int64_t bands = pieces_of(box->views, views_each), slices = pieces_of(box->objects, plan->most);
+    for (int64_t band = 0; st == PV_OK && band < bands; band++)
+        for (int64_t slice = 0; st == PV_OK && slice < slices; slice++) {
+            store_box shard;
+            pv_share_of(box->views, (int)band, (int)bands, &shard.first_view, &shard.views);
+            pv_share_of(box->objects, (int)slice, (int)slices, &shard.first_object, &shard.objects);
+            shard.first_view += box->first_view;
+            shard.first_object += box->first_object;
+            st = plan_box(plan, &shard);
+        }
     return st;
 }
 
-pv_status pv_store_create(const pv_comm *comm, const char *path, const pv_signal *signal,
-                          const char *signal_path, const pv_arch *arch, const char *variant, int64_t views,
-                          const char *config_yaml)
+/* Rows of a shard, at most. */
+static int64_t rows_of(const pv_storage_opts *storage, int params)
+{
+    int64_t row = 0;
+    for (int c = 0; c < ROW_COLUMNS; c++)
+        row += (int64_t)H5Tget_size(store_column_type((store_column)c)) * (c == COLUMN_PARAMS ? params : 1);
+    const double rows = storage->shard_gib * 0x1p30 / (double)row;
+    return storage->shard_gib == 0 || rows > 0x1p62 ? INT64_MAX / 4 : rows < 1 ? 1 : (int64_t)rows;
+}
+
+/* Gives entry i the first name from `number` on that no file has: what an interrupted run left is not overwritten, it
+ * might belong to another store. */
+static pv_status name_shard(shard_plan *plan, int i, int *number)
+{
+    shard_entry *const entry = &plan->entries[i];
+    for (; *number <= MAX_NUMBER; ++*number) {
+        snprintf(entry->name, sizeof entry->name, "%.240s/%05d.h5", plan->directory, *number);
+        char *path = store_beside(plan->path, entry->name);
+        if (!path) return PV_ERR_NOMEM;
+        const bool taken = access(path, F_OK) == 0;
+        free(path);
+        if (!taken) return PV_OK;
+    }
+    return pv_fail(PV_ERR_IO, "'%s.shards' is full of files: delete those that no store uses", plan->path);
+}
+
+static pv_status make_directory(const shard_plan *plan)
+{
+    char *path = store_beside(plan->path, plan->directory);
+    if (!path) return PV_ERR_NOMEM;
+    const pv_status st =
+        mkdir(path, 0777) == 0 || errno == EEXIST
+            ? PV_OK
+            : pv_fail(PV_ERR_IO, "cannot make the directory '%s': %s", path, strerror(errno));
+    free(path);
+    return st;
+}
+
+/* The store's own file gets a second name: the first shard's. */
+static pv_status link_first(shard_plan *plan)
+{
+    int number = 0;
+    char *path = NULL;
+    pv_status st;
+    PV_TRY(name_shard(plan, 0, &number));
+    path = store_beside(plan->path, plan->entries[0].name);
+    if (!path)
+        st = PV_ERR_NOMEM;
+    else if (link(plan->path, path) != 0)
+        st = pv_fail(PV_ERR_IO, "cannot give '%s' the second name '%s': %s", plan->path, path,
+                     strerror(errno));
+    else
+        plan->made = 1;
+done:
+    free(path);
+    return st;
+}
+
+static pv_status make_shards(shard_plan *plan, const store_recipe *recipe)
+{
+    pv_status st = PV_OK;
+    for (int number = 0; st == PV_OK && plan->made < plan->count; number++) {
+        st = name_shard(plan, plan->made, &number);
+        if (st != PV_OK) break;
+        const shard_entry *entry = &plan->entries[plan->made];
+        char *path = store_beside(plan->path, entry->name);
+        st = path ? store_write_file(recipe, path, &entry->box, true) : PV_ERR_NOMEM;
+        free(path);
+        if (st == PV_OK) plan->made++;
+    }
+    return st;
+}
+
+/* Takes away what was made for nothing. */
+static void unmake_shards(const shard_plan *plan)
+{
+    for (int i = plan->kept; i < plan->made; i++) {
+        char *path = store_beside(plan->path, plan->entries[i].name);
+        if (path) unlink(path);
+        free(path);
+    }
+    char *directory = store_beside(plan->path, plan->directory);
+    if (directory && plan->kept == 0) rmdir(directory);
+    free(directory);
+}
+
+static pv_status write_sharded(shard_plan *plan, const store_recipe *recipe, bool link_own)
+{
+    pv_status st;
+    PV_TRY(make_directory(plan));
+    if (link_own) PV_TRY(link_first(plan));
+    PV_TRY(make_shards(plan, recipe));
+    PV_TRY(store_write_master(recipe, plan->path, plan->entries, plan->count));
+done:
+    if (st != PV_OK) unmake_shards(plan);
+    return st;
+}
+
+/* Rank 0's work. */
+static pv_status create(const char *path, const pv_store_spec *spec, const pv_storage_opts *storage)
+{
+    const store_box whole = {0, spec->views, 0, pv_signal_objects(spec->signal)};
+    char *arch = arch_text(spec->arch, spec->variant), *signal = signal_text(spec->signal, spec->signal_path);
+    const store_recipe recipe = {
+        arch,         signal, spec->config, pv_version(), pv_isa_name(pv_cpu_isa()), spec->arch, NULL,
+        spec->signal, 0,      storage};
+    shard_plan plan = {.most = rows_of(storage, pv_arch_params(spec->arch))};
+    pv_status st = PV_OK;
+    if (!arch || !signal)
+        st = pv_fail(PV_ERR_CONFIG, "the signal's path is not valid UTF-8: '%s'", spec->signal_path);
+    else if (access(path, F_OK) == 0)
+        st = pv_fail(PV_ERR_IO, "'%s' exists already", path);
+    PV_TRY(st);
+    PV_TRY(plan_make(path, &plan));
+    PV_TRY(plan_shards(&plan, &whole));
+    st = plan.count > 1 ? write_sharded(&plan, &recipe, false)
+                        : store_write_file(&recipe, path, &whole, false);
+done:
+    plan_free(&plan);
+    free(arch);
+    free(signal);
+    return st;
+}
+
+pv_status pv_store_create(const pv_comm *comm, const char *path, const pv_store_spec *spec,
+                          const pv_storage_opts *storage)
+{
+    return pv_agree(comm, comm->rank == 0 ? create(path, spec, storage ? storage : &ordinary) : PV_OK);
+}
+
+/* The shards that the store has; its own file counts as one that is to be. */
+static pv_status plan_present(shard_plan *plan, const pv_store *store)
+{
+    pv_status st = PV_OK;
+    for (int i = 0; st == PV_OK && i < store->piece_count; i++) {
+        const store_piece *piece = &store->pieces[i];
+        st = plan_box(plan, &piece->box);
+        if (st == PV_OK && piece->name) snprintf(plan->entries[i].name, SHARD_NAME_BYTES, "%s", piece->name);
+    }
+    plan->kept = plan->made = pv_store_shards(store);
+    return st;
+}
+
+static pv_status extend(const pv_store *store, const pv_store_growth *growth, const pv_storage_opts *storage)
+{
+    const store_box views = {store->views, growth->views - store->views, 0, store->objects};
+    const store_box objects = {0, growth->views, store->objects, growth->objects - store->objects};
+    const store_recipe recipe = {store->arch_json,
+                                 store->signal_json,
+                                 growth->config,
+                                 store->code_version,
+                                 store->instruction_set,
+                                 &store->arch,
+                                 store,
+                                 growth->signal,
+                                 growth->first_new,
+                                 storage};
+    shard_plan plan = {.most = rows_of(storage, store->params)};
+    pv_status st;
+    PV_TRY(plan_make(store->path, &plan));
+    PV_TRY(plan_present(&plan, store));
+    PV_TRY(plan_shards(&plan, &views));
+    PV_TRY(plan_shards(&plan, &objects));
+    st = write_sharded(&plan, &recipe, pv_store_shards(store) == 0);
+done:
+    plan_free(&plan);
+    return st;
+}
+
+pv_status pv_store_extend(const pv_comm *comm, const pv_store *store, const pv_store_growth *growth,
+                          const pv_storage_opts *storage)
 {
     pv_status st = PV_OK;
     if (comm->rank == 0) {
-        char *part = pv_file_part(path);
-        if (!part)
-            st = PV_ERR_NOMEM;
-        else if (access(path, F_OK) == 0)
-            st = pv_fail(PV_ERR_IO, "'%s' exists already", path);
-        else if ((st = create_file(path, part, signal, signal_path, arch, variant, views, config_yaml)) !=
-                     PV_OK ||
-                 (st = pv_file_publish(part, path)) != PV_OK)
-            unlink(part);
-        free(part);
+        if (growth->views < store->views || growth->objects < store->objects)
+            st = pv_fail(PV_ERR_CONFIG,
+                         "'%s' has %lld views of %lld objects and cannot shrink to %lld of %lld", store->path,
+                         (long long)store->views, (long long)store->objects, (long long)growth->views,
+                         (long long)growth->objects);
+        else
+            st = extend(store, growth, storage ? storage : &ordinary);
     }
     return pv_agree(comm, st);
 }

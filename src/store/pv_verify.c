@@ -3,11 +3,11 @@
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { BLOCK_ROWS = 256 };
+#define INFINITE_BITS UINT32_C(0x7f800000) /* the exponent of infinities and NaNs */
 
 /* One rank's reading; one owner, freed in pv_verify. */
 typedef struct check {
@@ -15,17 +15,36 @@ typedef struct check {
     float *rows;
     uint64_t checksums[BLOCK_ROWS];
     uint8_t status[BLOCK_ROWS];
-    int64_t fitted, refused, bad, capacity;
+    int64_t fitted, refused, missing, bad, capacity;
     pv_bad_row *found;
 } check;
 
+/* Whether all values are finite, without a branch a value. */
+static bool is_finite(const float *row, int params)
+{
+    uint32_t worst = 0;
+    for (int p = 0; p < params; p++) {
+        uint32_t bits;
+        memcpy(&bits, &row[p], sizeof bits);
+        bits &= INFINITE_BITS;
+        worst = bits > worst ? bits : worst;
+    }
+    return worst < INFINITE_BITS;
+}
+
+/* Of a row that is not missing. */
 static bool is_sound(const check *c, int64_t i)
 {
     const int params = pv_store_params(c->store);
     const float *row = c->rows + i * params;
-    if (pv_checksum(row, sizeof *row * (size_t)params) != c->checksums[i]) return false;
-    for (int p = 0; p < params; p++)
-        if (!isfinite(row[p])) return false;
+    return c->status[i] <= PV_VIEW_REFUSED && is_finite(row, params) &&
+           pv_checksum(row, sizeof *row * (size_t)params) == c->checksums[i];
+}
+
+static bool is_missing(const uint8_t *status, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        if (status[i] != PV_VIEW_MISSING) return false;
     return true;
 }
 
@@ -49,13 +68,14 @@ static pv_status check_block(check *c, int64_t view, int64_t first, int64_t coun
     PV_TRY(pv_store_read_status(c->store, view, first, count, c->status));
     for (int64_t i = 0; i < count; i++)
         c->refused += c->status[i] == PV_VIEW_REFUSED;
-    if (!memchr(c->status, PV_VIEW_FITTED, (size_t)count)) return PV_OK;
+    for (int64_t i = 0; i < count; i++)
+        c->missing += c->status[i] == PV_VIEW_MISSING;
+    if (is_missing(c->status, count)) return PV_OK;
     PV_TRY(pv_store_read_checksums(c->store, view, first, count, c->checksums));
     PV_TRY(pv_store_read_rows(c->store, view, first, count, c->rows));
     for (int64_t i = 0; i < count; i++) {
-        if (c->status[i] != PV_VIEW_FITTED) continue;
-        c->fitted++;
-        if (!is_sound(c, i)) PV_TRY(note_bad(c, view, first + i));
+        c->fitted += c->status[i] == PV_VIEW_FITTED;
+        if (c->status[i] != PV_VIEW_MISSING && !is_sound(c, i)) PV_TRY(note_bad(c, view, first + i));
     }
 done:
     return st;
@@ -68,6 +88,13 @@ static pv_status check_share(check *c, int64_t first, int64_t count)
         for (int64_t done = 0; st == PV_OK && done < count; done += BLOCK_ROWS)
             st = check_block(c, view, first + done, count - done < BLOCK_ROWS ? count - done : BLOCK_ROWS);
     return st;
+}
+
+static int by_place(const void *left, const void *right)
+{
+    const pv_bad_row *a = left, *b = right;
+    if (a->view != b->view) return a->view < b->view ? -1 : 1;
+    return a->object < b->object ? -1 : a->object > b->object;
 }
 
 /* Brings the lists of all ranks to rank 0.  Bad rows are few; were they many, the list is as long as they
@@ -90,6 +117,8 @@ done:
         MPI_Gatherv(c->found, mine, MPI_INT64_T, result->bad_rows, counts, offsets, MPI_INT64_T, 0,
                     comm->world);
     }
+    if (st == PV_OK && comm->rank == 0)
+        qsort(result->bad_rows, (size_t)result->bad, sizeof *result->bad_rows, by_place);
     free(counts);
     free(offsets);
     return st;
@@ -107,15 +136,57 @@ pv_status pv_verify(const pv_comm *comm, const pv_store *store, pv_verify_result
     st = check_share(&c, first, count);
 done:
     if ((st = pv_agree(comm, st)) == PV_OK) {
-        int64_t sums[3] = {c.fitted, c.bad, c.refused};
-        MPI_Allreduce(MPI_IN_PLACE, sums, 3, MPI_INT64_T, MPI_SUM, comm->world);
+        int64_t sums[4] = {c.fitted, c.bad, c.refused, c.missing};
+        MPI_Allreduce(MPI_IN_PLACE, sums, 4, MPI_INT64_T, MPI_SUM, comm->world);
         result->fitted = sums[0];
         result->bad = sums[1];
         result->refused = sums[2];
-        result->missing = result->rows - result->fitted - result->refused;
+        result->missing = sums[3];
         if (result->bad > 0) st = gather_bad(comm, &c, result);
         result->seconds = pv_seconds() - start;
     }
+    free(c.rows);
+    free(c.found);
+    return st;
+}
+
+pv_status pv_verify_discard(pv_store *store, const pv_verify_result *found)
+{
+    pv_status st = PV_OK;
+    for (int64_t i = 0; st == PV_OK && i < found->bad; i++)
+        st = pv_store_discard(store, found->bad_rows[i].view, found->bad_rows[i].object);
+    return st;
+}
+
+pv_status pv_verify_checksums(const pv_store *store, const pv_verify_result *found, uint64_t **checksums)
+{
+    pv_status st;
+    PV_ALLOC(*checksums, found->bad);
+    st = PV_OK;
+    for (int64_t i = 0; st == PV_OK && i < found->bad; i++)
+        st = pv_store_read_checksums(store, found->bad_rows[i].view, found->bad_rows[i].object, 1,
+                                     *checksums + i);
+done:
+    return st;
+}
+
+pv_status pv_verify_again(const pv_store *store, const pv_verify_result *found, const uint64_t *before,
+                          int64_t *sound, int64_t *same)
+{
+    check c = {.store = store};
+    pv_status st;
+    *sound = *same = 0;
+    PV_ALLOC(c.rows, pv_store_params(store));
+    for (int64_t i = 0; i < found->bad; i++) {
+        const pv_bad_row *row = &found->bad_rows[i];
+        const int64_t bad = c.bad;
+        PV_TRY(check_block(&c, row->view, row->object, 1));
+        if (c.status[0] == PV_VIEW_MISSING || c.bad > bad) continue;
+        ++*sound;
+        *same += c.checksums[0] == before[i];
+    }
+    st = PV_OK;
+done:
     free(c.rows);
     free(c.found);
     return st;

@@ -32,7 +32,7 @@ static pv_status create_file(const char *path, const char *part, int64_t samples
     PV_TRY(pv_h5_write_text(file, "polyview_kind", "logits"));
     for (int c = 0; c < COLUMNS; c++) {
         hid_t dataset = -1;
-        PV_TRY(pv_h5_create(file, names[c], type_of(c), c == LOGITS ? 2 : 1, dims, 0, &dataset));
+        PV_TRY(pv_h5_create(file, names[c], type_of(c), c == LOGITS ? 2 : 1, dims, &dataset));
         H5Dclose(dataset);
     }
 done:
@@ -88,11 +88,7 @@ pv_status pv_logits_file_write(const pv_comm *comm, const char *path, const pv_d
     PV_TRY(pv_agree(comm, part ? PV_OK : PV_ERR_NOMEM));
     PV_TRY(pv_agree(comm,
                     comm->rank == 0 ? create_file(path, part, pv_dataset_samples(dataset), classes) : PV_OK));
-    const hid_t access = pv_h5_access(comm);
-    file = H5Fopen(part, H5F_ACC_RDWR, access);
-    st = file < 0 ? pv_h5_fail("cannot open", part) : PV_OK;
-    H5Pclose(access);
-    PV_TRY(pv_agree(comm, st));
+    PV_TRY(pv_h5_open(comm, part, true, "", &file));
     st = pv_agree(comm, write_samples(comm, file, dataset, classes, logits));
     if (H5Fclose(file) < 0 && st == PV_OK) st = pv_h5_fail("cannot close", part);
     PV_TRY(pv_agree(comm, st));

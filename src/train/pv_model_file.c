@@ -31,7 +31,7 @@ static pv_status write_array(hid_t file, const char *name, hid_t memory, int ran
                              const void *values)
 {
     hid_t dataset = -1;
-    pv_status st = pv_h5_create(file, name, H5T_NATIVE_FLOAT, rank, shape, 0, &dataset);
+    pv_status st = pv_h5_create(file, name, H5T_NATIVE_FLOAT, rank, shape, &dataset);
     if (st == PV_OK && H5Dwrite(dataset, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0)
         st = pv_h5_fail("cannot write", name);
     if (dataset >= 0) H5Dclose(dataset);
@@ -95,7 +95,7 @@ static pv_status write_head(hid_t file, const pv_model_head *head)
     PV_TRY(write_state(file, &head->state));
     PV_TRY(write_array(file, "/norm/mean", H5T_NATIVE_FLOAT, 1, &params, head->norm.mean));
     PV_TRY(write_array(file, "/norm/std", H5T_NATIVE_FLOAT, 1, &params, head->norm.std));
-    PV_TRY(pv_h5_create(file, "/inr_dims", H5T_NATIVE_INT, 1, &dims, 0, &dataset));
+    PV_TRY(pv_h5_create(file, "/inr_dims", H5T_NATIVE_INT, 1, &dims, &dataset));
     PV_TRY(pv_h5_write_box(dataset, "/inr_dims", H5T_NATIVE_INT, 1, &start, &dims, head->arch.dims));
 done:
     if (dataset >= 0) H5Dclose(dataset);

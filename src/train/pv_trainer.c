@@ -307,7 +307,7 @@ static pv_status run_epoch(trainer *t, pv_train_result *result)
     if (t->head.state.batch >= batches)
         return finish_epoch(t, seconds, (double)(t->trained - trained) / seconds, result);
     st = save_checkpoint(t);
-    return st != PV_OK ? st : pv_fail(PV_STOPPED, "a signal asked the run to stop");
+    return st != PV_OK ? st : pv_stop_fail();
 }
 
 static pv_status score_test(trainer *t, pv_train_result *result)

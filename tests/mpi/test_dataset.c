@@ -28,7 +28,7 @@ static void make_store(const pv_comm *comm, const pv_test_files *files)
 {
     pv_store *store;
     pv_status st = pv_test_store_create(comm, files, files->store);
-    if (st == PV_OK) st = pv_store_open(comm, files->store, PV_STORE_WRITE, &store);
+    if (st == PV_OK) st = pv_store_open(comm, files->store, PV_STORE_WRITE, NULL, &store);
     pv_test_check(comm, st == PV_OK, "a store to read from is made");
     if (st != PV_OK) return;
     for (int64_t object = comm->rank; object < PV_TEST_OBJECTS; object += comm->size)
@@ -109,7 +109,7 @@ static void torn_rows_are_refused(const pv_comm *comm, const pv_test_files *file
         H5Fclose(file);
     }
     MPI_Barrier(comm->world);
-    if (pv_store_open(comm, files->store, PV_STORE_READ, &store) != PV_OK) return;
+    if (pv_store_open(comm, files->store, PV_STORE_READ, NULL, &store) != PV_OK) return;
     refused(comm, store, (pv_dataset_opts){PV_SPLIT_TRAIN, 0, 2, true}, PV_ERR_DATA,
             "view 1 of object 3 fails its checksum", "a row that fails its checksum is named on all ranks");
     pv_dataset *dataset;
@@ -126,13 +126,13 @@ static void refused_rows_are_counted(const pv_comm *comm, const pv_test_files *f
 {
     const int64_t first = PV_TEST_TRAIN + PV_TEST_VAL;
     pv_store *store;
-    if (pv_store_open(comm, files->store, PV_STORE_WRITE, &store) != PV_OK) return;
+    if (pv_store_open(comm, files->store, PV_STORE_WRITE, NULL, &store) != PV_OK) return;
     pv_status st = PV_OK;
     for (int64_t view = 1; view < 3 && comm->rank == 0; view++)
         st = st == PV_OK ? write_row(store, view, first + 2 * view, PV_VIEW_REFUSED) : st;
     pv_test_check(comm, st == PV_OK, "two rows are marked refused");
     pv_store_close(store);
-    if (pv_store_open(comm, files->store, PV_STORE_READ, &store) != PV_OK) return;
+    if (pv_store_open(comm, files->store, PV_STORE_READ, NULL, &store) != PV_OK) return;
     char words[128];
     snprintf(words, sizeof words, "this split holds 2 refused row(s), the first is view 1 of object %lld",
              (long long)first + 2);
@@ -180,7 +180,7 @@ int main(int argc, char **argv)
     pv_h5_quiet();
     pv_test_files_make(&comm, &files);
     make_store(&comm, &files);
-    const pv_status opened = pv_store_open(&comm, files.store, PV_STORE_READ, &store);
+    const pv_status opened = pv_store_open(&comm, files.store, PV_STORE_READ, NULL, &store);
     pv_test_check(&comm, opened == PV_OK, "the store opens");
     if (opened == PV_OK) {
         for (int node_ranks = 1; node_ranks <= 3; node_ranks++)

@@ -3,7 +3,7 @@
 #include "pv_mpi_test.h"
 #include "pv_test_store.h"
 #include "base/pv_checksum.h"
-#include "store/pv_fill.h"
+#include "store/pv_tally.h"
 #include "store/pv_h5.h"
 #include "store/pv_verify.h"
 
@@ -113,18 +113,18 @@ static void creation_makes_an_empty_store(const pv_comm *comm, const pv_test_fil
                   again == PV_ERR_IO && strstr(pv_fail_message(), files->store) &&
                       strstr(pv_fail_message(), "exists already") && access(part, F_OK) != 0,
                   "creation refuses an existing path on all ranks");
-    const pv_status opened = pv_store_open(comm, files->store, PV_STORE_READ, &store);
+    const pv_status opened = pv_store_open(comm, files->store, PV_STORE_READ, NULL, &store);
     pv_test_check(comm, opened == PV_OK, "the store opens");
     if (opened != PV_OK) return;
     const pv_arch arch = pv_test_arch();
-    pv_fill_counts counts = {.fitted = -1};
+    pv_tally counts = {.fitted = -1};
     pv_test_check(comm,
                   pv_store_views(store) == PV_TEST_VIEWS && pv_store_objects(store) == PV_TEST_OBJECTS &&
                       pv_store_params(store) == PARAMS && pv_store_classes(store) == PV_TEST_CLASSES &&
                       pv_arch_equal(pv_store_arch(store), &arch) &&
                       strcmp(pv_store_config(store), "fit: {views: 3}\n") == 0,
                   "it has the shape, architecture and config it was created with");
-    pv_test_check(comm, pv_fill_count(comm, store, &counts) == PV_OK && counts.fitted == 0,
+    pv_test_check(comm, pv_tally_store(comm, store, &counts) == PV_OK && counts.fitted == 0,
                   "no row of a new store is marked fitted");
     pv_store_close(store);
 }
@@ -136,7 +136,7 @@ static void objects_are_those_of_the_signal(const pv_comm *comm, const pv_test_f
     uint64_t sources[PV_TEST_OBJECTS];
     pv_store *store;
     pv_signal *signal = pv_test_signal(comm, files);
-    if (!signal || pv_store_open(comm, files->store, PV_STORE_READ, &store) != PV_OK) return;
+    if (!signal || pv_store_open(comm, files->store, PV_STORE_READ, NULL, &store) != PV_OK) return;
     bool holds = pv_store_read_labels(store, 0, PV_TEST_OBJECTS, labels) == PV_OK &&
                  pv_store_read_splits(store, 0, PV_TEST_OBJECTS, splits) == PV_OK &&
                  pv_store_read_sources(store, 0, PV_TEST_OBJECTS, sources) == PV_OK;
@@ -151,24 +151,24 @@ static void objects_are_those_of_the_signal(const pv_comm *comm, const pv_test_f
 static void any_rank_writes_any_range(const pv_comm *comm, const pv_test_files *files)
 {
     pv_store *store;
-    pv_fill_counts counts = {.fitted = -1};
-    const pv_status opened = pv_store_open(comm, files->store, PV_STORE_WRITE, &store);
+    pv_tally counts = {.fitted = -1};
+    const pv_status opened = pv_store_open(comm, files->store, PV_STORE_WRITE, NULL, &store);
     pv_test_check(comm, opened == PV_OK, "the store opens for writing");
     if (opened != PV_OK) return;
     pv_test_check(comm, write_all(comm, store, false) == PV_OK, "all ranks write ranges of any length");
     MPI_Barrier(comm->world);
-    pv_test_check(comm, pv_fill_count(comm, store, &counts) == PV_OK && counts.fitted == count_written(),
+    pv_test_check(comm, pv_tally_store(comm, store, &counts) == PV_OK && counts.fitted == count_written(),
                   "the rows written are marked fitted, and no other");
     pv_test_check(comm, rows_read_back(store), "every rank reads what the others wrote");
     pv_test_check(comm, pv_store_close(store) == PV_OK, "the store closes");
-    if (pv_store_open(comm, files->store, PV_STORE_READ, &store) != PV_OK) return;
+    if (pv_store_open(comm, files->store, PV_STORE_READ, NULL, &store) != PV_OK) return;
     pv_test_check(comm, rows_read_back(store), "rows outlive the closing of the store");
     pv_store_close(store);
-    if (pv_store_open(comm, files->store, PV_STORE_WRITE, &store) != PV_OK) return;
+    if (pv_store_open(comm, files->store, PV_STORE_WRITE, NULL, &store) != PV_OK) return;
     const pv_status wrote = write_all(comm, store, true);
     MPI_Barrier(comm->world);
     pv_test_check(comm,
-                  wrote == PV_OK && pv_fill_count(comm, store, &counts) == PV_OK && counts.fitted == ROWS &&
+                  wrote == PV_OK && pv_tally_store(comm, store, &counts) == PV_OK && counts.fitted == ROWS &&
                       rows_read_back(store),
                   "a second run writes the rest and leaves the first rows alone");
     pv_store_close(store);
@@ -178,13 +178,13 @@ static void checking_finds_damage(const pv_comm *comm, const pv_test_files *file
 {
     pv_store *store;
     pv_verify_result result = {0};
-    if (pv_store_open(comm, files->store, PV_STORE_READ, &store) != PV_OK) return;
+    if (pv_store_open(comm, files->store, PV_STORE_READ, NULL, &store) != PV_OK) return;
     pv_test_check(comm, pv_verify(comm, store, &result) == PV_OK && result.fitted == ROWS && result.bad == 0,
                   "a whole store has no bad row");
     free(result.bad_rows);
     pv_store_close(store);
     /* The last rank writes a row that is no number: its checksum holds. */
-    if (pv_store_open(comm, files->store, PV_STORE_WRITE, &store) != PV_OK) return;
+    if (pv_store_open(comm, files->store, PV_STORE_WRITE, NULL, &store) != PV_OK) return;
     if (comm->rank == comm->size - 1) {
         float row[PARAMS], psnr = 1;
         const uint32_t steps = 1;
@@ -194,7 +194,7 @@ static void checking_finds_damage(const pv_comm *comm, const pv_test_files *file
         pv_store_write_rows(store, 1, 20, 1, row, &psnr, &steps, &status);
     }
     pv_store_close(store);
-    if (pv_store_open(comm, files->store, PV_STORE_READ, &store) != PV_OK) return;
+    if (pv_store_open(comm, files->store, PV_STORE_READ, NULL, &store) != PV_OK) return;
     result = (pv_verify_result){0};
     const pv_status st = pv_verify(comm, store, &result);
     const bool named = comm->rank != 0 ||
@@ -208,7 +208,7 @@ static void checking_finds_damage(const pv_comm *comm, const pv_test_files *file
 static void refused(const pv_comm *comm, const char *path, pv_status expected, const char *statement)
 {
     pv_store *store;
-    const pv_status st = pv_store_open(comm, path, PV_STORE_READ, &store);
+    const pv_status st = pv_store_open(comm, path, PV_STORE_READ, NULL, &store);
     pv_test_check(comm, st == expected && !store && strstr(pv_fail_message(), path), statement);
 }
 
@@ -232,7 +232,7 @@ static void one_node_sees_no_store(const pv_comm *parent, const pv_test_files *f
     pv_store *store;
     if (parent->size == 1 || pv_comm_open(parent->world, 1, &comm) != PV_OK) return;
     const char *path = comm.rank == comm.size - 1 ? "/nowhere/store.h5" : files->store;
-    const pv_status st = pv_store_open(&comm, path, PV_STORE_READ, &store);
+    const pv_status st = pv_store_open(&comm, path, PV_STORE_READ, NULL, &store);
     char origin[32];
     snprintf(origin, sizeof origin, "rank %d on ", comm.size - 1);
     pv_test_check(parent,

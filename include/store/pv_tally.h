@@ -1,0 +1,21 @@
+/* What a store holds: counts of rows, and how good they are. */
+#ifndef PV_TALLY_H
+#define PV_TALLY_H
+
+#include "base/pv_comm.h"
+#include "store/pv_store.h"
+
+/* Bin b counts PSNRs in b .. b + 1 dB; the last one all that are higher, the first one all that are lower too. */
+enum { PV_TALLY_BINS = 64 };
+
+typedef struct pv_tally {
+    int64_t fitted, refused; /* the other rows are missing */
+    double mean_psnr_db;     /* of the fitted, NaN if there are none */
+    int64_t psnr_bins[PV_TALLY_BINS];
+} pv_tally;
+
+/* Reads status and PSNR of every row, each rank those of a share of the objects.
+ * Collective.  Errors: PV_ERR_HDF5, PV_ERR_NOMEM, agreed. */
+pv_status pv_tally_store(const pv_comm *comm, const pv_store *store, pv_tally *tally);
+
+#endif

@@ -1,0 +1,270 @@
+/* Writing the files of a store, on one rank: a file with rows, all missing, and the master over shards. */
+#include "pv_store_file.h"
+#include "base/pv_file.h"
+#include "base/pv_mem.h"
+#include "store/pv_h5.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Objects whose columns one write carries: bounds the memory whatever the number of objects. */
+enum { OBJECT_BLOCK = 65536 };
+/* What a file takes beside its columns and its config: attributes, layout, HDF5's own. */
+enum { OTHER_BYTES = 1 << 16 };
+
+static pv_status write_attributes(hid_t file, const store_recipe *recipe)
+{
+    pv_status st;
+    PV_TRY(pv_h5_write_text(file, "polyview_kind", "store"));
+    PV_TRY(pv_h5_write_int(file, "polyview_version", PV_STORE_VERSION));
+    PV_TRY(pv_h5_write_text(file, "arch", recipe->arch_json));
+    PV_TRY(pv_h5_write_text(file, "signal", recipe->signal_json));
+    PV_TRY(pv_h5_write_text(file, "config", recipe->config));
+    PV_TRY(pv_h5_write_text(file, "code_version", recipe->code_version));
+    PV_TRY(pv_h5_write_text(file, "instruction_set", recipe->instruction_set));
+done:
+    return st;
+}
+
+/* A one-dimensional dataset that is written whole. */
+static pv_status write_table(hid_t file, const char *name, hid_t type, int count, const void *entries)
+{
+    const hsize_t start = 0, length = (hsize_t)count;
+    hid_t dataset = -1;
+    pv_status st = pv_h5_create(file, name, type, 1, &length, &dataset);
+    if (st == PV_OK) st = pv_h5_write_box(dataset, name, type, 1, &start, &length, entries);
+    if (dataset >= 0) H5Dclose(dataset);
+    return st;
+}
+
+/* /layout: where each tensor lies in a row, as a table of (name, offset, rows, cols). */
+static pv_status write_layout(hid_t file, const pv_arch *arch)
+{
+    pv_arch_tensor tensors[2 * PV_SIREN_MAX_LAYERS];
+    const hid_t name = H5Tcopy(H5T_C_S1), type = H5Tcreate(H5T_COMPOUND, sizeof(pv_arch_tensor));
+    H5Tset_size(name, sizeof tensors[0].name);
+    H5Tinsert(type, "name", HOFFSET(pv_arch_tensor, name), name);
+    H5Tinsert(type, "offset", HOFFSET(pv_arch_tensor, offset), H5T_NATIVE_INT);
+    H5Tinsert(type, "rows", HOFFSET(pv_arch_tensor, rows), H5T_NATIVE_INT);
+    H5Tinsert(type, "cols", HOFFSET(pv_arch_tensor, cols), H5T_NATIVE_INT);
+    const pv_status st = write_table(file, "/layout", type, pv_arch_layout(arch, tensors), tensors);
+    H5Tclose(type);
+    H5Tclose(name);
+    return st;
+}
+
+/* Labels, splits and sources of `count` objects from `first`. */
+static pv_status read_objects(const store_recipe *recipe, int64_t first, int64_t count, int32_t *labels,
+                              uint8_t *splits, uint64_t *sources)
+{
+    const int64_t kept = recipe->old ? recipe->old->objects : 0;
+    const int64_t old = first >= kept ? 0 : kept - first < count ? kept - first : count;
+    pv_status st = PV_OK;
+    if (old > 0) {
+        st = pv_store_read_labels(recipe->old, first, old, labels);
+        if (st == PV_OK) st = pv_store_read_splits(recipe->old, first, old, splits);
+        if (st == PV_OK) st = pv_store_read_sources(recipe->old, first, old, sources);
+    }
+    for (int64_t i = old; i < count; i++) {
+        const int64_t object = recipe->first_new + first + i - kept;
+        labels[i] = pv_signal_label(recipe->signal, object);
+        splits[i] = pv_signal_split(recipe->signal, object);
+        sources[i] = pv_signal_source_id(recipe->signal, object);
+    }
+    return st;
+}
+
+static pv_status write_objects(const store_recipe *recipe, const hid_t columns[COLUMNS], const store_box *box)
+{
+    pv_status st = PV_OK;
+    int32_t *labels = NULL;
+    uint8_t *splits = NULL;
+    uint64_t *sources = NULL;
+    PV_ALLOC(labels, OBJECT_BLOCK);
+    PV_ALLOC(splits, OBJECT_BLOCK);
+    PV_ALLOC(sources, OBJECT_BLOCK);
+    for (int64_t done = 0; done < box->objects; done += OBJECT_BLOCK) {
+        const int64_t left = box->objects - done, block = left < OBJECT_BLOCK ? left : OBJECT_BLOCK;
+        PV_TRY(read_objects(recipe, box->first_object + done, block, labels, splits, sources));
+        const void *data[COLUMNS] = {
+            [COLUMN_LABEL] = labels, [COLUMN_SPLIT] = splits, [COLUMN_SOURCE] = sources};
+        const hsize_t start = (hsize_t)done, count = (hsize_t)block;
+        for (int c = ROW_COLUMNS; c < COLUMNS; c++)
+            PV_TRY(pv_h5_write_box(columns[c], store_column_name((store_column)c),
+                                   store_column_type((store_column)c), STORE_OBJECT_RANK, &start, &count,
+                                   data[c]));
+    }
+done:
+    free(labels);
+    free(splits);
+    free(sources);
+    return st;
+}
+
+/* Creates the columns first .. COLUMNS - 1 of a box. */
+static pv_status create_columns(hid_t file, int first, const store_box *box, int params,
+                                hid_t columns[COLUMNS])
+{
+    pv_status st = PV_OK;
+    for (int c = first; st == PV_OK && c < COLUMNS; c++) {
+        hsize_t dims[STORE_PARAMS_RANK];
+        const store_column column = (store_column)c;
+        const int rank = store_column_dims(column, box->views, box->objects, params, dims);
+        st =
+            pv_h5_create(file, store_column_name(column), store_column_type(column), rank, dims, &columns[c]);
+    }
+    return st;
+}
+
+/* A column of the master: every shard's dataset at its place. */
+static pv_status create_virtual(hid_t file, store_column column, const store_box *whole, int params,
+                                const shard_entry *shards, int count)
+{
+    hsize_t dims[STORE_PARAMS_RANK], size[STORE_PARAMS_RANK], start[STORE_PARAMS_RANK];
+    const char *name = store_column_name(column);
+    const int rank = store_column_dims(column, whole->views, whole->objects, params, dims);
+    const hid_t space = H5Screate_simple(rank, dims, NULL), create = H5Pcreate(H5P_DATASET_CREATE);
+    const hid_t link = H5Pcreate(H5P_LINK_CREATE);
+    herr_t bad = 0;
+    for (int i = 0; bad >= 0 && i < count; i++) {
+        const store_box *box = &shards[i].box;
+        if (box->objects == 0) continue;
+        store_column_dims(column, box->first_view, box->first_object, 0, start);
+        store_column_dims(column, box->views, box->objects, params, size);
+        const hid_t source = H5Screate_simple(rank, size, NULL);
+        H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, size, NULL);
+        bad = H5Pset_virtual(create, space, shards[i].name, name, source);
+        H5Sclose(source);
+    }
+    H5Sselect_all(space);
+    H5Pset_create_intermediate_group(link, 1);
+    const hid_t dataset =
+        bad < 0 ? -1 : H5Dcreate2(file, name, store_column_type(column), space, link, create, H5P_DEFAULT);
+    const pv_status st = dataset < 0 ? pv_h5_fail("cannot create the virtual dataset", name) : PV_OK;
+    if (dataset >= 0) H5Dclose(dataset);
+    H5Pclose(link);
+    H5Pclose(create);
+    H5Sclose(space);
+    return st;
+}
+
+/* No less than a file will take: its columns, and room for everything else. */
+static int64_t file_bytes(const store_recipe *recipe, const store_box *box)
+{
+    int64_t bytes = (int64_t)strlen(recipe->config) + OTHER_BYTES;
+    for (int c = 0; c < COLUMNS; c++) {
+        hsize_t dims[STORE_PARAMS_RANK];
+        int64_t entries = 1;
+        const int rank =
+            store_column_dims((store_column)c, box->views, box->objects, pv_arch_params(recipe->arch), dims);
+        for (int i = 0; i < rank; i++)
+            entries *= (int64_t)dims[i];
+        bytes += entries * (int64_t)H5Tget_size(store_column_type((store_column)c));
+    }
+    return bytes;
+}
+
+/* On a parallel file system hints about striping count when a file comes to be. */
+static pv_status create_with_hints(const char *part, const char *hints)
+{
+    MPI_Info info;
+    MPI_File file;
+    const pv_status st = pv_h5_hints(hints, &info);
+    if (st != PV_OK || info == MPI_INFO_NULL) return st;
+    unlink(part);
+    const int failed = MPI_File_open(MPI_COMM_SELF, part, MPI_MODE_CREATE | MPI_MODE_WRONLY, info, &file);
+    if (!failed) MPI_File_close(&file);
+    MPI_Info_free(&info);
+    return failed ? pv_fail(PV_ERR_IO, "cannot write '%s' with storage.hints '%s'", part, hints) : PV_OK;
+}
+
+/* Makes the empty file `part`, with room for `bytes`: once to know, and once for good, as HDF5 empties the file that
+ * it creates, and cannot go on on a full disk. */
+static pv_status begin_file(const pv_storage_opts *storage, const char *path, const char *part, int64_t bytes,
+                            hid_t *file)
+{
+    pv_status st;
+    PV_TRY(create_with_hints(part, storage->hints));
+    if (storage->reserve) PV_TRY(pv_file_reserve(part, path, bytes));
+    *file = H5Fcreate(part, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    if (*file < 0) PV_TRY(pv_h5_fail("cannot create the store", part));
+    if (storage->reserve) PV_TRY(pv_file_reserve(part, path, bytes));
+done:
+    return st;
+}
+
+/* Closes a file that is being made, and gives it its name or takes it away. */
+static pv_status end_file(pv_status st, hid_t file, const hid_t columns[COLUMNS], const char *part,
+                          const char *path)
+{
+    for (int c = 0; c < COLUMNS; c++)
+        if (columns[c] >= 0) H5Dclose(columns[c]);
+    if (file >= 0 && H5Fclose(file) < 0 && st == PV_OK) st = pv_h5_fail("cannot close the new store", part);
+    if (st == PV_OK) st = pv_file_publish(part, path);
+    if (st != PV_OK) unlink(part);
+    return st;
+}
+
+pv_status store_write_file(const store_recipe *recipe, const char *path, const store_box *box, bool is_shard)
+{
+    hid_t file = -1, columns[COLUMNS];
+    pv_status st;
+    char *part = pv_file_part(path);
+    for (int c = 0; c < COLUMNS; c++)
+        columns[c] = -1;
+    if (!part) return PV_ERR_NOMEM;
+    PV_TRY(begin_file(recipe->storage, path, part, file_bytes(recipe, box), &file));
+    PV_TRY(write_attributes(file, recipe));
+    if (is_shard) {
+        PV_TRY(pv_h5_write_int(file, "first_view", box->first_view));
+        PV_TRY(pv_h5_write_int(file, "first_object", box->first_object));
+    }
+    PV_TRY(create_columns(file, 0, box, pv_arch_params(recipe->arch), columns));
+    PV_TRY(write_layout(file, recipe->arch));
+    PV_TRY(write_objects(recipe, columns, box));
+done:
+    st = end_file(st, file, columns, part, path);
+    free(part);
+    return st;
+}
+
+static store_box extent_of(const shard_entry *shards, int count)
+{
+    store_box whole = {0};
+    for (int i = 0; i < count; i++) {
+        const store_box *box = &shards[i].box;
+        if (box->first_view + box->views > whole.views) whole.views = box->first_view + box->views;
+        if (box->first_object + box->objects > whole.objects)
+            whole.objects = box->first_object + box->objects;
+    }
+    return whole;
+}
+
+pv_status store_write_master(const store_recipe *recipe, const char *path, const shard_entry *shards,
+                             int count)
+{
+    const store_box whole = extent_of(shards, count);
+    const int params = pv_arch_params(recipe->arch);
+    hid_t file = -1, columns[COLUMNS];
+    pv_status st;
+    char *part = pv_file_part(path);
+    const hid_t type = shard_entry_type();
+    for (int c = 0; c < COLUMNS; c++)
+        columns[c] = -1;
+    PV_TRY(part ? PV_OK : PV_ERR_NOMEM);
+    file = H5Fcreate(part, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    if (file < 0) PV_TRY(pv_h5_fail("cannot create the store", part));
+    PV_TRY(write_attributes(file, recipe));
+    for (int c = 0; c < ROW_COLUMNS; c++)
+        PV_TRY(create_virtual(file, (store_column)c, &whole, params, shards, count));
+    PV_TRY(create_columns(file, ROW_COLUMNS, &whole, params, columns));
+    PV_TRY(write_layout(file, recipe->arch));
+    PV_TRY(write_table(file, SHARDS_TABLE, type, count, shards));
+    PV_TRY(write_objects(recipe, columns, &whole));
+done:
+    if (part) st = end_file(st, file, columns, part, path);
+    H5Tclose(type);
+    free(part);
+    return st;
+}

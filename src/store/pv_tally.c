@@ -1,0 +1,63 @@
+#include "store/pv_tally.h"
+#include "base/pv_mem.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BLOCK = 65536 };
+/* What the ranks add up, as doubles: counts stay exact below 2^53. */
+enum { FITTED, REFUSED, PSNR_SUM, FIRST_BIN, SUMS = FIRST_BIN + PV_TALLY_BINS };
+
+static void add_block(int64_t count, const uint8_t *status, const float *psnr, double sums[SUMS])
+{
+    for (int64_t i = 0; i < count; i++)
+        if (status[i] == PV_VIEW_FITTED) {
+            const int bin = psnr[i] >= PV_TALLY_BINS - 1 ? PV_TALLY_BINS - 1 : psnr[i] > 0 ? (int)psnr[i] : 0;
+            sums[FITTED] += 1;
+            sums[PSNR_SUM] += (double)psnr[i];
+            sums[FIRST_BIN + bin] += 1;
+        } else if (status[i] == PV_VIEW_REFUSED) {
+            sums[REFUSED] += 1;
+        }
+}
+
+/* Adds up this rank's share of one view.  Where nothing is fitted there is no PSNR to read. */
+static pv_status add_view(const pv_store *store, int64_t view, int64_t first, int64_t left, uint8_t *status,
+                          float *psnr, double sums[SUMS])
+{
+    pv_status st = PV_OK;
+    for (; st == PV_OK && left > 0; left -= BLOCK, first += BLOCK) {
+        const int64_t count = left < BLOCK ? left : BLOCK;
+        st = pv_store_read_status(store, view, first, count, status);
+        if (st == PV_OK && memchr(status, PV_VIEW_FITTED, (size_t)count))
+            st = pv_store_read_psnr(store, view, first, count, psnr);
+        if (st == PV_OK) add_block(count, status, psnr, sums);
+    }
+    return st;
+}
+
+pv_status pv_tally_store(const pv_comm *comm, const pv_store *store, pv_tally *tally)
+{
+    pv_status st;
+    double sums[SUMS] = {0};
+    uint8_t *status = NULL;
+    float *psnr = NULL;
+    int64_t first, share;
+    pv_share_of(pv_store_objects(store), comm->rank, comm->size, &first, &share);
+    PV_ALLOC(status, BLOCK);
+    PV_ALLOC(psnr, BLOCK);
+    st = PV_OK;
+    for (int64_t view = 0; view < pv_store_views(store); view++)
+        PV_TRY(add_view(store, view, first, share, status, psnr, sums));
+done:
+    free(status);
+    free(psnr);
+    st = pv_agree(comm, st);
+    MPI_Allreduce(MPI_IN_PLACE, sums, SUMS, MPI_DOUBLE, MPI_SUM, comm->world);
+    *tally = (pv_tally){.fitted = (int64_t)sums[FITTED], .refused = (int64_t)sums[REFUSED]};
+    tally->mean_psnr_db = tally->fitted > 0 ? sums[PSNR_SUM] / sums[FITTED] : (double)NAN;
+    for (int bin = 0; bin < PV_TALLY_BINS; bin++)
+        tally->psnr_bins[bin] = (int64_t)sums[FIRST_BIN + bin];
+    return st;
+}
