@@ -68,6 +68,10 @@ class Store:
         missing = [name for name in needed.split() if name not in self._file]
         if missing:
             raise ValueError(f"'{self.path}' is not a whole store: it lacks /{', /'.join(missing)}")
+        # HDF5 reads what a lost shard held as zeros: better to say so.
+        for shard in self._file["shards"]["file"] if "shards" in self._file else ():
+            if not (path := Path(self.path).parent / shard.decode()).exists():
+                raise FileNotFoundError(f"the shard '{path}' of '{self.path}' is missing")
         self.views, self.objects, self.params = (int(n) for n in self._file["params"].shape)
         self.layout = [
             (name.decode() if isinstance(name, bytes) else str(name), int(offset), int(rows), int(cols))

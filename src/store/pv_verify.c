@@ -6,38 +6,40 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK_ROWS = 256 };
-#define INFINITE_BITS UINT32_C(0x7f800000) /* the exponent of infinities and NaNs */
+enum { BLOCK_ROWS = 256, STATUS_BLOCK = 65536 };
+/* The parts of a float. */
+#define SIGN         UINT32_C(0x80000000)
+#define EXPONENT     UINT32_C(0x7f800000)
+#define EXPONENT_ONE UINT32_C(0x00800000)
 
 /* One rank's reading; one owner, freed in pv_verify. */
 typedef struct check {
     const pv_store *store;
     float *rows;
     uint64_t checksums[BLOCK_ROWS];
-    uint8_t status[BLOCK_ROWS];
+    uint8_t status[STATUS_BLOCK];
     int64_t fitted, refused, missing, bad, capacity;
     pv_bad_row *found;
 } check;
 
-/* Whether all values are finite, without a branch a value. */
+/* Whether all values are finite: adding one to an exponent of all ones, and to no other, reaches the sign bit. */
 static bool is_finite(const float *row, int params)
 {
-    uint32_t worst = 0;
+    uint32_t reached = 0;
     for (int p = 0; p < params; p++) {
         uint32_t bits;
         memcpy(&bits, &row[p], sizeof bits);
-        bits &= INFINITE_BITS;
-        worst = bits > worst ? bits : worst;
+        reached |= (bits & EXPONENT) + EXPONENT_ONE;
     }
-    return worst < INFINITE_BITS;
+    return reached < SIGN;
 }
 
 /* Of a row that is not missing. */
-static bool is_sound(const check *c, int64_t i)
+static bool is_sound(const check *c, uint8_t status, int64_t i)
 {
     const int params = pv_store_params(c->store);
     const float *row = c->rows + i * params;
-    return c->status[i] <= PV_VIEW_REFUSED && is_finite(row, params) &&
+    return status <= PV_VIEW_REFUSED && is_finite(row, params) &&
            pv_checksum(row, sizeof *row * (size_t)params) == c->checksums[i];
 }
 
@@ -62,20 +64,32 @@ static pv_status note_bad(check *c, int64_t view, int64_t object)
     return PV_OK;
 }
 
-static pv_status check_block(check *c, int64_t view, int64_t first, int64_t count)
+/* Checks objects whose statuses are known and of which some row is not missing. */
+static pv_status check_block(check *c, int64_t view, int64_t first, int64_t count, const uint8_t *status)
+{
+    pv_status st;
+    PV_TRY(pv_store_read_checksums(c->store, view, first, count, c->checksums));
+    PV_TRY(pv_store_read_rows(c->store, view, first, count, c->rows));
+    for (int64_t i = 0; i < count; i++)
+        if (status[i] != PV_VIEW_MISSING && !is_sound(c, status[i], i)) PV_TRY(note_bad(c, view, first + i));
+done:
+    return st;
+}
+
+/* Statuses are read many at once, so that a store that is mostly missing is gone through fast. */
+static pv_status check_view(check *c, int64_t view, int64_t first, int64_t count)
 {
     pv_status st;
     PV_TRY(pv_store_read_status(c->store, view, first, count, c->status));
-    for (int64_t i = 0; i < count; i++)
-        c->refused += c->status[i] == PV_VIEW_REFUSED;
-    for (int64_t i = 0; i < count; i++)
-        c->missing += c->status[i] == PV_VIEW_MISSING;
-    if (is_missing(c->status, count)) return PV_OK;
-    PV_TRY(pv_store_read_checksums(c->store, view, first, count, c->checksums));
-    PV_TRY(pv_store_read_rows(c->store, view, first, count, c->rows));
     for (int64_t i = 0; i < count; i++) {
         c->fitted += c->status[i] == PV_VIEW_FITTED;
-        if (c->status[i] != PV_VIEW_MISSING && !is_sound(c, i)) PV_TRY(note_bad(c, view, first + i));
+        c->refused += c->status[i] == PV_VIEW_REFUSED;
+        c->missing += c->status[i] == PV_VIEW_MISSING;
+    }
+    for (int64_t done = 0; done < count; done += BLOCK_ROWS) {
+        const int64_t block = count - done < BLOCK_ROWS ? count - done : BLOCK_ROWS;
+        if (!is_missing(c->status + done, block))
+            PV_TRY(check_block(c, view, first + done, block, c->status + done));
     }
 done:
     return st;
@@ -85,8 +99,8 @@ static pv_status check_share(check *c, int64_t first, int64_t count)
 {
     pv_status st = PV_OK;
     for (int64_t view = 0; view < pv_store_views(c->store); view++)
-        for (int64_t done = 0; st == PV_OK && done < count; done += BLOCK_ROWS)
-            st = check_block(c, view, first + done, count - done < BLOCK_ROWS ? count - done : BLOCK_ROWS);
+        for (int64_t done = 0; st == PV_OK && done < count; done += STATUS_BLOCK)
+            st = check_view(c, view, first + done, count - done < STATUS_BLOCK ? count - done : STATUS_BLOCK);
     return st;
 }
 
@@ -180,7 +194,7 @@ pv_status pv_verify_again(const pv_store *store, const pv_verify_result *found, 
     for (int64_t i = 0; i < found->bad; i++) {
         const pv_bad_row *row = &found->bad_rows[i];
         const int64_t bad = c.bad;
-        PV_TRY(check_block(&c, row->view, row->object, 1));
+        PV_TRY(check_view(&c, row->view, row->object, 1));
         if (c.status[0] == PV_VIEW_MISSING || c.bad > bad) continue;
         ++*sound;
         *same += c.checksums[0] == before[i];
