@@ -224,6 +224,7 @@ static pv_status work(filler *f, const pv_comm *comm, const cut *pieces, int64_t
         const int64_t done = pv_queue_count_done(f->queue, f->fitted - before) * comm->nodes;
         pv_progress_update(&progress, done < missing ? done : missing, NULL);
     }
+    if (st == PV_OK && pv_queue_cancelled(f->queue)) st = pv_stop_fail();
     if (st != PV_OK) pv_queue_cancel(f->queue);
     pv_progress_end(&progress, st == PV_OK ? missing : pv_queue_count_done(f->queue, 0));
     return st;

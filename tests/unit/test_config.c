@@ -53,6 +53,7 @@ static void every_key_has_its_default(void **state)
     char *text = emitted(config);
     assert_string_equal(text,
                         "store: \"store.h5\"\n"
+                        "storage:\n  shard_gib: 0.0\n  reserve: true\n  sync: true\n  hints: \"\"\n"
                         "signal:\n  source: idx\n  path: \"/usr/share/datasets/fashion-mnist\"\n"
                         "  train: 55000\n  val: 5000\n  test: 10000\n  train_first: 0\n  val_first: -1\n"
                         "  test_first: 0\n"
@@ -172,11 +173,12 @@ static void unknown_keys_are_named_with_file_and_line(void **state)
     refused("w0: 3\n", NULL, "config.yaml:1: w0: unknown key (did you mean 'inr.w0'?)");
     refused(
         "fit.views: 3\n", NULL,
-        "config.yaml:1: fit.views: unknown key (the keys here are store, signal, inr, fit, model, train)");
+        "config.yaml:1: fit.views: unknown key (the keys here are store, storage, signal, inr, fit, model, train)");
     refused("fit: {\"views\\0\": 3}\n", NULL,
             "config.yaml:1: fit.views?: unknown key (did you mean 'views'?)");
-    refused("<<: {fit: {views: 1}}\n", NULL,
-            "config.yaml:1: <<: unknown key (the keys here are store, signal, inr, fit, model, train)");
+    refused(
+        "<<: {fit: {views: 1}}\n", NULL,
+        "config.yaml:1: <<: unknown key (the keys here are store, storage, signal, inr, fit, model, train)");
 }
 
 static void wrong_types_are_named_with_file_line_and_key(void **state)
