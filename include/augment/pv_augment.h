@@ -31,8 +31,11 @@ typedef struct pv_augment_sample {
     int32_t label;
 } pv_augment_sample;
 
-/* The name in configs ("mixup_aligned"), and whether it mixes two samples. */
+/* The name in configs: "mixup_aligned". */
 const char *pv_augment_name(pv_augment_kind kind);
+
+/* Whether it mixes a sample with another one. */
+bool pv_augment_mixes(pv_augment_kind kind);
 
 /* Owner: pv_augmenter_free (NULL is a no-op); `list` is copied.  Local.  Errors: PV_ERR_CONFIG (which item, why: two
  * MixUps, an amount out of range, rotate of 1-D inputs), PV_ERR_NOMEM. */

@@ -44,7 +44,7 @@ typedef struct pv_augment_opts {
 /* In order of application.  Owned by the config (malloc). */
 typedef struct pv_augment_list {
     pv_augment_opts *items;
-    int count;
+    unsigned count;
 } pv_augment_list;
 
 #endif

@@ -56,5 +56,7 @@ void pv_shared_close(pv_shared *shared);
 /* The part of n items that belongs to `part` of `parts`: [*first, *first + *count), contiguous, sizes
  * differing by at most one.  Local. */
 void pv_share_of(int64_t n, int part, int parts, int64_t *first, int64_t *count);
+/* The part that item i of n belongs to.  Local. */
+int pv_share_owner(int64_t n, int parts, int64_t i);
 
 #endif

@@ -3,6 +3,7 @@
 #ifndef PV_CONFIG_H
 #define PV_CONFIG_H
 
+#include "augment/pv_augment_opts.h"
 #include "base/pv_status.h"
 #include "nn/pv_model_opts.h"
 #include "signal/pv_signal_opts.h"
@@ -23,6 +24,7 @@ typedef struct pv_config {
     pv_fit_opts fit;
     pv_model_opts model;
     pv_train_opts train;
+    pv_augment_list augment;
 } pv_config;
 
 /* Which results a key determines. */

@@ -9,10 +9,14 @@
 #include <stdbool.h>
 
 enum {
-    PV_CONFIG_KEYS = 54,
-    PV_CONFIG_SECTIONS = 6,
-    PV_CONFIG_ROOT = -1,     /* the section of a key at the top level */
-    PV_CONFIG_TEXT_MAX = 512 /* bytes that hold any description below */
+    PV_CONFIG_PLAIN = 57, /* keys that are members of pv_config; those of an item of `augment` follow */
+    PV_AUGMENT_KEYS = 9,
+    PV_CONFIG_KEYS = PV_CONFIG_PLAIN + PV_AUGMENT_KEYS,
+    PV_CONFIG_SECTIONS = 7,
+    PV_CONFIG_AUGMENT = PV_CONFIG_SECTIONS - 1, /* the section that is a list of mappings */
+    PV_AUGMENT_MAX = 16,                        /* items of it */
+    PV_CONFIG_ROOT = -1,                        /* the section of a key at the top level */
+    PV_CONFIG_TEXT_MAX = 512                    /* bytes that hold any description below */
 };
 
 /* What a number, or each entry of a list, may be. */
@@ -24,8 +28,9 @@ typedef struct pv_key_range {
 typedef struct pv_config_key {
     const char *name; /* "fit.views" */
     cyaml_schema_field_t
-        field;           /* last part of the name, type, place: offsets are from the start of pv_config */
-    const char *initial; /* the default, as YAML text */
+        field;           /* last part of the name, type, place: offsets are from the start of pv_config, or of
+                            pv_augment_opts */
+    const char *initial; /* the default, as YAML text; "" where one must be given */
     pv_key_range range;
     unsigned scopes; /* PV_KEYS_... */
     const char *meaning;
@@ -42,10 +47,14 @@ extern const pv_config_section pv_config_sections[PV_CONFIG_SECTIONS];
 /* One value a key, in the order of the table, each NULL or owned (malloc): a scalar's text, or the entries of
  * a list separated by ", ". */
 typedef struct pv_config_texts {
-    char *of[PV_CONFIG_KEYS];
+    char *of[PV_CONFIG_PLAIN];
+    char *augment[PV_AUGMENT_MAX][PV_AUGMENT_KEYS];
+    int augment_count;
 } pv_config_texts;
 
 void pv_config_texts_free(pv_config_texts *texts);
+/* Empties the list. */
+void pv_config_texts_clear_augment(pv_config_texts *texts);
 
 /* Index of the section that holds a key, PV_CONFIG_ROOT for none. */
 int pv_key_section(const pv_config_key *key);
@@ -67,9 +76,10 @@ void pv_key_expected(const pv_config_key *key, char *text, size_t size);
  */
 bool pv_key_accepts(const pv_config_key *key, const char *value, size_t length, bool plain);
 
-/* A key's value in `config` as text; numbers in the shortest form that reads back the same.
+/* A key's value in `config`, or in an item of `augment`, as text; numbers in the shortest form that reads back the
+ * same.
  * Owner: the caller frees *text.  Errors: PV_ERR_NOMEM, PV_ERR_INTERNAL (an enum outside its choices). */
-pv_status pv_key_text(const pv_config_key *key, const pv_config *config, char **text);
+pv_status pv_key_text(const pv_config_key *key, const void *config, char **text);
 
 /* Reads YAML into `texts`, replacing what it names.  `file` is the name of the user's file, or NULL when
  * `text` is the "key.path=value" of a --set.  Errors: PV_ERR_CONFIG, PV_ERR_NOMEM. */

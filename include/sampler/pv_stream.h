@@ -3,14 +3,25 @@
 #ifndef PV_STREAM_H
 #define PV_STREAM_H
 
+#include "augment/pv_augment_opts.h"
+
 #include <stdint.h>
 
 /* The sample at place 0..samples-1 of an epoch; every sample stands at one place.
  * Random: PV_RNG_SHUFFLE, (epoch, round). */
 int64_t pv_stream_sample(uint64_t seed, int64_t epoch, int64_t samples, int64_t place);
 
-/* A number for "sample at place" whose sum (modulo 2^64) over all places identifies an epoch's stream, in
- * whatever order and on whatever ranks it is added up. */
-uint64_t pv_stream_mark(int64_t place, int64_t sample);
+/* The object at a place of an epoch of `objects` places, and the view of it that is drawn: for epochs that take every
+ * object once.  Random: PV_RNG_SHUFFLE; PV_RNG_VIEW, (place, epoch). */
+int64_t pv_stream_random_view(uint64_t seed, int64_t epoch, int64_t objects, int64_t views, int64_t place);
+
+/* Whom the sample at a place is mixed with, another one, uniformly: of all, of other objects, or of the views of the
+ * same object.  There must be one.  Random: PV_RNG_PARTNER, (place, epoch). */
+int64_t pv_stream_partner(uint64_t seed, int64_t epoch, int64_t objects, int64_t views, int64_t place,
+                          int64_t sample, pv_partner whom);
+
+/* A number for "sample at place, mixed with partner" (-1: with none) whose sum (modulo 2^64) over all places
+ * identifies an epoch's stream, in whatever order and on whatever ranks it is added up. */
+uint64_t pv_stream_mark(int64_t place, int64_t sample, int64_t partner);
 
 #endif

@@ -13,7 +13,8 @@
 typedef struct pv_match_opts {
     bool signs;     /* permutations with signs */
     int max_sweeps; /* > 0: visits of all layers before it stops; it stops earlier when a sweep gains nothing */
-    int starts; /* >= 1: descents, the best is kept: the first from the identity, the others from elsewhere */
+    int starts; /* >= 1: descents, the best is kept: the first from the identity, each other from the best so far
+                       with two fifths of one layer's units moved round */
 } pv_match_opts;
 
 typedef struct pv_match_result {

@@ -6,10 +6,19 @@
 #include <stdint.h>
 
 #include "nn/pv_optim.h"
+#include "sampler/pv_placement.h"
 
 typedef enum pv_task { PV_TASK_CLASSIFY } pv_task;
 typedef enum pv_reduce { PV_REDUCE_FAST } pv_reduce;
 typedef enum pv_normalise { PV_NORMALISE_ENTRY, PV_NORMALISE_TENSOR, PV_NORMALISE_NONE } pv_normalise;
+
+/* Sets of PV_CANONICAL_SIGN and PV_CANONICAL_PHASE (pv_symmetry.h). */
+typedef enum pv_canonical {
+    PV_CANONICAL_AS_IS = 0,
+    PV_CANONICAL_SIGNS = 1,
+    PV_CANONICAL_PHASES = 2,
+    PV_CANONICAL_BOTH = 3
+} pv_canonical;
 
 typedef struct pv_train_opts {
     pv_task task;
@@ -23,6 +32,9 @@ typedef struct pv_train_opts {
     double lr, weight_decay, momentum;
     bool amsgrad;
     pv_normalise normalise;
+    bool random_view; /* an epoch draws one view of every object */
+    pv_canonical canonical;
+    pv_placement placement; /* of the training rows */
     pv_reduce reduce;
     uint64_t seed;
 } pv_train_opts;

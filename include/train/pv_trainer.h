@@ -2,6 +2,7 @@
 #ifndef PV_TRAINER_H
 #define PV_TRAINER_H
 
+#include "augment/pv_augment_opts.h"
 #include "base/pv_comm.h"
 #include "nn/pv_model_opts.h"
 #include "store/pv_store.h"
@@ -17,6 +18,10 @@ typedef struct pv_train_result {
     double test_loss, test_accuracy; /* of the kept model; NaN without a test split */
     double samples_per_s;            /* over all ranks, training only */
     double reduce_share;             /* share of the training time in gradient reductions, on rank 0 */
+    double data_share;               /* likewise in waiting for rows, augmenting and normalising them */
+    bool sharded;                    /* training rows are sharded over the ranks, not copied to every node */
+    int64_t partners;                /* samples that were mixed with another, in this run */
+    int64_t remote_samples, remote_partners; /* rows that were fetched from other ranks */
     double seconds;
 } pv_train_result;
 
@@ -29,7 +34,8 @@ typedef struct pv_train_result {
  * Collective.  Errors: PV_STOPPED (a signal; the state is saved), PV_ERR_NUMERIC (the loss is not finite),
  * PV_ERR_IO, PV_ERR_DATA, agreed. Random   PV_RNG_SHUFFLE, PV_RNG_MODEL_INIT, PV_RNG_DROPOUT. */
 pv_status pv_train(const pv_comm *comm, const pv_store *store, const pv_model_opts *model_opts,
-                   const pv_train_opts *opts, const char *config_yaml, bool resume, pv_train_result *result);
+                   const pv_train_opts *opts, const pv_augment_list *augment, const char *config_yaml,
+                   bool resume, pv_train_result *result);
 
 /* The checkpoint's path, <output>.ckpt; owned by the caller, NULL when there is no memory. */
 char *pv_train_checkpoint_path(const pv_train_opts *opts);

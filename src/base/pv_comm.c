@@ -103,3 +103,9 @@ void pv_share_of(int64_t n, int part, int parts, int64_t *first, int64_t *count)
     *first = base * part + (part < extra ? part : extra);
     *count = base + (part < extra);
 }
+
+int pv_share_owner(int64_t n, int parts, int64_t i)
+{
+    const int64_t base = n / parts, extra = n % parts, large = extra * (base + 1);
+    return (int)(i < large ? i / (base + 1) : extra + (i - large) / base);
+}

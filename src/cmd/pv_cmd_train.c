@@ -43,6 +43,11 @@ static void report(const pv_comm *comm, const pv_config *config, const pv_train_
     pv_cmd_put_real(result, "test_accuracy", trained->test_accuracy);
     pv_cmd_put_real(result, "samples_per_s", trained->samples_per_s);
     pv_cmd_put_real(result, "reduce_share", trained->reduce_share);
+    pv_cmd_put_real(result, "data_share", trained->data_share);
+    pv_cmd_put_text(result, "placement", trained->sharded ? "job" : "node");
+    pv_cmd_put_int(result, "partners", trained->partners);
+    pv_cmd_put_int(result, "remote_samples", trained->remote_samples);
+    pv_cmd_put_int(result, "remote_partners", trained->remote_partners);
     pv_cmd_put_real(result, "seconds", trained->seconds);
     pv_cmd_put_machine(comm, result);
 }
@@ -71,7 +76,7 @@ static pv_status run_train(const pv_comm *comm, int argc, char **argv, json_t *r
     PV_TRY(pv_store_open(comm, store_path ? store_path : config->store, PV_STORE_READ, NULL, &store));
     const bool resume = !fresh && pv_cmd_exists(comm, checkpoint);
     if (resume) PV_TRY(check_resume(comm, config, checkpoint));
-    st = pv_train(comm, store, &config->model, &config->train, yaml, resume, &trained);
+    st = pv_train(comm, store, &config->model, &config->train, &config->augment, yaml, resume, &trained);
     if (st == PV_OK || st == PV_STOPPED) report(comm, config, &trained, result);
 done:
     free(yaml);

@@ -18,6 +18,32 @@ static const cyaml_strval_t optimizers[] = {
     {"sgd", PV_OPTIM_SGD}, {"adam", PV_OPTIM_ADAM}, {"adamw", PV_OPTIM_ADAMW}};
 static const cyaml_strval_t normalisations[] = {
     {"entry", PV_NORMALISE_ENTRY}, {"tensor", PV_NORMALISE_TENSOR}, {"none", PV_NORMALISE_NONE}};
+static const cyaml_strval_t canonicals[] = {{"none", PV_CANONICAL_AS_IS},
+                                            {"sign", PV_CANONICAL_SIGNS},
+                                            {"phase", PV_CANONICAL_PHASES},
+                                            {"both", PV_CANONICAL_BOTH}};
+static const cyaml_strval_t placements[] = {
+    {"auto", PV_PLACE_AUTO}, {"node", PV_PLACE_NODE}, {"job", PV_PLACE_JOB}};
+static const cyaml_strval_t augmentations[] = {{"translate", PV_AUGMENT_TRANSLATE},
+                                               {"translate_deep", PV_AUGMENT_TRANSLATE_DEEP},
+                                               {"rotate", PV_AUGMENT_ROTATE},
+                                               {"scale", PV_AUGMENT_SCALE},
+                                               {"noise", PV_AUGMENT_NOISE},
+                                               {"dropout", PV_AUGMENT_DROPOUT},
+                                               {"quantile_dropout", PV_AUGMENT_QUANTILE_DROPOUT},
+                                               {"negation", PV_AUGMENT_NEGATION},
+                                               {"phase", PV_AUGMENT_PHASE},
+                                               {"permute", PV_AUGMENT_PERMUTE},
+                                               {"label_smoothing", PV_AUGMENT_LABEL_SMOOTHING},
+                                               {"mixup", PV_AUGMENT_MIXUP},
+                                               {"mixup_perm", PV_AUGMENT_MIXUP_PERM},
+                                               {"mixup_aligned", PV_AUGMENT_MIXUP_ALIGNED},
+                                               {"self_aligned", PV_AUGMENT_SELF_ALIGNED},
+                                               {"combine", PV_AUGMENT_COMBINE},
+                                               {"weights_only", PV_AUGMENT_WEIGHTS_ONLY}};
+static const cyaml_strval_t lambdas[] = {{"uniform", PV_LAMBDA_UNIFORM}, {"beta", PV_LAMBDA_BETA}};
+static const cyaml_strval_t partners[] = {
+    {"any", PV_PARTNER_ANY}, {"object", PV_PARTNER_OBJECT}, {"view", PV_PARTNER_VIEW}};
 static const cyaml_strval_t reduces[] = {{"fast", PV_REDUCE_FAST}};
 
 static const cyaml_schema_value_t width = {CYAML_VALUE_INT(CYAML_FLAG_DEFAULT, int)};
@@ -35,6 +61,13 @@ static const cyaml_schema_value_t width = {CYAML_VALUE_INT(CYAML_FLAG_DEFAULT, i
 #define WIDTHS(key, member)                                                                                  \
     CYAML_FIELD_SEQUENCE(key, CYAML_FLAG_OPTIONAL | CYAML_FLAG_POINTER, pv_config, member, &width, 1,        \
                          PV_SIREN_MAX_LAYERS - 1)
+
+/* The same of an item of `augment`. */
+#define ITEM_INT(key, member)  CYAML_FIELD_INT(key, CYAML_FLAG_DEFAULT, pv_augment_opts, member)
+#define ITEM_REAL(key, member) CYAML_FIELD_FLOAT(key, CYAML_FLAG_DEFAULT, pv_augment_opts, member)
+#define ITEM_BOOL(key, member) CYAML_FIELD_BOOL(key, CYAML_FLAG_DEFAULT, pv_augment_opts, member)
+#define ITEM_CHOICE(key, member, choices)                                                                    \
+    CYAML_FIELD_ENUM(key, CYAML_FLAG_STRICT, pv_augment_opts, member, choices, CYAML_ARRAY_LEN(choices))
 
 #define BETWEEN(a, b)                                                                                        \
     {                                                                                                        \
@@ -73,6 +106,9 @@ const pv_config_section pv_config_sections[] = {
     {"fit", "How the INRs of a store are fitted."},
     {"model", "The weight-space network that is trained on the INRs of a store."},
     {"train", "How the network is trained."},
+    {"augment",
+     "What is done to the INRs of a training batch, in order: a list of mappings, `augment: [{kind: negation}, "
+     "{kind: mixup_aligned, p: 0.5}]`. At most one of them is a MixUp."},
 };
 
 /* clang-format off */
@@ -188,10 +224,39 @@ const pv_config_key pv_config_keys[] = {
      "adam, adamw: divide by the maximum of the second moments so far"},
     {"train.normalise", CHOICE("normalise", train.normalise, normalisations), "entry", ANY, MODEL,
      "weights are standardised over the train split: every entry, every tensor, or not at all"},
+    {"train.random_view", BOOL("random_view", train.random_view), "false", ANY, MODEL,
+     "an epoch draws one random view of every object; false: it passes over every view"},
+    {"train.canonical", CHOICE("canonical", train.canonical, canonicals), "none", ANY, MODEL,
+     "weights are brought into a canonical form when they are loaded: sign (biases >= 0), phase (biases within "
+     "pi/2w0 of 0), both"},
+    {"train.placement", CHOICE("placement", train.placement, placements), "auto", ANY, 0,
+     "where training rows are kept; node: a copy on every node, job: one copy over all ranks, fetched by one-sided "
+     "MPI; auto: node where that takes at most a quarter of its memory"},
     {"train.reduce", CHOICE("reduce", train.reduce, reduces), "fast", ANY, MODEL,
      "how gradients are summed over ranks; fast: results may differ by rounding with the number of ranks"},
     {"train.seed", UINT("seed", train.seed), "1", AT_LEAST(0), MODEL,
-     "seed of the model's initialisation, the shuffles and dropout"},
+     "seed of the model's initialisation, the shuffles, dropout and augmentations"},
+
+    {"augment.kind", ITEM_CHOICE("kind", kind, augmentations), "", ANY, MODEL,
+     "which augmentation"},
+    {"augment.p", ITEM_REAL("p", p), "1.0", BETWEEN(0, 1), MODEL,
+     "probability that it is applied to a sample"},
+    {"augment.amount", ITEM_REAL("amount", amount), "-1.0", BETWEEN(-1, 1000), MODEL,
+     "its strength: translate, scale: largest shift, change (0.25, 0.2); rotate: degrees (30); noise: standard "
+     "deviations (0.32); dropout, quantile_dropout: rate, largest rate (0.1); negation: probability a unit (0.5); phase: "
+     "largest multiple of pi/w0 (4); label_smoothing: rate (0.1); below 0: what stands in brackets, as published"},
+    {"augment.lambda", ITEM_CHOICE("lambda", lambda, lambdas), "uniform", ANY, MODEL,
+     "MixUp: how the share of the sample is drawn, from U(0, 1) or Beta(beta, beta)"},
+    {"augment.beta", ITEM_REAL("beta", beta), "1.0", ABOVE(0), MODEL,
+     "MixUp: parameter of the Beta distribution"},
+    {"augment.partner", ITEM_CHOICE("partner", partner, partners), "any", ANY, MODEL,
+     "MixUp: with any other sample, a view of another object, or another view of the same object"},
+    {"augment.signs", ITEM_BOOL("signs", signs), "false", ANY, MODEL,
+     "mixup_aligned, self_aligned, combine: match signs of units too, not only their order"},
+    {"augment.sweeps", ITEM_INT("sweeps", sweeps), "16", BETWEEN(1, 1000), MODEL,
+     "matching: visits of all layers, at most"},
+    {"augment.starts", ITEM_INT("starts", starts), "1", BETWEEN(1, 1000), MODEL,
+     "matching: descents, of which the best is taken"},
 };
 /* clang-format on */
 

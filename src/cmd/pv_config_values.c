@@ -13,9 +13,20 @@
 
 void pv_config_texts_free(pv_config_texts *texts)
 {
-    for (int i = 0; i < PV_CONFIG_KEYS; i++)
+    for (int i = 0; i < PV_CONFIG_PLAIN; i++)
         free(texts->of[i]);
+    pv_config_texts_clear_augment(texts);
     *texts = (pv_config_texts){0};
+}
+
+void pv_config_texts_clear_augment(pv_config_texts *texts)
+{
+    for (int i = 0; i < texts->augment_count; i++)
+        for (int k = 0; k < PV_AUGMENT_KEYS; k++) {
+            free(texts->augment[i][k]);
+            texts->augment[i][k] = NULL;
+        }
+    texts->augment_count = 0;
 }
 
 static bool same(const char *name, const char *bytes, size_t length)
@@ -259,7 +270,7 @@ static void real_text(double value, char *text, size_t size)
     append(text, size, ".0%s", exponent);
 }
 
-pv_status pv_key_text(const pv_config_key *key, const pv_config *config, char **text)
+pv_status pv_key_text(const pv_config_key *key, const void *config, char **text)
 {
     const cyaml_schema_value_t *schema = &key->field.value;
     const void *at = (const char *)config + key->field.data_offset;

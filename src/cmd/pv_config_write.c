@@ -72,12 +72,37 @@ done:
     return st;
 }
 
+/* The list `augment`: one item a line. */
+static pv_status emit_augment(writer *out, const pv_config_texts *texts)
+{
+    pv_status st = PV_OK;
+    yaml_event_t event;
+    const char *what = pv_config_sections[PV_CONFIG_AUGMENT].name;
+    const yaml_sequence_style_t style =
+        texts->augment_count > 0 ? YAML_BLOCK_SEQUENCE_STYLE : YAML_FLOW_SEQUENCE_STYLE;
+    PV_TRY(emit_name(out, what));
+    PV_TRY(emit(out, yaml_sequence_start_event_initialize(&event, NULL, NULL, 1, style), &event, what));
+    for (int i = 0; i < texts->augment_count; i++) {
+        PV_TRY(emit(out, yaml_mapping_start_event_initialize(&event, NULL, NULL, 1, YAML_FLOW_MAPPING_STYLE),
+                    &event, what));
+        for (int k = 0; k < PV_AUGMENT_KEYS; k++) {
+            const pv_config_key *key = &pv_config_keys[PV_CONFIG_PLAIN + k];
+            PV_TRY(emit_name(out, key->field.key));
+            PV_TRY(emit_value(out, key, texts->augment[i][k]));
+        }
+        PV_TRY(emit(out, yaml_mapping_end_event_initialize(&event), &event, what));
+    }
+    st = emit(out, yaml_sequence_end_event_initialize(&event), &event, what);
+done:
+    return st;
+}
+
 static pv_status emit_keys(writer *out, const pv_config_texts *texts)
 {
     pv_status st = PV_OK;
     yaml_event_t event;
     int section = PV_CONFIG_ROOT;
-    for (int i = 0; i < PV_CONFIG_KEYS; i++) {
+    for (int i = 0; i < PV_CONFIG_PLAIN; i++) {
         const pv_config_key *key = &pv_config_keys[i];
         if (pv_key_section(key) != section) {
             if (section != PV_CONFIG_ROOT)
@@ -91,7 +116,8 @@ static pv_status emit_keys(writer *out, const pv_config_texts *texts)
         PV_TRY(emit_name(out, key->field.key));
         PV_TRY(emit_value(out, key, texts->of[i]));
     }
-    st = emit(out, yaml_mapping_end_event_initialize(&event), &event, "the last section");
+    PV_TRY(emit(out, yaml_mapping_end_event_initialize(&event), &event, "the last section"));
+    st = emit_augment(out, texts);
 done:
     return st;
 }

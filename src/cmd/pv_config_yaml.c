@@ -175,10 +175,9 @@ done:
     return st;
 }
 
-/* Reads the value at the current event, and moves past it. */
-static pv_status read_value(reader *in, int index)
+/* Reads the value at the current event into *slot, and moves past it. */
+static pv_status read_value(reader *in, const pv_config_key *key, char **slot)
 {
-    const pv_config_key *key = &pv_config_keys[index];
     pv_status st = PV_OK;
     char *text = NULL;
     if (key->field.value.type == CYAML_SEQUENCE) {
@@ -188,8 +187,8 @@ static pv_status read_value(reader *in, int index)
         text = pv_strdup((const char *)in->event.data.scalar.value);
         if (!text) return PV_ERR_NOMEM;
     }
-    free(in->texts->of[index]);
-    in->texts->of[index] = text;
+    free(*slot);
+    *slot = text;
     st = next(in);
 done:
     return st;
@@ -220,10 +219,76 @@ static pv_status give(const reader *in, size_t *first_line, const char *name)
     return PV_OK;
 }
 
+/* Reads the keys of an item of `augment` into texts, from behind the start of its mapping up to its end. */
+static pv_status read_item_keys(reader *in, char *texts[PV_AUGMENT_KEYS])
+{
+    pv_status st = PV_OK;
+    size_t first_line[PV_AUGMENT_KEYS] = {0};
+    char text[SHOWN + 16];
+    while (in->event.type != YAML_MAPPING_END_EVENT) {
+        if (in->event.type != YAML_SCALAR_EVENT)
+            PV_TRY(fail(in, event_line(in), "augment", "a key must be a name, found %s", found(in, text)));
+        const char *name = (const char *)in->event.data.scalar.value;
+        const size_t length = in->event.data.scalar.length;
+        const int key = pv_key_find(PV_CONFIG_AUGMENT, name, length), k = key - PV_CONFIG_PLAIN;
+        if (key < 0) PV_TRY(unknown_key(in, PV_CONFIG_AUGMENT, name, length));
+        PV_TRY(give(in, &first_line[k], pv_config_keys[key].name));
+        PV_TRY(next(in));
+        PV_TRY(read_value(in, &pv_config_keys[key], &texts[k]));
+    }
+done:
+    return st;
+}
+
+/* Reads one item of `augment`, a mapping, and fills its defaults in. */
+static pv_status read_item(reader *in)
+{
+    pv_status st = PV_OK;
+    char text[SHOWN + 16], **texts = in->texts->augment[in->texts->augment_count];
+    const size_t line = event_line(in);
+    if (in->event.type != YAML_MAPPING_START_EVENT)
+        return fail(in, line, "augment", "an entry must be a mapping such as {kind: noise}, found %s",
+                    found(in, text));
+    if (in->texts->augment_count == PV_AUGMENT_MAX)
+        return fail(in, line, "augment", "more than %d entries", PV_AUGMENT_MAX);
+    in->texts->augment_count++;
+    PV_TRY(next(in));
+    PV_TRY(read_item_keys(in, texts));
+    for (int k = 0; k < PV_AUGMENT_KEYS; k++) {
+        const pv_config_key *key = &pv_config_keys[PV_CONFIG_PLAIN + k];
+        if (texts[k]) continue;
+        if (key->initial[0] == '\0') PV_TRY(fail(in, line, key->name, "is missing"));
+        texts[k] = pv_strdup(key->initial);
+        if (!texts[k]) return PV_ERR_NOMEM;
+    }
+    st = next(in);
+done:
+    return st;
+}
+
+/* Reads the list `augment`, which replaces an earlier one, and moves past it. */
+static pv_status read_augment(reader *in)
+{
+    pv_status st = PV_OK;
+    char text[SHOWN + 16];
+    pv_config_texts_clear_augment(in->texts);
+    if (is_null(&in->event)) return next(in);
+    if (in->event.type != YAML_SEQUENCE_START_EVENT)
+        return fail(in, event_line(in), "augment", "must be a list such as [{kind: noise}], found %s",
+                    found(in, text));
+    PV_TRY(next(in));
+    while (in->event.type != YAML_SEQUENCE_END_EVENT)
+        PV_TRY(read_item(in));
+    st = next(in);
+done:
+    return st;
+}
+
 /* Reads the mapping of a section, or of the top level, at the current event, and moves past it. */
 static pv_status read_mapping(reader *in, int section)
 {
     pv_status st = PV_OK;
+    if (section == PV_CONFIG_AUGMENT) return read_augment(in);
     const char *where = section >= 0 ? pv_config_sections[section].name : NULL;
     char text[SHOWN + 16];
     if (is_null(&in->event)) return next(in);
@@ -241,7 +306,7 @@ static pv_status read_mapping(reader *in, int section)
         if (key >= 0) {
             PV_TRY(give(in, &in->key_line[key], pv_config_keys[key].name));
             PV_TRY(next(in));
-            PV_TRY(read_value(in, key));
+            PV_TRY(read_value(in, &pv_config_keys[key], &in->texts->of[key]));
         } else if (inner >= 0) {
             PV_TRY(give(in, &in->section_line[inner], pv_config_sections[inner].name));
             PV_TRY(next(in));
@@ -263,6 +328,8 @@ static pv_status find_set(const reader *in, int *section, int *key)
     if (head < length) {
         *section = pv_section_find(in->set, head);
         if (*section < 0) return unknown_key(in, PV_CONFIG_ROOT, in->set, head);
+        if (*section == PV_CONFIG_AUGMENT)
+            return fail(in, 0, NULL, "augment is a list: give it whole, as [{kind: noise}]");
         *key = pv_key_find(*section, in->set + head + 1, length - head - 1);
         return *key >= 0 ? PV_OK : unknown_key(in, *section, in->set + head + 1, length - head - 1);
     }
@@ -293,7 +360,7 @@ static pv_status read_document(reader *in, int section, int key)
         goto done;
     }
     PV_TRY(next(in));
-    PV_TRY(key >= 0 ? read_value(in, key) : read_mapping(in, section));
+    PV_TRY(key >= 0 ? read_value(in, &pv_config_keys[key], &in->texts->of[key]) : read_mapping(in, section));
     PV_TRY(next(in)); /* past the end of the document */
     if (in->event.type != YAML_STREAM_END_EVENT)
         st = fail(in, event_line(in), NULL, "holds more than one YAML document");

@@ -44,7 +44,7 @@ static void add_up(const pv_comm *comm, const pv_dataset *dataset, const int *gr
                    const double *centre, double *sums)
 {
     int64_t first, count;
-    pv_share_of(pv_dataset_samples(dataset), comm->rank, comm->size, &first, &count);
+    pv_dataset_share(dataset, &first, &count);
     memset(sums, 0, sizeof *sums * (size_t)groups);
     for (int64_t s = first; s < first + count; s++) {
         const float *row = pv_dataset_row(dataset, s);

@@ -5,7 +5,7 @@
 #include "nn/pv_loss.h"
 #include "nn/pv_model.h"
 #include "sampler/pv_dataset.h"
-#include "sampler/pv_stream.h"
+#include "sampler/pv_sampler.h"
 #include "train/pv_evaluate.h"
 #include "train/pv_metrics.h"
 #include "train/pv_model_file.h"
@@ -18,6 +18,8 @@
 
 /* Evaluation wants batches of this size at least, however small a rank's part of a training batch is. */
 enum { MIN_EVAL_BATCH = 64 };
+/* Batches whose rows are fetched before they are needed. */
+enum { BATCHES_AHEAD = 3 };
 
 #ifdef PV_NN_DOUBLE
 #define REAL_MPI MPI_DOUBLE
@@ -29,15 +31,16 @@ enum { MIN_EVAL_BATCH = 64 };
 typedef struct trainer {
     const pv_comm *comm;
     const pv_train_opts *opts;
+    const pv_augment_list *augment;
     pv_dataset *train, *val, *test;
+    pv_sampler *sampler; /* over train */
     pv_model *model;
     pv_optim *optim;
     pv_model_head head; /* norm and state live here */
     int max_batch;
-    pv_real *rows, *logits, *dlogits;
-    int32_t *labels;
+    pv_real *rows, *targets, *logits, *dlogits;
     char *checkpoint, *metrics;
-    double train_seconds, reduce_seconds;
+    double train_seconds, reduce_seconds, data_seconds;
     int64_t trained; /* samples, all ranks, this run */
 } trainer;
 
@@ -49,6 +52,7 @@ char *pv_train_checkpoint_path(const pv_train_opts *opts)
 
 static void trainer_free(trainer *t)
 {
+    pv_sampler_close(t->sampler);
     pv_dataset_close(t->train);
     pv_dataset_close(t->val);
     pv_dataset_close(t->test);
@@ -58,7 +62,7 @@ static void trainer_free(trainer *t)
     free(t->rows);
     free(t->logits);
     free(t->dlogits);
-    free(t->labels);
+    free(t->targets);
     free(t->checkpoint);
     free(t->metrics);
 }
@@ -66,8 +70,10 @@ static void trainer_free(trainer *t)
 static pv_status open_data(trainer *t, const pv_store *store)
 {
     pv_status st;
-    const pv_dataset_opts train = {PV_SPLIT_TRAIN, 0, t->opts->views, true};
-    const pv_dataset_opts val = {PV_SPLIT_VAL, 0, 1, true}, test = {PV_SPLIT_TEST, 0, 1, true};
+    const int canonical = (int)t->opts->canonical;
+    const pv_dataset_opts train = {PV_SPLIT_TRAIN, 0, t->opts->views, true, canonical, t->opts->placement};
+    const pv_dataset_opts val = {PV_SPLIT_VAL, 0, 1, true, canonical, PV_PLACE_NODE};
+    const pv_dataset_opts test = {PV_SPLIT_TEST, 0, 1, true, canonical, PV_PLACE_NODE};
     PV_TRY(pv_dataset_open(t->comm, store, &train, &t->train));
     PV_TRY(pv_dataset_open(t->comm, store, &val, &t->val));
     PV_TRY(pv_dataset_open(t->comm, store, &test, &t->test));
@@ -84,6 +90,17 @@ done:
     return st;
 }
 
+static pv_status make_sampler(trainer *t)
+{
+    const pv_sampler_opts opts = {.seed = t->opts->seed,
+                                  .batch = t->opts->batch,
+                                  .random_view = t->opts->random_view,
+                                  .ahead = BATCHES_AHEAD,
+                                  .classes = t->head.classes,
+                                  .augment = t->augment};
+    return pv_sampler_open(t->comm, t->train, &t->head.arch, &opts, &t->sampler);
+}
+
 static pv_status make_model(trainer *t, const pv_model_opts *model_opts)
 {
     const pv_arch *arch = &t->head.arch;
@@ -97,7 +114,7 @@ static pv_status make_model(trainer *t, const pv_model_opts *model_opts)
     PV_ALLOC(t->rows, (int64_t)t->max_batch * pv_dataset_params(t->train));
     PV_ALLOC(t->logits, (int64_t)t->max_batch * t->head.classes);
     PV_ALLOC(t->dlogits, (int64_t)t->max_batch * t->head.classes);
-    PV_ALLOC(t->labels, t->max_batch);
+    PV_ALLOC(t->targets, (int64_t)t->max_batch * t->head.classes);
     t->checkpoint = pv_train_checkpoint_path(t->opts);
     if (!t->checkpoint || asprintf(&t->metrics, "%s.jsonl", t->opts->output) < 0)
         st = pv_fail(PV_ERR_NOMEM, "no memory for file names");
@@ -147,6 +164,7 @@ static pv_status trainer_make(trainer *t, const pv_store *store, const pv_model_
     t->head.config = pv_strdup(config);
     st = t->head.config ? pv_norm_make(pv_store_params(store), &t->head.norm) : PV_ERR_NOMEM;
     if (st == PV_OK) st = make_model(t, model_opts);
+    if (st == PV_OK) st = make_sampler(t);
     PV_TRY(pv_agree(t->comm, st));
     PV_TRY(resume ? start_from_checkpoint(t) : start_fresh(t));
     if (t->comm->rank == 0) st = pv_metrics_start(t->metrics, resume ? t->head.state.epoch : -1);
@@ -161,18 +179,19 @@ static void sum_over_ranks(void *context, double *values, int count)
     MPI_Allreduce(MPI_IN_PLACE, values, count, MPI_DOUBLE, MPI_SUM, t->comm->world);
 }
 
-/* Rows, labels and the stream's mark of this rank's part of a batch. */
-static void assemble(trainer *t, int64_t first, int count)
+/* Takes this rank's part of a batch and prepares it for the model. */
+static pv_status assemble(trainer *t, pv_batch *batch)
 {
-    const int64_t samples = pv_dataset_samples(t->train);
-    const int params = pv_dataset_params(t->train);
-    for (int i = 0; i < count; i++) {
-        const int64_t place = first + i;
-        const int64_t sample = pv_stream_sample(t->opts->seed, t->head.state.epoch, samples, place);
-        pv_norm_apply(&t->head.norm, pv_dataset_row(t->train, sample), t->rows + (int64_t)i * params);
-        t->labels[i] = pv_dataset_label(t->train, sample);
-        t->head.state.stream += pv_stream_mark(place, sample);
-    }
+    const double start = pv_seconds();
+    const int params = pv_dataset_params(t->train), classes = t->head.classes;
+    const pv_status st = pv_sampler_take(t->sampler, t->head.state.epoch, t->head.state.batch, batch);
+    for (int i = 0; i < batch->count; i++)
+        pv_norm_apply(&t->head.norm, batch->rows + (int64_t)i * params, t->rows + (int64_t)i * params);
+    for (int i = 0; i < batch->count * classes; i++)
+        t->targets[i] = (pv_real)batch->targets[i];
+    t->head.state.stream += batch->mark;
+    t->data_seconds += pv_seconds() - start;
+    return st;
 }
 
 static void reduce_gradients(trainer *t)
@@ -196,37 +215,41 @@ static double learning_rate(const pv_train_opts *opts, int64_t step)
 static pv_status train_batch(trainer *t, bool *stop)
 {
     pv_train_state *const state = &t->head.state;
-    const int64_t samples = pv_dataset_samples(t->train), first = state->batch * t->opts->batch;
-    const int64_t global = samples - first < t->opts->batch ? samples - first : t->opts->batch;
-    int64_t mine, count;
-    pv_share_of(global, t->comm->rank, t->comm->size, &mine, &count);
+    pv_batch batch;
+    /* A rank that fails here goes on to the next collective, which tells the others by a loss that is not finite. */
+    const pv_status assembled = assemble(t, &batch);
+    const int count = batch.count, classes = t->head.classes;
     const pv_pass pass = {.training = true,
-                          .global_batch = global,
-                          .first_sample = mine,
+                          .global_batch = batch.global,
+                          .first_sample = batch.first,
                           .seed = t->opts->seed,
                           .step = (uint64_t)pv_optim_steps(t->optim),
                           .sum = sum_over_ranks,
                           .sum_context = t};
-    assemble(t, first + mine, (int)count);
     memset(pv_model_gradients(t->model), 0, sizeof(pv_real) * (size_t)pv_model_count(t->model));
-    pv_model_forward(t->model, &pass, t->rows, (int)count, t->logits);
+    pv_model_forward(t->model, &pass, t->rows, count, t->logits);
     double sums[3];
     sums[0] =
-        pv_cross_entropy((int)count, t->head.classes, t->logits, t->labels, 1.0 / (double)global, t->dlogits);
-    sums[1] = pv_count_correct((int)count, t->head.classes, t->logits, t->labels);
+        pv_cross_entropy_soft(count, classes, t->logits, t->targets, 1.0 / (double)batch.global, t->dlogits);
+    if (assembled != PV_OK) sums[0] = (double)NAN;
+    sums[1] = pv_count_correct(count, classes, t->logits, batch.labels);
     sums[2] = pv_stop_requested();
     pv_model_backward(t->model, &pass, t->dlogits, NULL);
     reduce_gradients(t);
     MPI_Allreduce(MPI_IN_PLACE, sums, 3, MPI_DOUBLE, MPI_SUM, t->comm->world);
-    if (!isfinite(sums[0]))
-        return pv_fail(PV_ERR_NUMERIC, "the loss is not finite in epoch %lld, batch %lld: lower train.lr",
-                       (long long)state->epoch + 1, (long long)state->batch + 1);
+    if (!isfinite(sums[0])) {
+        const pv_status st = pv_agree(t->comm, assembled);
+        return st != PV_OK ? st
+                           : pv_fail(PV_ERR_NUMERIC,
+                                     "the loss is not finite in epoch %lld, batch %lld: lower train.lr",
+                                     (long long)state->epoch + 1, (long long)state->batch + 1);
+    }
     pv_optim_step(t->optim, learning_rate(t->opts, pv_optim_steps(t->optim)), pv_model_gradients(t->model),
                   pv_model_params(t->model));
     state->loss_sum += sums[0];
     state->correct += (int64_t)sums[1];
     state->batch++;
-    t->trained += global;
+    t->trained += batch.global;
     *stop = sums[2] > 0;
     return PV_OK;
 }
@@ -263,7 +286,7 @@ static pv_status append_epoch(trainer *t, double train_loss, double train_accura
 static pv_status finish_epoch(trainer *t, double seconds, double rate, pv_train_result *result)
 {
     pv_train_state *const state = &t->head.state;
-    const double samples = (double)pv_dataset_samples(t->train);
+    const double samples = (double)pv_sampler_samples(t->sampler);
     const double loss = state->loss_sum / samples, accuracy = (double)state->correct / samples;
     uint64_t stream = 0;
     pv_score val;
@@ -294,8 +317,7 @@ done:
 /* The rest of the current epoch. */
 static pv_status run_epoch(trainer *t, pv_train_result *result)
 {
-    const int64_t samples = pv_dataset_samples(t->train), trained = t->trained;
-    const int64_t batches = (samples + t->opts->batch - 1) / t->opts->batch;
+    const int64_t trained = t->trained, batches = pv_sampler_batches(t->sampler);
     const double start = pv_seconds();
     pv_status st = PV_OK;
     bool stop = false;
@@ -308,6 +330,17 @@ static pv_status run_epoch(trainer *t, pv_train_result *result)
         return finish_epoch(t, seconds, (double)(t->trained - trained) / seconds, result);
     st = save_checkpoint(t);
     return st != PV_OK ? st : pv_stop_fail();
+}
+
+/* What the samplers of all ranks did. */
+static void sum_counts(const trainer *t, pv_train_result *result)
+{
+    const pv_sampler_counts own = pv_sampler_count(t->sampler);
+    int64_t sums[4] = {own.samples, own.partners, own.remote_samples, own.remote_partners};
+    MPI_Allreduce(MPI_IN_PLACE, sums, 4, MPI_INT64_T, MPI_SUM, t->comm->world);
+    result->partners = sums[1];
+    result->remote_samples = sums[2];
+    result->remote_partners = sums[3];
 }
 
 static pv_status score_test(trainer *t, pv_train_result *result)
@@ -345,9 +378,10 @@ static pv_status log_start(trainer *t, const pv_model_opts *model_opts)
 }
 
 pv_status pv_train(const pv_comm *comm, const pv_store *store, const pv_model_opts *model_opts,
-                   const pv_train_opts *opts, const char *config_yaml, bool resume, pv_train_result *result)
+                   const pv_train_opts *opts, const pv_augment_list *augment, const char *config_yaml,
+                   bool resume, pv_train_result *result)
 {
-    trainer t = {.comm = comm, .opts = opts};
+    trainer t = {.comm = comm, .opts = opts, .augment = augment};
     const double start = pv_seconds();
     pv_status st;
     *result =
@@ -365,6 +399,9 @@ pv_status pv_train(const pv_comm *comm, const pv_store *store, const pv_model_op
         t.head.state.best_val_accuracy < 0 ? (double)NAN : t.head.state.best_val_accuracy;
     result->samples_per_s = t.train_seconds > 0 ? (double)t.trained / t.train_seconds : 0;
     result->reduce_share = t.train_seconds > 0 ? t.reduce_seconds / t.train_seconds : 0;
+    result->data_share = t.train_seconds > 0 ? t.data_seconds / t.train_seconds : 0;
+    result->sharded = pv_dataset_is_sharded(t.train);
+    sum_counts(&t, result);
     result->seconds = pv_seconds() - start;
 done:
     trainer_free(&t);

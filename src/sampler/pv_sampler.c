@@ -1,0 +1,236 @@
+#include "sampler/pv_sampler.h"
+#include "augment/pv_augment.h"
+#include "base/pv_log.h"
+#include "base/pv_mem.h"
+#include "sampler/pv_stream.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* One place of a batch. */
+typedef struct place {
+    int64_t place, sample, partner; /* -1: none */
+    const float *row, *partner_row; /* where they are, or will be once they are fetched */
+    bool remote, partner_remote;
+} place;
+
+/* A batch on its way: this rank's places, and the rows that are being fetched for them. */
+typedef struct slot {
+    int64_t epoch, batch; /* -1: free */
+    int64_t first, global;
+    int count;
+    place *places;         /* [part] */
+    float *fetched;        /* [2 part][P] */
+    MPI_Request *requests; /* [2 part] */
+    int request_count;
+} slot;
+
+struct pv_sampler {
+    const pv_comm *comm;
+    const pv_dataset *dataset;
+    pv_augmenter *augmenter;
+    uint64_t seed;
+    int64_t batch, samples; /* places: of a batch, of an epoch */
+    bool random_view;
+    int params, classes, part; /* part: places of a batch on this rank, at most */
+    slot *slots;               /* a ring */
+    int slot_count;
+    float *rows, *targets;
+    int32_t *labels;
+    pv_sampler_counts counts;
+};
+
+static int64_t objects_of(const pv_dataset *dataset)
+{
+    return pv_dataset_samples(dataset) / pv_dataset_views(dataset);
+}
+
+/* Every MixUp finds somebody. */
+static pv_status check_partners(const pv_dataset *dataset, const pv_augment_list *list)
+{
+    for (unsigned i = 0; i < list->count; i++) {
+        const pv_augment_opts *item = &list->items[i];
+        if (!pv_augment_mixes(item->kind)) continue;
+        if (item->partner == PV_PARTNER_VIEW && pv_dataset_views(dataset) < 2)
+            return pv_fail(PV_ERR_CONFIG,
+                           "augment[%u]: partner is view, but there is one view an object: raise train.views",
+                           i);
+        if (item->partner == PV_PARTNER_OBJECT && objects_of(dataset) < 2)
+            return pv_fail(PV_ERR_CONFIG, "augment[%u]: there is no other object to mix with", i);
+        if (pv_dataset_samples(dataset) < 2)
+            return pv_fail(PV_ERR_CONFIG, "augment[%u]: there is no other sample to mix with", i);
+    }
+    return PV_OK;
+}
+
+static pv_status make_slots(pv_sampler *s)
+{
+    pv_status st = PV_OK;
+    PV_ALLOC(s->slots, s->slot_count);
+    for (int i = 0; i < s->slot_count; i++) {
+        slot *const it = &s->slots[i];
+        it->epoch = -1;
+        PV_ALLOC(it->places, s->part);
+        if (!pv_dataset_is_sharded(s->dataset)) continue;
+        PV_ALLOC(it->fetched, 2 * (int64_t)s->part * s->params);
+        PV_ALLOC(it->requests, 2 * (int64_t)s->part);
+    }
+    PV_ALLOC(s->rows, (int64_t)s->part * s->params);
+    PV_ALLOC(s->targets, (int64_t)s->part * s->classes);
+    PV_ALLOC(s->labels, s->part);
+done:
+    return st;
+}
+
+pv_status pv_sampler_open(const pv_comm *comm, const pv_dataset *dataset, const pv_arch *arch,
+                          const pv_sampler_opts *opts, pv_sampler **out)
+{
+    pv_status st;
+    *out = NULL;
+    pv_sampler *s = pv_alloc(1, sizeof *s);
+    if (!s) return PV_ERR_NOMEM;
+    *s = (pv_sampler){.comm = comm,
+                      .dataset = dataset,
+                      .seed = opts->seed,
+                      .batch = opts->batch,
+                      .samples = opts->random_view ? objects_of(dataset) : pv_dataset_samples(dataset),
+                      .random_view = opts->random_view,
+                      .params = pv_dataset_params(dataset),
+                      .classes = opts->classes,
+                      .part = (int)((opts->batch + comm->size - 1) / comm->size),
+                      .slot_count = opts->ahead + 1};
+    PV_TRY(check_partners(dataset, opts->augment));
+    PV_TRY(pv_augmenter_new(opts->augment, arch, opts->classes, &s->augmenter));
+    PV_TRY(make_slots(s));
+    *out = s;
+    return PV_OK;
+done:
+    pv_sampler_close(s);
+    return st;
+}
+
+static void wait_for(pv_sampler *s, slot *it)
+{
+    const double start = pv_seconds();
+    if (it->request_count == 0) return;
+    MPI_Waitall(it->request_count, it->requests, MPI_STATUSES_IGNORE);
+    it->request_count = 0;
+    s->counts.wait_seconds += pv_seconds() - start;
+}
+
+void pv_sampler_close(pv_sampler *s)
+{
+    if (!s) return;
+    for (int i = 0; s->slots && i < s->slot_count; i++) {
+        wait_for(s, &s->slots[i]);
+        free(s->slots[i].places);
+        free(s->slots[i].fetched);
+        free(s->slots[i].requests);
+    }
+    pv_augmenter_free(s->augmenter);
+    free(s->slots);
+    free(s->rows);
+    free(s->targets);
+    free(s->labels);
+    free(s);
+}
+
+int64_t pv_sampler_samples(const pv_sampler *s)
+{
+    return s->samples;
+}
+
+int64_t pv_sampler_batches(const pv_sampler *s)
+{
+    return (s->samples + s->batch - 1) / s->batch;
+}
+
+pv_sampler_counts pv_sampler_count(const pv_sampler *s)
+{
+    return s->counts;
+}
+
+/* Where the row of a sample is, or is being brought to. */
+static const float *find_row(pv_sampler *s, slot *it, int64_t sample, bool *remote)
+{
+    const float *row = pv_dataset_row(s->dataset, sample);
+    *remote = !row;
+    if (row) return row;
+    float *const to = it->fetched + (int64_t)it->request_count * s->params;
+    pv_dataset_fetch(s->dataset, sample, to, &it->requests[it->request_count++]);
+    return to;
+}
+
+/* Who stands at a place of an epoch, and who is mixed in. */
+static void fill_place(pv_sampler *s, slot *it, int64_t number, place *p)
+{
+    const int64_t objects = objects_of(s->dataset), views = pv_dataset_views(s->dataset);
+    const pv_partner whom = pv_augmenter_partner(s->augmenter, (pv_augment_key){s->seed, it->epoch, number});
+    p->place = number;
+    p->sample = s->random_view ? pv_stream_random_view(s->seed, it->epoch, objects, views, number)
+                               : pv_stream_sample(s->seed, it->epoch, s->samples, number);
+    p->partner = whom == PV_PARTNER_NONE
+                     ? -1
+                     : pv_stream_partner(s->seed, it->epoch, objects, views, number, p->sample, whom);
+    p->row = find_row(s, it, p->sample, &p->remote);
+    p->partner_remote = false;
+    p->partner_row = p->partner < 0 ? NULL : find_row(s, it, p->partner, &p->partner_remote);
+}
+
+/* Plans a batch in a slot and begins its fetches. */
+static void begin_batch(pv_sampler *s, slot *it, int64_t epoch, int64_t batch)
+{
+    const int64_t first = batch * s->batch, left = s->samples - first;
+    int64_t mine, count;
+    wait_for(s, it);
+    it->epoch = epoch;
+    it->batch = batch;
+    it->global = left < s->batch ? left : s->batch;
+    pv_share_of(it->global, s->comm->rank, s->comm->size, &mine, &count);
+    it->first = mine;
+    it->count = (int)count;
+    for (int i = 0; i < it->count; i++)
+        fill_place(s, it, first + mine + i, &it->places[i]);
+}
+
+/* The slot of a batch, begun now unless it was before. */
+static slot *slot_of(pv_sampler *s, int64_t epoch, int64_t batch)
+{
+    slot *const it = &s->slots[(epoch * pv_sampler_batches(s) + batch) % s->slot_count];
+    if (it->epoch != epoch || it->batch != batch) begin_batch(s, it, epoch, batch);
+    return it;
+}
+
+static pv_status augment_place(pv_sampler *s, int64_t epoch, const place *p, int i)
+{
+    const pv_augment_sample sample = {p->row, s->labels[i]};
+    pv_augment_sample partner = {.row = p->partner_row};
+    if (p->partner >= 0) partner.label = pv_dataset_label(s->dataset, p->partner);
+    return pv_augmenter_apply(s->augmenter, (pv_augment_key){s->seed, epoch, p->place}, sample,
+                              p->partner >= 0 ? &partner : NULL, s->rows + (int64_t)i * s->params,
+                              s->targets + (int64_t)i * s->classes);
+}
+
+pv_status pv_sampler_take(pv_sampler *s, int64_t epoch, int64_t batch, pv_batch *out)
+{
+    slot *const it = slot_of(s, epoch, batch);
+    const int64_t batches = pv_sampler_batches(s);
+    pv_status st = PV_OK;
+    wait_for(s, it);
+    for (int ahead = 1; ahead < s->slot_count; ahead++)
+        slot_of(s, epoch + (batch + ahead) / batches, (batch + ahead) % batches);
+    *out = (pv_batch){it->count, it->first, it->global, s->rows, s->targets, s->labels, 0};
+    const double start = pv_seconds();
+    for (int i = 0; st == PV_OK && i < it->count; i++) {
+        const place *p = &it->places[i];
+        s->labels[i] = pv_dataset_label(s->dataset, p->sample);
+        out->mark += pv_stream_mark(p->place, p->sample, p->partner);
+        st = augment_place(s, epoch, p, i);
+        s->counts.partners += p->partner >= 0;
+        s->counts.remote_samples += p->remote;
+        s->counts.remote_partners += p->partner_remote;
+    }
+    s->counts.samples += it->count;
+    s->counts.augment_seconds += pv_seconds() - start;
+    return st;
+}

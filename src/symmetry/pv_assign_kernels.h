@@ -1,0 +1,30 @@
+/* The solver of the assignment problem, compiled once an instruction set. */
+#ifndef PV_ASSIGN_KERNELS_H
+#define PV_ASSIGN_KERNELS_H
+
+#include "base/pv_cpu.h"
+
+#include <stdint.h>
+
+enum { PV_ASSIGN_LANES = 8 };
+
+/* A problem and its workspace.  Rows of `cost` are `stride` apart, a multiple of the lanes; the columns from n on cost
+ * infinity, and no more is needed of them. */
+typedef struct pv_assign_problem {
+    int n, stride;
+    double *cost;              /* [n][stride], to be minimised */
+    double *price;             /* [stride] v, the columns' dual variables */
+    double *reach, *closed;    /* [stride] lengths of shortest paths; v, or -infinity where a path is final */
+    double *final;             /* [stride] lengths of the final paths */
+    int64_t *from;             /* [stride] the row from which a column is reached */
+    int32_t *column, *row;     /* [n] of every row, of every column; -1: none */
+    int32_t *free_rows, *done; /* [n] */
+} pv_assign_problem;
+
+typedef struct pv_assign_kernels {
+    /* Finds the assignment of least cost: column[row]. */
+    void (*solve)(pv_assign_problem *p);
+} pv_assign_kernels;
+PV_ISA_DECLARE(pv_assign_kernels);
+
+#endif

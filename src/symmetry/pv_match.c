@@ -1,0 +1,354 @@
+#include "symmetry/pv_match.h"
+#include "base/pv_mem.h"
+#include "pv_match_kernels.h"
+#include "pv_match_steps.h"
+#include "symmetry/pv_assign.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What a sweep must gain, relative to the objective, to be followed by another: above the rounding of floats. */
+#define LEAST_GAIN 1e-7
+
+/* One hidden layer: features of A's units [n][k] (incoming weights, bias, outgoing weights), so that the value of pairing
+ * two units is a scalar product. */
+typedef struct layer {
+    int units, inputs, outputs, features, stride;
+    float *mine;     /* [n][k] of A */
+    bool is_settled; /* no neighbour has moved since it was assigned */
+} layer;
+
+struct pv_matcher {
+    pv_arch arch;
+    pv_match_opts opts;
+    int hidden, params;
+    layer layers[PV_SIREN_MAX_LAYERS];
+    const pv_match_kernels *kernels;
+    pv_assign *assign;
+    float *theirs;         /* B's row */
+    float *incoming;       /* B's matrices transposed: [d_{l-1}][d_l], at the offsets of the row */
+    float *features;       /* [k][stride] of B's units, as the neighbours are now */
+    float *values, *sizes; /* [n][n]; their absolute values */
+    float *aligned;        /* [P] */
+    int32_t *columns;
+    pv_symmetry state, best;
+};
+
+static int round_up(int n)
+{
+    return (n + PV_MATCH_LANES - 1) / PV_MATCH_LANES * PV_MATCH_LANES;
+}
+
+pv_status pv_matcher_new(const pv_arch *arch, const pv_match_opts *opts, pv_matcher **out)
+{
+    int widest = 1, most = 1;
+    pv_status st;
+    *out = NULL;
+    if (opts->max_sweeps < 1 || opts->starts < 1)
+        return pv_fail(PV_ERR_CONFIG, "weight matching takes at least one sweep and one start, not %d and %d",
+                       opts->max_sweeps, opts->starts);
+    pv_matcher *m = pv_alloc(1, sizeof *m);
+    if (!m) return PV_ERR_NOMEM;
+    m->arch = *arch;
+    m->opts = *opts;
+    m->hidden = arch->layers - 1;
+    m->params = pv_arch_params(arch);
+    m->kernels = PV_ISA_CHOOSE(pv_match_kernels);
+    for (int l = 0; l < m->hidden; l++) {
+        layer *const it = &m->layers[l];
+        const int units = arch->dims[l + 1], features = arch->dims[l] + 1 + arch->dims[l + 2];
+        *it = (layer){units, arch->dims[l], arch->dims[l + 2], features, round_up(units), NULL, false};
+        PV_ALLOC(it->mine, (int64_t)units * features);
+        widest = units > widest ? units : widest;
+        most = features > most ? features : most;
+    }
+    PV_ALLOC(m->theirs, m->params);
+    PV_ALLOC(m->incoming, m->params);
+    PV_ALLOC(m->aligned, m->params);
+    PV_ALLOC(m->features, (int64_t)most * round_up(widest));
+    PV_ALLOC(m->values, (int64_t)widest * widest);
+    PV_ALLOC(m->sizes, (int64_t)widest * widest);
+    PV_ALLOC(m->columns, widest);
+    PV_TRY(pv_assign_new(widest, &m->assign));
+    PV_TRY(pv_symmetry_make(arch, &m->state));
+    PV_TRY(pv_symmetry_make(arch, &m->best));
+    *out = m;
+    return PV_OK;
+done:
+    pv_matcher_free(m);
+    return st;
+}
+
+void pv_matcher_free(pv_matcher *m)
+{
+    if (!m) return;
+    for (int l = 0; l < m->hidden; l++)
+        free(m->layers[l].mine);
+    free(m->theirs);
+    free(m->incoming);
+    free(m->aligned);
+    free(m->features);
+    free(m->values);
+    free(m->sizes);
+    free(m->columns);
+    pv_assign_free(m->assign);
+    pv_symmetry_free(&m->state);
+    pv_symmetry_free(&m->best);
+    free(m);
+}
+
+/* Where matrix l of a row begins; its bias follows. */
+static int offset_of(const pv_arch *arch, int l)
+{
+    int offset = 0;
+    for (int i = 0; i < l; i++)
+        offset += (arch->dims[i] + 1) * arch->dims[i + 1];
+    return offset;
+}
+
+static void load_mine(pv_matcher *m, const float *a)
+{
+    for (int l = 0; l < m->hidden; l++) {
+        const layer *it = &m->layers[l];
+        const float *in = a + offset_of(&m->arch, l), *bias = in + it->inputs * it->units;
+        const float *out = bias + it->units;
+        for (int u = 0; u < it->units; u++) {
+            float *const mine = it->mine + (int64_t)u * it->features;
+            memcpy(mine, in + u * it->inputs, sizeof *mine * (size_t)it->inputs);
+            mine[it->inputs] = bias[u];
+            for (int o = 0; o < it->outputs; o++)
+                mine[it->inputs + 1 + o] = out[o * it->units + u];
+        }
+    }
+}
+
+static void load_theirs(pv_matcher *m, const float *b)
+{
+    memcpy(m->theirs, b, sizeof *b * (size_t)m->params);
+    for (int l = 0; l < m->hidden; l++) {
+        const layer *it = &m->layers[l];
+        const float *in = b + offset_of(&m->arch, l);
+        float *const turned = m->incoming + offset_of(&m->arch, l);
+        for (int u = 0; u < it->units; u++)
+            for (int c = 0; c < it->inputs; c++)
+                turned[c * it->units + u] = in[u * it->inputs + c];
+    }
+}
+
+static void unsettle(pv_matcher *m)
+{
+    for (int l = 0; l < m->hidden; l++)
+        m->layers[l].is_settled = false;
+}
+
+void pv_match_begin(pv_matcher *m, const float *a, const float *b)
+{
+    load_mine(m, a);
+    load_theirs(m, b);
+    pv_symmetry_identity(&m->arch, &m->state);
+    unsettle(m);
+}
+
+const pv_symmetry *pv_match_state(const pv_matcher *m)
+{
+    return &m->state;
+}
+
+static void put_feature(float *to, const float *from, float sign, int units)
+{
+    for (int u = 0; u < units; u++)
+        to[u] = sign * from[u];
+}
+
+/* Features of B's units of a layer, [k][stride]: the layers before and after it are moved as they are now. */
+static void gather_features(pv_matcher *m, int l)
+{
+    const layer *it = &m->layers[l];
+    const float *in = m->incoming + offset_of(&m->arch, l);
+    const float *bias = m->theirs + offset_of(&m->arch, l) + it->inputs * it->units, *out = bias + it->units;
+    const int before = l > 0 ? pv_symmetry_offset(&m->arch, l - 1) : -1;
+    const int after = l + 1 < m->hidden ? pv_symmetry_offset(&m->arch, l + 1) : -1;
+    float *to = m->features;
+    for (int c = 0; c < it->inputs; c++, to += it->stride) {
+        const int from = before < 0 ? c : m->state.source[before + c];
+        put_feature(to, in + from * it->units, before < 0 ? 1 : (float)m->state.sign[before + c], it->units);
+    }
+    put_feature(to, bias, 1, it->units);
+    to += it->stride;
+    for (int o = 0; o < it->outputs; o++, to += it->stride) {
+        const int from = after < 0 ? o : m->state.source[after + o];
+        put_feature(to, out + from * it->units, after < 0 ? 1 : (float)m->state.sign[after + o], it->units);
+    }
+}
+
+/* Takes the assignment of the columns over; returns whether a unit has moved. */
+static bool take_columns(pv_matcher *m, int l)
+{
+    const layer *it = &m->layers[l];
+    int32_t *const source = m->state.source + pv_symmetry_offset(&m->arch, l);
+    int8_t *const sign = m->state.sign + pv_symmetry_offset(&m->arch, l);
+    bool moved = false;
+    for (int u = 0; u < it->units; u++) {
+        const int8_t now = m->opts.signs && m->values[u * it->units + m->columns[u]] < 0 ? -1 : 1;
+        moved = moved || source[u] != m->columns[u] || sign[u] != now;
+        source[u] = m->columns[u];
+        sign[u] = now;
+    }
+    return moved;
+}
+
+/* The values of the pairs that the layer's part of the state makes. */
+static double value_of_state(const pv_matcher *m, int l)
+{
+    const layer *it = &m->layers[l];
+    const int begin = pv_symmetry_offset(&m->arch, l);
+    double sum = 0;
+    for (int u = 0; u < it->units; u++)
+        sum += m->state.sign[begin + u] * (double)m->values[u * it->units + m->state.source[begin + u]];
+    return sum;
+}
+
+double pv_match_visit(pv_matcher *m, int l)
+{
+    layer *const it = &m->layers[l];
+    const float *values = m->values;
+    gather_features(m, l);
+    m->kernels->product(it->units, it->features, it->stride, it->mine, m->features, m->values);
+    const double before = value_of_state(m, l);
+    if (m->opts.signs) {
+        for (int i = 0; i < it->units * it->units; i++)
+            m->sizes[i] = fabsf(m->values[i]);
+        values = m->sizes;
+    }
+    const double after = pv_assign_max(m->assign, it->units, values, m->columns);
+    it->is_settled = true;
+    if (!take_columns(m, l)) return 0;
+    if (l > 0) m->layers[l - 1].is_settled = false;
+    if (l + 1 < m->hidden) m->layers[l + 1].is_settled = false;
+    return after - before;
+}
+
+/* A random order of the hidden layers. */
+static void draw_order(pv_rng *rng, int count, int *order)
+{
+    for (int l = 0; l < count; l++)
+        order[l] = l;
+    for (int l = count - 1; l > 0; l--) {
+        const int other = (int)pv_rng_below(rng, (uint64_t)l + 1), kept = order[l];
+        order[l] = order[other];
+        order[other] = kept;
+    }
+}
+
+static double objective_of_state(const pv_matcher *m, const float *a)
+{
+    pv_symmetry_apply(&m->arch, &m->state, m->theirs, m->aligned);
+    return pv_match_objective(&m->arch, a, m->aligned);
+}
+
+/* Sweeps over the layers until nothing is gained; a layer whose neighbours stand as they stood need not be visited. */
+static pv_match_result descend(pv_matcher *m, const float *a, pv_rng *rng)
+{
+    int order[PV_SIREN_MAX_LAYERS], sweeps = 0;
+    double objective = objective_of_state(m, a);
+    for (bool gains = true; gains && sweeps < m->opts.max_sweeps; sweeps++) {
+        double gained = 0;
+        draw_order(rng, m->hidden, order);
+        for (int i = 0; i < m->hidden; i++)
+            if (!m->layers[order[i]].is_settled) gained += pv_match_visit(m, order[i]);
+        objective += gained;
+        gains = gained > LEAST_GAIN * fabs(objective);
+    }
+    return (pv_match_result){objective_of_state(m, a), sweeps};
+}
+
+/* Moves two fifths of the units of one layer round: far enough to leave a local optimum, near enough to find a better
+ * one.  Only the neighbours have to be looked at again. */
+static void kick(pv_matcher *m, pv_rng *rng)
+{
+    const int l = (int)pv_rng_below(rng, (uint64_t)m->hidden), units = m->layers[l].units;
+    const int begin = pv_symmetry_offset(&m->arch, l), moved = (2 * units + 4) / 5;
+    int32_t *const source = m->state.source + begin, *const chosen = m->columns;
+    for (int u = 0; u < units; u++)
+        chosen[u] = u;
+    for (int i = 0; i < moved; i++) {
+        const int other = i + (int)pv_rng_below(rng, (uint64_t)(units - i));
+        const int32_t kept = chosen[i];
+        chosen[i] = chosen[other];
+        chosen[other] = kept;
+        if (i == 0) continue;
+        const int32_t unit = source[chosen[i]];
+        source[chosen[i]] = source[chosen[i - 1]];
+        source[chosen[i - 1]] = unit;
+    }
+    for (int i = 0; i < m->hidden; i++)
+        m->layers[i].is_settled = m->hidden > 1 && i != l - 1 && i != l + 1;
+}
+
+pv_match_result pv_match(pv_matcher *m, const float *a, const float *b, pv_rng *rng, pv_symmetry *out)
+{
+    pv_match_begin(m, a, b);
+    pv_match_result best = descend(m, a, rng);
+    pv_symmetry_copy(&m->arch, &m->state, out);
+    for (int start = 1; start < m->opts.starts && m->hidden > 0; start++) {
+        pv_symmetry_copy(&m->arch, out, &m->state);
+        kick(m, rng);
+        const pv_match_result found = descend(m, a, rng);
+        if (found.objective <= best.objective) continue;
+        best = found;
+        pv_symmetry_copy(&m->arch, &m->state, out);
+    }
+    return best;
+}
+
+pv_match_result pv_match_row(pv_matcher *m, const float *a, const float *b, pv_rng *rng, float *out_row)
+{
+    const pv_match_result result = pv_match(m, a, b, rng, &m->best);
+    pv_symmetry_apply(&m->arch, &m->best, m->theirs, out_row);
+    return result;
+}
+
+double pv_match_objective(const pv_arch *arch, const float *a, const float *b)
+{
+    const int count = pv_arch_params(arch) - arch->dims[arch->layers];
+    double sum = 0;
+    for (int i = 0; i < count; i++)
+        sum += (double)a[i] * (double)b[i];
+    return sum;
+}
+
+static void mean_without(const double *sum, const float *row, double count, int params, float *mean)
+{
+    for (int p = 0; p < params; p++)
+        mean[p] = (float)((sum[p] - (row ? (double)row[p] : 0)) / count);
+}
+
+static void add_row(double *sum, const float *row, double factor, int params)
+{
+    for (int p = 0; p < params; p++)
+        sum[p] += factor * (double)row[p];
+}
+
+pv_status pv_match_to_mean(pv_matcher *m, int64_t n, int passes, pv_rng *rng, float *rows, float *mean)
+{
+    double *sum = NULL;
+    pv_status st;
+    PV_ALLOC(sum, m->params);
+    st = PV_OK;
+    for (int pass = 0; pass < passes; pass++)
+        for (int64_t i = 0; i < n; i++) {
+            float *const row = rows + i * m->params;
+            const double others = pass > 0 ? (double)n - 1 : (double)i;
+            if (others > 0) {
+                mean_without(sum, pass > 0 ? row : NULL, others, m->params, mean);
+                if (pass > 0) add_row(sum, row, -1, m->params);
+                pv_match_row(m, mean, row, rng, row);
+            }
+            if (pass == 0 || others > 0) add_row(sum, row, 1, m->params);
+        }
+    if (n > 0) mean_without(sum, NULL, (double)n, m->params, mean);
+done:
+    free(sum);
+    return st;
+}

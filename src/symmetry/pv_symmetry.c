@@ -1,0 +1,195 @@
+#include "symmetry/pv_symmetry.h"
+#include "base/pv_mem.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PI 3.14159265358979323846
+
+int pv_symmetry_offset(const pv_arch *arch, int layer)
+{
+    int units = 0;
+    for (int l = 0; l < layer; l++)
+        units += arch->dims[l + 1];
+    return units;
+}
+
+int pv_symmetry_units(const pv_arch *arch)
+{
+    return pv_symmetry_offset(arch, arch->layers - 1);
+}
+
+pv_status pv_symmetry_make(const pv_arch *arch, pv_symmetry *out)
+{
+    const int units = pv_symmetry_units(arch);
+    pv_status st;
+    *out = (pv_symmetry){0};
+    PV_ALLOC(out->source, units);
+    PV_ALLOC(out->sign, units);
+    PV_ALLOC(out->phase, units);
+    pv_symmetry_identity(arch, out);
+    return PV_OK;
+done:
+    pv_symmetry_free(out);
+    return st;
+}
+
+void pv_symmetry_free(pv_symmetry *symmetry)
+{
+    free(symmetry->source);
+    free(symmetry->sign);
+    free(symmetry->phase);
+    *symmetry = (pv_symmetry){0};
+}
+
+void pv_symmetry_identity(const pv_arch *arch, pv_symmetry *symmetry)
+{
+    int unit = 0;
+    for (int l = 0; l + 1 < arch->layers; l++)
+        for (int u = 0; u < arch->dims[l + 1]; u++, unit++) {
+            symmetry->source[unit] = u;
+            symmetry->sign[unit] = 1;
+            symmetry->phase[unit] = 0;
+        }
+}
+
+void pv_symmetry_copy(const pv_arch *arch, const pv_symmetry *from, pv_symmetry *to)
+{
+    const size_t units = (size_t)pv_symmetry_units(arch);
+    memcpy(to->source, from->source, units * sizeof *to->source);
+    memcpy(to->sign, from->sign, units * sizeof *to->sign);
+    memcpy(to->phase, from->phase, units * sizeof *to->phase);
+}
+
+/* second(first(h)) = s2 (s1 h + k1 pi / w0) + k2 pi / w0. */
+void pv_symmetry_compose(const pv_arch *arch, const pv_symmetry *first, const pv_symmetry *second,
+                         pv_symmetry *out)
+{
+    int begin = 0;
+    for (int l = 0; l + 1 < arch->layers; begin += arch->dims[l + 1], l++)
+        for (int u = begin; u < begin + arch->dims[l + 1]; u++) {
+            const int v = begin + second->source[u];
+            out->source[u] = first->source[v];
+            out->sign[u] = (int8_t)(second->sign[u] * first->sign[v]);
+            out->phase[u] = second->sign[u] * first->phase[v] + second->phase[u];
+        }
+}
+
+void pv_symmetry_invert(const pv_arch *arch, const pv_symmetry *symmetry, pv_symmetry *out)
+{
+    int begin = 0;
+    for (int l = 0; l + 1 < arch->layers; begin += arch->dims[l + 1], l++)
+        for (int u = 0; u < arch->dims[l + 1]; u++) {
+            const int v = begin + symmetry->source[begin + u];
+            out->source[v] = u;
+            out->sign[v] = symmetry->sign[begin + u];
+            out->phase[v] = -symmetry->sign[begin + u] * symmetry->phase[begin + u];
+        }
+}
+
+/* The factor of unit u's outgoing weights.  k & 1 is right for negative k too. */
+static float outgoing(const pv_symmetry *symmetry, int u)
+{
+    return (symmetry->phase[u] & 1) ? -(float)symmetry->sign[u] : (float)symmetry->sign[u];
+}
+
+void pv_symmetry_apply(const pv_arch *arch, const pv_symmetry *symmetry, const float *row, float *out)
+{
+    int incoming = 0, own = 0; /* where the units of the layer before, and of this one, begin */
+    for (int l = 0; l < arch->layers; l++) {
+        const int ins = arch->dims[l], outs = arch->dims[l + 1];
+        const float *const bias = row + (int64_t)ins * outs;
+        float *const new_bias = out + (int64_t)ins * outs;
+        for (int u = 0; u < outs; u++) {
+            const bool hidden = l + 1 < arch->layers;
+            const int v = hidden ? symmetry->source[own + u] : u;
+            const float sign = hidden ? (float)symmetry->sign[own + u] : 1.0F;
+            const float shift = hidden ? (float)(symmetry->phase[own + u] * PI / (double)arch->w0) : 0.0F;
+            for (int c = 0; c < ins; c++)
+                out[u * ins + c] = l == 0 ? sign * row[v * ins + c]
+                                          : sign * outgoing(symmetry, incoming + c) *
+                                                row[v * ins + symmetry->source[incoming + c]];
+            new_bias[u] = sign * bias[v] + shift;
+        }
+        if (l > 0) incoming += ins;
+        own += outs;
+        row = bias + outs;
+        out = new_bias + outs;
+    }
+}
+
+void pv_symmetry_draw_permutation(const pv_arch *arch, pv_rng *rng, pv_symmetry *symmetry)
+{
+    int begin = 0;
+    for (int l = 0; l + 1 < arch->layers; begin += arch->dims[l + 1], l++) {
+        int32_t *const source = symmetry->source + begin;
+        for (int u = 0; u < arch->dims[l + 1]; u++)
+            source[u] = u;
+        for (int u = arch->dims[l + 1] - 1; u > 0; u--) {
+            const int v = (int)pv_rng_below(rng, (uint64_t)u + 1);
+            const int32_t kept = source[u];
+            source[u] = source[v];
+            source[v] = kept;
+        }
+    }
+}
+
+void pv_symmetry_draw_signs(const pv_arch *arch, double p, pv_rng *rng, pv_symmetry *symmetry)
+{
+    const int units = pv_symmetry_units(arch);
+    for (int u = 0; u < units; u++)
+        symmetry->sign[u] = pv_rng_uniform(rng) < p ? -1 : 1;
+}
+
+void pv_symmetry_draw_phases(const pv_arch *arch, int low, int high, pv_rng *rng, pv_symmetry *symmetry)
+{
+    const int units = pv_symmetry_units(arch);
+    for (int u = 0; u < units; u++)
+        symmetry->phase[u] = low + (int)pv_rng_below(rng, (uint64_t)(high - low) + 1);
+}
+
+/* Whether the first incoming weight of a unit that is not 0 is negative. */
+static bool leads_negative(const float *weights, int count)
+{
+    for (int c = 0; c < count; c++)
+        if (weights[c] != 0) return weights[c] < 0;
+    return false;
+}
+
+/* The signs and phases of a layer touch the next layer's columns, so its rows' leading signs only count where a bias is
+ * exactly 0; those are looked at as they are in `row`, which canonical signs of the layer before may have flipped:
+ * `columns` are its factors. */
+static bool flips(const float *weights, int ins, double bias, const float *columns, const int32_t *source)
+{
+    if (bias != 0 || ins > PV_SIREN_MAX_WIDTH) return bias < 0;
+    float moved[PV_SIREN_MAX_WIDTH];
+    for (int c = 0; c < ins; c++)
+        moved[c] = source ? columns[c] * weights[source[c]] : weights[c];
+    return leads_negative(moved, ins);
+}
+
+void pv_symmetry_canonical(const pv_arch *arch, const float *row, int what, pv_symmetry *out)
+{
+    const double period = PI / (double)arch->w0;
+    float columns[PV_SIREN_MAX_WIDTH];
+    int begin = 0;
+    pv_symmetry_identity(arch, out);
+    for (int l = 0; l + 1 < arch->layers; l++) {
+        const int ins = arch->dims[l], outs = arch->dims[l + 1];
+        const float *const bias = row + (int64_t)ins * outs;
+        for (int u = 0; u < outs; u++) {
+            const int unit = begin + u;
+            const int k = what & PV_CANONICAL_PHASE ? (int)floor((double)bias[u] / period + 0.5) : 0;
+            const double moved = (double)bias[u] - k * period;
+            const bool flip = what & PV_CANONICAL_SIGN && flips(row + (int64_t)u * ins, ins, moved, columns,
+                                                                l > 0 ? out->source + begin - ins : NULL);
+            out->sign[unit] = flip ? -1 : 1;
+            out->phase[unit] = flip ? k : -k;
+        }
+        for (int u = 0; u < outs; u++)
+            columns[u] = outgoing(out, begin + u);
+        begin += outs;
+        row = bias + outs;
+    }
+}
