@@ -162,8 +162,8 @@ static void streams_do_not_know_ranks(const pv_comm *comm)
         for (int64_t place = 0; place < SAMPLES; place++) {
             const int64_t sample = pv_stream_sample(9, epoch, SAMPLES, place);
             holds = holds && sample >= 0 && sample < SAMPLES && seen[sample]++ == epoch;
-            whole[epoch] += pv_stream_mark(place, sample);
-            if (place >= first && place < first + count) shares[epoch] += pv_stream_mark(place, sample);
+            whole[epoch] += pv_stream_mark(place, sample, -1);
+            if (place >= first && place < first + count) shares[epoch] += pv_stream_mark(place, sample, -1);
         }
     MPI_Allreduce(MPI_IN_PLACE, shares, 2, MPI_UINT64_T, MPI_SUM, comm->world);
     pv_test_check(comm, holds, "every sample stands at one place of an epoch");
