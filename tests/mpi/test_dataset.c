@@ -39,6 +39,19 @@ static void make_store(const pv_comm *comm, const pv_test_files *files)
     pv_store_close(store);
 }
 
+/* A copy of a sample's row, from whichever rank holds it. */
+static void copy_row(const pv_dataset *dataset, int64_t sample, float *row)
+{
+    const float *held = pv_dataset_row(dataset, sample);
+    MPI_Request request;
+    if (held) {
+        memcpy(row, held, sizeof *row * PARAMS);
+        return;
+    }
+    pv_dataset_fetch(dataset, sample, row, &request);
+    MPI_Wait(&request, MPI_STATUS_IGNORE);
+}
+
 /* Sample s is object s / views, view first + s % views. */
 static bool samples_are_right(const pv_dataset *dataset, const pv_dataset_opts *opts)
 {
@@ -50,8 +63,10 @@ static bool samples_are_right(const pv_dataset *dataset, const pv_dataset_opts *
         const int label = (int)(object - (opts->split == PV_SPLIT_TEST ? first_of[PV_SPLIT_TEST] : 0));
         holds = pv_dataset_object(dataset, s) == object && pv_dataset_view(dataset, s) == view &&
                 pv_dataset_label(dataset, s) == label % PV_TEST_CLASSES;
+        float row[PARAMS];
+        copy_row(dataset, s, row);
         for (int p = 0; holds && p < PARAMS; p++)
-            holds = pv_dataset_row(dataset, s)[p] == pv_test_entry(view, object, p);
+            holds = row[p] == pv_test_entry(view, object, p);
     }
     return holds;
 }
