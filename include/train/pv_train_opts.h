@@ -33,6 +33,7 @@ typedef struct pv_train_opts {
     bool amsgrad;
     pv_normalise normalise;
     bool random_view; /* an epoch draws one view of every object */
+    bool test_each_epoch; /* the metrics hold the test split's score; selection never looks at it */
     pv_canonical canonical;
     pv_placement placement; /* of the training rows */
     pv_reduce reduce;

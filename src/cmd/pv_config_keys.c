@@ -226,6 +226,8 @@ const pv_config_key pv_config_keys[] = {
      "weights are standardised over the train split: every entry, every tensor, or not at all"},
     {"train.random_view", BOOL("random_view", train.random_view), "false", ANY, MODEL,
      "an epoch draws one random view of every object; false: it passes over every view"},
+    {"train.test_each_epoch", BOOL("test_each_epoch", train.test_each_epoch), "false", ANY, 0,
+     "write the test split's loss and accuracy into the metrics after every epoch; nothing is chosen by them"},
     {"train.canonical", CHOICE("canonical", train.canonical, canonicals), "none", ANY, MODEL,
      "weights are brought into a canonical form when they are loaded: sign (biases >= 0), phase (biases within "
      "pi/2w0 of 0), both"},

@@ -265,8 +265,15 @@ static pv_status save_checkpoint(trainer *t)
                                  : PV_OK);
 }
 
+static void put_score(json_t *line, const char *loss, const char *accuracy, const pv_score *score)
+{
+    if (score->samples == 0) return;
+    json_object_set_new(line, loss, json_real(score->loss));
+    json_object_set_new(line, accuracy, json_real(score->accuracy));
+}
+
 static pv_status append_epoch(trainer *t, double train_loss, double train_accuracy, const pv_score *val,
-                              uint64_t stream, double seconds, double rate)
+                              const pv_score *test, uint64_t stream, double seconds, double rate)
 {
     char mark[24];
     snprintf(mark, sizeof mark, "%016llx", (unsigned long long)stream);
@@ -274,10 +281,8 @@ static pv_status append_epoch(trainer *t, double train_loss, double train_accura
                              (json_int_t)t->head.state.epoch, "train_loss", train_loss, "train_accuracy",
                              train_accuracy, "lr", learning_rate(t->opts, pv_optim_steps(t->optim)),
                              "seconds", seconds, "samples_per_s", rate, "stream", mark);
-    if (val->samples > 0) {
-        json_object_set_new(line, "val_loss", json_real(val->loss));
-        json_object_set_new(line, "val_accuracy", json_real(val->accuracy));
-    }
+    put_score(line, "val_loss", "val_accuracy", val);
+    put_score(line, "test_loss", "test_accuracy", test);
     return pv_metrics_append(t->metrics, line);
 }
 
@@ -289,18 +294,21 @@ static pv_status finish_epoch(trainer *t, double seconds, double rate, pv_train_
     const double samples = (double)pv_sampler_samples(t->sampler);
     const double loss = state->loss_sum / samples, accuracy = (double)state->correct / samples;
     uint64_t stream = 0;
-    pv_score val;
+    pv_score val, test = {0}; /* test is for the metrics alone: nothing is chosen by it */
     pv_status st;
     MPI_Allreduce(&state->stream, &stream, 1, MPI_UINT64_T, MPI_SUM, t->comm->world);
     PV_TRY(pv_evaluate(t->comm, t->model, &t->head.norm, t->val, t->head.classes, t->max_batch, false, NULL,
                        &val));
+    if (t->opts->test_each_epoch)
+        PV_TRY(pv_evaluate(t->comm, t->model, &t->head.norm, t->test, t->head.classes, t->max_batch, false,
+                           NULL, &test));
     const bool best = val.samples == 0 || val.accuracy > state->best_val_accuracy;
     *state = (pv_train_state){.epoch = state->epoch + 1,
                               .best_val_accuracy =
                                   best && val.samples > 0 ? val.accuracy : state->best_val_accuracy,
                               .best_epoch = best ? state->epoch + 1 : state->best_epoch};
     result->train_loss = loss;
-    if (t->comm->rank == 0) st = append_epoch(t, loss, accuracy, &val, stream, seconds, rate);
+    if (t->comm->rank == 0) st = append_epoch(t, loss, accuracy, &val, &test, stream, seconds, rate);
     if (t->comm->rank == 0 && best && st == PV_OK)
         st = pv_model_file_write(t->opts->output, &t->head, t->model, NULL);
     PV_TRY(pv_agree(t->comm, st));
