@@ -26,6 +26,9 @@ void pv_dws_head_forward(pv_dws_head *head, int batch, const pv_real *x, pv_real
 void pv_dws_head_backward(pv_dws_head *head, int batch, const pv_real *dlogits);
 void pv_dws_head_spread(pv_dws_head *head, int batch, int tensor, int first, int count, pv_real *dx);
 
+/* What the last linear map was given in the last forward.  Shapes   [batch][*width] */
+const pv_real *pv_dws_head_features(const pv_dws_head *head, int *width);
+
 /* Multiply-adds of one sample, times two, forward. */
 double pv_dws_head_flops(const pv_dws_head *head);
 

@@ -77,4 +77,10 @@ static inline const pv_linear *pv_stack_last(const pv_stack *stack)
     return &stack->linear[stack->depth - 1];
 }
 
+/* What the last linear map was given by a forward of x. */
+static inline const pv_real *pv_stack_input(const pv_stack *stack, const pv_real *x)
+{
+    return stack->depth > 1 ? stack->hidden[stack->depth - 2] : x;
+}
+
 #endif

@@ -66,6 +66,10 @@ void pv_model_forward(pv_model *model, const pv_pass *pass, const pv_real *rows,
  * Shapes   dlogits [batch][classes]; drows [batch][P] or NULL when the input's gradient is not wanted. */
 void pv_model_backward(pv_model *model, const pv_pass *pass, const pv_real *dlogits, pv_real *drows);
 
+/* What the last linear map was given in the last forward: the model's features of every row.
+ * Shapes   [batch][*width]; *width is known before any forward too.  Owner: the model. */
+const pv_real *pv_model_features(const pv_model *model, int *width);
+
 /* Multiply-adds, times two, of one sample forward and backward, as the mathematics needs them. */
 double pv_model_sample_flops(const pv_model *model);
 

@@ -9,6 +9,7 @@
 typedef struct pv_model_kind_ops {
     void (*forward)(void *net, const pv_pass *pass, const pv_real *rows, int batch, pv_real *logits);
     void (*backward)(void *net, const pv_pass *pass, const pv_real *dlogits, pv_real *drows);
+    const pv_real *(*features)(const void *net, int *width); /* what the last linear map was given */
 } pv_model_kind_ops;
 
 struct pv_model {

@@ -93,6 +93,12 @@ void pv_dws_head_spread(pv_dws_head *head, int batch, int tensor, int first, int
                sizeof *block * (size_t)entries);
 }
 
+const pv_real *pv_dws_head_features(const pv_dws_head *head, int *width)
+{
+    *width = pv_stack_last(&head->stack)->in;
+    return pv_stack_input(&head->stack, head->pooled);
+}
+
 double pv_dws_head_flops(const pv_dws_head *head)
 {
     return pv_stack_row_flops(&head->stack);

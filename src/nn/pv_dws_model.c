@@ -187,7 +187,13 @@ static void backward(void *context, const pv_pass *pass, const pv_real *dlogits,
     pv_dws_leave(&n->space, n->batch, dy, drows);
 }
 
-static const pv_model_kind_ops dws_ops = {.forward = forward, .backward = backward};
+static const pv_real *features(const void *context, int *width)
+{
+    const net *n = context;
+    return pv_dws_head_features(&n->head, width);
+}
+
+static const pv_model_kind_ops dws_ops = {.forward = forward, .backward = backward, .features = features};
 
 static void new_norm(net *n, int k, int slot)
 {

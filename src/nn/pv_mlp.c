@@ -70,7 +70,14 @@ static void backward(void *context, const pv_pass *pass, const pv_real *dlogits,
     }
 }
 
-static const pv_model_kind_ops mlp_ops = {.forward = forward, .backward = backward};
+static const pv_real *features(const void *context, int *width)
+{
+    const net *n = context;
+    *width = n->linear[n->hidden_layers].in;
+    return n->x[n->hidden_layers];
+}
+
+static const pv_model_kind_ops mlp_ops = {.forward = forward, .backward = backward, .features = features};
 
 /* Tensor names carry the index that each module has in a torch Sequential. */
 static void register_layers(net *n)

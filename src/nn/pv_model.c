@@ -91,6 +91,11 @@ void pv_model_backward(pv_model *model, const pv_pass *pass, const pv_real *dlog
     model->ops->backward(model->net, pass, dlogits, drows);
 }
 
+const pv_real *pv_model_features(const pv_model *model, int *width)
+{
+    return model->ops->features(model->net, width);
+}
+
 double pv_model_sample_flops(const pv_model *model)
 {
     return model->sample_flops;
