@@ -7,6 +7,9 @@
 #include "sampler/pv_dataset.h"
 #include "train/pv_norm.h"
 
+/* Samples of one pass, at most: a model that is scored must hold as many. */
+enum { PV_EVAL_BATCH = 64 };
+
 typedef struct pv_score {
     int64_t samples;
     double loss, accuracy; /* means; NaN when there are no samples */
