@@ -51,7 +51,8 @@ typedef struct pv_task_ops {
                     pv_real *doutputs);
 
     /* Scores the model on a split (PV_SPLIT_VAL, PV_SPLIT_TEST).  Collective.  Errors agreed. */
-    pv_status (*score)(pv_task *task, uint8_t split, pv_model *model, const pv_norm *norm, pv_task_score *score);
+    pv_status (*score)(pv_task *task, uint8_t split, pv_model *model, const pv_norm *norm,
+                       pv_task_score *score);
 
     void (*close)(pv_task *task);
 } pv_task_ops;

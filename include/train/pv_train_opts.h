@@ -8,7 +8,7 @@
 #include "nn/pv_optim.h"
 #include "sampler/pv_placement.h"
 
-typedef enum pv_task { PV_TASK_CLASSIFY } pv_task;
+typedef enum pv_task_kind { PV_TASK_CLASSIFY } pv_task_kind;
 typedef enum pv_reduce { PV_REDUCE_FAST } pv_reduce;
 typedef enum pv_normalise { PV_NORMALISE_ENTRY, PV_NORMALISE_TENSOR, PV_NORMALISE_NONE } pv_normalise;
 
@@ -21,7 +21,7 @@ typedef enum pv_canonical {
 } pv_canonical;
 
 typedef struct pv_train_opts {
-    pv_task task;
+    pv_task_kind task;
     char *output;  /* the model file; <output>.ckpt and <output>.jsonl stand beside it; owned by the config */
     int64_t views; /* the first `views` views of every training object are samples */
     int64_t epochs;
@@ -32,7 +32,7 @@ typedef struct pv_train_opts {
     double lr, weight_decay, momentum;
     bool amsgrad;
     pv_normalise normalise;
-    bool random_view; /* an epoch draws one view of every object */
+    bool random_view;     /* an epoch draws one view of every object */
     bool test_each_epoch; /* the metrics hold the test split's score; selection never looks at it */
     pv_canonical canonical;
     pv_placement placement; /* of the training rows */

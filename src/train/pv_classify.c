@@ -37,13 +37,12 @@ static int64_t loss(pv_task *task, const pv_part *part, const pv_real *outputs, 
     return pv_count_correct(part->count, task->outputs, outputs, own->batch.labels);
 }
 
-static pv_status score(pv_task *task, uint8_t split, pv_model *model, const pv_norm *norm,
-                       pv_task_score *out)
+static pv_status score(pv_task *task, uint8_t split, pv_model *model, const pv_norm *norm, pv_task_score *out)
 {
     pv_score found;
     const pv_dataset *dataset = split == PV_SPLIT_VAL ? task->data.val : task->data.test;
-    const pv_status st = pv_evaluate(task->data.comm, model, norm, dataset, task->outputs, PV_EVAL_BATCH,
-                                     false, NULL, &found);
+    const pv_status st =
+        pv_evaluate(task->data.comm, model, norm, dataset, task->outputs, PV_EVAL_BATCH, false, NULL, &found);
     if (st == PV_OK) *out = (pv_task_score){found.samples, found.loss, found.accuracy, found.accuracy};
     return st;
 }
@@ -72,7 +71,8 @@ static pv_status check_labels(const pv_task_data *data)
 pv_status pv_classify_open(pv_task *task)
 {
     const pv_task_data *data = &task->data;
-    const int64_t piece = pv_task_piece(data->opts), share = (piece + data->comm->size - 1) / data->comm->size;
+    const int64_t piece = pv_task_piece(data->opts),
+                  share = (piece + data->comm->size - 1) / data->comm->size;
     const pv_sampler_opts sampler = {.seed = data->opts->seed,
                                      .batch = piece,
                                      .random_view = data->opts->random_view,

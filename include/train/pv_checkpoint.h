@@ -1,0 +1,20 @@
+/* Checkpoints: what a training run is continued from. */
+#ifndef PV_CHECKPOINT_H
+#define PV_CHECKPOINT_H
+
+#include "base/pv_comm.h"
+#include "nn/pv_model.h"
+#include "nn/pv_optim.h"
+#include "train/pv_model_file.h"
+
+/* Writes a checkpoint; the partial sums of the stream's mark, one a rank, become rank 0's.
+ * Collective.  Errors: PV_ERR_IO, PV_ERR_HDF5 (path named), agreed. */
+pv_status pv_checkpoint_save(const pv_comm *comm, const char *path, pv_model_head *head, pv_model *model,
+                             pv_optim *optim);
+
+/* Reads a checkpoint into model, optimiser, head->norm and head->state; head's arch and classes say what it must be
+ * of.  Collective.  Errors: PV_ERR_IO, PV_ERR_DATA (not a checkpoint of this model), agreed. */
+pv_status pv_checkpoint_load(const pv_comm *comm, const char *path, pv_model_head *head, pv_model *model,
+                             pv_optim *optim);
+
+#endif

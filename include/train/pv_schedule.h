@@ -1,0 +1,10 @@
+/* The learning rate of a step. */
+#ifndef PV_SCHEDULE_H
+#define PV_SCHEDULE_H
+
+#include "train/pv_train_opts.h"
+
+/* The rate of step 0, 1, ...: linear warm-up over the first opts->warmup_steps. */
+double pv_schedule_rate(const pv_train_opts *opts, int64_t step);
+
+#endif

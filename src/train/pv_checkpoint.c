@@ -1,0 +1,33 @@
+#include "train/pv_checkpoint.h"
+
+#include <string.h>
+
+pv_status pv_checkpoint_save(const pv_comm *comm, const char *path, pv_model_head *head, pv_model *model,
+                             pv_optim *optim)
+{
+    uint64_t total = 0;
+    MPI_Reduce(&head->state.stream, &total, 1, MPI_UINT64_T, MPI_SUM, 0, comm->world);
+    head->state.stream = total;
+    return pv_agree(comm, comm->rank == 0 ? pv_model_file_write(path, head, model, optim) : PV_OK);
+}
+
+pv_status pv_checkpoint_load(const pv_comm *comm, const char *path, pv_model_head *head, pv_model *model,
+                             pv_optim *optim)
+{
+    pv_model_head saved;
+    pv_status st = pv_model_file_head(comm, path, &saved);
+    if (st != PV_OK) return st;
+    if (!pv_arch_equal(&saved.arch, &head->arch) || saved.classes != head->classes)
+        st = pv_fail(PV_ERR_DATA, "'%s' was trained on INRs of another architecture than this store's", path);
+    if (st == PV_OK) {
+        const size_t bytes = sizeof *saved.norm.mean * (size_t)saved.norm.params;
+        head->state = saved.state;
+        if (comm->rank != 0) /* the saved mark is the sum over all ranks */
+            head->state.stream = 0;
+        memcpy(head->norm.mean, saved.norm.mean, bytes);
+        memcpy(head->norm.std, saved.norm.std, bytes);
+        st = pv_model_file_load(comm, path, model, optim);
+    }
+    pv_model_head_free(&saved);
+    return st;
+}
