@@ -29,7 +29,9 @@ typedef struct pv_model_request {
 
 /* Fill ops, net and sample_flops, register all tensors in model->params, reserve all memory; the caller
  * closes the registry, and frees the model when this fails. */
-pv_status pv_dws_model_new(const pv_model_request *request, pv_model *model);
-pv_status pv_mlp_new(const pv_model_request *request, pv_model *model);
+#define PV_MODEL_MAKER(identifier, name, make)                                                               \
+    pv_status make(const pv_model_request *request, pv_model *model);
+PV_MODEL_KINDS(PV_MODEL_MAKER)
+#undef PV_MODEL_MAKER
 
 #endif

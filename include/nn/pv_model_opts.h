@@ -2,9 +2,14 @@
 #ifndef PV_MODEL_OPTS_H
 #define PV_MODEL_OPTS_H
 
+#include "nn/pv_model_kinds.h"
+
 #include <stdbool.h>
 
-typedef enum pv_model_kind { PV_MODEL_DWS, PV_MODEL_MLP } pv_model_kind;
+#define PV_MODEL_ENUM(identifier, name, make) PV_MODEL_##identifier,
+typedef enum pv_model_kind { PV_MODEL_KINDS(PV_MODEL_ENUM) PV_MODEL_KIND_COUNT } pv_model_kind;
+#undef PV_MODEL_ENUM
+
 typedef enum pv_set_layer { PV_SET_DS } pv_set_layer;
 typedef enum pv_reduction { PV_REDUCE_MAX, PV_REDUCE_MEAN, PV_REDUCE_SUM } pv_reduction;
 

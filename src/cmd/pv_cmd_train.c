@@ -1,4 +1,5 @@
 #include "cmd/pv_cmd.h"
+#include "nn/pv_model.h"
 #include "store/pv_store.h"
 #include "train/pv_model_file.h"
 #include "train/pv_trainer.h"
@@ -32,7 +33,7 @@ static void report(const pv_comm *comm, const pv_config *config, const pv_train_
                    json_t *result)
 {
     pv_cmd_put_text(result, "model", config->train.output);
-    pv_cmd_put_text(result, "kind", config->model.kind == PV_MODEL_DWS ? "dws" : "mlp");
+    pv_cmd_put_text(result, "kind", pv_model_kind_name(config->model.kind));
     pv_cmd_put_int(result, "parameters", trained->parameters);
     pv_cmd_put_int(result, "samples", trained->samples);
     pv_cmd_put_int(result, "epochs", trained->epochs);

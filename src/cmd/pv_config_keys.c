@@ -9,7 +9,8 @@ static const cyaml_strval_t sources[] = {{"idx", PV_SIGNAL_IDX}};
 static const cyaml_strval_t variants[] = {{"dwsnets", PV_SIREN_DWSNETS}, {"standard", PV_SIREN_STANDARD}};
 static const cyaml_strval_t schedules[] = {{"constant", PV_SCHEDULE_CONSTANT},
                                            {"cosine", PV_SCHEDULE_COSINE}};
-static const cyaml_strval_t model_kinds[] = {{"dws", PV_MODEL_DWS}, {"mlp", PV_MODEL_MLP}};
+#define MODEL_KIND(identifier, name, make) {name, PV_MODEL_##identifier},
+static const cyaml_strval_t model_kinds[] = {PV_MODEL_KINDS(MODEL_KIND)};
 static const cyaml_strval_t set_layers[] = {{"ds", PV_SET_DS}};
 static const cyaml_strval_t reductions[] = {
     {"max", PV_REDUCE_MAX}, {"mean", PV_REDUCE_MEAN}, {"sum", PV_REDUCE_SUM}};

@@ -6,6 +6,20 @@
 /* Row counts travel through BLAS as int. */
 static const double MOST_ROWS = 2147483647.0;
 
+typedef struct kind {
+    const char *name;
+    pv_status (*make)(const pv_model_request *request, pv_model *model);
+} kind;
+
+#define KIND(identifier, label, maker) [PV_MODEL_##identifier] = {.name = label, .make = maker},
+static const kind kinds[PV_MODEL_KIND_COUNT] = {PV_MODEL_KINDS(KIND)};
+#undef KIND
+
+const char *pv_model_kind_name(pv_model_kind number)
+{
+    return kinds[number].name;
+}
+
 static pv_status check(const pv_model_request *r)
 {
     if (r->layers < 1 || r->classes < 1 || r->max_batch < 1)
@@ -39,7 +53,7 @@ pv_status pv_model_new(const pv_model_opts *opts, const int *dims, int layers, i
     PV_TRY(check(&request));
     PV_ALLOC(model, 1);
     pv_nn_params_open(&model->params, &model->memory);
-    PV_TRY(opts->kind == PV_MODEL_MLP ? pv_mlp_new(&request, model) : pv_dws_model_new(&request, model));
+    PV_TRY(kinds[opts->kind].make(&request, model));
     PV_TRY(pv_nn_params_close(&model->params));
     *out = model;
     model = NULL;

@@ -239,7 +239,7 @@ static pv_status score_kept(trainer *t, pv_train_result *result)
 
 static pv_status log_start(trainer *t, const pv_model_opts *model_opts)
 {
-    const char *kind = model_opts->kind == PV_MODEL_DWS ? "dws" : "mlp";
+    const char *kind = pv_model_kind_name(model_opts->kind);
     pv_model *const model = pv_stepper_model(t->stepper);
     pv_log_info("%s: %lld parameters, %.1f MFLOP a sample, %.0f MiB a rank; %lld samples, batch %lld over %d "
                 "ranks",
