@@ -28,6 +28,10 @@ typedef struct pv_model_tensor {
 /* Adds `values` element-wise over all ranks that hold a part of the batch; the identity when NULL. */
 typedef void (*pv_batch_sum)(void *context, double *values, int count);
 
+/* Says that the gradients from `offset` of the flat vector on are final: they may be read, and summed over ranks, while
+ * backward goes on.  Offsets fall; pv_model_backward itself ends with 0. */
+typedef void (*pv_gradients_ready)(void *context, int64_t offset);
+
 /* What one forward or backward pass is about. */
 typedef struct pv_pass {
     bool training;        /* batch statistics and dropout; else running statistics and none */
@@ -35,7 +39,8 @@ typedef struct pv_pass {
     int64_t first_sample; /* position of this part's first sample in the global batch */
     uint64_t seed, step;  /* dropout draws: PV_RNG_DROPOUT, (step, layer and sample position) */
     pv_batch_sum sum;     /* collective: called the same number of times on every rank, also with batch 0 */
-    void *sum_context;
+    pv_gradients_ready ready; /* NULL: nobody listens */
+    void *sum_context;        /* of sum and ready */
 } pv_pass;
 
 /* Makes a model for INRs with matrices d_0..d_layers (`dims`, layers + 1 of them) and `classes` outputs, for
@@ -47,6 +52,10 @@ void pv_model_free(pv_model *model);
 
 /* Draws the published initialisation.  Random: PV_RNG_MODEL_INIT, (tensor number, 0). */
 void pv_model_init(pv_model *model, uint64_t seed);
+
+/* Lets `model` compute with the parameters of `owner`, one of the same making that outlives it; gradients, buffers and
+ * workspace stay its own. */
+void pv_model_share_params(pv_model *model, pv_model *owner);
 
 /* The flat vectors of pv_model_count() parameters and their gradients. */
 int64_t pv_model_count(const pv_model *model);

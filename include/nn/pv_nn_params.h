@@ -46,6 +46,9 @@ pv_status pv_nn_params_close(pv_nn_params *params);
 pv_real *pv_nn_values(const pv_nn_params *params, int id);
 pv_real *pv_nn_gradients(const pv_nn_params *params, int id);
 
+/* Tells pass->ready that the gradients of tensor `id` and of all that were registered after it are final. */
+void pv_nn_ready(const pv_nn_params *params, const pv_pass *pass, int id);
+
 /* Draws every tensor anew.  Random: PV_RNG_MODEL_INIT, (number in `tensors`, 0). */
 void pv_nn_params_init(pv_nn_params *params, uint64_t seed);
 

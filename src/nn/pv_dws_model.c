@@ -17,6 +17,7 @@ typedef struct net {
     bool normed, skipped;
     int count, hidden, batch; /* DWS layers, features behind them, batch of the last forward */
     pv_dws_layer *layers;
+    int *starts;          /* the first tensor of every layer */
     pv_batch_norm *norms; /* behind all layers but the last */
     pv_linear skip;       /* from the input to the last layer's output */
     pv_dws_head head;
@@ -176,6 +177,7 @@ static void backward(void *context, const pv_pass *pass, const pv_real *dlogits,
         if (normed) pv_batch_norm_clear(&n->norms[k - 1]);
         pv_dws_layer_backward(&n->layers[k], n->batch, n->x[k], dy, k || drows ? dx : NULL, &hooks);
         if (normed) pv_batch_norm_backward_settle(&n->norms[k - 1], pass);
+        pv_nn_ready(n->params, pass, n->starts[k]);
         pv_real *used = dy;
         dy = dx;
         dx = used;
@@ -223,6 +225,7 @@ static pv_status new_layers(net *n, const pv_model_request *request, pv_nn_memor
         const int slot = k * (n->normed ? 4 : 3);
         char prefix[PV_NN_NAME];
         snprintf(prefix, sizeof prefix, "layers.layers.%d.", slot);
+        n->starts[k] = n->params->count;
         const pv_status st =
             pv_dws_layer_new(&n->layers[k], &n->space, &opts, request->max_batch, prefix, n->params, memory);
         if (st != PV_OK) return st;
@@ -263,6 +266,7 @@ pv_status pv_dws_model_new(const pv_model_request *request, pv_model *model)
     pv_status st = pv_dws_space_set(&n->space, request->dims, request->layers);
     if (st != PV_OK) return st;
     n->layers = pv_nn_take(memory, n->count, sizeof *n->layers);
+    n->starts = pv_nn_take(memory, n->count, sizeof *n->starts);
     n->norms = pv_nn_take(memory, n->count, sizeof *n->norms);
     n->x = pv_nn_take(memory, n->count + 1, sizeof *n->x);
     n->y = pv_nn_take(memory, n->count, sizeof *n->y);

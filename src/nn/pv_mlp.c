@@ -54,6 +54,7 @@ static void backward(void *context, const pv_pass *pass, const pv_real *dlogits,
         pv_real *dx = i ? n->dx : drows;
         pv_linear_backward(&n->linear[i], n->params, batch, 1, n->x[i], dy, 0, dx);
         pv_linear_bias_backward(&n->linear[i], n->params, batch, 1, dy);
+        pv_nn_ready(n->params, pass, n->linear[i].weight);
         if (i == 0) break;
         n->params->kernels->relu_backward((int64_t)batch * n->width, n->x[i],
                                           (pv_real)pv_dropout_scale(&n->dropout), dx);

@@ -74,6 +74,13 @@ void pv_model_init(pv_model *model, uint64_t seed)
     pv_nn_params_init(&model->params, seed);
 }
 
+void pv_model_share_params(pv_model *model, pv_model *owner)
+{
+    for (int i = 0; i < model->params.trained; i++)
+        model->params.tensors[i].values = owner->params.tensors[i].values;
+    model->params.values = owner->params.values;
+}
+
 int64_t pv_model_count(const pv_model *model)
 {
     return model->params.length;
@@ -103,6 +110,7 @@ void pv_model_forward(pv_model *model, const pv_pass *pass, const pv_real *rows,
 void pv_model_backward(pv_model *model, const pv_pass *pass, const pv_real *dlogits, pv_real *drows)
 {
     model->ops->backward(model->net, pass, dlogits, drows);
+    if (pass->ready) pass->ready(pass->sum_context, 0);
 }
 
 const pv_real *pv_model_features(const pv_model *model, int *width)

@@ -81,6 +81,11 @@ pv_real *pv_nn_gradients(const pv_nn_params *params, int id)
     return params->tensors[params->entries[id].number].gradients;
 }
 
+void pv_nn_ready(const pv_nn_params *params, const pv_pass *pass, int id)
+{
+    if (pass->ready) pass->ready(pass->sum_context, pv_nn_gradients(params, id) - params->gradients);
+}
+
 void pv_nn_params_init(pv_nn_params *params, uint64_t seed)
 {
     for (int i = 0; i < params->count; i++) {

@@ -1,0 +1,118 @@
+/* What backward says is final stays as it is; models can share parameters. */
+#include "base/pv_rng.h"
+#include "nn/pv_loss.h"
+#include "nn/pv_model.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+enum { BATCH = 3, CLASSES = 4, LAYERS = 3, WEIGHTS = 3 * 5 + 6 * 6 + 7 * 1 };
+
+static const int dims[] = {2, 5, 6, 1};
+static const int32_t labels[BATCH] = {3, 0, 2};
+
+static const pv_model_opts kinds[] = {
+    {.kind = PV_MODEL_DWS, .hidden = 8, .layers = 2, .fc_layers = 1, .out_fc = 1, .batch_norm = true},
+    {.kind = PV_MODEL_DWS,
+     .hidden = 5,
+     .layers = 1,
+     .fc_layers = 2,
+     .out_fc = 2,
+     .skip = true,
+     .layer_skip = true},
+    {.kind = PV_MODEL_MLP, .hidden = 7, .layers = 2, .batch_norm = true},
+};
+
+typedef struct subject {
+    pv_model *model;
+    int64_t count;
+    pv_real rows[BATCH * WEIGHTS], logits[BATCH * CLASSES], dlogits[BATCH * CLASSES];
+    pv_real *seen; /* [count] the gradients as they were when they were called final */
+    int64_t from;  /* from here on */
+    int calls;
+} subject;
+
+static void open(subject *s, const pv_model_opts *opts)
+{
+    *s = (subject){0};
+    assert_int_equal(pv_model_new(opts, dims, LAYERS, CLASSES, BATCH, &s->model), PV_OK);
+    pv_model_init(s->model, 1);
+    s->from = s->count = pv_model_count(s->model);
+    s->seen = malloc(sizeof *s->seen * (size_t)s->count);
+    pv_rng rng = pv_rng_open(1, PV_RNG_TEST, 0, 0);
+    for (int i = 0; i < BATCH * WEIGHTS; i++)
+        s->rows[i] = (pv_real)pv_rng_normal(&rng);
+}
+
+static void close(subject *s)
+{
+    pv_model_free(s->model);
+    free(s->seen);
+}
+
+static void note(void *context, int64_t offset)
+{
+    subject *s = context;
+    assert_in_range(offset, 0, s->from);
+    memcpy(s->seen + offset, pv_model_gradients(s->model) + offset,
+           sizeof *s->seen * (size_t)(s->from - offset));
+    s->from = offset;
+    s->calls++;
+}
+
+static void step(subject *s)
+{
+    const pv_pass pass = {.training = true, .global_batch = BATCH, .ready = note, .sum_context = s};
+    memset(pv_model_gradients(s->model), 0, sizeof(pv_real) * (size_t)s->count);
+    pv_model_forward(s->model, &pass, s->rows, BATCH, s->logits);
+    pv_cross_entropy(BATCH, CLASSES, s->logits, labels, 1.0 / BATCH, s->dlogits);
+    pv_model_backward(s->model, &pass, s->dlogits, NULL);
+}
+
+static void what_is_called_final_stays(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        subject s;
+        open(&s, &kinds[k]);
+        step(&s);
+        assert_int_equal(s.from, 0);
+        assert_true(s.calls > kinds[k].layers);
+        assert_memory_equal(s.seen, pv_model_gradients(s.model), sizeof *s.seen * (size_t)s.count);
+        close(&s);
+    }
+}
+
+static void models_share_parameters_but_not_gradients(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        subject owner, other;
+        open(&owner, &kinds[k]);
+        open(&other, &kinds[k]);
+        pv_model_share_params(other.model, owner.model);
+        pv_model_init(owner.model, 2);
+        step(&owner);
+        step(&other);
+        assert_ptr_equal(pv_model_params(other.model), pv_model_params(owner.model));
+        assert_ptr_not_equal(pv_model_gradients(other.model), pv_model_gradients(owner.model));
+        assert_memory_equal(pv_model_gradients(other.model), pv_model_gradients(owner.model),
+                            sizeof(pv_real) * (size_t)owner.count);
+        assert_memory_equal(other.logits, owner.logits, sizeof owner.logits);
+        close(&other);
+        close(&owner);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_called_final_stays),
+        cmocka_unit_test(models_share_parameters_but_not_gradients),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
