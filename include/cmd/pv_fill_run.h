@@ -1,4 +1,4 @@
-/* What `fit` and `verify --repair` share: a fill of an open store, under its lock, with its record. */
+/* What `fit` and `verify --repair` share: a fill of an open store, under its lock. */
 #ifndef PV_FILL_RUN_H
 #define PV_FILL_RUN_H
 
@@ -15,11 +15,10 @@ typedef struct pv_run_limits {
  * here can fit again), agreed. */
 pv_status pv_cmd_store_config(const pv_comm *comm, const char *path, pv_config **config);
 
-/* Fits what is missing of a store by its config, and adds a line to <store>.runs.jsonl.
+/* Fits what is missing of a store by its config.
  * Collective.  Errors: as pv_fill (PV_STOPPED: *result is valid); PV_ERR_USAGE (a word of `limits`), agreed. */
-pv_status pv_cmd_fill(const pv_comm *comm, const char *command, const pv_config *config,
-                      const pv_signal *signal, pv_store *store, pv_lock *lock, bool retry_refused,
-                      const pv_run_limits *limits, pv_fill_result *result);
+pv_status pv_cmd_fill(const pv_comm *comm, const pv_config *config, const pv_signal *signal, pv_store *store,
+                      pv_lock *lock, bool retry_refused, const pv_run_limits *limits, pv_fill_result *result);
 
 /* Adds what a fill did to a command's result. */
 void pv_cmd_put_fill(const pv_fill_result *fill, json_t *result);

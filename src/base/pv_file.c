@@ -1,4 +1,5 @@
 #include "base/pv_file.h"
+#include "base/pv_meter.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -48,7 +49,9 @@ pv_status pv_file_reserve(const char *part, const char *path, int64_t bytes)
 pv_status pv_file_publish(const char *part, const char *path)
 {
     const int fd = open(part, O_RDONLY | O_CLOEXEC);
+    pv_meter_begin(PV_METER_FILES);
     const int cause = fd < 0 || fsync(fd) != 0 ? errno : 0;
+    pv_meter_end();
     if (fd >= 0) close(fd);
     if (cause != 0) return cannot_write(path, cause);
     return rename(part, path) == 0 ? PV_OK : cannot_write(path, errno);
@@ -72,7 +75,9 @@ pv_status pv_file_replace(const char *path, const void *data, int64_t bytes)
     char *part = pv_file_part(path);
     if (!part) return PV_ERR_NOMEM;
     const int fd = open(part, O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC, 0666);
+    pv_meter_begin(PV_METER_FILES);
     int cause = fd < 0 ? errno : write_all(fd, data, bytes);
+    pv_meter_end();
     if (fd >= 0 && close(fd) != 0 && cause == 0) cause = errno;
     const pv_status st = cause == 0 ? pv_file_publish(part, path) : cannot_write(path, cause);
     if (fd >= 0 && st != PV_OK) unlink(part);

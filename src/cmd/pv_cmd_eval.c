@@ -1,6 +1,7 @@
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
 #include "cmd/pv_cmd.h"
+#include "cmd/pv_record.h"
 #include "store/pv_store.h"
 #include "train/pv_evaluate.h"
 #include "train/pv_logits_file.h"
@@ -130,6 +131,7 @@ done:
 
 static pv_status run_eval(const pv_comm *comm, int argc, char **argv, json_t *result)
 {
+    const pv_run run = pv_run_begin(argc, argv);
     request r = {0};
     pv_store *store = NULL;
     pv_config *config = NULL;
@@ -137,6 +139,7 @@ static pv_status run_eval(const pv_comm *comm, int argc, char **argv, json_t *re
     pv_dataset *dataset = NULL;
     pv_model_head head = {0};
     pv_score score = {0};
+    bool scored = false;
     pv_status st;
     PV_TRY(pv_agree(comm, parse_request(argc, argv, &r)));
     PV_TRY(pv_store_open(comm, r.store, PV_STORE_READ, NULL, &store));
@@ -149,14 +152,16 @@ static pv_status run_eval(const pv_comm *comm, int argc, char **argv, json_t *re
     PV_TRY(score_data(comm, &r, model, &head, dataset, &score));
     report(&r, &score, config->train.views, result);
     pv_cmd_put_machine(comm, result);
+    scored = true;
 done:
     free(score.class_samples);
     free(score.class_correct);
     pv_dataset_close(dataset);
     pv_model_free(model);
     pv_model_head_free(&head);
-    pv_config_free(config);
     pv_store_close(store);
+    if (scored) pv_run_record(comm, &run, r.model, config, st, result);
+    pv_config_free(config);
     return st;
 }
 

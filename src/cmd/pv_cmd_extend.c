@@ -1,6 +1,7 @@
 #include "base/pv_log.h"
 #include "cmd/pv_cmd.h"
 #include "cmd/pv_fill_run.h"
+#include "cmd/pv_record.h"
 #include "store/pv_lock.h"
 #include "store/pv_store.h"
 
@@ -91,6 +92,7 @@ static pv_status take_request(const char *views, const char *objects, request *a
 
 static pv_status run_extend(const pv_comm *comm, int argc, char **argv, json_t *result)
 {
+    const pv_run run = pv_run_begin(argc, argv);
     const char *path = NULL, *views = NULL, *objects = NULL;
     pv_sets sets = {0};
     const pv_option options[] = {{.name = "views", .text = &views},
@@ -100,6 +102,7 @@ static pv_status run_extend(const pv_comm *comm, int argc, char **argv, json_t *
     pv_config *kept = NULL, *config = NULL;
     pv_store *store = NULL;
     pv_lock *lock = NULL;
+    bool grown = false;
     pv_status st = pv_cmd_parse(argc, argv, options, 3, &path, 1);
     if (st == PV_OK && !path)
         st = pv_fail(PV_ERR_USAGE, "extend needs a store; see `polyview extend --help`");
@@ -113,9 +116,11 @@ static pv_status run_extend(const pv_comm *comm, int argc, char **argv, json_t *
     config->store = kept->store;
     kept->store = NULL;
     st = grow(comm, store, &asked, config, result);
+    grown = true;
 done:
     pv_store_close(store);
     pv_lock_release(lock);
+    if (grown && st != PV_ERR_MPI) pv_run_record(comm, &run, path, config, st, result);
     pv_config_free(config);
     pv_config_free(kept);
     return st;

@@ -2,6 +2,7 @@
 #include "base/pv_mem.h"
 #include "cmd/pv_cmd.h"
 #include "cmd/pv_fill_run.h"
+#include "cmd/pv_record.h"
 #include "siren/pv_siren.h"
 #include "store/pv_lock.h"
 #include "store/pv_store.h"
@@ -78,6 +79,7 @@ done:
 
 static pv_status run_fit(const pv_comm *comm, int argc, char **argv, json_t *result)
 {
+    const pv_run run = pv_run_begin(argc, argv);
     const char *config_path = NULL, *store_path = NULL;
     pv_sets sets = {0};
     pv_run_limits limits = {0};
@@ -91,6 +93,7 @@ static pv_status run_fit(const pv_comm *comm, int argc, char **argv, json_t *res
     pv_store *store = NULL;
     pv_lock *lock = NULL;
     pv_fill_result fill = {0};
+    bool filled = false;
     pv_status st = pv_cmd_parse(argc, argv, options, 6, NULL, 0);
     if (st == PV_OK && !config_path && (!store_path || sets.count > 0))
         st = pv_fail(PV_ERR_USAGE,
@@ -100,7 +103,8 @@ static pv_status run_fit(const pv_comm *comm, int argc, char **argv, json_t *res
     PV_TRY(pv_signal_open(comm, &config->signal, &signal));
     PV_TRY(pv_lock_take(comm, config->store, &lock));
     PV_TRY(prepare_store(comm, config, signal, &store));
-    st = pv_cmd_fill(comm, "fit", config, signal, store, lock, retry_refused, &limits, &fill);
+    filled = true;
+    st = pv_cmd_fill(comm, config, signal, store, lock, retry_refused, &limits, &fill);
     if (st == PV_OK || st == PV_STOPPED) {
         pv_cmd_put_text(result, "store", config->store);
         pv_cmd_put_fill(&fill, result);
@@ -110,8 +114,10 @@ done:;
     const pv_status closed = pv_store_close(store);
     pv_lock_release(lock);
     pv_signal_close(signal);
+    if (st == PV_OK) st = closed;
+    if (filled && st != PV_ERR_MPI) pv_run_record(comm, &run, config->store, config, st, result);
     pv_config_free(config);
-    return st == PV_OK ? closed : st;
+    return st;
 }
 
 const pv_command pv_command_fit = {
@@ -128,7 +134,7 @@ const pv_command pv_command_fit = {
         "times; then its row is refused, counted in a warning, and left alone by later runs unless\n"
         "--retry-refused is given. Refused rows do not change the exit status.\n\n"
         "SIGTERM, SIGINT, SIGUSR1 and --max-hours H save what is finished and end with status 75; fits in\n"
-        "flight may go on for --grace S seconds (default 0: they are dropped). Every run adds a line to\n"
+        "flight may go on for --grace S seconds (default 0: they are dropped). Every run adds its record to\n"
         "<store>.runs.jsonl.\n",
     .run = run_fit,
 };

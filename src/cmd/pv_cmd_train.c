@@ -1,4 +1,5 @@
 #include "cmd/pv_cmd.h"
+#include "cmd/pv_record.h"
 #include "nn/pv_model.h"
 #include "store/pv_store.h"
 #include "train/pv_model_file.h"
@@ -55,6 +56,7 @@ static void report(const pv_comm *comm, const pv_config *config, const pv_train_
 
 static pv_status run_train(const pv_comm *comm, int argc, char **argv, json_t *result)
 {
+    const pv_run run = pv_run_begin(argc, argv);
     const char *config_path = NULL, *store_path = NULL;
     bool fresh = false;
     pv_sets sets = {0};
@@ -66,6 +68,7 @@ static pv_status run_train(const pv_comm *comm, int argc, char **argv, json_t *r
     pv_store *store = NULL;
     char *yaml = NULL, *checkpoint = NULL;
     pv_train_result trained = {0};
+    bool trained_some = false;
     pv_status st = pv_cmd_parse(argc, argv, options, 4, NULL, 0);
     if (st == PV_OK && !config_path)
         st = pv_fail(PV_ERR_USAGE, "train needs --config FILE; see `polyview train --help`");
@@ -77,12 +80,14 @@ static pv_status run_train(const pv_comm *comm, int argc, char **argv, json_t *r
     PV_TRY(pv_store_open(comm, store_path ? store_path : config->store, PV_STORE_READ, NULL, &store));
     const bool resume = !fresh && pv_cmd_exists(comm, checkpoint);
     if (resume) PV_TRY(check_resume(comm, config, checkpoint));
+    trained_some = true;
     st = pv_train(comm, store, &config->model, &config->train, &config->augment, yaml, resume, &trained);
     if (st == PV_OK || st == PV_STOPPED) report(comm, config, &trained, result);
 done:
     free(yaml);
     free(checkpoint);
     pv_store_close(store);
+    if (trained_some && st != PV_ERR_MPI) pv_run_record(comm, &run, config->train.output, config, st, result);
     pv_config_free(config);
     return st;
 }
@@ -90,13 +95,11 @@ done:
 const pv_command pv_command_train = {
     .name = "train",
     .summary = "train a weight-space network on the rows of a store",
-    .usage = "polyview train --config FILE [--store STORE] [--fresh] [--set key.path=value ...]\n\n"
-             "Trains data-parallel on all ranks. train.output receives the model of the best validation "
-             "accuracy,\n"
-             "<output>.ckpt the checkpoint and <output>.jsonl one line of metrics an epoch. If the "
-             "checkpoint exists\n"
-             "training continues from it, also with another number of ranks; --fresh ignores it. SIGTERM, "
-             "SIGINT and\n"
-             "SIGUSR1 write a checkpoint and end with status 75.\n",
+    .usage =
+        "polyview train --config FILE [--store STORE] [--fresh] [--set key.path=value ...]\n\n"
+        "Trains data-parallel on all ranks. train.output receives the model of the best validation accuracy,\n"
+        "<output>.ckpt the checkpoint, <output>.jsonl one line of metrics an epoch, and <output>.runs.jsonl the\n"
+        "record of the run. If the checkpoint exists training continues from it, also with another number of\n"
+        "ranks; --fresh ignores it. SIGTERM, SIGINT and SIGUSR1 write a checkpoint and end with status 75.\n",
     .run = run_train,
 };

@@ -1,6 +1,7 @@
 #include "base/pv_log.h"
 #include "cmd/pv_cmd.h"
 #include "cmd/pv_fill_run.h"
+#include "cmd/pv_record.h"
 #include "store/pv_lock.h"
 #include "store/pv_verify.h"
 
@@ -46,7 +47,13 @@ static pv_status refit(const pv_comm *comm, const pv_config *config, const pv_si
     if (comm->rank == 0) st = pv_verify_checksums(store, checked, &before);
     if (comm->rank == 0 && st == PV_OK) st = pv_verify_discard(store, checked);
     PV_TRY(pv_agree(comm, st));
-    PV_TRY(pv_cmd_fill(comm, "repair", config, signal, store, lock, false, limits, &fill));
+    st = pv_cmd_fill(comm, config, signal, store, lock, false, limits, &fill);
+    if (st == PV_OK || st == PV_STOPPED) {
+        json_t *repair = json_object();
+        pv_cmd_put_fill(&fill, repair);
+        json_object_set_new(result, "repair", repair);
+    }
+    PV_TRY(st);
     PV_TRY(pv_agree(comm, comm->rank == 0 ? pv_verify_again(store, checked, before, &sound, &same) : PV_OK));
     pv_cmd_put_int(result, "repaired", fill.fitted);
     pv_cmd_put_int(result, "same_checksum", same);
@@ -110,6 +117,7 @@ done:
 
 static pv_status run_verify(const pv_comm *comm, int argc, char **argv, json_t *result)
 {
+    const pv_run run = pv_run_begin(argc, argv);
     const char *path = NULL;
     bool repairs = false;
     pv_run_limits limits = {0};
@@ -123,7 +131,10 @@ static pv_status run_verify(const pv_comm *comm, int argc, char **argv, json_t *
         st = pv_fail(PV_ERR_USAGE, "--max-hours and --grace go with --repair");
     st = pv_agree(comm, st);
     if (st != PV_OK) return st;
-    return repairs ? repair(comm, path, &limits, result) : inspect(comm, path, result);
+    st = repairs ? repair(comm, path, &limits, result) : inspect(comm, path, result);
+    const bool checked = json_object_size(result) > 0;
+    if (checked && st != PV_ERR_MPI) pv_run_record(comm, &run, path, NULL, st, result);
+    return st;
 }
 
 const pv_command pv_command_verify = {

@@ -3,14 +3,11 @@
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
 #include "base/pv_stop.h"
-#include "base/pv_version.h"
 #include "store/pv_store.h"
-#include "train/pv_metrics.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static char *runs_path(const char *store_path)
 {
@@ -60,24 +57,6 @@ static pv_status take_limits(const pv_run_limits *limits, pv_fill_opts *opts)
     return st;
 }
 
-/* A run is remembered beside the store: the store itself holds nothing that depends on how it was made. */
-static void record_run(const pv_comm *comm, const char *command, const char *store_path, time_t started,
-                       const pv_fill_result *fill, pv_status end)
-{
-    char when[32];
-    struct tm utc;
-    char *path = runs_path(store_path);
-    if (!path) return;
-    strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&started, &utc));
-    json_t *line = json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i}", "command", command, "started", when,
-                             "end", pv_status_text(end), "code_version", pv_version(), "instruction_set",
-                             pv_isa_name(pv_cpu_isa()), "ranks", comm->size, "nodes", comm->nodes);
-    if (line) pv_cmd_put_fill(fill, line);
-    if (pv_metrics_append(path, line) != PV_OK)
-        pv_log_warn("this run is not recorded: %s", pv_fail_message());
-    free(path);
-}
-
 /* Rows that another instruction set fitted differ in their last bits. */
 static void warn_of_instruction_set(const pv_store *store)
 {
@@ -89,23 +68,15 @@ static void warn_of_instruction_set(const pv_store *store)
             pv_store_path(store), made, here, made);
 }
 
-pv_status pv_cmd_fill(const pv_comm *comm, const char *command, const pv_config *config,
-                      const pv_signal *signal, pv_store *store, pv_lock *lock, bool retry_refused,
-                      const pv_run_limits *limits, pv_fill_result *result)
+pv_status pv_cmd_fill(const pv_comm *comm, const pv_config *config, const pv_signal *signal, pv_store *store,
+                      pv_lock *lock, bool retry_refused, const pv_run_limits *limits, pv_fill_result *result)
 {
     pv_fill_opts opts = {
         .variant = config->inr.variant, .fit = &config->fit, .retry_refused = retry_refused, .lock = lock};
-    const time_t started = time(NULL);
     pv_status st = pv_agree(comm, take_limits(limits, &opts));
     if (st != PV_OK) return st;
     warn_of_instruction_set(store);
     st = pv_fill(comm, signal, store, &opts, result);
-    if (comm->rank == 0 && result->fitted > 0) {
-        char *message = pv_strdup(pv_fail_message());
-        record_run(comm, command, pv_store_path(store), started, result, st);
-        if (st != PV_OK && message) pv_fail(st, "%s", message);
-        free(message);
-    }
     if ((st == PV_OK || st == PV_STOPPED) && result->refused > 0)
         pv_log_warn("%lld of %lld rows are refused, their losses were not finite in any attempt: see fit.lr, "
                     "or raise fit.restarts and give --retry-refused",
@@ -127,14 +98,19 @@ void pv_cmd_put_fill(const pv_fill_result *fill, json_t *result)
     pv_cmd_put_real(result, "idle_share", fill->idle_share);
 }
 
+/* Of a fit, or of the fit within a repair. */
 static void add_run(const char *text, pv_runs_total *total)
 {
     json_t *line = json_loads(text, 0, NULL);
-    const double seconds = json_number_value(json_object_get(line, "seconds"));
-    if (json_is_object(line)) {
+    const json_t *result = json_object_get(line, "result"), *repair = json_object_get(result, "repair");
+    const char *command = json_string_value(json_object_get(line, "command"));
+    const json_t *fill = command && strcmp(command, "fit") == 0 ? result : repair;
+    const int64_t fitted = json_integer_value(json_object_get(fill, "fitted"));
+    if (fitted > 0) {
+        const double seconds = json_number_value(json_object_get(fill, "seconds"));
         total->runs++;
-        total->fitted += json_integer_value(json_object_get(line, "fitted"));
-        total->steps += json_number_value(json_object_get(line, "steps"));
+        total->fitted += fitted;
+        total->steps += json_number_value(json_object_get(fill, "steps"));
         total->seconds += seconds;
         total->core_seconds += seconds * json_number_value(json_object_get(line, "ranks"));
     }

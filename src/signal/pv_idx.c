@@ -1,5 +1,6 @@
 #include "signal/pv_idx.h"
 #include "base/pv_mem.h"
+#include "base/pv_meter.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -45,9 +46,11 @@ static const char *items_of(pv_idx_kind kind)
 static pv_status fill(pv_idx *idx)
 {
     ssize_t got;
+    pv_meter_begin(PV_METER_FILES);
     do
         got = read(idx->fd, idx->buffer, BUFFER_BYTES);
     while (got < 0 && errno == EINTR);
+    pv_meter_end();
     idx->at = idx->filled = 0;
     if (got < 0) return pv_fail(PV_ERR_IO, "cannot read '%s': %s", idx->path, strerror(errno));
     idx->filled = (size_t)got;

@@ -1,6 +1,7 @@
 #include "store/pv_h5.h"
 #include "base/pv_file.h"
 #include "base/pv_mem.h"
+#include "base/pv_meter.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,7 +104,9 @@ pv_status pv_h5_open(const pv_comm *comm, const char *path, bool writing, const 
     pv_status st = pv_agree(comm, pv_h5_hints(hints, &info));
     if (st != PV_OK) return st;
     const hid_t access = pv_h5_access(comm, info);
+    pv_meter_begin(PV_METER_FILES);
     *file = H5Fopen(path, writing ? H5F_ACC_RDWR : H5F_ACC_RDONLY, access);
+    pv_meter_end();
     st = *file < 0 ? pv_h5_fail("cannot open", path) : PV_OK;
     H5Pclose(access);
     if (info != MPI_INFO_NULL) MPI_Info_free(&info);
@@ -253,9 +256,11 @@ pv_status pv_h5_write_box(hid_t dataset, const char *name, hid_t type, int rank,
 {
     hid_t memory, file;
     if (!select_box(dataset, rank, start, count, &memory, &file)) return PV_OK;
+    pv_meter_begin(PV_METER_FILES);
     const pv_status st = H5Dwrite(dataset, type, memory, file, H5P_DEFAULT, data) < 0
                              ? fail_to_write(dataset, "cannot write to", name)
                              : PV_OK;
+    pv_meter_end();
     H5Sclose(memory);
     H5Sclose(file);
     return st;
@@ -266,9 +271,11 @@ pv_status pv_h5_read_box(hid_t dataset, const char *name, hid_t type, int rank, 
 {
     hid_t memory, file;
     if (!select_box(dataset, rank, start, count, &memory, &file)) return PV_OK;
+    pv_meter_begin(PV_METER_FILES);
     const pv_status st = H5Dread(dataset, type, memory, file, H5P_DEFAULT, data) < 0
                              ? fail_within(dataset, "cannot read from", name)
                              : PV_OK;
+    pv_meter_end();
     H5Sclose(memory);
     H5Sclose(file);
     return st;

@@ -2,6 +2,7 @@
 #include "pv_store_file.h"
 #include "base/pv_checksum.h"
 #include "base/pv_mem.h"
+#include "base/pv_meter.h"
 #include "store/pv_h5.h"
 
 #include <errno.h>
@@ -264,7 +265,9 @@ pv_status pv_store_close(pv_store *store)
         store->columns[column] = -1;
     }
     store_close_pieces(store);
+    pv_meter_begin(PV_METER_FILES);
     const pv_status st = H5Fclose(file) < 0 ? pv_h5_fail("cannot close the store", store->path) : PV_OK;
+    pv_meter_end();
     free_store(store);
     return pv_agree(comm, st);
 }
@@ -449,7 +452,11 @@ pv_status pv_store_read_sources(const pv_store *store, int64_t first, int64_t co
 /* Brings what was written to a piece to disk, with what other ranks of this node have written. */
 static pv_status sync_piece(const pv_store *store, const store_piece *piece)
 {
-    if (piece->sync < 0 || fdatasync(piece->sync) == 0) return PV_OK;
+    if (piece->sync < 0) return PV_OK;
+    pv_meter_begin(PV_METER_FILES);
+    const int synced = fdatasync(piece->sync);
+    pv_meter_end();
+    if (synced == 0) return PV_OK;
     return pv_fail(PV_ERR_IO, "cannot bring the rows of '%s' to disk: %s", store->path, strerror(errno));
 }
 

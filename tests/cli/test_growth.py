@@ -368,8 +368,10 @@ def info_tells_how_it_was_made(work: Path) -> None:
     polyview("fit", "--store", store, ranks=2)
     runs = [json.loads(line) for line in Path(f"{store}.runs.jsonl").read_text().splitlines()]
     check(
-        [run["fitted"] for run in runs] == [OBJECTS * VIEWS, OBJECTS] and runs[1]["ranks"] == 2,
-        "every run that fits adds a line to its record",
+        [run["command"] for run in runs] == ["fit", "extend", "fit"]
+        and [runs[i]["result"]["fitted"] for i in (0, 2)] == [OBJECTS * VIEWS, OBJECTS]
+        and runs[2]["ranks"] == 2,
+        "every run adds its record",
         runs,
     )
 

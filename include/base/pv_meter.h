@@ -1,0 +1,28 @@
+/* Where this process's time goes: into MPI, into files, or neither.
+ *
+ * The program's MPI calls, and those that HDF5 and ScaLAPACK make, pass through wrappers of MPI's profiling interface
+ * (PMPI), which time them; file operations are bracketed by hand.  A bracket inside another one counts for the outer
+ * one only.  Reading a clock twice a call takes some 50 ns. */
+#ifndef PV_METER_H
+#define PV_METER_H
+
+#include <stdint.h>
+
+typedef enum pv_meter_kind { PV_METER_FILES, PV_METER_MPI, PV_METER_KINDS } pv_meter_kind;
+
+/* Brackets; each begin has its end.  Local. */
+void pv_meter_begin(pv_meter_kind kind);
+void pv_meter_end(void);
+
+/* Totals since the process started. */
+typedef struct pv_meter {
+    double seconds[PV_METER_KINDS];
+    int64_t allreduces, allreduce_bytes; /* calls of MPI_Allreduce, and the bytes of a rank's operand */
+} pv_meter;
+
+/* Local. */
+pv_meter pv_meter_read(void);
+/* What was added between two readings.  Local. */
+pv_meter pv_meter_between(const pv_meter *earlier, const pv_meter *later);
+
+#endif
