@@ -7,6 +7,7 @@
 #include "nn/pv_model_opts.h"
 #include "nn/pv_nn_memory.h"
 #include "nn/pv_nn_params.h"
+#include "nn/pv_set_attention.h"
 
 #include <stdbool.h>
 
@@ -15,14 +16,14 @@ typedef struct pv_dws_layer_opts {
     int in, out; /* features */
     int fc_layers;
     pv_set_layer set_layer;
+    int heads; /* of set layer sab */
     pv_reduction reduction;
     bool diagonal, skip;
 } pv_dws_layer_opts;
 
 struct pv_dws_map;
 
-/* What a map applies to [count][positions][in] values of samples first.. of the batch.  Another set layer is
- * another of these.  Forward: y = beta y + scale op(x); backward: adds to the parameters' gradients, and
+/* What a map applies to [count][positions][in] values of samples first.. of the batch.  Forward: y = beta y + scale op(x); backward: adds to the parameters' gradients, and
  * dx = beta dx + scale J^T dy unless dx is NULL. */
 typedef struct pv_dws_op {
     void (*reserve)(struct pv_dws_map *map, pv_nn_memory *memory, int max_batch);
@@ -36,6 +37,7 @@ typedef struct pv_dws_op {
 typedef struct pv_dws_map {
     const pv_dws_op *op;
     pv_stack stack; /* of the linear op */
+    pv_sab sab;     /* of the attention op */
     int source, target;
     pv_dws_view from, to;
     int positions;  /* a sample: the same number at both ends */
@@ -51,12 +53,14 @@ typedef struct pv_dws_map {
 typedef struct pv_dws_plan {
     pv_dws_map *maps;
     int count;
+    pv_sab_work work; /* of all attention ops */
 } pv_dws_plan;
 
 /* Enumerates the maps and registers their parameters as <prefix>weight_to_weight.layers.0_0..., in
  * state_dict order.  Source   the published layer (Shamsian et al. 2024), with its divisor 2L and the sums of
  * its set layers Gamma(x) - Lambda(r(x)) taken apart: Lambda reads the pooled view that other maps read too,
- * and writes a coarser view of the target. */
+ * and writes a coarser view of the target.  The set layer sab is one map.
+ * `plan` must stay where it is.  Errors: PV_ERR_NOMEM, PV_ERR_CONFIG (heads). */
 pv_status pv_dws_plan_make(pv_dws_plan *plan, const pv_dws_space *space, const pv_dws_layer_opts *opts,
                            const char *prefix, pv_nn_params *params, pv_nn_memory *memory);
 

@@ -36,7 +36,8 @@ typedef struct pv_dws_space {
     int64_t total[PV_VIEW_COUNT];                         /* entries of all; total[FULL] = P */
 } pv_dws_space;
 
-/* Errors: PV_ERR_CONFIG (fewer than 3 or too many layers). */
+/* Errors: PV_ERR_CONFIG (fewer than 2 or too many layers).  Differs: the published code refuses
+ * two matrices; the same maps, with matrix 0 both first and next to last, are equivariant there too. */
 pv_status pv_dws_space_set(pv_dws_space *space, const int *dims, int layers);
 
 /* Entries of one view of one tensor. */

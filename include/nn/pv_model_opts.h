@@ -10,7 +10,7 @@
 typedef enum pv_model_kind { PV_MODEL_KINDS(PV_MODEL_ENUM) PV_MODEL_KIND_COUNT } pv_model_kind;
 #undef PV_MODEL_ENUM
 
-typedef enum pv_set_layer { PV_SET_DS } pv_set_layer;
+typedef enum pv_set_layer { PV_SET_DS, PV_SET_SAB } pv_set_layer;
 typedef enum pv_reduction { PV_REDUCE_MAX, PV_REDUCE_MEAN, PV_REDUCE_SUM } pv_reduction;
 
 typedef struct pv_model_opts {
@@ -18,6 +18,7 @@ typedef struct pv_model_opts {
     int hidden; /* features per weight (dws), width of the hidden layers (mlp) */
     int layers; /* hidden layers: dws has layers + 1 equivariant layers, mlp `layers` hidden ones */
     pv_set_layer set_layer; /* dws */
+    int heads;              /* dws: of set layer sab, in all equivariant layers but the last, which has one */
     pv_reduction reduction; /* dws */
     int fc_layers;          /* dws: linear layers in every map (n_fc_layers) */
     int out_fc;             /* dws: linear layers of the classifier head (n_out_fc) */

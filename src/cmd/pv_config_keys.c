@@ -11,7 +11,7 @@ static const cyaml_strval_t schedules[] = {{"constant", PV_SCHEDULE_CONSTANT},
                                            {"cosine", PV_SCHEDULE_COSINE}};
 #define MODEL_KIND(identifier, name, make) {name, PV_MODEL_##identifier},
 static const cyaml_strval_t model_kinds[] = {PV_MODEL_KINDS(MODEL_KIND)};
-static const cyaml_strval_t set_layers[] = {{"ds", PV_SET_DS}};
+static const cyaml_strval_t set_layers[] = {{"ds", PV_SET_DS}, {"sab", PV_SET_SAB}};
 static const cyaml_strval_t reductions[] = {
     {"max", PV_REDUCE_MAX}, {"mean", PV_REDUCE_MEAN}, {"sum", PV_REDUCE_SUM}};
 static const cyaml_strval_t tasks[] = {{"classify", PV_TASK_CLASSIFY}};
@@ -180,7 +180,9 @@ const pv_config_key pv_config_keys[] = {
     {"model.layers", INT("layers", model.layers), "4", BETWEEN(1, 1024), MODEL,
      "hidden layers; dws has one equivariant layer more"},
     {"model.set_layer", CHOICE("set_layer", model.set_layer, set_layers), "ds", ANY, MODEL,
-     "dws: the layer on sets; ds: DeepSets"},
+     "dws: the layer on sets; ds: DeepSets, sab: multi-head attention of the set with itself"},
+    {"model.heads", INT("heads", model.heads), "8", BETWEEN(1, 1024), MODEL,
+     "dws: heads of set layer sab, a divisor of model.hidden; the last equivariant layer has one"},
     {"model.reduction", CHOICE("reduction", model.reduction, reductions), "max", ANY, MODEL,
      "dws: how a set is reduced to one element"},
     {"model.fc_layers", INT("fc_layers", model.fc_layers), "1", BETWEEN(1, 64), MODEL,

@@ -219,6 +219,7 @@ static pv_status new_layers(net *n, const pv_model_request *request, pv_nn_memor
                                         .out = n->hidden,
                                         .fc_layers = o->fc_layers,
                                         .set_layer = o->set_layer,
+                                        .heads = k && k == n->count - 1 ? 1 : o->heads,
                                         .reduction = o->reduction,
                                         .diagonal = o->diagonal,
                                         .skip = o->layer_skip};

@@ -11,6 +11,7 @@ typedef struct planner {
     pv_nn_params *params;
     const char *prefix;
     char name[PV_NN_NAME]; /* of the map being made: "<prefix>weight_to_weight.layers.0_1" */
+    int indivisible;       /* a width of an attention that the heads do not divide, else 0 */
 } planner;
 
 /* One end of a map: a view of a tensor, cut into positions of so many channels. */
@@ -49,6 +50,38 @@ static const pv_dws_op linear_op = {
     .forward = linear_forward,
     .backward = linear_backward,
     .sample_flops = linear_flops,
+};
+
+/* Nothing to reserve: attentions share the plan's scratch. */
+static void sab_reserve(pv_dws_map *map, pv_nn_memory *memory, int max_batch)
+{
+    (void)map, (void)memory, (void)max_batch;
+}
+
+static void sab_forward(const pv_dws_map *map, const pv_nn_params *params, int first, int count,
+                        const pv_real *x, double beta, pv_real *y)
+{
+    (void)first;
+    pv_sab_forward(&map->sab, params, count, map->scale, x, beta, y);
+}
+
+static void sab_backward(const pv_dws_map *map, const pv_nn_params *params, int first, int count,
+                         const pv_real *x, const pv_real *dy, double beta, pv_real *dx)
+{
+    (void)first;
+    pv_sab_backward(&map->sab, params, count, map->scale, x, dy, beta, dx);
+}
+
+static double sab_flops(const pv_dws_map *map)
+{
+    return pv_sab_flops(&map->sab);
+}
+
+static const pv_dws_op sab_op = {
+    .reserve = sab_reserve,
+    .forward = sab_forward,
+    .backward = sab_backward,
+    .sample_flops = sab_flops,
 };
 
 /* Each neuron of a sequence with all its channels: weight 0 and L-1, the biases. */
@@ -92,12 +125,10 @@ static end vector(const planner *p, int tensor)
     return tensor == 0 || tensor >= last ? wide(p, tensor) : all(tensor);
 }
 
-static void add(planner *p, const char *suffix, end from, end to, int depth, bool bias, double scale)
+static pv_dws_map *new_map(planner *p, const pv_dws_op *op, end from, end to, double scale)
 {
-    char name[2 * PV_NN_NAME];
-    snprintf(name, sizeof name, "%s%s", p->name, suffix);
     pv_dws_map *map = &p->plan->maps[p->plan->count++];
-    *map = (pv_dws_map){.op = &linear_op,
+    *map = (pv_dws_map){.op = op,
                         .source = from.tensor,
                         .target = to.tensor,
                         .from = from.view,
@@ -105,10 +136,28 @@ static void add(planner *p, const char *suffix, end from, end to, int depth, boo
                         .positions = from.positions,
                         .in = from.width * p->opts->in,
                         .out = to.width * p->opts->out,
-                        .scale = scale / p->space->tensors};
+                        .scale = scale / p->space->tensors,
+                        .bias = -1};
+    return map;
+}
+
+static void add(planner *p, const char *suffix, end from, end to, int depth, bool bias, double scale)
+{
+    char name[2 * PV_NN_NAME];
+    snprintf(name, sizeof name, "%s%s", p->name, suffix);
+    pv_dws_map *map = new_map(p, &linear_op, from, to, scale);
     map->stack = pv_stack_new(p->params, name, map->in, map->out, depth, bias, PV_LINEAR_DWS);
     map->bias = pv_stack_last(&map->stack)->bias;
     map->bias_to = to.width == p->space->cols[to.tensor] ? PV_VIEW_COL : PV_VIEW_ALL;
+}
+
+static void add_attention(planner *p, const char *suffix, end from, end to)
+{
+    char name[2 * PV_NN_NAME];
+    snprintf(name, sizeof name, "%s%s.set_layer.mab", p->name, suffix);
+    pv_dws_map *map = new_map(p, &sab_op, from, to, 1);
+    if (map->out % p->opts->heads != 0) p->indivisible = map->out;
+    map->sab = pv_sab_new(p->params, name, map->positions, map->in, map->out, p->opts->heads, &p->plan->work);
 }
 
 static void add_linear(planner *p, end from, end to, int depth)
@@ -116,9 +165,13 @@ static void add_linear(planner *p, end from, end to, int depth)
     add(p, ".layer", from, to, depth, true, 1);
 }
 
-/* The set layer `ds` as two maps; another kind of set layer would add one map with an op of its own. */
+/* The set layer `ds` as two maps, `sab` as one. */
 static void add_set(planner *p, const char *suffix, end from, end to)
 {
+    if (p->opts->set_layer == PV_SET_SAB) {
+        add_attention(p, suffix, from, to);
+        return;
+    }
     char name[PV_NN_NAME];
     snprintf(name, sizeof name, "%s.set_layer.Gamma", suffix);
     add(p, name, from, to, p->opts->fc_layers, true, 1);
@@ -226,6 +279,8 @@ pv_status pv_dws_plan_make(pv_dws_plan *plan, const pv_dws_space *space, const p
 {
     enum { MAPS_A_PAIR = 10 }; /* at most 4 between weights and 2 in each other family */
     *plan = (pv_dws_plan){0};
+    if (opts->set_layer == PV_SET_SAB && opts->heads < 1)
+        return pv_fail(PV_ERR_CONFIG, "model.heads: must be at least 1, not %d", opts->heads);
     plan->maps = pv_nn_take(memory, MAPS_A_PAIR * space->layers * space->layers, sizeof *plan->maps);
     if (!plan->maps) return pv_nn_memory_status(memory);
     planner p = {.plan = plan, .space = space, .opts = opts, .params = params, .prefix = prefix};
@@ -234,5 +289,9 @@ pv_status pv_dws_plan_make(pv_dws_plan *plan, const pv_dws_space *space, const p
     family(&p, "bias_to_weight", -1, 0, bias_to_weight);
     family(&p, "weight_to_bias", 0, 1, weight_to_bias);
     mark_starts(plan, opts->skip);
-    return PV_OK;
+    if (p.indivisible)
+        return pv_fail(PV_ERR_CONFIG, "model.heads: %d must divide the width %d of a set layer", opts->heads,
+                       p.indivisible);
+    pv_sab_work_reserve(&plan->work, memory);
+    return pv_nn_memory_status(memory);
 }

@@ -8,8 +8,8 @@ enum {
 
 pv_status pv_dws_space_set(pv_dws_space *space, const int *dims, int layers)
 {
-    if (layers < 3 || layers > PV_DWS_MAX_LAYERS)
-        return pv_fail(PV_ERR_CONFIG, "model.kind: dws needs INRs with 3 to %d weight matrices, not %d",
+    if (layers < 2 || layers > PV_DWS_MAX_LAYERS)
+        return pv_fail(PV_ERR_CONFIG, "model.kind: dws needs INRs with 2 to %d weight matrices, not %d",
                        PV_DWS_MAX_LAYERS, layers);
     *space = (pv_dws_space){.layers = layers, .tensors = 2 * layers};
     memcpy(space->dims, dims, sizeof *dims * (size_t)(layers + 1));

@@ -15,10 +15,10 @@
 #include <string.h>
 #include <cmocka.h>
 
-enum { BATCH = 4, CLASSES = 3, SHORT = 3, LONG = 5 };
+enum { BATCH = 4, CLASSES = 3, PAIR = 2, SHORT = 3, LONG = 5 };
 
 static const double STEP = 1e-6, GRADIENT_TOLERANCE = 1e-6, EXACT = 1e-10;
-static const int short_dims[] = {2, 4, 3, 3}, long_dims[] = {2, 3, 4, 3, 4, 2};
+static const int short_dims[] = {2, 4, 3, 3}, long_dims[] = {2, 3, 4, 3, 4, 2}, pair_dims[] = {5, 4, 3};
 
 static double *noise(int64_t n, uint64_t stream)
 {
@@ -153,6 +153,26 @@ static void layer_gradients_are_slopes_with_deep_maps_and_skip(void **state)
     check_layer(opts, long_dims, LONG);
 }
 
+static void layer_gradients_are_slopes_with_attention(void **state)
+{
+    (void)state;
+    pv_dws_layer_opts opts = {
+        .in = 3, .out = 4, .fc_layers = 1, .set_layer = PV_SET_SAB, .heads = 2, .reduction = PV_REDUCE_MAX};
+    check_layer(opts, short_dims, SHORT);
+    opts.skip = true;
+    opts.reduction = PV_REDUCE_MEAN;
+    check_layer(opts, long_dims, LONG);
+}
+
+static void layer_gradients_are_slopes_for_two_matrices(void **state)
+{
+    (void)state;
+    pv_dws_layer_opts opts = {.in = 2, .out = 4, .fc_layers = 1, .heads = 1, .reduction = PV_REDUCE_MAX};
+    check_layer(opts, pair_dims, PAIR);
+    opts.set_layer = PV_SET_SAB;
+    check_layer(opts, pair_dims, PAIR);
+}
+
 /* The permutation of hidden layer `level` (1..L-1): a rotation, which is not its own inverse. */
 static int permuted(const int *dims, int layers, int level, int unit)
 {
@@ -181,24 +201,36 @@ static void permute_set(const pv_dws_space *space, int f, const double *x, doubl
     }
 }
 
+static void check_equivariance(pv_dws_layer_opts opts, const int *dims, int layers)
+{
+    layer_case c;
+    open_layer(&c, &opts, dims, layers);
+    pv_dws_layer_forward(&c.layer, BATCH, c.x, c.y, NULL);
+    double *expected = malloc(sizeof *expected * (size_t)c.outputs);
+    permute_set(&c.space, opts.out, c.y, expected);
+    permute_set(&c.space, opts.in, c.x, c.dx);
+    assert_true(difference(c.inputs, c.x, c.dx) > 0.1);
+    pv_dws_layer_forward(&c.layer, BATCH, c.dx, c.y, NULL);
+    assert_true(difference(c.outputs, c.y, expected) < EXACT);
+    free(expected);
+    close_layer(&c);
+}
+
 static void the_layer_is_equivariant(void **state)
 {
     (void)state;
-    for (int reduction = PV_REDUCE_MAX; reduction <= PV_REDUCE_SUM; reduction++) {
-        const pv_dws_layer_opts opts = {
-            .in = 3, .out = 2, .fc_layers = 2, .reduction = (pv_reduction)reduction, .skip = true};
-        layer_case c;
-        open_layer(&c, &opts, long_dims, LONG);
-        pv_dws_layer_forward(&c.layer, BATCH, c.x, c.y, NULL);
-        double *expected = malloc(sizeof *expected * (size_t)c.outputs);
-        permute_set(&c.space, opts.out, c.y, expected);
-        permute_set(&c.space, opts.in, c.x, c.dx);
-        assert_true(difference(c.inputs, c.x, c.dx) > 0.1);
-        pv_dws_layer_forward(&c.layer, BATCH, c.dx, c.y, NULL);
-        assert_true(difference(c.outputs, c.y, expected) < EXACT);
-        free(expected);
-        close_layer(&c);
-    }
+    for (int reduction = PV_REDUCE_MAX; reduction <= PV_REDUCE_SUM; reduction++)
+        for (int set_layer = PV_SET_DS; set_layer <= PV_SET_SAB; set_layer++) {
+            const pv_dws_layer_opts opts = {.in = 3,
+                                            .out = 2,
+                                            .fc_layers = 2,
+                                            .set_layer = (pv_set_layer)set_layer,
+                                            .heads = 2,
+                                            .reduction = (pv_reduction)reduction,
+                                            .skip = true};
+            check_equivariance(opts, long_dims, LONG);
+            check_equivariance(opts, pair_dims, PAIR);
+        }
 }
 
 /* A classifier, rows, labels and a pass. */
@@ -295,6 +327,9 @@ static void model_gradients_are_slopes_with_dropout_and_skips(void **state)
     opts.diagonal = true;
     opts.reduction = PV_REDUCE_MAX;
     check_model(&opts, long_dims, LONG);
+    opts.set_layer = PV_SET_SAB;
+    opts.heads = 2;
+    check_model(&opts, short_dims, SHORT);
 }
 
 /* Moves hidden units of every sample: rows in state_dict order. */
@@ -312,20 +347,30 @@ static void permute_rows(const int *dims, int layers, int weights, const double 
             }
 }
 
+static void check_invariance(const pv_model_opts *opts, const int *dims, int layers)
+{
+    model_case c;
+    open_model(&c, opts, dims, layers);
+    pv_model_forward(c.model, &c.pass, c.rows, BATCH, c.logits);
+    permute_rows(dims, layers, c.weights, c.rows, c.drows);
+    assert_true(difference((int64_t)BATCH * c.weights, c.rows, c.drows) > 0.1);
+    pv_model_forward(c.model, &c.pass, c.drows, BATCH, c.dlogits);
+    assert_true(difference((int64_t)BATCH * CLASSES, c.logits, c.dlogits) < EXACT);
+    close_model(&c);
+}
+
 static void the_model_is_invariant(void **state)
 {
     (void)state;
     pv_model_opts opts = plain();
     opts.batch_norm = opts.skip = true;
     opts.reduction = PV_REDUCE_MAX;
-    model_case c;
-    open_model(&c, &opts, long_dims, LONG);
-    pv_model_forward(c.model, &c.pass, c.rows, BATCH, c.logits);
-    permute_rows(long_dims, LONG, c.weights, c.rows, c.drows);
-    assert_true(difference((int64_t)BATCH * c.weights, c.rows, c.drows) > 0.1);
-    pv_model_forward(c.model, &c.pass, c.drows, BATCH, c.dlogits);
-    assert_true(difference((int64_t)BATCH * CLASSES, c.logits, c.dlogits) < EXACT);
-    close_model(&c);
+    check_invariance(&opts, long_dims, LONG);
+    check_invariance(&opts, pair_dims, PAIR);
+    opts.set_layer = PV_SET_SAB;
+    opts.heads = 4;
+    check_invariance(&opts, long_dims, LONG);
+    check_invariance(&opts, pair_dims, PAIR);
 }
 
 static void dropout_is_off_in_evaluation(void **state)
@@ -456,11 +501,15 @@ static void a_bad_model_is_refused_by_name(void **state)
     (void)state;
     pv_model *model = NULL;
     pv_model_opts opts = plain();
-    assert_int_equal(pv_model_new(&opts, short_dims, 2, CLASSES, BATCH, &model), PV_ERR_CONFIG);
+    assert_int_equal(pv_model_new(&opts, short_dims, 1, CLASSES, BATCH, &model), PV_ERR_CONFIG);
     opts.fc_layers = 0;
     assert_int_equal(pv_model_new(&opts, short_dims, SHORT, CLASSES, BATCH, &model), PV_ERR_CONFIG);
     opts = plain();
     opts.dropout = 1;
+    assert_int_equal(pv_model_new(&opts, short_dims, SHORT, CLASSES, BATCH, &model), PV_ERR_CONFIG);
+    opts = plain();
+    opts.set_layer = PV_SET_SAB;
+    opts.heads = 3; /* of 4 features */
     assert_int_equal(pv_model_new(&opts, short_dims, SHORT, CLASSES, BATCH, &model), PV_ERR_CONFIG);
     opts = plain();
     opts.hidden = 0;
@@ -474,6 +523,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(layer_gradients_are_slopes),
         cmocka_unit_test(layer_gradients_are_slopes_with_deep_maps_and_skip),
+        cmocka_unit_test(layer_gradients_are_slopes_with_attention),
+        cmocka_unit_test(layer_gradients_are_slopes_for_two_matrices),
         cmocka_unit_test(the_layer_is_equivariant),
         cmocka_unit_test(model_gradients_are_slopes_for_every_reduction),
         cmocka_unit_test(model_gradients_are_slopes_with_dropout_and_skips),

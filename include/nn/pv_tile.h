@@ -1,0 +1,137 @@
+/* Vectors of the instruction set a kernel file is compiled for, and the register tiles of matrix products made
+ * of them.  For kernel files (*_kernels.c) only. */
+#ifndef PV_TILE_H
+#define PV_TILE_H
+
+#include "nn/pv_real.h"
+
+#include <stdint.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+/* The tile is what the registers of the instruction set hold. */
+#if defined(__AVX512F__)
+enum { PV_VECTOR_BYTES = 64, PV_TILE_ROWS = 8 };
+#elif defined(__AVX2__)
+enum { PV_VECTOR_BYTES = 32, PV_TILE_ROWS = 6 };
+#else
+enum { PV_VECTOR_BYTES = 16, PV_TILE_ROWS = 4 };
+#endif
+enum { PV_LANES = PV_VECTOR_BYTES / (int)sizeof(pv_real), PV_TILE_VECTORS = 2 };
+typedef pv_real pv_vector __attribute__((vector_size(PV_VECTOR_BYTES), aligned(sizeof(pv_real)), may_alias));
+typedef pv_vector pv_tile[PV_TILE_ROWS][PV_TILE_VECTORS];
+
+#define PV_INLINE static inline __attribute__((always_inline))
+
+PV_INLINE pv_vector pv_vector_load(const pv_real *x)
+{
+    return *(const pv_vector *)x;
+}
+
+PV_INLINE void pv_vector_store(pv_real *x, pv_vector v)
+{
+    *(pv_vector *)x = v;
+}
+
+/* What C has no operator for: comparisons give a mask, which chooses lane by lane. */
+#ifdef PV_NN_DOUBLE
+typedef int64_t pv_lane;
+#else
+typedef int32_t pv_lane;
+#endif
+typedef pv_lane pv_lanes __attribute__((vector_size(PV_VECTOR_BYTES)));
+
+#if defined(__AVX512F__)
+#ifdef PV_NN_DOUBLE
+typedef __mmask8 pv_mask;
+#define PV_COMPARE(a, b, how) _mm512_cmp_pd_mask((__m512d)(a), (__m512d)(b), how)
+#define PV_BLEND(m, a, b)     (pv_vector) _mm512_mask_blend_pd(m, (__m512d)(b), (__m512d)(a))
+#define PV_KEEP(m, a)         (pv_vector) _mm512_maskz_mov_pd(m, (__m512d)(a))
+#define PV_MAX(a, b)          (pv_vector) _mm512_max_pd((__m512d)(a), (__m512d)(b))
+#else
+typedef __mmask16 pv_mask;
+#define PV_COMPARE(a, b, how) _mm512_cmp_ps_mask((__m512)(a), (__m512)(b), how)
+#define PV_BLEND(m, a, b)     (pv_vector) _mm512_mask_blend_ps(m, (__m512)(b), (__m512)(a))
+#define PV_KEEP(m, a)         (pv_vector) _mm512_maskz_mov_ps(m, (__m512)(a))
+#define PV_MAX(a, b)          (pv_vector) _mm512_max_ps((__m512)(a), (__m512)(b))
+#endif
+PV_INLINE pv_vector pv_vector_max(pv_vector a, pv_vector b)
+{
+    return PV_MAX(a, b);
+}
+PV_INLINE pv_mask pv_vector_greater(pv_vector a, pv_vector b)
+{
+    return PV_COMPARE(a, b, _CMP_GT_OQ);
+}
+PV_INLINE pv_mask pv_vector_equal(pv_vector a, pv_vector b)
+{
+    return PV_COMPARE(a, b, _CMP_EQ_OQ);
+}
+PV_INLINE pv_vector pv_vector_choose(pv_mask m, pv_vector a, pv_vector b)
+{
+    return PV_BLEND(m, a, b);
+}
+/* a where the mask is set, else 0. */
+PV_INLINE pv_vector pv_vector_keep(pv_mask m, pv_vector a)
+{
+    return PV_KEEP(m, a);
+}
+#else
+typedef pv_lanes pv_mask;
+PV_INLINE pv_mask pv_vector_greater(pv_vector a, pv_vector b)
+{
+    return a > b;
+}
+PV_INLINE pv_mask pv_vector_equal(pv_vector a, pv_vector b)
+{
+    return a == b;
+}
+PV_INLINE pv_vector pv_vector_choose(pv_mask m, pv_vector a, pv_vector b)
+{
+    return (pv_vector)(((pv_lanes)a & m) | ((pv_lanes)b & ~m));
+}
+PV_INLINE pv_vector pv_vector_keep(pv_mask m, pv_vector a)
+{
+    return (pv_vector)((pv_lanes)a & m);
+}
+#if defined(__AVX2__) && defined(PV_NN_DOUBLE)
+#define PV_MAX(a, b) (pv_vector) _mm256_max_pd((__m256d)(a), (__m256d)(b))
+#elif defined(__AVX2__)
+#define PV_MAX(a, b) (pv_vector) _mm256_max_ps((__m256)(a), (__m256)(b))
+#elif defined(__x86_64__) && defined(PV_NN_DOUBLE)
+#define PV_MAX(a, b) (pv_vector) _mm_max_pd((__m128d)(a), (__m128d)(b))
+#elif defined(__x86_64__)
+#define PV_MAX(a, b) (pv_vector) _mm_max_ps((__m128)(a), (__m128)(b))
+#else
+#define PV_MAX(a, b) pv_vector_choose(pv_vector_greater(a, b), a, b)
+#endif
+PV_INLINE pv_vector pv_vector_max(pv_vector a, pv_vector b)
+{
+    return PV_MAX(a, b);
+}
+#endif
+
+PV_INLINE void pv_tile_zero(int rows, int vectors, pv_tile sum)
+{
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; v++)
+            sum[r][v] = (pv_vector){0};
+}
+
+/* sum[r][v] += the products over p of a[r * row + p * step] and vector v of b[p * ldb]: with `rows` and
+ * `vectors` constant, the sums stay in registers. */
+PV_INLINE void pv_tile_multiply(int rows, int vectors, int64_t k, const pv_real *a, int64_t row, int64_t step,
+                                const pv_real *b, int64_t ldb, pv_tile sum)
+{
+    for (int64_t p = 0; p < k; p++)
+#pragma GCC unroll 8
+        for (int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+            for (int v = 0; v < vectors; v++)
+                sum[r][v] += a[r * row + p * step] * pv_vector_load(b + p * ldb + v * PV_LANES);
+}
+
+#endif
