@@ -1,0 +1,69 @@
+#include "base/pv_mem.h"
+#include "probe/pv_matrix.h"
+#include "probe/pv_probe.h"
+#include "pv_panel.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static pv_status allocate(const pv_features *features, int components, pv_pca *out)
+{
+    pv_status st = PV_OK;
+    if (features->samples < 2) return pv_fail(PV_ERR_DATA, "principal components take at least two samples");
+    if (components < 1 || components > features->width)
+        return pv_fail(PV_ERR_CONFIG, "%d features have 1 to %d components, not %d", features->width,
+                       features->width, components);
+    *out = (pv_pca){.width = features->width, .components = components};
+    PV_ALLOC(out->mean, features->width);
+    PV_ALLOC(out->variance, components);
+    PV_ALLOC(out->explained, components);
+done:
+    return st;
+}
+
+pv_status pv_pca_fit(const pv_comm *comm, const pv_features *features, int components, pv_pca *out)
+{
+    pv_grid *grid = NULL;
+    pv_matrix covariance = {0};
+    pv_status st;
+    *out = (pv_pca){0};
+    PV_TRY(pv_agree(comm, allocate(features, components, out)));
+    const pv_centred x = {features, out->mean};
+    PV_TRY(pv_grid_open(comm, &grid));
+    PV_TRY(pv_matrix_make(grid, features->width, features->width, &covariance));
+    pv_features_moments(comm, features->samples, features->count, features->width, features->x, out->mean,
+                        NULL);
+    PV_TRY(pv_gram(comm, &x, &covariance));
+    const double total = pv_matrix_trace(&covariance), samples = (double)features->samples;
+    PV_TRY(pv_matrix_eigen(&covariance, components, out->variance, &out->directions));
+    for (int i = 0; i < components; i++) {
+        out->explained[i] = total > 0 ? out->variance[i] / total : 0;
+        out->variance[i] /= samples - 1;
+    }
+done:
+    pv_matrix_free(&covariance);
+    pv_grid_close(grid);
+    if (st != PV_OK) pv_pca_free(out);
+    return st;
+}
+
+void pv_pca_free(pv_pca *pca)
+{
+    free(pca->mean);
+    free(pca->variance);
+    free(pca->explained);
+    free(pca->directions);
+    *pca = (pv_pca){0};
+}
+
+void pv_pca_apply(const pv_pca *pca, const pv_features *features, double *coordinates)
+{
+    const int components = pca->components;
+    memset(coordinates, 0, sizeof *coordinates * (size_t)(features->count * components));
+    for (int64_t i = 0; i < features->count; i++)
+        for (int k = 0; k < pca->width; k++) {
+            const double x = features->x[i * pca->width + k] - pca->mean[k];
+            for (int c = 0; c < components; c++)
+                coordinates[i * components + c] += x * pca->directions[(int64_t)k * components + c];
+        }
+}
