@@ -1,0 +1,232 @@
+"""What augmentation does: trains the same network with each augmentation and several seeds, and tells what came of it.
+
+    python analysis/augment_table.py run [--config configs/augment.yaml] [--runs runs/augment] [--jobs 2]
+    python analysis/augment_table.py table [--runs runs/augment] [--into docs/results.md]
+    python analysis/augment_table.py curves [--runs runs/augment] -o docs/pictures/augment.png
+
+`run` trains what is not yet trained, one process a run, all variants of a seed before those of the next; interrupted and
+started again it goes on.  `table` prints Markdown, or replaces what stands between the marks of the table in a file.
+`curves` draws the validation and test losses of training without augmentation and with aligned MixUp.
+"""
+
+import argparse
+import json
+import math
+import statistics
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+BEGIN, END = "<!-- augment_table.py: begin -->", "<!-- augment_table.py: end -->"
+
+
+@dataclass(frozen=True)
+class Variant:
+    name: str
+    meaning: str
+    augment: str = ""  # the entries of the config's list
+    sets: tuple[str, ...] = ()
+    curves: bool = False  # scored on the test split after every epoch
+
+
+VARIANTS = [
+    Variant("none", "none", curves=True),
+    Variant("mixup_aligned", "aligned MixUp", "{kind: mixup_aligned}", curves=True),
+    Variant(
+        "mixup_aligned_signed", "signed-aligned MixUp", "{kind: mixup_aligned, signs: true}", curves=True
+    ),
+    Variant("mixup", "MixUp", "{kind: mixup}"),
+    Variant("mixup_perm", "MixUp after a random permutation", "{kind: mixup_perm}"),
+    Variant("weights_only", "MixUp, label of the larger share", "{kind: weights_only}"),
+    Variant("self_aligned", "aligned MixUp with an augmented copy of itself", "{kind: self_aligned}"),
+    Variant("combine", "translate, noise, negation, aligned MixUp", "{kind: combine}"),
+    Variant("mixup_aligned_view", "aligned MixUp of two views", "{kind: mixup_aligned, partner: view}"),
+    Variant("negation", "SIREN negation", "{kind: negation}", curves=True),
+    Variant("phase", "SIREN phase", "{kind: phase}"),
+    Variant("permute", "permutation", "{kind: permute}"),
+    Variant("translate", "translate", "{kind: translate}"),
+    Variant("translate_deep", "translate, deeper layers", "{kind: translate_deep}"),
+    Variant("rotate", "rotate", "{kind: rotate}"),
+    Variant("scale", "scale", "{kind: scale}"),
+    Variant("noise", "Gaussian noise", "{kind: noise}"),
+    Variant("dropout", "dropout of weights", "{kind: dropout}"),
+    Variant("quantile_dropout", "quantile dropout", "{kind: quantile_dropout}"),
+    Variant("label_smoothing", "label smoothing", "{kind: label_smoothing}"),
+    Variant("canonical_sign", "canonical signs", sets=("train.canonical=sign",)),
+    Variant("canonical_phase", "canonical phases", sets=("train.canonical=phase",)),
+    Variant("canonical_both", "canonical signs and phases", sets=("train.canonical=both",)),
+    Variant("one_view", "none, one view an object", sets=("train.views=1",)),
+    Variant("negation_noise", "negation, noise", "{kind: negation}, {kind: noise}"),
+    Variant(
+        "negation_mixup_signed",
+        "negation, signed-aligned MixUp",
+        "{kind: negation}, {kind: mixup_aligned, signs: true}",
+    ),
+    Variant(
+        "canonical_mixup",
+        "canonical signs, aligned MixUp",
+        "{kind: mixup_aligned}",
+        ("train.canonical=sign",),
+    ),
+]
+
+
+def result_path(runs: Path, variant: Variant, seed: int) -> Path:
+    return runs / f"{variant.name}-{seed}.json"
+
+
+def train(args: argparse.Namespace, variant: Variant, seed: int) -> str:
+    """Trains one run unless its result is there; returns what went wrong."""
+    result = result_path(args.runs, variant, seed)
+    if result.exists():
+        return ""
+    sets = [
+        f"store={args.store or args.runs / 'store.h5'}",
+        f"augment=[{variant.augment}]",
+        f"train.output={args.runs / f'{variant.name}-{seed}.h5'}",
+        f"train.seed={seed}",
+        f"train.test_each_epoch={str(variant.curves).lower()}",
+        *variant.sets,
+        *args.set,
+    ]
+    words = [str(args.polyview), "train", "--quiet", "--config", str(args.config)]
+    words += [word for value in sets for word in ("--set", value)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        return f"{variant.name}, seed {seed}: status {done.returncode}\n{done.stderr}"
+    result.write_text(done.stdout, encoding="utf-8")
+    seconds = json.loads(done.stdout)["seconds"]
+    print(f"{variant.name}, seed {seed}: {seconds:.0f} s", file=sys.stderr, flush=True)
+    return ""
+
+
+def run(args: argparse.Namespace) -> int:
+    args.runs.mkdir(parents=True, exist_ok=True)
+    chosen = [v for v in VARIANTS if not args.only or v.name in args.only]
+    pairs = [(variant, seed) for seed in args.seeds for variant in chosen]
+    with ThreadPoolExecutor(args.jobs) as pool:
+        failures = [text for text in pool.map(lambda pair: train(args, *pair), pairs) if text]
+    for text in failures:
+        print(text, file=sys.stderr)
+    return 1 if failures else 0
+
+
+def results(runs: Path, variant: Variant) -> list[dict[str, Any]]:
+    """The results of a variant's seeds, in the order of the seeds."""
+    paths = sorted(runs.glob(f"{variant.name}-[0-9]*.json"), key=lambda p: int(p.stem.rsplit("-", 1)[1]))
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+
+
+def mean_and_error(values: list[float]) -> tuple[float, float]:
+    """Mean and standard error; NaN for the error of a single value."""
+    error = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+    return statistics.fmean(values), error
+
+
+def table(runs: Path) -> str:
+    rows = []
+    base = math.nan
+    for variant in VARIANTS:
+        found = results(runs, variant)
+        if not found:
+            continue
+        test, error = mean_and_error([100 * r["test_accuracy"] for r in found])
+        if variant.name == "none":
+            base = test
+        val = statistics.fmean(100 * r["best_val_accuracy"] for r in found)
+        loss = statistics.fmean(r["test_loss"] for r in found)
+        last = statistics.fmean(r["train_loss"] for r in found)
+        epoch = statistics.fmean(r["best_epoch"] for r in found)
+        text = (
+            f"| {variant.meaning} | {test:.1f} ± {error:.1f} | {test - base:+.1f} | {loss:.3f} | {val:.1f} "
+            f"| {epoch:.0f} | {last:.2f} | {len(found)} |"
+        )
+        rows.append(text)
+    head = [
+        "| augmentation | test accuracy, % | against none | test loss | validation accuracy, % | best epoch "
+        "| last training loss | seeds |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    return "\n".join(head + rows)
+
+
+def replace_between_marks(path: Path, text: str) -> None:
+    whole = path.read_text(encoding="utf-8")
+    before, begin, rest = whole.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"'{path}' lacks the lines '{BEGIN}' and '{END}'")
+    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+
+
+def mean_curve(runs: Path, variant: Variant, key: str) -> list[float]:
+    """A figure of every epoch, averaged over the seeds."""
+    from plots import read_metrics, series
+
+    curves = [
+        series(read_metrics(path)[1], key) for path in sorted(runs.glob(f"{variant.name}-[0-9]*.h5.jsonl"))
+    ]
+    if not curves or len({len(c) for c in curves}) != 1:
+        raise ValueError(f"'{runs}' holds no runs of {variant.name} of one length")
+    return [statistics.fmean(values) for values in zip(*curves)]
+
+
+def curves(runs: Path, output: Path) -> None:
+    from plots import COLOURS, STYLE, plt, save
+
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(1, 2, figsize=(7.2, 2.9), sharey=True, layout="constrained")
+        shown = [v for v in VARIANTS if v.curves and results(runs, v)]
+        for axis, key, title in zip(axes, ("val_loss", "test_loss"), ("validation loss", "test loss")):
+            for colour, variant in zip(COLOURS, shown):
+                values = mean_curve(runs, variant, key)
+                axis.plot(
+                    range(1, len(values) + 1), values, color=colour, linewidth=1.6, label=variant.meaning
+                )
+            axis.set(xlabel="epoch", title=title)
+        axes[0].legend(loc="best")
+        save(figure, output)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Compares augmentations: trains, tabulates, draws.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    runs = argparse.ArgumentParser(add_help=False)
+    runs.add_argument("--runs", type=Path, default=Path("runs/augment"), help="directory of the runs")
+    command = commands.add_parser("run", parents=[runs], help="train what is not yet trained")
+    command.add_argument("--config", type=Path, default=Path("configs/augment.yaml"))
+    command.add_argument("--store", type=Path, help="the store (default: store.h5 in the runs' directory)")
+    command.add_argument("--polyview", type=Path, default=Path("build/polyview"))
+    command.add_argument("--jobs", type=int, default=2, help="runs side by side")
+    command.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    command.add_argument("--only", nargs="+", help="names of variants", choices=[v.name for v in VARIANTS])
+    command.add_argument("--set", action="append", default=[], help="key.path=value, for every run")
+    command = commands.add_parser("table", parents=[runs], help="Markdown of the results")
+    command.add_argument("--into", type=Path, help="file whose table is replaced")
+    command = commands.add_parser("curves", parents=[runs], help="loss curves")
+    command.add_argument("-o", "--output", type=Path, required=True)
+    return parser.parse_args()
+
+
+def main() -> int:
+    args = arguments()
+    try:
+        if args.command == "run":
+            return run(args)
+        if args.command == "curves":
+            curves(args.runs, args.output)
+        elif args.into:
+            replace_between_marks(args.into, table(args.runs))
+        else:
+            print(table(args.runs))
+    except (ValueError, OSError) as error:
+        print(f"augment_table: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
