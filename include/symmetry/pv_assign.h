@@ -22,4 +22,18 @@ double pv_assign_max(pv_assign *work, int n, const float *value, int32_t *column
 /* The same for double values, exact to rounding of the input. */
 double pv_assign_max_f64(pv_assign *work, int n, const double *value, int32_t *columns);
 
+/* Where a solution is begun, and what it came to: an assignment and the prices (dual variables) of the columns.  Any
+ * prices will do; those of a similar problem make it quick.  Owned by the caller. */
+typedef struct pv_assign_start {
+    bool is_set;      /* else it begins from nothing */
+    int32_t *columns; /* [n] a permutation */
+    double *price;    /* [n] */
+} pv_assign_start;
+
+/* pv_assign_max of a problem that is solved again and again with changed values; of `sizes` their absolute values count.
+ * Of several optima the one found depends on the start too.
+ * Shapes   value [n][stride], of which the first n columns count.  NaN, and the start as it was, if one is not finite. */
+double pv_assign_max_again(pv_assign *work, int n, const float *value, int stride, bool sizes,
+                           pv_assign_start *start);
+
 #endif

@@ -1,93 +1,56 @@
 /* Jonker and Volgenant's algorithm: column reduction, reduction transfer, augmenting row reduction, and shortest
  * augmenting paths for the rows that are left.  Scans of rows run over lanes of a few columns. */
 #include "pv_assign_kernels.h"
+#include "pv_assign_lanes.h"
 
 #include <math.h>
-#include <stdbool.h>
-
-enum { LANES = PV_ASSIGN_LANES };
-
-/* A few columns at once; comparisons give all bits or none. */
-typedef double vec __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
-typedef int64_t mask __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
-
-#define INLINE static inline __attribute__((always_inline))
-
-INLINE vec choose(mask which, vec a, vec b)
-{
-    return (vec)((which & (mask)a) | (~which & (mask)b));
-}
-
-INLINE mask choose_index(mask which, mask a, mask b)
-{
-    return (which & a) | (~which & b);
-}
-
-INLINE vec at(const double *p)
-{
-    return *(const vec *)p;
-}
-
-static const mask lane_numbers = {0, 1, 2, 3, 4, 5, 6, 7};
-_Static_assert(LANES == 8, "the lanes are numbered by hand");
+#include <stddef.h>
 
 /* The smallest of a scan, and the second smallest. */
 typedef struct least {
     double first, second;
-    int64_t at; /* of the first */
+    int64_t
+        at; /* column of the first; of equal ones the first, so that the result does not depend on the lanes */
 } least;
 
-/* Of equal ones the first column wins, so that the result does not depend on the lanes. */
-INLINE least least_of_lanes(vec first, vec second, mask columns)
+/* The first column of the difference of two arrays (of one array: `minus` is NULL) that is `value`.  Words of 64 columns are
+ * searched without a branch. */
+INLINE int64_t find(const double *values, const double *minus, int stride, vec value)
 {
-    least found = {first[0], second[0], columns[0]};
-    for (int l = 1; l < LANES; l++) {
-        const bool lower = first[l] < found.first || (first[l] == found.first && columns[l] < found.at);
-        const double loser = lower ? found.first : first[l];
-        const double second_best = second[l] < loser ? second[l] : loser;
-        found.at = lower ? columns[l] : found.at;
-        found.first = lower ? first[l] : found.first;
-        found.second = second_best < found.second ? second_best : found.second;
+    enum { WORD = 64 };
+    for (int begin = 0; begin < stride; begin += WORD) {
+        const int end = stride - begin < WORD ? stride - begin : WORD;
+        uint64_t bits = 0;
+        for (int j = 0; j < end; j += LANES) {
+            vec t = at(values + begin + j);
+            if (minus) t -= at(minus + begin + j);
+            bits |= equal_lanes(t, value) << j;
+        }
+        if (bits) return begin + __builtin_ctzll(bits);
     }
-    return found;
+    return 0; /* no number is equal to NaN; there is none in a problem */
 }
 
 /* The two smallest of cost - price over a row. */
 INLINE least two_least(const double *cost, const double *price, int stride)
 {
-    vec first = at(cost) - at(price), second;
-    mask columns = lane_numbers, now = lane_numbers;
-    second = (vec){INFINITY, INFINITY, INFINITY, INFINITY, INFINITY, INFINITY, INFINITY, INFINITY};
+    vec first = at(cost) - at(price), second = splat((double)INFINITY);
     for (int j = LANES; j < stride; j += LANES) {
         const vec t = at(cost + j) - at(price + j);
-        const mask lower = t < first;
-        const vec loser = choose(lower, first, t);
-        now += LANES;
-        columns = choose_index(lower, now, columns);
-        first = choose(lower, t, first);
-        second = choose(loser < second, loser, second);
+        second = lesser(second, greater(first, t));
+        first = lesser(first, t);
     }
-    return least_of_lanes(first, second, columns);
+    merge_lanes(&first, &second);
+    return (least){first[0], second[0], find(cost, price, stride, first)};
 }
 
-/* The smallest of an array. */
-INLINE least one_least(const double *values, int stride)
+/* The smallest of cost - price over a row. */
+INLINE double least_of_row(const double *cost, const double *price, int stride)
 {
-    vec first = at(values);
-    mask columns = lane_numbers, now = lane_numbers;
-    for (int j = LANES; j < stride; j += LANES) {
-        const mask lower = at(values + j) < first;
-        now += LANES;
-        columns = choose_index(lower, now, columns);
-        first = choose(lower, at(values + j), first);
-    }
-    least found = {first[0], 0, columns[0]};
-    for (int l = 1; l < LANES; l++) {
-        const bool lower = first[l] < found.first || (first[l] == found.first && columns[l] < found.at);
-        found.at = lower ? columns[l] : found.at;
-        found.first = lower ? first[l] : found.first;
-    }
-    return found;
+    vec first = at(cost) - at(price);
+    for (int j = LANES; j < stride; j += LANES)
+        first = lesser(first, at(cost + j) - at(price + j));
+    return least_of_lanes(first)[0];
 }
 
 static double *cost_row(const pv_assign_problem *p, int64_t i)
@@ -99,19 +62,16 @@ static double *cost_row(const pv_assign_problem *p, int64_t i)
  * that are the cheapest of several. */
 static void reduce_columns(pv_assign_problem *p, int32_t *shared)
 {
-    double *restrict price = p->price;
-    int64_t *restrict from = p->from;
-    for (int j = 0; j < p->stride; j++) {
-        price[j] = p->cost[j];
-        from[j] = 0;
-    }
-    for (int i = 1; i < p->n; i++) {
-        const double *restrict cost = cost_row(p, i);
-        for (int j = 0; j < p->stride; j++) {
-            const bool lower = cost[j] < price[j];
-            price[j] = lower ? cost[j] : price[j];
-            from[j] = lower ? i : from[j];
+    int64_t *const from = p->from;
+    for (int j = 0; j < p->stride; j += LANES) {
+        vec price = at(p->cost + j), rows = (vec)(mask){0};
+        for (int i = 1; i < p->n; i++) {
+            const vec cost = at(cost_row(p, i) + j);
+            rows = where_less(cost, price, (vec)((mask){0} + i), rows);
+            price = lesser(cost, price);
         }
+        put(p->price + j, price);
+        *(vec *)(void *)(from + j) = rows;
     }
     for (int i = 0; i < p->n; i++) {
         p->column[i] = p->row[i] = -1;
@@ -127,7 +87,7 @@ static void reduce_columns(pv_assign_problem *p, int32_t *shared)
         }
     }
     for (int j = p->n; j < p->stride; j++) /* infinity - infinity is no number */
-        price[j] = 0;
+        p->price[j] = 0;
 }
 
 /* A row with a column of its own gives up what it saves over its next best; the others become free.  Returns how many. */
@@ -157,19 +117,18 @@ static int64_t same_cost(const pv_assign_problem *p, int64_t i, double value, in
     return but;
 }
 
-/* Free rows take their best column, at a price that makes it as good as their second best; whom they displace is next.
- * Returns how many stay free. */
+/* Free rows take their best column, at a price that makes it as good as their second best; whom they displace stays
+ * free for the next pass.  Returns how many are free. */
 static int reduce_free_rows(pv_assign_problem *p, int32_t *free_rows, int count)
 {
-    int kept = 0, next = 0, patience = 8 * p->n; /* rounding could make two rows outbid each other for ever */
-    while (next < count) {
-        const int32_t i = free_rows[next++];
+    int kept = 0;
+    for (int f = 0; f < count; f++) {
+        const int32_t i = free_rows[f];
         const least found = two_least(cost_row(p, i), p->price, p->stride);
         int64_t j = found.at;
         const double lowered = p->price[j] - (found.second - found.first);
-        const bool better = isfinite(lowered) && lowered < p->price[j];
         int32_t displaced = p->row[j];
-        if (better) {
+        if (isfinite(lowered) && lowered < p->price[j]) {
             p->price[j] = lowered;
         } else if (displaced >= 0) {
             j = same_cost(p, i, found.first, found.at);
@@ -179,47 +138,45 @@ static int reduce_free_rows(pv_assign_problem *p, int32_t *free_rows, int count)
         p->row[j] = i;
         if (displaced < 0) continue;
         p->column[displaced] = -1;
-        if (better && --patience > 0)
-            free_rows[--next] = displaced;
-        else
-            free_rows[kept++] = displaced;
+        free_rows[kept++] = displaced;
     }
     return kept;
 }
 
-/* Paths through row i, of which column j is final at length `length`. */
-static void relax(pv_assign_problem *p, int64_t i, double offset)
+/* Lengths of paths through row i, given what they have behind them; the shortest path to a column that is not final. */
+INLINE least relax(pv_assign_problem *p, int64_t i, double offset)
 {
-    const double *restrict cost = cost_row(p, i), *restrict closed = p->closed;
-    double *restrict reach = p->reach;
-    int64_t *restrict from = p->from;
-    for (int j = 0; j < p->stride; j++) {
-        const double t = cost[j] - closed[j] - offset;
-        const bool lower = t < reach[j];
-        reach[j] = lower ? t : reach[j];
-        from[j] = lower ? i : from[j];
+    const double *const cost = cost_row(p, i);
+    double *const reach = p->reach;
+    const vec own = (vec)((mask){0} + i);
+    vec shortest = splat((double)INFINITY);
+    for (int j = 0; j < p->stride; j += LANES) {
+        vec *const from = (vec *)(void *)(p->from + j);
+        const vec t = at(cost + j) - at(p->closed + j) - offset, before = at(reach + j);
+        const vec now = lesser(t, before);
+        *from = where_less(t, before, own, *from);
+        put(reach + j, now);
+        shortest = lesser(shortest, now);
     }
+    shortest = least_of_lanes(shortest);
+    return (least){shortest[0], 0, find(reach, NULL, p->stride, shortest)};
 }
 
 /* A shortest path from a free row to a free column; prices of the columns on the way are brought up to it. */
 static void augment(pv_assign_problem *p, int32_t start)
 {
     int done = 0;
-    least found;
-    for (int j = 0; j < p->stride; j++) {
-        p->closed[j] = p->price[j];
-        p->reach[j] = INFINITY;
+    for (int j = 0; j < p->stride; j += LANES) {
+        put(p->closed + j, at(p->price + j));
+        put(p->reach + j, splat((double)INFINITY));
     }
-    relax(p, start, 0);
-    for (;;) {
-        found = one_least(p->reach, p->stride);
-        const int32_t i = p->row[found.at];
-        if (i < 0) break;
+    least found = relax(p, start, 0);
+    for (int32_t i = p->row[found.at]; i >= 0; i = p->row[found.at]) {
         p->final[found.at] = found.first;
         p->reach[found.at] = INFINITY;
         p->closed[found.at] = -INFINITY;
         p->done[done++] = (int32_t)found.at;
-        relax(p, i, cost_row(p, i)[found.at] - p->price[found.at] - found.first);
+        found = relax(p, i, cost_row(p, i)[found.at] - p->price[found.at] - found.first);
     }
     for (int d = 0; d < done; d++)
         p->price[p->done[d]] += p->final[p->done[d]] - found.first;
@@ -232,15 +189,64 @@ static void augment(pv_assign_problem *p, int32_t start)
     }
 }
 
-static void solve(pv_assign_problem *p)
+/* Keeps the pairs of an earlier assignment that are still the cheapest of their rows at the earlier prices; the other
+ * rows become free.  Returns how many. */
+static int keep_tight(pv_assign_problem *p, int32_t *free_rows)
+{
+    int count = 0;
+    for (int j = 0; j < p->n; j++)
+        p->row[j] = -1;
+    for (int j = p->n; j < p->stride; j++)
+        p->price[j] = 0;
+    for (int i = 0; i < p->n; i++) {
+        const int32_t own = p->column[i];
+        const double *cost = cost_row(p, i);
+        if (cost[own] - p->price[own] <= least_of_row(cost, p->price, p->stride)) {
+            p->row[own] = i;
+        } else {
+            p->column[i] = -1;
+            free_rows[count++] = i;
+        }
+    }
+    return count;
+}
+
+static void finish(pv_assign_problem *p, int count)
 {
     enum { PASSES = 2 };
-    reduce_columns(p, p->done);
-    int count = transfer_reduction(p, p->done, p->free_rows);
-    for (int pass = 0; pass < PASSES; pass++)
+    for (int pass = 0; pass < PASSES && count > 0; pass++)
         count = reduce_free_rows(p, p->free_rows, count);
     for (int f = 0; f < count; f++)
         augment(p, p->free_rows[f]);
 }
 
-const pv_assign_kernels PV_ISA_TABLE(pv_assign_kernels) = {.solve = solve};
+static void solve(pv_assign_problem *p)
+{
+    reduce_columns(p, p->done);
+    finish(p, transfer_reduction(p, p->done, p->free_rows));
+}
+
+static void solve_again(pv_assign_problem *p)
+{
+    finish(p, keep_tight(p, p->free_rows));
+}
+
+static bool load(pv_assign_problem *p, const float *value, int stride, bool sizes)
+{
+    float largest = 0;
+    for (int i = 0; i < p->n; i++) {
+        double *restrict cost = p->cost + (int64_t)i * p->stride;
+        const float *restrict from = value + (int64_t)i * stride;
+        for (int j = 0; j < p->n; j++) {
+            const float size = fabsf(from[j]);
+            largest = size > largest || size != size ? size : largest;
+            cost[j] = sizes ? -(double)size : -(double)from[j];
+        }
+        for (int j = p->n; j < p->stride; j++)
+            cost[j] = (double)INFINITY;
+    }
+    return isfinite(largest);
+}
+
+const pv_assign_kernels PV_ISA_TABLE(pv_assign_kernels) = {
+    .load = load, .solve = solve, .solve_again = solve_again};

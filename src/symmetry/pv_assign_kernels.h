@@ -4,6 +4,7 @@
 
 #include "base/pv_cpu.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum { PV_ASSIGN_LANES = 8 };
@@ -22,8 +23,13 @@ typedef struct pv_assign_problem {
 } pv_assign_problem;
 
 typedef struct pv_assign_kernels {
+    /* Sets the costs of the problem's n rows: minus the values, or minus their sizes.  False if one is not finite: there
+     * is nothing to solve then.  Rows of `value` are `stride` apart. */
+    bool (*load)(pv_assign_problem *p, const float *value, int stride, bool sizes);
     /* Finds the assignment of least cost: column[row]. */
     void (*solve)(pv_assign_problem *p);
+    /* The same, from the assignment and the prices of a similar problem, in `column` and `price`. */
+    void (*solve_again)(pv_assign_problem *p);
 } pv_assign_kernels;
 PV_ISA_DECLARE(pv_assign_kernels);
 

@@ -12,11 +12,17 @@
 #define LEAST_GAIN 1e-7
 
 /* One hidden layer: features of A's units [n][k] (incoming weights, bias, outgoing weights), so that the value of pairing
- * two units is a scalar product. */
+ * two units is a scalar product.  The values are kept, and brought up to date by the features that have changed: late in a
+ * descent few do. */
 typedef struct layer {
     int units, inputs, outputs, features, stride;
-    float *mine;     /* [n][k] of A */
-    bool is_settled; /* no neighbour has moved since it was assigned */
+    float *mine;           /* [n][k] of A */
+    float *values;         /* [n][stride] of the pairs */
+    bool has_values;       /* with B's features standing as `source` and `sign` say: */
+    int32_t *source;       /* [k] which of B's; the neighbouring layers' state when they were added up */
+    int8_t *sign;          /* [k] */
+    pv_assign_start start; /* the last assignment */
+    bool is_settled;       /* no neighbour has moved since */
 } layer;
 
 struct pv_matcher {
@@ -26,18 +32,40 @@ struct pv_matcher {
     layer layers[PV_SIREN_MAX_LAYERS];
     const pv_match_kernels *kernels;
     pv_assign *assign;
-    float *theirs;         /* B's row */
-    float *incoming;       /* B's matrices transposed: [d_{l-1}][d_l], at the offsets of the row */
-    float *features;       /* [k][stride] of B's units, as the neighbours are now */
-    float *values, *sizes; /* [n][n]; their absolute values */
-    float *aligned;        /* [P] */
-    int32_t *columns;
+    float *theirs;        /* B's row; this and `incoming` may be read past their ends by the lanes */
+    float *incoming;      /* B's matrices transposed: [d_{l-1}][d_l], at the offsets of the row */
+    pv_match_term *terms; /* [2 k] */
+    float *aligned;       /* [P] */
+    int32_t *chosen;      /* [n] */
     pv_symmetry state, best;
 };
 
 static int round_up(int n)
 {
     return (n + PV_MATCH_LANES - 1) / PV_MATCH_LANES * PV_MATCH_LANES;
+}
+
+static pv_status make_layer(layer *it)
+{
+    pv_status st = PV_OK;
+    PV_ALLOC(it->mine, (int64_t)it->units * it->features);
+    PV_ALLOC(it->values, (int64_t)it->units * it->stride);
+    PV_ALLOC(it->source, it->features);
+    PV_ALLOC(it->sign, it->features);
+    PV_ALLOC(it->start.columns, it->units);
+    PV_ALLOC(it->start.price, it->units);
+done:
+    return st;
+}
+
+static void free_layer(layer *it)
+{
+    free(it->mine);
+    free(it->values);
+    free(it->source);
+    free(it->sign);
+    free(it->start.columns);
+    free(it->start.price);
 }
 
 pv_status pv_matcher_new(const pv_arch *arch, const pv_match_opts *opts, pv_matcher **out)
@@ -58,18 +86,20 @@ pv_status pv_matcher_new(const pv_arch *arch, const pv_match_opts *opts, pv_matc
     for (int l = 0; l < m->hidden; l++) {
         layer *const it = &m->layers[l];
         const int units = arch->dims[l + 1], features = arch->dims[l] + 1 + arch->dims[l + 2];
-        *it = (layer){units, arch->dims[l], arch->dims[l + 2], features, round_up(units), NULL, false};
-        PV_ALLOC(it->mine, (int64_t)units * features);
+        *it = (layer){.units = units,
+                      .inputs = arch->dims[l],
+                      .outputs = arch->dims[l + 2],
+                      .features = features,
+                      .stride = round_up(units)};
+        PV_TRY(make_layer(it));
         widest = units > widest ? units : widest;
         most = features > most ? features : most;
     }
-    PV_ALLOC(m->theirs, m->params);
-    PV_ALLOC(m->incoming, m->params);
+    PV_ALLOC(m->theirs, m->params + PV_MATCH_LANES);
+    PV_ALLOC(m->incoming, m->params + PV_MATCH_LANES);
     PV_ALLOC(m->aligned, m->params);
-    PV_ALLOC(m->features, (int64_t)most * round_up(widest));
-    PV_ALLOC(m->values, (int64_t)widest * widest);
-    PV_ALLOC(m->sizes, (int64_t)widest * widest);
-    PV_ALLOC(m->columns, widest);
+    PV_ALLOC(m->terms, 2 * most);
+    PV_ALLOC(m->chosen, widest);
     PV_TRY(pv_assign_new(widest, &m->assign));
     PV_TRY(pv_symmetry_make(arch, &m->state));
     PV_TRY(pv_symmetry_make(arch, &m->best));
@@ -84,14 +114,12 @@ void pv_matcher_free(pv_matcher *m)
 {
     if (!m) return;
     for (int l = 0; l < m->hidden; l++)
-        free(m->layers[l].mine);
+        free_layer(&m->layers[l]);
     free(m->theirs);
     free(m->incoming);
     free(m->aligned);
-    free(m->features);
-    free(m->values);
-    free(m->sizes);
-    free(m->columns);
+    free(m->terms);
+    free(m->chosen);
     pv_assign_free(m->assign);
     pv_symmetry_free(&m->state);
     pv_symmetry_free(&m->best);
@@ -136,18 +164,13 @@ static void load_theirs(pv_matcher *m, const float *b)
     }
 }
 
-static void unsettle(pv_matcher *m)
-{
-    for (int l = 0; l < m->hidden; l++)
-        m->layers[l].is_settled = false;
-}
-
 void pv_match_begin(pv_matcher *m, const float *a, const float *b)
 {
     load_mine(m, a);
     load_theirs(m, b);
     pv_symmetry_identity(&m->arch, &m->state);
-    unsettle(m);
+    for (int l = 0; l < m->hidden; l++)
+        m->layers[l].has_values = m->layers[l].start.is_set = m->layers[l].is_settled = false;
 }
 
 const pv_symmetry *pv_match_state(const pv_matcher *m)
@@ -155,34 +178,51 @@ const pv_symmetry *pv_match_state(const pv_matcher *m)
     return &m->state;
 }
 
-static void put_feature(float *to, const float *from, float sign, int units)
-{
-    for (int u = 0; u < units; u++)
-        to[u] = sign * from[u];
-}
-
-/* Features of B's units of a layer, [k][stride]: the layers before and after it are moved as they are now. */
-static void gather_features(pv_matcher *m, int l)
+/* Feature f of B's units [n], before the neighbouring layers' permutation: `source` is the unit of that layer, or its own. */
+static const float *their_feature(const pv_matcher *m, int l, int f, int source)
 {
     const layer *it = &m->layers[l];
-    const float *in = m->incoming + offset_of(&m->arch, l);
-    const float *bias = m->theirs + offset_of(&m->arch, l) + it->inputs * it->units, *out = bias + it->units;
-    const int before = l > 0 ? pv_symmetry_offset(&m->arch, l - 1) : -1;
-    const int after = l + 1 < m->hidden ? pv_symmetry_offset(&m->arch, l + 1) : -1;
-    float *to = m->features;
-    for (int c = 0; c < it->inputs; c++, to += it->stride) {
-        const int from = before < 0 ? c : m->state.source[before + c];
-        put_feature(to, in + from * it->units, before < 0 ? 1 : (float)m->state.sign[before + c], it->units);
-    }
-    put_feature(to, bias, 1, it->units);
-    to += it->stride;
-    for (int o = 0; o < it->outputs; o++, to += it->stride) {
-        const int from = after < 0 ? o : m->state.source[after + o];
-        put_feature(to, out + from * it->units, after < 0 ? 1 : (float)m->state.sign[after + o], it->units);
-    }
+    const int begin = offset_of(&m->arch, l);
+    if (f < it->inputs) return m->incoming + begin + source * it->units;
+    const float *const bias = m->theirs + begin + it->inputs * it->units;
+    return f == it->inputs ? bias : bias + it->units + source * it->units;
 }
 
-/* Takes the assignment of the columns over; returns whether a unit has moved. */
+/* What feature f is made of as the neighbouring layers are now. */
+static void feature_now(const pv_matcher *m, int l, int f, int32_t *source, int8_t *sign)
+{
+    const layer *it = &m->layers[l];
+    const bool incoming = f < it->inputs, moves = incoming ? l > 0 : f > it->inputs && l + 1 < m->hidden;
+    const int unit = incoming ? f : f - it->inputs - 1;
+    const int neighbour = moves ? pv_symmetry_offset(&m->arch, incoming ? l - 1 : l + 1) + unit : 0;
+    *source = moves ? m->state.source[neighbour] : unit;
+    *sign = moves ? m->state.sign[neighbour] : 1;
+}
+
+/* Notes how the features stand and lists what has to be added to the values: of a feature that has changed what it is now,
+ * less what it was.  Returns the number of terms; *anew: they make up the values alone. */
+static int list_terms(pv_matcher *m, int l, bool *anew)
+{
+    layer *const it = &m->layers[l];
+    int count = 0;
+    for (int f = 0; f < it->features; f++) {
+        int32_t source;
+        int8_t sign;
+        feature_now(m, l, f, &source, &sign);
+        if (it->has_values && source == it->source[f] && sign == it->sign[f]) continue;
+        m->terms[count++] = (pv_match_term){their_feature(m, l, f, source), f, (float)sign};
+        m->terms[count++] = (pv_match_term){their_feature(m, l, f, it->source[f]), f, -(float)it->sign[f]};
+        it->source[f] = source;
+        it->sign[f] = sign;
+    }
+    *anew = !it->has_values || count > it->features;
+    if (!*anew) return count;
+    for (int f = 0; f < it->features; f++)
+        m->terms[f] = (pv_match_term){their_feature(m, l, f, it->source[f]), f, (float)it->sign[f]};
+    return it->features;
+}
+
+/* Takes the assignment over; returns whether a unit has moved. */
 static bool take_columns(pv_matcher *m, int l)
 {
     const layer *it = &m->layers[l];
@@ -190,9 +230,10 @@ static bool take_columns(pv_matcher *m, int l)
     int8_t *const sign = m->state.sign + pv_symmetry_offset(&m->arch, l);
     bool moved = false;
     for (int u = 0; u < it->units; u++) {
-        const int8_t now = m->opts.signs && m->values[u * it->units + m->columns[u]] < 0 ? -1 : 1;
-        moved = moved || source[u] != m->columns[u] || sign[u] != now;
-        source[u] = m->columns[u];
+        const int32_t from = it->start.columns[u];
+        const int8_t now = m->opts.signs && it->values[u * it->stride + from] < 0 ? -1 : 1;
+        moved = moved || source[u] != from || sign[u] != now;
+        source[u] = from;
         sign[u] = now;
     }
     return moved;
@@ -205,25 +246,21 @@ static double value_of_state(const pv_matcher *m, int l)
     const int begin = pv_symmetry_offset(&m->arch, l);
     double sum = 0;
     for (int u = 0; u < it->units; u++)
-        sum += m->state.sign[begin + u] * (double)m->values[u * it->units + m->state.source[begin + u]];
+        sum += m->state.sign[begin + u] * (double)it->values[u * it->stride + m->state.source[begin + u]];
     return sum;
 }
 
 double pv_match_visit(pv_matcher *m, int l)
 {
     layer *const it = &m->layers[l];
-    const float *values = m->values;
-    gather_features(m, l);
-    m->kernels->product(it->units, it->features, it->stride, it->mine, m->features, m->values);
+    bool anew;
+    const int terms = list_terms(m, l, &anew);
+    m->kernels->add(it->units, it->stride, it->features, it->mine, terms, m->terms, anew, it->values);
+    it->has_values = it->is_settled = true;
     const double before = value_of_state(m, l);
-    if (m->opts.signs) {
-        for (int i = 0; i < it->units * it->units; i++)
-            m->sizes[i] = fabsf(m->values[i]);
-        values = m->sizes;
-    }
-    const double after = pv_assign_max(m->assign, it->units, values, m->columns);
-    it->is_settled = true;
-    if (!take_columns(m, l)) return 0;
+    const double after =
+        pv_assign_max_again(m->assign, it->units, it->values, it->stride, m->opts.signs, &it->start);
+    if (isnan(after) || !take_columns(m, l)) return 0;
     if (l > 0) m->layers[l - 1].is_settled = false;
     if (l + 1 < m->hidden) m->layers[l + 1].is_settled = false;
     return after - before;
@@ -269,7 +306,7 @@ static void kick(pv_matcher *m, pv_rng *rng)
 {
     const int l = (int)pv_rng_below(rng, (uint64_t)m->hidden), units = m->layers[l].units;
     const int begin = pv_symmetry_offset(&m->arch, l), moved = (2 * units + 4) / 5;
-    int32_t *const source = m->state.source + begin, *const chosen = m->columns;
+    int32_t *const source = m->state.source + begin, *const chosen = m->chosen;
     for (int u = 0; u < units; u++)
         chosen[u] = u;
     for (int i = 0; i < moved; i++) {
@@ -311,11 +348,16 @@ pv_match_result pv_match_row(pv_matcher *m, const float *a, const float *b, pv_r
 
 double pv_match_objective(const pv_arch *arch, const float *a, const float *b)
 {
+    enum { SUMS = 8 }; /* side by side: one sum would wait for each addition */
     const int count = pv_arch_params(arch) - arch->dims[arch->layers];
-    double sum = 0;
-    for (int i = 0; i < count; i++)
-        sum += (double)a[i] * (double)b[i];
-    return sum;
+    double sum[SUMS] = {0};
+    int i = 0;
+    for (; i + SUMS <= count; i += SUMS)
+        for (int s = 0; s < SUMS; s++)
+            sum[s] += (double)a[i + s] * (double)b[i + s];
+    for (int s = 0; i < count; i++, s++)
+        sum[s] += (double)a[i] * (double)b[i];
+    return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
 }
 
 static void mean_without(const double *sum, const float *row, double count, int params, float *mean)

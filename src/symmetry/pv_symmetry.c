@@ -94,25 +94,39 @@ static float outgoing(const pv_symmetry *symmetry, int u)
     return (symmetry->phase[u] & 1) ? -(float)symmetry->sign[u] : (float)symmetry->sign[u];
 }
 
+/* The columns of a matrix as the layer before it moves them: where they come from, and their factors. */
+typedef struct moved_columns {
+    int32_t source[PV_SIREN_MAX_WIDTH];
+    float factor[PV_SIREN_MAX_WIDTH];
+} moved_columns;
+
+static void list_columns(const pv_symmetry *symmetry, int before, int count, moved_columns *out)
+{
+    for (int c = 0; c < count; c++) {
+        out->source[c] = before < 0 ? c : symmetry->source[before + c];
+        out->factor[c] = before < 0 ? 1.0F : outgoing(symmetry, before + c);
+    }
+}
+
 void pv_symmetry_apply(const pv_arch *arch, const pv_symmetry *symmetry, const float *row, float *out)
 {
-    int incoming = 0, own = 0; /* where the units of the layer before, and of this one, begin */
+    moved_columns moved;
+    int before = -1, own = 0; /* where the units of the layer before, and of this one, begin */
     for (int l = 0; l < arch->layers; l++) {
         const int ins = arch->dims[l], outs = arch->dims[l + 1];
         const float *const bias = row + (int64_t)ins * outs;
         float *const new_bias = out + (int64_t)ins * outs;
+        const bool hidden = l + 1 < arch->layers;
+        list_columns(symmetry, before, ins, &moved);
         for (int u = 0; u < outs; u++) {
-            const bool hidden = l + 1 < arch->layers;
-            const int v = hidden ? symmetry->source[own + u] : u;
+            const float *const from = row + (int64_t)ins * (hidden ? symmetry->source[own + u] : u);
             const float sign = hidden ? (float)symmetry->sign[own + u] : 1.0F;
             const float shift = hidden ? (float)(symmetry->phase[own + u] * PI / (double)arch->w0) : 0.0F;
             for (int c = 0; c < ins; c++)
-                out[u * ins + c] = l == 0 ? sign * row[v * ins + c]
-                                          : sign * outgoing(symmetry, incoming + c) *
-                                                row[v * ins + symmetry->source[incoming + c]];
-            new_bias[u] = sign * bias[v] + shift;
+                out[u * ins + c] = sign * moved.factor[c] * from[moved.source[c]];
+            new_bias[u] = sign * bias[hidden ? symmetry->source[own + u] : u] + shift;
         }
-        if (l > 0) incoming += ins;
+        before = own;
         own += outs;
         row = bias + outs;
         out = new_bias + outs;
