@@ -32,6 +32,8 @@ class Variant:
     curves: bool = False  # scored on the test split after every epoch
 
 
+ONE_VIEW = ("train.views=1",)
+
 VARIANTS = [
     Variant("none", "none", curves=True),
     Variant("mixup_aligned", "aligned MixUp", "{kind: mixup_aligned}", curves=True),
@@ -58,19 +60,22 @@ VARIANTS = [
     Variant("canonical_sign", "canonical signs", sets=("train.canonical=sign",)),
     Variant("canonical_phase", "canonical phases", sets=("train.canonical=phase",)),
     Variant("canonical_both", "canonical signs and phases", sets=("train.canonical=both",)),
-    Variant("one_view", "none, one view an object", sets=("train.views=1",)),
     Variant("negation_noise", "negation, noise", "{kind: negation}, {kind: noise}"),
     Variant(
         "negation_mixup_signed",
         "negation, signed-aligned MixUp",
         "{kind: negation}, {kind: mixup_aligned, signs: true}",
     ),
+    Variant("one_view", "none, one view an object", sets=ONE_VIEW, curves=True),
+    Variant("one_view_mixup_aligned", "aligned MixUp, one view", "{kind: mixup_aligned}", ONE_VIEW, True),
     Variant(
-        "canonical_mixup",
-        "canonical signs, aligned MixUp",
-        "{kind: mixup_aligned}",
-        ("train.canonical=sign",),
+        "one_view_signed",
+        "signed-aligned MixUp, one view",
+        "{kind: mixup_aligned, signs: true}",
+        ONE_VIEW,
+        True,
     ),
+    Variant("one_view_negation", "SIREN negation, one view", "{kind: negation}", ONE_VIEW, True),
 ]
 
 
