@@ -18,6 +18,7 @@ typedef struct pv_linear {
 typedef enum pv_linear_init {
     PV_LINEAR_PYTORCH, /* weight and bias U(+-1/sqrt(in)) */
     PV_LINEAR_DWS,     /* weight N(0, 2/(in+out) * 2 in/out), bias U(+-1e-4): the published model */
+    PV_LINEAR_XAVIER,  /* weight U(+-sqrt(6/(in+out))), bias 0: the maps of a transformer */
     PV_LINEAR_SKIP,    /* weight 1/sqrt(in out), bias 0: the published skip of a layer */
     PV_LINEAR_AVERAGE, /* weight 1/(in out), bias 0: the published skip of the model */
 } pv_linear_init;

@@ -23,6 +23,7 @@ typedef struct pv_model_tensor {
     int64_t count;
     pv_real *values;    /* in the parameter vector, or in a buffer */
     pv_real *gradients; /* NULL for a buffer (running_mean, running_var, num_batches_tracked) */
+    bool constant;      /* a buffer that is drawn once and never changes: as fixed as a parameter in use */
 } pv_model_tensor;
 
 /* Adds `values` element-wise over all ranks that hold a part of the batch; the identity when NULL. */
@@ -53,8 +54,8 @@ void pv_model_free(pv_model *model);
 /* Draws the published initialisation.  Random: PV_RNG_MODEL_INIT, (tensor number, 0). */
 void pv_model_init(pv_model *model, uint64_t seed);
 
-/* Lets `model` compute with the parameters of `owner`, one of the same making that outlives it; gradients, buffers and
- * workspace stay its own. */
+/* Lets `model` compute with the parameters and constants of `owner`, one of the same making that outlives it;
+ * gradients, other buffers and workspace stay its own. */
 void pv_model_share_params(pv_model *model, pv_model *owner);
 
 /* The flat vectors of pv_model_count() parameters and their gradients. */

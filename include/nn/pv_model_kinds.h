@@ -5,6 +5,7 @@
 /* KIND(identifier, name in a config, constructor) */
 #define PV_MODEL_KINDS(KIND)                                                                                 \
     KIND(DWS, "dws", pv_dws_model_new)                                                                       \
-    KIND(MLP, "mlp", pv_mlp_new)
+    KIND(MLP, "mlp", pv_mlp_new)                                                                             \
+    KIND(GNN, "gnn", pv_rt_model_new)
 
 #endif

@@ -40,6 +40,10 @@ void pv_nn_params_open(pv_nn_params *params, pv_nn_memory *memory);
 int pv_nn_params_add(pv_nn_params *params, const char *name, int rank, int64_t rows, int64_t cols,
                      bool trained, pv_init init);
 
+/* Registers a buffer that is drawn once and then stays as it is. */
+int pv_nn_params_add_constant(pv_nn_params *params, const char *name, int64_t rows, int64_t cols,
+                              pv_init init);
+
 /* Allocates the vectors; from here on ids resolve.  Errors: PV_ERR_NOMEM, PV_ERR_INTERNAL (name too long). */
 pv_status pv_nn_params_close(pv_nn_params *params);
 

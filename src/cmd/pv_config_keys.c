@@ -14,6 +14,8 @@ static const cyaml_strval_t model_kinds[] = {PV_MODEL_KINDS(MODEL_KIND)};
 static const cyaml_strval_t set_layers[] = {{"ds", PV_SET_DS}, {"sab", PV_SET_SAB}};
 static const cyaml_strval_t reductions[] = {
     {"max", PV_REDUCE_MAX}, {"mean", PV_REDUCE_MEAN}, {"sum", PV_REDUCE_SUM}};
+static const cyaml_strval_t graph_features[] = {
+    {"cat_last_layer", PV_GRAPH_CAT_LAST_LAYER}, {"mean", PV_GRAPH_MEAN}, {"cls_token", PV_GRAPH_CLS_TOKEN}};
 static const cyaml_strval_t tasks[] = {{"classify", PV_TASK_CLASSIFY}};
 static const cyaml_strval_t optimizers[] = {
     {"sgd", PV_OPTIM_SGD}, {"adam", PV_OPTIM_ADAM}, {"adamw", PV_OPTIM_ADAMW}};
@@ -174,15 +176,17 @@ const pv_config_key pv_config_keys[] = {
      "seed of the initialisations"},
 
     {"model.kind", CHOICE("kind", model.kind, model_kinds), "dws", ANY, MODEL,
-     "dws: equivariant deep weight-space network; mlp: perceptron on the flattened weights"},
+     "dws: equivariant deep weight-space network; mlp: perceptron on the flattened weights; gnn: relational "
+     "transformer on the graph of units and weights (docs/models.md)"},
     {"model.hidden", INT("hidden", model.hidden), "32", BETWEEN(1, 65536), MODEL,
      "features per weight (dws), width of the hidden layers (mlp)"},
     {"model.layers", INT("layers", model.layers), "4", BETWEEN(1, 1024), MODEL,
-     "hidden layers; dws has one equivariant layer more"},
+     "hidden layers; dws has one equivariant layer more; gnn: layers of attention"},
     {"model.set_layer", CHOICE("set_layer", model.set_layer, set_layers), "ds", ANY, MODEL,
      "dws: the layer on sets; ds: DeepSets, sab: multi-head attention of the set with itself"},
     {"model.heads", INT("heads", model.heads), "8", BETWEEN(1, 1024), MODEL,
-     "dws: heads of set layer sab, a divisor of model.hidden; the last equivariant layer has one"},
+     "dws: heads of set layer sab, a divisor of model.hidden; the last equivariant layer has one; gnn: heads of attention, "
+     "a divisor of d_attn"},
     {"model.reduction", CHOICE("reduction", model.reduction, reductions), "max", ANY, MODEL,
      "dws: how a set is reduced to one element"},
     {"model.fc_layers", INT("fc_layers", model.fc_layers), "1", BETWEEN(1, 64), MODEL,
@@ -190,7 +194,7 @@ const pv_config_key pv_config_keys[] = {
     {"model.out_fc", INT("out_fc", model.out_fc), "1", BETWEEN(1, 64), MODEL,
      "dws: linear layers of the classifier head"},
     {"model.batch_norm", BOOL("batch_norm", model.batch_norm), "true", ANY, MODEL,
-     "batch normalisation between the layers"},
+     "dws, mlp: batch normalisation between the layers"},
     {"model.diagonal", BOOL("diagonal", model.diagonal), "false", ANY, MODEL,
      "dws: only the maps between neighbouring tensors"},
     {"model.layer_skip", BOOL("layer_skip", model.layer_skip), "false", ANY, MODEL,
@@ -198,7 +202,38 @@ const pv_config_key pv_config_keys[] = {
     {"model.skip", BOOL("skip", model.skip), "false", ANY, MODEL,
      "dws: one linear skip connection over all layers"},
     {"model.dropout", REAL("dropout", model.dropout), "0.0", SHARE, MODEL,
-     "probability of dropout between the layers in training"},
+     "dws, mlp: probability of dropout between the layers in training"},
+    {"model.d_node", INT("d_node", model.gnn.d_node), "64", BETWEEN(1, 4096), MODEL,
+     "gnn: features of a node"},
+    {"model.d_edge", INT("d_edge", model.gnn.d_edge), "32", BETWEEN(1, 4096), MODEL,
+     "gnn: features of an edge"},
+    {"model.d_attn", INT("d_attn", model.gnn.d_attn), "128", BETWEEN(1, 4096), MODEL,
+     "gnn: channels of attention, all heads together"},
+    {"model.d_node_hid", INT("d_node_hid", model.gnn.d_node_hid), "128", BETWEEN(1, 4096), MODEL,
+     "gnn: width of the hidden layer in the update of nodes"},
+    {"model.d_edge_hid", INT("d_edge_hid", model.gnn.d_edge_hid), "64", BETWEEN(1, 4096), MODEL,
+     "gnn: width of the hidden layers in the update of edges"},
+    {"model.d_out_hid", INT("d_out_hid", model.gnn.d_out_hid), "128", BETWEEN(1, 4096), MODEL,
+     "gnn: width of the hidden layer of the classifier"},
+    {"model.graph_features", CHOICE("graph_features", model.gnn.graph_features, graph_features), "cat_last_layer", ANY,
+     MODEL,
+     "gnn: what is read out; cat_last_layer: the output units; mean: the mean of all nodes; cls_token: a learned node"},
+    {"model.rev_edge_features", BOOL("rev_edge_features", model.gnn.rev_edge_features), "false", ANY, MODEL,
+     "gnn: the input of an edge is its weight, that of the edge back, and their sum"},
+    {"model.sin_emb", BOOL("sin_emb", model.gnn.sin_emb), "true", ANY, MODEL,
+     "gnn: weights and biases are embedded by 128 random Fourier features; false: linearly"},
+    {"model.inp_factor", REAL("inp_factor", model.gnn.inp_factor), "1.0", ABOVE(0), MODEL,
+     "gnn: standard deviation of the frequencies of the Fourier features"},
+    {"model.input_layers", INT("input_layers", model.gnn.input_layers), "1", BETWEEN(1, 8), MODEL,
+     "gnn: linear layers of the embedding, with SiLU between them"},
+    {"model.modulate_v", BOOL("modulate_v", model.gnn.modulate_v), "true", ANY, MODEL,
+     "gnn: edges also scale the values of attention"},
+    {"model.use_ln", BOOL("use_ln", model.gnn.use_ln), "true", ANY, MODEL,
+     "gnn: layer normalisation"},
+    {"model.dropout_node", REAL("dropout_node", model.gnn.dropout_node), "0.2", SHARE, MODEL,
+     "gnn: probability of dropout in the update of nodes"},
+    {"model.dropout_edge", REAL("dropout_edge", model.gnn.dropout_edge), "0.2", SHARE, MODEL,
+     "gnn: probability of dropout in the update of edges"},
 
     {"train.task", CHOICE("task", train.task, tasks), "classify", ANY, MODEL,
      "what is learned; classify: the label of the object from its INR"},

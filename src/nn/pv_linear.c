@@ -9,6 +9,8 @@ static pv_init weight_init(pv_linear_init init, double in, double out)
     switch (init) {
     case PV_LINEAR_DWS:
         return (pv_init){PV_INIT_NORMAL, sqrt(2 / (in + out)) * sqrt(2 * in / out)};
+    case PV_LINEAR_XAVIER:
+        return (pv_init){PV_INIT_UNIFORM, sqrt(6 / (in + out))};
     case PV_LINEAR_SKIP:
         return (pv_init){PV_INIT_CONSTANT, 1 / sqrt(in * out)};
     case PV_LINEAR_AVERAGE:

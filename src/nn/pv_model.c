@@ -76,8 +76,9 @@ void pv_model_init(pv_model *model, uint64_t seed)
 
 void pv_model_share_params(pv_model *model, pv_model *owner)
 {
-    for (int i = 0; i < model->params.trained; i++)
-        model->params.tensors[i].values = owner->params.tensors[i].values;
+    for (int i = 0; i < model->params.count; i++)
+        if (i < model->params.trained || model->params.tensors[i].constant)
+            model->params.tensors[i].values = owner->params.tensors[i].values;
     model->params.values = owner->params.values;
 }
 

@@ -8,7 +8,7 @@ typedef struct pv_nn_entry {
     char name[PV_NN_NAME];
     int rank, number; /* number: its place in `tensors` */
     int64_t rows, cols, count;
-    bool trained;
+    bool trained, constant;
     pv_init init;
 } pv_nn_entry;
 
@@ -40,6 +40,14 @@ int pv_nn_params_add(pv_nn_params *params, const char *name, int rank, int64_t r
     return params->count++;
 }
 
+int pv_nn_params_add_constant(pv_nn_params *params, const char *name, int64_t rows, int64_t cols,
+                              pv_init init)
+{
+    const int id = pv_nn_params_add(params, name, 2, rows, cols, false, init);
+    if (id >= 0) params->entries[id].constant = true;
+    return id;
+}
+
 pv_status pv_nn_params_close(pv_nn_params *params)
 {
     if (params->failed) return pv_fail(PV_ERR_INTERNAL, "a tensor name is longer than %d", PV_NN_NAME - 1);
@@ -58,7 +66,8 @@ pv_status pv_nn_params_close(pv_nn_params *params)
         pv_nn_entry *entry = &params->entries[i];
         entry->number = entry->trained ? trained++ : other++;
         pv_model_tensor *tensor = &params->tensors[entry->number];
-        *tensor = (pv_model_tensor){.name = entry->name, .rank = entry->rank, .count = entry->count};
+        *tensor = (pv_model_tensor){
+            .name = entry->name, .rank = entry->rank, .count = entry->count, .constant = entry->constant};
         if (entry->rank > 0) tensor->shape[0] = entry->rows;
         if (entry->rank > 1) tensor->shape[1] = entry->cols;
         tensor->values = entry->trained ? params->values + offset : buffer;

@@ -70,6 +70,21 @@ static void run(const char *title, const pv_model_opts *opts, const int *dims, i
     pv_model_free(b.model);
 }
 
+/* The published sizes. */
+static const pv_gnn_opts gnn = {.d_node = 64,
+                                .d_edge = 32,
+                                .d_attn = 128,
+                                .d_node_hid = 128,
+                                .d_edge_hid = 64,
+                                .d_out_hid = 128,
+                                .sin_emb = true,
+                                .inp_factor = 1,
+                                .input_layers = 1,
+                                .modulate_v = true,
+                                .use_ln = true,
+                                .dropout_node = 0.2,
+                                .dropout_edge = 0.2};
+
 /* Usage: bench_model [SECONDS] for each line, 3 by default. */
 int main(int argc, char **argv)
 {
@@ -91,5 +106,9 @@ int main(int argc, char **argv)
     run("dws 32x4 bn mean", &opts, dims, 3, 64, seconds);
     opts = (pv_model_opts){.kind = PV_MODEL_MLP, .hidden = 512, .layers = 3, .batch_norm = true};
     run("mlp 512x3 bn", &opts, dims, 3, 64, seconds);
+    opts = (pv_model_opts){.kind = PV_MODEL_GNN, .hidden = 1, .layers = 4, .heads = 8, .gnn = gnn};
+    run("gnn 64/32/128x4", &opts, dims, 3, 64, seconds);
+    opts.gnn.dropout_node = opts.gnn.dropout_edge = 0;
+    run("gnn 64/32/128x4 no dropout", &opts, dims, 3, 64, seconds);
     return 0;
 }

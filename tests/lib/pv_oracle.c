@@ -162,3 +162,24 @@ double pv_oracle_relative_l2(int64_t n, const double *a, const double *b, double
     }
     return sqrt(error) / fmax(sqrt(norm), floor);
 }
+
+static herr_t add_values(hid_t group, const char *name, const H5L_info_t *info, void *context)
+{
+    (void)info;
+    const hid_t dataset = H5Dopen2(group, name, H5P_DEFAULT);
+    must(dataset >= 0, "cannot open", name);
+    const hid_t space = H5Dget_space(dataset);
+    *(int64_t *)context += H5Sget_simple_extent_npoints(space);
+    H5Sclose(space);
+    H5Dclose(dataset);
+    return 0;
+}
+
+int64_t pv_oracle_values(const pv_oracle *oracle, const char *name, const char *group)
+{
+    char path[PATH_BYTES];
+    int64_t count = 0;
+    snprintf(path, sizeof path, "%s/%s", name, group);
+    H5Literate_by_name(oracle->file, path, H5_INDEX_NAME, H5_ITER_INC, NULL, add_values, &count, H5P_DEFAULT);
+    return count;
+}

@@ -27,6 +27,9 @@ bool pv_oracle_has(const pv_oracle *oracle, const char *name, const char *path);
 /* A dataset <case>/<path> as doubles (integers converted); *count its size.  The caller frees it. */
 double *pv_oracle_read(const pv_oracle *oracle, const char *name, const char *path, int64_t *count);
 
+/* How many values the datasets of a group <case>/<group> hold together. */
+int64_t pv_oracle_values(const pv_oracle *oracle, const char *name, const char *group);
+
 /* The largest |a - b| / (1 + |b|) over n values, b the truth; +inf if a value is not finite. */
 double pv_oracle_distance(int64_t n, const double *a, const double *b);
 /* ||a - b|| / max(||b||, floor). */

@@ -9,6 +9,7 @@ CASES = {
     "siren.h5": ["case000", "case003", "case005"],
     "dws_layer.h5": ["case007", "case010", "case012", "case016"],
     "dws_model.h5": ["case005"],
+    "relational_transformer.h5": ["case007"],
 }
 
 

@@ -25,6 +25,21 @@ static const pv_model_opts kinds[] = {
      .skip = true,
      .layer_skip = true},
     {.kind = PV_MODEL_MLP, .hidden = 7, .layers = 2, .batch_norm = true},
+    {.kind = PV_MODEL_GNN,
+     .hidden = 1,
+     .layers = 1,
+     .heads = 2,
+     .gnn = {.d_node = 6,
+             .d_edge = 4,
+             .d_attn = 8,
+             .d_node_hid = 5,
+             .d_edge_hid = 5,
+             .d_out_hid = 7,
+             .sin_emb = true,
+             .inp_factor = 1,
+             .input_layers = 1,
+             .modulate_v = true,
+             .use_ln = true}},
 };
 
 typedef struct subject {

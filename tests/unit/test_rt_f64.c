@@ -1,0 +1,221 @@
+/* The relational transformer in double precision: gradients by finite differences, invariance under permutations of
+ * hidden units, and that the order and company of samples do not matter. */
+#include "base/pv_rng.h"
+#include "nn/pv_loss.h"
+#include "nn/pv_model.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+enum { BATCH = 3, CLASSES = 3, LAYERS = 3, WEIGHTS = 3 * 4 + 5 * 3 + 4 * 2 };
+
+static const double STEP = 1e-6, GRADIENT_TOLERANCE = 1e-6, EXACT = 1e-11;
+static const int dims[] = {2, 4, 3, 2};
+static const int32_t labels[BATCH] = {0, 2, 1};
+
+static const pv_gnn_opts plain = {.d_node = 6,
+                                  .d_edge = 5,
+                                  .d_attn =
+                                      6, /* three heads of two channels: neither is a power of two's size */
+                                  .d_node_hid = 7,
+                                  .d_edge_hid = 5,
+                                  .d_out_hid = 4,
+                                  .sin_emb = true,
+                                  .inp_factor = 0.5,
+                                  .input_layers = 1,
+                                  .modulate_v = true,
+                                  .use_ln = true};
+
+typedef struct subject {
+    pv_model *model;
+    pv_pass pass;
+    pv_real rows[BATCH * WEIGHTS], drows[BATCH * WEIGHTS], logits[BATCH * CLASSES], dlogits[BATCH * CLASSES];
+} subject;
+
+static void open(subject *s, pv_gnn_opts gnn, int layers)
+{
+    const pv_model_opts opts = {.kind = PV_MODEL_GNN, .hidden = 1, .layers = layers, .heads = 3, .gnn = gnn};
+    *s = (subject){.pass = {.training = true, .global_batch = BATCH, .seed = 1, .step = 2}};
+    assert_int_equal(pv_model_new(&opts, dims, LAYERS, CLASSES, BATCH, &s->model), PV_OK);
+    pv_model_init(s->model, 4);
+    pv_rng rng = pv_rng_open(2, PV_RNG_TEST, 0, 0);
+    for (int i = 0; i < BATCH * WEIGHTS; i++)
+        s->rows[i] = (pv_real)pv_rng_normal(&rng);
+    /* biases and the weights of norms start as 0 and 1, where errors hide */
+    pv_real *const params = pv_model_params(s->model);
+    for (int64_t i = 0; i < pv_model_count(s->model); i++)
+        params[i] += (pv_real)(0.1 * pv_rng_normal(&rng));
+}
+
+static double loss(subject *s)
+{
+    pv_model_forward(s->model, &s->pass, s->rows, BATCH, s->logits);
+    return pv_cross_entropy(BATCH, CLASSES, s->logits, labels, 1, s->dlogits);
+}
+
+/* Relative distance of a gradient from finite differences, over every `stride`th value. */
+static double error_of(subject *s, pv_real *values, const pv_real *gradient, int64_t n, int64_t stride)
+{
+    double error = 0, norm = 0;
+    for (int64_t i = 0; i < n; i += stride) {
+        const pv_real kept = values[i];
+        values[i] = kept + (pv_real)STEP;
+        const double above = loss(s);
+        values[i] = kept - (pv_real)STEP;
+        const double truth = (above - loss(s)) / (2 * STEP);
+        values[i] = kept;
+        error += ((double)gradient[i] - truth) * ((double)gradient[i] - truth);
+        norm += truth * truth;
+    }
+    return sqrt(error / norm);
+}
+
+static void check_slopes(pv_gnn_opts gnn, int layers)
+{
+    subject s;
+    open(&s, gnn, layers);
+    loss(&s);
+    pv_model_backward(s.model, &s.pass, s.dlogits, s.drows);
+    assert_true(error_of(&s, s.rows, s.drows, (int64_t)BATCH * WEIGHTS, 1) < GRADIENT_TOLERANCE);
+    assert_true(error_of(&s, pv_model_params(s.model), pv_model_gradients(s.model), pv_model_count(s.model),
+                         3) < GRADIENT_TOLERANCE);
+    pv_model_free(s.model);
+}
+
+static void gradients_are_slopes(void **state)
+{
+    (void)state;
+    check_slopes(plain, 3);
+    check_slopes(plain, 1);
+}
+
+static void gradients_are_slopes_with_every_option(void **state)
+{
+    (void)state;
+    pv_gnn_opts gnn = plain;
+    gnn.rev_edge_features = true;
+    gnn.input_layers = 3;
+    gnn.modulate_v = false;
+    gnn.graph_features = PV_GRAPH_MEAN;
+    check_slopes(gnn, 2);
+    gnn.sin_emb = false;
+    gnn.use_ln = false;
+    gnn.graph_features = PV_GRAPH_CLS_TOKEN;
+    check_slopes(gnn, 3);
+}
+
+static void gradients_are_slopes_under_dropout(void **state)
+{
+    (void)state;
+    pv_gnn_opts gnn = plain;
+    gnn.dropout_node = 0.3;
+    gnn.dropout_edge = 0.2;
+    check_slopes(gnn, 3);
+}
+
+/* Unit u of hidden layer `level` becomes unit (u + level) % width. */
+static int moved(int level, int unit)
+{
+    return level == 0 || level == LAYERS ? unit : (unit + level) % dims[level];
+}
+
+static void permute(const pv_real *row, pv_real *out)
+{
+    for (int l = 0, at = 0; l < LAYERS; l++) {
+        const int in = dims[l], width = dims[l + 1];
+        for (int o = 0; o < width; o++) {
+            for (int i = 0; i < in; i++)
+                out[at + moved(l + 1, o) * in + moved(l, i)] = row[at + o * in + i];
+            out[at + width * in + moved(l + 1, o)] = row[at + width * in + o];
+        }
+        at += width * (in + 1);
+    }
+}
+
+static void logits_do_not_depend_on_the_order_of_hidden_units(void **state)
+{
+    (void)state;
+    for (int features = PV_GRAPH_CAT_LAST_LAYER; features <= PV_GRAPH_CLS_TOKEN; features++) {
+        pv_gnn_opts gnn = plain;
+        subject s;
+        pv_real turned[BATCH * WEIGHTS], logits[BATCH * CLASSES];
+        gnn.graph_features = (pv_graph_features)features;
+        gnn.rev_edge_features = features == PV_GRAPH_MEAN;
+        open(&s, gnn, 3);
+        for (int i = 0; i < BATCH; i++)
+            permute(s.rows + (ptrdiff_t)i * WEIGHTS, turned + (ptrdiff_t)i * WEIGHTS);
+        s.pass.training = false;
+        pv_model_forward(s.model, &s.pass, s.rows, BATCH, s.logits);
+        pv_model_forward(s.model, &s.pass, turned, BATCH, logits);
+        for (int i = 0; i < BATCH * CLASSES; i++)
+            assert_true(fabs((double)(logits[i] - s.logits[i])) < EXACT);
+        turned[0] += 1; /* and they do depend on the weights */
+        pv_model_forward(s.model, &s.pass, turned, BATCH, logits);
+        assert_true(fabs((double)(logits[0] - s.logits[0])) > 1e-6);
+        pv_model_free(s.model);
+    }
+}
+
+/* A sample's place in the batch fixes its draws; its company and the part it is in do not matter. */
+static void a_batch_may_be_split(void **state)
+{
+    (void)state;
+    pv_gnn_opts gnn = plain;
+    subject s;
+    pv_real logits[BATCH * CLASSES];
+    gnn.dropout_node = gnn.dropout_edge = 0.4;
+    open(&s, gnn, 3);
+    loss(&s);
+    pv_model_backward(s.model, &s.pass, s.dlogits, NULL);
+    const int64_t count = pv_model_count(s.model);
+    pv_real *const whole = malloc(sizeof *whole * (size_t)count);
+    memcpy(whole, pv_model_gradients(s.model), sizeof *whole * (size_t)count);
+    memset(pv_model_gradients(s.model), 0, sizeof *whole * (size_t)count);
+    for (int i = 0; i < BATCH; i++) {
+        s.pass.first_sample = i;
+        pv_model_forward(s.model, &s.pass, s.rows + (ptrdiff_t)i * WEIGHTS, 1,
+                         logits + (ptrdiff_t)i * CLASSES);
+        pv_model_backward(s.model, &s.pass, s.dlogits + (ptrdiff_t)i * CLASSES, NULL);
+    }
+    assert_memory_equal(logits, s.logits, sizeof logits);
+    for (int64_t i = 0; i < count; i++)
+        assert_true(fabs((double)(whole[i] - pv_model_gradients(s.model)[i])) < EXACT);
+    s.pass.first_sample = 1;
+    pv_model_forward(s.model, &s.pass, s.rows, 1, logits);
+    assert_true(fabs((double)(logits[0] - s.logits[0])) > 1e-6);
+    free(whole);
+    pv_model_free(s.model);
+}
+
+static void wrong_sizes_are_refused(void **state)
+{
+    (void)state;
+    pv_model *model = NULL;
+    pv_model_opts opts = {.kind = PV_MODEL_GNN, .hidden = 1, .layers = 2, .heads = 4, .gnn = plain};
+    assert_int_equal(pv_model_new(&opts, dims, LAYERS, CLASSES, BATCH, &model), PV_ERR_CONFIG);
+    opts.heads = 3;
+    opts.gnn.d_edge = 0;
+    assert_int_equal(pv_model_new(&opts, dims, LAYERS, CLASSES, BATCH, &model), PV_ERR_CONFIG);
+    opts.gnn = plain;
+    opts.gnn.input_layers = 0;
+    assert_int_equal(pv_model_new(&opts, dims, LAYERS, CLASSES, BATCH, &model), PV_ERR_CONFIG);
+    assert_null(model);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gradients_are_slopes),
+        cmocka_unit_test(gradients_are_slopes_with_every_option),
+        cmocka_unit_test(gradients_are_slopes_under_dropout),
+        cmocka_unit_test(logits_do_not_depend_on_the_order_of_hidden_units),
+        cmocka_unit_test(a_batch_may_be_split),
+        cmocka_unit_test(wrong_sizes_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
