@@ -4,8 +4,8 @@
  *
  * amount, by kind (published default): translate(_deep) t ~ U(+-0.25) a coordinate; rotate angle ~ U(+-30) degrees;
  * scale s ~ U(1 +- 0.2); noise 0.32 standard deviations; dropout rate 0.1; quantile_dropout level ~ U(0, 0.1);
- * negation probability 0.5 a unit; phase k in -amount .. amount - 1, 4; label_smoothing 0.1; self_aligned, combine:
- * none of their own.
+ * negation probability 0.5 a unit; phase k in -amount .. amount - 1, 4; label_smoothing 0.1; the others take none.
+ * self_aligned and combine apply others at their published strengths.
  *
  * Everything drawn is a function of (seed, epoch, place in the epoch, item's number): PV_RNG_AUGMENT. */
 #ifndef PV_AUGMENT_H
@@ -38,7 +38,7 @@ const char *pv_augment_name(pv_augment_kind kind);
 bool pv_augment_mixes(pv_augment_kind kind);
 
 /* Owner: pv_augmenter_free (NULL is a no-op); `list` is copied.  Local.  Errors: PV_ERR_CONFIG (which item, why: two
- * MixUps, an amount out of range, rotate of 1-D inputs), PV_ERR_NOMEM. */
+ * MixUps, an amount out of range or of one that takes none, rotate of 1-D inputs), PV_ERR_NOMEM. */
 pv_status pv_augmenter_new(const pv_augment_list *list, const pv_arch *arch, int classes, pv_augmenter **out);
 void pv_augmenter_free(pv_augmenter *augmenter);
 

@@ -2,27 +2,15 @@
 #ifndef PV_AUGMENT_OPTS_H
 #define PV_AUGMENT_OPTS_H
 
+#include "augment/pv_augment_registry.h"
+
 #include <stdbool.h>
 
 typedef enum pv_augment_kind {
-    PV_AUGMENT_TRANSLATE,      /* x -> x + t, exact */
-    PV_AUGMENT_TRANSLATE_DEEP, /* the reference's: into the bias of a random deeper layer, an approximation */
-    PV_AUGMENT_ROTATE,         /* in the plane of the first two coordinates */
-    PV_AUGMENT_SCALE,          /* x -> s x */
-    PV_AUGMENT_NOISE,          /* Gaussian, in units of each tensor's standard deviation */
-    PV_AUGMENT_DROPOUT,        /* kept weights are divided by 1 - rate */
-    PV_AUGMENT_QUANTILE_DROPOUT, /* the smallest weights become 0 */
-    PV_AUGMENT_NEGATION,         /* SIREN signs */
-    PV_AUGMENT_PHASE,            /* SIREN phases */
-    PV_AUGMENT_PERMUTE,
-    PV_AUGMENT_LABEL_SMOOTHING,
-    PV_AUGMENT_MIXUP,
-    PV_AUGMENT_MIXUP_PERM,    /* after a random permutation of the sample */
-    PV_AUGMENT_MIXUP_ALIGNED, /* after weight matching of the partner to the sample */
-    PV_AUGMENT_SELF_ALIGNED,  /* of a sample with its own augmented copy, matched to it */
-    PV_AUGMENT_COMBINE,       /* translate, noise and negation, then aligned MixUp */
-    PV_AUGMENT_WEIGHTS_ONLY,  /* MixUp whose label is that of the larger share */
-    PV_AUGMENT_KINDS
+#define PV_AUGMENT_ENUM(id, ...) PV_AUGMENT_##id,
+    PV_AUGMENTS(PV_AUGMENT_ENUM)
+#undef PV_AUGMENT_ENUM
+        PV_AUGMENT_KINDS
 } pv_augment_kind;
 
 typedef enum pv_lambda_kind { PV_LAMBDA_UNIFORM, PV_LAMBDA_BETA } pv_lambda_kind;

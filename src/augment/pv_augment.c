@@ -6,26 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The registry: name, published amount and the largest, coordinates needed, mixes, matches. */
-static const augment_kind kinds[PV_AUGMENT_KINDS] = {
-    [PV_AUGMENT_TRANSLATE] = {"translate", 0.25, 1000, 1, false, false, augment_translate},
-    [PV_AUGMENT_TRANSLATE_DEEP] = {"translate_deep", 0.25, 1000, 1, false, false, augment_translate_deep},
-    [PV_AUGMENT_ROTATE] = {"rotate", 30, 360, 2, false, false, augment_rotate},
-    [PV_AUGMENT_SCALE] = {"scale", 0.2, 0.99, 1, false, false, augment_scale},
-    [PV_AUGMENT_NOISE] = {"noise", 0.32, 1000, 1, false, false, augment_noise},
-    [PV_AUGMENT_DROPOUT] = {"dropout", 0.1, 0.99, 1, false, false, augment_dropout},
-    [PV_AUGMENT_QUANTILE_DROPOUT] = {"quantile_dropout", 0.1, 1, 1, false, false, augment_quantile_dropout},
-    [PV_AUGMENT_NEGATION] = {"negation", 0.5, 1, 1, false, false, augment_negation},
-    [PV_AUGMENT_PHASE] = {"phase", 4, 1000, 1, false, false, augment_phase},
-    [PV_AUGMENT_PERMUTE] = {"permute", 0, 1000, 1, false, false, augment_permute},
-    [PV_AUGMENT_LABEL_SMOOTHING] = {"label_smoothing", 0.1, 1, 1, false, false, augment_label_smoothing},
-    [PV_AUGMENT_MIXUP] = {"mixup", 0, 1000, 1, true, false, augment_mixup},
-    [PV_AUGMENT_MIXUP_PERM] = {"mixup_perm", 0, 1000, 1, true, false, augment_mixup_perm},
-    [PV_AUGMENT_MIXUP_ALIGNED] = {"mixup_aligned", 0, 1000, 1, true, true, augment_mixup_aligned},
-    [PV_AUGMENT_SELF_ALIGNED] = {"self_aligned", 0, 1000, 1, false, true, augment_self_aligned},
-    [PV_AUGMENT_COMBINE] = {"combine", 0, 1000, 1, true, true, augment_combine},
-    [PV_AUGMENT_WEIGHTS_ONLY] = {"weights_only", 0, 1000, 1, true, false, augment_weights_only},
-};
+typedef struct augment_kind {
+    const char *name;
+    double usual, low, high; /* amount */
+    int inputs, what;
+    augment_apply apply;
+} augment_kind;
+
+#define AUGMENT_KIND(id, name, usual, low, high, inputs, what)                                               \
+    [PV_AUGMENT_##id] = {#name, usual, low, high, inputs, what, augment_##name},
+static const augment_kind kinds[PV_AUGMENT_KINDS] = {PV_AUGMENTS(AUGMENT_KIND)};
 
 struct pv_augmenter {
     pv_arch arch;
@@ -40,15 +30,30 @@ const char *pv_augment_name(pv_augment_kind kind)
 
 bool pv_augment_mixes(pv_augment_kind kind)
 {
-    return kinds[kind].mixes;
+    return (kinds[kind].what & PV_AUGMENT_MIXES) != 0;
 }
 
 void augment_apply_usual(augment_item *item, pv_augment_kind kind, pv_rng *rng, float *row)
 {
     const double amount = item->amount;
+    augment_subject it = {.rng = rng, .row = row};
     item->amount = kinds[kind].usual;
-    kinds[kind].apply(item, rng, NULL, row, NULL);
+    kinds[kind].apply(item, &it);
     item->amount = amount;
+}
+
+static pv_status check_amount(const augment_kind *kind, unsigned i, double amount)
+{
+    if (amount < 0) return PV_OK;
+    if (kind->usual == PV_AUGMENT_NO_AMOUNT)
+        return pv_fail(PV_ERR_CONFIG, "augment[%u]: %s takes no amount", i, kind->name);
+    if (amount < kind->low || amount > kind->high)
+        return pv_fail(PV_ERR_CONFIG, "augment[%u]: the amount of %s is %g to %g, not %g", i, kind->name,
+                       kind->low, kind->high, amount);
+    if (kind == &kinds[PV_AUGMENT_PHASE] && amount != floor(amount))
+        return pv_fail(PV_ERR_CONFIG, "augment[%u]: the amount of phase is a whole number, not %g", i,
+                       amount);
+    return PV_OK;
 }
 
 static pv_status check_list(const pv_augment_list *list, const pv_arch *arch)
@@ -57,18 +62,12 @@ static pv_status check_list(const pv_augment_list *list, const pv_arch *arch)
     for (unsigned i = 0; i < list->count; i++) {
         const pv_augment_opts *opts = &list->items[i];
         const augment_kind *kind = &kinds[opts->kind];
-        if (kind->mixes && mixup)
+        const pv_status st = check_amount(kind, i, opts->amount);
+        if (st != PV_OK) return st;
+        if (pv_augment_mixes(opts->kind) && mixup)
             return pv_fail(PV_ERR_CONFIG, "augment[%u]: %s is a second MixUp, after %s: a list takes one", i,
                            kind->name, mixup);
-        if (kind->mixes) mixup = kind->name;
-        if (opts->amount > kind->high)
-            return pv_fail(PV_ERR_CONFIG, "augment[%u]: the amount of %s is at most %g, not %g", i,
-                           kind->name, kind->high, opts->amount);
-        if (opts->kind == PV_AUGMENT_PHASE && opts->amount >= 0 &&
-            (opts->amount < 1 || opts->amount != floor(opts->amount)))
-            return pv_fail(PV_ERR_CONFIG,
-                           "augment[%u]: the amount of phase is a whole number from 1 on, not %g", i,
-                           opts->amount);
+        if (pv_augment_mixes(opts->kind)) mixup = kind->name;
         if (arch->dims[0] < kind->inputs)
             return pv_fail(PV_ERR_CONFIG, "augment[%u]: %s needs INRs of %d coordinates, these have %d", i,
                            kind->name, kind->inputs, arch->dims[0]);
@@ -89,7 +88,7 @@ static pv_status make_item(pv_augmenter *a, const pv_augment_opts *opts, augment
     PV_ALLOC(item->scratch, a->params);
     PV_ALLOC(item->copy, a->params);
     PV_TRY(pv_symmetry_make(&a->arch, &item->symmetry));
-    if (kind->matches) PV_TRY(pv_matcher_new(&a->arch, &match, &item->matcher));
+    if (kind->what & PV_AUGMENT_MATCHES) PV_TRY(pv_matcher_new(&a->arch, &match, &item->matcher));
 done:
     return st;
 }
@@ -144,7 +143,7 @@ pv_partner pv_augmenter_partner(const pv_augmenter *a, pv_augment_key key)
 {
     pv_rng rng;
     for (int i = 0; i < a->count; i++)
-        if (kinds[a->items[i].opts.kind].mixes)
+        if (pv_augment_mixes(a->items[i].opts.kind))
             return is_applied(a, key, i, &rng) ? a->items[i].opts.partner : PV_PARTNER_NONE;
     return PV_PARTNER_NONE;
 }
@@ -166,8 +165,9 @@ pv_status pv_augmenter_apply(pv_augmenter *a, pv_augment_key key, pv_augment_sam
         augment_item *const item = &a->items[i];
         const augment_kind *kind = &kinds[item->opts.kind];
         pv_rng rng;
+        augment_subject it = {&rng, partner, row, target};
         if (!is_applied(a, key, i, &rng)) continue;
-        kind->apply(item, &rng, partner, row, target);
+        kind->apply(item, &it);
         if (!is_finite(row, a->params))
             return pv_fail(PV_ERR_NUMERIC,
                            "augment[%d] (%s) gave weights that are not finite: lower its amount", i,

@@ -48,40 +48,29 @@ static void draw_shift(const augment_item *item, pv_rng *rng, float *t)
         t[c] = (float)pv_rng_range(rng, -item->amount, item->amount);
 }
 
-void augment_translate(augment_item *item, pv_rng *rng, const pv_augment_sample *partner, float *row,
-                       float *target)
+void augment_translate(augment_item *item, augment_subject *it)
 {
     float t[PV_SIREN_MAX_WIDTH];
-    (void)partner;
-    (void)target;
-    draw_shift(item, rng, t);
-    augment_translate_by(item->arch, t, 1, row);
+    draw_shift(item, it->rng, t);
+    augment_translate_by(item->arch, t, 1, it->row);
 }
 
-void augment_translate_deep(augment_item *item, pv_rng *rng, const pv_augment_sample *partner, float *row,
-                            float *target)
+void augment_translate_deep(augment_item *item, augment_subject *it)
 {
     float t[PV_SIREN_MAX_WIDTH];
     const int hidden = item->arch->layers - 1;
-    (void)partner;
-    (void)target;
-    draw_shift(item, rng, t);
-    augment_translate_by(item->arch, t, hidden > 1 ? 1 + (int)pv_rng_below(rng, (uint64_t)hidden) : 1, row);
+    draw_shift(item, it->rng, t);
+    augment_translate_by(item->arch, t, hidden > 1 ? 1 + (int)pv_rng_below(it->rng, (uint64_t)hidden) : 1,
+                         it->row);
 }
 
-void augment_rotate(augment_item *item, pv_rng *rng, const pv_augment_sample *partner, float *row,
-                    float *target)
+void augment_rotate(augment_item *item, augment_subject *it)
 {
-    const double angle = pv_rng_range(rng, -item->amount, item->amount) * DEGREE;
-    (void)partner;
-    (void)target;
-    augment_rotate_by(item->arch, cos(angle), sin(angle), row);
+    const double angle = pv_rng_range(it->rng, -item->amount, item->amount) * DEGREE;
+    augment_rotate_by(item->arch, cos(angle), sin(angle), it->row);
 }
 
-void augment_scale(augment_item *item, pv_rng *rng, const pv_augment_sample *partner, float *row,
-                   float *target)
+void augment_scale(augment_item *item, augment_subject *it)
 {
-    (void)partner;
-    (void)target;
-    augment_scale_by(item->arch, (float)pv_rng_range(rng, 1 - item->amount, 1 + item->amount), row);
+    augment_scale_by(item->arch, (float)pv_rng_range(it->rng, 1 - item->amount, 1 + item->amount), it->row);
 }

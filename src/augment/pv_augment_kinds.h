@@ -1,6 +1,5 @@
-/* What an augmentation is, inside the room: an entry of the registry, an item of a pipeline, and the transformations
- * themselves with their draws given, so that tests replay stored draws.  A new augmentation is a function of type
- * augment_apply in a file of its own and a line in the registry (pv_augment.c). */
+/* What an augmentation is, inside the room: an item of a pipeline, a function that draws and applies, and the
+ * transformations themselves with their draws given, so that tests replay stored draws. */
 #ifndef PV_AUGMENT_KINDS_H
 #define PV_AUGMENT_KINDS_H
 
@@ -20,37 +19,29 @@ typedef struct augment_item {
     pv_matcher *matcher;   /* NULL unless the kind matches */
 } augment_item;
 
-/* Draws, and changes row [P] and target [classes] in place; `partner` is given to kinds that mix. */
-typedef void (*augment_apply)(augment_item *item, pv_rng *rng, const pv_augment_sample *partner, float *row,
-                              float *target);
+/* What an item is applied to: it draws from `rng` and changes row and target in place. */
+typedef struct augment_subject {
+    pv_rng *rng;
+    const pv_augment_sample *partner; /* of kinds that mix; NULL for the others */
+    float *row;                       /* [P] */
+    float *target;                    /* [classes] */
+} augment_subject;
 
-/* The kinds of the registry. */
-void augment_translate(augment_item *, pv_rng *, const pv_augment_sample *, float *row, float *target);
-void augment_translate_deep(augment_item *, pv_rng *, const pv_augment_sample *, float *row, float *target);
-void augment_rotate(augment_item *, pv_rng *, const pv_augment_sample *, float *row, float *target);
-void augment_scale(augment_item *, pv_rng *, const pv_augment_sample *, float *row, float *target);
-void augment_noise(augment_item *, pv_rng *, const pv_augment_sample *, float *row, float *target);
-void augment_dropout(augment_item *, pv_rng *, const pv_augment_sample *, float *row, float *target);
-void augment_quantile_dropout(augment_item *, pv_rng *, const pv_augment_sample *, float *row, float *target);
-void augment_negation(augment_item *, pv_rng *, const pv_augment_sample *, float *row, float *target);
-void augment_phase(augment_item *, pv_rng *, const pv_augment_sample *, float *row, float *target);
-void augment_permute(augment_item *, pv_rng *, const pv_augment_sample *, float *row, float *target);
-void augment_label_smoothing(augment_item *, pv_rng *, const pv_augment_sample *, float *row, float *target);
-void augment_mixup(augment_item *, pv_rng *, const pv_augment_sample *, float *row, float *target);
-void augment_mixup_perm(augment_item *, pv_rng *, const pv_augment_sample *, float *row, float *target);
-void augment_mixup_aligned(augment_item *, pv_rng *, const pv_augment_sample *, float *row, float *target);
-void augment_self_aligned(augment_item *, pv_rng *, const pv_augment_sample *, float *row, float *target);
-void augment_combine(augment_item *, pv_rng *, const pv_augment_sample *, float *row, float *target);
-void augment_weights_only(augment_item *, pv_rng *, const pv_augment_sample *, float *row, float *target);
+typedef void (*augment_apply)(augment_item *item, augment_subject *it);
 
-/* One that touches neither partner nor label, at its published strength. */
+/* The functions of the registry. */
+#define AUGMENT_DECLARE(id, name, ...) void augment_##name(augment_item *item, augment_subject *it);
+PV_AUGMENTS(AUGMENT_DECLARE)
+#undef AUGMENT_DECLARE
+
+/* One that touches neither partner nor label, on `row`, at its published strength. */
 void augment_apply_usual(augment_item *item, pv_augment_kind kind, pv_rng *rng, float *row);
 
 /* The transformations, their draws given. */
 /* x -> x + t [d_0] at `order` 1; at 2 .. M - 1 the reference's, into the bias of a deeper layer, without the sines between:
  * no translation, an approximation. */
 void augment_translate_by(const pv_arch *arch, const float *t, int order, float *row);
-/* x -> R x in the plane of the first two coordinates. */
+/* x -> (cosine x_0 + sine x_1, cosine x_1 - sine x_0), of the first two coordinates. */
 void augment_rotate_by(const pv_arch *arch, double cosine, double sine, float *row);
 /* x -> s x. */
 void augment_scale_by(const pv_arch *arch, float s, float *row);
@@ -69,13 +60,5 @@ void augment_align(augment_item *item, pv_rng *rng, const float *row, const floa
 void augment_smooth_by(int classes, float rate, float *target);
 /* The share of the sample in a MixUp. */
 double augment_draw_lambda(const pv_augment_opts *opts, pv_rng *rng);
-
-typedef struct augment_kind {
-    const char *name;
-    double usual, high; /* amount: the published one, and the largest that makes sense */
-    int inputs;         /* coordinates that it needs at least */
-    bool mixes, matches;
-    augment_apply apply;
-} augment_kind;
 
 #endif

@@ -47,71 +47,59 @@ void augment_smooth_by(int classes, float rate, float *target)
         target[c] = (1 - rate) * target[c] + rate / (float)classes;
 }
 
-void augment_label_smoothing(augment_item *item, pv_rng *rng, const pv_augment_sample *partner, float *row,
-                             float *target)
+void augment_label_smoothing(augment_item *item, augment_subject *it)
 {
-    (void)rng;
-    (void)partner;
-    (void)row;
-    augment_smooth_by(item->classes, (float)item->amount, target);
+    augment_smooth_by(item->classes, (float)item->amount, it->target);
 }
 
-void augment_mixup(augment_item *item, pv_rng *rng, const pv_augment_sample *partner, float *row,
-                   float *target)
+void augment_mixup(augment_item *item, augment_subject *it)
 {
-    const float lambda = (float)augment_draw_lambda(&item->opts, rng);
-    augment_mix_by(item->params, lambda, partner->row, row);
-    augment_mix_label(item->classes, lambda, partner->label, target);
+    const float lambda = (float)augment_draw_lambda(&item->opts, it->rng);
+    augment_mix_by(item->params, lambda, it->partner->row, it->row);
+    augment_mix_label(item->classes, lambda, it->partner->label, it->target);
 }
 
-void augment_mixup_perm(augment_item *item, pv_rng *rng, const pv_augment_sample *partner, float *row,
-                        float *target)
+void augment_mixup_perm(augment_item *item, augment_subject *it)
 {
-    augment_permute(item, rng, NULL, row, target);
-    augment_mixup(item, rng, partner, row, target);
+    augment_permute(item, it);
+    augment_mixup(item, it);
 }
 
-void augment_mixup_aligned(augment_item *item, pv_rng *rng, const pv_augment_sample *partner, float *row,
-                           float *target)
+void augment_mixup_aligned(augment_item *item, augment_subject *it)
 {
-    const float lambda = (float)augment_draw_lambda(&item->opts, rng);
-    augment_align(item, rng, row, partner->row, item->copy);
-    augment_mix_by(item->params, lambda, item->copy, row);
-    augment_mix_label(item->classes, lambda, partner->label, target);
+    const float lambda = (float)augment_draw_lambda(&item->opts, it->rng);
+    augment_align(item, it->rng, it->row, it->partner->row, item->copy);
+    augment_mix_by(item->params, lambda, item->copy, it->row);
+    augment_mix_label(item->classes, lambda, it->partner->label, it->target);
 }
 
 /* The copy's label is the sample's own.  The published code mixes in the label of an unrelated sample, whose weights take
  * no part; that we do not follow. */
-void augment_self_aligned(augment_item *item, pv_rng *rng, const pv_augment_sample *partner, float *row,
-                          float *target)
+void augment_self_aligned(augment_item *item, augment_subject *it)
 {
     static const pv_augment_kind kinds[] = {PV_AUGMENT_TRANSLATE, PV_AUGMENT_SCALE,    PV_AUGMENT_NOISE,
                                             PV_AUGMENT_DROPOUT,   PV_AUGMENT_NEGATION, PV_AUGMENT_PHASE,
                                             PV_AUGMENT_ROTATE};
     const uint64_t count = sizeof kinds / sizeof *kinds - (item->arch->dims[0] < 2);
-    const float lambda = (float)augment_draw_lambda(&item->opts, rng);
-    const pv_augment_kind chosen = kinds[pv_rng_below(rng, count)];
-    (void)partner;
-    (void)target;
-    memcpy(item->copy, row, sizeof *row * (size_t)item->params);
-    augment_apply_usual(item, chosen, rng, item->copy);
-    augment_align(item, rng, row, item->copy, item->copy);
-    augment_mix_by(item->params, lambda, item->copy, row);
+    const float lambda = (float)augment_draw_lambda(&item->opts, it->rng);
+    const pv_augment_kind chosen = kinds[pv_rng_below(it->rng, count)];
+    memcpy(item->copy, it->row, sizeof *it->row * (size_t)item->params);
+    augment_apply_usual(item, chosen, it->rng, item->copy);
+    augment_align(item, it->rng, it->row, item->copy, item->copy);
+    augment_mix_by(item->params, lambda, item->copy, it->row);
 }
 
-void augment_combine(augment_item *item, pv_rng *rng, const pv_augment_sample *partner, float *row,
-                     float *target)
+void augment_combine(augment_item *item, augment_subject *it)
 {
-    augment_apply_usual(item, PV_AUGMENT_TRANSLATE, rng, row);
-    augment_apply_usual(item, PV_AUGMENT_NOISE, rng, row);
-    augment_apply_usual(item, PV_AUGMENT_NEGATION, rng, row);
-    augment_mixup_aligned(item, rng, partner, row, target);
+    augment_apply_usual(item, PV_AUGMENT_TRANSLATE, it->rng, it->row);
+    augment_apply_usual(item, PV_AUGMENT_NOISE, it->rng, it->row);
+    augment_apply_usual(item, PV_AUGMENT_NEGATION, it->rng, it->row);
+    augment_mixup_aligned(item, it);
 }
 
-void augment_weights_only(augment_item *item, pv_rng *rng, const pv_augment_sample *partner, float *row,
-                          float *target)
+void augment_weights_only(augment_item *item, augment_subject *it)
 {
-    const float lambda = (float)augment_draw_lambda(&item->opts, rng);
-    augment_mix_by(item->params, lambda, partner->row, row);
-    if (lambda < 0.5F) augment_mix_label(item->classes, 0, partner->label, target);
+    const float lambda = (float)augment_draw_lambda(&item->opts, it->rng);
+    augment_mix_by(item->params, lambda, it->partner->row, it->row);
+    if (lambda < 0.5F) augment_mix_label(item->classes, 0, it->partner->label, it->target);
 }

@@ -57,30 +57,21 @@ void augment_quantile_by(int params, double level, float *scratch, float *row)
         if ((double)fabsf(row[i]) < quantile) row[i] = 0;
 }
 
-void augment_noise(augment_item *item, pv_rng *rng, const pv_augment_sample *partner, float *row,
-                   float *target)
+void augment_noise(augment_item *item, augment_subject *it)
 {
-    (void)partner;
-    (void)target;
     for (int i = 0; i < item->params; i++)
-        item->scratch[i] = (float)pv_rng_normal(rng);
-    augment_noise_by(item->arch, item->amount, item->scratch, row);
+        item->scratch[i] = (float)pv_rng_normal(it->rng);
+    augment_noise_by(item->arch, item->amount, item->scratch, it->row);
 }
 
-void augment_dropout(augment_item *item, pv_rng *rng, const pv_augment_sample *partner, float *row,
-                     float *target)
+void augment_dropout(augment_item *item, augment_subject *it)
 {
-    (void)partner;
-    (void)target;
     for (int i = 0; i < item->params; i++)
-        item->scratch[i] = pv_rng_uniform(rng) >= item->amount ? 1.0F : 0.0F;
-    augment_dropout_by(item->params, item->amount, item->scratch, row);
+        item->scratch[i] = pv_rng_uniform(it->rng) >= item->amount ? 1.0F : 0.0F;
+    augment_dropout_by(item->params, item->amount, item->scratch, it->row);
 }
 
-void augment_quantile_dropout(augment_item *item, pv_rng *rng, const pv_augment_sample *partner, float *row,
-                              float *target)
+void augment_quantile_dropout(augment_item *item, augment_subject *it)
 {
-    (void)partner;
-    (void)target;
-    augment_quantile_by(item->params, pv_rng_range(rng, 0, item->amount), item->scratch, row);
+    augment_quantile_by(item->params, pv_rng_range(it->rng, 0, item->amount), item->scratch, it->row);
 }

@@ -27,23 +27,8 @@ static const cyaml_strval_t canonicals[] = {{"none", PV_CANONICAL_AS_IS},
                                             {"both", PV_CANONICAL_BOTH}};
 static const cyaml_strval_t placements[] = {
     {"auto", PV_PLACE_AUTO}, {"node", PV_PLACE_NODE}, {"job", PV_PLACE_JOB}};
-static const cyaml_strval_t augmentations[] = {{"translate", PV_AUGMENT_TRANSLATE},
-                                               {"translate_deep", PV_AUGMENT_TRANSLATE_DEEP},
-                                               {"rotate", PV_AUGMENT_ROTATE},
-                                               {"scale", PV_AUGMENT_SCALE},
-                                               {"noise", PV_AUGMENT_NOISE},
-                                               {"dropout", PV_AUGMENT_DROPOUT},
-                                               {"quantile_dropout", PV_AUGMENT_QUANTILE_DROPOUT},
-                                               {"negation", PV_AUGMENT_NEGATION},
-                                               {"phase", PV_AUGMENT_PHASE},
-                                               {"permute", PV_AUGMENT_PERMUTE},
-                                               {"label_smoothing", PV_AUGMENT_LABEL_SMOOTHING},
-                                               {"mixup", PV_AUGMENT_MIXUP},
-                                               {"mixup_perm", PV_AUGMENT_MIXUP_PERM},
-                                               {"mixup_aligned", PV_AUGMENT_MIXUP_ALIGNED},
-                                               {"self_aligned", PV_AUGMENT_SELF_ALIGNED},
-                                               {"combine", PV_AUGMENT_COMBINE},
-                                               {"weights_only", PV_AUGMENT_WEIGHTS_ONLY}};
+#define AUGMENTATION(id, name, ...) {#name, PV_AUGMENT_##id},
+static const cyaml_strval_t augmentations[] = {PV_AUGMENTS(AUGMENTATION)};
 static const cyaml_strval_t lambdas[] = {{"uniform", PV_LAMBDA_UNIFORM}, {"beta", PV_LAMBDA_BETA}};
 static const cyaml_strval_t partners[] = {
     {"any", PV_PARTNER_ANY}, {"object", PV_PARTNER_OBJECT}, {"view", PV_PARTNER_VIEW}};
