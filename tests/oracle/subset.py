@@ -10,6 +10,8 @@ CASES = {
     "dws_layer.h5": ["case007", "case010", "case012", "case016"],
     "dws_model.h5": ["case005"],
     "relational_transformer.h5": ["case007"],
+    "alignment.h5": [f"case{i:03d}" for i in (2, 9, 14, 18, 21, 24, 27, 41, 51)],
+    "augment.h5": [f"case{i:03d}" for i in (26, 27, 30, 33, 34, 36, 38, 40, 42)],
 }
 
 
