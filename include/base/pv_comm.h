@@ -56,7 +56,10 @@ void pv_shared_close(pv_shared *shared);
 /* The part of n items that belongs to `part` of `parts`: [*first, *first + *count), contiguous, sizes
  * differing by at most one.  Local. */
 void pv_share_of(int64_t n, int part, int parts, int64_t *first, int64_t *count);
-/* The part that item i of n belongs to.  Local. */
+/* Where `part` of `parts` begins when n items are cut evenly so that cuts nest: part i of p is parts k i .. k i + k - 1 of
+ * k p.  It ends where the next one begins.  n parts < 2^63.  Local. */
+int64_t pv_cut_of(int64_t n, int64_t part, int64_t parts);
+/* The part that item i of n belongs to by pv_share_of.  Local. */
 int pv_share_owner(int64_t n, int parts, int64_t i);
 
 #endif

@@ -17,6 +17,7 @@ typedef struct pv_stepper_parts {
     pv_task *task;
     const pv_model_opts *model;
     const pv_arch *arch;
+    int64_t steps; /* of the whole training */
 } pv_stepper_parts;
 
 /* What a step gave, summed over all ranks; `mark` is this rank's alone. */
@@ -25,11 +26,13 @@ typedef struct pv_step {
     int64_t rows, correct;
     uint64_t mark;
     bool stop; /* some rank was asked to stop */
+    bool save; /* going in: this rank asks for a checkpoint; coming out: some rank did */
 } pv_step;
 
-/* Seconds of this rank so far. */
+/* Seconds of this rank so far: in all, in taking rows, in adding up gradients and driving MPI, in waiting for others;
+ * the rest is computing. */
 typedef struct pv_step_times {
-    double whole, data, reduce;
+    double whole, data, reduce, wait;
 } pv_step_times;
 
 /* Makes model, optimiser and workspace.  The parameters are zero until pv_model_init or a load.
@@ -42,8 +45,18 @@ void pv_stepper_free(pv_stepper *stepper);
 pv_model *pv_stepper_model(pv_stepper *stepper);
 pv_optim *pv_stepper_optim(pv_stepper *stepper);
 
-/* Rows of one pass of the model on a rank, at most; at least PV_EVAL_BATCH. */
-int pv_stepper_max_rows(const pv_stepper *stepper);
+/* Bytes of everything the stepper holds. */
+int64_t pv_stepper_memory(const pv_stepper *stepper);
+
+/* Brings what a load has put into the model to all passes that run side by side.  Local. */
+void pv_stepper_loaded(pv_stepper *stepper);
+
+/* The learning rate of the next step. */
+double pv_stepper_rate(const pv_stepper *stepper);
+
+/* With opts->reduce ordered a part of a batch is cut into micro-batches, each with a model of its own that shares the
+ * parameters: their passes run side by side, and everything that is summed over samples - batch statistics, gradients,
+ * losses - is summed along one tree over all micro-batches of all ranks, so that the number of ranks does not show. */
 
 /* The step on batch `batch` of an epoch.
  * Collective.  Errors: PV_ERR_NUMERIC (the loss is not finite; the parameters are as they were), agreed. */

@@ -60,7 +60,7 @@ typedef struct pv_task_ops {
 struct pv_task {
     const pv_task_ops *ops;
     pv_task_data data;
-    pv_sampler *sampler; /* the places of an epoch; NULL in a task that makes up its rows */
+    pv_sampler *sampler; /* the places of an epoch; NULL in a task that makes up its rows, for ever */
     int outputs;         /* of the model */
     int place_rows;      /* rows that a place of the stream gives */
     void *own;           /* the task's, freed by close */
@@ -75,8 +75,11 @@ void pv_task_close(pv_task *task);
 /* Batches of a sampler that are fetched ahead. */
 enum { PV_TASK_BATCHES_AHEAD = 3 };
 
-/* Places of a batch that the sampler gives at once: one of the opts->accumulate pieces of a step. */
+/* A step trains on `accumulate` pieces of a batch, each of so many places: the batches of the sampler. */
 int64_t pv_task_piece(const pv_train_opts *opts);
+/* Steps of an epoch; the places of piece `piece` of an epoch, 0 behind its end.  For tasks with a sampler. */
+int64_t pv_task_steps(const pv_task *task);
+int64_t pv_task_places(const pv_task *task, int64_t piece);
 
 /* The tasks; each sets everything but data. */
 pv_status pv_classify_open(pv_task *task);

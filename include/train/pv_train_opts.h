@@ -9,7 +9,11 @@
 #include "sampler/pv_placement.h"
 
 typedef enum pv_task_kind { PV_TASK_CLASSIFY } pv_task_kind;
-typedef enum pv_reduce { PV_REDUCE_FAST } pv_reduce;
+typedef enum pv_reduce { PV_REDUCE_FAST, PV_REDUCE_ORDERED } pv_reduce;
+/* After the warm-up: the same rate at every step, or down to 0 at the end of training by half a cosine. */
+typedef enum pv_rate_schedule { PV_RATE_CONSTANT, PV_RATE_COSINE } pv_rate_schedule;
+/* How the rate follows from the batch: lr is for base_batch. */
+typedef enum pv_rate_scaling { PV_RATE_AS_IS, PV_RATE_LINEAR, PV_RATE_SQRT } pv_rate_scaling;
 typedef enum pv_normalise { PV_NORMALISE_ENTRY, PV_NORMALISE_TENSOR, PV_NORMALISE_NONE } pv_normalise;
 
 /* Sets of PV_CANONICAL_SIGN and PV_CANONICAL_PHASE (pv_symmetry.h). */
@@ -26,10 +30,20 @@ typedef struct pv_train_opts {
     int64_t views; /* the first `views` views of every training object are samples */
     int64_t epochs;
     int64_t batch;             /* global batch, over all ranks */
+    int64_t accumulate;        /* the batch is passed through the model in so many pieces; divides it */
+    int64_t micro_batch;       /* ordered: samples of a leaf of the tree, at most */
     int64_t warmup_steps;      /* linear warm-up from 0 to lr */
     int64_t checkpoint_epochs; /* a checkpoint every so many epochs */
+    int64_t checkpoint_steps;  /* and steps; 0: none within an epoch */
+    double checkpoint_minutes; /* and minutes; 0: likewise */
+    int64_t keep;              /* checkpoints that are kept */
+    int64_t log_steps;         /* the loss of every so many steps goes into the metrics; 0: none */
     pv_optim_kind optimizer;
     double lr, weight_decay, momentum;
+    pv_rate_schedule schedule;
+    pv_rate_scaling lr_scaling;
+    int64_t base_batch;
+    double clip; /* the gradient's norm, at most; 0: any */
     bool amsgrad;
     pv_normalise normalise;
     bool random_view;     /* an epoch draws one view of every object */

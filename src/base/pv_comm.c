@@ -104,6 +104,11 @@ void pv_share_of(int64_t n, int part, int parts, int64_t *first, int64_t *count)
     *count = base + (part < extra);
 }
 
+int64_t pv_cut_of(int64_t n, int64_t part, int64_t parts)
+{
+    return n * part / parts;
+}
+
 int pv_share_owner(int64_t n, int parts, int64_t i)
 {
     const int64_t base = n / parts, extra = n % parts, large = extra * (base + 1);

@@ -32,7 +32,10 @@ static const cyaml_strval_t augmentations[] = {PV_AUGMENTS(AUGMENTATION)};
 static const cyaml_strval_t lambdas[] = {{"uniform", PV_LAMBDA_UNIFORM}, {"beta", PV_LAMBDA_BETA}};
 static const cyaml_strval_t partners[] = {
     {"any", PV_PARTNER_ANY}, {"object", PV_PARTNER_OBJECT}, {"view", PV_PARTNER_VIEW}};
-static const cyaml_strval_t reduces[] = {{"fast", PV_REDUCE_FAST}};
+static const cyaml_strval_t reduces[] = {{"fast", PV_REDUCE_FAST}, {"ordered", PV_REDUCE_ORDERED}};
+static const cyaml_strval_t rates[] = {{"constant", PV_RATE_CONSTANT}, {"cosine", PV_RATE_COSINE}};
+static const cyaml_strval_t rate_scalings[] = {
+    {"none", PV_RATE_AS_IS}, {"linear", PV_RATE_LINEAR}, {"sqrt", PV_RATE_SQRT}};
 
 static const cyaml_schema_value_t width = {CYAML_VALUE_INT(CYAML_FLAG_DEFAULT, int)};
 
@@ -230,15 +233,37 @@ const pv_config_key pv_config_keys[] = {
      "passes over the train split"},
     {"train.batch", INT("batch", train.batch), "256", BETWEEN(1, MAX_BATCH), MODEL,
      "samples of one step, over all ranks"},
+    {"train.accumulate", INT("accumulate", train.accumulate), "1", BETWEEN(1, MAX_BATCH), MODEL,
+     "passes of the model that a step adds up, each of an equal part of the batch: less memory; batch normalisation sees "
+     "one part at a time"},
+    {"train.micro_batch", INT("micro_batch", train.micro_batch), "16", BETWEEN(1, MAX_BATCH), MODEL,
+     "reduce: ordered: samples of a leaf of the tree of sums, at most; there are a power of two of leaves and at most as "
+     "many ranks"},
     {"train.warmup_steps", INT("warmup_steps", train.warmup_steps), "0", BETWEEN(0, MAX_OBJECTS), MODEL,
      "steps over which the learning rate rises linearly from 0"},
     {"train.checkpoint_epochs", INT("checkpoint_epochs", train.checkpoint_epochs), "1",
      BETWEEN(1, MAX_EPOCHS), 0,
      "epochs from one checkpoint to the next"},
+    {"train.checkpoint_steps", INT("checkpoint_steps", train.checkpoint_steps), "0", BETWEEN(0, MAX_OBJECTS), 0,
+     "steps of an epoch from one checkpoint to the next; 0: none within an epoch"},
+    {"train.checkpoint_minutes", REAL("checkpoint_minutes", train.checkpoint_minutes), "0.0", AT_LEAST(0), 0,
+     "minutes from one checkpoint within an epoch to the next; 0: none"},
+    {"train.keep", INT("keep", train.keep), "1", BETWEEN(1, 1000), 0,
+     "checkpoints that are kept: <output>.ckpt, and before it <output>.ckpt.1, .2, ...; the best model is <output>"},
+    {"train.log_steps", INT("log_steps", train.log_steps), "0", BETWEEN(0, MAX_OBJECTS), 0,
+     "the metrics hold the loss of every so many steps of an epoch; 0: of epochs only"},
     {"train.optimizer", CHOICE("optimizer", train.optimizer, optimizers), "adamw", ANY, MODEL,
      "the optimiser, with the semantics of PyTorch's of the same name"},
     {"train.lr", REAL("lr", train.lr), "1.0e-3", ABOVE(0), MODEL,
-     "learning rate"},
+     "learning rate, of base_batch if lr_scaling says so"},
+    {"train.schedule", CHOICE("schedule", train.schedule, rates), "constant", ANY, MODEL,
+     "the rate after the warm-up; cosine: down to 0 at the end of the last epoch, by half a cosine"},
+    {"train.lr_scaling", CHOICE("lr_scaling", train.lr_scaling, rate_scalings), "none", ANY, MODEL,
+     "for large batches: the rate is lr, lr batch / base_batch (linear), or lr times the root of that (sqrt)"},
+    {"train.base_batch", INT("base_batch", train.base_batch), "256", BETWEEN(1, MAX_BATCH), MODEL,
+     "the batch that lr is for"},
+    {"train.clip", REAL("clip", train.clip), "0.0", AT_LEAST(0), MODEL,
+     "largest norm of the gradient of all parameters; a longer one is shortened to it; 0: never"},
     {"train.weight_decay", REAL("weight_decay", train.weight_decay), "5.0e-4", AT_LEAST(0), MODEL,
      "weight decay: decoupled in adamw, added to the gradient in sgd and adam"},
     {"train.momentum", REAL("momentum", train.momentum), "0.9", SHARE, MODEL,
@@ -258,7 +283,8 @@ const pv_config_key pv_config_keys[] = {
      "where training rows are kept; node: a copy on every node, job: one copy over all ranks, fetched by one-sided "
      "MPI; auto: node where that takes at most a quarter of its memory"},
     {"train.reduce", CHOICE("reduce", train.reduce, reduces), "fast", ANY, MODEL,
-     "how gradients are summed over ranks; fast: results may differ by rounding with the number of ranks"},
+     "how sums over ranks are taken; fast: results may differ by rounding with the number of ranks; ordered: along a fixed "
+     "tree, with the same bits on any power of two of ranks"},
     {"train.seed", UINT("seed", train.seed), "1", AT_LEAST(0), MODEL,
      "seed of the model's initialisation, the shuffles, dropout and augmentations"},
 

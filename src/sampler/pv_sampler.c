@@ -181,16 +181,15 @@ static void fill_place(pv_sampler *s, slot *it, int64_t number, place *p)
 static void begin_batch(pv_sampler *s, slot *it, int64_t epoch, int64_t batch)
 {
     const int64_t first = batch * s->batch, left = s->samples - first;
-    int64_t mine, count;
+    const int64_t rank = s->comm->rank, size = s->comm->size;
     wait_for(s, it);
     it->epoch = epoch;
     it->batch = batch;
     it->global = left < s->batch ? left : s->batch;
-    pv_share_of(it->global, s->comm->rank, s->comm->size, &mine, &count);
-    it->first = mine;
-    it->count = (int)count;
+    it->first = pv_cut_of(it->global, rank, size);
+    it->count = (int)(pv_cut_of(it->global, rank + 1, size) - it->first);
     for (int i = 0; i < it->count; i++)
-        fill_place(s, it, first + mine + i, &it->places[i]);
+        fill_place(s, it, first + it->first + i, &it->places[i]);
 }
 
 /* The slot of a batch, begun now unless it was before. */

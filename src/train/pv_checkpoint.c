@@ -1,14 +1,45 @@
 #include "train/pv_checkpoint.h"
 
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
-pv_status pv_checkpoint_save(const pv_comm *comm, const char *path, pv_model_head *head, pv_model *model,
-                             pv_optim *optim)
+static void name_kept(const char *path, int64_t age, char name[PATH_MAX])
+{
+    snprintf(name, PATH_MAX, age > 0 ? "%s.%lld" : "%s", path, (long long)age);
+}
+
+/* Every kept checkpoint grows older by one; the newest also stays where it is until it is replaced. */
+static pv_status age_kept(const char *path, int64_t keep)
+{
+    char from[PATH_MAX], to[PATH_MAX];
+    for (int64_t age = keep - 1; age > 0; age--) {
+        name_kept(path, age - 1, from);
+        name_kept(path, age, to);
+        if (age == 1) unlink(to);
+        if ((age > 1 ? rename(from, to) : link(from, to)) != 0 && errno != ENOENT)
+            return pv_fail(PV_ERR_IO, "cannot keep the checkpoint '%s' as '%s': %s", from, to,
+                           strerror(errno));
+    }
+    return PV_OK;
+}
+
+static pv_status save(const char *path, int64_t keep, const pv_model_head *head, pv_model *model,
+                      pv_optim *optim)
+{
+    const pv_status st = age_kept(path, keep);
+    return st == PV_OK ? pv_model_file_write(path, head, model, optim) : st;
+}
+
+pv_status pv_checkpoint_save(const pv_comm *comm, const char *path, int64_t keep, pv_model_head *head,
+                             pv_model *model, pv_optim *optim)
 {
     uint64_t total = 0;
     MPI_Reduce(&head->state.stream, &total, 1, MPI_UINT64_T, MPI_SUM, 0, comm->world);
     head->state.stream = total;
-    return pv_agree(comm, comm->rank == 0 ? pv_model_file_write(path, head, model, optim) : PV_OK);
+    return pv_agree(comm, comm->rank == 0 ? save(path, keep, head, model, optim) : PV_OK);
 }
 
 pv_status pv_checkpoint_load(const pv_comm *comm, const char *path, pv_model_head *head, pv_model *model,

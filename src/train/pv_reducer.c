@@ -1,10 +1,12 @@
 #include "train/pv_reducer.h"
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
+#include "train/pv_tree.h"
 
 #include <stdlib.h>
 
-enum { PART = 1 << 26 }; /* numbers of one MPI call */
+/* Numbers of one sum of gradients: fewer cost more in messages than they gain in time. */
+enum { LEAST = 1 << 14, MOST = 1 << 26 };
 
 #ifdef PV_NN_DOUBLE
 #define REAL_MPI MPI_DOUBLE
@@ -12,42 +14,124 @@ enum { PART = 1 << 26 }; /* numbers of one MPI call */
 #define REAL_MPI MPI_FLOAT
 #endif
 
+/* A run of gradients whose sum is on its way. */
+typedef struct bucket {
+    MPI_Request request; /* fast */
+    pv_tree_sum tree;    /* ordered */
+    bool done;
+} bucket;
+
 struct pv_reducer {
     const pv_comm *comm;
-    double seconds;
+    pv_reduce kind;
+    pv_real *gradients, *scratch; /* scratch [longest]: a bucket's part is at its own offset */
+    int64_t from;                 /* gradients from here on are in buckets */
+    bucket *buckets;
+    int count;
+    pv_reducer_times times;
 };
 
-pv_status pv_reducer_open(const pv_comm *comm, pv_reducer **out)
+pv_status pv_reducer_open(const pv_comm *comm, pv_reduce kind, int64_t longest, pv_reducer **out)
 {
+    pv_reducer *r = NULL;
     pv_status st = PV_OK;
-    PV_ALLOC(*out, 1);
-    (*out)->comm = comm;
+    *out = NULL;
+    if (kind == PV_REDUCE_ORDERED && (comm->size & (comm->size - 1)))
+        return pv_fail(PV_ERR_CONFIG, "train.reduce: ordered needs a power of two of ranks, not %d",
+                       comm->size);
+    PV_ALLOC(r, 1);
+    r->comm = comm;
+    r->kind = kind;
+    PV_ALLOC(r->buckets, longest / LEAST + longest / MOST + 2);
+    if (kind == PV_REDUCE_ORDERED) PV_ALLOC(r->scratch, longest + 1);
+    *out = r;
+    r = NULL;
 done:
+    pv_reducer_close(r);
     return st;
 }
 
-void pv_reducer_close(pv_reducer *reducer)
+void pv_reducer_close(pv_reducer *r)
 {
-    free(reducer);
+    if (!r) return;
+    free(r->buckets);
+    free(r->scratch);
+    free(r);
 }
 
-void pv_reducer_sum(pv_reducer *reducer, double *values, int count)
+static void poll(pv_reducer *r)
+{
+    for (int i = 0; i < r->count; i++) {
+        bucket *const b = &r->buckets[i];
+        int done = 1;
+        if (b->done) continue;
+        if (r->kind == PV_REDUCE_ORDERED)
+            done = pv_tree_sum_advance(&b->tree, false);
+        else
+            MPI_Test(&b->request, &done, MPI_STATUS_IGNORE);
+        b->done = done != 0;
+    }
+}
+
+void pv_reducer_sum(pv_reducer *r, double *values, int count)
 {
     const double start = pv_seconds();
-    MPI_Allreduce(MPI_IN_PLACE, values, count, MPI_DOUBLE, MPI_SUM, reducer->comm->world);
-    reducer->seconds += pv_seconds() - start;
+    if (r->kind == PV_REDUCE_ORDERED)
+        pv_tree_sum_now(r->comm, values, count);
+    else
+        MPI_Allreduce(MPI_IN_PLACE, values, count, MPI_DOUBLE, MPI_SUM, r->comm->world);
+    poll(r);
+    r->times.wait += pv_seconds() - start;
 }
 
-void pv_reducer_gradients(pv_reducer *reducer, pv_real *values, int64_t count)
+void pv_reducer_begin(pv_reducer *r, pv_real *gradients, int64_t count)
+{
+    r->gradients = gradients;
+    r->from = count;
+    r->count = 0;
+}
+
+static void begin_bucket(pv_reducer *r, int64_t first, int64_t end)
+{
+    bucket *const b = &r->buckets[r->count];
+    b->done = false;
+    if (r->kind == PV_REDUCE_ORDERED)
+        pv_tree_sum_begin(&b->tree, r->comm, r->count, r->gradients + first, r->scratch + first, end - first);
+    else
+        MPI_Iallreduce(MPI_IN_PLACE, r->gradients + first, (int)(end - first), REAL_MPI, MPI_SUM,
+                       r->comm->world, &b->request);
+    r->count++;
+}
+
+void pv_reducer_ready(pv_reducer *r, int64_t offset)
 {
     const double start = pv_seconds();
-    for (int64_t first = 0; first < count; first += PART)
-        MPI_Allreduce(MPI_IN_PLACE, values + first, (int)(count - first < PART ? count - first : PART),
-                      REAL_MPI, MPI_SUM, reducer->comm->world);
-    reducer->seconds += pv_seconds() - start;
+    if (r->comm->size == 1) return;
+    while (r->from > offset && (offset == 0 || r->from - offset >= LEAST)) {
+        const int64_t first = r->from - offset > MOST ? r->from - MOST : offset;
+        begin_bucket(r, first, r->from);
+        r->from = first;
+    }
+    poll(r);
+    r->times.work += pv_seconds() - start;
 }
 
-double pv_reducer_seconds(const pv_reducer *reducer)
+void pv_reducer_finish(pv_reducer *r)
 {
-    return reducer->seconds;
+    const double start = pv_seconds();
+    for (int i = 0; i < r->count; i++) {
+        bucket *const b = &r->buckets[i];
+        if (b->done) continue;
+        if (r->kind == PV_REDUCE_ORDERED)
+            pv_tree_sum_advance(&b->tree, true);
+        else
+            MPI_Wait(&b->request, MPI_STATUS_IGNORE);
+        b->done = true;
+    }
+    r->times.wait += pv_seconds() - start;
+}
+
+pv_reducer_times pv_reducer_spent(const pv_reducer *r)
+{
+    return r->times;
 }

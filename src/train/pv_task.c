@@ -15,5 +15,18 @@ void pv_task_close(pv_task *task)
 
 int64_t pv_task_piece(const pv_train_opts *opts)
 {
-    return opts->batch;
+    return opts->batch / opts->accumulate;
+}
+
+int64_t pv_task_steps(const pv_task *task)
+{
+    return (pv_sampler_samples(task->sampler) + task->data.opts->batch - 1) / task->data.opts->batch;
+}
+
+int64_t pv_task_places(const pv_task *task, int64_t piece)
+{
+    const int64_t places = pv_task_piece(task->data.opts);
+    if (!task->sampler) return places;
+    const int64_t left = pv_sampler_samples(task->sampler) - piece * places;
+    return left < places ? (left > 0 ? left : 0) : places;
 }

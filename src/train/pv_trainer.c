@@ -5,7 +5,6 @@
 #include "sampler/pv_dataset.h"
 #include "train/pv_checkpoint.h"
 #include "train/pv_metrics.h"
-#include "train/pv_schedule.h"
 #include "train/pv_stepper.h"
 #include "train/pv_task.h"
 
@@ -23,8 +22,8 @@ typedef struct trainer {
     pv_stepper *stepper;
     pv_model_head head; /* norm and state live here */
     char *checkpoint, *metrics;
-    double train_seconds;
-    int64_t trained; /* rows, all ranks, this run */
+    double train_seconds, saved; /* saved: when the last checkpoint was written */
+    int64_t trained;             /* rows, all ranks, this run */
 } trainer;
 
 char *pv_train_checkpoint_path(const pv_train_opts *opts)
@@ -87,8 +86,12 @@ static pv_status make_head(trainer *t, const pv_store *store, const char *config
 
 static pv_status make_stepper(trainer *t, const pv_model_opts *model)
 {
-    const pv_stepper_parts parts = {
-        .comm = t->comm, .opts = t->opts, .task = &t->task, .model = model, .arch = &t->head.arch};
+    const pv_stepper_parts parts = {.comm = t->comm,
+                                    .opts = t->opts,
+                                    .task = &t->task,
+                                    .model = model,
+                                    .arch = &t->head.arch,
+                                    .steps = t->opts->epochs * pv_task_steps(&t->task)};
     return pv_stepper_new(&parts, &t->stepper);
 }
 
@@ -104,6 +107,7 @@ static pv_status start_from_checkpoint(trainer *t)
 {
     const pv_status st = pv_checkpoint_load(t->comm, t->checkpoint, &t->head, pv_stepper_model(t->stepper),
                                             pv_stepper_optim(t->stepper));
+    pv_stepper_loaded(t->stepper);
     if (st == PV_OK)
         pv_log_info("continuing from '%s': %lld epochs and %lld batches are done", t->checkpoint,
                     (long long)t->head.state.epoch, (long long)t->head.state.batch);
@@ -120,7 +124,8 @@ static pv_status trainer_make(trainer *t, const pv_store *store, const pv_model_
     if (st == PV_OK) st = make_stepper(t, model);
     PV_TRY(pv_agree(t->comm, st));
     PV_TRY(resume ? start_from_checkpoint(t) : start_fresh(t));
-    if (t->comm->rank == 0) st = pv_metrics_start(t->metrics, resume ? t->head.state.epoch : -1);
+    if (t->comm->rank == 0)
+        st = pv_metrics_start(t->metrics, resume ? t->head.state.epoch : -1, t->head.state.batch);
     PV_TRY(pv_agree(t->comm, st));
 done:
     return st;
@@ -128,7 +133,8 @@ done:
 
 static pv_status save_checkpoint(trainer *t)
 {
-    return pv_checkpoint_save(t->comm, t->checkpoint, &t->head, pv_stepper_model(t->stepper),
+    t->saved = pv_seconds();
+    return pv_checkpoint_save(t->comm, t->checkpoint, t->opts->keep, &t->head, pv_stepper_model(t->stepper),
                               pv_stepper_optim(t->stepper));
 }
 
@@ -148,11 +154,10 @@ static pv_status append_epoch(trainer *t, double train_loss, double train_accura
                               const pv_task_score *test, uint64_t stream, double seconds, double rate)
 {
     char mark[24];
-    const int64_t steps = pv_optim_steps(pv_stepper_optim(t->stepper));
     snprintf(mark, sizeof mark, "%016llx", (unsigned long long)stream);
     json_t *line = json_pack("{s:s, s:I, s:f, s:f, s:f, s:f, s:f, s:s}", "event", "epoch", "epoch",
                              (json_int_t)t->head.state.epoch, "train_loss", train_loss, "train_accuracy",
-                             train_accuracy, "lr", pv_schedule_rate(t->opts, steps), "seconds", seconds,
+                             train_accuracy, "lr", pv_stepper_rate(t->stepper), "seconds", seconds,
                              "samples_per_s", rate, "stream", mark);
     put_score(line, "val_loss", "val_accuracy", val);
     put_score(line, "test_loss", "test_accuracy", test);
@@ -192,11 +197,32 @@ done:
     return st;
 }
 
+/* Whether a checkpoint is due within an epoch. */
+static bool is_due(const trainer *t)
+{
+    const pv_train_opts *opts = t->opts;
+    const bool steps = opts->checkpoint_steps > 0 && (t->head.state.batch + 1) % opts->checkpoint_steps == 0;
+    const bool minutes =
+        opts->checkpoint_minutes > 0 && pv_seconds() - t->saved > 60 * opts->checkpoint_minutes;
+    return t->comm->rank == 0 && (steps || minutes);
+}
+
+static pv_status append_step(trainer *t, const pv_step *step)
+{
+    const pv_train_state *state = &t->head.state;
+    if (t->opts->log_steps == 0 || state->batch % t->opts->log_steps) return PV_OK;
+    json_t *line = json_pack("{s:s, s:I, s:I, s:f}", "event", "step", "epoch", (json_int_t)state->epoch + 1,
+                             "batch", (json_int_t)state->batch, "loss", step->loss_sum / (double)step->rows);
+    if (t->comm->rank == 0) return pv_agree(t->comm, pv_metrics_append(t->metrics, line));
+    json_decref(line);
+    return pv_agree(t->comm, PV_OK);
+}
+
 static pv_status run_step(trainer *t, bool *stop)
 {
     pv_train_state *const state = &t->head.state;
-    pv_step step;
-    const pv_status st = pv_stepper_step(t->stepper, &t->head.norm, state->epoch, state->batch, &step);
+    pv_step step = {.save = is_due(t)};
+    pv_status st = pv_stepper_step(t->stepper, &t->head.norm, state->epoch, state->batch, &step);
     if (st != PV_OK) return st;
     state->loss_sum += step.loss_sum;
     state->correct += step.correct;
@@ -204,13 +230,15 @@ static pv_status run_step(trainer *t, bool *stop)
     state->batch++;
     t->trained += step.rows;
     *stop = step.stop;
-    return PV_OK;
+    const bool within = state->batch < pv_task_steps(&t->task);
+    st = append_step(t, &step);
+    return st == PV_OK && step.save && within && !step.stop ? save_checkpoint(t) : st;
 }
 
 /* The rest of the current epoch. */
 static pv_status run_epoch(trainer *t, pv_train_result *result)
 {
-    const int64_t trained = t->trained, batches = pv_sampler_batches(t->task.sampler);
+    const int64_t trained = t->trained, batches = pv_task_steps(&t->task);
     const double start = pv_seconds();
     pv_status st = PV_OK;
     bool stop = false;
@@ -286,8 +314,8 @@ pv_status pv_train(const pv_comm *comm, const pv_store *store, const pv_model_op
                    const pv_train_opts *opts, const pv_augment_list *augment, const char *config_yaml,
                    bool resume, pv_train_result *result)
 {
-    trainer t = {.comm = comm, .opts = opts};
     const double start = pv_seconds();
+    trainer t = {.comm = comm, .opts = opts, .saved = start};
     pv_status st;
     *result =
         (pv_train_result){.train_loss = (double)NAN, .test_loss = (double)NAN, .test_accuracy = (double)NAN};

@@ -233,7 +233,8 @@ static void values_out_of_range_are_named_with_file_line_and_key(void **state)
             "config.yaml:1: model.dropout: must be a number (0 <= x < 1), found '1.0'");
     refused("train:\n  optimizer: adamz\n", NULL,
             "config.yaml:2: train.optimizer: must be one of sgd, adam, adamw, found 'adamz'");
-    refused("train:\n  reduce: 0\n", NULL, "config.yaml:2: train.reduce: must be fast, found '0'");
+    refused("train:\n  reduce: 0\n", NULL,
+            "config.yaml:2: train.reduce: must be one of fast, ordered, found '0'");
     refused("inr:\n  hidden: [32, 257]\n", NULL,
             "config.yaml:2: inr.hidden: must be a list of integers (1..7 entries of 1..256), found '257' as "
             "an entry");
