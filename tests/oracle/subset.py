@@ -12,6 +12,7 @@ CASES = {
     "relational_transformer.h5": ["case007"],
     "alignment.h5": [f"case{i:03d}" for i in (2, 9, 14, 18, 21, 24, 27, 41, 51)],
     "augment.h5": [f"case{i:03d}" for i in (26, 27, 30, 33, 34, 36, 38, 40, 42)],
+    "contrastive.h5": ["case000", "case001", "case002", "case003", "case004"],
 }
 
 
