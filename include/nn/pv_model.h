@@ -44,8 +44,8 @@ typedef struct pv_pass {
     void *sum_context;        /* of sum and ready */
 } pv_pass;
 
-/* Makes a model for INRs with matrices d_0..d_layers (`dims`, layers + 1 of them) and `classes` outputs, for
- * at most `max_batch` rows a pass.  Parameters and gradients are zero until pv_model_init or a load. Owner:
+/* Makes a model for INRs with matrices d_0..d_layers (`dims`, layers + 1 of them) and `classes` outputs (with a
+ * projection: the width of embedding and projection), for at most `max_batch` rows a pass.  Parameters and gradients are zero until pv_model_init or a load. Owner:
  * pv_model_free.  Local.  Errors: PV_ERR_CONFIG (key named), PV_ERR_NOMEM. */
 pv_status pv_model_new(const pv_model_opts *opts, const int *dims, int layers, int classes, int max_batch,
                        pv_model **out);
@@ -76,7 +76,8 @@ void pv_model_forward(pv_model *model, const pv_pass *pass, const pv_real *rows,
  * Shapes   dlogits [batch][classes]; drows [batch][P] or NULL when the input's gradient is not wanted. */
 void pv_model_backward(pv_model *model, const pv_pass *pass, const pv_real *dlogits, pv_real *drows);
 
-/* What the last linear map was given in the last forward: the model's features of every row.
+/* The model's features of every row in the last forward: what the last linear map was given, or the embedding where a
+ * projection stands on it.
  * Shapes   [batch][*width]; *width is known before any forward too.  Owner: the model. */
 const pv_real *pv_model_features(const pv_model *model, int *width);
 

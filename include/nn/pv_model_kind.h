@@ -5,6 +5,7 @@
 #include "nn/pv_model.h"
 #include "nn/pv_nn_memory.h"
 #include "nn/pv_nn_params.h"
+#include "nn/pv_projection.h"
 
 typedef struct pv_model_kind_ops {
     void (*forward)(void *net, const pv_pass *pass, const pv_real *rows, int batch, pv_real *logits);
@@ -17,6 +18,8 @@ struct pv_model {
     void *net; /* from `memory`, like all that the net holds */
     pv_nn_memory memory;
     pv_nn_params params;
+    pv_projection projection; /* of the net's outputs, if it has one */
+    int batch;                /* of the last forward */
     double sample_flops;
 };
 

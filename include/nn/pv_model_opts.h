@@ -50,6 +50,7 @@ typedef struct pv_model_opts {
     bool skip;       /* dws: one per-entry linear skip over all layers (add_skip) */
     double dropout;  /* probability, between layers, training only */
     pv_gnn_opts gnn;
+    bool projection; /* on top, for contrastive training: no key of its own, train.task says it */
 } pv_model_opts;
 
 #endif

@@ -1,7 +1,7 @@
 /* The distributed sampler: batch after batch of augmented rows with soft labels.
  *
  * The stream - which sample stands at which place, which view of it, every draw of the augmentations, whom it is mixed
- * with - is a pure function of (seed, epoch, place): any number of ranks trains on the same one.  Rows that other ranks
+ * with - is a pure function of (seed, epoch, place, copy): any number of ranks trains on the same one.  Rows that other ranks
  * hold are fetched by one-sided MPI for a few batches ahead, while the batches before them train; nobody serves. */
 #ifndef PV_SAMPLER_H
 #define PV_SAMPLER_H
@@ -9,6 +9,7 @@
 #include "augment/pv_augment_opts.h"
 #include "base/pv_comm.h"
 #include "sampler/pv_dataset.h"
+#include "sampler/pv_positives.h"
 
 typedef struct pv_sampler_opts {
     uint64_t seed;
@@ -17,17 +18,19 @@ typedef struct pv_sampler_opts {
     int ahead;        /* batches that are fetched ahead, at least 1 */
     int classes;
     const pv_augment_list *augment; /* borrowed while opening */
+    bool pairs;                     /* every place gives two rows, which are positives of each other */
+    pv_positives positives;         /* of pairs: what the two rows are */
 } pv_sampler_opts;
 
 typedef struct pv_sampler pv_sampler;
 
 /* This rank's part of a batch; owned by the sampler, until the next is taken. */
 typedef struct pv_batch {
-    int count;
+    int count;             /* places; of pairs the two rows of a place follow each other: rows = 2 count */
     int64_t first, global; /* position of the part in the batch; places of the whole batch */
-    const float *rows;     /* [count][P], augmented, not normalised */
-    const float *targets;  /* [count][classes], rows sum to 1 */
-    const int32_t *labels; /* [count], of the samples themselves */
+    const float *rows;     /* [rows][P], augmented, not normalised */
+    const float *targets;  /* [rows][classes], each sums to 1 */
+    const int32_t *labels; /* [rows], of the samples themselves */
     uint64_t mark;         /* sum of the stream's marks over the part */
 } pv_batch;
 

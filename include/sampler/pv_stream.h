@@ -15,6 +15,10 @@ int64_t pv_stream_sample(uint64_t seed, int64_t epoch, int64_t samples, int64_t 
  * object once.  Random: PV_RNG_SHUFFLE; PV_RNG_VIEW, (place, epoch). */
 int64_t pv_stream_random_view(uint64_t seed, int64_t epoch, int64_t objects, int64_t views, int64_t place);
 
+/* Another view, at random, of the object that pv_stream_random_view puts at a place; views > 1.  Random: the next draw of
+ * the same stream. */
+int64_t pv_stream_second_view(uint64_t seed, int64_t epoch, int64_t objects, int64_t views, int64_t place);
+
 /* Whom the sample at a place is mixed with, another one, uniformly: of all, of other objects, or of the views of the
  * same object.  There must be one.  Random: PV_RNG_PARTNER, (place, epoch). */
 int64_t pv_stream_partner(uint64_t seed, int64_t epoch, int64_t objects, int64_t views, int64_t place,

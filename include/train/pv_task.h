@@ -83,5 +83,6 @@ int64_t pv_task_places(const pv_task *task, int64_t piece);
 
 /* The tasks; each sets everything but data. */
 pv_status pv_classify_open(pv_task *task);
+pv_status pv_simclr_open(pv_task *task);
 
 #endif

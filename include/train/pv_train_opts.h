@@ -7,8 +7,9 @@
 
 #include "nn/pv_optim.h"
 #include "sampler/pv_placement.h"
+#include "sampler/pv_positives.h"
 
-typedef enum pv_task_kind { PV_TASK_CLASSIFY } pv_task_kind;
+typedef enum pv_task_kind { PV_TASK_CLASSIFY, PV_TASK_SIMCLR } pv_task_kind;
 typedef enum pv_reduce { PV_REDUCE_FAST, PV_REDUCE_ORDERED } pv_reduce;
 /* After the warm-up: the same rate at every step, or down to 0 at the end of training by half a cosine. */
 typedef enum pv_rate_schedule { PV_RATE_CONSTANT, PV_RATE_COSINE } pv_rate_schedule;
@@ -45,6 +46,9 @@ typedef struct pv_train_opts {
     int64_t base_batch;
     double clip; /* the gradient's norm, at most; 0: any */
     bool amsgrad;
+    int64_t embedding;      /* simclr: width of the encoder's output and of the projection */
+    double temperature;     /* simclr */
+    pv_positives positives; /* simclr */
     pv_normalise normalise;
     bool random_view;     /* an epoch draws one view of every object */
     bool test_each_epoch; /* the metrics hold the test split's score; selection never looks at it */

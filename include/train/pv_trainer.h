@@ -14,7 +14,8 @@ typedef struct pv_train_result {
     int64_t parameters, samples;     /* of the model; of the training split, views counted */
     int64_t epochs, best_epoch;      /* finished; the one whose model is kept */
     double train_loss;               /* of the last finished epoch, NaN if this run finished none */
-    double best_val_accuracy;        /* NaN without a validation split */
+    double best_val_accuracy;        /* classify; NaN without a validation split */
+    double best_val_loss;            /* simclr; likewise */
     double test_loss, test_accuracy; /* of the kept model; NaN without a test split */
     double samples_per_s;            /* over all ranks, training only */
     double reduce_share;             /* share of the training time in gradient reductions, on rank 0 */

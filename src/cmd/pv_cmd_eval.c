@@ -74,6 +74,10 @@ static pv_status load_model(const pv_comm *comm, const request *r, const pv_stor
     pv_status st;
     PV_TRY(pv_model_file_head(comm, r->model, head));
     PV_TRY(pv_agree(comm, pv_cmd_kept_config(r->model, head->config, config)));
+    if ((*config)->train.task == PV_TASK_SIMCLR)
+        PV_TRY(pv_fail(PV_ERR_DATA,
+                       "'%s' was trained without labels: judge its embedding with `polyview probe`",
+                       r->model));
     if (!pv_arch_equal(&head->arch, arch))
         PV_TRY(pv_fail(PV_ERR_DATA, "'%s' was made for INRs of another architecture than those of '%s'",
                        r->model, r->store));

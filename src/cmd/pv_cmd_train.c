@@ -40,7 +40,10 @@ static void report(const pv_comm *comm, const pv_config *config, const pv_train_
     pv_cmd_put_int(result, "epochs", trained->epochs);
     pv_cmd_put_int(result, "best_epoch", trained->best_epoch);
     pv_cmd_put_real(result, "train_loss", trained->train_loss);
-    pv_cmd_put_real(result, "best_val_accuracy", trained->best_val_accuracy);
+    if (config->train.task == PV_TASK_SIMCLR)
+        pv_cmd_put_real(result, "best_val_loss", trained->best_val_loss);
+    else
+        pv_cmd_put_real(result, "best_val_accuracy", trained->best_val_accuracy);
     pv_cmd_put_real(result, "test_loss", trained->test_loss);
     pv_cmd_put_real(result, "test_accuracy", trained->test_accuracy);
     pv_cmd_put_real(result, "samples_per_s", trained->samples_per_s);

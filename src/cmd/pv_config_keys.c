@@ -16,7 +16,9 @@ static const cyaml_strval_t reductions[] = {
     {"max", PV_REDUCE_MAX}, {"mean", PV_REDUCE_MEAN}, {"sum", PV_REDUCE_SUM}};
 static const cyaml_strval_t graph_features[] = {
     {"cat_last_layer", PV_GRAPH_CAT_LAST_LAYER}, {"mean", PV_GRAPH_MEAN}, {"cls_token", PV_GRAPH_CLS_TOKEN}};
-static const cyaml_strval_t tasks[] = {{"classify", PV_TASK_CLASSIFY}};
+static const cyaml_strval_t tasks[] = {{"classify", PV_TASK_CLASSIFY}, {"simclr", PV_TASK_SIMCLR}};
+static const cyaml_strval_t positives[] = {
+    {"augment", PV_POSITIVES_AUGMENT}, {"views", PV_POSITIVES_VIEWS}, {"both", PV_POSITIVES_BOTH}};
 static const cyaml_strval_t optimizers[] = {
     {"sgd", PV_OPTIM_SGD}, {"adam", PV_OPTIM_ADAM}, {"adamw", PV_OPTIM_ADAMW}};
 static const cyaml_strval_t normalisations[] = {
@@ -224,7 +226,8 @@ const pv_config_key pv_config_keys[] = {
      "gnn: probability of dropout in the update of edges"},
 
     {"train.task", CHOICE("task", train.task, tasks), "classify", ANY, MODEL,
-     "what is learned; classify: the label of the object from its INR"},
+     "what is learned; classify: the label of the object from its INR; simclr: an embedding in which what stands for one "
+     "object is alike, without labels"},
     {"train.output", TEXT("output", train.output), "model.h5", ANY, 0,
      "path of the model file; the checkpoint (.ckpt) and the log (.jsonl) stand beside it"},
     {"train.views", INT("views", train.views), "1", BETWEEN(1, MAX_VIEWS), MODEL,
@@ -270,6 +273,13 @@ const pv_config_key pv_config_keys[] = {
      "momentum of sgd"},
     {"train.amsgrad", BOOL("amsgrad", train.amsgrad), "true", ANY, MODEL,
      "adam, adamw: divide by the maximum of the second moments so far"},
+    {"train.embedding", INT("embedding", train.embedding), "64", BETWEEN(1, 65536), MODEL,
+     "simclr: width of the encoder's output, which is the embedding, and of the two-layer projection on it"},
+    {"train.temperature", REAL("temperature", train.temperature), "0.1", ABOVE(0), MODEL,
+     "simclr: by which cosine similarities are divided"},
+    {"train.positives", CHOICE("positives", train.positives, positives), "augment", ANY, MODEL,
+     "simclr: the pair that an object gives; augment: two augmentations of one view; views: two views as they are; both: "
+     "augmentations of two views"},
     {"train.normalise", CHOICE("normalise", train.normalise, normalisations), "entry", ANY, MODEL,
      "weights are standardised over the train split: every entry, every tensor, or not at all"},
     {"train.random_view", BOOL("random_view", train.random_view), "false", ANY, MODEL,

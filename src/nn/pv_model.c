@@ -54,6 +54,10 @@ pv_status pv_model_new(const pv_model_opts *opts, const int *dims, int layers, i
     PV_ALLOC(model, 1);
     pv_nn_params_open(&model->params, &model->memory);
     PV_TRY(kinds[opts->kind].make(&request, model));
+    if (opts->projection) {
+        pv_projection_new(&model->projection, classes, max_batch, &model->params, &model->memory);
+        model->sample_flops += 3 * pv_stack_row_flops(&model->projection.stack);
+    }
     PV_TRY(pv_nn_params_close(&model->params));
     *out = model;
     model = NULL;
@@ -105,18 +109,25 @@ int pv_model_tensors(const pv_model *model, const pv_model_tensor **tensors)
 
 void pv_model_forward(pv_model *model, const pv_pass *pass, const pv_real *rows, int batch, pv_real *logits)
 {
-    model->ops->forward(model->net, pass, rows, batch, logits);
+    pv_projection *const projection = &model->projection;
+    model->batch = batch;
+    model->ops->forward(model->net, pass, rows, batch, projection->width ? projection->embedding : logits);
+    if (projection->width) pv_projection_forward(projection, &model->params, batch, logits);
 }
 
 void pv_model_backward(pv_model *model, const pv_pass *pass, const pv_real *dlogits, pv_real *drows)
 {
-    model->ops->backward(model->net, pass, dlogits, drows);
+    pv_projection *const projection = &model->projection;
+    if (projection->width) pv_projection_backward(projection, &model->params, pass, model->batch, dlogits);
+    model->ops->backward(model->net, pass, projection->width ? projection->dembedding : dlogits, drows);
     if (pass->ready) pass->ready(pass->sum_context, 0);
 }
 
 const pv_real *pv_model_features(const pv_model *model, int *width)
 {
-    return model->ops->features(model->net, width);
+    if (model->projection.width == 0) return model->ops->features(model->net, width);
+    *width = model->projection.width;
+    return model->projection.embedding;
 }
 
 double pv_model_sample_flops(const pv_model *model)

@@ -7,9 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One place of a batch. */
+/* One row of a batch. */
 typedef struct place {
     int64_t place, sample, partner; /* -1: none */
+    int64_t epoch;                  /* of its draws */
     const float *row, *partner_row; /* where they are, or will be once they are fetched */
     bool remote, partner_remote;
 } place;
@@ -19,9 +20,9 @@ typedef struct slot {
     int64_t epoch, batch; /* -1: free */
     int64_t first, global;
     int count;
-    place *places;         /* [part] */
-    float *fetched;        /* [2 part][P] */
-    MPI_Request *requests; /* [2 part] */
+    place *places;         /* [part rows] */
+    float *fetched;        /* [2 part rows][P] */
+    MPI_Request *requests; /* [2 part rows] */
     int request_count;
 } slot;
 
@@ -32,7 +33,9 @@ struct pv_sampler {
     uint64_t seed;
     int64_t batch, samples; /* places: of a batch, of an epoch */
     bool random_view;
-    int params, classes, part; /* part: places of a batch on this rank, at most */
+    pv_positives positives;
+    int copies;                /* rows of a place */
+    int params, classes, part; /* part: rows of a batch on this rank, at most */
     slot *slots;               /* a ring */
     int slot_count;
     float *rows, *targets;
@@ -60,6 +63,27 @@ static pv_status check_partners(const pv_dataset *dataset, const pv_augment_list
         if (pv_dataset_samples(dataset) < 2)
             return pv_fail(PV_ERR_CONFIG, "augment[%u]: there is no other sample to mix with", i);
     }
+    return PV_OK;
+}
+
+/* The copies of a pair differ. */
+static pv_status check_pairs(const pv_dataset *dataset, const pv_sampler_opts *opts)
+{
+    if (!opts->pairs) return PV_OK;
+    if (opts->positives != PV_POSITIVES_AUGMENT && !opts->random_view)
+        return pv_fail(PV_ERR_INTERNAL, "pairs of views are drawn object by object");
+    if (opts->positives != PV_POSITIVES_AUGMENT && pv_dataset_views(dataset) < 2)
+        return pv_fail(PV_ERR_CONFIG,
+                       "train.positives: two views of an object are asked for, but there is one: raise "
+                       "train.views, or train on augmentations alone (augment)");
+    if (opts->positives == PV_POSITIVES_VIEWS && opts->augment->count > 0)
+        return pv_fail(
+            PV_ERR_CONFIG,
+            "train.positives: views are taken as they are, but there is an augment list: use both");
+    if (opts->positives != PV_POSITIVES_VIEWS && opts->augment->count == 0)
+        return pv_fail(PV_ERR_CONFIG,
+                       "train.positives: the augment list is empty: there is nothing that tells two "
+                       "copies apart");
     return PV_OK;
 }
 
@@ -95,11 +119,14 @@ pv_status pv_sampler_open(const pv_comm *comm, const pv_dataset *dataset, const 
                       .batch = opts->batch,
                       .samples = opts->random_view ? objects_of(dataset) : pv_dataset_samples(dataset),
                       .random_view = opts->random_view,
+                      .positives = opts->positives,
+                      .copies = opts->pairs ? 2 : 1,
                       .params = pv_dataset_params(dataset),
                       .classes = opts->classes,
-                      .part = (int)((opts->batch + comm->size - 1) / comm->size),
+                      .part = (int)((opts->batch + comm->size - 1) / comm->size) * (opts->pairs ? 2 : 1),
                       .slot_count = opts->ahead + 1};
     PV_TRY(check_partners(dataset, opts->augment));
+    PV_TRY(check_pairs(dataset, opts));
     PV_TRY(pv_augmenter_new(opts->augment, arch, opts->classes, &s->augmenter));
     PV_TRY(make_slots(s));
     *out = s;
@@ -161,17 +188,27 @@ static const float *find_row(pv_sampler *s, slot *it, int64_t sample, bool *remo
     return to;
 }
 
-/* Who stands at a place of an epoch, and who is mixed in. */
-static void fill_place(pv_sampler *s, slot *it, int64_t number, place *p)
+static int64_t sample_at(const pv_sampler *s, int64_t epoch, int64_t number, int copy)
 {
     const int64_t objects = objects_of(s->dataset), views = pv_dataset_views(s->dataset);
-    const pv_partner whom = pv_augmenter_partner(s->augmenter, (pv_augment_key){s->seed, it->epoch, number});
+    if (copy > 0 && s->positives != PV_POSITIVES_AUGMENT)
+        return pv_stream_second_view(s->seed, epoch, objects, views, number);
+    return s->random_view ? pv_stream_random_view(s->seed, epoch, objects, views, number)
+                          : pv_stream_sample(s->seed, epoch, s->samples, number);
+}
+
+/* Who stands at a place of an epoch, and who is mixed in.  A second copy draws as in an epoch that no run reaches. */
+static void fill_place(pv_sampler *s, slot *it, int64_t number, int copy, place *p)
+{
+    enum { EPOCH_BITS = 40 };
+    const int64_t objects = objects_of(s->dataset), views = pv_dataset_views(s->dataset);
     p->place = number;
-    p->sample = s->random_view ? pv_stream_random_view(s->seed, it->epoch, objects, views, number)
-                               : pv_stream_sample(s->seed, it->epoch, s->samples, number);
+    p->epoch = it->epoch + ((int64_t)copy << EPOCH_BITS);
+    p->sample = sample_at(s, it->epoch, number, copy);
+    const pv_partner whom = pv_augmenter_partner(s->augmenter, (pv_augment_key){s->seed, p->epoch, number});
     p->partner = whom == PV_PARTNER_NONE
                      ? -1
-                     : pv_stream_partner(s->seed, it->epoch, objects, views, number, p->sample, whom);
+                     : pv_stream_partner(s->seed, p->epoch, objects, views, number, p->sample, whom);
     p->row = find_row(s, it, p->sample, &p->remote);
     p->partner_remote = false;
     p->partner_row = p->partner < 0 ? NULL : find_row(s, it, p->partner, &p->partner_remote);
@@ -188,8 +225,8 @@ static void begin_batch(pv_sampler *s, slot *it, int64_t epoch, int64_t batch)
     it->global = left < s->batch ? left : s->batch;
     it->first = pv_cut_of(it->global, rank, size);
     it->count = (int)(pv_cut_of(it->global, rank + 1, size) - it->first);
-    for (int i = 0; i < it->count; i++)
-        fill_place(s, it, first + it->first + i, &it->places[i]);
+    for (int i = 0; i < it->count * s->copies; i++)
+        fill_place(s, it, first + it->first + i / s->copies, i % s->copies, &it->places[i]);
 }
 
 /* The slot of a batch, begun now unless it was before. */
@@ -200,12 +237,12 @@ static slot *slot_of(pv_sampler *s, int64_t epoch, int64_t batch)
     return it;
 }
 
-static pv_status augment_place(pv_sampler *s, int64_t epoch, const place *p, int i)
+static pv_status augment_place(pv_sampler *s, const place *p, int i)
 {
     const pv_augment_sample sample = {p->row, s->labels[i]};
     pv_augment_sample partner = {.row = p->partner_row};
     if (p->partner >= 0) partner.label = pv_dataset_label(s->dataset, p->partner);
-    return pv_augmenter_apply(s->augmenter, (pv_augment_key){s->seed, epoch, p->place}, sample,
+    return pv_augmenter_apply(s->augmenter, (pv_augment_key){s->seed, p->epoch, p->place}, sample,
                               p->partner >= 0 ? &partner : NULL, s->rows + (int64_t)i * s->params,
                               s->targets + (int64_t)i * s->classes);
 }
@@ -220,16 +257,16 @@ pv_status pv_sampler_take(pv_sampler *s, int64_t epoch, int64_t batch, pv_batch 
         slot_of(s, epoch + (batch + ahead) / batches, (batch + ahead) % batches);
     *out = (pv_batch){it->count, it->first, it->global, s->rows, s->targets, s->labels, 0};
     const double start = pv_seconds();
-    for (int i = 0; st == PV_OK && i < it->count; i++) {
+    for (int i = 0; st == PV_OK && i < it->count * s->copies; i++) {
         const place *p = &it->places[i];
         s->labels[i] = pv_dataset_label(s->dataset, p->sample);
         out->mark += pv_stream_mark(p->place, p->sample, p->partner);
-        st = augment_place(s, epoch, p, i);
+        st = augment_place(s, p, i);
         s->counts.partners += p->partner >= 0;
         s->counts.remote_samples += p->remote;
         s->counts.remote_partners += p->partner_remote;
     }
-    s->counts.samples += it->count;
+    s->counts.samples += (int64_t)it->count * s->copies;
     s->counts.augment_seconds += pv_seconds() - start;
     return st;
 }

@@ -32,6 +32,13 @@ int64_t pv_stream_partner(uint64_t seed, int64_t epoch, int64_t objects, int64_t
     return other * views + (int64_t)pv_rng_below(&rng, (uint64_t)views);
 }
 
+int64_t pv_stream_second_view(uint64_t seed, int64_t epoch, int64_t objects, int64_t views, int64_t place)
+{
+    pv_rng rng = pv_rng_open(seed, PV_RNG_VIEW, (uint64_t)place, (uint64_t)epoch);
+    const int64_t first = (int64_t)pv_rng_below(&rng, (uint64_t)views);
+    return pv_stream_sample(seed, epoch, objects, place) * views + other_than(&rng, views, first);
+}
+
 uint64_t pv_stream_mark(int64_t place, int64_t sample, int64_t partner)
 {
     const int64_t triple[3] = {place, sample, partner};

@@ -3,7 +3,7 @@
 pv_status pv_task_open(const pv_task_data *data, pv_task *task)
 {
     *task = (pv_task){.data = *data, .place_rows = 1};
-    return pv_classify_open(task);
+    return data->opts->task == PV_TASK_SIMCLR ? pv_simclr_open(task) : pv_classify_open(task);
 }
 
 void pv_task_close(pv_task *task)

@@ -49,8 +49,9 @@ static pv_status open_data(trainer *t, const pv_store *store)
     pv_status st;
     const int canonical = (int)t->opts->canonical;
     const pv_dataset_opts train = {PV_SPLIT_TRAIN, 0, t->opts->views, true, canonical, t->opts->placement};
-    const pv_dataset_opts val = {PV_SPLIT_VAL, 0, 1, true, canonical, PV_PLACE_NODE};
-    const pv_dataset_opts test = {PV_SPLIT_TEST, 0, 1, true, canonical, PV_PLACE_NODE};
+    const int64_t views = t->opts->task == PV_TASK_SIMCLR ? t->opts->views : 1; /* pairs may take several */
+    const pv_dataset_opts val = {PV_SPLIT_VAL, 0, views, true, canonical, PV_PLACE_NODE};
+    const pv_dataset_opts test = {PV_SPLIT_TEST, 0, views, true, canonical, PV_PLACE_NODE};
     PV_TRY(pv_dataset_open(t->comm, store, &train, &t->train));
     PV_TRY(pv_dataset_open(t->comm, store, &val, &t->val));
     PV_TRY(pv_dataset_open(t->comm, store, &test, &t->test));
@@ -302,7 +303,10 @@ static void fill_result(trainer *t, pv_train_result *result)
     result->samples = pv_dataset_samples(t->train);
     result->epochs = state->epoch;
     result->best_epoch = state->best_epoch;
-    result->best_val_accuracy = state->best_val_accuracy < 0 ? (double)NAN : state->best_val_accuracy;
+    const double merit = state->best_val_accuracy < 0 ? (double)NAN : state->best_val_accuracy;
+    const bool contrastive = t->opts->task == PV_TASK_SIMCLR; /* its merit is exp(-loss) */
+    result->best_val_accuracy = contrastive ? (double)NAN : merit;
+    result->best_val_loss = contrastive ? -log(merit) : (double)NAN;
     result->samples_per_s = t->train_seconds > 0 ? (double)t->trained / t->train_seconds : 0;
     result->reduce_share = times.whole > 0 ? times.reduce / times.whole : 0;
     result->data_share = times.whole > 0 ? times.data / times.whole : 0;
@@ -314,13 +318,15 @@ pv_status pv_train(const pv_comm *comm, const pv_store *store, const pv_model_op
                    const pv_train_opts *opts, const pv_augment_list *augment, const char *config_yaml,
                    bool resume, pv_train_result *result)
 {
+    pv_model_opts model = *model_opts;
+    model.projection = opts->task == PV_TASK_SIMCLR;
     const double start = pv_seconds();
     trainer t = {.comm = comm, .opts = opts, .saved = start};
     pv_status st;
     *result =
         (pv_train_result){.train_loss = (double)NAN, .test_loss = (double)NAN, .test_accuracy = (double)NAN};
-    PV_TRY(trainer_make(&t, store, model_opts, augment, config_yaml, resume));
-    PV_TRY(log_start(&t, model_opts));
+    PV_TRY(trainer_make(&t, store, &model, augment, config_yaml, resume));
+    PV_TRY(log_start(&t, &model));
     while (st == PV_OK && t.head.state.epoch < opts->epochs)
         st = run_epoch(&t, result);
     if (st == PV_OK && pv_dataset_samples(t.test) > 0) st = score_kept(&t, result);
