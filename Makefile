@@ -4,6 +4,7 @@
 #   BUILD=dir      where everything that is built goes (default build)
 #   V=1            print the compiler's command lines
 #   DEBUG=1        -O0 -g, no optimisation          SANITIZE=1  AddressSanitizer and UBSan
+#   FUZZ_SECONDS=60  how long `make fuzz` runs every target, FUZZ_JOBS=1 how many processes of it
 #   MPICC=mpicc    the MPI compiler                  PYTHON=...  a python3 that has h5py and numpy
 #   HDF5_DIR, OPENBLAS_DIR, SCALAPACK_DIR, RANDOM123_DIR, XXHASH_DIR, CYAML_DIR, YAML_DIR, JANSSON_DIR,
 #   ZLIB_DIR, PNG_DIR, CMOCKA_DIR=/prefix   where a library lives, when pkg-config does not find it
@@ -15,21 +16,27 @@ PREFIX ?= /usr/local
 DEBUG  ?=
 SANITIZE ?=
 RANKS  ?= $(shell nproc)
+FUZZ_SECONDS ?= 60
+FUZZ_JOBS    ?= 1
+FUZZ_CC      ?= clang
+# Set by `make fuzz` for its own build: instrumented for libFuzzer, which needs clang.
+FUZZING ?=
 
 .DEFAULT_GOAL := all
 Q := $(if $(V),,@)
 say = $(if $(V),,@echo '  $(1) $(2)')
 JOBS = $(if $(findstring j,$(MAKEFLAGS)),,-j$(RANKS))
-no_libs := help clean deps format lint check quickstart uninstall
+no_libs := help clean deps format lint check fuzz quickstart uninstall
 goals := $(or $(MAKECMDGOALS),all)
 
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 MACHINE := $(shell uname -m)
 
-WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
-OPT  := $(if $(DEBUG),-O0 -g3,-O3 -g)
+WARN := $(if $(FUZZING),-w,-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla)
+OPT  := $(if $(DEBUG),-O0 -g3,$(if $(FUZZING),-O2 -g,-O3 -g))
 comma := ,
 SAN  := $(if $(SANITIZE),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
+SAN  += $(if $(FUZZING),-fsanitize=fuzzer-no-link)
 
 # build/libs.mk holds the flags of every library; scripts/find-libs.sh names what is missing.
 ifneq ($(filter-out $(no_libs),$(goals)),)
@@ -68,10 +75,11 @@ TEST_LIB  := $(patsubst tests/lib/%.c,$(BUILD)/tests/lib/%.o,$(wildcard tests/li
 TEST_BIN  := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*.c tests/mpi/*.c tests/oracle/*.c))
 TEST_F64  := $(filter %_f64,$(TEST_BIN))
 TEST_F32  := $(filter-out %_f64,$(TEST_BIN))
-FUZZ_BIN  := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/*.c))
+FUZZ_BIN  := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_LIB  := $(patsubst tests/%.c,$(BUILD)/tests/%.o,$(filter-out tests/fuzz/fuzz_%,$(wildcard tests/fuzz/*.c)))
 BENCH_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/bench/*.c))
 
-.PHONY: all help deps tests check check-quick quickstart install uninstall clean format lint tidy fuzz bench FORCE
+.PHONY: all help deps tests check check-quick quickstart install uninstall clean format lint tidy fuzz fuzz-targets bench FORCE
 .SECONDARY:
 
 all: $(BIN)  ## build build/polyview
@@ -139,10 +147,10 @@ $(BIN): src/main.c $(LIB)
 	$(call say,LINK,$@)
 	$(Q)$(MPICC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) -o $@ $< $(LIB) $(LDLIBS)
 
-$(BUILD)/tests/lib/%.o: tests/lib/%.c $(BUILD)/libs.mk $(BUILD)/flags
+$(TEST_LIB) $(FUZZ_LIB): $(BUILD)/tests/%.o: tests/%.c $(BUILD)/libs.mk $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,CC  ,$<)
-	$(Q)$(MPICC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) -Itests/lib -c -o $@ $<
+	$(Q)$(MPICC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) -Itests/lib -Itests/fuzz -c -o $@ $<
 
 $(TEST_F32): $(BUILD)/tests/%: tests/%.c $(TEST_LIB) $(LIB)
 	@mkdir -p $(@D)
@@ -155,12 +163,19 @@ $(TEST_F64): $(BUILD)/tests/%: tests/%.c $(TEST_LIB) $(F64_LIB) $(LIB)
 	$(Q)$(MPICC) $(CPPFLAGS) -DPV_NN_DOUBLE $(LIB_CFLAGS) $(CFLAGS) -Itests/lib -o $@ $< $(TEST_LIB) $(F64_LIB) $(LIB) \
 	    $(LDLIBS) -lcmocka
 
-$(FUZZ_BIN) $(BENCH_BIN): $(BUILD)/tests/%: tests/%.c $(LIB)
+$(BENCH_BIN): $(BUILD)/tests/%: tests/%.c $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(MPICC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) -o $@ $< $(LIB) $(LDLIBS)
 
-tests: $(BIN) $(TEST_BIN)  ## build the tests without running them
+# libFuzzer brings a main() of its own; without it the drivers replay the files that they are given.
+$(FUZZ_BIN): $(BUILD)/tests/%: tests/%.c $(FUZZ_LIB) $(TEST_LIB) $(LIB)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(MPICC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) $(if $(FUZZING),-fsanitize=fuzzer) -Itests/lib -Itests/fuzz -o $@ $< \
+	    $(filter-out $(if $(FUZZING),%/replay.o),$(FUZZ_LIB)) $(TEST_LIB) $(LIB) $(LDLIBS) -lcmocka
+
+tests: $(BIN) $(TEST_BIN) $(FUZZ_BIN)  ## build the tests without running them
 
 check: deps  ## install what is missing, build, run every test
 	+@$(MAKE) $(JOBS) --no-print-directory tests
@@ -196,7 +211,12 @@ lint:  ## static checks: room order, cppcheck, shellcheck
 tidy: $(BUILD)/libs.mk  ## clang-tidy over the sources
 	clang-tidy --quiet $(PLAIN) src/main.c -- $(CPPFLAGS) -DPV_CODE_VERSION='""' $(LIB_CFLAGS) -std=gnu11 $$($(MPICC) --showme:compile)
 
-fuzz: $(FUZZ_BIN)  ## build the fuzz drivers (MPICC with clang and SANITIZE for coverage-guided runs)
+fuzz:  ## build the fuzz targets with clang's libFuzzer and run each for FUZZ_SECONDS
+	+@OMPI_CC='$(FUZZ_CC)' MPICH_CC='$(FUZZ_CC)' $(MAKE) $(JOBS) --no-print-directory BUILD='$(BUILD)-fuzz' FUZZING=1 SANITIZE=1 \
+	    fuzz-targets
+	@BUILD='$(BUILD)-fuzz' $$(scripts/find-python.sh) tests/fuzz/run_fuzz.py --seconds '$(FUZZ_SECONDS)' --jobs '$(FUZZ_JOBS)'
+
+fuzz-targets: $(FUZZ_BIN)
 
 bench: $(BENCH_BIN)  ## build the timing programs build/tests/bench/*
 

@@ -119,7 +119,7 @@ int main(int argc, char **argv)
     const int verbosity = take_verbosity(&argc, argv);
     MPI_Init(&argc, &argv);
     if (openblas_set_num_threads) openblas_set_num_threads(1);
-    pv_h5_quiet();
+    pv_h5_begin();
     const char *node_ranks = getenv("POLYVIEW_NODE_RANKS");
     pv_comm comm;
     if (pv_comm_open(MPI_COMM_WORLD, node_ranks ? atoi(node_ranks) : 0, &comm) != PV_OK) {

@@ -83,6 +83,25 @@ static pv_status open_original(const pv_comm *comm, const pv_store *store, pv_si
     return st;
 }
 
+/* A store's own words are not taken on trust: the INRs must have its channels, and the original its shape. */
+static pv_status check_canvas(const pv_store *store, const pv_signal *original, const canvas *c)
+{
+    enum { MAX_PIXELS = 1 << 28 };
+    const pv_arch *arch = pv_store_arch(store);
+    if (arch->dims[arch->layers] != c->channels)
+        return pv_fail(PV_ERR_DATA, "'%s' is damaged: its INRs have %d outputs, its images %d channels",
+                       pv_store_path(store), arch->dims[arch->layers], c->channels);
+    if (original && (pv_signal_height(original) != c->height || pv_signal_width(original) != c->width ||
+                     pv_signal_channels(original) != c->channels))
+        return pv_fail(PV_ERR_DATA, "'%s' holds images of %d x %d, its signal's are %d x %d",
+                       pv_store_path(store), c->height, c->width, pv_signal_height(original),
+                       pv_signal_width(original));
+    if (c->height > MAX_PIXELS / c->scale / c->scale / c->panels / c->width)
+        return pv_fail(PV_ERR_USAGE, "a picture of %d x %d, %d times as fine, is too large: see --scale",
+                       c->height, c->width, c->scale);
+    return PV_OK;
+}
+
 static pv_status draw(const pv_store *store, const pv_signal *original, int64_t object, int64_t view,
                       int scale, const char *path, json_t *result)
 {
@@ -95,6 +114,7 @@ static pv_status draw(const pv_store *store, const pv_signal *original, int64_t 
     pv_store_image_shape(store, &c.height, &c.width, &c.channels);
     if (c.height < 1 || pv_store_arch(store)->dims[0] != 2 || (c.channels != 1 && c.channels != 3))
         return pv_fail(PV_ERR_DATA, "'%s' does not hold images: nothing to render", pv_store_path(store));
+    PV_TRY(check_canvas(store, original, &c));
     PV_ALLOC(row, pv_store_params(store));
     PV_ALLOC(values, (int64_t)c.height * c.width * c.channels);
     PV_TRY(pv_store_read_status(store, view, object, 1, &fitted));

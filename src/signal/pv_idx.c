@@ -12,7 +12,7 @@
 #include <zlib.h>
 
 enum {
-    BUFFER_BYTES = 1 << 16,
+    BUFFER_BYTES = 1 << 15,
     HEADER_BYTES = 16,       /* of images; labels take 8 */
     TYPE_UNSIGNED = 0x08,    /* the type byte */
     GZIP_WRAPPER = 15 + 16,  /* zlib: largest window, gzip header and CRC */

@@ -32,11 +32,16 @@ static void take_reason(char reason[REASON_BYTES])
     H5Eclear2(H5E_DEFAULT);
 }
 
-pv_status pv_h5_fail(const char *what, const char *where)
+pv_status pv_h5_fail_as(pv_status status, const char *what, const char *where)
 {
     char reason[REASON_BYTES];
     take_reason(reason);
-    return pv_fail(PV_ERR_HDF5, "%s '%s': %s", what, where, reason);
+    return pv_fail(status, "%s '%s': %s", what, where, reason);
+}
+
+pv_status pv_h5_fail(const char *what, const char *where)
+{
+    return pv_h5_fail_as(PV_ERR_HDF5, what, where);
 }
 
 /* Likewise for an object of an open file: names the file, and the object as `name`. */
@@ -58,9 +63,11 @@ static pv_status fail_to_write(hid_t object, const char *what, const char *name)
     return pv_fail(st, "'%s': %s '%s': No space left on device", path, what, name);
 }
 
-void pv_h5_quiet(void)
+void pv_h5_begin(void)
 {
+    setenv("HDF5_USE_FILE_LOCKING", "FALSE", 0);
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    H5Lunregister(H5L_TYPE_EXTERNAL);
 }
 
 static pv_status set_hints(char *words, MPI_Info info)
@@ -237,6 +244,14 @@ pv_status pv_h5_create(hid_t file, const char *name, hid_t type, int rank, const
     H5Pclose(create);
     H5Sclose(space);
     return st;
+}
+
+bool pv_h5_is_own(hid_t dataset)
+{
+    const hid_t create = H5Dget_create_plist(dataset);
+    const bool own = H5Pget_layout(create) != H5D_VIRTUAL && H5Pget_external_count(create) == 0;
+    H5Pclose(create);
+    return own;
 }
 
 /* Selects the box; memory and file space.  False when it is empty. */

@@ -56,6 +56,48 @@ int store_column_dims(store_column column, int64_t views, int64_t objects, int p
     return rank;
 }
 
+/* Whether all of a dataset's storage is there, in one piece.  The storage of a virtual one is not its own. */
+static bool is_laid_out(hid_t dataset)
+{
+    H5D_space_status_t allocated = H5D_SPACE_STATUS_ERROR;
+    const hid_t space = H5Dget_space(dataset), create = H5Dget_create_plist(dataset);
+    const H5D_layout_t layout = H5Pget_layout(create);
+    const bool empty = H5Sget_simple_extent_npoints(space) == 0;
+    H5Dget_space_status(dataset, &allocated);
+    H5Pclose(create);
+    H5Sclose(space);
+    return layout == H5D_VIRTUAL || layout == H5D_COMPACT ||
+           (layout == H5D_CONTIGUOUS && (empty || allocated == H5D_SPACE_STATUS_ALLOCATED));
+}
+
+/* HDF5 allocates what is missing of a dataset when a parallel file is opened for writing: for hours if it is large, and
+ * a kill would damage the file. */
+static pv_status check_laid_out(hid_t file, const char *path)
+{
+    pv_status st = PV_OK;
+    for (int c = 0; st == PV_OK && c < COLUMNS; c++) {
+        const char *name = store_column_name((store_column)c);
+        const hid_t dataset = H5Dopen2(file, name, H5P_DEFAULT);
+        if (dataset >= 0 && !is_laid_out(dataset))
+            st = pv_fail(PV_ERR_DATA,
+                         "'%s' cannot be written to: %s is in chunks, compressed or not allocated (a copy by "
+                         "`h5repack -l CONTI -f NONE` can be)",
+                         path, name);
+        if (dataset >= 0) H5Dclose(dataset);
+    }
+    return st;
+}
+
+/* Opened by one rank alone, as MPI-IO says less of what is wrong and can write to a file that is cut short. */
+static pv_status look_inside(const char *path, pv_store_mode mode)
+{
+    const hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+    if (file < 0) return pv_h5_fail_as(PV_ERR_DATA, "cannot open the store", path);
+    const pv_status st = mode == PV_STORE_WRITE ? check_laid_out(file, path) : PV_OK;
+    H5Fclose(file);
+    return st;
+}
+
 /* On one rank a node, before everybody opens: a clear word about what the path is.  A path that some nodes
  * lack would leave the others waiting in MPI-IO. */
 pv_status store_look_at(const char *path, pv_store_mode mode)
@@ -67,7 +109,7 @@ pv_status store_look_at(const char *path, pv_store_mode mode)
                        mode == PV_STORE_WRITE ? "writing" : "reading", strerror(errno));
     if (H5Fis_hdf5(path) <= 0)
         return pv_fail(PV_ERR_DATA, "'%s' is not a store: it is not an HDF5 file", path);
-    return PV_OK;
+    return look_inside(path, mode);
 }
 
 static pv_status check_kind(const pv_store *store)
@@ -136,18 +178,16 @@ static pv_status parse_signal(pv_store *store)
 static pv_status check_shape(hid_t dataset, const char *path, store_column column, const hsize_t *want)
 {
     const char *name = store_column_name(column);
-    const hid_t type = H5Dget_type(dataset), space = H5Dget_space(dataset),
-                create = H5Dget_create_plist(dataset);
+    const hid_t type = H5Dget_type(dataset), space = H5Dget_space(dataset);
     const bool alike = H5Tget_class(type) == H5Tget_class(store_column_type(column));
-    const bool here = H5Pget_layout(create) != H5D_VIRTUAL && H5Pget_external_count(create) == 0;
     const int rank = H5Sget_simple_extent_ndims(space);
     hsize_t dims[STORE_PARAMS_RANK] = {0};
     if (rank > 0 && rank <= STORE_PARAMS_RANK) H5Sget_simple_extent_dims(space, dims, NULL);
-    H5Pclose(create);
     H5Sclose(space);
     H5Tclose(type);
     if (!alike) return pv_fail(PV_ERR_DATA, "'%s' is damaged: %s is of another type", path, name);
-    if (!here) return pv_fail(PV_ERR_DATA, "'%s' is damaged: %s is kept in other files", path, name);
+    if (!pv_h5_is_own(dataset))
+        return pv_fail(PV_ERR_DATA, "'%s' is damaged: %s is kept in other files", path, name);
     if (rank != store_column_rank(column))
         return pv_fail(PV_ERR_DATA, "'%s' is damaged: %s has %d dimensions", path, name, rank);
     for (int i = 0; i < rank; i++)

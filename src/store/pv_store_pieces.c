@@ -76,7 +76,9 @@ static pv_status read_table(const pv_store *store, shard_entry **out, int *count
     const hid_t space = H5Dget_space(table), type = shard_entry_type();
     pv_status st = PV_OK;
     if (H5Sget_simple_extent_ndims(space) == 1) H5Sget_simple_extent_dims(space, &length, NULL);
-    if (length < 1 || length > PV_STORE_MAX_SHARDS)
+    if (!pv_h5_is_own(table))
+        st = pv_fail(PV_ERR_DATA, "'%s' is damaged: %s is kept in other files", store->path, SHARDS_TABLE);
+    else if (length < 1 || length > PV_STORE_MAX_SHARDS)
         st = pv_fail(PV_ERR_DATA, "'%s' is damaged: %s has %llu entries, expected 1 to %d", store->path,
                      SHARDS_TABLE, (unsigned long long)length, PV_STORE_MAX_SHARDS);
     else if (!(*out = pv_alloc((int64_t)length, sizeof **out)))

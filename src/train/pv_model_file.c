@@ -148,7 +148,7 @@ static pv_status open_model(const char *path, hid_t *file)
     if (H5Fis_hdf5(path) <= 0)
         return pv_fail(PV_ERR_DATA, "'%s' is not a model: it is not an HDF5 file", path);
     if ((*file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT)) < 0)
-        return pv_h5_fail("cannot open the model", path);
+        return pv_h5_fail_as(PV_ERR_DATA, "cannot open the model", path);
     pv_status st = PV_OK;
     if (pv_h5_read_text(*file, "polyview_kind", &kind) != PV_OK || strcmp(kind, "model") != 0)
         st = pv_fail(PV_ERR_DATA, "'%s' is not a model: its attribute polyview_kind is %s", path,
@@ -178,6 +178,8 @@ static pv_status read_array(hid_t file, const char *where, const char *name, hid
                      "'%s': '%s' has %d dimensions (%lld x %lld), the model needs %d (%lld x %lld)", where,
                      name, found, (long long)dims[0], (long long)(found > 1 ? dims[1] : 1), rank,
                      (long long)(rank > 0 ? shape[0] : 1), (long long)(rank > 1 ? shape[1] : 1));
+    else if (!pv_h5_is_own(dataset))
+        st = pv_fail(PV_ERR_DATA, "'%s' is damaged: '%s' is kept in other files", where, name);
     else if (H5Dread(dataset, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0)
         st = pv_h5_fail("cannot read", name);
     H5Sclose(space);
@@ -192,8 +194,8 @@ static pv_status read_dims(hid_t file, const char *path, pv_arch *arch)
     if (dataset < 0) return pv_fail(PV_ERR_DATA, "'%s' is damaged: it has no dataset '/inr_dims'", path);
     const hid_t space = H5Dget_space(dataset);
     pv_status st = PV_OK;
-    if (H5Sget_simple_extent_ndims(space) != 1 || H5Sget_simple_extent_dims(space, &count, NULL) < 0 ||
-        count < 2 || count > PV_SIREN_MAX_LAYERS + 1 ||
+    if (!pv_h5_is_own(dataset) || H5Sget_simple_extent_ndims(space) != 1 ||
+        H5Sget_simple_extent_dims(space, &count, NULL) < 0 || count < 2 || count > PV_SIREN_MAX_LAYERS + 1 ||
         H5Dread(dataset, H5T_NATIVE_INT, H5S_ALL, H5S_ALL, H5P_DEFAULT, arch->dims) < 0)
         st = pv_fail(PV_ERR_DATA, "'%s' is damaged: '/inr_dims' is not a list of layer widths", path);
     arch->layers = (int)count - 1;

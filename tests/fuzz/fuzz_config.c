@@ -1,22 +1,18 @@
 /* Feeds arbitrary bytes to the config loader.  The first byte says how: '=' makes each line of the rest a
  * --set; anything else makes the whole input the text of a file.  A config that loads must survive emit,
  * load, emit. */
+#include "fuzz.h"
 #include "cmd/pv_config.h"
 
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { SETS = 8 };
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(int holds, const char *what)
+int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-    if (holds) return;
-    fprintf(stderr, "fuzz_config: %s: %s\n", what, pv_fail_message());
-    abort();
+    (void)argc, (void)argv;
+    return 0;
 }
 
 static void round_trip(const pv_config *config)
@@ -24,14 +20,15 @@ static void round_trip(const pv_config *config)
     char *first = NULL, *second = NULL, text[256];
     pv_config *again = NULL;
     int count = 0;
-    require(pv_config_emit(config, &first) == PV_OK, "a loaded config cannot be emitted");
-    require(pv_config_load("emitted", first, NULL, 0, &again) == PV_OK, "an emitted config cannot be loaded");
-    require(pv_config_emit(again, &second) == PV_OK, "a reloaded config cannot be emitted");
-    require(strcmp(first, second) == 0, "emit, load, emit changed the text");
-    require(pv_config_conflicts(config, again, PV_KEYS_ROWS | PV_KEYS_MODEL, text, sizeof text, &count) ==
-                    PV_OK &&
-                count == 0,
-            "emit, load changed the config");
+    fuzz_require(pv_config_emit(config, &first) == PV_OK, "a loaded config cannot be emitted");
+    fuzz_require(pv_config_load("emitted", first, NULL, 0, &again) == PV_OK,
+                 "an emitted config cannot be loaded");
+    fuzz_require(pv_config_emit(again, &second) == PV_OK, "a reloaded config cannot be emitted");
+    fuzz_require(strcmp(first, second) == 0, "emit, load, emit changed the text");
+    fuzz_require(pv_config_conflicts(config, again, PV_KEYS_ROWS | PV_KEYS_MODEL, text, sizeof text,
+                                     &count) == PV_OK &&
+                     count == 0,
+                 "emit, load changed the config");
     pv_config_free(again);
     free(first);
     free(second);
@@ -56,31 +53,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (st == PV_OK)
         round_trip(config);
     else
-        require(st == PV_ERR_CONFIG && !config && pv_fail_message()[0],
-                "a failure that is not a config error");
+        fuzz_require(st == PV_ERR_CONFIG && !config && pv_fail_message()[0],
+                     "a failure that is not a config error");
     pv_config_free(config);
     free(text);
     return 0;
 }
-
-#ifndef PV_LIBFUZZER
-/* Replays the files named on the command line. */
-int main(int argc, char **argv)
-{
-    enum { LIMIT = 1 << 20 };
-    uint8_t *data = malloc(LIMIT);
-    for (int i = 1; data && i < argc; i++) {
-        FILE *file = fopen(argv[i], "rb");
-        if (!file) {
-            perror(argv[i]);
-            free(data);
-            return 1;
-        }
-        const size_t size = fread(data, 1, LIMIT, file);
-        fclose(file);
-        LLVMFuzzerTestOneInput(data, size);
-    }
-    free(data);
-    return 0;
-}
-#endif

@@ -33,7 +33,9 @@ static void write_idx(const char *directory, int file)
 void pv_test_files_make(const pv_comm *comm, pv_test_files *files)
 {
     if (comm->rank == 0) {
-        snprintf(files->directory, sizeof files->directory, "/tmp/polyview-test-XXXXXX");
+        const char *place = getenv("TMPDIR");
+        snprintf(files->directory, sizeof files->directory, "%.20s/polyview-test-XXXXXX",
+                 place && strlen(place) <= 20 ? place : "/tmp");
         if (!mkdtemp(files->directory)) perror(files->directory);
         for (int file = 0; file < FILES; file++)
             write_idx(files->directory, file);

@@ -192,7 +192,7 @@ int main(int argc, char **argv)
     pv_test_files files;
     pv_store *store;
     pv_test_begin(&argc, &argv, &comm);
-    pv_h5_quiet();
+    pv_h5_begin();
     pv_test_files_make(&comm, &files);
     make_store(&comm, &files);
     const pv_status opened = pv_store_open(&comm, files.store, PV_STORE_READ, NULL, &store);

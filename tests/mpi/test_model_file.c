@@ -212,7 +212,7 @@ int main(int argc, char **argv)
     pv_comm comm;
     pv_test_files files;
     pv_test_begin(&argc, &argv, &comm);
-    pv_h5_quiet();
+    pv_h5_begin();
     pv_test_files_make(&comm, &files);
     files_hold_everything(&comm, &files);
     other_files_are_refused(&comm, &files);

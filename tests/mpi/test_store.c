@@ -247,7 +247,7 @@ int main(int argc, char **argv)
     pv_comm comm;
     pv_test_files files;
     pv_test_begin(&argc, &argv, &comm);
-    pv_h5_quiet();
+    pv_h5_begin();
     pv_test_files_make(&comm, &files);
     creation_makes_an_empty_store(&comm, &files);
     objects_are_those_of_the_signal(&comm, &files);

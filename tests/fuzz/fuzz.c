@@ -1,0 +1,12 @@
+#include "fuzz.h"
+#include "base/pv_status.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+void fuzz_require(int holds, const char *what)
+{
+    if (holds) return;
+    fprintf(stderr, "broken promise: %s (last message: %s)\n", what, pv_fail_message());
+    abort();
+}

@@ -1,0 +1,142 @@
+/* Crafted model files and checkpoints end in a model, or in a status with a message; nothing stays open after. */
+#include "craft.h"
+#include "fuzz.h"
+#include "pv_test_store.h"
+#include "base/pv_log.h"
+#include "base/pv_mem.h"
+#include "cmd/pv_config.h"
+#include "store/pv_h5.h"
+#include "train/pv_model_file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Larger models are only looked at: they take memory and time, and are no error. */
+enum { MAX_PARAMS = 500, MAX_SIZE = 8, MAX_CLASSES = 50, MAX_TENSORS = 512, MAX_NAMES = 40 };
+
+static const char config_text[] = "model: {hidden: 3, layers: 1}\ntrain: {optimizer: adam}\n";
+static const char *const attributes[] = {
+    "polyview_kind", "polyview_version", "config",      "classes",
+    "inr_w0",        "inr_offset",       "epoch",       "batch",
+    "loss_sum",      "correct",          "stream",      "best_val_accuracy",
+    "best_epoch",    "optimizer_steps",  "code_version"};
+static const char *datasets[MAX_NAMES] = {
+    "/norm/mean", "/norm/std", "/inr_dims", "/optimizer/exp_avg", "/optimizer", "/optimizer/exp_avg_sq",
+    "/model",     "/norm"};
+enum { OTHER_NAMES = 8 };
+static craft_names names = {attributes, datasets, sizeof attributes / sizeof *attributes, OTHER_NAMES};
+
+static pv_comm comm;
+static pv_test_files files;
+static craft_image image;
+
+static void clean_up(void)
+{
+    pv_test_files_remove(&comm, &files);
+}
+
+/* Some tensors of the model are among the names. */
+static void name_tensors(const pv_model *model)
+{
+    const pv_model_tensor *tensors;
+    const int count = pv_model_tensors(model, &tensors);
+    char *name;
+    for (int t = 0; t < count && names.dataset_count < MAX_NAMES; t += 1 + count / (MAX_NAMES - OTHER_NAMES))
+        if (asprintf(&name, "/model/%s", tensors[t].name) > 0) datasets[names.dataset_count++] = name;
+}
+
+static void make_model(void)
+{
+    const pv_arch arch = pv_test_arch();
+    pv_model_head head = {.config = pv_strdup(config_text), .arch = arch, .classes = 3};
+    pv_config *config = NULL;
+    pv_model *model = NULL;
+    pv_optim *optim = NULL;
+    fuzz_require(pv_config_load("text", config_text, NULL, 0, &config) == PV_OK &&
+                     pv_model_new(&config->model, arch.dims, arch.layers, head.classes, 1, &model) == PV_OK &&
+                     pv_optim_new(&(pv_optim_opts){.kind = PV_OPTIM_ADAM}, pv_model_count(model), &optim) ==
+                         PV_OK &&
+                     pv_norm_make(pv_arch_params(&arch), &head.norm) == PV_OK &&
+                     pv_model_file_write(files.store, &head, model, optim) == PV_OK,
+                 "a valid model is made");
+    name_tensors(model);
+    craft_add_link_out(files.store);
+    image = craft_read(files.store);
+    pv_optim_free(optim);
+    pv_model_free(model);
+    pv_config_free(config);
+    pv_model_head_free(&head);
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    (void)argc, (void)argv;
+    craft_begin();
+    MPI_Init(NULL, NULL);
+    pv_comm_open(MPI_COMM_SELF, 0, &comm);
+    pv_log_setup(false, 0);
+    pv_test_files_make(&comm, &files);
+    make_model();
+    pv_h5_begin();
+    atexit(clean_up);
+    return 0;
+}
+
+static pv_status told(pv_status st)
+{
+    fuzz_require(st == PV_OK || st == PV_ERR_DATA || st == PV_ERR_HDF5 || st == PV_ERR_IO ||
+                     st == PV_ERR_NOMEM,
+                 "what is wrong with a model is an error of its data, its file or memory");
+    fuzz_require(st == PV_OK || pv_fail_message()[0], "an error has a message");
+    return st;
+}
+
+static bool is_small(const pv_model_head *head, const pv_config *config)
+{
+    return pv_arch_params(&head->arch) <= MAX_PARAMS && head->classes <= MAX_CLASSES &&
+           config->model.hidden <= MAX_SIZE && config->model.layers <= MAX_SIZE;
+}
+
+static void load(const pv_model_head *head, bool with_optim)
+{
+    pv_config *config = NULL;
+    pv_model *model = NULL;
+    pv_optim *optim = NULL;
+    float logits[MAX_CLASSES], row[MAX_PARAMS] = {0};
+    pv_status st = pv_config_load("kept", head->config, NULL, 0, &config);
+    if (st == PV_OK && is_small(head, config))
+        st = pv_model_new(&config->model, head->arch.dims, head->arch.layers, head->classes, 1, &model);
+    fuzz_require(st == PV_OK || st == PV_ERR_CONFIG || st == PV_ERR_NOMEM,
+                 "a kept config is one or is refused");
+    if (model && with_optim)
+        pv_optim_new(&(pv_optim_opts){.kind = PV_OPTIM_ADAM}, pv_model_count(model), &optim);
+    if (model && told(pv_model_file_load(&comm, files.other, model, optim)) == PV_OK) {
+        const pv_pass pass = {.global_batch = 1};
+        pv_norm_apply(&head->norm, row, row);
+        pv_model_forward(model, &pass, row, 1, logits);
+    }
+    pv_optim_free(optim);
+    pv_model_free(model);
+    pv_config_free(config);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    craft_bytes bytes = {data, data + size};
+    pv_model_head head;
+    const unsigned how = craft_byte(&bytes), cut = craft_byte(&bytes);
+    craft_restore(&image, files.other);
+    const int64_t before = craft_open_ids();
+    craft_file(files.other, &names, &bytes);
+    if (how & 8)
+        fuzz_require(truncate(files.other, (off_t)(image.size / 256 * cut)) == 0, "a file can be cut short");
+    if (told(pv_model_file_head(&comm, files.other, &head)) == PV_OK) {
+        load(&head, how & 1);
+        pv_model_head_free(&head);
+    }
+    H5Eclear2(H5E_DEFAULT);
+    fuzz_require(craft_open_ids() == before, "nothing of HDF5 stays open");
+    return 0;
+}
