@@ -50,8 +50,8 @@ void pv_symmetry_draw_phases(const pv_arch *arch, int low, int high, pv_rng *rng
 enum { PV_CANONICAL_SIGN = 1, PV_CANONICAL_PHASE = 2 };
 
 /* The element that brings `row` into canonical form: with PV_CANONICAL_PHASE every hidden bias is moved by multiples of
- * pi / w0 into [-pi / (2 w0), pi / (2 w0)); with PV_CANONICAL_SIGN every hidden unit's bias is >= 0 (a zero bias: the
- * first non-zero incoming weight is > 0); both together: the bias is in [0, pi / (2 w0)].
+ * pi / w0 to within pi / (2 w0) of 0, up to rounding; with PV_CANONICAL_SIGN every hidden unit's bias is >= 0 (a zero
+ * bias: the first non-zero incoming weight is > 0); both together: the bias is in [0, pi / (2 w0)].
  * Applying it twice changes nothing more. */
 void pv_symmetry_canonical(const pv_arch *arch, const float *row, int what, pv_symmetry *out);
 

@@ -110,6 +110,7 @@ static void list_columns(const pv_symmetry *symmetry, int before, int count, mov
 
 void pv_symmetry_apply(const pv_arch *arch, const pv_symmetry *symmetry, const float *row, float *out)
 {
+    const double period = PI / (double)arch->w0;
     moved_columns moved;
     int before = -1, own = 0; /* where the units of the layer before, and of this one, begin */
     for (int l = 0; l < arch->layers; l++) {
@@ -121,7 +122,7 @@ void pv_symmetry_apply(const pv_arch *arch, const pv_symmetry *symmetry, const f
         for (int u = 0; u < outs; u++) {
             const float *const from = row + (int64_t)ins * (hidden ? symmetry->source[own + u] : u);
             const float sign = hidden ? (float)symmetry->sign[own + u] : 1.0F;
-            const float shift = hidden ? (float)(symmetry->phase[own + u] * PI / (double)arch->w0) : 0.0F;
+            const float shift = hidden ? (float)(symmetry->phase[own + u] * period) : 0.0F;
             for (int c = 0; c < ins; c++)
                 out[u * ins + c] = sign * moved.factor[c] * from[moved.source[c]];
             new_bias[u] = sign * bias[hidden ? symmetry->source[own + u] : u] + shift;
@@ -171,38 +172,44 @@ static bool leads_negative(const float *weights, int count)
     return false;
 }
 
-/* The signs and phases of a layer touch the next layer's columns, so its rows' leading signs only count where a bias is
- * exactly 0; those are looked at as they are in `row`, which canonical signs of the layer before may have flipped:
- * `columns` are its factors. */
-static bool flips(const float *weights, int ins, double bias, const float *columns, const int32_t *source)
+/* Whether the sign of a unit is to be flipped.  Its incoming weights only count where its bias is exactly 0; they are looked
+ * at as they stand once the layer before has its canonical signs. */
+static bool flips(const float *weights, int ins, float bias, const moved_columns *columns)
 {
-    if (bias != 0 || ins > PV_SIREN_MAX_WIDTH) return bias < 0;
     float moved[PV_SIREN_MAX_WIDTH];
+    if (bias != 0) return bias < 0;
     for (int c = 0; c < ins; c++)
-        moved[c] = source ? columns[c] * weights[source[c]] : weights[c];
+        moved[c] = columns->factor[c] * weights[columns->source[c]];
     return leads_negative(moved, ins);
+}
+
+/* By how many multiples of `period` a bias lies outside the range of -period / 2 to period / 2.  One that rounding has put
+ * just outside stays: else it would be moved from one end to the other and back. */
+static int periods_outside(double bias, double period)
+{
+    const double slack = 1 + 1e-4;
+    return fabs(bias) <= period / 2 * slack ? 0 : (int)floor(bias / period + 0.5);
 }
 
 void pv_symmetry_canonical(const pv_arch *arch, const float *row, int what, pv_symmetry *out)
 {
     const double period = PI / (double)arch->w0;
-    float columns[PV_SIREN_MAX_WIDTH];
-    int begin = 0;
+    moved_columns columns;
+    int before = -1, begin = 0;
     pv_symmetry_identity(arch, out);
     for (int l = 0; l + 1 < arch->layers; l++) {
         const int ins = arch->dims[l], outs = arch->dims[l + 1];
         const float *const bias = row + (int64_t)ins * outs;
+        list_columns(out, before, ins, &columns);
         for (int u = 0; u < outs; u++) {
-            const int unit = begin + u;
-            const int k = what & PV_CANONICAL_PHASE ? (int)floor((double)bias[u] / period + 0.5) : 0;
-            const double moved = (double)bias[u] - k * period;
-            const bool flip = what & PV_CANONICAL_SIGN && flips(row + (int64_t)u * ins, ins, moved, columns,
-                                                                l > 0 ? out->source + begin - ins : NULL);
-            out->sign[unit] = flip ? -1 : 1;
-            out->phase[unit] = flip ? k : -k;
+            const int k = what & PV_CANONICAL_PHASE ? periods_outside((double)bias[u], period) : 0;
+            const float moved = bias[u] + (float)(-k * period); /* as pv_symmetry_apply rounds it */
+            const bool flip =
+                what & PV_CANONICAL_SIGN && flips(row + (int64_t)u * ins, ins, moved, &columns);
+            out->sign[begin + u] = flip ? -1 : 1;
+            out->phase[begin + u] = flip ? k : -k;
         }
-        for (int u = 0; u < outs; u++)
-            columns[u] = outgoing(out, begin + u);
+        before = begin;
         begin += outs;
         row = bias + outs;
     }

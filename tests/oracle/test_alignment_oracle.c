@@ -15,7 +15,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-enum { DESCENT_SEEDS = 20 };
+enum { DESCENT_SEEDS = 20, THOROUGH_STARTS = 24 };
 /* What training uses by default. */
 static const pv_match_opts usual = {.signs = false, .max_sweeps = 16, .starts = 1};
 
@@ -166,6 +166,67 @@ static void stored_descents_are_followed(void **state)
     assert_true(seen > 0);
 }
 
+static void assert_planted(const pv_oracle *oracle, const pair *p, const pv_symmetry *found)
+{
+    for (int l = 0; l + 1 < p->arch.layers; l++) {
+        char path[64];
+        int64_t units, signs;
+        const int begin = pv_symmetry_offset(&p->arch, l);
+        snprintf(path, sizeof path, "output/planted_inverse.P_%d", l);
+        double *const source = pv_oracle_read(oracle, p->name, path, &units);
+        snprintf(path, sizeof path, "input/planted_sign.%d", l);
+        double *const sign = pv_oracle_read(oracle, p->name, path, &signs);
+        for (int64_t u = 0; u < units; u++) {
+            assert_int_equal(found->source[begin + u], source[u]);
+            assert_int_equal(found->sign[begin + u], sign[(int)source[u]]);
+        }
+        free(source);
+        free(sign);
+    }
+}
+
+static void assert_restored(const pair *p, const pv_symmetry *found)
+{
+    float *const row = pv_alloc(pv_arch_params(&p->arch), sizeof *row);
+    pv_symmetry_apply(&p->arch, found, p->b, row);
+    for (int i = 0; i < pv_arch_params(&p->arch); i++)
+        assert_true(row[i] == p->a[i]);
+    free(row);
+}
+
+/* B is A with its units moved, some with their signs, and with noise: without noise A comes back, entry for entry, with some
+ * the units' order and signs do. */
+static void planted_symmetries_are_recovered(void **state)
+{
+    const pv_oracle *oracle = *state;
+    int plain = 0, with_signs = 0;
+    for (int i = 0; i < pv_oracle_cases(oracle); i++) {
+        const char *name = pv_oracle_case(oracle, i);
+        if (!is_type(oracle, name, "planted")) continue;
+        const double noise = pv_oracle_real(oracle, name, "noise");
+        const pv_match_opts opts = {pv_oracle_real(oracle, name, "flip_prob") > 0, 16, 1};
+        if (noise > 0.3) continue; /* too much for the published code as well */
+        pair p = read_pair(oracle, name);
+        pv_matcher *matcher;
+        pv_symmetry found;
+        assert_int_equal(pv_matcher_new(&p.arch, &opts, &matcher), PV_OK);
+        assert_int_equal(pv_symmetry_make(&p.arch, &found), PV_OK);
+        for (uint64_t seed = 0; seed < DESCENT_SEEDS; seed++) {
+            pv_rng rng = pv_rng_open(seed, PV_RNG_TEST, (uint64_t)i, 1);
+            pv_match(matcher, p.a, p.b, &rng, &found);
+            assert_planted(oracle, &p, &found);
+            if (noise == 0) assert_restored(&p, &found);
+        }
+        plain += !opts.signs;
+        with_signs += opts.signs;
+        pv_symmetry_free(&found);
+        pv_matcher_free(matcher);
+        free_pair(&p);
+    }
+    print_message("%d planted permutations, %d with signs\n", plain, with_signs);
+    assert_true(plain > 0);
+}
+
 /* How our own descents compare with the median and the best of the stored ones. */
 static void our_descents_reach_the_stored_ones(void **state)
 {
@@ -181,8 +242,7 @@ static void our_descents_reach_the_stored_ones(void **state)
         const double median = (stored[(runs - 1) / 2] + stored[runs / 2]) / 2, best = stored[runs - 1];
         pv_matcher *matcher;
         pv_symmetry found;
-        const char *starts = getenv("PV_TEST_STARTS");
-        const pv_match_opts opts = {false, usual.max_sweeps, starts ? atoi(starts) : 24};
+        const pv_match_opts opts = {false, usual.max_sweeps, THOROUGH_STARTS};
         assert_int_equal(pv_matcher_new(&p.arch, &opts, &matcher), PV_OK);
         assert_int_equal(pv_symmetry_make(&p.arch, &found), PV_OK);
         for (uint64_t seed = 0; seed < DESCENT_SEEDS; seed++) {
@@ -219,6 +279,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(optimal_assignments_have_the_stored_values),
         cmocka_unit_test(stored_descents_are_followed),
+        cmocka_unit_test(planted_symmetries_are_recovered),
         cmocka_unit_test(our_descents_reach_the_stored_ones),
     };
     return cmocka_run_group_tests(tests, open_oracle, close_oracle);
