@@ -13,8 +13,8 @@
 typedef struct pv_match_opts {
     bool signs;     /* permutations with signs */
     int max_sweeps; /* > 0: visits of all layers before it stops; it stops earlier when a sweep gains nothing */
-    int starts; /* >= 1: descents, the best is kept: the first from the identity, each other from the best so far
-                       with two fifths of one layer's units moved round */
+    int starts; /* >= 1: descents, the best is kept: the first assigns the layers in order, by the weights whose
+                   place is known; each other begins from the best so far with half of one layer's units moved */
 } pv_match_opts;
 
 typedef struct pv_match_result {

@@ -231,21 +231,29 @@ static void solve_again(pv_assign_problem *p)
     finish(p, keep_tight(p, p->free_rows));
 }
 
+/* The bits of a float without its sign order as its size does; those of infinities and NaN are the largest. */
 static bool load(pv_assign_problem *p, const float *value, int stride, bool sizes)
 {
-    float largest = 0;
+    const uint32_t all = UINT32_MAX, no_sign = all >> 1, infinity = UINT32_C(0x7f800000);
+    const uint32_t keep = sizes ? no_sign : all;
+    uint32_t largest = 0;
     for (int i = 0; i < p->n; i++) {
         double *restrict cost = p->cost + (int64_t)i * p->stride;
         const float *restrict from = value + (int64_t)i * stride;
         for (int j = 0; j < p->n; j++) {
-            const float size = fabsf(from[j]);
-            largest = size > largest || size != size ? size : largest;
-            cost[j] = sizes ? -(double)size : -(double)from[j];
+            union {
+                float number;
+                uint32_t bits;
+            } entry = {from[j]};
+            const uint32_t size = entry.bits & no_sign;
+            largest = size > largest ? size : largest;
+            entry.bits &= keep;
+            cost[j] = -(double)entry.number;
         }
         for (int j = p->n; j < p->stride; j++)
             cost[j] = (double)INFINITY;
     }
-    return isfinite(largest);
+    return largest < infinity;
 }
 
 const pv_assign_kernels PV_ISA_TABLE(pv_assign_kernels) = {

@@ -210,7 +210,7 @@ static int list_terms(pv_matcher *m, int l, bool *anew)
         int8_t sign;
         feature_now(m, l, f, &source, &sign);
         if (it->has_values && source == it->source[f] && sign == it->sign[f]) continue;
-        m->terms[count++] = (pv_match_term){their_feature(m, l, f, source), f, (float)sign};
+        if (sign != 0) m->terms[count++] = (pv_match_term){their_feature(m, l, f, source), f, (float)sign};
         m->terms[count++] = (pv_match_term){their_feature(m, l, f, it->source[f]), f, -(float)it->sign[f]};
         it->source[f] = source;
         it->sign[f] = sign;
@@ -300,12 +300,12 @@ static pv_match_result descend(pv_matcher *m, const float *a, pv_rng *rng)
     return (pv_match_result){objective_of_state(m, a), sweeps};
 }
 
-/* Moves two fifths of the units of one layer round: far enough to leave a local optimum, near enough to find a better
+/* Moves half of the units of one layer round: far enough to leave a local optimum, near enough to find a better
  * one.  Only the neighbours have to be looked at again. */
 static void kick(pv_matcher *m, pv_rng *rng)
 {
     const int l = (int)pv_rng_below(rng, (uint64_t)m->hidden), units = m->layers[l].units;
-    const int begin = pv_symmetry_offset(&m->arch, l), moved = (2 * units + 4) / 5;
+    const int begin = pv_symmetry_offset(&m->arch, l), moved = (units + 1) / 2;
     int32_t *const source = m->state.source + begin, *const chosen = m->chosen;
     for (int u = 0; u < units; u++)
         chosen[u] = u;
@@ -323,9 +323,23 @@ static void kick(pv_matcher *m, pv_rng *rng)
         m->layers[i].is_settled = m->hidden > 1 && i != l - 1 && i != l + 1;
 }
 
+/* Assigns the layers in order, each by what is fixed and the layers before it: those after it count for nothing yet.  The
+ * order that B has them in, which has no meaning, would be taken for knowledge otherwise. */
+static void assign_forward(pv_matcher *m)
+{
+    const int units = pv_symmetry_units(&m->arch);
+    for (int u = 0; u < units; u++)
+        m->state.sign[u] = 0;
+    for (int l = 0; l < m->hidden; l++)
+        pv_match_visit(m, l);
+    for (int u = 0; u < units; u++) /* rows so large that no value is finite */
+        if (m->state.sign[u] == 0) m->state.sign[u] = 1;
+}
+
 pv_match_result pv_match(pv_matcher *m, const float *a, const float *b, pv_rng *rng, pv_symmetry *out)
 {
     pv_match_begin(m, a, b);
+    assign_forward(m);
     pv_match_result best = descend(m, a, rng);
     pv_symmetry_copy(&m->arch, &m->state, out);
     for (int start = 1; start < m->opts.starts && m->hidden > 0; start++) {

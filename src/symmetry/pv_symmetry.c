@@ -204,8 +204,7 @@ void pv_symmetry_canonical(const pv_arch *arch, const float *row, int what, pv_s
         for (int u = 0; u < outs; u++) {
             const int k = what & PV_CANONICAL_PHASE ? periods_outside((double)bias[u], period) : 0;
             const float moved = bias[u] + (float)(-k * period); /* as pv_symmetry_apply rounds it */
-            const bool flip =
-                what & PV_CANONICAL_SIGN && flips(row + (int64_t)u * ins, ins, moved, &columns);
+            const bool flip = what & PV_CANONICAL_SIGN && flips(row + (int64_t)u * ins, ins, moved, &columns);
             out->sign[begin + u] = flip ? -1 : 1;
             out->phase[begin + u] = flip ? k : -k;
         }

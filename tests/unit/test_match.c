@@ -1,0 +1,206 @@
+/* Weight matching: planted symmetries come back, also of many networks to their mean; nothing is lost by it. */
+#include "base/pv_mem.h"
+#include "symmetry/pv_match.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+enum { MOST = 17025 };
+
+static const pv_arch archs[] = {
+    {.layers = 3, .dims = {2, 32, 32, 1}, .w0 = 30}, {.layers = 3, .dims = {2, 128, 128, 1}, .w0 = 30},
+    {.layers = 3, .dims = {2, 17, 33, 3}, .w0 = 30}, {.layers = 5, .dims = {3, 16, 16, 16, 16, 1}, .w0 = 30},
+    {.layers = 2, .dims = {1, 12, 1}, .w0 = 30},     {.layers = 3, .dims = {2, 1, 1, 1}, .w0 = 30},
+    {.layers = 1, .dims = {2, 3}, .w0 = 30},
+};
+enum { ARCHS = sizeof archs / sizeof *archs };
+
+static void draw_row(const pv_arch *arch, uint64_t number, float *row)
+{
+    pv_rng rng = pv_rng_open(3, PV_RNG_TEST, number, 1);
+    for (int p = 0; p < pv_arch_params(arch); p++)
+        row[p] = (float)pv_rng_normal(&rng);
+}
+
+static void draw_element(const pv_arch *arch, bool signs, uint64_t number, pv_symmetry *out)
+{
+    pv_rng rng = pv_rng_open(4, PV_RNG_TEST, number, 1);
+    pv_symmetry_draw_permutation(arch, &rng, out);
+    if (signs) pv_symmetry_draw_signs(arch, 0.5, &rng, out);
+}
+
+static pv_matcher *new_matcher(const pv_arch *arch, bool signs, int starts)
+{
+    const pv_match_opts opts = {signs, 16, starts};
+    pv_matcher *matcher;
+    assert_int_equal(pv_matcher_new(arch, &opts, &matcher), PV_OK);
+    return matcher;
+}
+
+static void planted_symmetries_come_back(void **state)
+{
+    (void)state;
+    for (int k = 0; k < ARCHS; k++)
+        for (int signs = 0; signs < 2; signs++) {
+            const pv_arch *arch = &archs[k];
+            float *const a = pv_alloc(3 * MOST, sizeof *a), *const b = a + MOST, *const c = b + MOST;
+            pv_matcher *matcher = new_matcher(arch, signs, 1);
+            pv_symmetry e;
+            pv_rng rng = pv_rng_open(1, PV_RNG_MATCH, 0, 0);
+            assert_int_equal(pv_symmetry_make(arch, &e), PV_OK);
+            draw_row(arch, (uint64_t)k, a);
+            draw_element(arch, signs, (uint64_t)k, &e);
+            pv_symmetry_apply(arch, &e, a, b);
+            const pv_match_result found = pv_match_row(matcher, a, b, &rng, c);
+            assert_memory_equal(a, c, sizeof *a * (size_t)pv_arch_params(arch));
+            assert_true(fabs(found.objective - pv_match_objective(arch, a, a)) < 1e-6 * found.objective);
+            pv_symmetry_free(&e);
+            pv_matcher_free(matcher);
+            free(a);
+        }
+}
+
+/* The header's definition, tensor by tensor. */
+static void the_objective_is_the_product_of_all_but_the_last_bias(void **state)
+{
+    (void)state;
+    for (int k = 0; k < ARCHS; k++) {
+        float *const a = pv_alloc(2 * MOST, sizeof *a), *const b = a + MOST;
+        const int last = archs[k].dims[archs[k].layers], count = pv_arch_params(&archs[k]) - last;
+        long double sum = 0;
+        draw_row(&archs[k], 50, a);
+        draw_row(&archs[k], 51, b);
+        for (int p = 0; p < count; p++)
+            sum += (long double)a[p] * (long double)b[p];
+        assert_true(fabs(pv_match_objective(&archs[k], a, b) - (double)sum) < 1e-9 * (1 + fabs((double)sum)));
+        free(a);
+    }
+}
+
+/* On rows that have nothing in common: more descents never lose, signs find more, and what is reported is what is had. */
+static void more_freedom_never_loses(void **state)
+{
+    (void)state;
+    const pv_arch *arch = &archs[0];
+    for (uint64_t n = 0; n < 20; n++) {
+        float a[1185], b[1185], c[1185];
+        draw_row(arch, 2 * n, a);
+        draw_row(arch, 2 * n + 1, b);
+        double before = pv_match_objective(arch, a, b);
+        for (int starts = 1; starts <= 8; starts *= 2) {
+            pv_matcher *matcher = new_matcher(arch, false, starts);
+            pv_rng rng = pv_rng_open(n, PV_RNG_MATCH, 0, 0);
+            const pv_match_result found = pv_match_row(matcher, a, b, &rng, c);
+            assert_true(found.objective >= before && found.sweeps >= 1 && found.sweeps <= 16);
+            assert_true(fabs(found.objective - pv_match_objective(arch, a, c)) < 1e-9 * found.objective);
+            before = found.objective;
+            pv_matcher_free(matcher);
+        }
+    }
+}
+
+static void the_same_stream_gives_the_same_match(void **state)
+{
+    (void)state;
+    const pv_arch *arch = &archs[3];
+    float a[1000], b[1000], one[1000], other[1000];
+    pv_matcher *matcher = new_matcher(arch, true, 4), *fresh;
+    draw_row(arch, 5, a);
+    draw_row(arch, 6, b);
+    pv_rng rng = pv_rng_open(1, PV_RNG_MATCH, 0, 0);
+    pv_match_row(matcher, b, a, &rng, other); /* what went before leaves no trace */
+    rng = pv_rng_open(2, PV_RNG_MATCH, 0, 0);
+    pv_match_row(matcher, a, b, &rng, one);
+    fresh = new_matcher(arch, true, 4);
+    rng = pv_rng_open(2, PV_RNG_MATCH, 0, 0);
+    pv_match_row(fresh, a, b, &rng, other);
+    assert_memory_equal(one, other, sizeof *one * (size_t)pv_arch_params(arch));
+    pv_matcher_free(matcher);
+    pv_matcher_free(fresh);
+}
+
+/* Many noisy copies of one network, their units in any order: matched to their mean they stand in one order. */
+static void copies_gather_about_their_mean(void **state)
+{
+    enum { N = 12 };
+    (void)state;
+    const pv_arch *arch = &archs[0];
+    const int params = pv_arch_params(arch);
+    float *const rows = pv_alloc((int64_t)(N + 2) * params, sizeof *rows);
+    float *const base = rows + (int64_t)N * params, *const mean = base + params;
+    pv_matcher *matcher = new_matcher(arch, true, 1);
+    pv_symmetry e;
+    pv_rng rng = pv_rng_open(9, PV_RNG_TEST, 0, 0);
+    assert_int_equal(pv_symmetry_make(arch, &e), PV_OK);
+    draw_row(arch, 77, base);
+    for (int i = 0; i < N; i++) {
+        float *const row = rows + (int64_t)i * params;
+        draw_element(arch, true, (uint64_t)i + 100, &e);
+        pv_symmetry_apply(arch, &e, base, row);
+        for (int p = 0; p < params; p++)
+            row[p] += 0.05F * (float)pv_rng_normal(&rng);
+    }
+    float first[1185];
+    memcpy(first, rows, sizeof *rows * (size_t)params);
+    for (int passes = 1; passes <= 2; passes++) {
+        assert_int_equal(pv_match_to_mean(matcher, N, passes, &rng, rows, mean), PV_OK);
+        for (int i = 0; i < N; i++)
+            for (int p = 0; p < params; p++)
+                assert_true(fabs((double)(rows[i * params + p] - mean[p])) < 0.05 * 6);
+        for (int p = 0; p < params; p++) {
+            double sum = 0;
+            for (int i = 0; i < N; i++)
+                sum += (double)rows[i * params + p] / N;
+            assert_true(fabs((double)mean[p] - sum) < 1e-5);
+        }
+        if (passes == 1) assert_memory_equal(first, rows, sizeof *rows * (size_t)params);
+    }
+    pv_symmetry_free(&e);
+    pv_matcher_free(matcher);
+    free(rows);
+}
+
+/* Products beyond the range of floats: B stays as it is. */
+static void rows_that_are_too_large_are_left_alone(void **state)
+{
+    (void)state;
+    const pv_arch *arch = &archs[0];
+    float a[1185], b[1185], c[1185];
+    pv_matcher *matcher = new_matcher(arch, true, 3);
+    pv_rng rng = pv_rng_open(1, PV_RNG_MATCH, 0, 0);
+    for (int p = 0; p < 1185; p++)
+        a[p] = b[p] = 1e30F * (float)(1 + p % 7);
+    pv_match_row(matcher, a, b, &rng, c);
+    assert_memory_equal(b, c, sizeof c);
+    pv_matcher_free(matcher);
+}
+
+static void options_out_of_range_are_refused(void **state)
+{
+    (void)state;
+    const pv_match_opts wrong[] = {{false, 0, 1}, {false, 1, 0}};
+    for (int i = 0; i < 2; i++) {
+        pv_matcher *matcher;
+        assert_int_equal(pv_matcher_new(&archs[0], &wrong[i], &matcher), PV_ERR_CONFIG);
+        assert_null(matcher);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(planted_symmetries_come_back),
+        cmocka_unit_test(the_objective_is_the_product_of_all_but_the_last_bias),
+        cmocka_unit_test(more_freedom_never_loses),
+        cmocka_unit_test(the_same_stream_gives_the_same_match),
+        cmocka_unit_test(copies_gather_about_their_mean),
+        cmocka_unit_test(rows_that_are_too_large_are_left_alone),
+        cmocka_unit_test(options_out_of_range_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
