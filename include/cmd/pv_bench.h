@@ -1,8 +1,9 @@
-/* What `bench fit` times: fits of real images, or of made-up ones where there are none, as `fit` runs them.
- */
+/* What the benches share, and what `bench fit` times: fits of real images, or of made-up ones where there are none, as `fit`
+ * runs them. */
 #ifndef PV_BENCH_H
 #define PV_BENCH_H
 
+#include "base/pv_comm.h"
 #include "cmd/pv_config.h"
 #include "signal/pv_signal.h"
 #include "siren/pv_limits.h"
@@ -43,6 +44,15 @@ typedef struct pv_bench_window {
 
 /* Measures limits and rate in turn for `seconds`, at least once.  Local.  Errors: PV_ERR_NOMEM. */
 pv_status pv_bench_watch(pv_bench_fits *fits, double seconds, pv_bench_window *window);
+
+/* A barrier that leaves the core to others: looks every millisecond.  Collective. */
+void pv_bench_barrier(const pv_comm *comm);
+
+/* Seconds that this thread has run.  Local. */
+double pv_bench_busy(void);
+
+/* Reads the option --seconds.  Errors: PV_ERR_USAGE. */
+pv_status pv_bench_seconds(const char *text, double *seconds);
 
 /* The median of n values, which it sorts; NaN if one of them is.  n > 0.  Local. */
 double pv_bench_median(int n, double *values);

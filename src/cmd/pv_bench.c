@@ -5,6 +5,7 @@
 #include "base/pv_stop.h"
 #include "siren/pv_fitter.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -147,8 +148,7 @@ double pv_bench_fits_pairs(const pv_bench_fits *fits)
     return pv_fitter_step_sincos(fits->fitter);
 }
 
-/* Seconds that this thread has run. */
-static double busy_seconds(void)
+double pv_bench_busy(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
@@ -158,14 +158,14 @@ static double busy_seconds(void)
 double pv_bench_fits_rate(pv_bench_fits *fits, double seconds, double *core_share)
 {
     if (fits->taken >= fits->steps) start_all(fits);
-    const double begin = pv_seconds(), busy = busy_seconds();
+    const double begin = pv_seconds(), busy = pv_bench_busy();
     double elapsed, steps = 0;
     do {
         pv_fitter_advance(fits->fitter, fits->slots, fits->slice);
         steps += fits->slice;
         elapsed = pv_seconds() - begin;
     } while (elapsed < seconds);
-    *core_share = fmin(1, (busy_seconds() - busy) / elapsed);
+    *core_share = fmin(1, (pv_bench_busy() - busy) / elapsed);
     fits->taken += (int64_t)steps;
     return steps * fits->slots / elapsed;
 }
@@ -195,6 +195,29 @@ pv_status pv_bench_fits_quality(pv_bench_fits *fits, int64_t first, int64_t coun
 done:
     pv_fitter_free(fitter);
     return st;
+}
+
+void pv_bench_barrier(const pv_comm *comm)
+{
+    enum { POLL_NS = 1000000 };
+    MPI_Request request;
+    int done = 0;
+    MPI_Ibarrier(comm->world, &request);
+    for (;;) {
+        MPI_Test(&request, &done, MPI_STATUS_IGNORE);
+        if (done) return;
+        nanosleep(&(struct timespec){.tv_nsec = POLL_NS}, NULL);
+    }
+}
+
+pv_status pv_bench_seconds(const char *text, double *seconds)
+{
+    char *end;
+    errno = 0;
+    *seconds = strtod(text, &end);
+    if (errno != 0 || end == text || *end != '\0' || !(*seconds > 0) || *seconds > 1e6)
+        return pv_fail(PV_ERR_USAGE, "--seconds needs a number of seconds above 0, not '%s'", text);
+    return PV_OK;
 }
 
 static int by_value(const void *a, const void *b)

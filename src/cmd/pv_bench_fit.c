@@ -8,19 +8,16 @@
 #include "store/pv_fill.h"
 #include "store/pv_store.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
     ROUNDS = 5,           /* of one core alone and all together, in turn: what drifts, drifts for both */
     QUALITY_IMAGES = 32,  /* fitted to the end */
     SPLIT_OBJECTS = 2048, /* of each split at most: enough rows to time the store */
-    POLL_NS = 1000000,    /* between two looks of a rank that waits without using its core */
 };
 static const double default_seconds = 10;
 
@@ -36,19 +33,6 @@ typedef struct fit_bench {
     double psnr;
     double overhead; /* seconds a view beside its steps; NaN if not measured */
 } fit_bench;
-
-/* A barrier that leaves the core to others. */
-static void quiet_barrier(const pv_comm *comm)
-{
-    MPI_Request request;
-    int done = 0;
-    MPI_Ibarrier(comm->world, &request);
-    for (;;) {
-        MPI_Test(&request, &done, MPI_STATUS_IGNORE);
-        if (done) return;
-        nanosleep(&(struct timespec){.tv_nsec = POLL_NS}, NULL);
-    }
-}
 
 enum { WINDOW_FIGURES = sizeof(pv_bench_window) / sizeof(double) };
 _Static_assert(sizeof(pv_bench_window) == WINDOW_FIGURES * sizeof(double), "a window is made of doubles");
@@ -89,12 +73,12 @@ static pv_status measure_rates(const pv_comm *comm, fit_bench *bench)
     const double window = bench->seconds / ROUNDS / (comm->size > 1 ? 2 : 1);
     for (int r = 0; r < ROUNDS; r++) {
         pv_status st = PV_OK;
-        quiet_barrier(comm);
+        pv_bench_barrier(comm);
         if (comm->rank == 0) st = pv_bench_watch(bench->fits, window, &alone[r]);
-        quiet_barrier(comm);
+        pv_bench_barrier(comm);
         together[r] = alone[r];
         if (st == PV_OK && comm->size > 1) st = pv_bench_watch(bench->fits, window, &together[r]);
-        quiet_barrier(comm);
+        pv_bench_barrier(comm);
         if (st == PV_OK && pv_stop_requested()) st = pv_stop_fail();
         st = pv_agree(comm, st);
         if (st != PV_OK) return st;
@@ -283,16 +267,6 @@ static void print_table(const pv_comm *comm, const fit_bench *bench)
     fprintf(stderr, "  %-44s %9.2f%%\n", "that is, of its time", 100 * overhead_share(bench));
 }
 
-static pv_status parse_seconds(const char *text, double *seconds)
-{
-    char *end;
-    errno = 0;
-    *seconds = strtod(text, &end);
-    if (errno != 0 || end == text || *end != '\0' || !(*seconds > 0) || *seconds > 1e6)
-        return pv_fail(PV_ERR_USAGE, "--seconds needs a number of seconds above 0, not '%s'", text);
-    return PV_OK;
-}
-
 typedef struct fit_words {
     const char *seconds, *steps, *config, *directory;
     bool json_only;
@@ -309,7 +283,7 @@ static pv_status parse(int argc, char **argv, fit_words *words, fit_bench *bench
     if (st != PV_OK) return st;
     bench->directory = words->directory ? words->directory : ".";
     bench->seconds = default_seconds;
-    if (words->seconds) st = parse_seconds(words->seconds, &bench->seconds);
+    if (words->seconds) st = pv_bench_seconds(words->seconds, &bench->seconds);
     if (st == PV_OK && words->steps) st = pv_cmd_number("--steps", words->steps, &bench->steps);
     if (st == PV_OK && words->steps && (bench->steps < 1 || bench->steps > INT32_MAX))
         st = pv_fail(PV_ERR_USAGE, "--steps needs a number from 1 up, not '%s'", words->steps);

@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-static const pv_command *const benches[] = {&pv_command_bench_fit, &pv_command_bench_store};
+static const pv_command *const benches[] = {&pv_command_bench_fit, &pv_command_bench_store,
+                                            &pv_command_bench_train};
 
 static pv_status run_bench(const pv_comm *comm, int argc, char **argv, json_t *result)
 {
@@ -10,7 +11,7 @@ static pv_status run_bench(const pv_comm *comm, int argc, char **argv, json_t *r
     for (size_t i = 0; i < sizeof benches / sizeof *benches; i++)
         if (strcmp(benches[i]->name, name) == 0) return benches[i]->run(comm, argc - 1, argv + 1, result);
     return pv_agree(comm, pv_fail(PV_ERR_USAGE,
-                                  "bench needs to know of what, fit or store, not '%s'; see "
+                                  "bench needs to know of what, fit, store or train, not '%s'; see "
                                   "`polyview bench --help`",
                                   name));
 }
@@ -19,7 +20,7 @@ const pv_command pv_command_bench = {
     .name = "bench",
     .summary = "measure rates beside the machine's limits",
     .usage =
-        "polyview bench fit|store [options]\n\n"
+        "polyview bench fit|store|train [options]\n\n"
         "polyview bench fit [--seconds T] [--steps K] [--config FILE] [--dir D] [--json] [--set key.path=value ...]\n\n"
         "Times fits of the config's signal and recipe (made-up pictures if the signal cannot be read) beside\n"
         "the multiply-add peak of a core and the cost of a sine with its cosine, in turn, for T seconds (10):\n"
@@ -31,6 +32,10 @@ const pv_command pv_command_bench = {
         "Times a store of the config's objects and INRs in the directory D: writes of 1 to 1024 rows beside\n"
         "plain writes of the same bytes, with and without sync; verify, and loading for training, beside plain\n"
         "reads. Nothing leaves the operating system's cache but what sync brings to disk.\n\n"
+        "polyview bench train [--seconds T] [--config FILE] [--json] [--set key.path=value ...]\n\n"
+        "Times training of the config's model on made-up INRs of the config's widths, with its augmentations,\n"
+        "optimiser, batch and reduction, for T seconds (10): on rank 0 alone with its share of the batch, and on\n"
+        "all ranks together, in turn, beside the multiply-add peak. Tells how the time is spent.\n\n"
         "Figures are medians; --json leaves the table out.\n",
     .run = run_bench,
 };

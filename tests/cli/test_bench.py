@@ -1,4 +1,4 @@
-"""`polyview bench fit`: its fields and its table, on one rank and on two, with and without images."""
+"""`polyview bench fit` and `train`: fields and tables, on one rank and on two, with and without images."""
 
 import json
 import os
@@ -76,6 +76,38 @@ def check_images(work: Path, images: Path, ranks: int) -> float:
     return result.get("psnr_db", 0.0)
 
 
+TRAINED = ["samples_per_s_core", "samples_per_s", "peak_share", "fma_gflops", "speedup", "sample_flops"]
+SPENT = ["compute_share", "reduce_share", "wait_share", "data_share"]
+
+
+def check_training(work: Path, ranks: int, what: str, *sets: str) -> None:
+    words = [word for item in ("inr.hidden=[8, 8]", "train.batch=16", *sets) for word in ("--set", item)]
+    result = result_of(bench(ranks, work, "train", "--seconds", 0.2, "--json", *words))
+    spent = [result.get(key, -1) + result.get(f"{key}_alone", -1) for key in SPENT]
+    check(
+        all(isinstance(result.get(key), float) and result[key] > 0 for key in TRAINED)
+        and result["peak_share"] <= 1.1
+        and result["ranks"] == ranks,
+        f"{what} on {ranks} rank(s): every figure is positive and the peak is not passed",
+    )
+    check(
+        min(spent) >= 0 and abs(sum(spent) - 2) < 0.2,
+        f"{what} on {ranks} rank(s): compute, sums, waits and data make up the time: {spent}",
+    )
+
+
+def check_trainings(work: Path) -> None:
+    dws = ("model.hidden=8", "model.layers=1")
+    check_training(work, 1, "DWS", *dws)
+    check_training(work, 2, "ordered DWS", *dws, "train.reduce=ordered", "train.micro_batch=4")
+    check_training(
+        work, 2, "MLP with MixUp", "model.kind=mlp", "augment=[{kind: mixup}]", "train.accumulate=2"
+    )
+    check(not list(work.glob("*.h5*")), "training is timed without a store")
+    run = bench(1, work, "train", "--seconds", 0.1, "--set", "inr.hidden=[4, 4]", "--set", "model.hidden=4")
+    check(run.returncode == 0 and "share of the peak" in run.stderr, "a table goes to stderr")
+
+
 def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
@@ -94,6 +126,7 @@ def main() -> int:
             "share of the limit in that time" in run.stderr and "made-up" in run.stderr,
             "a table goes to stderr",
         )
+        check_trainings(work)
         run = bench(1, work, "fit", "--help")
         check(run.returncode == 0 and "bench fit" in run.stdout, "--help says how to use it")
         wrong = (["fit", "--seconds", "0"], ["fit", "--seconds", "x"], ["fit", "--steps", "0"], ["tea"], [])
