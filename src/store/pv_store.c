@@ -75,8 +75,8 @@ static bool is_laid_out(hid_t dataset)
 static pv_status check_laid_out(hid_t file, const char *path)
 {
     pv_status st = PV_OK;
-    for (int c = 0; st == PV_OK && c < COLUMNS; c++) {
-        const char *name = store_column_name((store_column)c);
+    for (int c = 0; st == PV_OK && c <= COLUMNS; c++) {
+        const char *name = c < COLUMNS ? store_column_name((store_column)c) : SHARDS_TABLE;
         const hid_t dataset = H5Dopen2(file, name, H5P_DEFAULT);
         if (dataset >= 0 && !is_laid_out(dataset))
             st = pv_fail(PV_ERR_DATA,
