@@ -19,6 +19,7 @@ RANKS  ?= $(shell nproc)
 FUZZ_SECONDS ?= 60
 FUZZ_JOBS    ?= 1
 FUZZ_CC      ?= clang
+FAULT_TRIALS ?= 200
 # Set by `make fuzz` for its own build: instrumented for libFuzzer, which needs clang.
 FUZZING ?=
 
@@ -79,7 +80,7 @@ FUZZ_BIN  := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/fuzz_*.
 FUZZ_LIB  := $(patsubst tests/%.c,$(BUILD)/tests/%.o,$(filter-out tests/fuzz/fuzz_%,$(wildcard tests/fuzz/*.c)))
 BENCH_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/bench/*.c))
 
-.PHONY: all help deps tests check check-quick quickstart install uninstall clean format lint tidy fuzz fuzz-targets bench FORCE
+.PHONY: all help deps tests check check-quick check-fault quickstart install uninstall clean format lint tidy fuzz fuzz-targets bench FORCE
 .SECONDARY:
 
 all: $(BIN)  ## build build/polyview
@@ -183,6 +184,9 @@ check: deps  ## install what is missing, build, run every test
 
 check-quick: tests  ## every test but the slow ones, no installation
 	@BUILD='$(BUILD)' $$(scripts/find-python.sh) tests/run.py --quick
+
+check-fault: $(BIN)  ## kill fits, growths and repairs at FAULT_TRIALS random instants
+	@BUILD='$(BUILD)' $$(scripts/find-python.sh) tests/fault/kills.py --trials '$(FAULT_TRIALS)'
 
 quickstart: deps  ## real FashionMNIST to a trained network and pictures, on every core
 	+@$(MAKE) $(JOBS) --no-print-directory all

@@ -135,7 +135,8 @@ static void patch_text(hid_t file, const char *name, craft_bytes *bytes)
     if (H5Aexists(file, name) <= 0) return;
     const hid_t attribute = H5Aopen(file, name, H5P_DEFAULT), type = H5Aget_type(attribute);
     const size_t size = H5Tget_size(type);
-    if (H5Tget_class(type) == H5T_STRING && is_flat(type) && (text = calloc(size + 1, 1))) {
+    if (H5Tget_class(type) == H5T_STRING && is_flat(type) && H5Aget_storage_size(attribute) == size &&
+        (text = calloc(size + 1, 1))) {
         H5Aread(attribute, type, text);
         for (size_t i = 0; i < length; i++)
             text[(at + i) % size] = patch[i];
