@@ -29,9 +29,13 @@ static void step(bench *b, uint64_t number)
     pv_optim_step(b->optim, 1e-3, pv_model_gradients(b->model), pv_model_params(b->model));
 }
 
+/* Lines whose title holds this are run. */
+static const char *wanted = "";
+
 static void run(const char *title, const pv_model_opts *opts, const int *dims, int layers, int batch,
                 double seconds)
 {
+    if (!strstr(title, wanted)) return;
     bench b = {.batch = batch};
     if (pv_model_new(opts, dims, layers, CLASSES, batch, &b.model) != PV_OK) exit(1);
     pv_model_init(b.model, 1);
@@ -85,10 +89,11 @@ static const pv_gnn_opts gnn = {.d_node = 64,
                                 .dropout_node = 0.2,
                                 .dropout_edge = 0.2};
 
-/* Usage: bench_model [SECONDS] for each line, 3 by default. */
+/* Usage: bench_model [SECONDS [PART-OF-A-TITLE]], 3 seconds a line by default. */
 int main(int argc, char **argv)
 {
     const double seconds = argc > 1 ? atof(argv[1]) : 3;
+    if (argc > 2) wanted = argv[2];
     const int dims[] = {2, 32, 32, 1};
     pv_model_opts opts = {.kind = PV_MODEL_DWS,
                           .hidden = 32,
