@@ -2,17 +2,36 @@
 
 #include <math.h>
 #include <string.h>
-
-#if defined(__AVX512F__)
-enum { VECTOR_BYTES = 64 };
-#elif defined(__AVX2__)
-enum { VECTOR_BYTES = 32 };
-#else
-enum { VECTOR_BYTES = 16 };
+#if defined(__x86_64__)
+#include <immintrin.h>
 #endif
-enum { LANES = VECTOR_BYTES / (int)sizeof(pv_real) };
-typedef pv_real vector __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(pv_real)), may_alias));
-typedef __typeof__((vector){0} < (vector){0}) integers;
+
+#ifdef PV_NN_DOUBLE
+#define REAL_BYTES 8
+typedef int64_t integer;
+#else
+#define REAL_BYTES 4
+typedef int32_t integer;
+#endif
+#if defined(__AVX512F__)
+#define LANES (64 / REAL_BYTES)
+#elif defined(__AVX2__)
+#define LANES (32 / REAL_BYTES)
+#else
+#define LANES (16 / REAL_BYTES)
+#endif
+typedef pv_real vector __attribute__((vector_size(LANES * REAL_BYTES), aligned(sizeof(pv_real)), may_alias));
+typedef integer integers __attribute__((vector_size(LANES * REAL_BYTES), may_alias));
+
+#if LANES == 16
+static const integers lane_numbers = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+#elif LANES == 8
+static const integers lane_numbers = {0, 1, 2, 3, 4, 5, 6, 7};
+#elif LANES == 4
+static const integers lane_numbers = {0, 1, 2, 3};
+#else
+static const integers lane_numbers = {0, 1};
+#endif
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -39,7 +58,7 @@ INLINE vector choose(integers mask, vector a, vector b)
     return (vector)(((integers)a & mask) | ((integers)b & ~mask));
 }
 
-/* Lane i of the result is lane i + by of v, modulo a power of two that is the number of lanes. */
+/* Lane i of the result is lane i + by of v, modulo the number of lanes. */
 INLINE vector rotate(vector v, int by)
 {
 #if defined(__clang__)
@@ -48,19 +67,25 @@ INLINE vector rotate(vector v, int by)
         turned[i] = v[(i + by) & (LANES - 1)];
     return turned;
 #else
-    integers lane;
-    for (int i = 0; i < LANES; i++)
-        lane[i] = (i + by) & (LANES - 1);
-    return __builtin_shuffle(v, lane);
+    return __builtin_shuffle(v, (lane_numbers + by) & (LANES - 1));
 #endif
 }
 
-/* The sum of lanes that are `apart` from each other, in every lane. */
+/* The sum of lanes that are `apart` from each other, a power of two, in every lane. */
 INLINE vector fold(vector v, int apart)
 {
     for (int by = apart; by < LANES; by *= 2)
         v += rotate(v, by);
     return v;
+}
+
+/* The sum of all lanes, in every lane. */
+INLINE vector total(vector v)
+{
+    if (LANES > 8) v += rotate(v, 8);
+    if (LANES > 4) v += rotate(v, 4);
+    if (LANES > 2) v += rotate(v, 2);
+    return v + rotate(v, 1);
 }
 
 /* ---- functions of one number ---- */
@@ -198,26 +223,34 @@ static void add(int64_t n, const pv_real *x, pv_real *restrict y)
 
 /* ---- LayerNorm ---- */
 
-INLINE pv_real root(pv_real x)
+INLINE vector square_root(vector x)
 {
-    return (pv_real)(sizeof(pv_real) == sizeof(float) ? sqrtf((float)x) : sqrt((double)x));
+#if defined(__AVX512F__) && !defined(PV_NN_DOUBLE)
+    return (vector)_mm512_sqrt_ps((__m512)x);
+#elif defined(__AVX2__) && !defined(PV_NN_DOUBLE)
+    return (vector)_mm256_sqrt_ps((__m256)x);
+#else
+    for (int i = 0; i < LANES; i++)
+        x[i] = (pv_real)(sizeof(pv_real) == sizeof(float) ? sqrtf((float)x[i]) : sqrt((double)x[i]));
+    return x;
+#endif
 }
 
-/* The mean of a row in every lane, and 1 / its standard deviation. */
+/* The mean of a row and 1 / its standard deviation, in every lane. */
 INLINE void row_moments(int width, int padded, const pv_real *x, vector *mean, vector *scale)
 {
+    const pv_real share = 1 / (pv_real)width;
     vector sum = {0}, square = {0};
     for (int k = 0; k < padded; k += LANES)
         sum += get(x + k);
-    *mean = fold(sum, 1) / (pv_real)width;
+    *mean = total(sum) * share;
     for (int k = 0; k < padded; k += LANES) {
         const vector d = get(x + k) - *mean;
         square += d * d;
     }
     /* The padding, which is 0, has its share in the sum of squares. */
-    const pv_real m = (*mean)[0];
-    const pv_real variance = (fold(square, 1)[0] - (pv_real)(padded - width) * m * m) / (pv_real)width;
-    *scale = splat(1 / root(variance + EPS));
+    const vector padding = (pv_real)(padded - width) * *mean * *mean;
+    *scale = 1 / square_root((total(square) - padding) * share + EPS);
 }
 
 static void norm(int64_t rows, int width, int padded, const pv_real *x, const pv_real *weight,
@@ -234,6 +267,7 @@ static void norm(int64_t rows, int width, int padded, const pv_real *x, const pv
 static void norm_backward(int64_t rows, int width, int padded, const pv_real *x, const pv_real *weight,
                           pv_real *dy, pv_real *dweight, pv_real *dbias)
 {
+    const pv_real share = 1 / (pv_real)width;
     for (int64_t r = 0; r < rows; r++, x += padded, dy += padded) {
         vector mean, scale, sum = {0}, dot = {0};
         row_moments(width, padded, x, &mean, &scale);
@@ -244,8 +278,8 @@ static void norm_backward(int64_t rows, int width, int padded, const pv_real *x,
             *at(dweight + k) += d * h;
             *at(dbias + k) += d;
         }
-        sum = fold(sum, 1) / (pv_real)width;
-        dot = fold(dot, 1) / (pv_real)width;
+        sum = total(sum) * share;
+        dot = total(dot) * share;
         for (int k = 0; k < padded; k += LANES) {
             const vector h = (get(x + k) - mean) * scale;
             *at(dy + k) = scale * (get(dy + k) * get(weight + k) - sum - h * dot);
@@ -277,7 +311,7 @@ static void fourier_backward(int64_t rows, int in, int stride, int waves, const 
             for (int k = 0; k < waves; k += LANES)
                 sum += get(b + i * waves + k) *
                        (get(dy + k) * get(y + waves + k) - get(dy + waves + k) * get(y + k));
-            dx[r * stride + i] = two_pi * fold(sum, 1)[0];
+            dx[r * stride + i] = two_pi * total(sum)[0];
         }
 }
 
