@@ -167,16 +167,16 @@ const pv_config_key pv_config_keys[] = {
 
     {"model.kind", CHOICE("kind", model.kind, model_kinds), "dws", ANY, MODEL,
      "dws: equivariant deep weight-space network; mlp: perceptron on the flattened weights; gnn: relational "
-     "transformer on the graph of units and weights (docs/models.md)"},
+     "transformer on the graph of units and weights; inr2vec: transformer over the rows of the weights (docs/models.md)"},
     {"model.hidden", INT("hidden", model.hidden), "32", BETWEEN(1, 65536), MODEL,
-     "features per weight (dws), width of the hidden layers (mlp)"},
+     "features per weight (dws), width of the hidden layers (mlp), of a token (inr2vec)"},
     {"model.layers", INT("layers", model.layers), "4", BETWEEN(1, 1024), MODEL,
-     "hidden layers; dws has one equivariant layer more; gnn: layers of attention"},
+     "hidden layers; dws has one equivariant layer more; gnn, inr2vec: layers of attention"},
     {"model.set_layer", CHOICE("set_layer", model.set_layer, set_layers), "ds", ANY, MODEL,
      "dws: the layer on sets; ds: DeepSets, sab: multi-head attention of the set with itself"},
     {"model.heads", INT("heads", model.heads), "8", BETWEEN(1, 1024), MODEL,
-     "dws: heads of set layer sab, a divisor of model.hidden; the last equivariant layer has one; gnn: heads of attention, "
-     "a divisor of d_attn"},
+     "dws: heads of set layer sab, a divisor of model.hidden; the last equivariant layer has one; gnn, inr2vec: heads of "
+     "attention, a divisor of d_attn, of hidden"},
     {"model.reduction", CHOICE("reduction", model.reduction, reductions), "max", ANY, MODEL,
      "dws: how a set is reduced to one element"},
     {"model.fc_layers", INT("fc_layers", model.fc_layers), "1", BETWEEN(1, 64), MODEL,
@@ -192,7 +192,7 @@ const pv_config_key pv_config_keys[] = {
     {"model.skip", BOOL("skip", model.skip), "false", ANY, MODEL,
      "dws: one linear skip connection over all layers"},
     {"model.dropout", REAL("dropout", model.dropout), "0.0", SHARE, MODEL,
-     "dws, mlp: probability of dropout between the layers in training"},
+     "dws, mlp, inr2vec: probability of dropout between the layers in training"},
     {"model.d_node", INT("d_node", model.gnn.d_node), "64", BETWEEN(1, 4096), MODEL,
      "gnn: features of a node"},
     {"model.d_edge", INT("d_edge", model.gnn.d_edge), "32", BETWEEN(1, 4096), MODEL,

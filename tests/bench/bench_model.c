@@ -115,5 +115,7 @@ int main(int argc, char **argv)
     run("gnn 64/32/128x4", &opts, dims, 3, 64, seconds);
     opts.gnn.dropout_node = opts.gnn.dropout_edge = 0;
     run("gnn 64/32/128x4 no dropout", &opts, dims, 3, 64, seconds);
+    opts = (pv_model_opts){.kind = PV_MODEL_INR2VEC, .hidden = 64, .layers = 4, .heads = 8, .dropout = 0.1};
+    run("inr2vec 64x4", &opts, dims, 3, 64, seconds);
     return 0;
 }

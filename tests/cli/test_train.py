@@ -35,6 +35,17 @@ MODELS = {
         "reduction": "mean",
     },
     "mlp with dropout": {"kind": "mlp", "hidden": 16, "layers": 2, "dropout": 0.2},
+    "gnn with dropout": {
+        "kind": "gnn",
+        "layers": 2,
+        "heads": 2,
+        "d_node": 8,
+        "d_edge": 6,
+        "d_attn": 8,
+        "d_node_hid": 8,
+        "d_edge_hid": 8,
+        "d_out_hid": 8,
+    },
 }
 
 
