@@ -16,7 +16,7 @@ typedef struct pv_command {
 } pv_command;
 
 extern const pv_command pv_command_fit, pv_command_extend, pv_command_verify, pv_command_info,
-    pv_command_render, pv_command_train, pv_command_eval, pv_command_bench;
+    pv_command_render, pv_command_train, pv_command_eval, pv_command_probe, pv_command_bench;
 /* Those of `bench`: what their argv[0] names. */
 extern const pv_command pv_command_bench_fit, pv_command_bench_store, pv_command_bench_train;
 
@@ -45,6 +45,9 @@ pv_status pv_cmd_number(const char *option, const char *text, int64_t *value);
 
 /* Likewise a non-negative real number. */
 pv_status pv_cmd_real(const char *option, const char *text, double *value);
+
+/* A view ("3") or a range of views ("0-9"); PV_ERR_USAGE naming the option otherwise. */
+pv_status pv_cmd_views(const char *option, const char *text, int64_t *first, int64_t *count);
 
 /* Reads a config file on rank 0, gives it to all and loads it with the --set words.  Owner: pv_config_free.
  * Collective.  Errors: PV_ERR_CONFIG, agreed. */

@@ -27,6 +27,9 @@ void pv_features_free(pv_features *features);
  * Local.  Errors: PV_ERR_DATA (a label outside 0 .. targets - 1; object named). */
 pv_status pv_features_one_hot(pv_features *features);
 
+/* Keeps the samples whose object, number i of the split, has chosen[i]; sample s is of object s / views.  Collective. */
+void pv_features_keep(const pv_comm *comm, pv_features *features, const uint8_t *chosen, int64_t views);
+
 /* Mean and standard deviation of every column over all samples, in two passes; a constant column has deviation 1.
  * Shapes   values [count][width] of this rank, mean, deviation [width]; deviation may be NULL.  Collective. */
 void pv_features_moments(const pv_comm *comm, int64_t samples, int64_t count, int width, const double *values,

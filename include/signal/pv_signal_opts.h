@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-typedef enum pv_signal_source { PV_SIGNAL_IDX } pv_signal_source;
+typedef enum pv_signal_source { PV_SIGNAL_IDX, PV_SIGNAL_SINE } pv_signal_source;
 
 typedef struct pv_signal_opts {
     pv_signal_source source;
@@ -15,6 +15,8 @@ typedef struct pv_signal_opts {
     int64_t train_first; /* index in the train file */
     int64_t val_first;   /* index in the train file; -1: its last `val` images */
     int64_t test_first;  /* index in the test file */
+    int64_t samples;     /* sine: of a wave */
+    uint64_t seed;       /* sine */
 } pv_signal_opts;
 
 #endif

@@ -79,6 +79,7 @@ const char *
 pv_store_code_version(const pv_store *store); /* of the program that made it, "" if it does not say */
 const char *pv_store_instruction_set(const pv_store *store); /* likewise */
 int pv_store_classes(const pv_store *store);
+int pv_store_targets(const pv_store *store); /* real targets of an object, 0 or up to PV_SIGNAL_MAX_TARGETS */
 /* The shape of an image object; 0 x 0 x 0 if the signal is not an image. */
 void pv_store_image_shape(const pv_store *store, int *height, int *width, int *channels);
 
@@ -93,6 +94,8 @@ pv_status pv_store_read_checksums(const pv_store *store, int64_t view, int64_t f
                                   uint64_t *checksums);
 pv_status pv_store_read_psnr(const pv_store *store, int64_t view, int64_t first, int64_t count, float *psnr);
 pv_status pv_store_read_labels(const pv_store *store, int64_t first, int64_t count, int32_t *labels);
+/* Of a store that has some.  Shapes   targets [count][pv_store_targets]. */
+pv_status pv_store_read_targets(const pv_store *store, int64_t first, int64_t count, float *targets);
 pv_status pv_store_read_splits(const pv_store *store, int64_t first, int64_t count, uint8_t *splits);
 pv_status pv_store_read_sources(const pv_store *store, int64_t first, int64_t count, uint64_t *sources);
 

@@ -96,9 +96,10 @@ pv_status pv_bench_fits_open(const pv_config *config, const pv_signal *signal, p
     fits->steps = config->fit.steps;
     fits->signal = signal;
     fits->samples = signal ? pv_signal_samples(signal) : SYNTHETIC_SIDE * SYNTHETIC_SIDE;
-    const int channels = signal ? pv_signal_channels(signal) : 1;
-    PV_TRY(pv_arch_make(&config->inr, 2, channels, &fits->arch));
-    PV_ALLOC(fits->coords, 2 * (int64_t)fits->samples);
+    const int channels = signal ? pv_signal_channels(signal) : 1,
+              inputs = signal ? pv_signal_inputs(signal) : 2;
+    PV_TRY(pv_arch_make(&config->inr, inputs, channels, &fits->arch));
+    PV_ALLOC(fits->coords, inputs * (int64_t)fits->samples);
     PV_ALLOC(fits->values, (int64_t)channels * fits->samples);
     PV_ALLOC(fits->row, pv_arch_params(&fits->arch));
     for (int p = 0; !signal && p < fits->samples; p++) {
@@ -107,7 +108,8 @@ pv_status pv_bench_fits_open(const pv_config *config, const pv_signal *signal, p
         fits->coords[2 * p + 1] = -1 + 2 * (float)line / (SYNTHETIC_SIDE - 1);
     }
     if (signal)
-        memcpy(fits->coords, pv_signal_coords(signal), 2 * (size_t)fits->samples * sizeof *fits->coords);
+        memcpy(fits->coords, pv_signal_coords(signal),
+               (size_t)inputs * (size_t)fits->samples * sizeof *fits->coords);
     PV_TRY(pv_fitter_new(&fits->arch, fits->samples, fits->coords, &fits->opts, &fits->fitter));
     fits->slots = pv_fitter_slots(fits->fitter);
     plan_slice(fits);

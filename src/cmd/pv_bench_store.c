@@ -329,7 +329,7 @@ static pv_status prepare(store_bench *b, const char *config, const pv_sets *sets
         st = pv_agree(b->comm, pv_config_load("the defaults", "", sets->words, sets->count, &b->config));
     if (st != PV_OK) return st;
     PV_TRY(open_signal(b));
-    PV_TRY(pv_agree(b->comm, pv_arch_make(&b->config->inr, 2, pv_signal_channels(b->signal), &b->arch)));
+    PV_TRY(pv_agree(b->comm, pv_arch_make(&b->config->inr, pv_signal_inputs(b->signal), pv_signal_channels(b->signal), &b->arch)));
     PV_TRY(pv_agree(b->comm, make_rows(b)));
     PV_TRY(pv_agree(b->comm, name_files(b, directory)));
 done:

@@ -85,6 +85,21 @@ pv_status pv_cmd_real(const char *option, const char *text, double *value)
     return PV_OK;
 }
 
+pv_status pv_cmd_views(const char *option, const char *text, int64_t *first, int64_t *count)
+{
+    long long from, to;
+    int used = 0;
+    if (sscanf(text, "%lld-%lld%n", &from, &to, &used) == 2 && text[used] == '\0' && from >= 0 && to >= from) {
+        *first = from;
+        *count = to - from + 1;
+        return PV_OK;
+    }
+    *count = 1;
+    return pv_cmd_number(option, text, first) == PV_OK
+               ? PV_OK
+               : pv_fail(PV_ERR_USAGE, "%s is a view (3) or a range (0-9), not '%s'", option, text);
+}
+
 pv_status pv_cmd_config(const pv_comm *comm, const char *path, const pv_sets *sets, pv_config **config)
 {
     char *text = NULL;

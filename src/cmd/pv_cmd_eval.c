@@ -30,23 +30,6 @@ static pv_status parse_split(const char *text, uint8_t *split)
     return pv_fail(PV_ERR_USAGE, "--split is train, val or test, not '%s'", text);
 }
 
-/* "3" or "0-9" */
-static pv_status parse_views(const char *text, int64_t *first, int64_t *count)
-{
-    long long from, to;
-    int used = 0;
-    if (sscanf(text, "%lld-%lld%n", &from, &to, &used) == 2 && text[used] == '\0' && from >= 0 &&
-        to >= from) {
-        *first = from;
-        *count = to - from + 1;
-        return PV_OK;
-    }
-    *count = 1;
-    return pv_cmd_number("--views", text, first) == PV_OK
-               ? PV_OK
-               : pv_fail(PV_ERR_USAGE, "--views is a view (3) or a range (0-9), not '%s'", text);
-}
-
 static pv_status parse_request(int argc, char **argv, request *r)
 {
     const char *split = "test", *views = "0";
@@ -60,7 +43,7 @@ static pv_status parse_request(int argc, char **argv, request *r)
     if (!r->model || !r->store)
         PV_TRY(pv_fail(PV_ERR_USAGE, "eval needs --model and --store; see `polyview eval --help`"));
     PV_TRY(parse_split(split, &r->data.split));
-    PV_TRY(parse_views(views, &r->data.first_view, &r->data.views));
+    PV_TRY(pv_cmd_views("--views", views, &r->data.first_view, &r->data.views));
     r->data.verify = !no_verify;
 done:
     return st;

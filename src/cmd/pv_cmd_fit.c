@@ -45,7 +45,7 @@ static pv_status prepare_store(const pv_comm *comm, const pv_config *config, con
     pv_arch arch;
     char *yaml = NULL;
     const char *variant = config->inr.variant == PV_SIREN_STANDARD ? "standard" : "dwsnets";
-    PV_TRY(pv_agree(comm, pv_arch_make(&config->inr, 2, pv_signal_channels(signal), &arch)));
+    PV_TRY(pv_agree(comm, pv_arch_make(&config->inr, pv_signal_inputs(signal), pv_signal_channels(signal), &arch)));
     PV_TRY(pv_agree(comm, pv_config_emit(config, &yaml)));
     if (!pv_cmd_exists(comm, config->store)) {
         const pv_store_spec spec = {signal, config->signal.path, &arch, variant, config->fit.views, yaml};

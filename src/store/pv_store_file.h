@@ -51,6 +51,8 @@ struct pv_store {
     const pv_comm *comm;
     hid_t file;
     hid_t columns[COLUMNS]; /* of objects; those of rows are in the pieces */
+    hid_t target;           /* -1: there are no real targets */
+    int targets;            /* of an object */
     store_piece *pieces;
     int piece_count;
     int64_t views, objects;
@@ -85,6 +87,9 @@ pv_status store_look_at(const char *path, pv_store_mode mode);
 pv_status store_open_column(hid_t file, const char *path, store_column column, int64_t views, int64_t objects,
                             int params, hid_t *out);
 
+/* Opens the real targets if there are some.  Local.  Errors: PV_ERR_DATA. */
+pv_status store_open_targets(pv_store *store);
+
 /* What a new file of a store holds beside rows: texts for its attributes, and where its objects come from. */
 typedef struct store_recipe {
     const char *arch_json, *signal_json, *config, *code_version, *instruction_set;
@@ -98,7 +103,9 @@ typedef struct store_recipe {
 /* Local, on rank 0: a whole file for the rows of a box, all missing, under the name `path`, which must not exist;
  * `is_shard`: it says that it is a part.  Errors: PV_ERR_IO, PV_ERR_HDF5; nothing is left behind. */
 pv_status store_write_file(const store_recipe *recipe, const char *path, const store_box *box, bool is_shard);
-/* Likewise the master file over shards, which replaces a file of that name. */
+/* The real targets of a box's objects, if the recipe has some; `file` is being made. */
+pv_status store_write_targets(const store_recipe *recipe, hid_t file, const store_box *box);
+/* As store_write_file, the master file over shards, which replaces a file of that name. */
 pv_status store_write_master(const store_recipe *recipe, const char *path, const shard_entry *shards,
                              int count);
 

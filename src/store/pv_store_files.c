@@ -223,6 +223,7 @@ pv_status store_write_file(const store_recipe *recipe, const char *path, const s
     PV_TRY(create_columns(file, 0, box, pv_arch_params(recipe->arch), columns));
     PV_TRY(write_layout(file, recipe->arch));
     PV_TRY(write_objects(recipe, columns, box));
+    PV_TRY(store_write_targets(recipe, file, box));
 done:
     st = end_file(st, file, columns, part, path);
     free(part);
@@ -262,6 +263,7 @@ pv_status store_write_master(const store_recipe *recipe, const char *path, const
     PV_TRY(write_layout(file, recipe->arch));
     PV_TRY(write_table(file, SHARDS_TABLE, type, count, shards));
     PV_TRY(write_objects(recipe, columns, &whole));
+    PV_TRY(store_write_targets(recipe, file, &whole));
 done:
     if (part) st = end_file(st, file, columns, part, path);
     H5Tclose(type);

@@ -1,0 +1,145 @@
+"""What learning without labels gives: encoders trained with each augmentation and several seeds, judged by probes.
+
+    python analysis/contrast_table.py run [--store STORE] [--config configs/contrast.yaml] [--runs runs/contrast]
+    python analysis/contrast_table.py table [--runs runs/contrast] [--into docs/results.md]
+
+`run` trains and probes what is not there yet, all variants of a seed before those of the next; interrupted and started
+again it goes on.  `table` prints Markdown, or replaces what stands between the marks of the table in a file.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from augment_table import mean_and_error
+
+BEGIN, END = "<!-- contrast_table.py: begin -->", "<!-- contrast_table.py: end -->"
+RANDOM = "random"
+
+
+@dataclass(frozen=True)
+class Variant:
+    name: str
+    meaning: str
+    augment: str = ""  # the entries of the config's list
+    positives: str = "both"
+
+
+VARIANTS = [
+    Variant(RANDOM, "untrained encoder"),
+    Variant("views", "two views, no augmentation", positives="views"),
+    Variant("translate", "two views, translate", "{kind: translate}"),
+    Variant("noise", "two views, Gaussian noise", "{kind: noise}"),
+    Variant("dropout", "two views, dropout of weights", "{kind: dropout}"),
+    Variant("negation", "two views, SIREN negation", "{kind: negation}"),
+    Variant(
+        "mixup_view",
+        "two views, aligned MixUp with a view of the same image",
+        "{kind: mixup_aligned, partner: view}",
+    ),
+    Variant("mixup_any", "two views, aligned MixUp with any", "{kind: mixup_aligned}"),
+]
+
+
+def polyview(args: argparse.Namespace, *words: object) -> dict[str, Any]:
+    done = subprocess.run(
+        [str(args.polyview.resolve()), *map(str, words), "--quiet"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(done.args)}: status {done.returncode}\n{done.stderr}")
+    return json.loads(done.stdout)
+
+
+def train(args: argparse.Namespace, variant: Variant, seed: int) -> tuple[list[object], dict[str, Any]]:
+    """How `probe` gets the encoder, and what training said."""
+    if variant.name == RANDOM:
+        return ["--untrained", args.config, "--seed", seed], {}
+    model = args.runs / f"{variant.name}-{seed}.h5"
+    sets = [
+        f"augment=[{variant.augment}]",
+        f"train.positives={variant.positives}",
+        f"train.output={model}",
+        f"train.seed={seed}",
+        *args.set,
+    ]
+    words = [word for value in sets for word in ("--set", value)]
+    return ["--model", model], polyview(args, "train", "--config", args.config, "--store", args.store, *words)
+
+
+def run(args: argparse.Namespace) -> int:
+    args.runs.mkdir(parents=True, exist_ok=True)
+    for seed in args.seeds:
+        for variant in VARIANTS:
+            path = args.runs / f"{variant.name}-{seed}.json"
+            if path.exists():
+                continue
+            encoder, trained = train(args, variant, seed)
+            probes = {
+                method: polyview(args, "probe", "--store", args.store, "--method", method, *encoder)
+                for method in ("ridge", "knn")
+            }
+            path.write_text(json.dumps({"train": trained, **probes}), encoding="utf-8")
+            print(f"{path.stem}: {probes['ridge']['test_accuracy']:.4f}", file=sys.stderr, flush=True)
+    return 0
+
+
+def table(runs: Path) -> str:
+    rows = []
+    for variant in VARIANTS:
+        found = [json.loads(path.read_text()) for path in sorted(runs.glob(f"{variant.name}-[0-9]*.json"))]
+        if not found:
+            continue
+        cells = []
+        for method in ("ridge", "knn"):
+            mean, error = mean_and_error([100 * one[method]["test_accuracy"] for one in found])
+            cells.append(f"{mean:.1f} ± {error:.1f}")
+        losses = [one["train"]["best_val_loss"] for one in found if one["train"]]
+        cells.append(f"{sum(losses) / len(losses):.3f}" if losses else "")
+        rows.append(f"| {variant.meaning} | {' | '.join(cells)} | {len(found)} |")
+    head = "| positives | ridge probe, test % | nearest neighbours, test % | validation loss | seeds |\n"
+    return head + "|---|---|---|---|---|\n" + "\n".join(rows)
+
+
+def write_table(runs: Path, into: Path | None) -> int:
+    text = table(runs)
+    if not into:
+        print(text)
+        return 0
+    page = into.read_text(encoding="utf-8")
+    if BEGIN not in page or END not in page:
+        print(f"{into} has no marks {BEGIN} ... {END}", file=sys.stderr)
+        return 1
+    before, rest = page.split(BEGIN, 1)
+    into.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.split(END, 1)[1]}", encoding="utf-8")
+    return 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("command", choices=("run", "table"))
+    parser.add_argument("--polyview", type=Path, default=Path("build/polyview"))
+    parser.add_argument("--config", type=Path, default=Path("configs/contrast.yaml"))
+    parser.add_argument("--store", type=Path, default=Path("runs/augment/store.h5"))
+    parser.add_argument("--runs", type=Path, default=Path("runs/contrast"))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--set", action="append", default=[], help="key=value of the config, as of polyview")
+    parser.add_argument("--into", type=Path, help="file whose table is replaced")
+    args = parser.parse_args()
+    try:
+        return run(args) if args.command == "run" else write_table(args.runs, args.into)
+    except (OSError, RuntimeError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
