@@ -10,6 +10,9 @@
  */
 void pv_log_setup(bool speaks, int verbosity);
 
+/* Changes how much, for a while; returns what it was.  Local. */
+int pv_log_verbosity(int verbosity);
+
 /* Prints one line to stderr if this process speaks and the verbosity allows it.  Local. */
 void pv_log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void pv_log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));

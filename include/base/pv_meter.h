@@ -17,7 +17,7 @@ void pv_meter_end(void);
 /* Totals since the process started. */
 typedef struct pv_meter {
     double seconds[PV_METER_KINDS];
-    int64_t allreduces, allreduce_bytes; /* calls of MPI_Allreduce, and the bytes of a rank's operand */
+    int64_t allreduces, allreduce_bytes; /* calls of MPI_Allreduce and MPI_Iallreduce, and the bytes of a rank's operand */
 } pv_meter;
 
 /* Local. */

@@ -33,6 +33,25 @@ double pv_bench_fits_rate(pv_bench_fits *fits, double seconds, double *core_shar
 pv_status pv_bench_fits_quality(pv_bench_fits *fits, int64_t first, int64_t count, int64_t steps,
                                 double *psnr_sum);
 
+/* What filling a store took; seconds of the slowest rank unless said otherwise. */
+typedef struct pv_bench_filling {
+    double create, open, close; /* making, opening and closing the store */
+    double fill, files;         /* fitting it, and of that, of a rank on average, in files */
+    int64_t fitted, steps;      /* of all ranks */
+} pv_bench_filling;
+
+/* Makes a store at `path` of one view of every object and fills it with fits of `steps` steps.  What fits of one step take
+ * beyond that is what a view costs beside its steps: drawing, the final error, status, checksum, writing, claiming,
+ * logging.  The caller removes the file, also after a failure.
+ * Collective.  Errors: as pv_store_create, pv_store_open, pv_fill, agreed. */
+pv_status pv_bench_fill(const pv_comm *comm, const pv_config *config, const pv_signal *signal,
+                        const char *path, const pv_storage_opts *storage, int64_t steps,
+                        pv_bench_filling *took);
+
+/* The path of a temporary file in a directory, the same on all ranks.  Shapes path [4096].
+ * Collective.  Errors: PV_ERR_USAGE (too long). */
+pv_status pv_bench_path(const pv_comm *comm, const char *directory, char *path);
+
 /* What one rank saw in a window of time; every figure a median over `repetitions`. */
 typedef struct pv_bench_window {
     pv_limits limits;

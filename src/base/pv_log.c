@@ -23,6 +23,13 @@ void pv_log_setup(bool speaks, int verbosity)
     logger.verbosity = verbosity;
 }
 
+int pv_log_verbosity(int verbosity)
+{
+    const int before = logger.verbosity;
+    logger.verbosity = verbosity;
+    return before;
+}
+
 static void log_line(int level, const char *prefix, const char *format, va_list args)
 {
     if (!logger.speaks || level > logger.verbosity) return;

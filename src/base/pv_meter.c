@@ -112,12 +112,27 @@ METERED(PV_METER_FILES, File_write_at_all, (MPI_File file, MPI_Offset place, con
         MPI_Status *status), (file, place, from, n, type, status))
 /* clang-format on */
 
-int MPI_Allreduce(const void *from, void *to, int n, MPI_Datatype type, MPI_Op op, MPI_Comm comm)
+static void count_reduction(int n, MPI_Datatype type)
 {
     int bytes = 0;
     PMPI_Type_size(type, &bytes);
     meter.total.allreduces++;
     meter.total.allreduce_bytes += (int64_t)n * bytes;
+}
+
+int MPI_Iallreduce(const void *from, void *to, int n, MPI_Datatype type, MPI_Op op, MPI_Comm comm,
+                   MPI_Request *request)
+{
+    count_reduction(n, type);
+    pv_meter_begin(PV_METER_MPI);
+    const int code = PMPI_Iallreduce(from, to, n, type, op, comm, request);
+    pv_meter_end();
+    return code;
+}
+
+int MPI_Allreduce(const void *from, void *to, int n, MPI_Datatype type, MPI_Op op, MPI_Comm comm)
+{
+    count_reduction(n, type);
     pv_meter_begin(PV_METER_MPI);
     const int code = PMPI_Allreduce(from, to, n, type, op, comm);
     pv_meter_end();

@@ -5,8 +5,6 @@
 #include "base/pv_stop.h"
 #include "cmd/pv_bench.h"
 #include "cmd/pv_cmd.h"
-#include "store/pv_fill.h"
-#include "store/pv_store.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -110,59 +108,23 @@ static pv_status measure_quality(const pv_comm *comm, fit_bench *bench)
     return PV_OK;
 }
 
-static pv_status name_store(const pv_comm *comm, const fit_bench *bench, char path[4096])
-{
-    long long pid = getpid();
-    MPI_Bcast(&pid, 1, MPI_LONG_LONG, 0, comm->world);
-    const int length = snprintf(path, 4096, "%s/polyview-bench-%lld.h5", bench->directory, pid);
-    return length < 4096 ? PV_OK : pv_fail(PV_ERR_USAGE, "--dir: the path is longer than 4000 bytes");
-}
-
-/* Fills a temporary store with fits of a single step: what that takes beyond the step is what a view costs
- * beside its steps, that is drawing, the final error, status, checksum, writing, claiming, logging, closing.
- */
-static pv_status fill_store(const pv_comm *comm, const fit_bench *bench, const char *path, double *seconds)
-{
-    char *yaml = NULL;
-    pv_store *store = NULL;
-    pv_fill_result fill = {0};
-    pv_fit_opts opts = bench->config->fit;
-    opts.steps = 1;
-    const pv_fill_opts fill_opts = {.variant = bench->config->inr.variant, .fit = &opts};
-    pv_status st;
-    PV_TRY(pv_agree(comm, pv_config_emit(bench->config, &yaml)));
-    const pv_store_spec spec = {
-        bench->signal, bench->config->signal.path, pv_bench_fits_arch(bench->fits), "dwsnets", 1, yaml};
-    PV_TRY(pv_store_create(comm, path, &spec, NULL));
-    PV_TRY(pv_store_open(comm, path, PV_STORE_WRITE, NULL, &store));
-    PV_TRY(pv_fill(comm, bench->signal, store, &fill_opts, &fill));
-    const double begin = pv_seconds();
-    st = pv_store_close(store);
-    store = NULL;
-    const double closing = pv_seconds() - begin;
-    *seconds = (fill.seconds + closing) * comm->size / (double)fill.fitted;
-done:
-    pv_store_close(store);
-    free(yaml);
-    return st;
-}
-
 static pv_status measure_overhead(const pv_comm *comm, fit_bench *bench)
 {
     char path[4096];
-    double seconds = (double)NAN;
+    pv_bench_filling took = {0};
     bench->overhead = (double)NAN;
     if (!bench->signal) return PV_OK;
-    pv_status st = pv_agree(comm, name_store(comm, bench, path));
+    pv_status st = pv_agree(comm, pv_bench_path(comm, bench->directory, path));
     if (st != PV_OK) return st;
-    st = fill_store(comm, bench, path, &seconds);
+    st = pv_bench_fill(comm, bench->config, bench->signal, path, NULL, 1, &took);
     if (comm->rank == 0) unlink(path);
     if (st == PV_ERR_IO || st == PV_ERR_HDF5) {
         pv_log_warn("the overhead of the store is not measured: %s; --dir names another directory",
                     pv_fail_message());
         return PV_OK;
     }
-    if (st == PV_OK) bench->overhead = fmax(0, seconds - 1 / bench->together.rate);
+    const double view = (took.fill + took.close) * comm->size / (double)took.fitted;
+    if (st == PV_OK) bench->overhead = fmax(0, view - 1 / bench->together.rate);
     return st;
 }
 

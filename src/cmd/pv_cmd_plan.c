@@ -1,0 +1,241 @@
+/* `polyview plan`: what a fit and a training would take, before they are paid for. */
+#include "base/pv_log.h"
+#include "base/pv_mem.h"
+#include "cmd/pv_cmd.h"
+#include "cmd/pv_plan.h"
+#include "cmd/pv_plan_measure.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A run that is over, as its record tells. */
+typedef struct finished_run {
+    char command[16];
+    int nodes, ranks_per_node;
+    int64_t rows; /* that it fitted */
+    double wall, compute, files, communication, idle;
+} finished_run;
+
+/* The command's words, understood. */
+typedef struct plan_request {
+    const char *config, *nodes, *ranks_per_node, *figures, *compare, *directory;
+    bool json_only;
+    pv_sets sets;
+    int64_t node_count, ranks;
+} plan_request;
+
+static pv_status parse(const pv_comm *comm, int argc, char **argv, plan_request *r)
+{
+    const pv_option options[] = {{.name = "config", .text = &r->config},
+                                 {.name = "nodes", .text = &r->nodes},
+                                 {.name = "ranks-per-node", .text = &r->ranks_per_node},
+                                 {.name = "figures", .text = &r->figures},
+                                 {.name = "compare", .text = &r->compare},
+                                 {.name = "dir", .text = &r->directory},
+                                 {.name = "json", .flag = &r->json_only},
+                                 {.name = "set", .sets = &r->sets}};
+    enum { MOST = 1000000 };
+    r->directory = ".";
+    r->node_count = comm->nodes;
+    r->ranks = comm->node_size;
+    pv_status st = pv_cmd_parse(argc, argv, options, sizeof options / sizeof *options, NULL, 0);
+    if (st == PV_OK && !r->config)
+        st = pv_fail(PV_ERR_USAGE, "plan needs --config FILE; see `polyview plan --help`");
+    if (st == PV_OK && r->compare && (r->nodes || r->ranks_per_node))
+        st = pv_fail(PV_ERR_USAGE, "--compare takes nodes and ranks from the record: leave --nodes and "
+                                   "--ranks-per-node out");
+    if (st == PV_OK && r->nodes) st = pv_cmd_number("--nodes", r->nodes, &r->node_count);
+    if (st == PV_OK && r->ranks_per_node)
+        st = pv_cmd_number("--ranks-per-node", r->ranks_per_node, &r->ranks);
+    if (st == PV_OK && (r->node_count < 1 || r->node_count > MOST || r->ranks < 1 || r->ranks > MOST))
+        st = pv_fail(PV_ERR_USAGE, "--nodes and --ranks-per-node are from 1 to %d", MOST);
+    return st;
+}
+
+static double real_of(const json_t *object, const char *key)
+{
+    return json_number_value(json_object_get(object, key));
+}
+
+/* Takes a record of a fit or a training that ended well; false if it is of something else. */
+static bool take_record(const json_t *record, finished_run *run)
+{
+    const char *command = json_string_value(json_object_get(record, "command"));
+    const json_t *time = json_object_get(record, "time"), *result = json_object_get(record, "result");
+    if (!command || (strcmp(command, "fit") != 0 && strcmp(command, "train") != 0) ||
+        json_integer_value(json_object_get(record, "exit_status")) != 0 || real_of(time, "wall_s") <= 0)
+        return false;
+    *run = (finished_run){.nodes = (int)real_of(record, "nodes"),
+                          .rows = (int64_t)real_of(result, "fitted"),
+                          .wall = real_of(time, "wall_s"),
+                          .compute = real_of(time, "compute_s"),
+                          .files = real_of(time, "io_s"),
+                          .communication = real_of(time, "communication_s"),
+                          .idle = real_of(time, "idle_s")};
+    snprintf(run->command, sizeof run->command, "%s", command);
+    if (run->nodes < 1) return false;
+    run->ranks_per_node = ((int)real_of(record, "ranks") + run->nodes - 1) / run->nodes;
+    return run->ranks_per_node > 0;
+}
+
+/* The last fit or training in a file of run records. */
+static pv_status read_record(const char *path, finished_run *run)
+{
+    FILE *file = fopen(path, "r");
+    char *line = NULL;
+    size_t capacity = 0;
+    bool found = false;
+    if (!file) return pv_fail(PV_ERR_IO, "cannot open '%s'", path);
+    while (getline(&line, &capacity, file) > 0) {
+        json_t *record = json_loads(line, 0, NULL);
+        found = (record && take_record(record, run)) || found;
+        json_decref(record);
+    }
+    free(line);
+    fclose(file);
+    return found ? PV_OK
+                 : pv_fail(PV_ERR_DATA, "'%s' holds no record of a fit or training that was done", path);
+}
+
+static json_t *describe(const pv_prediction *p)
+{
+    json_t *object = json_object();
+    const struct {
+        const char *name;
+        double value;
+    } numbers[] = {{"wall_s", p->wall_s},     {"low_s", p->low_s},
+                   {"high_s", p->high_s},     {"compute_s", p->compute_s},
+                   {"io_s", p->io_s},         {"communication_s", p->communication_s},
+                   {"idle_s", p->idle_s},     {"gradient_s", p->gradient_s},
+                   {"small_s", p->small_s},   {"node_hours", p->node_hours},
+                   {"node_mib", p->node_mib}, {"file_mib", p->file_mib}};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        pv_cmd_put_real(object, numbers[i].name, numbers[i].value);
+    pv_cmd_put_text(object, "largest_beside_compute", p->largest);
+    return object;
+}
+
+static void format_time(double seconds, char text[24])
+{
+    if (seconds < 120)
+        snprintf(text, 24, "%.1f s", seconds);
+    else if (seconds < 7200)
+        snprintf(text, 24, "%.1f min", seconds / 60);
+    else
+        snprintf(text, 24, "%.1f h", seconds / 3600);
+}
+
+static void print_prediction(const char *what, const pv_prediction *p)
+{
+    char wall[24], low[24], high[24];
+    format_time(p->wall_s, wall);
+    format_time(p->low_s, low);
+    format_time(p->high_s, high);
+    fprintf(stderr, "  %-6s %10s  (%s to %s), %.2f node-hours\n", what, wall, low, high, p->node_hours);
+    fprintf(
+        stderr,
+        "         %.1f %% computing, %.1f %% files, %.1f %% communication, %.1f %% waiting; most beside computing: %s\n",
+        100 * p->compute_s / p->wall_s, 100 * p->io_s / p->wall_s, 100 * p->communication_s / p->wall_s,
+        100 * p->idle_s / p->wall_s, p->largest);
+    fprintf(stderr, "         %.0f MiB a node, %.1f MiB in files\n", p->node_mib, p->file_mib);
+}
+
+static void plan(const pv_comm *comm, const plan_request *r, const pv_figures *figures,
+                 const pv_workload *work, json_t *result)
+{
+    const int nodes = (int)r->node_count, ranks = (int)r->ranks;
+    const pv_prediction fit = pv_plan_fit(figures, work, nodes, ranks);
+    const pv_prediction train = pv_plan_train(figures, work, nodes, ranks);
+    const pv_machine machine = {nodes, ranks, figures->links.inside, figures->links.between};
+    pv_allreduce_kind kind;
+    pv_cost_allreduce(&machine, figures->gradient_bytes, &kind);
+    if (comm->rank == 0 && !r->json_only) {
+        fprintf(stderr, "  %d node(s) x %d ranks, by figures of %.0f x %.0f%s%s\n", nodes, ranks,
+                figures->measured_nodes, figures->measured_ranks_per_node,
+                r->figures ? " in " : " measured now", r->figures ? r->figures : "");
+        print_prediction("fit", &fit);
+        print_prediction("train", &train);
+    }
+    pv_cmd_put_int(result, "nodes", nodes);
+    pv_cmd_put_int(result, "ranks_per_node", ranks);
+    json_object_set_new(result, "fit", describe(&fit));
+    json_object_set_new(result, "train", describe(&train));
+    pv_cmd_put_text(result, "gradient_reduction", pv_allreduce_name(kind));
+    json_object_set_new(result, "figures", pv_figures_json(figures));
+}
+
+static void compare(const pv_comm *comm, const plan_request *r, const finished_run *run,
+                    const pv_figures *figures, const pv_workload *work, json_t *result)
+{
+    pv_workload done = *work;
+    const bool fits = strcmp(run->command, "fit") == 0;
+    if (fits) done.rows = run->rows;
+    const pv_prediction p = fits ? pv_plan_fit(figures, &done, run->nodes, run->ranks_per_node)
+                                 : pv_plan_train(figures, &done, run->nodes, run->ranks_per_node);
+    const struct {
+        const char *name;
+        double planned, measured;
+    } rows[] = {{"wall time", p.wall_s, run->wall},
+                {"computing", p.compute_s, run->compute},
+                {"files", p.io_s, run->files},
+                {"communication and waiting", p.communication_s + p.idle_s, run->communication + run->idle}};
+    if (comm->rank == 0 && !r->json_only) {
+        fprintf(stderr, "  %s on %d node(s) x %d ranks: seconds\n  %-28s %10s %10s %8s\n", run->command,
+                run->nodes, run->ranks_per_node, "", "planned", "measured", "ratio");
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+            fprintf(stderr, "  %-28s %10.2f %10.2f %8.3f\n", rows[i].name, rows[i].planned, rows[i].measured,
+                    rows[i].measured > 0 ? rows[i].planned / rows[i].measured : 0);
+    }
+    pv_cmd_put_text(result, "compared", run->command);
+    pv_cmd_put_int(result, "nodes", run->nodes);
+    pv_cmd_put_int(result, "ranks_per_node", run->ranks_per_node);
+    pv_cmd_put_real(result, "measured_wall_s", run->wall);
+    pv_cmd_put_real(result, "ratio", p.wall_s / run->wall);
+    json_object_set_new(result, "within_error_bar",
+                        json_boolean(run->wall >= p.low_s && run->wall <= p.high_s));
+    json_object_set_new(result, "planned", describe(&p));
+    json_object_set_new(result, "figures", pv_figures_json(figures));
+}
+
+static pv_status run_plan(const pv_comm *comm, int argc, char **argv, json_t *result)
+{
+    plan_request r = {0};
+    finished_run run = {0};
+    pv_config *config = NULL;
+    pv_workload work;
+    pv_figures figures;
+    pv_status st;
+    PV_TRY(pv_agree(comm, parse(comm, argc, argv, &r)));
+    PV_TRY(pv_agree(comm, r.compare ? read_record(r.compare, &run) : PV_OK));
+    PV_TRY(pv_cmd_config(comm, r.config, &r.sets, &config));
+    PV_TRY(pv_plan_workload(comm, config, &work));
+    const int64_t ranks = r.compare ? run.nodes * (int64_t)run.ranks_per_node : r.node_count * r.ranks;
+    const int64_t share = (work.batch + ranks - 1) / ranks;
+    PV_TRY(r.figures ? pv_agree(comm, pv_figures_read(r.figures, &figures))
+                     : pv_figures_measure(comm, config, share, r.directory, &figures));
+    if (r.compare)
+        compare(comm, &r, &run, &figures, &work, result);
+    else
+        plan(comm, &r, &figures, &work, result);
+done:
+    pv_config_free(config);
+    return st;
+}
+
+const pv_command pv_command_plan = {
+    .name = "plan",
+    .summary = "predict time, node-hours, memory and files of a fit and a training",
+    .usage =
+        "polyview plan --config FILE [--nodes N] [--ranks-per-node R] [--figures FILE] [--dir D] [--json]\n"
+        "polyview plan --config FILE --compare RUNS.jsonl [--figures FILE] [--dir D] [--json]\n\n"
+        "Predicts what `fit` and `train` with this config take on N nodes of R ranks (default: as many as run the\n"
+        "plan): wall time with an error bar, node-hours, memory of a node, size of the files, and where the time\n"
+        "goes. It measures for some 15 seconds, with the config itself and temporary files in the directory D\n"
+        "(the current one): best on one full node of the machine, or on two for the network's figures, under\n"
+        "mpirun or srun. --figures takes them instead from the JSON of an earlier plan of this config, so that a\n"
+        "plan for another machine can be made anywhere.\n\n"
+        "--compare holds the prediction against the last fit or training in a file of run records\n"
+        "(<output>.runs.jsonl), for its nodes and ranks. --set key.path=value overrides the config.\n",
+    .run = run_plan,
+};
