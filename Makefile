@@ -27,7 +27,7 @@ FUZZING ?=
 Q := $(if $(V),,@)
 say = $(if $(V),,@echo '  $(1) $(2)')
 JOBS = $(if $(findstring j,$(MAKEFLAGS)),,-j$(RANKS))
-no_libs := help clean deps format lint check fuzz quickstart uninstall
+no_libs := help clean deps format lint check check-slurm fuzz quickstart uninstall
 goals := $(or $(MAKECMDGOALS),all)
 
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
@@ -80,7 +80,7 @@ FUZZ_BIN  := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/fuzz_*.
 FUZZ_LIB  := $(patsubst tests/%.c,$(BUILD)/tests/%.o,$(filter-out tests/fuzz/fuzz_%,$(wildcard tests/fuzz/*.c)))
 BENCH_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/bench/*.c))
 
-.PHONY: all help deps tests check check-quick check-fault quickstart install uninstall clean format lint tidy fuzz fuzz-targets bench FORCE
+.PHONY: all help deps tests check check-quick check-fault check-slurm quickstart install uninstall clean format lint tidy fuzz fuzz-targets bench FORCE
 .SECONDARY:
 
 all: $(BIN)  ## build build/polyview
@@ -188,6 +188,11 @@ check-quick: tests  ## every test but the slow ones, no installation
 check-fault: $(BIN)  ## kill fits, growths and repairs at FAULT_TRIALS random instants
 	@BUILD='$(BUILD)' $$(scripts/find-python.sh) tests/fault/kills.py --trials '$(FAULT_TRIALS)'
 
+check-slurm: deps  ## the job files on a virtual Slurm cluster (root; some minutes; not part of check)
+	scripts/slurm-deps.sh
+	+@$(MAKE) $(JOBS) --no-print-directory all
+	@BUILD='$(BUILD)' $$(scripts/find-python.sh) tests/slurm/test_cluster.py
+
 quickstart: deps  ## real FashionMNIST to a trained network and pictures, on every core
 	+@$(MAKE) $(JOBS) --no-print-directory all
 	@BUILD='$(BUILD)' RANKS='$(RANKS)' scripts/quickstart.sh
@@ -210,7 +215,7 @@ lint:  ## static checks: room order, cppcheck, shellcheck
 	scripts/check-rooms.sh
 	cppcheck --quiet --std=c11 --enable=warning,portability,performance --inline-suppr --error-exitcode=1 \
 	    --suppress=missingIncludeSystem -Iinclude src include
-	shellcheck scripts/*.sh .ci/run $(wildcard tests/cli/*.sh)
+	shellcheck -x scripts/*.sh .ci/run jobs/*.sh jobs/*.sbatch $(wildcard tests/*/*.sh)
 
 tidy: $(BUILD)/libs.mk  ## clang-tidy over the sources
 	clang-tidy --quiet $(PLAIN) src/main.c -- $(CPPFLAGS) -DPV_CODE_VERSION='""' $(LIB_CFLAGS) -std=gnu11 $$($(MPICC) --showme:compile)

@@ -11,7 +11,7 @@ import json
 import math
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import matplotlib
 
@@ -47,7 +47,7 @@ STYLE = {
 IMAGE_MAGIC = b"\x00\x00\x08\x03"
 
 
-def save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path | BinaryIO) -> None:
     figure.savefig(path, format="png", bbox_inches="tight", facecolor="white")
     plt.close(figure)
 
@@ -101,7 +101,7 @@ def draw_image(axes: Axes, pixels: NDArray[Any], below: str) -> None:
         spine.set_visible(False)
 
 
-def gallery(store_path: Path, output: Path, count: int, directory: Path | None) -> None:
+def gallery(store_path: Path, output: Path | BinaryIO, count: int, directory: Path | None) -> None:
     with Store(store_path) as store:
         chosen = one_of_each_class(store, 0, count)
         if not chosen:
@@ -120,7 +120,7 @@ def gallery(store_path: Path, output: Path, count: int, directory: Path | None) 
     save(figure, output)
 
 
-def psnr_histogram(store_path: Path, output: Path) -> None:
+def psnr_histogram(store_path: Path, output: Path | BinaryIO) -> None:
     with Store(store_path) as store:
         values = store.psnr[store.status == FITTED].astype(np.float64)
         views, objects = store.views, store.objects
@@ -163,7 +163,7 @@ def series(epochs: list[dict[str, Any]], key: str) -> NDArray[np.float64]:
     return np.array([math.nan if e.get(key) is None else float(e[key]) for e in epochs])
 
 
-def training(paths: list[Path], output: Path) -> None:
+def training(paths: list[Path], output: Path | BinaryIO) -> None:
     runs = [(path, *read_metrics(path)) for path in paths]
     kinds = [kind for _, kind, _ in runs]
     figure, (loss, accuracy) = plt.subplots(1, 2, figsize=(7.2, 2.9), layout="constrained")

@@ -1,0 +1,398 @@
+"""One HTML file about a pipeline: what was fitted, how well, what was trained on it, what that cost.
+
+    python analysis/report.py DIRECTORY [-o DIRECTORY/report.html]
+
+DIRECTORY is what jobs/pipeline.sh filled: store.h5, model.h5 and their run records, logits and metrics.  Where there are
+augment/<name>-<seed>.h5 (jobs/array-augment.sbatch) or strong-R/ and weak-R/ (jobs/scaling-*.sbatch, also under scaling/),
+they get their own sections.  Images are inlined: the file opens without a network.
+"""
+
+import argparse
+import base64
+import html
+import io
+import math
+import statistics
+import sys
+from pathlib import Path
+from typing import Any, BinaryIO, Callable
+
+import h5py
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+from numpy.typing import NDArray
+
+from plots import COLOURS, INK, STYLE, gallery, psnr_histogram, save, training
+from polyview_store import FITTED, Store
+from runs import Run, last_done, read_runs, runs_of
+from scaling import draw_split, read_points, scaling
+
+FASHION = [
+    "T-shirt",
+    "trouser",
+    "pullover",
+    "dress",
+    "coat",
+    "sandal",
+    "shirt",
+    "sneaker",
+    "bag",
+    "ankle boot",
+]
+SPLITS = ["train", "validation", "test"]
+
+PAGE = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+:root {{ --ink: #1f2933; --soft: #5f6c7b; --line: #e3e8ee; --ground: #f5f7fa; --accent: #0072b2; }}
+* {{ box-sizing: border-box; }}
+body {{ margin: 0; background: var(--ground); color: var(--ink); font: 15px/1.55 system-ui, "Segoe UI", Helvetica, Arial, sans-serif; }}
+header {{ background: #12344d; color: #fff; padding: 34px 0 30px; }}
+header p {{ margin: 6px 0 0; color: #c4d4e0; }}
+.page {{ max-width: 1060px; margin: 0 auto; padding: 0 24px; }}
+h1 {{ margin: 0; font-size: 27px; font-weight: 650; letter-spacing: -0.01em; }}
+h2 {{ margin: 44px 0 14px; font-size: 19px; font-weight: 650; }}
+nav {{ margin-top: 16px; font-size: 13.5px; }} nav a {{ color: #9fd0f0; text-decoration: none; margin-right: 18px; }}
+.tiles {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 14px; margin: -1px 0 0; padding-top: 24px; }}
+.tile, figure, .table {{ background: #fff; border: 1px solid var(--line); border-radius: 10px; }}
+.tile {{ padding: 14px 16px; }} .tile b {{ display: block; font-size: 23px; font-weight: 650; color: var(--accent); }}
+.tile span {{ color: var(--soft); font-size: 13px; }}
+figure {{ margin: 0 0 16px; padding: 18px; overflow-x: auto; }} figure img {{ display: block; margin: 0 auto; max-width: 100%; height: auto; }}
+figcaption, .source {{ color: var(--soft); font-size: 12.5px; margin-top: 12px; }}
+figcaption {{ border-top: 1px solid var(--line); padding-top: 10px; }}
+code {{ font: 12px ui-monospace, "DejaVu Sans Mono", Menlo, monospace; background: #eef2f6; border-radius: 4px; padding: 1px 5px; word-break: break-all; }}
+.table {{ padding: 6px 18px 14px; overflow-x: auto; margin-bottom: 16px; }}
+table {{ border-collapse: collapse; width: 100%; font-size: 14px; font-variant-numeric: tabular-nums; }}
+th, td {{ text-align: left; padding: 8px 14px 8px 0; border-bottom: 1px solid var(--line); vertical-align: top; }}
+th {{ color: var(--soft); font-weight: 600; font-size: 12.5px; }} tr:last-child td {{ border-bottom: 0; }}
+td.n, th.n {{ text-align: right; padding-right: 18px; }}
+.pair {{ display: grid; grid-template-columns: 1fr 1fr; gap: 16px; align-items: start; }}
+@media (max-width: 760px) {{ .pair {{ grid-template-columns: 1fr; }} }}
+footer {{ color: var(--soft); font-size: 12.5px; padding: 26px 0 46px; }}
+@media print {{ header {{ background: none; color: var(--ink); }} nav {{ display: none; }} figure, .table {{ break-inside: avoid; }} }}
+</style></head><body>
+<header><div class="page"><h1>{title}</h1><p>{subtitle}</p><nav>{nav}</nav></div></header>
+<main class="page"><div class="tiles">{tiles}</div>
+{sections}
+<footer>Every figure names the run record it comes from as file:line, relative to {where}. A record holds the command, the config's
+hash, the code's revision, the ranks and hosts, and where the time went.</footer></main></body></html>
+"""
+
+
+def escape(text: object) -> str:
+    return html.escape(str(text))
+
+
+def number(value: float, digits: int = 0) -> str:
+    """With thin spaces between thousands."""
+    return f"{value:,.{digits}f}".replace(",", "\u2009")
+
+
+def duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+class Report:
+    """Sections in order; each figure with its caption and its sources."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.sections: list[tuple[str, list[str]]] = []
+
+    def section(self, title: str) -> None:
+        self.sections.append((title, []))
+
+    def add(self, text: str) -> None:
+        self.sections[-1][1].append(text)
+
+    def source(self, runs: list[Run]) -> str:
+        places = ", ".join(f"<code>{escape(run.name(self.directory))}</code>" for run in runs)
+        return f"From {places}." if runs else ""
+
+    def picture(self, draw: Callable[[BinaryIO], None], what: str, caption: str, runs: list[Run]) -> str:
+        image = io.BytesIO()
+        draw(image)
+        data = base64.b64encode(image.getvalue()).decode()
+        img = f'<img alt="{escape(what)}" src="data:image/png;base64,{data}">'
+        return f"<figure>{img}<figcaption>{caption} {self.source(runs)}</figcaption></figure>"
+
+    def table(self, head: list[str], rows: list[list[str]], runs: list[Run], numbers: int = 0) -> str:
+        """The last `numbers` columns are numbers."""
+        plain = len(head) - numbers
+        mark = ["" if i < plain else ' class="n"' for i in range(len(head))]
+        lines = ["<tr>" + "".join(f"<th{m}>{escape(cell)}</th>" for m, cell in zip(mark, head)) + "</tr>"]
+        lines += [
+            "<tr>" + "".join(f"<td{m}>{cell}</td>" for m, cell in zip(mark, row)) + "</tr>" for row in rows
+        ]
+        source = f'<div class="source">{self.source(runs)}</div>' if runs else ""
+        return f'<div class="table"><table>{"".join(lines)}</table>{source}</div>'
+
+    def write(self, output: Path, title: str, subtitle: str, tiles: list[tuple[str, str]]) -> None:
+        anchors = [(f"s{i}", name, body) for i, (name, body) in enumerate(self.sections) if body]
+        page = PAGE.format(
+            title=escape(title),
+            subtitle=subtitle,
+            nav="".join(f'<a href="#{key}">{escape(name)}</a>' for key, name, _ in anchors),
+            tiles="".join(
+                f'<div class="tile"><b>{value}</b><span>{escape(what)}</span></div>' for value, what in tiles
+            ),
+            sections="".join(
+                f'<h2 id="{key}">{escape(name)}</h2>{"".join(body)}' for key, name, body in anchors
+            ),
+            where=f"<code>{escape(self.directory.resolve())}</code>",
+        )
+        part = output.with_name(output.name + ".part")
+        part.write_text(page, encoding="utf-8")
+        part.replace(output)
+
+
+def class_names(store: Store, count: int) -> list[str]:
+    fashion = "fashion" in str(store.signal.get("path", "")).lower() and count == len(FASHION)
+    return FASHION if fashion else [str(i) for i in range(count)]
+
+
+def data_set(report: Report, store: Store, fit: list[Run]) -> None:
+    counts = [int(np.count_nonzero(store.split == i)) for i in range(3)]
+    shape = f"{store.height} x {store.width} x {store.channels}"
+    dims = " - ".join(map(str, store.dims))
+    rows = [
+        ["source", f"<code>{escape(store.signal.get('path', '?'))}</code>"],
+        ["objects", ", ".join(f"{number(n)} {name}" for n, name in zip(counts, SPLITS))],
+        ["signal", f"images of {shape}, {len(np.unique(store.label))} classes"],
+        ["INR", f"SIREN {dims}, w0 {store.arch.get('w0', 0):g}, {number(store.params)} parameters"],
+        ["views", f"{store.views} of every object: {number(store.views * store.objects)} INRs"],
+        ["store", f"{number(report_size(store) / 2**20, 1)} MiB"],
+    ]
+    report.section("Data set")
+    report.add(report.table(["what", "value"], rows, fit))
+
+
+def report_size(store: Store) -> int:
+    shards = Path(f"{store.path}.shards")
+    return store.path.stat().st_size + sum(p.stat().st_size for p in shards.glob("*") if p.is_file())
+
+
+def fits(report: Report, path: Path, fit: list[Run]) -> None:
+    report.section("Fits")
+    caption = "PSNR of every fitted INR against its image."
+    report.add(report.picture(lambda to: psnr_histogram(path, to), "histogram of PSNR", caption, fit))
+    try:
+        caption = "Images (above) and what their INRs draw (below)."
+        report.add(report.picture(lambda to: gallery(path, to, 10, None), "gallery of INRs", caption, fit))
+    except (ValueError, OSError) as error:
+        report.add(f'<p class="source">No gallery: {escape(error)}</p>')
+
+
+def trainings(report: Report, model: Path, runs: list[Run]) -> None:
+    metrics = Path(f"{model}.jsonl")
+    if not metrics.is_file() or not runs:
+        return
+    report.section("Training")
+    caption = "Loss and validation accuracy over the epochs."
+    report.add(report.picture(lambda to: training([metrics], to), "training curves", caption, runs))
+
+
+def confusion(names: list[str], label: NDArray[Any], guess: NDArray[Any], to: BinaryIO) -> None:
+    count = len(names)
+    table = np.zeros((count, count))
+    np.add.at(table, (label, guess), 1)
+    share = 100 * table / np.maximum(1, table.sum(1, keepdims=True))
+    figure, axes = plt.subplots(figsize=(1.6 + 0.46 * count, 1.3 + 0.4 * count), layout="constrained")
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=100, aspect="auto")
+    for i in range(count):
+        for j in range(count):
+            if share[i, j] >= 0.5:
+                colour = "white" if share[i, j] > 55 else INK
+                axes.text(j, i, f"{share[i, j]:.0f}", ha="center", va="center", fontsize=7.5, color=colour)
+    axes.set_xticks(range(count), names, rotation=40, ha="right")
+    axes.set_yticks(range(count), names)
+    axes.grid(False)
+    axes.set_xlabel("the network says")
+    axes.set_ylabel("it is")
+    save(figure, to)
+
+
+def class_bars(names: list[str], label: NDArray[Any], guess: NDArray[Any], to: BinaryIO) -> None:
+    accuracy = [
+        100 * float(np.mean(guess[label == i] == i)) if np.any(label == i) else 0.0 for i in range(len(names))
+    ]
+    figure, axes = plt.subplots(figsize=(4.2, 1.3 + 0.4 * len(names)), layout="constrained")
+    axes.barh(names, accuracy, color=COLOURS[0], height=0.62)
+    mean = 100 * float(np.mean(guess == label))
+    axes.axvline(mean, color=COLOURS[1], linewidth=1.4, label=f"all {mean:.1f} %")
+    for y, value in enumerate(accuracy):
+        axes.text(value + 1, y, f"{value:.0f}", va="center", fontsize=7.5)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 105)
+    axes.set_xlabel("accuracy (%)")
+    axes.grid(axis="y", visible=False)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.1))
+    save(figure, to)
+
+
+def test_scores(report: Report, store: Store, logits: Path, runs: list[Run]) -> None:
+    if not logits.is_file():
+        return
+    with h5py.File(logits) as file:
+        values, label = file["logits"][()], file["label"][()]
+    names, guess = class_names(store, values.shape[1]), values.argmax(1)
+    report.section("Test")
+    many = f"{number(len(label))} INRs of the test split."
+    matrix = report.picture(
+        lambda to: confusion(names, label, guess, to),
+        "confusion matrix",
+        f"Per cent of each class, {many}",
+        runs,
+    )
+    bars = report.picture(lambda to: class_bars(names, label, guess, to), "accuracy a class", many, runs)
+    report.add(f'<div class="pair">{matrix}{bars}</div>')
+
+
+def augmentations(report: Report, directory: Path) -> None:
+    found: dict[str, list[Run]] = {}
+    for path in sorted(directory.glob("*.h5.runs.jsonl")):
+        name, _, seed = path.name.removesuffix(".h5.runs.jsonl").rpartition("-")
+        run = last_done(read_runs(path), "train")
+        if name and seed.isdigit() and run and run.result.get("test_accuracy") is not None:
+            found.setdefault(name, []).append(run)
+    if not found:
+        return
+    scores = {
+        name: [100 * float(run.result["test_accuracy"]) for run in runs] for name, runs in found.items()
+    }
+    base = statistics.fmean(scores["none"]) if "none" in scores else math.nan
+    rows = []
+    for name in sorted(found, key=lambda n: -statistics.fmean(scores[n])):
+        mean, several = statistics.fmean(scores[name]), len(scores[name]) > 1
+        error = f" ± {statistics.stdev(scores[name]) / math.sqrt(len(scores[name])):.1f}" if several else ""
+        against = "" if math.isnan(base) else f"{mean - base:+.1f}"
+        val = statistics.fmean(
+            100 * float(run.result["best_val_accuracy"] or math.nan) for run in found[name]
+        )
+        rows.append([escape(name), f"{mean:.1f}{error}", against, f"{val:.1f}", str(len(scores[name]))])
+    report.section("Augmentations")
+    head = ["augmentation", "test accuracy, %", "against none", "validation, %", "seeds"]
+    report.add(report.table(head, rows, [run for runs in found.values() for run in runs], numbers=4))
+
+
+def scalings(report: Report, directory: Path) -> None:
+    studies = [
+        (kind, where)
+        for kind in ("strong", "weak")
+        for where in (directory, directory / "scaling")
+        if any(where.glob(f"{kind}-[0-9]*"))
+    ]
+    if not studies:
+        return
+    report.section("Scaling")
+    for kind, where in studies:
+        runs = [run for point in read_points(kind, where) for run in point.runs.values()]
+        text = f"{kind.capitalize()} scaling: wall time and efficiency, the plan's prediction with its error bar, and where the time went."
+        report.add(
+            report.picture(lambda to, k=kind, w=where: scaling(k, w, to), f"{kind} scaling", text, runs)
+        )
+
+
+def split_picture(runs: list[Run], to: BinaryIO) -> None:
+    figure, axes = plt.subplots(figsize=(8.4, 1.0 + 0.36 * len(runs)), layout="constrained")
+    labels = [f"{i + 1}  {run.command}, {duration(run.wall)}" for i, run in enumerate(runs)]
+    draw_split(axes, labels, runs)
+    axes.set_xlabel("share of the wall time (%)")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1 + 0.55 / (0.36 * len(runs) + 0.6)), ncols=4)
+    save(figure, to)
+
+
+def costs(report: Report, runs: list[Run]) -> None:
+    if not runs:
+        return
+    report.section("What it took")
+    caption = "Where the time of each run went."
+    shown = runs[-24:]
+    report.add(report.picture(lambda to: split_picture(shown, to), "time splits", caption, shown))
+    rows = []
+    for i, run in enumerate(runs):
+        record, result = run.record, run.result
+        rate = result.get("inr_steps_per_s") if run.command == "fit" else result.get("samples_per_s")
+        unit = "INR-steps/s" if run.command == "fit" else "samples/s"
+        job = record.get("slurm", {})
+        tries = f", start {int(job['restart_count']) + 1}" if "restart_count" in job else ""
+        cells = [
+            f"{i + 1}",
+            escape(run.command)
+            + (f"<br><code>job {escape(job['job_id'])}{tries}</code>" if "job_id" in job else ""),
+            escape(str(record["started"]).replace("T", " ").removesuffix("Z")),
+            escape(record["end"]),
+            f"{run.nodes} x {run.ranks // run.nodes}",
+            duration(run.wall),
+            f"{number(rate)} {unit}" if rate else "",
+            f"{record['peak_memory_mib']} MiB",
+            f"{number(record['energy_j'] / 1000, 1)} kJ" if record.get("energy_j") else "not known",
+        ]
+        rows.append(cells)
+    head = [
+        "",
+        "run",
+        "started (UTC)",
+        "end",
+        "nodes x ranks",
+        "wall time",
+        "rate",
+        "peak of a rank",
+        "energy",
+    ]
+    report.add(report.table(head, rows, runs, numbers=5))
+
+
+def make(directory: Path, output: Path) -> None:
+    store_path, model = directory / "store.h5", directory / "model.h5"
+    if not store_path.is_file():
+        raise ValueError(f"'{directory}' holds no store.h5")
+    runs = sorted(runs_of(store_path) + runs_of(model), key=lambda run: str(run.record["started"]))
+    fit = [run for run in runs if run.command == "fit" and run.result.get("fitted", 0) > 0]
+    train = [run for run in runs if run.command == "train"]
+    scores = [run for run in [last_done(runs, "eval")] if run]
+    report = Report(directory)
+    with Store(store_path) as store:
+        data_set(report, store, fit[-1:])
+        psnr = store.psnr[store.status == FITTED]
+        tiles = [(number(len(psnr)), "INRs fitted")]
+        tiles += [(f"{float(psnr.mean()):.1f} dB", "mean PSNR")] if len(psnr) else []
+        fits(report, store_path, fit)
+        trainings(report, model, train)
+        test_scores(report, store, Path(f"{model}.logits.h5"), scores)
+    augmentations(report, directory / "augment")
+    scalings(report, directory)
+    costs(report, runs)
+    if scores:
+        tiles.append((f"{100 * float(scores[0].result['accuracy']):.1f} %", "test accuracy"))
+    tiles.append((duration(sum(run.wall for run in runs)), f"wall time of {len(runs)} runs"))
+    tiles.append((f"{sum(run.wall * run.ranks for run in runs) / 3600:.2f}", "core-hours"))
+    versions = sorted({str(run.record["code_version"]) for run in runs})
+    hosts = sorted({str(host["host"]) for run in runs for host in run.record.get("hosts", [])})
+    subtitle = f"Polyview {escape(', '.join(versions) or '?')} on {escape(', '.join(hosts[:6]) or '?')}"
+    subtitle += f" and {len(hosts) - 6} more" if len(hosts) > 6 else ""
+    report.write(output, f"Neural views in {directory.resolve().name}", subtitle, tiles)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Makes one HTML file about a pipeline.")
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("-o", "--output", type=Path, help="default: DIRECTORY/report.html")
+    args = parser.parse_args()
+    try:
+        with plt.rc_context(STYLE):
+            make(args.directory, args.output or args.directory / "report.html")
+    except (ValueError, OSError, KeyError) as error:
+        print(f"report: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

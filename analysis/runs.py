@@ -1,0 +1,76 @@
+"""Run records: what every run of Polyview left in <output>.runs.jsonl (docs/formats.md)."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PARTS = {"compute_s": "computing", "io_s": "files", "communication_s": "communication", "idle_s": "waiting"}
+
+
+@dataclass(frozen=True)
+class Run:
+    path: Path
+    line: int  # from 1
+    record: dict[str, Any]
+
+    @property
+    def command(self) -> str:
+        return str(self.record["command"])
+
+    @property
+    def result(self) -> dict[str, Any]:
+        return dict(self.record.get("result", {}))
+
+    @property
+    def wall(self) -> float:
+        return float(self.record["time"]["wall_s"])
+
+    @property
+    def ranks(self) -> int:
+        return int(self.record["ranks"])
+
+    @property
+    def nodes(self) -> int:
+        return int(self.record["nodes"])
+
+    @property
+    def done(self) -> bool:
+        return int(self.record["exit_status"]) == 0
+
+    def share(self, part: str) -> float:
+        return float(self.record["time"][part]) / self.wall if self.wall > 0 else 0.0
+
+    def name(self, directory: Path) -> str:
+        """Where the record is, for whoever wants to follow a figure back to it."""
+        path = self.path.relative_to(directory) if self.path.is_relative_to(directory) else self.path
+        return f"{path}:{self.line}"
+
+
+def read_runs(path: Path) -> list[Run]:
+    """All records of a file, in order; [] if there is none.  A last line that is not whole is left out."""
+    if not path.is_file():
+        return []
+    found = []
+    lines = path.read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines, 1):
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            if number == len(lines):
+                break
+            raise ValueError(f"'{path}' line {number} is not JSON: {error}") from error
+        if record.get("polyview_run") != 1:
+            raise ValueError(f"'{path}' line {number} is not a run record of version 1")
+        found.append(Run(path, number, record))
+    return found
+
+
+def runs_of(output: Path) -> list[Run]:
+    """The records beside a store or a model."""
+    return read_runs(Path(f"{output}.runs.jsonl"))
+
+
+def last_done(runs: list[Run], command: str) -> Run | None:
+    done = [run for run in runs if run.command == command and run.done]
+    return done[-1] if done else None

@@ -1,0 +1,178 @@
+"""Draws scaling studies: times, efficiency, the plan's predictions, and where the time went.
+
+    python analysis/scaling.py strong|weak DIRECTORY -o scaling.png
+
+DIRECTORY is what jobs/scaling-strong.sbatch or scaling-weak.sbatch filled: for every number of ranks R a directory
+<kind>-R with the run records of a fit and a training, and plan.json, what `polyview plan` predicted for them.
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, NullLocator
+
+from plots import COLOURS, INK, STYLE, save
+from runs import PARTS, Run, last_done, runs_of
+
+COMMANDS = {"fit": "store.h5", "train": "model.h5"}
+PART_COLOURS = dict(zip(PARTS, ["#0072b2", "#56b4e9", "#e69f00", "#c9c9c9"]))
+
+
+@dataclass(frozen=True)
+class Point:
+    """One number of ranks."""
+
+    ranks: int
+    runs: dict[str, Run]
+    plan: dict[str, Any]
+
+
+def read_points(kind: str, directory: Path) -> list[Point]:
+    points = []
+    for path in directory.glob(f"{kind}-*"):
+        ranks = path.name.removeprefix(f"{kind}-")
+        if not ranks.isdigit():
+            continue
+        found = {command: last_done(runs_of(path / output), command) for command, output in COMMANDS.items()}
+        plan = path / "plan.json"
+        text = plan.read_text(encoding="utf-8").splitlines() if plan.is_file() else []
+        runs = {command: run for command, run in found.items() if run}
+        if runs:
+            points.append(Point(int(ranks), runs, json.loads(text[-1]) if text else {}))
+    if not points:
+        raise ValueError(f"'{directory}' holds no runs of a {kind} scaling study")
+    return sorted(points, key=lambda point: point.ranks)
+
+
+def efficiency(kind: str, ranks: list[int], seconds: list[float]) -> list[float]:
+    """In per cent of the smallest run's: of the time that its speed would take (strong), of its time (weak)."""
+    if kind == "weak":
+        return [100 * seconds[0] / s for s in seconds]
+    return [100 * seconds[0] * ranks[0] / (s * r) for s, r in zip(seconds, ranks)]
+
+
+def rank_axis(axes: Axes, ranks: list[int]) -> None:
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(ranks)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.0f}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel("ranks")
+
+
+def draw_times(axes: Axes, kind: str, command: str, points: list[Point]) -> None:
+    ranks = [point.ranks for point in points]
+    seconds = [point.runs[command].wall for point in points]
+    ideal = [seconds[0] * (ranks[0] / r if kind == "strong" else 1) for r in ranks]
+    axes.plot(ranks, ideal, color=INK, linewidth=0.9, linestyle=":", label="ideal")
+    planned = [(p.ranks, p.plan[command]) for p in points if command in p.plan]
+    if planned:
+        x = [r for r, _ in planned]
+        axes.fill_between(
+            x,
+            [p["low_s"] for _, p in planned],
+            [p["high_s"] for _, p in planned],
+            color=COLOURS[1],
+            alpha=0.18,
+            linewidth=0,
+        )
+        axes.plot(x, [p["wall_s"] for _, p in planned], color=COLOURS[1], linewidth=1.3, label="plan")
+    axes.plot(ranks, seconds, color=COLOURS[0], marker="o", markersize=5, linewidth=0, label="measured")
+    rank_axis(axes, ranks)
+    axes.set_yscale("log")
+    ticks = [t for t in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)]
+    low, high = axes.get_ylim()
+    axes.set_yticks([t for t in ticks if low <= t <= high] or [seconds[0]])
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.set_title(f"{command}: seconds", loc="left")
+    axes.legend(loc="best")
+
+
+def draw_efficiency(axes: Axes, kind: str, command: str, points: list[Point]) -> None:
+    ranks = [point.ranks for point in points]
+    measured = efficiency(kind, ranks, [point.runs[command].wall for point in points])
+    axes.axhline(100, color=INK, linewidth=0.9, linestyle=":")
+    planned = [(p.ranks, p.plan[command]["wall_s"]) for p in points if command in p.plan]
+    if planned and planned[0][0] == ranks[0]:
+        x = [r for r, _ in planned]
+        axes.plot(
+            x, efficiency(kind, x, [s for _, s in planned]), color=COLOURS[1], linewidth=1.3, label="plan"
+        )
+    axes.plot(ranks, measured, color=COLOURS[0], marker="o", markersize=5, linewidth=1, label="measured")
+    for r, e in zip(ranks, measured):
+        axes.annotate(
+            f"{e:.0f}", (r, e), xytext=(0, -11), textcoords="offset points", ha="center", fontsize=7
+        )
+    rank_axis(axes, ranks)
+    axes.set_ylim(0, max(115, 1.1 * max(measured)))
+    axes.set_title(f"{command}: efficiency (%)", loc="left")
+    axes.legend(loc="lower left")
+
+
+def draw_split(axes: Axes, labels: list[str], runs: list[Run]) -> None:
+    """Stacked bars: the parts of each run's wall time, in per cent."""
+    left = np.zeros(len(runs))
+    for part, label in PARTS.items():
+        width = 100 * np.array([run.share(part) for run in runs])
+        axes.barh(labels, width, left=left, height=0.62, color=PART_COLOURS[part], label=label)
+        for y, (start, w) in enumerate(zip(left, width)):
+            if w >= 7:
+                dark = part == "compute_s"
+                axes.text(
+                    start + w / 2,
+                    y,
+                    f"{w:.0f}",
+                    ha="center",
+                    va="center",
+                    fontsize=7,
+                    color="white" if dark else INK,
+                )
+        left += width
+    axes.set_xlim(0, 100)
+    axes.invert_yaxis()
+    axes.grid(axis="y", visible=False)
+
+
+def scaling(kind: str, directory: Path, output: Path | BinaryIO) -> None:
+    points = read_points(kind, directory)
+    commands = [c for c in COMMANDS if all(c in point.runs for point in points)]
+    figure, grid = plt.subplots(
+        len(commands), 3, figsize=(10.2, 2.9 * len(commands)), layout="constrained", squeeze=False
+    )
+    for row, command in zip(grid, commands):
+        draw_times(row[0], kind, command, points)
+        draw_efficiency(row[1], kind, command, points)
+        draw_split(row[2], [str(point.ranks) for point in points], [point.runs[command] for point in points])
+        row[2].set_title(f"{command}: where the time went (%)", loc="left")
+        row[2].set_ylabel("ranks")
+    grid[-1][2].legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=4, fontsize=7, columnspacing=1)
+    save(figure, output)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Draws scaling studies.")
+    parser.add_argument("kind", choices=["strong", "weak"])
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    args = parser.parse_args()
+    try:
+        with plt.rc_context(STYLE):
+            scaling(args.kind, args.directory, args.output)
+    except (ValueError, OSError, KeyError) as error:
+        print(f"scaling: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
