@@ -179,6 +179,7 @@ def grown_stores_equal_whole_ones(work: Path) -> None:
         ["fit", "--config", config, "--store", grown],
         2,
         "signal.train: 21 here, 29 in",
+        at_once=False,
     )
     more = ["fit", "--config", config, "--store", grown, "--set", "signal.train=29", "--set", "fit.views=5"]
     refused("a config of more views", more, 2, "fit.views is 5", "extend", at_once=False)
