@@ -11,9 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const pv_command *const commands[] = {
-    &pv_command_fit,   &pv_command_extend, &pv_command_verify, &pv_command_info,  &pv_command_render,
-    &pv_command_train, &pv_command_eval,   &pv_command_probe,  &pv_command_bench, &pv_command_plan};
+static const pv_command *const commands[] = {&pv_command_fit,   &pv_command_extend, &pv_command_verify,
+                                             &pv_command_info,  &pv_command_render, &pv_command_train,
+                                             &pv_command_eval,  &pv_command_align,  &pv_command_probe,
+                                             &pv_command_bench, &pv_command_plan};
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
 /* OpenBLAS's own; absent from other BLAS libraries. */

@@ -16,7 +16,8 @@ typedef struct pv_command {
 } pv_command;
 
 extern const pv_command pv_command_fit, pv_command_extend, pv_command_verify, pv_command_info,
-    pv_command_render, pv_command_train, pv_command_eval, pv_command_probe, pv_command_bench, pv_command_plan;
+    pv_command_render, pv_command_train, pv_command_eval, pv_command_align, pv_command_probe,
+    pv_command_bench, pv_command_plan;
 /* Those of `bench`: what their argv[0] names. */
 extern const pv_command pv_command_bench_fit, pv_command_bench_store, pv_command_bench_train,
     pv_command_bench_comm;

@@ -1,0 +1,41 @@
+/* How well two INRs of one signal are aligned: the objective of weight matching, and the loss barrier on the straight path
+ * between them (Ainsworth et al. 2022, section 2), before and after alignment. */
+#ifndef PV_ALIGNER_H
+#define PV_ALIGNER_H
+
+#include "base/pv_rng.h"
+#include "symmetry/pv_match.h"
+
+enum { PV_PATH_POINTS = 21 }; /* lambda = 0, 0.05, ... 1 */
+
+typedef enum pv_alignment {
+    PV_ALIGN_NONE,
+    PV_ALIGN_PERMUTATION,
+    PV_ALIGN_SIGNED,
+    PV_ALIGN_CANONICAL, /* phases of both brought into one range, then signed */
+    PV_ALIGNMENTS
+} pv_alignment;
+
+/* "none", "permutation", "signed", "canonical_signed"; static storage. */
+const char *pv_alignment_name(pv_alignment alignment);
+
+typedef struct pv_alignment_score {
+    double objective;              /* pv_match_objective of a and the aligned b */
+    double losses[PV_PATH_POINTS]; /* mean squared error of the INR (1 - lambda) a + lambda b, b aligned */
+    double barrier; /* the most by which a loss lies above the line between those of the ends */
+} pv_alignment_score;
+
+typedef struct pv_aligner pv_aligner; /* workspace of one thread */
+
+/* For INRs over n samples at `coords` [n][d_0], borrowed; matching as pv_match_opts says.
+ * Owner: pv_aligner_free (NULL is a no-op).  Local.  Errors: PV_ERR_CONFIG, PV_ERR_NOMEM. */
+pv_status pv_aligner_new(const pv_arch *arch, int n, const float *coords, int max_sweeps, int starts,
+                         pv_aligner **out);
+void pv_aligner_free(pv_aligner *aligner);
+
+/* Aligns b to a in every way.  Shapes: a, b [P]; values [n][d_M] the signal.  Random: `rng`, as pv_match.
+ * Local.  Errors: PV_ERR_NOMEM. */
+pv_status pv_aligner_judge(pv_aligner *aligner, const float *a, const float *b, const float *values,
+                           pv_rng *rng, pv_alignment_score scores[PV_ALIGNMENTS]);
+
+#endif

@@ -1,0 +1,237 @@
+#include "base/pv_log.h"
+#include "base/pv_mem.h"
+#include "cmd/pv_cmd.h"
+#include "signal/pv_signal.h"
+#include "store/pv_store.h"
+#include "symmetry/pv_aligner.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { DEFAULT_OBJECTS = 200, SWEEPS = 16, MAX_STARTS = 1000 };
+
+/* Sums over pairs: a score's figures, and the squares of the barrier. */
+typedef struct sums {
+    double objective, barrier, squares, losses[PV_PATH_POINTS];
+} sums;
+enum { SUM_COUNT = sizeof(sums) / sizeof(double) };
+
+typedef struct align {
+    pv_store *store;
+    pv_signal *signal;
+    pv_aligner *aligner;
+    int64_t objects, first_view, second_view, starts;
+    int64_t pairs;
+    double seconds;
+    sums of[PV_ALIGNMENTS];
+} align;
+
+static void add_scores(align *a, const pv_alignment_score scores[PV_ALIGNMENTS])
+{
+    for (int way = 0; way < PV_ALIGNMENTS; way++) {
+        a->of[way].objective += scores[way].objective;
+        a->of[way].barrier += scores[way].barrier;
+        a->of[way].squares += scores[way].barrier * scores[way].barrier;
+        for (int i = 0; i < PV_PATH_POINTS; i++)
+            a->of[way].losses[i] += scores[way].losses[i];
+    }
+    a->pairs++;
+}
+
+/* Reads the row of a view; *fitted: there is one. */
+static pv_status read_view(const align *a, int64_t view, int64_t object, float *row, bool *fitted)
+{
+    uint8_t status = 0;
+    pv_status st = pv_store_read_status(a->store, view, object, 1, &status);
+    *fitted = status == PV_VIEW_FITTED;
+    if (st == PV_OK && *fitted) st = pv_store_read_rows(a->store, view, object, 1, row);
+    return st;
+}
+
+static pv_status judge_object(align *a, int64_t object, float *rows, float *values)
+{
+    float *const second = rows + pv_store_params(a->store);
+    bool fitted[2];
+    uint64_t source = 0;
+    pv_alignment_score scores[PV_ALIGNMENTS];
+    pv_status st = read_view(a, a->first_view, object, rows, &fitted[0]);
+    if (st == PV_OK) st = read_view(a, a->second_view, object, second, &fitted[1]);
+    if (st == PV_OK) st = pv_store_read_sources(a->store, object, 1, &source);
+    if (st != PV_OK || !fitted[0] || !fitted[1]) return st;
+    const int64_t number = pv_signal_find(a->signal, source);
+    if (number < 0)
+        return pv_fail(PV_ERR_DATA,
+                       "'%s': object %lld (source %llu) is not in the signal: its files have changed",
+                       pv_store_path(a->store), (long long)object, (unsigned long long)source);
+    pv_signal_values(a->signal, number, values);
+    pv_rng rng = pv_rng_open(1, PV_RNG_MATCH, (uint64_t)object, 0);
+    st = pv_aligner_judge(a->aligner, rows, second, values, &rng, scores);
+    if (st == PV_OK) add_scores(a, scores);
+    return st;
+}
+
+/* This rank's share of the objects, which are spread evenly over the store. */
+static pv_status judge_share(const pv_comm *comm, align *a)
+{
+    const int64_t all = pv_store_objects(a->store);
+    const int64_t wanted = a->objects < all ? a->objects : all;
+    float *rows = NULL, *values = NULL;
+    int64_t first, count;
+    pv_status st = PV_OK;
+    PV_ALLOC(rows, 2 * (int64_t)pv_store_params(a->store));
+    PV_ALLOC(values, (int64_t)pv_signal_samples(a->signal) * pv_signal_channels(a->signal));
+    PV_TRY(pv_aligner_new(pv_store_arch(a->store), pv_signal_samples(a->signal), pv_signal_coords(a->signal),
+                          SWEEPS, (int)a->starts, &a->aligner));
+    pv_share_of(wanted, comm->rank, comm->size, &first, &count);
+    for (int64_t i = first; st == PV_OK && i < first + count; i++)
+        st = judge_object(a, i * all / wanted, rows, values);
+done:
+    free(rows);
+    free(values);
+    return st;
+}
+
+static pv_status judge(const pv_comm *comm, align *a)
+{
+    const double start = pv_seconds();
+    pv_status st = pv_agree(comm, judge_share(comm, a));
+    if (st != PV_OK) return st;
+    MPI_Allreduce(MPI_IN_PLACE, &a->pairs, 1, MPI_INT64_T, MPI_SUM, comm->world);
+    MPI_Allreduce(MPI_IN_PLACE, a->of, PV_ALIGNMENTS * SUM_COUNT, MPI_DOUBLE, MPI_SUM, comm->world);
+    a->seconds = pv_seconds() - start;
+    if (a->pairs == 0)
+        st = pv_fail(PV_ERR_DATA, "'%s': none of the objects is fitted in views %lld and %lld",
+                     pv_store_path(a->store), (long long)a->first_view, (long long)a->second_view);
+    return pv_agree(comm, st);
+}
+
+/* Of a mean over pairs. */
+static double standard_error(double sum, double squares, int64_t n)
+{
+    const double count = (double)n, variance = (squares - sum * sum / count) / (count - 1);
+    return n > 1 ? sqrt(fmax(0, variance) / count) : (double)NAN;
+}
+
+static void report(const pv_comm *comm, const align *a, json_t *result)
+{
+    const double pairs = (double)a->pairs;
+    json_t *lambda = json_array(), *ways = json_object();
+    for (int i = 0; i < PV_PATH_POINTS; i++)
+        json_array_append_new(lambda, json_real((double)i / (PV_PATH_POINTS - 1)));
+    for (int way = 0; way < PV_ALIGNMENTS; way++) {
+        const sums *of = &a->of[way];
+        json_t *entry = json_object(), *losses = json_array();
+        for (int i = 0; i < PV_PATH_POINTS; i++)
+            json_array_append_new(losses, json_real(of->losses[i] / pairs));
+        pv_cmd_put_real(entry, "objective", of->objective / pairs);
+        pv_cmd_put_real(entry, "barrier", of->barrier / pairs);
+        pv_cmd_put_real(entry, "barrier_error", standard_error(of->barrier, of->squares, a->pairs));
+        json_object_set_new(entry, "losses", losses);
+        json_object_set_new(ways, pv_alignment_name((pv_alignment)way), entry);
+    }
+    pv_cmd_put_text(result, "store", pv_store_path(a->store));
+    pv_cmd_put_int(result, "pairs", a->pairs);
+    pv_cmd_put_int(result, "starts", a->starts);
+    json_object_set_new(result, "lambda", lambda);
+    json_object_set_new(result, "alignments", ways);
+    pv_cmd_put_real(result, "seconds", a->seconds);
+    pv_cmd_put_machine(comm, result);
+}
+
+static void print_table(const align *a)
+{
+    const double pairs = (double)a->pairs;
+    const int middle = PV_PATH_POINTS / 2;
+    fprintf(stderr, "  views %lld and %lld of %lld objects; mean squared errors\n\n",
+            (long long)a->first_view, (long long)a->second_view, (long long)a->pairs);
+    fprintf(stderr, "  %-18s %10s %12s %12s %12s\n", "alignment", "objective", "at the ends", "midway",
+            "barrier");
+    for (int way = 0; way < PV_ALIGNMENTS; way++) {
+        const sums *of = &a->of[way];
+        fprintf(stderr, "  %-18s %10.4f %12.5f %12.5f %12.5f\n", pv_alignment_name((pv_alignment)way),
+                of->objective / pairs, (of->losses[0] + of->losses[PV_PATH_POINTS - 1]) / (2 * pairs),
+                of->losses[middle] / pairs, of->barrier / pairs);
+    }
+}
+
+typedef struct words {
+    const char *store, *objects, *views, *starts;
+    bool json_only;
+} words;
+
+static pv_status parse_views(const char *text, align *a)
+{
+    long long first, second;
+    int end = 0;
+    if (sscanf(text, "%lld,%lld%n", &first, &second, &end) != 2 || text[end] != '\0' || first < 0 ||
+        second < 0 || first == second)
+        return pv_fail(PV_ERR_USAGE, "--views needs two different views, as in 0,1, not '%s'", text);
+    a->first_view = first;
+    a->second_view = second;
+    return PV_OK;
+}
+
+static pv_status parse(int argc, char **argv, words *w, align *a)
+{
+    const pv_option options[] = {{.name = "objects", .text = &w->objects},
+                                 {.name = "views", .text = &w->views},
+                                 {.name = "starts", .text = &w->starts},
+                                 {.name = "json", .flag = &w->json_only}};
+    pv_status st = pv_cmd_parse(argc, argv, options, sizeof options / sizeof *options, &w->store, 1);
+    *a = (align){.objects = DEFAULT_OBJECTS, .second_view = 1, .starts = 1};
+    if (st == PV_OK && !w->store)
+        st = pv_fail(PV_ERR_USAGE, "align needs a store; see `polyview align --help`");
+    if (st == PV_OK && w->objects) st = pv_cmd_number("--objects", w->objects, &a->objects);
+    if (st == PV_OK && w->views) st = parse_views(w->views, a);
+    if (st == PV_OK && w->starts) st = pv_cmd_number("--starts", w->starts, &a->starts);
+    if (st == PV_OK && (a->objects < 1 || a->starts < 1 || a->starts > MAX_STARTS))
+        st = pv_fail(PV_ERR_USAGE, "--objects is at least 1, --starts 1 to %d", MAX_STARTS);
+    return st;
+}
+
+static pv_status open_signal(const pv_comm *comm, align *a)
+{
+    pv_config *config = NULL;
+    pv_status st =
+        pv_agree(comm, pv_cmd_kept_config(pv_store_path(a->store), pv_store_config(a->store), &config));
+    if (st == PV_OK) st = pv_signal_open(comm, &config->signal, &a->signal);
+    pv_config_free(config);
+    return st;
+}
+
+static pv_status run_align(const pv_comm *comm, int argc, char **argv, json_t *result)
+{
+    words w = {0};
+    align a;
+    pv_status st;
+    PV_TRY(pv_agree(comm, parse(argc, argv, &w, &a)));
+    PV_TRY(pv_store_open(comm, w.store, PV_STORE_READ, NULL, &a.store));
+    const int64_t most = a.first_view > a.second_view ? a.first_view : a.second_view;
+    if (most >= pv_store_views(a.store))
+        st = pv_fail(PV_ERR_USAGE, "view %lld is asked for, but '%s' holds views 0-%lld", (long long)most,
+                     w.store, (long long)pv_store_views(a.store) - 1);
+    PV_TRY(pv_agree(comm, st));
+    PV_TRY(open_signal(comm, &a));
+    PV_TRY(judge(comm, &a));
+    report(comm, &a, result);
+    if (comm->rank == 0 && !w.json_only) print_table(&a);
+done:
+    pv_aligner_free(a.aligner);
+    pv_signal_close(a.signal);
+    pv_store_close(a.store);
+    return st;
+}
+
+const pv_command pv_command_align = {
+    .name = "align",
+    .summary = "align the views of objects, and draw the loss between them",
+    .usage =
+        "polyview align STORE [--objects N] [--views A,B] [--starts K] [--json]\n\n"
+        "Takes two views (0,1) of N objects (200) spread evenly over the store, aligns the second to the first\n"
+        "not at all, by a permutation of its hidden units, by one with signs, and by one with signs after the\n"
+        "biases of both have been brought into one range (phases); with K descents (1). Reports the objective\n"
+        "(the scalar product of the weights), the mean squared error of the INRs on the straight path between\n"
+        "them, and the barrier: how far it rises above its ends. `analysis/plots.py barrier` draws the JSON.\n",
+    .run = run_align,
+};
