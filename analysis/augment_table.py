@@ -6,7 +6,7 @@
 
 `run` trains what is not yet trained, one process a run, all variants of a seed before those of the next; interrupted and
 started again it goes on.  `table` prints Markdown, or replaces what stands between the marks of the table in a file.
-`curves` draws the validation and test losses of training without augmentation and with aligned MixUp.
+`curves` draws the validation and test losses without augmentation and with the best known ones.
 """
 
 import argparse
@@ -180,19 +180,25 @@ def mean_curve(runs: Path, variant: Variant, key: str) -> list[float]:
 
 
 def curves(runs: Path, output: Path) -> None:
+    """Solid: one view an object, dotted: all views."""
     from plots import COLOURS, STYLE, plt, save
 
+    shown = [v for v in VARIANTS if v.curves and results(runs, v)]
+    alone = {v.name.removeprefix("one_view").lstrip("_") or "none": v for v in shown if v.sets == ONE_VIEW}
+    names = {"signed": "mixup_aligned_signed"}
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(1, 2, figsize=(7.2, 2.9), sharey=True, layout="constrained")
-        shown = [v for v in VARIANTS if v.curves and results(runs, v)]
+        figure, axes = plt.subplots(1, 2, figsize=(7.2, 3.1), sharey=True, layout="constrained")
         for axis, key, title in zip(axes, ("val_loss", "test_loss"), ("validation loss", "test loss")):
-            for colour, variant in zip(COLOURS, shown):
-                values = mean_curve(runs, variant, key)
-                axis.plot(
-                    range(1, len(values) + 1), values, color=colour, linewidth=1.6, label=variant.meaning
-                )
-            axis.set(xlabel="epoch", title=title)
-        axes[0].legend(loc="best")
+            for colour, (name, variant) in zip(COLOURS, alone.items()):
+                many = next(v for v in shown if v.name == names.get(name, name))
+                for style, run in (("-", variant), (":", many)):
+                    values = mean_curve(runs, run, key)
+                    label = run.meaning if style == "-" else f"{run.meaning}, four views"
+                    axis.plot(
+                        range(1, len(values) + 1), values, style, color=colour, linewidth=1.6, label=label
+                    )
+            axis.set(xlabel="epoch", title=title, ylim=(1.65, 2.4))
+        axes[0].legend(loc="upper right", fontsize=6)
         save(figure, output)
 
 

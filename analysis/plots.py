@@ -3,6 +3,7 @@
     python analysis/plots.py gallery STORE -o gallery.png [--count 8] [--originals DIRECTORY]
     python analysis/plots.py psnr STORE -o psnr.png
     python analysis/plots.py training METRICS.jsonl [METRICS2.jsonl ...] -o curve.png
+    python analysis/plots.py barrier ALIGN.json -o barrier.png     (build/polyview align STORE > ALIGN.json)
 """
 
 import argparse
@@ -193,6 +194,22 @@ def training(paths: list[Path], output: Path | BinaryIO) -> None:
     save(figure, output)
 
 
+def barrier(path: Path, output: Path) -> None:
+    """The loss on the straight path between two views, aligned in several ways."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        paths = {way: score["losses"] for way, score in found["alignments"].items()}
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"'{path}' is not what `polyview align` prints: {error}") from error
+    figure, axes = plt.subplots(figsize=(4.2, 2.9), layout="constrained")
+    for colour, (way, losses) in zip(COLOURS, paths.items()):
+        axes.plot(found["lambda"], losses, color=colour, linewidth=1.6, label=way.replace("_", ", "))
+    axes.set(xlabel="from one view (0) to another (1)", ylabel="mean squared error", ylim=(0, None))
+    axes.set_title(f"INRs between two views, mean of {found['pairs']} objects", loc="left")
+    axes.legend(loc="lower center")
+    save(figure, output)
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Draws pictures of stores and training runs.")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -206,6 +223,9 @@ def arguments() -> argparse.Namespace:
     command.add_argument("-o", "--output", type=Path, required=True)
     command = commands.add_parser("training", help="loss and accuracy over epochs of one or more runs")
     command.add_argument("metrics", type=Path, nargs="+", help="metrics in JSON lines")
+    command.add_argument("-o", "--output", type=Path, required=True)
+    command = commands.add_parser("barrier", help="loss between two views, before and after alignment")
+    command.add_argument("result", type=Path, help="what `polyview align` prints")
     command.add_argument("-o", "--output", type=Path, required=True)
     args = parser.parse_args()
     if args.command == "gallery" and args.count < 1:
@@ -221,6 +241,8 @@ def main() -> int:
                 gallery(args.store, args.output, args.count, args.originals)
             elif args.command == "psnr":
                 psnr_histogram(args.store, args.output)
+            elif args.command == "barrier":
+                barrier(args.result, args.output)
             else:
                 training(args.metrics, args.output)
     except (ValueError, OSError) as error:

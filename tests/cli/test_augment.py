@@ -4,7 +4,10 @@ import json
 import sys
 from pathlib import Path
 
-from harness import Run, check, make_store, polyview, run_tests
+import h5py
+import numpy as np
+
+from harness import Run, check, make_store, one_error, polyview, run_tests
 
 
 def metrics(model: Path) -> list[dict]:
@@ -17,7 +20,7 @@ def train(work: Path, name: str, *sets: str, ranks: int = 1, **variables: object
     return polyview("train", "--config", work / "config.yaml", *words, ranks=ranks, **variables)
 
 
-def test_scores_are_shown_and_not_used(work: Path) -> None:
+def scores_are_shown_and_not_used(work: Path) -> None:
     make_store(work)
     plain = train(work, "plain.h5", "train.epochs=6", ranks=2)
     shown = train(work, "shown.h5", "train.epochs=6", "train.test_each_epoch=true", ranks=2)
@@ -48,8 +51,97 @@ def test_scores_are_shown_and_not_used(work: Path) -> None:
     )
 
 
+MIXES = {
+    "aligned MixUp": "[{kind: negation}, {kind: mixup_aligned, p: 0.7}, {kind: label_smoothing}]",
+    "MixUp of views": "[{kind: mixup, partner: view, lambda: beta, beta: 0.4}]",
+}
+
+
+def same_curve_on_any_ranks(work: Path) -> None:
+    make_store(work)
+    for number, (what, augment) in enumerate(MIXES.items()):
+        for random_view in ("false", "true"):
+            sets = (f"augment={augment}", "train.views=2", f"train.random_view={random_view}")
+            first = train(work, f"{number}{random_view}-1.h5", *sets)
+            curve = metrics(work / f"{number}{random_view}-1.h5")
+            for ranks, place, node_ranks in ((2, "job", 1), (3, "node", 0), (4, "job", 2)):
+                name = f"{number}{random_view}-{ranks}.h5"
+                run = train(
+                    work, name, *sets, f"train.placement={place}", ranks=ranks, POLYVIEW_NODE_RANKS=node_ranks
+                )
+                there = metrics(work / name)
+                remote = run.json["remote_samples"] + run.json["remote_partners"]
+                check(
+                    first.status == run.status == 0
+                    and [e["stream"] for e in there] == [e["stream"] for e in curve]
+                    and all(abs(a["train_loss"] - b["train_loss"]) < 1e-5 for a, b in zip(there, curve))
+                    and run.json["partners"] == first.json["partners"] > 0
+                    and (remote > 0) == (place == "job"),
+                    f"{what}, random_view {random_view}: {ranks} ranks that hold a copy a {place} train on one stream",
+                    first,
+                    run,
+                )
+
+
+def views_are_aligned(work: Path) -> None:
+    store = make_store(work, fit={"steps": 60, "views": 2})
+    one = polyview("align", store, "--objects", "12")
+    other = polyview("align", store, "--objects", "12", ranks=3)
+    found = one.json["alignments"]
+    with h5py.File(store) as file:
+        chosen = np.arange(12) * file["params"].shape[1] // 12
+        ends = (10 ** (-file["view/psnr"][()][:2, chosen] / 10)).mean(1)
+        rows = file["params"][()][:2, chosen, :-1].astype("f8")
+    check(
+        one.status == other.status == 0
+        and one.json["pairs"] == other.json["pairs"] == 12
+        and all(abs(found[w]["barrier"] - other.json["alignments"][w]["barrier"]) < 1e-6 for w in found),
+        "align gives the same on any ranks",
+        one,
+        other,
+    )
+    check(
+        found["none"]["objective"] < found["permutation"]["objective"] < found["signed"]["objective"]
+        and abs(found["none"]["objective"] - (rows[0] * rows[1]).sum(1).mean()) < 1e-4,
+        "permutations raise the objective, and signs raise it further",
+        one,
+    )
+    check(
+        all(
+            np.allclose([way["losses"][0], way["losses"][-1]], ends, rtol=1e-3) and way["barrier"] >= 0
+            for way in found.values()
+        ),
+        "every path ends at the two views' own errors",
+        one,
+        ends,
+    )
+    for words in (("--views", "0,0"), ("--views", "0,2"), ("--objects", "0"), ("--starts", "many")):
+        check(one_error(polyview("align", store, *words, ranks=2), 2), f"align refuses {' '.join(words)}")
+
+
+def lists_that_make_no_sense_are_refused(work: Path) -> None:
+    make_store(work)
+    for augment, words in {
+        "[{kind: mixup}, {kind: combine}]": ("augment[1]", "second MixUp"),
+        "[{kind: noise}, {kind: scale, amount: 2}]": ("augment[1]", "scale"),
+        "[{kind: permute, amount: 0.5}]": ("augment[0]", "takes no amount"),
+        "[{kind: phase, amount: 1.5}]": ("augment[0]", "whole number"),
+        "[{kind: mixup, partner: view}]": ("augment[0]", "train.views"),
+        "[{kind: noise, p: 2}]": ("augment.p",),
+        "[{kind: mixup, beta: 0}]": ("augment.beta",),
+        "[{kind: mix}]": ("mix",),
+    }.items():
+        run = train(work, "model.h5", f"augment={augment}", ranks=2)
+        check(one_error(run, 2, *words), f"augment: {augment} is refused", run)
+
+
 def main() -> int:
-    return run_tests(test_scores_are_shown_and_not_used)
+    return run_tests(
+        scores_are_shown_and_not_used,
+        same_curve_on_any_ranks,
+        views_are_aligned,
+        lists_that_make_no_sense_are_refused,
+    )
 
 
 if __name__ == "__main__":
