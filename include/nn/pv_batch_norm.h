@@ -42,6 +42,11 @@ void pv_batch_norm_settle(pv_batch_norm *norm, const pv_pass *pass);
 /* x = ReLU(norm(y)); rows = samples * positions. */
 void pv_batch_norm_apply(const pv_batch_norm *norm, int slot, int64_t rows, const pv_real *y, pv_real *x);
 
+/* Where whoever computes y (forward: sums of y and y^2) or dz (backward: of dz and dz (y - centre)) may add the
+ * sums itself instead of collecting; each [features]. */
+double *pv_batch_norm_first(const pv_batch_norm *norm, int slot);
+double *pv_batch_norm_second(const pv_batch_norm *norm, int slot);
+
 /* Backward: clear, collect, settle (adds to the gradients of weight and bias; collective likewise), apply:
  * dz, the gradient of norm(y), becomes that of y. */
 void pv_batch_norm_backward_collect(pv_batch_norm *norm, int slot, int64_t rows, const pv_real *y,

@@ -2,6 +2,7 @@
 #ifndef PV_DROPOUT_H
 #define PV_DROPOUT_H
 
+#include "nn/pv_dws_kernels.h"
 #include "nn/pv_model.h"
 #include "nn/pv_nn_kernels.h"
 
@@ -17,5 +18,11 @@ double pv_dropout_scale(const pv_dropout *dropout);
  * 2^16.  Random: PV_RNG_DROPOUT, (step, site and sample), 16 bits a value in order. */
 void pv_dropout_apply(const pv_dropout *dropout, const pv_pass *pass, int site, int sample, int64_t n,
                       pv_real *x);
+
+/* The same mask for [entries][f] values of one sample, as pv_dws_activation.bits.  draws: scratch for
+ * PV_DROPOUT_DRAWS(entries * f). */
+void pv_dropout_bits(const pv_dropout *dropout, const pv_pass *pass, int site, int sample, int64_t entries,
+                     int f, const pv_dws_kernels *kernels, uint16_t *draws, uint16_t *bits);
+#define PV_DROPOUT_DRAWS(n) ((n) + 3)
 
 #endif

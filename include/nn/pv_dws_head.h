@@ -14,17 +14,20 @@ typedef struct pv_dws_head {
     pv_real *pooled, *dpooled; /* [batch][width] */
 } pv_dws_head;
 
-/* Registers clf.layer.*.  Errors: PV_ERR_NOMEM, PV_ERR_CONFIG (out_fc). */
+/* Registers clf.layer.*.  max_count: samples of a tile.  Errors: PV_ERR_NOMEM, PV_ERR_CONFIG (out_fc). */
 pv_status pv_dws_head_new(pv_dws_head *head, const pv_dws_space *space, int features, int classes, int out_fc,
-                          pv_reduction reduction, int max_batch, pv_nn_params *params, pv_nn_memory *memory);
+                          pv_reduction reduction, int max_batch, int max_count, pv_nn_params *params,
+                          pv_nn_memory *memory);
 
-/* Forward: pool all blocks of x, then forward.  Shapes   x a set, logits [batch][classes] */
-void pv_dws_head_pool(pv_dws_head *head, int batch, int tensor, int first, int count, const pv_real *x);
-void pv_dws_head_forward(pv_dws_head *head, int batch, const pv_real *x, pv_real *logits);
+/* Forward: for all tiles pool x into `views` and take them as samples first..first+count-1; then forward.
+ * Shapes   x a set of `count` samples, logits [batch][classes] */
+void pv_dws_head_take(pv_dws_head *head, int first, int count, const pv_real *x);
+void pv_dws_head_forward(pv_dws_head *head, int batch, pv_real *logits);
 
-/* Backward: backward, then spread, which sets dx block by block. */
+/* Backward: backward, then for all tiles pool x again and spread, which sets dx: the gradient in front of the ReLU
+ * that made x, `keep` being dropout's factor. */
 void pv_dws_head_backward(pv_dws_head *head, int batch, const pv_real *dlogits);
-void pv_dws_head_spread(pv_dws_head *head, int batch, int tensor, int first, int count, pv_real *dx);
+void pv_dws_head_spread(pv_dws_head *head, int first, int count, const pv_real *x, double keep, pv_real *dx);
 
 /* What the last linear map was given in the last forward.  Shapes   [batch][*width] */
 const pv_real *pv_dws_head_features(const pv_dws_head *head, int *width);

@@ -35,24 +35,37 @@ typedef struct pv_dws_op {
 } pv_dws_op;
 
 typedef struct pv_dws_map {
-    const pv_dws_op *op;
-    pv_stack stack; /* of the linear op */
-    pv_sab sab;     /* of the attention op */
+    const pv_dws_op *op; /* NULL: one linear map, done jointly with the others of its target or source */
+    pv_stack stack;      /* of a linear map */
+    pv_sab sab;          /* of the attention op */
     int source, target;
     pv_dws_view from, to;
-    int positions;  /* a sample: the same number at both ends */
-    int in, out;    /* channels a position: the features of one entry, or of a whole row or column */
-    double scale;   /* everything between the op and the sum: 1/(2L), 1/4, the sign of Lambda */
-    bool entrywise; /* over all entries of one tensor: done block by block */
-    bool starts_target,
-        starts_source;   /* the first map in order that writes this FULL view (forward, backward) */
+    int positions;       /* a sample: the same number at both ends */
+    int in, out;         /* channels a position: the features of one entry, or of a whole row or column */
+    double scale;        /* everything between the op and the sum: 1/(2L), 1/4, the sign of Lambda */
+    bool entrywise;      /* over all entries of one tensor */
     int bias;            /* tensor id of the last linear's bias, -1 if the op has none to hand out */
     pv_dws_view bias_to; /* it is the same for all samples: the coarsest view of the target that has it */
+    pv_real *forward;    /* [in][out], of a single linear map: its weight times scale, packed by the layer */
+    pv_real *backward;   /* [out][in] */
 } pv_dws_map;
+
+/* All single linear maps that write one view of a target, or that read one view of a source. */
+enum { PV_DWS_JOINT_MAX = 8 * PV_DWS_MAX_LAYERS }; /* maps of a joint, at most */
+
+typedef struct pv_dws_joint {
+    int tensor;
+    pv_dws_view view;
+    int positions, width;
+    const pv_dws_map **maps;
+    int count;
+} pv_dws_joint;
 
 typedef struct pv_dws_plan {
     pv_dws_map *maps;
     int count;
+    pv_dws_joint *targets, *sources;
+    int target_count, source_count;
     pv_sab_work work; /* of all attention ops */
 } pv_dws_plan;
 

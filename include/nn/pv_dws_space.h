@@ -59,7 +59,7 @@ static inline int64_t pv_dws_at(const pv_dws_space *space, int tensor, pv_dws_vi
 void pv_dws_enter(const pv_dws_space *space, int batch, const pv_real *rows, pv_real *set);
 void pv_dws_leave(const pv_dws_space *space, int batch, const pv_real *set, pv_real *rows);
 
-/* A stretch of work that fits the cache: how many samples of a tensor make one block. */
-int pv_dws_block(const pv_dws_space *space, int tensor, int f);
+/* How many samples with f features make a tile: a set that stays in a second-level cache while a layer works on it. */
+int pv_dws_tile(const pv_dws_space *space, int f);
 
 #endif

@@ -112,26 +112,65 @@ PV_INLINE pv_vector pv_vector_max(pv_vector a, pv_vector b)
 }
 #endif
 
-PV_INLINE void pv_tile_zero(int rows, int vectors, pv_tile sum)
+/* The first n lanes; with n = PV_LANES constant, the whole vector.  Lanes not loaded are 0. */
+#if defined(__AVX512F__)
+PV_INLINE pv_vector pv_part_load(int n, const pv_real *x)
 {
-#pragma GCC unroll 8
-    for (int r = 0; r < rows; r++)
-#pragma GCC unroll 2
-        for (int v = 0; v < vectors; v++)
-            sum[r][v] = (pv_vector){0};
+    if (n == PV_LANES) return pv_vector_load(x);
+#ifdef PV_NN_DOUBLE
+    return (pv_vector)_mm512_maskz_loadu_pd((pv_mask)((1u << n) - 1), x);
+#else
+    return (pv_vector)_mm512_maskz_loadu_ps((pv_mask)((1u << n) - 1), x);
+#endif
 }
 
-/* sum[r][v] += the products over p of a[r * row + p * step] and vector v of b[p * ldb]: with `rows` and
- * `vectors` constant, the sums stay in registers. */
-PV_INLINE void pv_tile_multiply(int rows, int vectors, int64_t k, const pv_real *a, int64_t row, int64_t step,
-                                const pv_real *b, int64_t ldb, pv_tile sum)
+PV_INLINE void pv_part_store(int n, pv_real *x, pv_vector v)
+{
+    if (n == PV_LANES) {
+        pv_vector_store(x, v);
+        return;
+    }
+#ifdef PV_NN_DOUBLE
+    _mm512_mask_storeu_pd(x, (pv_mask)((1u << n) - 1), (__m512d)v);
+#else
+    _mm512_mask_storeu_ps(x, (pv_mask)((1u << n) - 1), (__m512)v);
+#endif
+}
+#else
+PV_INLINE pv_vector pv_part_load(int n, const pv_real *x)
+{
+    if (n == PV_LANES) return pv_vector_load(x);
+    pv_vector v = {0};
+    for (int i = 0; i < n; i++)
+        v[i] = x[i];
+    return v;
+}
+
+PV_INLINE void pv_part_store(int n, pv_real *x, pv_vector v)
+{
+    if (n == PV_LANES) {
+        pv_vector_store(x, v);
+        return;
+    }
+    for (int i = 0; i < n; i++)
+        x[i] = v[i];
+}
+#endif
+
+/* sum[r][v] += the products over p of a[r * row + p * step] and vector v of b[p * ldb]: with `rows`, `vectors`
+ * and `lanes` (of the last vector) constant, the sums stay in registers. */
+PV_INLINE void pv_tile_multiply(int rows, int vectors, int lanes, int64_t k, const pv_real *a, int64_t row,
+                                int64_t step, const pv_real *b, int64_t ldb, pv_tile sum)
 {
     for (int64_t p = 0; p < k; p++)
-#pragma GCC unroll 8
-        for (int r = 0; r < rows; r++)
 #pragma GCC unroll 2
-            for (int v = 0; v < vectors; v++)
-                sum[r][v] += a[r * row + p * step] * pv_vector_load(b + p * ldb + v * PV_LANES);
+        for (int v = 0; v < vectors; v++) {
+            const pv_vector of_b =
+                pv_part_load(v == vectors - 1 ? lanes : PV_LANES, b + p * ldb + v * PV_LANES);
+#pragma GCC unroll 8
+            for (int r = 0; r < rows; r++)
+                sum[r][v] += a[r * row + p * step] * of_b;
+        }
 }
 
 #endif

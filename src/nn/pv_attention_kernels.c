@@ -14,7 +14,7 @@ PV_INLINE void multiply_tile(int rows, int vectors, int np, int k, pv_strided a,
 #pragma GCC unroll 2
         for (int v = 0; v < vectors; v++)
             sum[r][v] = add ? pv_vector_load(c + r * np + v * PV_LANES) : (pv_vector){0};
-    pv_tile_multiply(rows, vectors, k, a.values, a.row, a.step, b, np, sum);
+    pv_tile_multiply(rows, vectors, PV_LANES, k, a.values, a.row, a.step, b, np, sum);
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 2

@@ -47,18 +47,19 @@ void pv_batch_norm_clear(pv_batch_norm *norm)
     memset(norm->sums, 0, sizeof *norm->sums * 2 * (size_t)norm->slots * (size_t)norm->features);
 }
 
-static double *first_sums(const pv_batch_norm *norm, int slot)
+double *pv_batch_norm_first(const pv_batch_norm *norm, int slot)
 {
     return norm->sums + (int64_t)slot * norm->features;
 }
-static double *second_sums(const pv_batch_norm *norm, int slot)
+double *pv_batch_norm_second(const pv_batch_norm *norm, int slot)
 {
-    return first_sums(norm, norm->slots + slot);
+    return pv_batch_norm_first(norm, norm->slots + slot);
 }
 
 void pv_batch_norm_collect(pv_batch_norm *norm, int slot, int64_t rows, const pv_real *y)
 {
-    norm->params->kernels->moments(rows, norm->features, y, first_sums(norm, slot), second_sums(norm, slot));
+    norm->params->kernels->moments(rows, norm->features, y, pv_batch_norm_first(norm, slot),
+                                   pv_batch_norm_second(norm, slot));
 }
 
 static void sum_over_ranks(pv_batch_norm *norm, const pv_pass *pass)
@@ -71,8 +72,8 @@ static void take_statistics(pv_batch_norm *norm, int slot, int k, double n, doub
 {
     pv_real *running_mean = &pv_nn_values(norm->params, norm->mean[slot])[k];
     pv_real *running_var = &pv_nn_values(norm->params, norm->var[slot])[k];
-    *mean = first_sums(norm, slot)[k] / n;
-    *var = fmax(second_sums(norm, slot)[k] / n - *mean * *mean, 0);
+    *mean = pv_batch_norm_first(norm, slot)[k] / n;
+    *var = fmax(pv_batch_norm_second(norm, slot)[k] / n - *mean * *mean, 0);
     *running_mean = (pv_real)((1 - MOMENTUM) * (double)*running_mean + MOMENTUM * *mean);
     *running_var = (pv_real)((1 - MOMENTUM) * (double)*running_var + MOMENTUM * *var * n / fmax(n - 1, 1));
 }
@@ -107,9 +108,9 @@ void pv_batch_norm_apply(const pv_batch_norm *norm, int slot, int64_t rows, cons
 void pv_batch_norm_backward_collect(pv_batch_norm *norm, int slot, int64_t rows, const pv_real *y,
                                     const pv_real *dz)
 {
-    norm->params->kernels->norm_backward_sums(rows, norm->features, y,
-                                              norm->centre + (int64_t)slot * norm->features, dz,
-                                              first_sums(norm, slot), second_sums(norm, slot));
+    norm->params->kernels->norm_backward_sums(
+        rows, norm->features, y, norm->centre + (int64_t)slot * norm->features, dz,
+        pv_batch_norm_first(norm, slot), pv_batch_norm_second(norm, slot));
 }
 
 /* With xh = (y - mean) inverse:  dy = weight inverse (dz - mean(dz) - xh mean(dz xh)). */
@@ -119,8 +120,8 @@ void pv_batch_norm_backward_settle(pv_batch_norm *norm, const pv_pass *pass)
         for (int k = 0; k < norm->features; k++) {
             const double inverse = norm->inverse[(int64_t)slot * norm->features + k];
             pv_nn_gradients(norm->params, norm->weight[slot])[k] +=
-                (pv_real)(second_sums(norm, slot)[k] * inverse);
-            pv_nn_gradients(norm->params, norm->bias[slot])[k] += (pv_real)first_sums(norm, slot)[k];
+                (pv_real)(pv_batch_norm_second(norm, slot)[k] * inverse);
+            pv_nn_gradients(norm->params, norm->bias[slot])[k] += (pv_real)pv_batch_norm_first(norm, slot)[k];
         }
     sum_over_ranks(norm, pass);
     for (int slot = 0; slot < norm->slots; slot++) {
@@ -130,8 +131,8 @@ void pv_batch_norm_backward_settle(pv_batch_norm *norm, const pv_pass *pass)
             const int64_t at = (int64_t)slot * norm->features + k;
             const double inverse = norm->inverse[at], a = (double)weight[k] * inverse;
             norm->from_dz[at] = (pv_real)a;
-            norm->from_y[at] = (pv_real)(-a * inverse * inverse * second_sums(norm, slot)[k] / n);
-            norm->c[at] = (pv_real)(-a * first_sums(norm, slot)[k] / n);
+            norm->from_y[at] = (pv_real)(-a * inverse * inverse * pv_batch_norm_second(norm, slot)[k] / n);
+            norm->c[at] = (pv_real)(-a * pv_batch_norm_first(norm, slot)[k] / n);
         }
     }
 }

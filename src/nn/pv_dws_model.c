@@ -1,6 +1,9 @@
 /* The published DWS classifier (Shamsian et al. 2024): DWS layers with [batch norm], ReLU and dropout behind
- * each, then an invariant head.  Activations are made in the layers' hooks, block by block, so that a block
- * is normalised, clipped and pooled while it is in cache.  Differs: dropout is off in evaluation. */
+ * each, then an invariant head.  Differs: dropout is off in evaluation.
+ *
+ * Batch norm needs its sums before anything behind it, so a pass sweeps over the batch once a layer, and only the
+ * layers' outputs y and one gradient are kept for the whole batch.  A sweep goes tile by tile: it makes the activation
+ * from y (in backward once more), which then stays in a second-level cache for pooling, products and gates. */
 #include "nn/pv_batch_norm.h"
 #include "nn/pv_dropout.h"
 #include "nn/pv_dws_head.h"
@@ -13,180 +16,246 @@
 typedef struct net {
     pv_dws_space space;
     pv_nn_params *params;
+    const pv_dws_kernels *kernels;
     pv_dropout dropout;
     bool normed, skipped;
-    int count, hidden, batch; /* DWS layers, features behind them, batch of the last forward */
+    int count, hidden, tile,
+        batch; /* DWS layers, features behind them, samples of a tile, of the last forward */
     pv_dws_layer *layers;
     int *starts;          /* the first tensor of every layer */
     pv_batch_norm *norms; /* behind all layers but the last */
     pv_linear skip;       /* from the input to the last layer's output */
     pv_dws_head head;
-    pv_real **x; /* x[0] the input set, x[k] the activation behind layer k - 1 */
-    pv_real **y; /* y[k] the output of layer k; the same memory as x[k + 1] when no batch norm follows */
-    pv_real *gradient[2], *skip_gradient;
+    /* Sets of the whole batch, tile after tile: the input, the layers' outputs, which of their values dropout keeps,
+     * the gradient in flight (in front of the ReLU, or behind batch norm), and the input's. */
+    pv_real *input, **y, *gradient, *dinput;
+    uint16_t **bits;
+    /* Of a tile: what a layer is given, the gradient of its output, of the model's skip, and dropout's draws. */
+    pv_real *x, *dy, *skip_gradient;
+    uint16_t *draws;
 } net;
 
-/* What the hooks of layer k work on. */
-typedef struct stage {
+/* Some samples of the batch on their way through the net. */
+typedef struct tile {
     net *n;
     const pv_pass *pass;
-    int k;
-    pv_real *gradient; /* backward: of y[k] before the layer, of x[k] behind it */
-} stage;
+    int first, count;
+} tile;
+
+/* Where the tile's set begins in one of the whole batch. */
+static pv_real *of_tile(const tile *t, pv_real *set, int f)
+{
+    return set + t->first * t->n->space.total[PV_VIEW_FULL] * f;
+}
 
 static bool norm_behind(const net *n, int k)
 {
     return n->normed && k < n->count - 1;
 }
 
-/* Makes x[k] from y[k - 1] for some samples of a tensor. */
-static void activate(void *context, int tensor, int first, int count)
+static bool drops(const tile *t)
 {
-    const stage *s = context;
-    net *n = s->n;
-    const int64_t entries = pv_dws_entries(&n->space, tensor, PV_VIEW_FULL);
-    const int64_t at = pv_dws_at(&n->space, tensor, PV_VIEW_FULL, n->batch, first, n->hidden);
-    pv_real *x = n->x[s->k] + at;
-    const pv_real *y = n->y[s->k - 1] + at;
-    if (norm_behind(n, s->k - 1))
-        pv_batch_norm_apply(&n->norms[s->k - 1], tensor, count * entries, y, x);
-    else
-        n->params->kernels->relu(count * entries * n->hidden, y, x);
-    for (int i = 0; s->pass->training && n->dropout.rate > 0 && i < count; i++)
-        pv_dropout_apply(&n->dropout, s->pass, s->k * n->space.tensors + tensor, first + i,
-                         entries * n->hidden, x + i * entries * n->hidden);
+    return t->pass->training && t->n->dropout.rate > 0;
 }
 
-static void collect(void *context, int tensor, int first, int count)
+/* Dropout's words for a tensor of the activation behind layer k. */
+static uint16_t *words_of(const tile *t, int k, int tensor)
 {
-    const stage *s = context;
-    net *n = s->n;
-    pv_batch_norm_collect(&n->norms[s->k], tensor, count * pv_dws_entries(&n->space, tensor, PV_VIEW_FULL),
-                          n->y[s->k] +
-                              pv_dws_at(&n->space, tensor, PV_VIEW_FULL, n->batch, first, n->hidden));
+    const net *n = t->n;
+    return n->bits[k] + t->first * n->space.total[PV_VIEW_FULL] * pv_dws_words(n->kernels, n->hidden) +
+           pv_dws_at(&n->space, tensor, PV_VIEW_FULL, t->count, 0, pv_dws_words(n->kernels, n->hidden));
 }
 
-/* The gradient of x[k] becomes that of what the ReLU saw: dropped entries are zero in x too. */
-static void deactivate(void *context, int tensor, int first, int count)
+static void draw_bits(const tile *t, int k)
 {
-    const stage *s = context;
-    net *n = s->n;
-    const int64_t rows = count * pv_dws_entries(&n->space, tensor, PV_VIEW_FULL);
-    const int64_t at = pv_dws_at(&n->space, tensor, PV_VIEW_FULL, n->batch, first, n->hidden);
-    n->params->kernels->relu_backward(rows * n->hidden, n->x[s->k] + at,
-                                      (pv_real)pv_dropout_scale(&n->dropout), s->gradient + at);
-    if (norm_behind(n, s->k - 1))
-        pv_batch_norm_backward_collect(&n->norms[s->k - 1], tensor, rows, n->y[s->k - 1] + at,
-                                       s->gradient + at);
-}
-
-/* A backward pass has two gradients in flight; the one of y[k] is the other one's. */
-typedef struct back_stage {
-    stage of_y, of_x;
-} back_stage;
-
-static void denormalise(void *context, int tensor, int first, int count)
-{
-    const stage *s = &((const back_stage *)context)->of_y;
-    net *n = s->n;
-    const int64_t at = pv_dws_at(&n->space, tensor, PV_VIEW_FULL, n->batch, first, n->hidden);
-    pv_batch_norm_backward_apply(&n->norms[s->k], tensor,
-                                 count * pv_dws_entries(&n->space, tensor, PV_VIEW_FULL), n->y[s->k] + at,
-                                 s->gradient + at);
-}
-
-static void deactivate_behind(void *context, int tensor, int first, int count)
-{
-    deactivate(&((back_stage *)context)->of_x, tensor, first, count);
-}
-
-/* Calls `work` for all blocks of all samples. */
-static void for_blocks(stage *s, void (*work)(void *, int, int, int))
-{
-    const net *n = s->n;
-    for (int t = 0; t < n->space.tensors; t++) {
-        const int block = pv_dws_block(&n->space, t, n->hidden);
-        for (int first = 0; first < n->batch; first += block)
-            work(s, t, first, n->batch - first < block ? n->batch - first : block);
+    const net *n = t->n;
+    for (int tensor = 0; tensor < n->space.tensors; tensor++) {
+        const int64_t entries = pv_dws_entries(&n->space, tensor, PV_VIEW_FULL);
+        uint16_t *bits = words_of(t, k, tensor);
+        for (int i = 0; i < t->count; i++, bits += entries * pv_dws_words(n->kernels, n->hidden))
+            pv_dropout_bits(&n->dropout, t->pass, (k + 1) * n->space.tensors + tensor, t->first + i, entries,
+                            n->hidden, n->kernels, n->draws, bits);
     }
 }
 
-static void activate_and_pool(void *context, int tensor, int first, int count)
+/* Makes the activation behind layer k of a tile, in n->x, and pools it into `views`. */
+static void activate(const tile *t, int k, pv_dws_views *views)
 {
-    const stage *s = context;
-    activate(context, tensor, first, count);
-    pv_dws_head_pool(&s->n->head, s->n->batch, tensor, first, count, s->n->x[s->k]);
+    net *n = t->n;
+    for (int tensor = 0; tensor < n->space.tensors; tensor++) {
+        const int at = tensor * n->hidden;
+        const pv_batch_norm *norm = norm_behind(n, k) ? &n->norms[k] : NULL;
+        const pv_dws_activation how = {.scale = norm ? norm->scale + at : NULL,
+                                       .shift = norm ? norm->shift + at : NULL,
+                                       .bits = drops(t) ? words_of(t, k, tensor) : NULL,
+                                       .keep = (pv_real)pv_dropout_scale(&n->dropout)};
+        pv_dws_views_activate(views, t->count, tensor, &how, of_tile(t, n->y[k], n->hidden), n->x);
+    }
 }
 
-static void spread_and_deactivate(void *context, int tensor, int first, int count)
+/* What layer k is given, its views pooled. */
+static const pv_real *source(const tile *t, int k)
 {
-    const stage *s = context;
-    pv_dws_head_spread(&s->n->head, s->n->batch, tensor, first, count, s->gradient);
-    deactivate(context, tensor, first, count);
+    net *n = t->n;
+    if (k) {
+        activate(t, k - 1, &n->layers[k].source);
+        return n->x;
+    }
+    const pv_real *input = of_tile(t, n->input, 1);
+    pv_dws_views_pool(&n->layers[0].source, t->count, input);
+    return input;
+}
+
+/* The last layer's output gets the skip, and is pooled for the head. */
+static void tile_to_head(const tile *t)
+{
+    net *n = t->n;
+    const int last = n->count - 1;
+    if (n->skipped) {
+        const int64_t entries = t->count * n->space.total[PV_VIEW_FULL];
+        pv_real *y = of_tile(t, n->y[last], n->hidden);
+        pv_linear_forward(&n->skip, n->params, entries, 1, of_tile(t, n->input, 1), 1, y);
+        pv_linear_add_bias(&n->skip, n->params, entries, 1, y);
+    }
+    if (drops(t)) draw_bits(t, last);
+    activate(t, last, &n->head.views);
+    pv_dws_head_take(&n->head, t->first, t->count, n->x);
+}
+
+static void tile_forward(const tile *t, int k, const pv_dws_moments *moments)
+{
+    net *n = t->n;
+    if (k && drops(t)) draw_bits(t, k - 1);
+    const pv_real *x = source(t, k);
+    pv_dws_layer_forward(&n->layers[k], t->count, x, of_tile(t, n->y[k], n->hidden), moments);
+    if (k == n->count - 1) tile_to_head(t);
+}
+
+static tile next_tile(const tile *t)
+{
+    tile next = *t;
+    next.first += t->count;
+    next.count = t->n->batch - next.first < t->n->tile ? t->n->batch - next.first : t->n->tile;
+    return next;
+}
+
+static tile first_tile(net *n, const pv_pass *pass)
+{
+    const tile none = {.n = n, .pass = pass};
+    return next_tile(&none);
 }
 
 static void forward(void *context, const pv_pass *pass, const pv_real *rows, int batch, pv_real *logits)
 {
     net *n = context;
     n->batch = batch;
-    pv_dws_enter(&n->space, batch, rows, n->x[0]);
+    for (tile t = first_tile(n, pass); t.count > 0; t = next_tile(&t))
+        pv_dws_enter(&n->space, t.count, rows + t.first * n->space.total[PV_VIEW_FULL],
+                     of_tile(&t, n->input, 1));
     for (int k = 0; k < n->count; k++) {
-        stage s = {.n = n, .pass = pass, .k = k};
+        pv_dws_moments moments = {.sum = {NULL}};
         const bool normed = norm_behind(n, k);
-        const pv_dws_hooks hooks = {
-            .context = &s, .before = k ? activate : NULL, .after = normed && pass->training ? collect : NULL};
         if (normed) pv_batch_norm_clear(&n->norms[k]);
-        pv_dws_layer_forward(&n->layers[k], batch, n->x[k], n->y[k], &hooks);
+        for (int i = 0; normed && pass->training && i < n->space.tensors; i++) {
+            moments.sum[i] = pv_batch_norm_first(&n->norms[k], i);
+            moments.square[i] = pv_batch_norm_second(&n->norms[k], i);
+        }
+        pv_dws_layer_pack(&n->layers[k]);
+        for (tile t = first_tile(n, pass); t.count > 0; t = next_tile(&t))
+            tile_forward(&t, k, &moments);
         if (normed) pv_batch_norm_settle(&n->norms[k], pass);
     }
-    if (n->skipped) {
-        const int64_t entries = batch * n->space.total[PV_VIEW_FULL];
-        pv_linear_forward(&n->skip, n->params, entries, 1, n->x[0], 1, n->y[n->count - 1]);
-        pv_linear_add_bias(&n->skip, n->params, entries, 1, n->y[n->count - 1]);
-    }
-    stage s = {.n = n, .pass = pass, .k = n->count};
-    for_blocks(&s, activate_and_pool);
-    pv_dws_head_forward(&n->head, batch, n->x[n->count], logits);
+    pv_dws_head_forward(&n->head, batch, logits);
 }
 
-/* The head's and the skip's part: leaves the gradient of the last layer's output in gradient[0]. */
-static void backward_from_logits(net *n, const pv_pass *pass, const pv_real *dlogits, bool to_input)
+/* The gradient of the last layer's output in n->dy, from the head's. */
+static void tile_from_head(const tile *t, bool to_input)
 {
-    pv_dws_head_backward(&n->head, n->batch, dlogits);
-    stage s = {.n = n, .pass = pass, .k = n->count, .gradient = n->gradient[0]};
-    for_blocks(&s, spread_and_deactivate);
+    net *n = t->n;
+    activate(t, n->count - 1, &n->head.views);
+    pv_dws_head_spread(&n->head, t->first, t->count, n->x, pv_dropout_scale(&n->dropout), n->dy);
     if (!n->skipped) return;
-    const int64_t entries = n->batch * n->space.total[PV_VIEW_FULL];
-    pv_linear_backward(&n->skip, n->params, entries, 1, n->x[0], n->gradient[0], 0,
-                       to_input ? n->skip_gradient : NULL);
-    pv_linear_bias_backward(&n->skip, n->params, entries, 1, n->gradient[0]);
+    const int64_t entries = t->count * n->space.total[PV_VIEW_FULL];
+    pv_linear_backward(&n->skip, n->params, entries, 1, of_tile(t, n->input, 1), n->dy, 0,
+                       to_input ? of_tile(t, n->skip_gradient, 1) : NULL);
+    pv_linear_bias_backward(&n->skip, n->params, entries, 1, n->dy);
+}
+
+/* The gradient of layer k's output in n->dy, its sums in the layer's target. */
+static void gradient_of_output(const tile *t, int k, bool to_input)
+{
+    net *n = t->n;
+    pv_dws_views *target = &n->layers[k].target;
+    const pv_real *dz = of_tile(t, n->gradient, n->hidden);
+    if (norm_behind(n, k)) {
+        for (int tensor = 0; tensor < n->space.tensors; tensor++) {
+            const pv_batch_norm *norm = &n->norms[k];
+            const int at = tensor * n->hidden;
+            const pv_dws_norm_back how = {norm->centre + at, norm->from_dz + at, norm->from_y + at,
+                                          norm->c + at};
+            pv_dws_views_normalise(target, t->count, tensor, &how, of_tile(t, n->y[k], n->hidden), dz, n->dy);
+        }
+        return;
+    }
+    if (k == n->count - 1)
+        tile_from_head(t, to_input);
+    else
+        memcpy(n->dy, dz, sizeof *dz * (size_t)(t->count * n->space.total[PV_VIEW_FULL]) * (size_t)n->hidden);
+    pv_dws_views_pool(target, t->count, n->dy);
+}
+
+/* How the gradient of layer k's input leaves: through the activation behind layer k - 1. */
+static pv_dws_exit exit_of(const tile *t, int k)
+{
+    const net *n = t->n;
+    pv_dws_exit out = {.relu = k > 0, .keep = (pv_real)pv_dropout_scale(&n->dropout)};
+    if (k == 0 || !norm_behind(n, k - 1)) return out;
+    const pv_batch_norm *norm = &n->norms[k - 1];
+    out.y = of_tile(t, n->y[k - 1], n->hidden);
+    for (int i = 0; i < n->space.tensors; i++) {
+        out.mean[i] = norm->centre + i * n->hidden;
+        out.sum[i] = pv_batch_norm_first(norm, i);
+        out.dot[i] = pv_batch_norm_second(norm, i);
+    }
+    return out;
+}
+
+static void tile_backward(const tile *t, int k, bool to_input)
+{
+    net *n = t->n;
+    gradient_of_output(t, k, to_input);
+    const pv_real *x = source(t, k);
+    const pv_dws_exit out = exit_of(t, k);
+    pv_real *dx = k ? of_tile(t, n->gradient, n->hidden) : to_input ? of_tile(t, n->dinput, 1) : NULL;
+    pv_dws_layer_backward(&n->layers[k], t->count, x, n->dy, dx, &out);
+}
+
+static void leave(const tile *t, pv_real *drows)
+{
+    net *n = t->n;
+    const int64_t entries = n->space.total[PV_VIEW_FULL];
+    pv_real *dinput = of_tile(t, n->dinput, 1);
+    if (n->skipped)
+        n->params->kernels->add_row(1, (int)(t->count * entries), 1, of_tile(t, n->skip_gradient, 1), dinput);
+    pv_dws_leave(&n->space, t->count, dinput, drows + t->first * entries);
 }
 
 static void backward(void *context, const pv_pass *pass, const pv_real *dlogits, pv_real *drows)
 {
     net *n = context;
-    backward_from_logits(n, pass, dlogits, drows != NULL);
-    pv_real *dy = n->gradient[0], *dx = n->gradient[1];
+    pv_dws_head_backward(&n->head, n->batch, dlogits);
     for (int k = n->count - 1; k >= 0; k--) {
-        back_stage s = {.of_y = {.n = n, .pass = pass, .k = k, .gradient = dy},
-                        .of_x = {.n = n, .pass = pass, .k = k, .gradient = dx}};
-        const pv_dws_hooks hooks = {.context = &s,
-                                    .before = norm_behind(n, k) ? denormalise : NULL,
-                                    .after = k ? deactivate_behind : NULL};
         const bool normed = k > 0 && norm_behind(n, k - 1);
         if (normed) pv_batch_norm_clear(&n->norms[k - 1]);
-        pv_dws_layer_backward(&n->layers[k], n->batch, n->x[k], dy, k || drows ? dx : NULL, &hooks);
+        pv_dws_layer_backward_begin(&n->layers[k]);
+        for (tile t = first_tile(n, pass); t.count > 0; t = next_tile(&t))
+            tile_backward(&t, k, drows != NULL);
+        pv_dws_layer_backward_end(&n->layers[k]);
         if (normed) pv_batch_norm_backward_settle(&n->norms[k - 1], pass);
         pv_nn_ready(n->params, pass, n->starts[k]);
-        pv_real *used = dy;
-        dy = dx;
-        dx = used;
     }
-    if (!drows) return;
-    if (n->skipped)
-        n->params->kernels->add_row(1, (int)(n->batch * n->space.total[PV_VIEW_FULL]), 1, n->skip_gradient,
-                                    dy);
-    pv_dws_leave(&n->space, n->batch, dy, drows);
+    for (tile t = first_tile(n, pass); drows && t.count > 0; t = next_tile(&t))
+        leave(&t, drows);
 }
 
 static const pv_real *features(const void *context, int *width)
@@ -228,7 +297,7 @@ static pv_status new_layers(net *n, const pv_model_request *request, pv_nn_memor
         snprintf(prefix, sizeof prefix, "layers.layers.%d.", slot);
         n->starts[k] = n->params->count;
         const pv_status st =
-            pv_dws_layer_new(&n->layers[k], &n->space, &opts, request->max_batch, prefix, n->params, memory);
+            pv_dws_layer_new(&n->layers[k], &n->space, &opts, n->tile, prefix, n->params, memory);
         if (st != PV_OK) return st;
         if (norm_behind(n, k)) {
             new_norm(n, k, slot + 1);
@@ -236,20 +305,25 @@ static pv_status new_layers(net *n, const pv_model_request *request, pv_nn_memor
         }
     }
     return pv_dws_head_new(&n->head, &n->space, n->hidden, request->classes, o->out_fc, o->reduction,
-                           request->max_batch, n->params, memory);
+                           request->max_batch, n->tile, n->params, memory);
 }
 
 static void reserve(net *n, pv_nn_memory *memory, int64_t max_batch)
 {
-    const int64_t entries = max_batch * n->space.total[PV_VIEW_FULL];
-    n->x[0] = pv_nn_take(memory, entries, sizeof(pv_real));
+    const int64_t entries = n->space.total[PV_VIEW_FULL], values = entries * n->hidden;
+    const int words = pv_dws_words(n->kernels, n->hidden);
+    n->input = pv_nn_take(memory, max_batch * entries, sizeof(pv_real));
+    n->dinput = pv_nn_take(memory, max_batch * entries, sizeof(pv_real));
+    if (n->skipped) n->skip_gradient = pv_nn_take(memory, max_batch * entries, sizeof(pv_real));
     for (int k = 0; k < n->count; k++) {
-        n->x[k + 1] = pv_nn_take(memory, entries * n->hidden, sizeof(pv_real));
-        n->y[k] = norm_behind(n, k) ? pv_nn_take(memory, entries * n->hidden, sizeof(pv_real)) : n->x[k + 1];
+        n->y[k] = pv_nn_take(memory, max_batch * values, sizeof(pv_real));
+        if (n->dropout.rate > 0)
+            n->bits[k] = pv_nn_take(memory, max_batch * entries * words, sizeof **n->bits);
     }
-    for (int i = 0; i < 2; i++)
-        n->gradient[i] = pv_nn_take(memory, entries * n->hidden, sizeof(pv_real));
-    if (n->skipped) n->skip_gradient = pv_nn_take(memory, entries, sizeof(pv_real));
+    n->gradient = pv_nn_take(memory, max_batch * values, sizeof(pv_real));
+    n->x = pv_nn_take(memory, n->tile * values, sizeof(pv_real));
+    n->dy = pv_nn_take(memory, n->tile * values, sizeof(pv_real));
+    n->draws = pv_nn_take(memory, PV_DROPOUT_DRAWS(values), sizeof *n->draws);
 }
 
 pv_status pv_dws_model_new(const pv_model_request *request, pv_model *model)
@@ -259,6 +333,7 @@ pv_status pv_dws_model_new(const pv_model_request *request, pv_model *model)
     net *n = pv_nn_take(memory, 1, sizeof *n);
     if (!n) return pv_nn_memory_status(memory);
     *n = (net){.params = &model->params,
+               .kernels = PV_ISA_CHOOSE(pv_dws_kernels),
                .dropout = {opts->dropout, model->params.kernels},
                .normed = opts->batch_norm,
                .skipped = opts->skip,
@@ -266,11 +341,13 @@ pv_status pv_dws_model_new(const pv_model_request *request, pv_model *model)
                .hidden = opts->hidden};
     pv_status st = pv_dws_space_set(&n->space, request->dims, request->layers);
     if (st != PV_OK) return st;
+    n->tile = pv_dws_tile(&n->space, n->hidden);
+    if (n->tile > request->max_batch) n->tile = request->max_batch;
     n->layers = pv_nn_take(memory, n->count, sizeof *n->layers);
     n->starts = pv_nn_take(memory, n->count, sizeof *n->starts);
     n->norms = pv_nn_take(memory, n->count, sizeof *n->norms);
-    n->x = pv_nn_take(memory, n->count + 1, sizeof *n->x);
     n->y = pv_nn_take(memory, n->count, sizeof *n->y);
+    n->bits = pv_nn_take(memory, n->count, sizeof *n->bits);
     if (memory->failed) return pv_nn_memory_status(memory);
     st = new_layers(n, request, memory);
     if (st != PV_OK) return st;

@@ -145,7 +145,7 @@ static void add(planner *p, const char *suffix, end from, end to, int depth, boo
 {
     char name[2 * PV_NN_NAME];
     snprintf(name, sizeof name, "%s%s", p->name, suffix);
-    pv_dws_map *map = new_map(p, &linear_op, from, to, scale);
+    pv_dws_map *map = new_map(p, depth > 1 ? &linear_op : NULL, from, to, scale);
     map->stack = pv_stack_new(p->params, name, map->in, map->out, depth, bias, PV_LINEAR_DWS);
     map->bias = pv_stack_last(&map->stack)->bias;
     map->bias_to = to.width == p->space->cols[to.tensor] ? PV_VIEW_COL : PV_VIEW_ALL;
@@ -255,23 +255,48 @@ static void family(planner *p, const char *title, int low, int high, void (*make
         }
 }
 
-/* Entrywise maps come after all others (backward too), so they are never the first if there is another. */
-static void mark_starts(pv_dws_plan *plan, bool skip)
+static pv_dws_joint *find(pv_dws_joint *joints, int *count, int tensor, pv_dws_view view)
 {
-    bool target[2 * PV_DWS_MAX_LAYERS] = {false}, source[2 * PV_DWS_MAX_LAYERS] = {false};
-    for (int round = 0; round < 2; round++)
-        for (int m = 0; m < plan->count; m++) {
-            pv_dws_map *map = &plan->maps[m];
-            if (map->entrywise != round) continue;
-            if (map->to == PV_VIEW_FULL) {
-                map->starts_target = !skip && !target[map->target];
-                target[map->target] = true;
-            }
-            if (map->from == PV_VIEW_FULL) {
-                map->starts_source = !skip && !source[map->source];
-                source[map->source] = true;
-            }
-        }
+    for (int i = 0; i < *count; i++)
+        if (joints[i].tensor == tensor && joints[i].view == view) return &joints[i];
+    joints[*count] = (pv_dws_joint){.tensor = tensor, .view = view};
+    return &joints[(*count)++];
+}
+
+static void join(pv_dws_joint *joint, const pv_dws_map *map, int width)
+{
+    joint->positions = map->positions;
+    joint->width = width;
+    joint->maps[joint->count++] = map;
+}
+
+/* Packs the single linear maps, and gathers them by target and by source. */
+static void gather(pv_dws_plan *plan, int tensors, pv_nn_memory *memory)
+{
+    const int views = PV_VIEW_COUNT * tensors;
+    plan->targets = pv_nn_take(memory, views, sizeof *plan->targets);
+    plan->sources = pv_nn_take(memory, views, sizeof *plan->sources);
+    for (int m = 0; m < plan->count; m++) {
+        pv_dws_map *map = &plan->maps[m];
+        if (map->op) continue;
+        map->forward = pv_nn_take(memory, (int64_t)map->in * map->out, sizeof(pv_real));
+        map->backward = pv_nn_take(memory, (int64_t)map->in * map->out, sizeof(pv_real));
+        if (map->entrywise || memory->failed) continue;
+        find(plan->targets, &plan->target_count, map->target, map->to)->count++;
+        find(plan->sources, &plan->source_count, map->source, map->from)->count++;
+    }
+    for (int i = 0; i < plan->target_count + plan->source_count; i++) {
+        pv_dws_joint *joint =
+            i < plan->target_count ? &plan->targets[i] : &plan->sources[i - plan->target_count];
+        joint->maps = pv_nn_take(memory, joint->count, sizeof(const pv_dws_map *));
+        joint->count = 0;
+    }
+    for (int m = 0; m < plan->count && !memory->failed; m++) {
+        const pv_dws_map *map = &plan->maps[m];
+        if (map->op || map->entrywise) continue;
+        join(find(plan->targets, &plan->target_count, map->target, map->to), map, map->out);
+        join(find(plan->sources, &plan->source_count, map->source, map->from), map, map->in);
+    }
 }
 
 pv_status pv_dws_plan_make(pv_dws_plan *plan, const pv_dws_space *space, const pv_dws_layer_opts *opts,
@@ -288,7 +313,7 @@ pv_status pv_dws_plan_make(pv_dws_plan *plan, const pv_dws_space *space, const p
     family(&p, "bias_to_bias", 0, 0, bias_to_bias);
     family(&p, "bias_to_weight", -1, 0, bias_to_weight);
     family(&p, "weight_to_bias", 0, 1, weight_to_bias);
-    mark_starts(plan, opts->skip);
+    gather(plan, space->tensors, memory);
     if (p.indivisible)
         return pv_fail(PV_ERR_CONFIG, "model.heads: %d must divide the width %d of a set layer", opts->heads,
                        p.indivisible);

@@ -2,9 +2,7 @@
 
 #include <string.h>
 
-enum {
-    BLOCK_VALUES = 32768
-}; /* 128 KiB of floats: a block and its neighbours stay in a second-level cache */
+enum { TILE_VALUES = 160 * 1024 }; /* 640 KiB of floats */
 
 pv_status pv_dws_space_set(pv_dws_space *space, const int *dims, int layers)
 {
@@ -67,8 +65,8 @@ void pv_dws_leave(const pv_dws_space *space, int batch, const pv_real *set, pv_r
     carry_all(space, batch, rows, (pv_real *)set, 0);
 }
 
-int pv_dws_block(const pv_dws_space *space, int tensor, int f)
+int pv_dws_tile(const pv_dws_space *space, int f)
 {
-    const int64_t values = pv_dws_entries(space, tensor, PV_VIEW_FULL) * f;
-    return values < BLOCK_VALUES ? (int)(BLOCK_VALUES / values) : 1;
+    const int64_t values = space->total[PV_VIEW_FULL] * f;
+    return values < TILE_VALUES ? (int)(TILE_VALUES / values) : 1;
 }

@@ -1,147 +1,111 @@
 #include "nn/pv_dws_views.h"
 
-#include <string.h>
-
-void pv_dws_views_open(pv_dws_views *views, const pv_dws_space *space, const pv_nn_kernels *kernels,
-                       int features, pv_reduction reduction)
+void pv_dws_views_new(pv_dws_views *views, const pv_dws_space *space, int features, pv_reduction reduction,
+                      int max_count, pv_nn_memory *memory)
 {
-    *views = (pv_dws_views){.space = space, .kernels = kernels, .features = features, .reduction = reduction};
-}
-
-void pv_dws_views_reserve(pv_dws_views *views, pv_nn_memory *memory, int max_batch)
-{
+    *views = (pv_dws_views){.space = space,
+                            .kernels = PV_ISA_CHOOSE(pv_dws_kernels),
+                            .features = features,
+                            .reduction = reduction};
     for (int view = PV_VIEW_ROW; view < PV_VIEW_COUNT; view++) {
-        const int64_t values = views->space->total[view] * views->features * max_batch;
+        const int64_t values = space->total[view] * features * max_count;
         views->pooled[view] = pv_nn_take(memory, values, sizeof(pv_real));
         views->spread[view] = pv_nn_take(memory, values, sizeof(pv_real));
-        if (views->reduction == PV_REDUCE_MAX)
-            views->arg[view] = pv_nn_take(memory, values, sizeof *views->arg[view]);
     }
 }
 
-static int64_t at(const pv_dws_views *views, int batch, int tensor, pv_dws_view view, int sample)
+static int64_t at(const pv_dws_views *views, int count, int tensor, pv_dws_view view)
 {
-    return pv_dws_at(views->space, tensor, view, batch, sample, views->features);
+    return pv_dws_at(views->space, tensor, view, count, 0, views->features);
 }
 
-const pv_real *pv_dws_pooled(const pv_dws_views *views, int batch, int tensor, pv_dws_view view,
+pv_dws_block pv_dws_views_block(const pv_dws_views *views, int count, int tensor)
+{
+    return (pv_dws_block){.count = count,
+                          .rows = views->space->rows[tensor],
+                          .cols = views->space->cols[tensor],
+                          .f = views->features,
+                          .max = views->reduction == PV_REDUCE_MAX};
+}
+
+static pv_dws_values find(const pv_dws_views *views, pv_real *const *values, int count, int tensor)
+{
+    return (pv_dws_values){.row = values[PV_VIEW_ROW] + at(views, count, tensor, PV_VIEW_ROW),
+                           .col = values[PV_VIEW_COL] + at(views, count, tensor, PV_VIEW_COL),
+                           .all = values[PV_VIEW_ALL] + at(views, count, tensor, PV_VIEW_ALL)};
+}
+
+pv_dws_values pv_dws_views_pooled(const pv_dws_views *views, int count, int tensor)
+{
+    return find(views, views->pooled, count, tensor);
+}
+
+pv_dws_values pv_dws_views_spread(const pv_dws_views *views, int count, int tensor)
+{
+    return find(views, views->spread, count, tensor);
+}
+
+const pv_real *pv_dws_pooled(const pv_dws_views *views, int count, int tensor, pv_dws_view view,
                              const pv_real *set)
 {
-    return (view == PV_VIEW_FULL ? set : views->pooled[view]) + at(views, batch, tensor, view, 0);
+    return (view == PV_VIEW_FULL ? set : views->pooled[view]) + at(views, count, tensor, view);
 }
 
-pv_real *pv_dws_spread_to(const pv_dws_views *views, int batch, int tensor, pv_dws_view view, pv_real *set)
+pv_real *pv_dws_spread_to(const pv_dws_views *views, int count, int tensor, pv_dws_view view, pv_real *set)
 {
-    return (view == PV_VIEW_FULL ? set : views->spread[view]) + at(views, batch, tensor, view, 0);
+    return (view == PV_VIEW_FULL ? set : views->spread[view]) + at(views, count, tensor, view);
 }
 
 static void scale(pv_real *values, int64_t n, double factor)
 {
     for (int64_t i = 0; i < n; i++)
-        values[i] = (pv_real)(values[i] * factor);
+        values[i] *= (pv_real)factor;
 }
 
-/* The views of one sample of one tensor. */
-typedef struct place {
-    int rows, cols, f;
-    pv_real *row, *col, *all;
-    int32_t *row_arg, *col_arg, *all_arg;
-} place;
-
-static place find(const pv_dws_views *views, pv_real *const *values, int batch, int tensor, int sample)
+/* Sums become means, or gradients of means those of sums. */
+static void share(const pv_dws_views *views, int count, int tensor, const pv_dws_values *values)
 {
-    const int64_t row = at(views, batch, tensor, PV_VIEW_ROW, sample),
-                  col = at(views, batch, tensor, PV_VIEW_COL, sample),
-                  all = at(views, batch, tensor, PV_VIEW_ALL, sample);
-    place p = {.rows = views->space->rows[tensor], .cols = views->space->cols[tensor], .f = views->features};
-    p.row = values[PV_VIEW_ROW] + row;
-    p.col = values[PV_VIEW_COL] + col;
-    p.all = values[PV_VIEW_ALL] + all;
-    if (views->reduction == PV_REDUCE_MAX) {
-        p.row_arg = views->arg[PV_VIEW_ROW] + row;
-        p.col_arg = views->arg[PV_VIEW_COL] + col;
-        p.all_arg = views->arg[PV_VIEW_ALL] + all;
-    }
-    return p;
-}
-
-/* The maximum of everything is the maximum of the columns' maxima. */
-static void pool_max(const pv_dws_views *views, const bool *need, const place *p, const pv_real *x)
-{
-    const bool cols = need[PV_VIEW_COL] || need[PV_VIEW_ALL];
-    views->kernels->pool_max(p->rows, p->cols, p->f, x, need[PV_VIEW_ROW] ? p->row : NULL, p->row_arg,
-                             cols ? p->col : NULL, p->col_arg);
-    if (!need[PV_VIEW_ALL]) return;
-    views->kernels->pool_max(p->cols, 1, p->f, p->col, NULL, NULL, p->all, p->all_arg);
-    for (int k = 0; k < p->f; k++) {
-        const int col = p->all_arg[k];
-        p->all_arg[k] = p->col_arg[(int64_t)col * p->f + k] * p->cols + col;
-    }
-}
-
-static void pool_sum(const pv_dws_views *views, const bool *need, const place *p, const pv_real *x)
-{
-    const bool cols = need[PV_VIEW_COL] || need[PV_VIEW_ALL];
-    views->kernels->pool_sum(p->rows, p->cols, p->f, x, need[PV_VIEW_ROW] ? p->row : NULL,
-                             cols ? p->col : NULL);
-    if (need[PV_VIEW_ALL]) views->kernels->pool_sum(p->cols, 1, p->f, p->col, NULL, p->all);
     if (views->reduction != PV_REDUCE_MEAN) return;
-    if (need[PV_VIEW_ROW]) scale(p->row, (int64_t)p->rows * p->f, 1.0 / p->cols);
-    if (need[PV_VIEW_COL]) scale(p->col, (int64_t)p->cols * p->f, 1.0 / p->rows);
-    if (need[PV_VIEW_ALL]) scale(p->all, p->f, 1.0 / p->rows / p->cols);
+    const pv_dws_block b = pv_dws_views_block(views, count, tensor);
+    scale(values->row, (int64_t)b.count * b.rows * b.f, 1.0 / b.cols);
+    scale(values->col, (int64_t)b.count * b.cols * b.f, 1.0 / b.rows);
+    scale(values->all, (int64_t)b.count * b.f, 1.0 / b.rows / b.cols);
 }
 
-void pv_dws_pool(pv_dws_views *views, int batch, int tensor, int first, int count, const pv_real *set)
+void pv_dws_views_pool(pv_dws_views *views, int count, const pv_real *x)
 {
-    const bool *need = views->need[tensor];
-    if (!need[PV_VIEW_ROW] && !need[PV_VIEW_COL] && !need[PV_VIEW_ALL]) return;
-    for (int sample = first; sample < first + count; sample++) {
-        const place p = find(views, views->pooled, batch, tensor, sample);
-        const pv_real *x = set + at(views, batch, tensor, PV_VIEW_FULL, sample);
-        (views->reduction == PV_REDUCE_MAX ? pool_max : pool_sum)(views, need, &p, x);
+    for (int t = 0; t < views->space->tensors; t++) {
+        const pv_dws_block block = pv_dws_views_block(views, count, t);
+        const pv_dws_values pooled = pv_dws_views_pooled(views, count, t);
+        views->kernels->pool(&block, x + at(views, count, t, PV_VIEW_FULL), &pooled);
+        share(views, count, t, &pooled);
     }
 }
 
-void pv_dws_spread_clear(pv_dws_views *views, int batch)
+void pv_dws_views_activate(pv_dws_views *views, int count, int tensor, const pv_dws_activation *how,
+                           const pv_real *y, pv_real *x)
 {
-    for (int view = PV_VIEW_ROW; view < PV_VIEW_COUNT; view++)
-        memset(views->spread[view], 0,
-               sizeof(pv_real) * (size_t)(views->space->total[view] * views->features * batch));
+    const pv_dws_block block = pv_dws_views_block(views, count, tensor);
+    const pv_dws_values pooled = pv_dws_views_pooled(views, count, tensor);
+    const int64_t here = at(views, count, tensor, PV_VIEW_FULL);
+    views->kernels->activate(&block, how, y + here, x + here, &pooled);
+    share(views, count, tensor, &pooled);
 }
 
-static void spread_max(const bool *need, const place *p, pv_real *y)
+void pv_dws_views_normalise(pv_dws_views *views, int count, int tensor, const pv_dws_norm_back *how,
+                            const pv_real *y, const pv_real *dz, pv_real *dy)
 {
-    const int f = p->f;
-    for (int64_t i = 0; need[PV_VIEW_ROW] && i < (int64_t)p->rows * f; i++)
-        y[(i / f * p->cols + p->row_arg[i]) * f + i % f] += p->row[i];
-    for (int64_t i = 0; need[PV_VIEW_COL] && i < (int64_t)p->cols * f; i++)
-        y[((int64_t)p->col_arg[i] * p->cols + i / f) * f + i % f] += p->col[i];
-    for (int k = 0; need[PV_VIEW_ALL] && k < f; k++)
-        y[(int64_t)p->all_arg[k] * f + k] += p->all[k];
+    const pv_dws_block block = pv_dws_views_block(views, count, tensor);
+    const pv_dws_values pooled = pv_dws_views_pooled(views, count, tensor);
+    const int64_t here = at(views, count, tensor, PV_VIEW_FULL);
+    views->kernels->normalise_back(&block, how, y + here, dz + here, dy + here, &pooled);
 }
 
-/* What all entries get is first added to what a column gets, so that one pass over y does everything. */
-static void spread_sum(const pv_dws_views *views, const bool *need, const place *p, pv_real *y)
+void pv_dws_views_settle(pv_dws_views *views, int count, int tensor)
 {
-    if (views->reduction == PV_REDUCE_MEAN) {
-        if (need[PV_VIEW_ROW]) scale(p->row, (int64_t)p->rows * p->f, 1.0 / p->cols);
-        if (need[PV_VIEW_COL]) scale(p->col, (int64_t)p->cols * p->f, 1.0 / p->rows);
-        if (need[PV_VIEW_ALL]) scale(p->all, p->f, 1.0 / p->rows / p->cols);
-    }
-    if (need[PV_VIEW_ALL]) views->kernels->add_row(p->cols, p->f, 1, p->all, p->col);
-    views->kernels->spread(p->rows, p->cols, p->f, need[PV_VIEW_ROW] ? p->row : NULL, p->col, y);
-}
-
-void pv_dws_spread(pv_dws_views *views, int batch, int tensor, int first, int count, pv_real *set)
-{
-    const bool *need = views->need[tensor];
-    if (!need[PV_VIEW_ROW] && !need[PV_VIEW_COL] && !need[PV_VIEW_ALL]) return;
-    for (int sample = first; sample < first + count; sample++) {
-        const place p = find(views, views->spread, batch, tensor, sample);
-        pv_real *y = set + at(views, batch, tensor, PV_VIEW_FULL, sample);
-        if (views->reduction == PV_REDUCE_MAX)
-            spread_max(need, &p, y);
-        else
-            spread_sum(views, need, &p, y);
-    }
+    const pv_dws_block block = pv_dws_views_block(views, count, tensor);
+    const pv_dws_values best = pv_dws_views_pooled(views, count, tensor),
+                        spread = pv_dws_views_spread(views, count, tensor);
+    share(views, count, tensor, &spread);
+    views->kernels->fold(&block, &best, &spread);
 }

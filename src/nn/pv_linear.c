@@ -100,11 +100,11 @@ double pv_stack_row_flops(const pv_stack *stack)
     return flops;
 }
 
-void pv_stack_forward(const pv_stack *stack, const pv_nn_params *params, int64_t first_row, int64_t rows,
-                      double alpha, const pv_real *x, double beta, pv_real *y)
+/* All linear maps but the last, with their ReLUs.  Returns what the last one is given. */
+static const pv_real *hidden_forward(const pv_stack *stack, const pv_nn_params *params, int64_t first_row,
+                                     int64_t rows, const pv_real *x)
 {
-    const int last = stack->depth - 1;
-    for (int i = 0; i < last; i++) {
+    for (int i = 0; i < stack->depth - 1; i++) {
         const pv_linear *linear = &stack->linear[i];
         pv_real *hidden = stack->hidden[i] + first_row * linear->out;
         pv_linear_forward(linear, params, rows, 1, x, 0, hidden);
@@ -112,12 +112,20 @@ void pv_stack_forward(const pv_stack *stack, const pv_nn_params *params, int64_t
         params->kernels->relu(rows * linear->out, hidden, hidden);
         x = hidden;
     }
-    pv_linear_forward(&stack->linear[last], params, rows, alpha, x, beta, y);
+    return x;
+}
+
+void pv_stack_forward(const pv_stack *stack, const pv_nn_params *params, int64_t first_row, int64_t rows,
+                      double alpha, const pv_real *x, double beta, pv_real *y)
+{
+    pv_linear_forward(pv_stack_last(stack), params, rows, alpha,
+                      hidden_forward(stack, params, first_row, rows, x), beta, y);
 }
 
 void pv_stack_backward(const pv_stack *stack, const pv_nn_params *params, int64_t first_row, int64_t rows,
                        double alpha, const pv_real *x, const pv_real *dy, double beta, pv_real *dx)
 {
+    hidden_forward(stack, params, first_row, rows, x);
     for (int i = stack->depth - 1; i > 0; i--) {
         const pv_linear *linear = &stack->linear[i];
         const pv_real *hidden = stack->hidden[i - 1] + first_row * linear->in;

@@ -165,8 +165,14 @@ static bool agrees(const pv_oracle *oracle, const char *name, bool plant)
     pv_real *x = read_set(&s, oracle, name, "input/", in), *dy = read_set(&s, oracle, name, "input/R.", out);
     pv_real *y = calloc((size_t)(s.space.total[PV_VIEW_FULL] * s.batch * out), sizeof *y);
     pv_real *dx = calloc((size_t)(s.space.total[PV_VIEW_FULL] * s.batch * in), sizeof *dx);
+    const pv_dws_exit plain = {.relu = false};
+    pv_dws_layer_pack(&s.layer);
+    pv_dws_views_pool(&s.layer.source, s.batch, x);
     pv_dws_layer_forward(&s.layer, s.batch, x, y, NULL);
-    pv_dws_layer_backward(&s.layer, s.batch, x, dy, dx, NULL);
+    pv_dws_layer_backward_begin(&s.layer);
+    pv_dws_views_pool(&s.layer.target, s.batch, dy);
+    pv_dws_layer_backward(&s.layer, s.batch, x, dy, dx, &plain);
+    pv_dws_layer_backward_end(&s.layer);
     const double output = set_error(&s, oracle, name, "output/", out, y, false);
     const double input = set_error(&s, oracle, name, "grad/input/", in, dx, true);
     const double parameter = parameter_error(&s, oracle, name);

@@ -106,10 +106,17 @@ static void close_layer(layer_case *c)
     pv_nn_memory_free(&c->memory);
 }
 
+static void layer_forward(layer_case *c, const double *x)
+{
+    pv_dws_layer_pack(&c->layer);
+    pv_dws_views_pool(&c->layer.source, BATCH, x);
+    pv_dws_layer_forward(&c->layer, BATCH, x, c->y, NULL);
+}
+
 static double layer_loss(void *context)
 {
     layer_case *c = context;
-    pv_dws_layer_forward(&c->layer, BATCH, c->x, c->y, NULL);
+    layer_forward(c, c->x);
     return dot(c->outputs, c->r, c->y);
 }
 
@@ -118,7 +125,11 @@ static void check_layer(pv_dws_layer_opts opts, const int *dims, int layers)
     layer_case c;
     open_layer(&c, &opts, dims, layers);
     layer_loss(&c);
-    pv_dws_layer_backward(&c.layer, BATCH, c.x, c.r, c.dx, NULL);
+    const pv_dws_exit plain_exit = {.relu = false};
+    pv_dws_layer_backward_begin(&c.layer);
+    pv_dws_views_pool(&c.layer.target, BATCH, c.r);
+    pv_dws_layer_backward(&c.layer, BATCH, c.x, c.r, c.dx, &plain_exit);
+    pv_dws_layer_backward_end(&c.layer);
     double error = 0, norm = 0;
     probe(layer_loss, &c, c.x, c.dx, c.inputs, 300, &error, &norm);
     assert_true(norm > 0 && sqrt(error / norm) < GRADIENT_TOLERANCE);
@@ -205,12 +216,12 @@ static void check_equivariance(pv_dws_layer_opts opts, const int *dims, int laye
 {
     layer_case c;
     open_layer(&c, &opts, dims, layers);
-    pv_dws_layer_forward(&c.layer, BATCH, c.x, c.y, NULL);
+    layer_forward(&c, c.x);
     double *expected = malloc(sizeof *expected * (size_t)c.outputs);
     permute_set(&c.space, opts.out, c.y, expected);
     permute_set(&c.space, opts.in, c.x, c.dx);
     assert_true(difference(c.inputs, c.x, c.dx) > 0.1);
-    pv_dws_layer_forward(&c.layer, BATCH, c.dx, c.y, NULL);
+    layer_forward(&c, c.dx);
     assert_true(difference(c.outputs, c.y, expected) < EXACT);
     free(expected);
     close_layer(&c);
