@@ -80,6 +80,9 @@ class Store:
         self.label: NDArray[np.int32] = self._file["object/label"][()]
         self.split: NDArray[np.uint8] = self._file["object/split"][()]
         self.source: NDArray[np.uint64] = self._file["object/source"][()]
+        self.target: NDArray[np.float32] | None = (
+            self._file["object/target"][()] if "object/target" in self._file else None
+        )
 
     def _text(self, name: str) -> str:
         if name not in self._file.attrs:

@@ -8,7 +8,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import Run, check, make_store, one_error, polyview, refused, run_tests, skip, write_config
+from harness import ROOT, Run, check, make_store, one_error, polyview, refused, run_tests, skip, write_config
+
+sys.path.insert(0, str(ROOT / "analysis"))
+from polyview_store import Store  # noqa: E402
 
 TRAIN, VAL, TEST = 21, 7, 9
 TOLERANCE = 1e-8
@@ -146,6 +149,8 @@ def waves_have_real_targets(work: Path) -> None:
         "the coefficients are drawn from U(0, 10), each anew",
         targets,
     )
+    with Store(work / "store.h5") as store:
+        check((store.target == targets).all(), "the Python reader gives the coefficients")
     wrong = (
         np.sin(targets[:, 1:] * np.linspace(-np.pi, np.pi, 64)) * targets[:, :1] - evaluate(rows[0], dims)
     ).std()
