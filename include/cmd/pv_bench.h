@@ -20,6 +20,9 @@ void pv_bench_fits_close(pv_bench_fits *fits);
 
 const pv_arch *pv_bench_fits_arch(const pv_bench_fits *fits);
 int pv_bench_fits_samples(const pv_bench_fits *fits);
+const float *pv_bench_fits_coords(const pv_bench_fits *fits); /* [samples][2] */
+/* Shapes: values [samples][channels]. */
+void pv_bench_fits_values(const pv_bench_fits *fits, int64_t object, float *values);
 /* Of one step of one INR. */
 double pv_bench_fits_flops(const pv_bench_fits *fits);
 double pv_bench_fits_pairs(const pv_bench_fits *fits);
@@ -32,6 +35,10 @@ double pv_bench_fits_rate(pv_bench_fits *fits, double seconds, double *core_shar
  * their PSNR in dB.  Local.  Errors: PV_STOPPED, PV_ERR_NUMERIC (a fit diverged). */
 pv_status pv_bench_fits_quality(pv_bench_fits *fits, int64_t first, int64_t count, int64_t steps,
                                 double *psnr_sum);
+
+/* The same of a view, and its rows [count][P] unless they are NULL. */
+pv_status pv_bench_fits_rows(pv_bench_fits *fits, int64_t view, int64_t first, int64_t count, int64_t steps,
+                             float *rows, double *psnr_sum);
 
 /* What filling a store took; seconds of the slowest rank unless said otherwise. */
 typedef struct pv_bench_filling {

@@ -20,7 +20,7 @@ extern const pv_command pv_command_fit, pv_command_extend, pv_command_verify, pv
     pv_command_bench, pv_command_plan;
 /* Those of `bench`: what their argv[0] names. */
 extern const pv_command pv_command_bench_fit, pv_command_bench_store, pv_command_bench_train,
-    pv_command_bench_comm;
+    pv_command_bench_align, pv_command_bench_comm;
 
 /* The words of all --set options, in order. */
 enum { PV_MAX_SETS = 64 };

@@ -47,17 +47,20 @@ static void draw_synthetic(int64_t object, float *values)
     }
 }
 
-/* Puts an object's INR into a slot: the row that `fit` starts view 0 from. */
-static void start(pv_bench_fits *fits, pv_fitter *fitter, int slot, int64_t object)
+void pv_bench_fits_values(const pv_bench_fits *fits, int64_t object, float *values)
 {
-    uint64_t source = (uint64_t)object;
-    if (fits->signal) {
-        source = pv_signal_source_id(fits->signal, object);
-        pv_signal_values(fits->signal, object, fits->values);
-    } else {
-        draw_synthetic(object, fits->values);
-    }
-    const pv_fit_key key = {.source = source};
+    if (fits->signal)
+        pv_signal_values(fits->signal, object, values);
+    else
+        draw_synthetic(object, values);
+}
+
+/* Puts an object's INR into a slot: the row that `fit` starts the view from. */
+static void start(pv_bench_fits *fits, pv_fitter *fitter, int slot, int64_t object, int64_t view)
+{
+    const uint64_t source = fits->signal ? pv_signal_source_id(fits->signal, object) : (uint64_t)object;
+    const pv_fit_key key = {.source = source, .view = view};
+    pv_bench_fits_values(fits, object, fits->values);
     pv_rng rng = pv_fit_stream(&fits->opts, PV_RNG_VIEW_INIT, key);
     pv_siren_init(&fits->arch, fits->variant, &rng, fits->row);
     pv_fitter_start(fitter, slot, fits->row, fits->values, key);
@@ -68,7 +71,7 @@ static void start_all(pv_bench_fits *fits)
 {
     const int64_t objects = fits->signal ? pv_signal_objects(fits->signal) : fits->slots;
     for (int slot = 0; slot < fits->slots; slot++)
-        start(fits, fits->fitter, slot, slot % objects);
+        start(fits, fits->fitter, slot, slot % objects, 0);
     fits->taken = 0;
 }
 
@@ -140,6 +143,11 @@ int pv_bench_fits_samples(const pv_bench_fits *fits)
     return fits->samples;
 }
 
+const float *pv_bench_fits_coords(const pv_bench_fits *fits)
+{
+    return fits->coords;
+}
+
 double pv_bench_fits_flops(const pv_bench_fits *fits)
 {
     return pv_fitter_step_flops(fits->fitter);
@@ -175,6 +183,13 @@ double pv_bench_fits_rate(pv_bench_fits *fits, double seconds, double *core_shar
 pv_status pv_bench_fits_quality(pv_bench_fits *fits, int64_t first, int64_t count, int64_t steps,
                                 double *psnr_sum)
 {
+    return pv_bench_fits_rows(fits, 0, first, count, steps, NULL, psnr_sum);
+}
+
+pv_status pv_bench_fits_rows(pv_bench_fits *fits, int64_t view, int64_t first, int64_t count, int64_t steps,
+                             float *rows, double *psnr_sum)
+{
+    const int params = pv_arch_params(&fits->arch);
     pv_fit_opts opts = fits->opts;
     pv_fitter *fitter = NULL;
     pv_status st;
@@ -183,7 +198,7 @@ pv_status pv_bench_fits_quality(pv_bench_fits *fits, int64_t first, int64_t coun
     for (int64_t done = 0; done < count; done += fits->slots) {
         const int used = (int)(count - done < fits->slots ? count - done : fits->slots);
         for (int slot = 0; slot < used; slot++)
-            start(fits, fitter, slot, first + done + slot);
+            start(fits, fitter, slot, first + done + slot, view);
         for (int64_t step = 0; step < steps; step += fits->slice) {
             if (pv_stop_requested()) PV_TRY(pv_stop_fail());
             pv_fitter_advance(fitter, used, fits->slice);
@@ -192,6 +207,7 @@ pv_status pv_bench_fits_quality(pv_bench_fits *fits, int64_t first, int64_t coun
             pv_fit_result result;
             PV_TRY(pv_fitter_finish(fitter, slot, fits->row, &result));
             *psnr_sum += pv_psnr(result.mse);
+            if (rows) memcpy(rows + (done + slot) * params, fits->row, sizeof *rows * (size_t)params);
         }
     }
 done:

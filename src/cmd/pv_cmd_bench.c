@@ -3,24 +3,26 @@
 #include <string.h>
 
 static const pv_command *const benches[] = {&pv_command_bench_fit, &pv_command_bench_store,
-                                            &pv_command_bench_train, &pv_command_bench_comm};
+                                            &pv_command_bench_train, &pv_command_bench_align,
+                                            &pv_command_bench_comm};
 
 static pv_status run_bench(const pv_comm *comm, int argc, char **argv, json_t *result)
 {
     const char *name = argc > 1 ? argv[1] : "";
     for (size_t i = 0; i < sizeof benches / sizeof *benches; i++)
         if (strcmp(benches[i]->name, name) == 0) return benches[i]->run(comm, argc - 1, argv + 1, result);
-    return pv_agree(comm, pv_fail(PV_ERR_USAGE,
-                                  "bench needs to know of what, fit, store, train or comm, not '%s'; see "
-                                  "`polyview bench --help`",
-                                  name));
+    return pv_agree(comm,
+                    pv_fail(PV_ERR_USAGE,
+                            "bench needs to know of what, fit, store, train, align or comm, not '%s'; see "
+                            "`polyview bench --help`",
+                            name));
 }
 
 const pv_command pv_command_bench = {
     .name = "bench",
     .summary = "measure rates beside the machine's limits",
     .usage =
-        "polyview bench fit|store|train|comm [options]\n\n"
+        "polyview bench fit|store|train|align|comm [options]\n\n"
         "polyview bench fit [--seconds T] [--steps K] [--config FILE] [--dir D] [--json] [--set key.path=value ...]\n\n"
         "Times fits of the config's signal and recipe (made-up pictures if the signal cannot be read) beside\n"
         "the multiply-add peak of a core and the cost of a sine with its cosine, in turn, for T seconds (10):\n"
@@ -36,6 +38,10 @@ const pv_command pv_command_bench = {
         "Times training of the config's model on made-up INRs of the config's widths, with its augmentations,\n"
         "optimiser, batch and reduction, for T seconds (10): on rank 0 alone with its share of the batch, and on\n"
         "all ranks together, in turn, beside the multiply-add peak. Tells how the time is spent.\n\n"
+        "polyview bench align [--seconds T] [--starts K] [--config FILE] [--json] [--set key.path=value ...]\n\n"
+        "Fits pairs of INRs with two hidden layers of 32, 64 and 128 units to made-up pictures and times weight\n"
+        "matching of them, plain and signed, with K descents (1), for T seconds a width (3), on all ranks at\n"
+        "once. Tells the objective and the loss barrier between the two.\n\n"
         "polyview bench comm [--config FILE] [--dir D] [--json] [--set key.path=value ...]\n\n"
         "Times messages on all ranks: reductions of 8 bytes and of the config's gradient, rows fetched from other\n"
         "ranks, the work counter, the links within and between nodes; and making, opening and closing a store\n"

@@ -108,6 +108,27 @@ def check_trainings(work: Path) -> None:
     check(run.returncode == 0 and "share of the peak" in run.stderr, "a table goes to stderr")
 
 
+def check_alignment(work: Path) -> None:
+    for ranks in (1, 2):
+        run = bench(ranks, work, "align", "--seconds", 0.1, "--set", "fit.steps=20", "--set", "fit.lr=0.005")
+        result = result_of(run)
+        widths = result["widths"]
+        check(
+            [w["width"] for w in widths] == [32, 64, 128]
+            and result["pairs_per_s_core"]
+            == widths[0]["pairs_per_s_core"]
+            > widths[2]["pairs_per_s_core"]
+            > 0
+            and all(
+                w["objective"]["none"] < w["objective"]["permutation"] < w["objective"]["signed"]
+                and w["barrier"]["none"] > 0
+                for w in widths
+            )
+            and "pairs/s" in run.stderr,
+            f"on {ranks} rank(s) weight matching is timed and judged at three widths",
+        )
+
+
 def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
@@ -127,6 +148,7 @@ def main() -> int:
             "a table goes to stderr",
         )
         check_trainings(work)
+        check_alignment(work)
         run = bench(1, work, "fit", "--help")
         check(run.returncode == 0 and "bench fit" in run.stdout, "--help says how to use it")
         wrong = (["fit", "--seconds", "0"], ["fit", "--seconds", "x"], ["fit", "--steps", "0"], ["tea"], [])
