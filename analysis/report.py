@@ -70,7 +70,7 @@ table {{ border-collapse: collapse; width: 100%; font-size: 14px; font-variant-n
 th, td {{ text-align: left; padding: 8px 14px 8px 0; border-bottom: 1px solid var(--line); vertical-align: top; }}
 th {{ color: var(--soft); font-weight: 600; font-size: 12.5px; }} tr:last-child td {{ border-bottom: 0; }}
 td.n, th.n {{ text-align: right; padding-right: 18px; }}
-.pair {{ display: grid; grid-template-columns: 1fr 1fr; gap: 16px; align-items: start; }}
+.pair {{ display: grid; grid-template-columns: 1.22fr 1fr; gap: 16px; align-items: start; }}
 @media (max-width: 760px) {{ .pair {{ grid-template-columns: 1fr; }} }}
 footer {{ color: var(--soft); font-size: 12.5px; padding: 26px 0 46px; }}
 @media print {{ header {{ background: none; color: var(--ink); }} nav {{ display: none; }} figure, .table {{ break-inside: avoid; }} }}
@@ -203,13 +203,13 @@ def confusion(names: list[str], label: NDArray[Any], guess: NDArray[Any], to: Bi
     table = np.zeros((count, count))
     np.add.at(table, (label, guess), 1)
     share = 100 * table / np.maximum(1, table.sum(1, keepdims=True))
-    figure, axes = plt.subplots(figsize=(1.6 + 0.46 * count, 1.3 + 0.4 * count), layout="constrained")
+    figure, axes = plt.subplots(figsize=(1.5 + 0.36 * count, 1.2 + 0.34 * count), layout="constrained")
     axes.imshow(share, cmap="Blues", vmin=0, vmax=100, aspect="auto")
     for i in range(count):
         for j in range(count):
             if share[i, j] >= 0.5:
                 colour = "white" if share[i, j] > 55 else INK
-                axes.text(j, i, f"{share[i, j]:.0f}", ha="center", va="center", fontsize=7.5, color=colour)
+                axes.text(j, i, f"{share[i, j]:.0f}", ha="center", va="center", fontsize=8, color=colour)
     axes.set_xticks(range(count), names, rotation=40, ha="right")
     axes.set_yticks(range(count), names)
     axes.grid(False)
@@ -222,7 +222,9 @@ def class_bars(names: list[str], label: NDArray[Any], guess: NDArray[Any], to: B
     accuracy = [
         100 * float(np.mean(guess[label == i] == i)) if np.any(label == i) else 0.0 for i in range(len(names))
     ]
-    figure, axes = plt.subplots(figsize=(4.2, 1.3 + 0.4 * len(names)), layout="constrained")
+    figure, axes = plt.subplots(
+        figsize=(1.1 + 0.3 * len(names), 1.2 + 0.34 * len(names)), layout="constrained"
+    )
     axes.barh(names, accuracy, color=COLOURS[0], height=0.62)
     mean = 100 * float(np.mean(guess == label))
     axes.axvline(mean, color=COLOURS[1], linewidth=1.4, label=f"all {mean:.1f} %")

@@ -19,7 +19,7 @@ typedef struct pv_figures {
     double fit_start_s;       /* reading the source, making, opening and closing a store */
     double train_step_s,
         train_sample_s;      /* of an optimiser step: t = train_step_s + samples of a rank * train_sample_s */
-    double train_mpi_step_s; /* a rank's time in MPI a step, waiting included */
+    double train_mpi_step_s; /* a rank's time in MPI a step, waiting included; 0: not measured */
     double gradient_bytes, small_reductions,
         small_bytes;               /* of a step: its large reduction, and each of the others */
     double eval_sample_s, epoch_s; /* scoring a sample; the files of an epoch's end */

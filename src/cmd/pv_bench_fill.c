@@ -36,7 +36,8 @@ pv_status pv_bench_fill(const pv_comm *comm, const pv_config *config, const pv_s
     opts.steps = steps;
     const pv_fill_opts fill_opts = {.variant = config->inr.variant, .fit = &opts};
     pv_status st;
-    PV_TRY(pv_agree(comm, pv_arch_make(&config->inr, 2, pv_signal_channels(signal), &arch)));
+    PV_TRY(pv_agree(comm,
+                    pv_arch_make(&config->inr, pv_signal_inputs(signal), pv_signal_channels(signal), &arch)));
     PV_TRY(pv_agree(comm, pv_config_emit(config, &yaml)));
     const pv_store_spec spec = {signal, config->signal.path, &arch, "dwsnets", 1, yaml};
     double start = pv_seconds();

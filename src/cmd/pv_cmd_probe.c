@@ -1,5 +1,6 @@
 #include "base/pv_log.h"
 #include "cmd/pv_cmd.h"
+#include "cmd/pv_record.h"
 #include "cmd/pv_probe_run.h"
 
 #include <stdio.h>
@@ -279,6 +280,7 @@ done:
 
 static pv_status run_probe(const pv_comm *comm, int argc, char **argv, json_t *result)
 {
+    const pv_run run = pv_run_begin(argc, argv);
     words w = {.targets = "label",
                .views = "0",
                .lambda = "1e-6,1e-5,1e-4,1e-3,1e-2,1e-1,1,10",
@@ -302,6 +304,7 @@ static pv_status run_probe(const pv_comm *comm, int argc, char **argv, json_t *r
 done:
     if (st != PV_OK) json_object_clear(result);
     pv_store_close(store);
+    if (st == PV_OK) pv_run_record(comm, &run, w.model ? w.model : w.store, NULL, st, result);
     return st;
 }
 

@@ -87,7 +87,7 @@ static void step_in_mpi(const pv_figures *f, const pv_machine *m, double *gradie
     const int ranks = m->nodes * m->ranks_per_node;
     *idle = 0;
     reductions(f, m, gradient, small);
-    if (ranks == 1 || measured_ranks(f) < 2) return;
+    if (ranks == 1 || measured_ranks(f) < 2 || f->train_mpi_step_s <= 0) return;
     const pv_machine there = machine_of(f, (int)f->measured_nodes, (int)f->measured_ranks_per_node);
     double their_gradient, their_small;
     reductions(f, &there, &their_gradient, &their_small);

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { WINDOWS = 5, TRAIN_OBJECTS = 2048, SCORED_OBJECTS = 256 };
+enum { WINDOWS = 5, LEAST_EPOCHS = 4, TRAIN_OBJECTS = 2048, SCORED_OBJECTS = 256 };
 static const double window_seconds = 0.3, fill_seconds = 4, train_seconds = 2;
 /* Not measurable without a parallel file system: what its metadata server takes for one more client. */
 static const double open_rank_seconds = 20e-6;
@@ -42,7 +42,8 @@ pv_status pv_plan_workload(const pv_comm *comm, const pv_config *config, pv_work
     const pv_train_opts *t = &config->train;
     pv_status st;
     PV_TRY(pv_signal_open(comm, s, &signal));
-    PV_TRY(pv_agree(comm, pv_arch_make(&config->inr, 2, pv_signal_channels(signal), &arch)));
+    PV_TRY(pv_agree(comm,
+                    pv_arch_make(&config->inr, pv_signal_inputs(signal), pv_signal_channels(signal), &arch)));
     const int64_t objects = pv_signal_objects(signal), rows = t->views * s->train + s->val + s->test;
     *work = (pv_workload){.rows = config->fit.views * objects,
                           .steps = config->fit.steps,
@@ -116,8 +117,9 @@ static pv_status time_filling(probe *p)
     if (p->comm->rank == 0) unlink(p->store);
     if (st == PV_OK) st = pv_bench_fill(p->comm, p->config, p->signal, p->store, storage, 1, &one);
     if (st != PV_OK) return st;
-    if (many.steps > one.steps)
-        f->fit_step_s = fmax(0, many.fill - one.fill) * p->comm->size / (double)(many.steps - one.steps);
+    const double computed = (many.fill - many.files) - (one.fill - one.files);
+    if (computed > 1) /* less would drown in the noise of the files */
+        f->fit_step_s = computed * p->comm->size / (double)(many.steps - one.steps);
     f->view_io_s = one.files / each;
     f->view_s = fmax(0, (one.fill - one.files) / each - f->fit_step_s);
     f->fit_start_s += one.create + one.open + one.close;
@@ -163,13 +165,18 @@ static pv_status time_epoch(probe *p, const pv_store *store, int64_t batch, epoc
     pv_status st = run_epochs(p, store, batch, 1, first);
     if (st != PV_OK) return st;
     /* Tiny epochs are mostly the files at their ends: those take their time too. */
-    const double again = ceil(fmin(train_seconds / first->steps, 3 * train_seconds / first->wall));
+    const double wanted = ceil(fmin(train_seconds / first->steps, 3 * train_seconds / first->wall));
+    const double again =
+        fmax(wanted, LEAST_EPOCHS); /* or the noise of the first would show in the difference */
     st = run_epochs(p, store, batch, 1 + (int64_t)again, &more);
     if (st != PV_OK) return st;
+    /* Of an epoch's MPI some is after its last step: in tiny epochs as much as they took. */
+    const double most_mpi = 0.9, steps = (more.steps - first->steps) / again,
+                 mpi = (more.mpi - first->mpi) / again;
     *epoch = (epochs_took){.wall = (more.wall - first->wall) / again,
-                           .steps = (more.steps - first->steps) / again,
-                           .mpi = (more.mpi - first->mpi) / again,
-                           .files = fmax(0, (more.files - first->files) / again),
+                           .steps = steps,
+                           .mpi = mpi < most_mpi * steps ? mpi : most_mpi * steps,
+                           .files = more.files / (again + 1),
                            .reductions = (more.reductions - first->reductions) / again,
                            .reduced_bytes = (more.reduced_bytes - first->reduced_bytes) / again,
                            .gradient_bytes = more.gradient_bytes};
@@ -210,7 +217,7 @@ static pv_status time_training(probe *p, const pv_store *store, int64_t share)
                          : 0;
     f->epoch_s = epoch.files;
     const double scoring = fmax(0, epoch.wall - epoch.steps - epoch.files);
-    f->eval_sample_s = val > 0 ? scoring / per_rank(val, p->comm) : f->train_sample_s / 3;
+    f->eval_sample_s = val > 0 && scoring > 0 ? scoring / per_rank(val, p->comm) : f->train_sample_s / 3;
     f->train_start_s = fmax(0, first.wall - first.steps - epoch.files - scoring -
                                    per_rank(test, p->comm) * f->eval_sample_s);
     return PV_OK;
