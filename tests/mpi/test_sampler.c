@@ -1,0 +1,220 @@
+/* The sampler: the stream of augmented rows is the one that its parts define, place by place, whatever number of ranks takes
+ * it and wherever the rows are kept; partners that other ranks hold are fetched. */
+#include "augment/pv_augment.h"
+#include "pv_mpi_test.h"
+#include "pv_test_store.h"
+#include "sampler/pv_sampler.h"
+#include "sampler/pv_stream.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PARAMS = PV_TEST_PARAMS, VIEWS = 2, SEED = 11, EPOCHS = 3, BATCH = 10 };
+enum { SAMPLES = VIEWS * PV_TEST_TRAIN };
+
+static void make_row(int64_t sample, float *row)
+{
+    for (int p = 0; p < PARAMS; p++)
+        row[p] = pv_test_entry(sample % VIEWS, sample / VIEWS, p);
+}
+
+static void make_store(const pv_comm *comm, const pv_test_files *files)
+{
+    pv_store *store;
+    pv_status st = pv_test_store_create(comm, files, files->store);
+    if (st == PV_OK) st = pv_store_open(comm, files->store, PV_STORE_WRITE, NULL, &store);
+    pv_test_check(comm, st == PV_OK, "a store is made");
+    if (st != PV_OK) return;
+    for (int64_t object = comm->rank; st == PV_OK && object < PV_TEST_TRAIN; object += comm->size)
+        for (int64_t view = 0; view < VIEWS && st == PV_OK; view++) {
+            float row[PARAMS], psnr = 20;
+            const uint32_t steps = 1;
+            const uint8_t status = PV_VIEW_FITTED;
+            make_row(object * VIEWS + view, row);
+            st = pv_store_write_rows(store, view, object, 1, row, &psnr, &steps, &status);
+        }
+    pv_test_check(comm, st == PV_OK, "and filled");
+    pv_store_close(store);
+}
+
+/* One kind of stream. */
+typedef struct stream {
+    const char *name;
+    bool random_view;
+    pv_augment_opts items[3];
+    unsigned count;
+} stream;
+
+#define ITEM(k, probability, whom)                                                                           \
+    {                                                                                                        \
+        .kind = (k), .p = (probability), .amount = -1, .partner = (whom), .beta = 1, .sweeps = 8,            \
+        .starts = 1                                                                                          \
+    }
+
+static const stream streams[] = {
+    {"bare", false, {ITEM(0, 0, PV_PARTNER_ANY)}, 0},
+    {"noise on random views", true, {ITEM(PV_AUGMENT_NOISE, 0.5, PV_PARTNER_ANY)}, 1},
+    {"aligned MixUp",
+     false,
+     {ITEM(PV_AUGMENT_NEGATION, 1, PV_PARTNER_ANY), ITEM(PV_AUGMENT_MIXUP_ALIGNED, 0.7, PV_PARTNER_ANY),
+      ITEM(PV_AUGMENT_LABEL_SMOOTHING, 1, PV_PARTNER_ANY)},
+     3},
+    {"MixUp with other objects", true, {ITEM(PV_AUGMENT_MIXUP, 1, PV_PARTNER_OBJECT)}, 1},
+    {"MixUp of views", false, {ITEM(PV_AUGMENT_MIXUP_PERM, 1, PV_PARTNER_VIEW)}, 1},
+};
+enum { STREAMS = sizeof streams / sizeof *streams };
+
+/* What stands at a place by the definitions alone. */
+typedef struct expected {
+    float row[PARAMS], target[PV_TEST_CLASSES];
+    int64_t sample, partner; /* -1: none */
+} expected;
+
+static bool define_place(const stream *s, pv_augmenter *augmenter, int64_t epoch, int64_t place, expected *e)
+{
+    const pv_augment_key key = {SEED, epoch, place};
+    const pv_partner whom = pv_augmenter_partner(augmenter, key);
+    float own[PARAMS], other[PARAMS];
+    e->sample = s->random_view ? pv_stream_random_view(SEED, epoch, PV_TEST_TRAIN, VIEWS, place)
+                               : pv_stream_sample(SEED, epoch, SAMPLES, place);
+    e->partner = whom == PV_PARTNER_NONE
+                     ? -1
+                     : pv_stream_partner(SEED, epoch, PV_TEST_TRAIN, VIEWS, place, e->sample, whom);
+    make_row(e->sample, own);
+    if (e->partner >= 0) make_row(e->partner, other);
+    const pv_augment_sample sample = {own, (int32_t)(e->sample / VIEWS % PV_TEST_CLASSES)};
+    const pv_augment_sample partner = {other, (int32_t)(e->partner / VIEWS % PV_TEST_CLASSES)};
+    return pv_augmenter_apply(augmenter, key, sample, e->partner >= 0 ? &partner : NULL, e->row, e->target) ==
+           PV_OK;
+}
+
+/* What was seen of a stream, on this rank. */
+typedef struct seen {
+    bool holds;
+    int64_t places, partners, remote_samples, remote_partners;
+} seen;
+
+static bool is_held(const pv_dataset *dataset, int64_t sample)
+{
+    return pv_dataset_row(dataset, sample) != NULL;
+}
+
+static void check_batch(const stream *s, pv_augmenter *augmenter, const pv_dataset *dataset, int64_t epoch,
+                        int64_t first, const pv_batch *batch, seen *so_far)
+{
+    for (int i = 0; i < batch->count; i++) {
+        expected e;
+        const int64_t place = first + batch->first + i;
+        so_far->holds = so_far->holds && define_place(s, augmenter, epoch, place, &e) &&
+                        memcmp(e.row, batch->rows + (int64_t)i * PARAMS, sizeof e.row) == 0 &&
+                        memcmp(e.target, batch->targets + i * PV_TEST_CLASSES, sizeof e.target) == 0 &&
+                        batch->labels[i] == e.sample / VIEWS % PV_TEST_CLASSES &&
+                        (e.partner < 0 || e.partner != e.sample);
+        so_far->places++;
+        so_far->partners += e.partner >= 0;
+        so_far->remote_samples += !is_held(dataset, e.sample);
+        so_far->remote_partners += e.partner >= 0 && !is_held(dataset, e.partner);
+    }
+}
+
+/* Takes every batch of some epochs, and some again out of order. */
+static seen take_all(const stream *s, pv_augmenter *augmenter, const pv_dataset *dataset, pv_sampler *sampler)
+{
+    seen so_far = {.holds = true};
+    const int64_t batches = pv_sampler_batches(sampler);
+    const int64_t extra[][2] = {{0, batches - 1}, {5, 0}, {0, 1}};
+    for (int64_t n = 0; n < EPOCHS * batches + 3; n++) {
+        const bool again = n >= EPOCHS * batches;
+        const int64_t *where = extra[again ? n - EPOCHS * batches : 0];
+        const int64_t epoch = again ? where[0] : n / batches, number = again ? where[1] : n % batches;
+        pv_batch batch;
+        so_far.holds = so_far.holds && pv_sampler_take(sampler, epoch, number, &batch) == PV_OK;
+        if (so_far.holds) check_batch(s, augmenter, dataset, epoch, number * BATCH, &batch, &so_far);
+    }
+    return so_far;
+}
+
+static void stream_is_as_defined(const pv_comm *comm, const pv_store *store, const stream *s,
+                                 pv_placement placement)
+{
+    const pv_dataset_opts data = {PV_SPLIT_TRAIN, 0, VIEWS, true, 0, placement};
+    pv_augment_opts items[3];
+    memcpy(items, s->items, sizeof items);
+    const pv_augment_list list = {items, s->count};
+    const pv_sampler_opts opts = {.seed = SEED,
+                                  .batch = BATCH,
+                                  .random_view = s->random_view,
+                                  .ahead = 2,
+                                  .classes = PV_TEST_CLASSES,
+                                  .augment = &list};
+    const pv_arch arch = pv_test_arch();
+    pv_dataset *dataset = NULL;
+    pv_sampler *sampler = NULL;
+    pv_augmenter *augmenter = NULL;
+    seen found = {0};
+    char statement[128];
+    if (pv_dataset_open(comm, store, &data, &dataset) == PV_OK &&
+        pv_augmenter_new(&list, &arch, PV_TEST_CLASSES, &augmenter) == PV_OK &&
+        pv_sampler_open(comm, dataset, &arch, &opts, &sampler) == PV_OK)
+        found = take_all(s, augmenter, dataset, sampler);
+    snprintf(statement, sizeof statement, "%s, %s: every place holds what its parts say", s->name,
+             placement == PV_PLACE_JOB ? "sharded" : "copied");
+    pv_test_check(comm, found.holds, statement);
+    const pv_sampler_counts counts = sampler ? pv_sampler_count(sampler) : (pv_sampler_counts){0};
+    pv_test_check(comm,
+                  counts.samples == found.places && counts.partners == found.partners &&
+                      counts.remote_samples == found.remote_samples &&
+                      counts.remote_partners == found.remote_partners,
+                  "what is mixed and what is fetched is counted");
+    int64_t sums[3] = {found.places, found.partners, found.remote_partners};
+    MPI_Allreduce(MPI_IN_PLACE, sums, 3, MPI_INT64_T, MPI_SUM, comm->world);
+    const bool crosses = placement == PV_PLACE_JOB && comm->size > 1 && sums[1] > 0;
+    pv_test_check(comm, sums[0] > 0 && (sums[2] > 0) == crosses,
+                  "partners cross ranks where rows are sharded, and only there");
+    pv_sampler_close(sampler);
+    pv_augmenter_free(augmenter);
+    pv_dataset_close(dataset);
+}
+
+/* A MixUp that can find no partner is refused when the sampler is opened. */
+static void lonely_mixups_are_refused(const pv_comm *comm, const pv_store *store)
+{
+    pv_augment_opts item = ITEM(PV_AUGMENT_MIXUP, 1, PV_PARTNER_VIEW);
+    const pv_augment_list list = {&item, 1};
+    const pv_dataset_opts data = {PV_SPLIT_TRAIN, 0, 1, true, 0, PV_PLACE_NODE};
+    const pv_sampler_opts opts = {
+        .seed = 1, .batch = 4, .ahead = 1, .classes = PV_TEST_CLASSES, .augment = &list};
+    const pv_arch arch = pv_test_arch();
+    pv_dataset *dataset = NULL;
+    pv_sampler *sampler = NULL;
+    const pv_status opened = pv_dataset_open(comm, store, &data, &dataset);
+    pv_test_check(comm,
+                  opened == PV_OK &&
+                      pv_sampler_open(comm, dataset, &arch, &opts, &sampler) == PV_ERR_CONFIG && !sampler,
+                  "MixUp of views needs two views of an object");
+    pv_sampler_close(sampler);
+    pv_dataset_close(dataset);
+}
+
+int main(int argc, char **argv)
+{
+    pv_comm comm;
+    pv_test_files files;
+    pv_store *store;
+    pv_test_begin(&argc, &argv, &comm);
+    pv_test_files_make(&comm, &files);
+    make_store(&comm, &files);
+    const pv_status opened = pv_store_open(&comm, files.store, PV_STORE_READ, NULL, &store);
+    pv_test_check(&comm, opened == PV_OK, "the store opens");
+    if (opened == PV_OK) {
+        for (int i = 0; i < STREAMS; i++) {
+            stream_is_as_defined(&comm, store, &streams[i], PV_PLACE_NODE);
+            stream_is_as_defined(&comm, store, &streams[i], PV_PLACE_JOB);
+        }
+        lonely_mixups_are_refused(&comm, store);
+        pv_store_close(store);
+    }
+    pv_test_files_remove(&comm, &files);
+    return pv_test_end(&comm);
+}

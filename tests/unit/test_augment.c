@@ -1,0 +1,382 @@
+/* The augmentations as training applies them: what they keep, how far they reach, and what they make of labels. */
+#include "augment/pv_augment.h"
+#include "base/pv_mem.h"
+#include "base/pv_rng.h"
+#include "symmetry/pv_symmetry.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+enum { P = 1185, CLASSES = 10, DRAWS = 400, POINTS = 50 };
+#define DEGREE (3.14159265358979323846 / 180)
+
+static const pv_arch arch = {.layers = 3, .dims = {2, 32, 32, 1}, .w0 = 30, .offset = 0.5F};
+
+static pv_augment_opts item_of(pv_augment_kind kind)
+{
+    return (pv_augment_opts){
+        .kind = kind, .p = 1, .amount = -1, .partner = PV_PARTNER_ANY, .beta = 1, .sweeps = 16, .starts = 1};
+}
+
+static pv_augmenter *augmenter_of(pv_augment_opts *items, unsigned count)
+{
+    const pv_augment_list list = {items, count};
+    pv_augmenter *augmenter;
+    assert_int_equal(pv_augmenter_new(&list, &arch, CLASSES, &augmenter), PV_OK);
+    return augmenter;
+}
+
+/* As large as fitted ones. */
+static void draw_row(uint64_t number, float *row)
+{
+    pv_arch_tensor tensors[2 * PV_SIREN_MAX_LAYERS];
+    pv_rng rng = pv_rng_open(3, PV_RNG_TEST, number, 2);
+    for (int t = pv_arch_layout(&arch, tensors) - 1; t >= 0; t--)
+        for (int i = 0; i < tensors[t].rows * tensors[t].cols; i++)
+            row[tensors[t].offset + i] = (float)pv_rng_normal(&rng) * 0.05F;
+}
+
+static void apply(pv_augmenter *augmenter, int64_t place, const float *row, const float *other, float *out,
+                  float *target)
+{
+    const pv_augment_sample partner = {other, 7};
+    assert_int_equal(pv_augmenter_apply(augmenter, (pv_augment_key){1, 2, place}, (pv_augment_sample){row, 3},
+                                        other ? &partner : NULL, out, target),
+                     PV_OK);
+}
+
+static void every_kind_is_repeatable_keeps_its_name_and_labels_that_sum_to_one(void **state)
+{
+    (void)state;
+    for (pv_augment_kind kind = 0; kind < PV_AUGMENT_KINDS; kind++) {
+        float row[P], other[P], once[P], again[P], next[P], target[CLASSES];
+        pv_augment_opts item = item_of(kind);
+        pv_augmenter *augmenter = augmenter_of(&item, 1);
+        draw_row(1, row);
+        draw_row(2, other);
+        apply(augmenter, 5, row, other, once, target);
+        apply(augmenter, 6, row, other, next, target);
+        apply(augmenter, 5, row, other, again, target);
+        assert_memory_equal(once, again, sizeof once);
+        assert_true((memcmp(once, next, sizeof once) == 0) == (kind == PV_AUGMENT_LABEL_SMOOTHING));
+        double sum = 0;
+        for (int c = 0; c < CLASSES; c++)
+            sum += (double)target[c];
+        assert_true(fabs(sum - 1) < 1e-6 && strlen(pv_augment_name(kind)) > 0);
+        pv_augmenter_free(augmenter);
+        item.p = 0;
+        augmenter = augmenter_of(&item, 1);
+        apply(augmenter, 5, row, other, once, target);
+        assert_memory_equal(once, row, sizeof once);
+        assert_true(target[3] == 1 &&
+                    pv_augmenter_partner(augmenter, (pv_augment_key){1, 2, 5}) == PV_PARTNER_NONE);
+        pv_augmenter_free(augmenter);
+    }
+}
+
+static void assert_function(const float *a, const float *coords, const float *b, const float *moved)
+{
+    float one[POINTS], other[POINTS];
+    assert_int_equal(pv_siren_eval(&arch, a, POINTS, coords, one), PV_OK);
+    assert_int_equal(pv_siren_eval(&arch, b, POINTS, moved, other), PV_OK);
+    for (int i = 0; i < POINTS; i++)
+        assert_true(fabs((double)one[i] - (double)other[i]) <= 1e-4);
+}
+
+static void draw_coords(float *coords)
+{
+    pv_rng rng = pv_rng_open(5, PV_RNG_TEST, 0, 2);
+    for (int i = 0; i < 2 * POINTS; i++)
+        coords[i] = (float)pv_rng_range(&rng, -1, 1);
+}
+
+static void symmetries_keep_the_function(void **state)
+{
+    static const pv_augment_kind kinds[] = {PV_AUGMENT_NEGATION, PV_AUGMENT_PHASE, PV_AUGMENT_PERMUTE};
+    (void)state;
+    float coords[2 * POINTS], row[P], out[P], target[CLASSES];
+    draw_coords(coords);
+    for (int k = 0; k < 3; k++) {
+        pv_augment_opts item = item_of(kinds[k]);
+        pv_augmenter *augmenter = augmenter_of(&item, 1);
+        for (int64_t place = 0; place < 30; place++) {
+            draw_row((uint64_t)place, row);
+            apply(augmenter, place, row, NULL, out, target);
+            assert_function(out, coords, row, coords);
+        }
+        pv_augmenter_free(augmenter);
+    }
+}
+
+/* The map x -> M x + t that two units of the first layer show to have been folded in: W' = W M, b' = b + W t. */
+static void solve_map(const float *before, const float *after, double m[4], double t[2])
+{
+    const double a = (double)before[0], b = (double)before[1], c = (double)before[2], d = (double)before[3];
+    const double det = a * d - b * c;
+    for (int j = 0; j < 2; j++) {
+        const double top = (double)after[j], bottom = (double)after[2 + j];
+        m[j] = (d * top - b * bottom) / det;
+        m[2 + j] = (a * bottom - c * top) / det;
+    }
+    const double top = (double)after[64] - (double)before[64],
+                 bottom = (double)after[65] - (double)before[65];
+    t[0] = (d * top - b * bottom) / det;
+    t[1] = (a * bottom - c * top) / det;
+}
+
+/* Coordinates are moved by a map of the announced kind and size, and the function with them. */
+static void geometry_moves_the_coordinates(void **state)
+{
+    static const struct {
+        pv_augment_kind kind;
+        double amount, most;
+    } cases[] = {{PV_AUGMENT_TRANSLATE, -1, 0.25}, {PV_AUGMENT_TRANSLATE, 0.1, 0.1},
+                 {PV_AUGMENT_ROTATE, -1, 30},      {PV_AUGMENT_ROTATE, 90, 90},
+                 {PV_AUGMENT_SCALE, -1, 0.2},      {PV_AUGMENT_SCALE, 0.5, 0.5}};
+    (void)state;
+    float coords[2 * POINTS], moved[2 * POINTS], row[P], out[P], target[CLASSES];
+    draw_coords(coords);
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        pv_augment_opts item = item_of(cases[k].kind);
+        item.amount = cases[k].amount;
+        pv_augmenter *augmenter = augmenter_of(&item, 1);
+        double reached = 0;
+        draw_row(8, row);
+        for (int64_t place = 0; place < 100; place++) {
+            double m[4], t[2], size;
+            apply(augmenter, place, row, NULL, out, target);
+            solve_map(row, out, m, t);
+            const double angle = atan2(m[1], m[0]), scale = sqrt(m[0] * m[0] + m[1] * m[1]);
+            size = item.kind == PV_AUGMENT_TRANSLATE ? fmax(fabs(t[0]), fabs(t[1]))
+                   : item.kind == PV_AUGMENT_ROTATE  ? fabs(angle) / DEGREE
+                                                     : fabs(scale - 1);
+            assert_true(size <= cases[k].most * (1 + 1e-3));
+            if (item.kind != PV_AUGMENT_TRANSLATE) assert_true(fabs(t[0]) + fabs(t[1]) < 1e-4);
+            if (item.kind != PV_AUGMENT_ROTATE) assert_true(fabs(angle) < 1e-4);
+            if (item.kind != PV_AUGMENT_SCALE) assert_true(fabs(scale - 1) < 1e-4);
+            reached = fmax(reached, size);
+            for (int p = 0; p < POINTS; p++) {
+                const double x = (double)coords[2 * p], y = (double)coords[2 * p + 1];
+                moved[2 * p] = (float)(m[0] * x + m[1] * y + t[0]);
+                moved[2 * p + 1] = (float)(m[2] * x + m[3] * y + t[1]);
+            }
+            assert_function(out, coords, row, moved);
+        }
+        assert_true(reached > 0.9 * cases[k].most);
+        pv_augmenter_free(augmenter);
+    }
+}
+
+static void disturbances_have_their_strength(void **state)
+{
+    (void)state;
+    float row[P], out[P], target[CLASSES];
+    double squares = 0, dropped = 0, zeroed = 0;
+    pv_augment_opts items[] = {item_of(PV_AUGMENT_NOISE), item_of(PV_AUGMENT_DROPOUT),
+                               item_of(PV_AUGMENT_QUANTILE_DROPOUT)};
+    draw_row(4, row);
+    for (int k = 0; k < 3; k++) {
+        pv_augmenter *augmenter = augmenter_of(&items[k], 1);
+        for (int64_t place = 0; place < DRAWS; place++) {
+            float largest = 0;
+            apply(augmenter, place, row, NULL, out, target);
+            for (int p = 0; p < P - 1; p++) {
+                if (k == 0) squares += pow(((double)out[p] - (double)row[p]) / 0.05, 2) / (P - 1) / DRAWS;
+                if (k == 1 && out[p] != 0) assert_true(fabs((double)(out[p] / row[p]) - 1 / 0.9) < 1e-5);
+                if (k == 1) dropped += (out[p] == 0) / (double)(P - 1) / DRAWS;
+                if (k == 2 && out[p] == 0) largest = fmaxf(largest, fabsf(row[p]));
+                if (k == 2) zeroed += (out[p] == 0) / (double)(P - 1) / DRAWS;
+            }
+            for (int p = 0; k == 2 && p < P - 1; p++)
+                if (out[p] != 0) assert_true(out[p] == row[p] && fabsf(row[p]) >= largest);
+        }
+        pv_augmenter_free(augmenter);
+    }
+    assert_true(fabs(sqrt(squares) - 0.32) < 0.02);
+    assert_true(fabs(dropped - 0.1) < 0.005 && fabs(zeroed - 0.05) < 0.005);
+}
+
+/* The share of the sample that a mixed row shows; all its entries must agree on it. */
+static double share_of(const float *row, const float *other, const float *out)
+{
+    double top = 0, bottom = 0;
+    for (int p = 0; p < P; p++) {
+        const double difference = (double)row[p] - (double)other[p];
+        top += difference * ((double)out[p] - (double)other[p]);
+        bottom += difference * difference;
+    }
+    const double share = top / bottom;
+    for (int p = 0; p < P; p++)
+        assert_true(fabs((double)out[p] - share * (double)row[p] - (1 - share) * (double)other[p]) < 1e-6);
+    return share;
+}
+
+static void labels_are_mixed_as_weights_are(void **state)
+{
+    (void)state;
+    float row[P], other[P], out[P], target[CLASSES];
+    draw_row(1, row);
+    draw_row(2, other);
+    for (int k = 0; k < 3; k++) {
+        pv_augment_opts item = item_of(k == 2 ? PV_AUGMENT_WEIGHTS_ONLY : PV_AUGMENT_MIXUP);
+        double sum = 0, squares = 0;
+        if (k == 1) item.lambda = PV_LAMBDA_BETA;
+        item.beta = 0.2;
+        pv_augmenter *augmenter = augmenter_of(&item, 1);
+        for (int64_t place = 0; place < DRAWS; place++) {
+            apply(augmenter, place, row, other, out, target);
+            const double share = share_of(row, other, out);
+            const double label = k < 2 ? share : share >= 0.5 ? 1 : 0;
+            assert_true(fabs((double)target[3] - label) < 1e-5 && fabs((double)target[7] - 1 + label) < 1e-5);
+            sum += share / DRAWS;
+            squares += share * share / DRAWS;
+        }
+        /* variance of U(0, 1): 1/12; of Beta(a, a): 1 / (4 (2 a + 1)) */
+        assert_true(fabs(sum - 0.5) < 0.08);
+        assert_true(fabs(squares - sum * sum - (k == 1 ? 1 / 5.6 : 1.0 / 12)) < 0.03);
+        pv_augmenter_free(augmenter);
+    }
+}
+
+/* Mixed with itself in another order of units, and other signs, a sample is itself again: the alignment undoes both. */
+static void aligned_mixup_with_the_same_network_changes_nothing(void **state)
+{
+    (void)state;
+    float row[P], other[P], out[P], target[CLASSES];
+    for (int signs = 0; signs < 2; signs++) {
+        pv_augment_opts item = item_of(PV_AUGMENT_MIXUP_ALIGNED);
+        pv_symmetry e;
+        item.signs = signs;
+        pv_augmenter *augmenter = augmenter_of(&item, 1);
+        assert_int_equal(pv_symmetry_make(&arch, &e), PV_OK);
+        for (int64_t place = 0; place < 20; place++) {
+            pv_rng rng = pv_rng_open(6, PV_RNG_TEST, (uint64_t)place, 2);
+            draw_row((uint64_t)place, row);
+            pv_symmetry_draw_permutation(&arch, &rng, &e);
+            if (signs) pv_symmetry_draw_signs(&arch, 0.5, &rng, &e);
+            pv_symmetry_apply(&arch, &e, row, other);
+            apply(augmenter, place, row, other, out, target);
+            for (int p = 0; p < P; p++)
+                assert_true(fabs((double)out[p] - (double)row[p]) < 1e-6);
+        }
+        pv_symmetry_free(&e);
+        pv_augmenter_free(augmenter);
+    }
+}
+
+static void a_list_is_applied_in_order(void **state)
+{
+    (void)state;
+    float row[P], other[P], out[P], target[CLASSES];
+    pv_augment_opts items[] = {item_of(PV_AUGMENT_LABEL_SMOOTHING), item_of(PV_AUGMENT_MIXUP)};
+    const pv_augment_opts swapped = items[0];
+    draw_row(1, row);
+    draw_row(2, other);
+    pv_augmenter *augmenter = augmenter_of(items, 2);
+    apply(augmenter, 0, row, other, out, target); /* the sample's label is smooth, the partner's not */
+    assert_true(fabs((double)target[0] - 0.01 * share_of(row, other, out)) < 1e-6);
+    pv_augmenter_free(augmenter);
+    items[0] = items[1];
+    items[1] = swapped;
+    augmenter = augmenter_of(items, 2);
+    apply(augmenter, 0, row, other, out, target);
+    assert_true(fabs((double)target[0] - 0.01) < 1e-6);
+    pv_augmenter_free(augmenter);
+}
+
+static void probabilities_and_partners_are_those_of_the_config(void **state)
+{
+    (void)state;
+    pv_augment_opts item = item_of(PV_AUGMENT_MIXUP);
+    int mixed = 0;
+    item.p = 0.3;
+    item.partner = PV_PARTNER_OBJECT;
+    pv_augmenter *augmenter = augmenter_of(&item, 1);
+    for (int64_t place = 0; place < 10 * DRAWS; place++) {
+        const pv_partner whom = pv_augmenter_partner(augmenter, (pv_augment_key){1, 2, place});
+        assert_true(whom == PV_PARTNER_NONE || whom == PV_PARTNER_OBJECT);
+        mixed += whom != PV_PARTNER_NONE;
+    }
+    assert_true(fabs(mixed / (10.0 * DRAWS) - 0.3) < 0.03);
+    pv_augmenter_free(augmenter);
+}
+
+static void amounts_have_ranges(void **state)
+{
+    static const struct {
+        pv_augment_kind kind;
+        double amount;
+        bool valid;
+    } cases[] = {{PV_AUGMENT_SCALE, 0.99, true},
+                 {PV_AUGMENT_SCALE, 1, false},
+                 {PV_AUGMENT_ROTATE, 360, true},
+                 {PV_AUGMENT_ROTATE, 361, false},
+                 {PV_AUGMENT_NEGATION, 1, true},
+                 {PV_AUGMENT_NEGATION, 1.1, false},
+                 {PV_AUGMENT_DROPOUT, 0.99, true},
+                 {PV_AUGMENT_DROPOUT, 1, false},
+                 {PV_AUGMENT_QUANTILE_DROPOUT, 1, true},
+                 {PV_AUGMENT_QUANTILE_DROPOUT, 1.5, false},
+                 {PV_AUGMENT_PHASE, 1, true},
+                 {PV_AUGMENT_PHASE, 0, false},
+                 {PV_AUGMENT_PHASE, 2.5, false},
+                 {PV_AUGMENT_LABEL_SMOOTHING, 1, true},
+                 {PV_AUGMENT_LABEL_SMOOTHING, 2, false},
+                 {PV_AUGMENT_PERMUTE, 0, false},
+                 {PV_AUGMENT_MIXUP, 0.5, false},
+                 {PV_AUGMENT_TRANSLATE, 0, true}};
+    (void)state;
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        pv_augment_opts item = item_of(cases[k].kind);
+        const pv_augment_list list = {&item, 1};
+        pv_augmenter *augmenter;
+        item.amount = cases[k].amount;
+        assert_int_equal(pv_augmenter_new(&list, &arch, CLASSES, &augmenter),
+                         cases[k].valid ? PV_OK : PV_ERR_CONFIG);
+        pv_augmenter_free(augmenter);
+    }
+    const pv_arch line = {.layers = 2, .dims = {1, 8, 1}, .w0 = 30};
+    pv_augment_opts rotate = item_of(PV_AUGMENT_ROTATE);
+    const pv_augment_list list = {&rotate, 1};
+    pv_augmenter *augmenter;
+    assert_int_equal(pv_augmenter_new(&list, &line, CLASSES, &augmenter), PV_ERR_CONFIG);
+}
+
+static void weights_that_are_no_numbers_are_told(void **state)
+{
+    (void)state;
+    float row[P], out[P], target[CLASSES];
+    pv_augment_opts items[] = {item_of(PV_AUGMENT_SCALE), item_of(PV_AUGMENT_DROPOUT)};
+    pv_augmenter *augmenter = augmenter_of(items, 2);
+    draw_row(1, row);
+    row[100] = 3.4e38F;
+    pv_status st = PV_OK;
+    for (int64_t place = 0; st == PV_OK && place < 20; place++)
+        st = pv_augmenter_apply(augmenter, (pv_augment_key){1, 1, place}, (pv_augment_sample){row, 0}, NULL,
+                                out, target);
+    assert_int_equal(st, PV_ERR_NUMERIC);
+    assert_non_null(strstr(pv_fail_message(), "augment[1] (dropout)"));
+    pv_augmenter_free(augmenter);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_kind_is_repeatable_keeps_its_name_and_labels_that_sum_to_one),
+        cmocka_unit_test(symmetries_keep_the_function),
+        cmocka_unit_test(geometry_moves_the_coordinates),
+        cmocka_unit_test(disturbances_have_their_strength),
+        cmocka_unit_test(labels_are_mixed_as_weights_are),
+        cmocka_unit_test(aligned_mixup_with_the_same_network_changes_nothing),
+        cmocka_unit_test(a_list_is_applied_in_order),
+        cmocka_unit_test(probabilities_and_partners_are_those_of_the_config),
+        cmocka_unit_test(amounts_have_ranges),
+        cmocka_unit_test(weights_that_are_no_numbers_are_told),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
