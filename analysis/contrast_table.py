@@ -33,6 +33,8 @@ VARIANTS = [
     Variant(RANDOM, "untrained encoder"),
     Variant("views", "two views, no augmentation", positives="views"),
     Variant("translate", "two views, translate", "{kind: translate}"),
+    Variant("rotate", "two views, rotate", "{kind: rotate}"),
+    Variant("scale", "two views, scale", "{kind: scale}"),
     Variant("noise", "two views, Gaussian noise", "{kind: noise}"),
     Variant("dropout", "two views, dropout of weights", "{kind: dropout}"),
     Variant("negation", "two views, SIREN negation", "{kind: negation}"),
