@@ -17,7 +17,6 @@ typedef struct operation {
     float *data;
     int count; /* floats of a message */
     MPI_Win window;
-    int64_t *answer;
 } operation;
 
 static void allreduce(const operation *o)
@@ -48,7 +47,8 @@ static void get(const operation *o)
 static void count(const operation *o)
 {
     const int64_t one = 1;
-    MPI_Fetch_and_op(&one, o->answer, MPI_INT64_T, 0, 0, MPI_SUM, o->window);
+    int64_t answer;
+    MPI_Fetch_and_op(&one, &answer, MPI_INT64_T, 0, 0, MPI_SUM, o->window);
     MPI_Win_flush(0, o->window);
 }
 
@@ -106,8 +106,6 @@ static pv_status measure_windows(const pv_comm *comm, operation *o, int row, pv_
 {
     void *base;
     const MPI_Aint bytes = (MPI_Aint)row * (MPI_Aint)sizeof(float);
-    int64_t answer;
-    o->answer = &answer;
     o->count = row;
     if (MPI_Win_allocate(bytes > 8 ? bytes : 8, 1, MPI_INFO_NULL, comm->world, &base, &o->window) !=
         MPI_SUCCESS)

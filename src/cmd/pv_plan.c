@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stddef.h>
+#include <string.h>
 
 /* Rows of the last pieces of work, of which some rank takes one when the others find none (pv_fill). */
 enum { TAIL_ROWS = 2 };
@@ -164,9 +165,11 @@ enum { FIGURES = sizeof table / sizeof *table };
 json_t *pv_figures_json(const pv_figures *figures)
 {
     json_t *object = json_object();
-    for (int i = 0; i < FIGURES; i++)
-        json_object_set_new(object, table[i].name,
-                            json_real(*(const double *)((const char *)figures + table[i].place)));
+    for (int i = 0; i < FIGURES; i++) {
+        double number;
+        memcpy(&number, (const char *)figures + table[i].place, sizeof number);
+        json_object_set_new(object, table[i].name, json_real(number));
+    }
     return object;
 }
 
@@ -184,7 +187,7 @@ pv_status pv_figures_read(const char *path, pv_figures *figures)
         if (!json_is_number(value) || !(number >= 0))
             st = pv_fail(PV_ERR_DATA, "'%s' has no figure '%s' from 0 up: `polyview plan` prints whole ones",
                          path, table[i].name);
-        *(double *)((char *)figures + table[i].place) = number;
+        memcpy((char *)figures + table[i].place, &number, sizeof number);
     }
     if (st == PV_OK && (figures->measured_nodes < 1 || figures->measured_ranks_per_node < 1))
         st = pv_fail(PV_ERR_DATA, "'%s': the figures were measured on no rank", path);

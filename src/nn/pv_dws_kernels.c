@@ -21,7 +21,7 @@ PV_INLINE pv_mask kept(const uint16_t *word)
 #else
     pv_lanes lane;
     for (int i = 0; i < PV_LANES; i++)
-        lane[i] = (*word >> i & 1) ? -1 : 0;
+        lane[i] = (*word >> i & 1) ? -1 : 0; // cppcheck-suppress uninitvar ; every lane is set here
     return lane;
 #endif
 }

@@ -176,7 +176,8 @@ INLINE void turn(vector t, vector *sine, vector *cosine)
 {
     const vector shifted = 2.0f * t + SHIFT;
     const vector f = t - 0.5f * (shifted - SHIFT);
-    const integers sign = (integers)shifted << 31;
+    const integers sign = (integers)shifted
+                          << 31; // cppcheck-suppress shiftTooManyBitsSigned ; of vectors, wraps
     *sine = (vector)((integers)sine_of(f) ^ sign);
     *cosine = (vector)((integers)sine_of(0.25f - choose(f < 0.0f, -f, f)) ^ sign);
 }

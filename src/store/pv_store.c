@@ -439,8 +439,9 @@ static pv_status move_part(const pv_store *store, hid_t dataset, store_column co
     const size_t offset = (size_t)p->offset * entry_bytes(store, column);
     const char *name = store_column_name(column);
     const hid_t type = store_column_type(column);
-    return into ? pv_h5_read_box(dataset, name, type, rank, start, size, (char *)into + offset)
-                : pv_h5_write_box(dataset, name, type, rank, start, size, (const char *)from + offset);
+    if (into) return pv_h5_read_box(dataset, name, type, rank, start, size, (char *)into + offset);
+    // cppcheck-suppress nullPointerArithmetic ; one of the two is given
+    return pv_h5_write_box(dataset, name, type, rank, start, size, (const char *)from + offset);
 }
 
 static pv_status read_column(const pv_store *store, store_column column, int64_t view, int64_t first,

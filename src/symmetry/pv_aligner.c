@@ -100,23 +100,23 @@ static void copy_canonical(pv_aligner *a, const float *from, float *to)
     pv_symmetry_apply(&a->arch, &a->symmetry, from, to);
 }
 
-pv_status pv_aligner_judge(pv_aligner *a, const float *first, const float *second, const float *values,
+pv_status pv_aligner_judge(pv_aligner *aligner, const float *a, const float *b, const float *values,
                            pv_rng *rng, pv_alignment_score scores[PV_ALIGNMENTS])
 {
-    const size_t bytes = sizeof *first * (size_t)a->params;
+    const size_t bytes = sizeof *a * (size_t)aligner->params;
     pv_status st = PV_OK;
     for (pv_alignment way = PV_ALIGN_NONE; st == PV_OK && way < PV_ALIGNMENTS; way++) {
         pv_rng own = *rng; /* every way is given the same orders */
-        memcpy(a->first, first, bytes);
-        memcpy(a->second, second, bytes);
+        memcpy(aligner->first, a, bytes);
+        memcpy(aligner->second, b, bytes);
         if (way == PV_ALIGN_CANONICAL) {
-            copy_canonical(a, first, a->first);
-            copy_canonical(a, second, a->second);
+            copy_canonical(aligner, a, aligner->first);
+            copy_canonical(aligner, b, aligner->second);
         }
         if (way != PV_ALIGN_NONE)
-            pv_match_row(way == PV_ALIGN_PERMUTATION ? a->plain : a->with_signs, a->first, a->second, &own,
-                         a->second);
-        st = follow_path(a, values, &scores[way]);
+            pv_match_row(way == PV_ALIGN_PERMUTATION ? aligner->plain : aligner->with_signs, aligner->first,
+                         aligner->second, &own, aligner->second);
+        st = follow_path(aligner, values, &scores[way]);
     }
     return st;
 }

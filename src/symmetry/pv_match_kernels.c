@@ -28,13 +28,14 @@ static inline __attribute__((always_inline)) void add_block(int rows, int stride
                                                             const pv_match_term *term, int column, bool anew,
                                                             float *values)
 {
+    const vec zero = {0};
     vec left[ROWS], right[ROWS];
     const float *mine[ROWS];
     for (int r = 0; r < ROWS; r++) {
         const int row = r < rows ? r : rows - 1;
         mine[r] = a + (int64_t)row * features;
-        left[r] = anew ? (vec){0} : at(values + (int64_t)row * stride + column);
-        right[r] = anew ? (vec){0} : at(values + (int64_t)row * stride + column + LANES);
+        left[r] = anew ? zero : at(values + (int64_t)row * stride + column);
+        right[r] = anew ? zero : at(values + (int64_t)row * stride + column + LANES);
     }
     for (int t = 0; t < terms; t++) {
         const float *const theirs = term[t].theirs + column;

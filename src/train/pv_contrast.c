@@ -98,6 +98,7 @@ static bool finish_row(int64_t global, int64_t row, double scale, double *simila
         similarities[j] = j == row ? 0 : exp(similarities[j] - largest);
         sum += similarities[j];
     }
+    // cppcheck-suppress invalidFunctionArg ; the largest adds 1 to the sum
     *loss = log(sum) + largest - to_positive;
     for (int64_t j = 0; j < global; j++)
         similarities[j] *= scale / sum;

@@ -33,7 +33,7 @@ struct pv_stepper {
     pv_real *rows, *outputs, *doutputs; /* of this rank's part */
     double *losses;                     /* of its rows */
     double *micro_losses;               /* [count] */
-    const pv_part *part;
+    pv_part part;
     int64_t before; /* rows of the step before this piece */
     bool last;      /* this piece is the step's last one */
     pv_step_times times;
@@ -227,8 +227,9 @@ static void gradients_ready(void *context, int64_t offset)
 /* ---- one piece of a step ---- */
 
 /* This rank's part of a piece, ready for the model. */
-static pv_status take_part(pv_stepper *s, const pv_norm *norm, int64_t epoch, int64_t piece, pv_part *part)
+static pv_status take_part(pv_stepper *s, const pv_norm *norm, int64_t epoch, int64_t piece)
 {
+    pv_part *const part = &s->part;
     const double start = pv_seconds();
     const pv_status st = s->parts.task->ops->take(s->parts.task, epoch, piece, part);
     for (int64_t i = 0; i < part->count; i++)
@@ -250,8 +251,8 @@ static pv_pass pass_of(micro *m)
 {
     const pv_stepper *s = m->stepper;
     return (pv_pass){.training = true,
-                     .global_batch = s->part->global,
-                     .first_sample = s->before + s->part->first + m->first,
+                     .global_batch = s->part.global,
+                     .first_sample = s->before + s->part.first + m->first,
                      .seed = s->parts.opts->seed,
                      .step = (uint64_t)pv_optim_steps(s->optim),
                      .sum = sum_over_batch,
@@ -287,17 +288,15 @@ static pv_status run_piece(pv_stepper *s, const pv_norm *norm, int64_t epoch, in
                            piece_tally *tally)
 {
     pv_task *const task = s->parts.task;
-    pv_part part;
-    const pv_status taken = take_part(s, norm, epoch, piece, &part);
-    s->part = &part;
+    const pv_status taken = take_part(s, norm, epoch, piece);
     pv_lanes_run(s->lanes, forward, meet, s);
-    tally->correct += task->ops->loss(task, &part, s->outputs, scale, s->losses, s->doutputs);
-    tally->mark += part.mark;
+    tally->correct += task->ops->loss(task, &s->part, s->outputs, scale, s->losses, s->doutputs);
+    tally->mark += s->part.mark;
     for (int i = 0; i < s->count; i++)
         for (int64_t k = 0; k < s->micros[i].count; k++)
             s->micro_losses[i] += s->losses[s->micros[i].first + k];
     pv_lanes_run(s->lanes, backward, meet, s);
-    s->before += part.global;
+    s->before += s->part.global;
     return taken;
 }
 
