@@ -6,12 +6,11 @@ CHECKOUT is a directory with the published code (github.com/AvivSham/deep-weight
 its default sizes, dropout 0.2, INRs 2-32-32-1, cross entropy and AdamW.  Prints one line of JSON.
 """
 
-import argparse
 import json
-import subprocess
 import sys
-import time
 import types
+
+import peer_model
 
 
 def stand_in_for_einops() -> None:
@@ -55,65 +54,30 @@ def stand_in_for_einops() -> None:
     sys.modules.update({"einops": einops, "einops.layers": layers, "einops.layers.torch": leaf})
 
 
-def time_published(batch: int, seconds: float) -> float:
-    """Samples a second, of the fastest step."""
-    import torch
-    from models.relation_transformer.models import RelationTransformer
-
-    torch.manual_seed(1)
-    torch.set_num_threads(1)
-    dims = [2, 32, 32, 1]
-    model = RelationTransformer(d_in=1, layer_layout=dims, inr_model=None, d_out=10)
-    optim = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=5e-4, amsgrad=True)
-    weights = tuple(torch.randn(batch, a, b, 1) for a, b in zip(dims[:-1], dims[1:]))
-    biases = tuple(torch.randn(batch, b, 1) for b in dims[1:])
-    labels = torch.randint(10, (batch,))
-    best, start, steps = float("inf"), time.perf_counter(), 0
-    while steps < 3 or time.perf_counter() - start < seconds:
-        before = time.perf_counter()
-        optim.zero_grad()
-        torch.nn.functional.cross_entropy(model((weights, biases)), labels).backward()
-        optim.step()
-        best = min(best, time.perf_counter() - before)
-        steps += 1
-    return batch / best
-
-
-def time_ours(bench: str, seconds: float) -> float:
-    """Samples a second, of the fastest step, batch 64."""
-    text = subprocess.run([bench, str(seconds), "gnn"], check=True, capture_output=True, text=True).stdout
-    line = next(line for line in text.splitlines() if line.startswith("gnn") and "no dropout" not in line)
-    return float(line.split("samples/s")[0].split()[-1])
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("checkout")
-    parser.add_argument("--batch", type=int, default=8, help="of the published model; ours has 64")
-    parser.add_argument("--seconds", type=float, default=20)
-    parser.add_argument("--bench", default="build/tests/bench/bench_model")
-    args = parser.parse_args()
-    try:
-        import torch  # noqa: F401
-    except ImportError:
-        print("peer_gnn: skipped: torch is not installed (Debian: python3-torch)", file=sys.stderr)
-        return
+    args = peer_model.parse(__doc__, batch=8, seconds=20)
+    torch = peer_model.need_torch("peer_gnn")
     sys.path.insert(0, args.checkout)
     try:
         import einops  # noqa: F401
     except ImportError:
         stand_in_for_einops()
-    published = time_published(args.batch, args.seconds)
-    ours = time_ours(args.bench, args.seconds)
+    try:
+        from models.relation_transformer.models import RelationTransformer
+    except ModuleNotFoundError:
+        peer_model.skip("peer_gnn", f"{args.checkout} does not hold the published code")
+    model = RelationTransformer(
+        d_in=1, layer_layout=peer_model.DIMS, inr_model=None, d_out=peer_model.CLASSES
+    )
+    theirs = peer_model.rate_published(torch, model, args.batch, args.seconds)
+    ours = peer_model.rate_ours(args.bench, args.seconds, "gnn 64/32/128x4")
     print(
         json.dumps(
             {
-                "published_samples_per_s_core": round(published, 2),
+                "published_samples_per_s_core": round(theirs, 2),
                 "published_batch": args.batch,
                 "polyview_samples_per_s_core": round(ours, 2),
-                "ratio": round(ours / published, 2),
+                "ratio": round(ours / theirs, 2),
             }
         )
     )

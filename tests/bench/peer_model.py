@@ -1,0 +1,62 @@
+"""What the timings beside published PyTorch models share: random INRs 2-32-32-1, the loop of training steps, our bench."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from typing import Any
+
+DIMS = [2, 32, 32, 1]
+CLASSES = 10
+
+
+def parse(doc: str, batch: int, seconds: float) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkout")
+    parser.add_argument("--batch", type=int, default=batch, help="of the published model; ours has 64")
+    parser.add_argument("--seconds", type=float, default=seconds, help="for each of the two")
+    parser.add_argument("--bench", default="build/tests/bench/bench_model")
+    return parser.parse_args()
+
+
+def skip(title: str, why: str) -> None:
+    print(f"{title}: skipped: {why}", file=sys.stderr)
+    sys.exit(0)
+
+
+def need_torch(title: str) -> Any:
+    """PyTorch on one thread; ends the program with status 0 where it is missing."""
+    try:
+        import torch
+    except ImportError:
+        skip(title, "torch is not installed (Debian: python3-torch)")
+    torch.manual_seed(1)
+    torch.set_num_threads(1)
+    return torch
+
+
+def rate_published(torch: Any, model: Any, batch: int, seconds: float) -> float:
+    """Samples a second of the fastest training step: forward, cross entropy, backward, AdamW."""
+    optim = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=5e-4, amsgrad=True)
+    weights = tuple(torch.randn(batch, a, b, 1) for a, b in zip(DIMS[:-1], DIMS[1:]))
+    biases = tuple(torch.randn(batch, b, 1) for b in DIMS[1:])
+    labels = torch.randint(CLASSES, (batch,))
+    best, start, steps = float("inf"), time.perf_counter(), 0
+    while steps < 3 or time.perf_counter() - start < seconds:
+        before = time.perf_counter()
+        optim.zero_grad()
+        torch.nn.functional.cross_entropy(model((weights, biases)), labels).backward()
+        optim.step()
+        best = min(best, time.perf_counter() - before)
+        steps += 1
+    return batch / best
+
+
+def rate_ours(bench: str, seconds: float, title: str) -> float:
+    """Samples a second of the fastest step, batch 64, of the bench's first line that begins so."""
+    with subprocess.Popen([bench, str(seconds), title], stdout=subprocess.PIPE, text=True) as process:
+        line = next(line for line in process.stdout or [] if line.startswith(title))
+        process.terminate()
+    return float(line.split("samples/s")[0].split()[-1])
