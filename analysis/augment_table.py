@@ -3,14 +3,16 @@
     python analysis/augment_table.py run [--config configs/augment.yaml] [--runs runs/augment] [--jobs 2]
     python analysis/augment_table.py table [--runs runs/augment] [--into docs/results.md]
     python analysis/augment_table.py curves [--runs runs/augment] -o docs/pictures/augment.png
+    python analysis/augment_table.py task NUMBER --runs runs/augment      (for jobs/array-augment.sbatch)
 
 `run` trains what is not yet trained, one process a run, all variants of a seed before those of the next; interrupted and
 started again it goes on.  `table` prints Markdown, or replaces what stands between the marks of the table in a file.
-`curves` draws the validation and test losses without augmentation and with the best known ones.
+`curves` draws the validation and test losses without augmentation and with the best known ones.  `task` names one run for
+whoever trains elsewhere: its model, then the options of `polyview train`, a word a line; beyond the last run it fails and
+says how many there are.  A run's results are in its record, <name>-<seed>.h5.runs.jsonl.
 """
 
 import argparse
-import json
 import math
 import statistics
 import subprocess
@@ -19,6 +21,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from runs import Run, last_done, runs_of
 
 BEGIN, END = "<!-- augment_table.py: begin -->", "<!-- augment_table.py: end -->"
 
@@ -79,50 +83,74 @@ VARIANTS = [
 ]
 
 
-def result_path(runs: Path, variant: Variant, seed: int) -> Path:
-    return runs / f"{variant.name}-{seed}.json"
+def model_path(runs: Path, variant: Variant, seed: int) -> Path:
+    return runs / f"{variant.name}-{seed}.h5"
 
 
-def train(args: argparse.Namespace, variant: Variant, seed: int) -> str:
-    """Trains one run unless its result is there; returns what went wrong."""
-    result = result_path(args.runs, variant, seed)
-    if result.exists():
-        return ""
+def options(runs: Path, variant: Variant, seed: int) -> list[str]:
+    """What makes `polyview train` this run, beside the config and the store."""
     sets = [
-        f"store={args.store or args.runs / 'store.h5'}",
         f"augment=[{variant.augment}]",
-        f"train.output={args.runs / f'{variant.name}-{seed}.h5'}",
+        f"train.output={model_path(runs, variant, seed)}",
         f"train.seed={seed}",
         f"train.test_each_epoch={str(variant.curves).lower()}",
         *variant.sets,
-        *args.set,
     ]
+    return [word for value in sets for word in ("--set", value)]
+
+
+def train(args: argparse.Namespace, variant: Variant, seed: int) -> str:
+    """Trains one run unless its record is there; returns what went wrong."""
+    model = model_path(args.runs, variant, seed)
+    if last_done(runs_of(model), "train"):
+        return ""
     words = [str(args.polyview), "train", "--quiet", "--config", str(args.config)]
-    words += [word for value in sets for word in ("--set", value)]
+    words += ["--store", str(args.store or args.runs / "store.h5"), *options(args.runs, variant, seed)]
+    words += [word for value in args.set for word in ("--set", value)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
+    finished = last_done(runs_of(model), "train")
+    if done.returncode != 0 or not finished:
         return f"{variant.name}, seed {seed}: status {done.returncode}\n{done.stderr}"
-    result.write_text(done.stdout, encoding="utf-8")
-    seconds = json.loads(done.stdout)["seconds"]
-    print(f"{variant.name}, seed {seed}: {seconds:.0f} s", file=sys.stderr, flush=True)
+    print(f"{variant.name}, seed {seed}: {finished.wall:.0f} s", file=sys.stderr, flush=True)
     return ""
+
+
+def chosen_runs(args: argparse.Namespace) -> list[tuple[Variant, int]]:
+    chosen = [v for v in VARIANTS if not args.only or v.name in args.only]
+    return [(variant, seed) for seed in args.seeds for variant in chosen]
 
 
 def run(args: argparse.Namespace) -> int:
     args.runs.mkdir(parents=True, exist_ok=True)
-    chosen = [v for v in VARIANTS if not args.only or v.name in args.only]
-    pairs = [(variant, seed) for seed in args.seeds for variant in chosen]
     with ThreadPoolExecutor(args.jobs) as pool:
-        failures = [text for text in pool.map(lambda pair: train(args, *pair), pairs) if text]
+        failures = [text for text in pool.map(lambda pair: train(args, *pair), chosen_runs(args)) if text]
     for text in failures:
         print(text, file=sys.stderr)
     return 1 if failures else 0
 
 
+def task(args: argparse.Namespace) -> int:
+    pairs = chosen_runs(args)
+    if not 0 <= args.number < len(pairs):
+        raise ValueError(f"no run {args.number}: {len(pairs)} runs are numbered from 0")
+    variant, seed = pairs[args.number]
+    print(model_path(args.runs, variant, seed), *options(args.runs, variant, seed), sep="\n")
+    return 0
+
+
+def finished_runs(runs: Path, name: str) -> list[Run]:
+    """The records of a variant's finished runs, in the order of the seeds."""
+    paths = sorted(
+        runs.glob(f"{name}-[0-9]*.h5.runs.jsonl"), key=lambda p: int(p.name.split(".")[0].rsplit("-", 1)[1])
+    )
+    found = [
+        last_done(runs_of(path.with_name(path.name.removesuffix(".runs.jsonl"))), "train") for path in paths
+    ]
+    return [one for one in found if one]
+
+
 def results(runs: Path, variant: Variant) -> list[dict[str, Any]]:
-    """The results of a variant's seeds, in the order of the seeds."""
-    paths = sorted(runs.glob(f"{variant.name}-[0-9]*.json"), key=lambda p: int(p.stem.rsplit("-", 1)[1]))
-    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    return [one.result for one in finished_runs(runs, variant.name)]
 
 
 def mean_and_error(values: list[float]) -> tuple[float, float]:
@@ -207,14 +235,17 @@ def arguments() -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True)
     runs = argparse.ArgumentParser(add_help=False)
     runs.add_argument("--runs", type=Path, default=Path("runs/augment"), help="directory of the runs")
-    command = commands.add_parser("run", parents=[runs], help="train what is not yet trained")
+    which = argparse.ArgumentParser(add_help=False)
+    which.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    which.add_argument("--only", nargs="+", help="names of variants", choices=[v.name for v in VARIANTS])
+    command = commands.add_parser("run", parents=[runs, which], help="train what is not yet trained")
     command.add_argument("--config", type=Path, default=Path("configs/augment.yaml"))
     command.add_argument("--store", type=Path, help="the store (default: store.h5 in the runs' directory)")
     command.add_argument("--polyview", type=Path, default=Path("build/polyview"))
     command.add_argument("--jobs", type=int, default=2, help="runs side by side")
-    command.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    command.add_argument("--only", nargs="+", help="names of variants", choices=[v.name for v in VARIANTS])
     command.add_argument("--set", action="append", default=[], help="key.path=value, for every run")
+    command = commands.add_parser("task", parents=[runs, which], help="the words of one run")
+    command.add_argument("number", type=int)
     command = commands.add_parser("table", parents=[runs], help="Markdown of the results")
     command.add_argument("--into", type=Path, help="file whose table is replaced")
     command = commands.add_parser("curves", parents=[runs], help="loss curves")
@@ -227,6 +258,8 @@ def main() -> int:
     try:
         if args.command == "run":
             return run(args)
+        if args.command == "task":
+            return task(args)
         if args.command == "curves":
             curves(args.runs, args.output)
         elif args.into:
