@@ -1,6 +1,7 @@
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
 #include "cmd/pv_cmd.h"
+#include "cmd/pv_record.h"
 #include "signal/pv_signal.h"
 #include "store/pv_store.h"
 #include "symmetry/pv_aligner.h"
@@ -202,6 +203,7 @@ static pv_status open_signal(const pv_comm *comm, align *a)
 
 static pv_status run_align(const pv_comm *comm, int argc, char **argv, json_t *result)
 {
+    const pv_run run = pv_run_begin(argc, argv);
     words w = {0};
     align a;
     pv_status st;
@@ -220,6 +222,7 @@ done:
     pv_aligner_free(a.aligner);
     pv_signal_close(a.signal);
     pv_store_close(a.store);
+    if (st == PV_OK) pv_run_record(comm, &run, w.store, NULL, st, result);
     return st;
 }
 

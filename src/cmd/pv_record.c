@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <math.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,7 +75,24 @@ pv_time_split pv_time_split_make(double wall, double files, double mpi, double b
 typedef struct node_facts {
     char host[HOST_BYTES];
     int64_t ranks, memory, joules;
+    int64_t cpus;   /* that its ranks may run on; 0: not known */
+    int64_t shared; /* counted once for each rank that may, less cpus: 0 if no two ranks have one in common */
 } node_facts;
+
+/* The CPUs that the scheduler of the operating system allows the ranks of a node.  Collective over the node. */
+static void look_at_cpus(const pv_comm *comm, node_facts *facts)
+{
+    cpu_set_t own, all;
+    CPU_ZERO(&own);
+    int64_t counts[2]; /* CPUs, summed over the ranks; ranks that know theirs */
+    counts[1] = sched_getaffinity(0, sizeof own, &own) == 0;
+    counts[0] = CPU_COUNT(&own);
+    MPI_Allreduce(&own, &all, sizeof own, MPI_BYTE, MPI_BOR, comm->node);
+    MPI_Allreduce(MPI_IN_PLACE, counts, 2, MPI_INT64_T, MPI_SUM, comm->node);
+    if (counts[1] < comm->node_size) return;
+    facts->cpus = CPU_COUNT(&all);
+    facts->shared = counts[0] - facts->cpus;
+}
 
 static node_facts look_at_node(const pv_comm *comm, const pv_run *run)
 {
@@ -88,10 +106,11 @@ static node_facts look_at_node(const pv_comm *comm, const pv_run *run)
     MPI_Allreduce(&peak, &facts.memory, 1, MPI_INT64_T, MPI_SUM, comm->node);
     const int64_t joules = node_joules();
     if (run->joules >= 0 && joules >= run->joules) facts.joules = joules - run->joules;
+    look_at_cpus(comm, &facts);
     return facts;
 }
 
-/* hosts, node_memory_mib, energy_j: gathered from the first rank of every node. */
+/* hosts, cpus_shared, node_memory_mib, energy_j: gathered from the first rank of every node. */
 static void put_nodes(const pv_comm *comm, const pv_run *run, json_t *record)
 {
     const node_facts own = look_at_node(comm, run);
@@ -102,15 +121,19 @@ static void put_nodes(const pv_comm *comm, const pv_run *run, json_t *record)
     MPI_Bcast(&there, 1, MPI_INT, 0, comm->leaders);
     if (there) MPI_Gather(&own, sizeof own, MPI_BYTE, all, sizeof own, MPI_BYTE, 0, comm->leaders);
     if (all) {
-        int64_t most = 0, joules = 0;
+        int64_t most = 0, joules = 0, known = 1, shared = 0;
         json_t *hosts = json_array();
         for (int i = 0; i < comm->nodes; i++) {
-            json_array_append_new(
-                hosts, json_pack("{s:s, s:I}", "host", all[i].host, "ranks", (json_int_t)all[i].ranks));
+            json_array_append_new(hosts,
+                                  json_pack("{s:s, s:I, s:I}", "host", all[i].host, "ranks",
+                                            (json_int_t)all[i].ranks, "cpus", (json_int_t)all[i].cpus));
             if (all[i].memory > most) most = all[i].memory;
             joules = joules < 0 || all[i].joules < 0 ? -1 : joules + all[i].joules;
+            known = known && all[i].cpus > 0;
+            shared += all[i].shared;
         }
         json_object_set_new(record, "hosts", hosts);
+        json_object_set_new(record, "cpus_shared", known ? json_boolean(shared > 0) : json_null());
         pv_cmd_put_int(record, "node_memory_mib", most >> 20);
         json_object_set_new(record, "energy_j", joules < 0 ? json_null() : json_integer(joules));
     }

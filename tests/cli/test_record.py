@@ -6,7 +6,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from harness import POLYVIEW, check, polyview, run_tests, write_config, write_images
+from harness import POLYVIEW, check, polyview, run_tests, skip, write_config, write_images
 
 SPLIT = ("compute_s", "io_s", "communication_s", "idle_s")
 
@@ -17,7 +17,7 @@ def records(output: object) -> list[dict]:
 
 def plain(result: dict) -> dict:
     """A result without its numbers of limited precision, and hashable."""
-    return {key: value for key, value in result.items() if not isinstance(value, (float, list))}
+    return {key: value for key, value in result.items() if not isinstance(value, (float, list, dict))}
 
 
 def adds_up(record: dict) -> bool:
@@ -34,23 +34,26 @@ def every_command_leaves_one(work: Path) -> None:
         polyview("extend", store, "--views", 3),
         polyview("fit", "--store", store, ranks=3, POLYVIEW_NODE_RANKS=1),
         polyview("verify", store),
+        polyview("align", store, "--objects", 4, ranks=2),
+        polyview("probe", "--store", store, "--method", "knn", "--neighbours", 1, "--features", "raw"),
     ]
     runs += [
         polyview("train", "--config", config, ranks=2),
         polyview("eval", "--model", model, "--store", store),
+        polyview("probe", "--store", store, "--method", "knn", "--neighbours", 1, "--model", model, ranks=2),
     ]
     check(all(run.status == 0 for run in runs), "the runs succeed", *runs)
     ours, others = records(store), records(model)
     commands = [record["command"] for record in ours + others]
     check(
-        commands == ["fit", "extend", "fit", "verify", "train", "eval"],
+        commands == ["fit", "extend", "fit", "verify", "align", "probe", "train", "eval", "probe"],
         "every run adds one record, to the store or the model it is about",
         commands,
     )
     for record, run in zip(ours + others, runs):
         name = record["command"]
         check(adds_up(record), f"the time of {name} is split into parts that add up", record)
-        told = {key: value for key, value in run.json.items() if not isinstance(value, (float, list))}
+        told = plain(run.json)
         same = told.items() <= {"command": name, "status": "done", **plain(record["result"])}.items()
         check(
             same and record["end"] == "done" and record["exit_status"] == 0 and len(record["result"]) > 3,
@@ -103,6 +106,24 @@ def a_stopped_or_failed_run_is_recorded(work: Path) -> None:
     )
 
 
+def bound_ranks_are_told_from_others(work: Path) -> None:
+    write_images(work / "images")
+    config = write_config(work)
+    if len(os.sched_getaffinity(0)) < 2:
+        skip("bound ranks", "there is one CPU only")
+        return
+    for policy, shared in (("core", False), ("none", True)):
+        run = polyview("fit", "--config", config, ranks=2, OMPI_MCA_hwloc_base_binding_policy=policy)
+        record = records(work / "store.h5")[-1]
+        cpus = sum(host["cpus"] for host in record["hosts"])
+        check(
+            run.status == 0 and record["cpus_shared"] is shared and 2 <= cpus <= len(os.sched_getaffinity(0)),
+            f"the record of ranks bound to '{policy}' says whether they share CPUs",
+            run,
+            record,
+        )
+
+
 def records_at_once_stay_whole(work: Path) -> None:
     write_images(work / "images")
     polyview("fit", "--config", write_config(work))
@@ -136,6 +157,7 @@ if __name__ == "__main__":
         run_tests(
             every_command_leaves_one,
             a_stopped_or_failed_run_is_recorded,
+            bound_ranks_are_told_from_others,
             records_at_once_stay_whole,
             what_cannot_be_recorded_is_a_warning,
         )

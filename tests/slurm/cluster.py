@@ -47,7 +47,7 @@ SlurmdLogFile={dir}/log/%n
 # a directory a node: the PMIx servers of two nodes would collide in /tmp
 TmpFS={dir}/tmp/%n
 ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
+TaskPlugin=task/{binding}
 SwitchType=switch/none
 MpiDefault=pmix
 JobAcctGatherType=jobacct_gather/none
@@ -92,7 +92,8 @@ def free_ports(count: int) -> list[int]:
 
 
 class Cluster:
-    def __init__(self, directory: Path, nodes: int, cpus: int = 2) -> None:
+    def __init__(self, directory: Path, nodes: int, cpus: int = 2, binds: bool = False) -> None:
+        """With `binds` every node is given the machine's first CPUs, and slurmd binds tasks to them as srun asks."""
         if len(str(directory)) > 60:
             raise ValueError(f"the sockets below '{directory}' would have too long a path")
         self.directory, self.names = directory, [f"node{i}" for i in range(1, nodes + 1)]
@@ -109,7 +110,9 @@ class Cluster:
             f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={cpus} RealMemory={memory}"
             for name, port in zip(self.names, ports[1:])
         ]
-        text = CONF.format(host=host, port=ports[0], dir=directory).split("PartitionName", 1)
+        text = CONF.format(
+            host=host, port=ports[0], dir=directory, binding="affinity" if binds else "none"
+        ).split("PartitionName", 1)
         (directory / "slurm.conf").write_text(text[0] + "\n".join(lines) + "\nPartitionName" + text[1])
         # without its own file slurmd would read the system's
         (directory / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\nCgroupAutomount=no\n")

@@ -5,8 +5,10 @@ Takes some minutes, hence `make check-slurm` and not `make check`.
 
 import json
 import os
+import re
 import shutil
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,15 +26,20 @@ LONG_S = 900.0
 FIT = {"fit": {"views": 2, "steps": 2500}, "inr": {"hidden": [32, 32]}}
 
 
-def site(work: Path, launcher: str = "srun") -> Path:
-    """The site file of this cluster: the project's own, and where things are here."""
-    path = work / f"site-{launcher}.env"
-    path.write_text(
-        f'. "{ROOT}/jobs/site.env"\nPOLYVIEW={POLYVIEW}\nPYTHON={sys.executable}\nLAUNCH={launcher}\n'
-        "PARALLEL_OPTIONS=(--nodes=2 --ntasks-per-node=1 --time=10)\n"
-        "SERIAL_OPTIONS=(--nodes=1 --ntasks-per-node=2 --time=10)\n"
-        "MPIRUN_OPTIONS=(--oversubscribe)\n"
-    )
+def site(work: Path, name: str, *lines: str) -> Path:
+    """The site file of this cluster: the project's own, where things are here, and more lines."""
+    path, part = work / f"site-{name}.env", work / f"site-{name}.{threading.get_ident()}"
+    text = [
+        f'. "{ROOT}/jobs/site.env"',
+        f"POLYVIEW={POLYVIEW}",
+        f"PYTHON={sys.executable}",
+        "PARALLEL_OPTIONS=(--nodes=2 --ntasks-per-node=1 --time=10)",
+        "SERIAL_OPTIONS=(--nodes=1 --ntasks-per-node=2 --time=10)",
+        "MPIRUN_OPTIONS=(--oversubscribe)",
+        *lines,
+    ]
+    part.write_text("\n".join(text) + "\n")
+    part.replace(path)  # a job may be reading it
     return path
 
 
@@ -52,9 +59,11 @@ class Bench:
         )
         self.long = write_config(work, "long.yaml", signal=signal, **FIT)
 
-    def submit(self, *words: object, launcher: str = "srun") -> str:
+    def submit(self, *words: object, launcher: str = "srun", lines: tuple[str, ...] = ()) -> str:
+        """Submits a job file; `lines` are added to the site file."""
         out = f"--output={self.work}/%x-%j.out"
-        environment = {"POLYVIEW_HOME": str(ROOT), "POLYVIEW_SITE": str(site(self.work, launcher))}
+        path = site(self.work, f"{launcher}-{abs(hash(lines))}", f"LAUNCH={launcher}", *lines)
+        environment = {"POLYVIEW_HOME": str(ROOT), "POLYVIEW_SITE": str(path)}
         return self.cluster.run("sbatch", "--parsable", out, *words, cwd=self.work, **environment).strip()
 
     def log(self, number: str) -> str:
@@ -90,7 +99,7 @@ def starts(job: dict[str, str]) -> int:
 
 def a_pipeline_runs_from_nothing_to_its_report(bench: Bench) -> None:
     out = bench.work / "pipeline"
-    environment = {"POLYVIEW_HOME": str(ROOT), "POLYVIEW_SITE": str(site(bench.work))}
+    environment = {"POLYVIEW_HOME": str(ROOT), "POLYVIEW_SITE": str(site(bench.work, "pipeline"))}
     said = bench.cluster.run(f"{ROOT}/jobs/pipeline.sh", bench.small, out, cwd=bench.work, **environment)
     numbers = [
         word.strip(",")
@@ -131,7 +140,7 @@ def a_pipeline_runs_from_nothing_to_its_report(bench: Bench) -> None:
 def a_failed_job_takes_those_after_it_along(bench: Bench) -> None:
     out = bench.work / "broken"
     broken = write_config(bench.work, "broken.yaml", signal={"path": str(bench.work / "nowhere")})
-    environment = {"POLYVIEW_HOME": str(ROOT), "POLYVIEW_SITE": str(site(bench.work))}
+    environment = {"POLYVIEW_HOME": str(ROOT), "POLYVIEW_SITE": str(site(bench.work, "pipeline"))}
     said = bench.cluster.run(f"{ROOT}/jobs/pipeline.sh", broken, out, cwd=bench.work, **environment)
     numbers = [
         word.strip(",")
@@ -213,18 +222,8 @@ def fruitless_starts_come_to_an_end(bench: Bench) -> None:
     store, fake = bench.work / "fruitless" / "store.h5", bench.work / "dies"
     fake.write_text("#!/bin/bash\nkill -9 $$\n")
     fake.chmod(0o755)
-    path = bench.work / "site-dies.env"
-    path.write_text(site(bench.work).read_text() + f"POLYVIEW={fake}\nMAX_FRUITLESS=2\n")
-    environment = {"POLYVIEW_HOME": str(ROOT), "POLYVIEW_SITE": str(path)}
-    words = [
-        "--parsable",
-        f"--output={bench.work}/%x-%j.out",
-        "--nodes=1",
-        "--ntasks-per-node=1",
-        "--time=10",
-    ]
-    words += [f"{ROOT}/jobs/fit.sbatch", str(bench.long), str(store)]
-    number = bench.cluster.run("sbatch", *words, cwd=bench.work, **environment).strip()
+    words = ["--nodes=1", "--ntasks-per-node=1", "--time=10", f"{ROOT}/jobs/fit.sbatch", bench.long, store]
+    number = bench.submit(*words, lines=(f"POLYVIEW={fake}", "MAX_FRUITLESS=2"))
     job = bench.end(number, 240)
     check(
         job["JobState"] == "FAILED" and starts(job) == 3 and "giving up" in bench.log(number),
@@ -235,18 +234,10 @@ def fruitless_starts_come_to_an_end(bench: Bench) -> None:
 
 
 def an_array_trains_four_variants(bench: Bench) -> None:
-    out, listed = bench.work / "pipeline" / "augment", bench.work / "augmentations.txt"
-    listed.write_text("none []\n# a comment\nnegation [{kind: negation}]\n")
-    store = bench.work / "pipeline" / "store.h5"
-    words = [
-        "--array=0-3%2",
-        "--nodes=1",
-        "--ntasks-per-node=1",
-        "--time=10",
-        f"{ROOT}/jobs/array-augment.sbatch",
-    ]
-    bench.cluster.environment["AUGMENTATIONS"] = str(listed)
-    number = bench.submit(*words, bench.small, store, out, 2)
+    out, store = bench.work / "pipeline" / "augment", bench.work / "pipeline" / "store.h5"
+    words = ["--array=0-3%2", "--nodes=1", "--ntasks-per-node=1", "--time=10"]
+    words += [f"{ROOT}/jobs/array-augment.sbatch", bench.small, store, out]
+    number = bench.submit(*words, 2, "none", "negation")
     states = [bench.end(f"{number}_{task}")["JobState"] for task in range(4)]
     made = sorted(path.name for path in out.glob("*.h5"))
     check(
@@ -256,28 +247,110 @@ def an_array_trains_four_variants(bench: Bench) -> None:
         made,
         bench.log(number),
     )
+    runs = [json.loads(Path(f"{out / name}.runs.jsonl").read_text()) for name in made]
+    check(
+        sorted(run["slurm"]["array_task_id"] for run in runs) == ["0", "1", "2", "3"]
+        and {run["slurm"]["array_job_id"] for run in runs} == {number},
+        "each record says which task it was",
+        runs,
+    )
+    command = [sys.executable, f"{ROOT}/analysis/augment_table.py", "table", "--runs", out]
+    rows = [line.split("|")[1:-1] for line in bench.cluster.run(*command).splitlines()[2:]]
+    told = {row[0].strip(): (float(row[1].split()[0]), int(row[-1])) for row in rows}
+    mean = {
+        name: sum(100 * run["result"]["test_accuracy"] for run in runs if f"{name}-" in run["output"]) / 2
+        for name in ("none", "negation")
+    }
+    check(
+        set(told) == {"none", "SIREN negation"}
+        and all(count == 2 for _, count in told.values())
+        and abs(told["none"][0] - mean["none"]) < 0.06
+        and abs(told["SIREN negation"][0] - mean["negation"]) < 0.06,
+        "and the table shows the means of their seeds",
+        told,
+        mean,
+    )
+    number = bench.submit("--array=4", *words[1:], 2, "none", "negation")
+    job = bench.end(f"{number}_4")
+    check(
+        job["JobState"] == "FAILED" and "4 runs are numbered from 0" in bench.log(number),
+        "a task beyond the last run fails, and says so",
+        job,
+        bench.log(number),
+    )
 
 
-def a_scaling_study_draws_itself(bench: Bench) -> None:
+def a_scaling_study_draws_itself(bench: Bench, kind: str, *amounts: int) -> None:
     out = bench.work / "pipeline" / "scaling"
-    words = ["--nodes=2", "--ntasks-per-node=2", "--time=15", f"{ROOT}/jobs/scaling-strong.sbatch"]
-    number = bench.submit(*words, bench.small, out)
+    words = ["--nodes=2", "--ntasks-per-node=2", "--time=15", f"{ROOT}/jobs/scaling-{kind}.sbatch"]
+    number = bench.submit(*words, bench.small, out, *amounts)
     job = bench.end(number)
-    counts = sorted(int(path.name.split("-")[1]) for path in out.glob("strong-*"))
-    picture = out / "strong.png"
+    counts = sorted(int(path.name.split("-")[1]) for path in out.glob(f"{kind}-*"))
+    picture = out / f"{kind}.png"
     check(
         job["JobState"] == "COMPLETED" and counts == [1, 2, 4] and picture.stat().st_size > 10000,
-        "strong scaling over 1, 2 and 4 ranks gives its plot",
+        f"{kind} scaling over 1, 2 and 4 ranks gives its plot",
         job,
         counts,
         bench.log(number),
     )
-    plans = [json.loads((out / f"strong-{n}" / "plan.json").read_text().splitlines()[-1]) for n in counts]
+    plans = [json.loads((out / f"{kind}-{n}" / "plan.json").read_text().splitlines()[-1]) for n in counts]
     check(
-        [plan["nodes"] * plan["ranks_per_node"] for plan in plans] == counts,
+        [plan["nodes"] * plan["ranks_per_node"] for plan in plans] == counts
+        and all(plan["fit"]["wall_s"] > 0 and plan["train"]["wall_s"] > 0 for plan in plans),
         "with the plan's predictions for the same ranks",
         plans,
     )
+    runs = [
+        [
+            json.loads((out / f"{kind}-{n}" / f"{name}.h5.runs.jsonl").read_text())
+            for name in ("store", "model")
+        ]
+        for n in counts
+    ]
+    work = [(fit["result"]["fitted"], train["result"]["samples"]) for fit, train in runs]
+    grows = amounts[0] if amounts else 0
+    check(
+        [(fit["ranks"], train["ranks"], fit["nodes"]) for fit, train in runs]
+        == [(1, 1, 1), (2, 2, 1), (4, 4, 2)]
+        and work == [(grows * n, grows * n) if grows else (120, 80) for n in counts],
+        "the records say how much was fitted and trained on how many ranks and nodes",
+        work,
+        runs,
+    )
+
+
+def ranks_are_bound_to_cores(work: Path) -> None:
+    """On one node of two CPUs that are the machine's: several virtual nodes would all bind to the same two."""
+    if len(os.sched_getaffinity(0)) < 2:
+        skip("ranks bound to cores", "there is one CPU only")
+        return
+    cluster = Cluster(work, nodes=1, binds=True)
+    try:
+        cluster.start()
+        bench = Bench(work, cluster)
+        for launcher, options in (
+            ("srun", "SRUN_OPTIONS+=(--cpu-bind=verbose,cores)"),
+            ("mpirun", "MPIRUN_OPTIONS=(--bind-to core --map-by core)"),
+        ):
+            store = work / launcher / "store.h5"
+            words = ["--nodes=1", "--ntasks-per-node=2", "--time=5", f"{ROOT}/jobs/fit.sbatch"]
+            number = bench.submit(*words, bench.small, store, launcher=launcher, lines=(options,))
+            job = bench.end(number, 240)
+            record = json.loads(Path(f"{store}.runs.jsonl").read_text().splitlines()[-1])
+            check(
+                job["JobState"] == "COMPLETED"
+                and record["hosts"] == [{"host": "node1", "ranks": 2, "cpus": 2}]
+                and record["cpus_shared"] is False,
+                f"each rank of a job has a core of its own, says its record ({launcher})",
+                record,
+                bench.log(number),
+            )
+            if launcher == "srun":
+                masks = set(re.findall(r"mask (0x[0-9a-f]+) set", bench.log(number).lower()))
+                check(len(masks) == 2, "and says Slurm", bench.log(number))
+    finally:
+        cluster.stop()
 
 
 def all_on_one_cluster(work: Path) -> None:
@@ -307,7 +380,8 @@ def all_on_one_cluster(work: Path) -> None:
             an_array_trains_four_variants(bench)
             for each in others:
                 each.result()
-        a_scaling_study_draws_itself(bench)
+        a_scaling_study_draws_itself(bench, "strong")
+        a_scaling_study_draws_itself(bench, "weak", 30, 8)
     finally:
         keep = os.environ.get("POLYVIEW_SLURM_KEEP")
         cluster.stop()
@@ -328,7 +402,7 @@ def main() -> int:
     if os.geteuid() != 0 or missing():
         skip("the job files on a Slurm cluster", f"needs root and {', '.join(missing()) or 'Slurm'}")
         return 0
-    return run_tests(all_on_one_cluster)
+    return run_tests(ranks_are_bound_to_cores, all_on_one_cluster)
 
 
 if __name__ == "__main__":
