@@ -57,6 +57,9 @@ int64_t pv_sampler_batches(const pv_sampler *sampler); /* of an epoch; the last 
  * is not finite). */
 pv_status pv_sampler_take(pv_sampler *sampler, int64_t epoch, int64_t batch, pv_batch *out);
 
+/* Bytes of the rows and places it holds. */
+int64_t pv_sampler_memory(const pv_sampler *sampler);
+
 pv_sampler_counts pv_sampler_count(const pv_sampler *sampler);
 
 #endif

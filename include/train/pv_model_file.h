@@ -29,6 +29,7 @@ typedef struct pv_model_head {
     pv_arch arch; /* of the INRs that are its input */
     int classes;
     pv_norm norm;
+    uint64_t rows; /* identifies what it was trained on; 0 in a model that was made elsewhere */
     pv_train_state state;
 } pv_model_head;
 

@@ -45,8 +45,13 @@ void pv_stepper_free(pv_stepper *stepper);
 pv_model *pv_stepper_model(pv_stepper *stepper);
 pv_optim *pv_stepper_optim(pv_stepper *stepper);
 
-/* Bytes of everything the stepper holds. */
-int64_t pv_stepper_memory(const pv_stepper *stepper);
+/* Bytes of what the stepper holds on this rank. */
+typedef struct pv_step_memory {
+    int64_t models;    /* parameters, gradients and workspace of all passes that run side by side */
+    int64_t optimiser; /* its state, and the room that sums of gradients need */
+    int64_t batch;     /* the rows of a part, what the model makes of them, the losses */
+} pv_step_memory;
+pv_step_memory pv_stepper_memory(const pv_stepper *stepper);
 
 /* Brings what a load has put into the model to all passes that run side by side.  Local. */
 void pv_stepper_loaded(pv_stepper *stepper);

@@ -23,6 +23,7 @@ typedef struct pv_train_result {
     bool sharded;                    /* training rows are sharded over the ranks, not copied to every node */
     int64_t partners;                /* samples that were mixed with another, in this run */
     int64_t remote_samples, remote_partners; /* rows that were fetched from other ranks */
+    int64_t memory_plan;                     /* bytes a rank was to take at most, the largest of all ranks */
     double seconds;
 } pv_train_result;
 

@@ -24,6 +24,12 @@ static pv_status check_resume(const pv_comm *comm, const pv_config *config, cons
             "the config differs from the one of '%s'; take its settings, another train.output, or --fresh to "
             "start again:\n%s",
             checkpoint, keys);
+    else if (config->train.schedule == PV_RATE_COSINE && config->train.epochs != saved->train.epochs)
+        st = pv_fail(
+            PV_ERR_CONFIG,
+            "train.epochs: %lld here, %lld in '%s': the cosine schedule falls to 0 at the last epoch, so another "
+            "one is another training; take that number, another train.output, or --fresh to start again",
+            (long long)config->train.epochs, (long long)saved->train.epochs, checkpoint);
 done:
     pv_config_free(saved);
     pv_model_head_free(&head);
@@ -49,6 +55,7 @@ static void report(const pv_comm *comm, const pv_config *config, const pv_train_
     pv_cmd_put_real(result, "samples_per_s", trained->samples_per_s);
     pv_cmd_put_real(result, "reduce_share", trained->reduce_share);
     pv_cmd_put_real(result, "data_share", trained->data_share);
+    pv_cmd_put_int(result, "memory_plan_mib", trained->memory_plan >> 20);
     pv_cmd_put_text(result, "placement", trained->sharded ? "job" : "node");
     pv_cmd_put_int(result, "partners", trained->partners);
     pv_cmd_put_int(result, "remote_samples", trained->remote_samples);

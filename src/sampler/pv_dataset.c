@@ -297,6 +297,13 @@ void pv_dataset_share(const pv_dataset *dataset, int64_t *first, int64_t *count)
     }
 }
 
+int64_t pv_dataset_memory(const pv_dataset *dataset)
+{
+    const int64_t rows = dataset->opts.views * (dataset->sharded ? dataset->count : dataset->objects);
+    const int64_t object = (int64_t)(sizeof *dataset->ids + sizeof *dataset->labels);
+    return dataset->objects * object + rows * dataset->params * (int64_t)sizeof *dataset->rows;
+}
+
 bool pv_dataset_is_sharded(const pv_dataset *dataset)
 {
     return dataset->sharded;

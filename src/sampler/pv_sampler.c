@@ -172,6 +172,16 @@ int64_t pv_sampler_batches(const pv_sampler *s)
     return (s->samples + s->batch - 1) / s->batch;
 }
 
+int64_t pv_sampler_memory(const pv_sampler *s)
+{
+    const int64_t row = s->params * (int64_t)sizeof *s->rows;
+    const int64_t of_slot =
+        (int64_t)sizeof *s->slots->places +
+        (pv_dataset_is_sharded(s->dataset) ? 2 * (row + (int64_t)sizeof(MPI_Request)) : 0);
+    const int64_t target = s->classes * (int64_t)sizeof *s->targets + (int64_t)sizeof *s->labels;
+    return s->part * (s->slot_count * of_slot + row + target);
+}
+
 pv_sampler_counts pv_sampler_count(const pv_sampler *s)
 {
     return s->counts;

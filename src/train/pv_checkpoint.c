@@ -50,6 +50,12 @@ pv_status pv_checkpoint_load(const pv_comm *comm, const char *path, pv_model_hea
     if (st != PV_OK) return st;
     if (!pv_arch_equal(&saved.arch, &head->arch) || saved.classes != head->classes)
         st = pv_fail(PV_ERR_DATA, "'%s' was trained on INRs of another architecture than this store's", path);
+    else if (saved.rows != head->rows)
+        st = pv_fail(
+            PV_ERR_DATA,
+            "'%s' was trained on other rows than the training split of this store holds; take that store, "
+            "another train.output, or --fresh to start again",
+            path);
     if (st == PV_OK) {
         const size_t bytes = sizeof *saved.norm.mean * (size_t)saved.norm.params;
         head->state = saved.state;

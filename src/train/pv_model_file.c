@@ -92,6 +92,7 @@ static pv_status write_head(hid_t file, const pv_model_head *head)
     PV_TRY(pv_h5_write_int(file, "classes", head->classes));
     PV_TRY(pv_h5_write_real(file, "inr_w0", (double)head->arch.w0));
     PV_TRY(pv_h5_write_real(file, "inr_offset", (double)head->arch.offset));
+    PV_TRY(pv_h5_write_int(file, "trained_rows", (int64_t)head->rows));
     PV_TRY(write_state(file, &head->state));
     PV_TRY(write_array(file, "/norm/mean", H5T_NATIVE_FLOAT, 1, &params, head->norm.mean));
     PV_TRY(write_array(file, "/norm/std", H5T_NATIVE_FLOAT, 1, &params, head->norm.std));
@@ -226,7 +227,7 @@ done:
 static pv_status read_head(const char *path, pv_model_head *head)
 {
     hid_t file = -1;
-    int64_t classes = 0;
+    int64_t classes = 0, rows = 0;
     double w0 = 0, offset = 0;
     pv_status st;
     PV_TRY(open_model(path, &file));
@@ -236,6 +237,8 @@ static pv_status read_head(const char *path, pv_model_head *head)
     PV_TRY(pv_h5_read_real(file, "inr_offset", &offset));
     PV_TRY(read_dims(file, path, &head->arch));
     PV_TRY(read_state(file, &head->state));
+    if (H5Aexists(file, "trained_rows") > 0) PV_TRY(pv_h5_read_int(file, "trained_rows", &rows));
+    head->rows = (uint64_t)rows;
     if (classes < 1 || classes > INT32_MAX)
         PV_TRY(pv_fail(PV_ERR_DATA, "'%s' is damaged: it has %lld classes", path, (long long)classes));
     head->classes = (int)classes;
@@ -259,7 +262,8 @@ static pv_status share_head(const pv_comm *comm, pv_model_head *head)
     MPI_Bcast(&config_bytes, 1, MPI_INT64_T, 0, comm->world);
     MPI_Bcast(&plain, sizeof plain, MPI_BYTE, 0, comm->world);
     if (comm->rank != 0) {
-        *head = (pv_model_head){.arch = plain.arch, .classes = plain.classes, .state = plain.state};
+        *head = (pv_model_head){
+            .arch = plain.arch, .classes = plain.classes, .rows = plain.rows, .state = plain.state};
         head->config = pv_alloc(config_bytes, 1);
         st = head->config ? pv_norm_make(plain.norm.params, &head->norm) : PV_ERR_NOMEM;
     }

@@ -33,6 +33,7 @@ struct pv_stepper {
     pv_real *rows, *outputs, *doutputs; /* of this rank's part */
     double *losses;                     /* of its rows */
     double *micro_losses;               /* [count] */
+    int64_t part_rows;                  /* of the largest part */
     pv_part part;
     int64_t before; /* rows of the step before this piece */
     bool last;      /* this piece is the step's last one */
@@ -50,9 +51,6 @@ static pv_status plan_shape(const pv_stepper_parts *parts, part_shape *shape)
     const pv_train_opts *opts = parts->opts;
     const int64_t piece = pv_task_piece(opts), size = parts->comm->size, rows = parts->task->place_rows;
     int64_t leaves = size;
-    if (opts->batch % opts->accumulate)
-        return pv_fail(PV_ERR_CONFIG, "train.accumulate: %lld does not divide train.batch %lld",
-                       (long long)opts->accumulate, (long long)opts->batch);
     if (opts->reduce == PV_REDUCE_ORDERED) {
         for (leaves = 1; leaves * opts->micro_batch < piece;)
             leaves *= 2;
@@ -104,6 +102,7 @@ pv_status pv_stepper_new(const pv_stepper_parts *parts, pv_stepper **out)
     const int64_t count = pv_model_count(s->micros[0].model);
     PV_TRY(pv_optim_new(&optim, count, &s->optim));
     PV_TRY(pv_reducer_open(parts->comm, opts->reduce, count, &s->reducer));
+    s->part_rows = shape.part;
     PV_ALLOC(s->rows, shape.part * pv_arch_params(parts->arch));
     PV_ALLOC(s->outputs, shape.part * outputs);
     PV_ALLOC(s->doutputs, shape.part * outputs);
@@ -384,10 +383,14 @@ pv_status pv_stepper_step(pv_stepper *s, const pv_norm *norm, int64_t epoch, int
     return PV_OK;
 }
 
-int64_t pv_stepper_memory(const pv_stepper *s)
+pv_step_memory pv_stepper_memory(const pv_stepper *s)
 {
-    int64_t bytes = 0;
+    const int64_t real = sizeof(pv_real), count = pv_model_count(s->micros[0].model);
+    const int64_t scratch = s->parts.opts->reduce == PV_REDUCE_ORDERED;
+    pv_step_memory memory = {.optimiser = (pv_optim_slots(s->optim) + scratch) * count * real};
     for (int i = 0; i < s->count; i++)
-        bytes += pv_model_memory(s->micros[i].model);
-    return bytes;
+        memory.models += pv_model_memory(s->micros[i].model);
+    memory.batch = s->part_rows * (real * (pv_arch_params(s->parts.arch) + 2 * s->parts.task->outputs) +
+                                   (int64_t)sizeof *s->losses);
+    return memory;
 }

@@ -2,7 +2,11 @@
 
 pv_status pv_task_open(const pv_task_data *data, pv_task *task)
 {
+    const pv_train_opts *opts = data->opts;
     *task = (pv_task){.data = *data, .place_rows = 1};
+    if (opts->batch % opts->accumulate)
+        return pv_fail(PV_ERR_CONFIG, "train.accumulate: %lld does not divide train.batch %lld",
+                       (long long)opts->accumulate, (long long)opts->batch);
     return data->opts->task == PV_TASK_SIMCLR ? pv_simclr_open(task) : pv_classify_open(task);
 }
 

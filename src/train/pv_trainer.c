@@ -1,4 +1,5 @@
 #include "train/pv_trainer.h"
+#include "base/pv_checksum.h"
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
 #include "base/pv_stop.h"
@@ -96,6 +97,24 @@ static pv_status make_stepper(trainer *t, const pv_model_opts *model)
     return pv_stepper_new(&parts, &t->stepper);
 }
 
+/* A number for the training rows and their order, whoever holds them: a store's other contents do not count. */
+static uint64_t identify_rows(const trainer *t)
+{
+    const size_t bytes = sizeof(float) * (size_t)pv_dataset_params(t->train);
+    int64_t first, count;
+    uint64_t sum = 0;
+    pv_dataset_share(t->train, &first, &count);
+    for (int64_t s = first; s < first + count; s++) {
+        const struct {
+            int64_t sample, label;
+            uint64_t row;
+        } what = {s, pv_dataset_label(t->train, s), pv_checksum(pv_dataset_row(t->train, s), bytes)};
+        sum += pv_checksum(&what, sizeof what);
+    }
+    MPI_Allreduce(MPI_IN_PLACE, &sum, 1, MPI_UINT64_T, MPI_SUM, t->comm->world);
+    return sum;
+}
+
 /* A fresh start: drawn parameters and measured statistics. */
 static pv_status start_fresh(trainer *t)
 {
@@ -124,6 +143,7 @@ static pv_status trainer_make(trainer *t, const pv_store *store, const pv_model_
     if (st == PV_OK) st = make_head(t, store, config);
     if (st == PV_OK) st = make_stepper(t, model);
     PV_TRY(pv_agree(t->comm, st));
+    t->head.rows = identify_rows(t);
     PV_TRY(resume ? start_from_checkpoint(t) : start_fresh(t));
     if (t->comm->rank == 0)
         st = pv_metrics_start(t->metrics, resume ? t->head.state.epoch : -1, t->head.state.batch);
@@ -266,15 +286,35 @@ static pv_status score_kept(trainer *t, pv_train_result *result)
     return st;
 }
 
+/* The bytes that this rank is going to take, all told, printed part by part. */
+static int64_t plan_memory(const trainer *t, int64_t before)
+{
+    const pv_step_memory step = pv_stepper_memory(t->stepper);
+    const int64_t rows = pv_dataset_memory(t->train) + pv_dataset_memory(t->val) +
+                         pv_dataset_memory(t->test) + pv_sampler_memory(t->task.sampler);
+    const int64_t count = pv_model_count(pv_stepper_model(t->stepper));
+    const int64_t tensors =
+        count * (int64_t)sizeof(pv_real) * (1 + pv_optim_slots(pv_stepper_optim(t->stepper)));
+    const int64_t checkpoint =
+        t->comm->rank == 0 ? 2 * tensors : 0; /* its file is made in memory, then written */
+    int64_t plan = before + step.models + step.optimiser + step.batch + rows + checkpoint;
+    pv_log_info(
+        "memory of a rank: %.1f MiB = %.1f program + %.1f models and workspace + %.1f optimiser + %.1f batch + "
+        "%.1f rows + %.1f checkpoint",
+        (double)plan / 0x1p20, (double)before / 0x1p20, (double)step.models / 0x1p20,
+        (double)step.optimiser / 0x1p20, (double)step.batch / 0x1p20, (double)rows / 0x1p20,
+        (double)checkpoint / 0x1p20);
+    MPI_Allreduce(MPI_IN_PLACE, &plan, 1, MPI_INT64_T, MPI_MAX, t->comm->world);
+    return plan;
+}
+
 static pv_status log_start(trainer *t, const pv_model_opts *model_opts)
 {
     const char *kind = pv_model_kind_name(model_opts->kind);
     pv_model *const model = pv_stepper_model(t->stepper);
-    pv_log_info("%s: %lld parameters, %.1f MFLOP a sample, %.0f MiB a rank; %lld samples, batch %lld over %d "
-                "ranks",
-                kind, (long long)pv_model_count(model), pv_model_sample_flops(model) / 1e6,
-                (double)pv_model_memory(model) / 0x1p20, (long long)pv_dataset_samples(t->train),
-                (long long)t->opts->batch, t->comm->size);
+    pv_log_info("%s: %lld parameters, %.1f MFLOP a sample; %lld samples, batch %lld over %d ranks", kind,
+                (long long)pv_model_count(model), pv_model_sample_flops(model) / 1e6,
+                (long long)pv_dataset_samples(t->train), (long long)t->opts->batch, t->comm->size);
     if (t->comm->rank != 0 || t->head.state.epoch > 0 || t->head.state.batch > 0)
         return pv_agree(t->comm, PV_OK);
     json_t *line =
@@ -321,12 +361,14 @@ pv_status pv_train(const pv_comm *comm, const pv_store *store, const pv_model_op
     pv_model_opts model = *model_opts;
     model.projection = opts->task == PV_TASK_SIMCLR;
     const double start = pv_seconds();
+    const int64_t memory = pv_peak_memory();
     trainer t = {.comm = comm, .opts = opts, .saved = start};
     pv_status st;
     *result =
         (pv_train_result){.train_loss = (double)NAN, .test_loss = (double)NAN, .test_accuracy = (double)NAN};
     PV_TRY(trainer_make(&t, store, &model, augment, config_yaml, resume));
     PV_TRY(log_start(&t, &model));
+    result->memory_plan = plan_memory(&t, memory);
     while (st == PV_OK && t.head.state.epoch < opts->epochs)
         st = run_epoch(&t, result);
     if (st == PV_OK && pv_dataset_samples(t.test) > 0) st = score_kept(&t, result);
