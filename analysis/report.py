@@ -9,6 +9,7 @@ they get their own sections.  Images are inlined: the file opens without a netwo
 
 import argparse
 import base64
+import functools
 import html
 import io
 import math
@@ -27,8 +28,9 @@ from numpy.typing import NDArray
 
 from plots import COLOURS, INK, STYLE, gallery, psnr_histogram, save, training
 from polyview_store import FITTED, Store
-from runs import Run, last_done, read_runs, runs_of
-from scaling import draw_split, read_points, scaling
+from augment_table import VARIANTS, finished_runs, mean_and_error
+from runs import Run, last_done, runs_of
+from scaling import COMMANDS, draw_split, efficiencies, read_points, scaling
 
 FASHION = [
     "T-shirt",
@@ -111,9 +113,11 @@ class Report:
     def add(self, text: str) -> None:
         self.sections[-1][1].append(text)
 
+    def places(self, runs: list[Run]) -> str:
+        return ", ".join(f"<code>{escape(run.name(self.directory))}</code>" for run in runs)
+
     def source(self, runs: list[Run]) -> str:
-        places = ", ".join(f"<code>{escape(run.name(self.directory))}</code>" for run in runs)
-        return f"From {places}." if runs else ""
+        return f"From {self.places(runs)}." if runs else ""
 
     def picture(self, draw: Callable[[BinaryIO], None], what: str, caption: str, runs: list[Run]) -> str:
         image = io.BytesIO()
@@ -256,49 +260,104 @@ def test_scores(report: Report, store: Store, logits: Path, runs: list[Run]) -> 
     report.add(f'<div class="pair">{matrix}{bars}</div>')
 
 
+def plus_minus(values: list[float]) -> str:
+    mean, error = mean_and_error(values)
+    return f"{mean:.1f}" if math.isnan(error) else f"{mean:.1f} ± {error:.1f}"
+
+
 def augmentations(report: Report, directory: Path) -> None:
-    found: dict[str, list[Run]] = {}
-    for path in sorted(directory.glob("*.h5.runs.jsonl")):
-        name, _, seed = path.name.removesuffix(".h5.runs.jsonl").rpartition("-")
-        run = last_done(read_runs(path), "train")
-        if name and seed.isdigit() and run and run.result.get("test_accuracy") is not None:
-            found.setdefault(name, []).append(run)
+    """Of the studied variants, the best first; the error is the standard error over the seeds."""
+    found = {variant: finished_runs(directory, variant.name) for variant in VARIANTS}
+    found = {variant: runs for variant, runs in found.items() if runs}
     if not found:
         return
-    scores = {
-        name: [100 * float(run.result["test_accuracy"]) for run in runs] for name, runs in found.items()
-    }
-    base = statistics.fmean(scores["none"]) if "none" in scores else math.nan
+
+    def per_cent(runs: list[Run], key: str) -> list[float]:
+        return [100 * float(run.result[key]) for run in runs]
+
+    test = {variant: statistics.fmean(per_cent(runs, "test_accuracy")) for variant, runs in found.items()}
+    base = next((mean for variant, mean in test.items() if variant.name == "none"), math.nan)
     rows = []
-    for name in sorted(found, key=lambda n: -statistics.fmean(scores[n])):
-        mean, several = statistics.fmean(scores[name]), len(scores[name]) > 1
-        error = f" ± {statistics.stdev(scores[name]) / math.sqrt(len(scores[name])):.1f}" if several else ""
-        against = "" if math.isnan(base) else f"{mean - base:+.1f}"
-        val = statistics.fmean(
-            100 * float(run.result["best_val_accuracy"] or math.nan) for run in found[name]
+    for variant in sorted(found, key=lambda v: -test[v]):
+        runs = found[variant]
+        rows.append(
+            [
+                escape(variant.meaning),
+                report.places(runs),
+                plus_minus(per_cent(runs, "test_accuracy")),
+                "" if math.isnan(base) else f"{test[variant] - base:+.1f}",
+                f"{statistics.fmean(per_cent(runs, 'best_val_accuracy')):.1f}",
+                f"{statistics.fmean(float(run.result['test_loss']) for run in runs):.3f}",
+                str(len(runs)),
+            ]
         )
-        rows.append([escape(name), f"{mean:.1f}{error}", against, f"{val:.1f}", str(len(scores[name]))])
     report.section("Augmentations")
-    head = ["augmentation", "test accuracy, %", "against none", "validation, %", "seeds"]
-    report.add(report.table(head, rows, [run for runs in found.values() for run in runs], numbers=4))
+    head = [
+        "augmentation",
+        "records",
+        "test accuracy, %",
+        "against none",
+        "validation, %",
+        "test loss",
+        "seeds",
+    ]
+    report.add(report.table(head, rows, [], numbers=5))
+
+
+SCALING = {
+    "strong": "The same problem on more ranks.",
+    "weak": "A problem that grows with the ranks.",
+}
+
+
+def scaling_rows(report: Report, kind: str, where: Path) -> list[list[str]]:
+    points, rows = read_points(kind, where), []
+    for command in COMMANDS:
+        there = [point for point in points if command in point.runs]
+        measured, planned = efficiencies(kind, command, there)
+        for i, point in enumerate(there):
+            run, plan = point.runs[command], point.plan.get(command)
+            done = run.result["fitted"] if command == "fit" else run.result["samples"]
+            rows.append(
+                [
+                    command,
+                    report.places([run]),
+                    str(point.ranks),
+                    str(run.nodes),
+                    number(done),
+                    f"{run.wall:.2f}",
+                    f"{plan['wall_s']:.2f} ({plan['low_s']:.2f} to {plan['high_s']:.2f})" if plan else "",
+                    f"{measured[i]:.0f}",
+                    f"{planned[i]:.0f}" if planned else "",
+                ]
+            )
+    return rows
 
 
 def scalings(report: Report, directory: Path) -> None:
-    studies = [
-        (kind, where)
-        for kind in ("strong", "weak")
-        for where in (directory, directory / "scaling")
-        if any(where.glob(f"{kind}-[0-9]*"))
-    ]
-    if not studies:
-        return
-    report.section("Scaling")
-    for kind, where in studies:
-        runs = [run for point in read_points(kind, where) for run in point.runs.values()]
-        text = f"{kind.capitalize()} scaling: wall time and efficiency, the plan's prediction with its error bar, and where the time went."
-        report.add(
-            report.picture(lambda to, k=kind, w=where: scaling(k, w, to), f"{kind} scaling", text, runs)
-        )
+    for kind, meaning in SCALING.items():
+        for where in (directory, directory / "scaling"):
+            if not any(where.glob(f"{kind}-[0-9]*")):
+                continue
+            report.section(f"{kind.capitalize()} scaling")
+            text = (
+                f"{meaning} Dots are measured wall times; the line is what the plan predicted beforehand, with its error "
+                "bar. The table names the records."
+            )
+            draw = functools.partial(scaling, kind, where)
+            report.add(report.picture(draw, f"{kind} scaling", text, []))
+            head = [
+                "run",
+                "record",
+                "ranks",
+                "nodes",
+                "INRs",
+                "seconds",
+                "planned (bar)",
+                "efficiency, %",
+                "planned, %",
+            ]
+            report.add(report.table(head, scaling_rows(report, kind, where), [], numbers=7))
 
 
 def split_picture(runs: list[Run], to: BinaryIO) -> None:

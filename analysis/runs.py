@@ -66,9 +66,23 @@ def read_runs(path: Path) -> list[Run]:
     return found
 
 
+def of_step(slurm: dict[str, Any]) -> tuple[str, str, str]:
+    """What tells a run from all others of a cluster."""
+    return slurm.get("job_id", ""), slurm.get("restart_count", "0"), slurm.get("step_id", "")
+
+
 def runs_of(output: Path) -> list[Run]:
-    """The records beside a store or a model."""
-    return read_runs(Path(f"{output}.runs.jsonl"))
+    """The records beside a store or a model.  Where the program could read no energy counter, the energy is what Slurm's
+    accounting told the job afterwards, if it did (jobs/lib.sh)."""
+    found = read_runs(Path(f"{output}.runs.jsonl"))
+    notes = Path(f"{output}.energy.jsonl")
+    if notes.is_file():
+        lines = [json.loads(line) for line in notes.read_text(encoding="utf-8").splitlines()]
+        joules = {of_step(line): line["energy_j"] for line in lines}
+        for run in found:
+            if run.record.get("energy_j") is None and "slurm" in run.record:
+                run.record["energy_j"] = joules.get(of_step(run.record["slurm"]))
+    return found
 
 
 def last_done(runs: list[Run], command: str) -> Run | None:

@@ -19,7 +19,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from plots import COLOURS, INK, STYLE, save
 from runs import PARTS, Run, last_done, runs_of
@@ -61,6 +61,15 @@ def efficiency(kind: str, ranks: list[int], seconds: list[float]) -> list[float]
     return [100 * seconds[0] * ranks[0] / (s * r) for s, r in zip(seconds, ranks)]
 
 
+def efficiencies(kind: str, command: str, points: list[Point]) -> tuple[list[float], list[float]]:
+    """Of the measured times, and of the planned ones ([] unless all are planned)."""
+    ranks = [point.ranks for point in points]
+    measured = efficiency(kind, ranks, [point.runs[command].wall for point in points])
+    if not all(command in point.plan for point in points):
+        return measured, []
+    return measured, efficiency(kind, ranks, [point.plan[command]["wall_s"] for point in points])
+
+
 def rank_axis(axes: Axes, ranks: list[int]) -> None:
     axes.set_xscale("log", base=2)
     axes.set_xticks(ranks)
@@ -89,9 +98,9 @@ def draw_times(axes: Axes, kind: str, command: str, points: list[Point]) -> None
     axes.plot(ranks, seconds, color=COLOURS[0], marker="o", markersize=5, linewidth=0, label="measured")
     rank_axis(axes, ranks)
     axes.set_yscale("log")
-    ticks = [t for t in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)]
     low, high = axes.get_ylim()
-    axes.set_yticks([t for t in ticks if low <= t <= high] or [seconds[0]])
+    axes.set_ylim(low / 1.15, high * 1.15)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.set_title(f"{command}: seconds", loc="left")
@@ -100,21 +109,17 @@ def draw_times(axes: Axes, kind: str, command: str, points: list[Point]) -> None
 
 def draw_efficiency(axes: Axes, kind: str, command: str, points: list[Point]) -> None:
     ranks = [point.ranks for point in points]
-    measured = efficiency(kind, ranks, [point.runs[command].wall for point in points])
+    measured, planned = efficiencies(kind, command, points)
     axes.axhline(100, color=INK, linewidth=0.9, linestyle=":")
-    planned = [(p.ranks, p.plan[command]["wall_s"]) for p in points if command in p.plan]
-    if planned and planned[0][0] == ranks[0]:
-        x = [r for r, _ in planned]
-        axes.plot(
-            x, efficiency(kind, x, [s for _, s in planned]), color=COLOURS[1], linewidth=1.3, label="plan"
-        )
+    if planned:
+        axes.plot(ranks, planned, color=COLOURS[1], linewidth=1.3, label="plan")
     axes.plot(ranks, measured, color=COLOURS[0], marker="o", markersize=5, linewidth=1, label="measured")
     for r, e in zip(ranks, measured):
         axes.annotate(
             f"{e:.0f}", (r, e), xytext=(0, -11), textcoords="offset points", ha="center", fontsize=7
         )
     rank_axis(axes, ranks)
-    axes.set_ylim(0, max(115, 1.1 * max(measured)))
+    axes.set_ylim(0, 1.15 * max(100, *measured, *planned))
     axes.set_title(f"{command}: efficiency (%)", loc="left")
     axes.legend(loc="lower left")
 

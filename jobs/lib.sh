@@ -74,6 +74,23 @@ launch() {
     return "$rc"
 }
 
+# Where the site's Slurm measures energy: what the run that has just been recorded took, in joules, to OUTPUT.energy.jsonl.  The
+# record itself cannot hold it, because Slurm adds it up only when the ranks are gone.
+note_energy() { # OUTPUT
+    local tries step joules=""
+    scontrol show config 2>/dev/null | grep -q '^AcctGatherEnergyType *= *acct_gather_energy/[^n]' || return 0
+    step=$(sed -n '$s/.*"step_id": "\([0-9]*\)".*/\1/p' "$1.runs.jsonl" 2>/dev/null)
+    [ -n "$step" ] || return 0
+    for tries in 1 2 3; do # the account may be a little late
+        joules=$(sacct --jobs="$SLURM_JOB_ID.$step" --noheader --parsable2 --format=ConsumedEnergyRaw 2>/dev/null |
+            grep -x '[1-9][0-9]*')
+        if [ -n "$joules" ] || [ "$tries" = 3 ]; then break; fi
+        sleep 1
+    done
+    [ -z "$joules" ] || printf '{"job_id": "%s", "restart_count": "%s", "step_id": "%s", "energy_j": %s}\n' \
+        "$SLURM_JOB_ID" "${SLURM_RESTART_COUNT:-0}" "$step" "$joules" >>"$1.energy.jsonl"
+}
+
 # What changes when work gets done: the fitted rows of a store, the checkpoint of a model.
 fingerprint() { # KIND OUTPUT
     if [ "$1" = model ]; then
@@ -124,6 +141,7 @@ resumable() {
     if [ "$stop_wanted" = 1 ]; then requeue; fi
     launch "${SLURM_NTASKS:-1}" "$@"
     rc=$?
+    if [ "$rc" = 0 ] || [ "$rc" = 75 ]; then note_energy "$output"; fi
     case $rc in
         0)
             say "done"
