@@ -29,6 +29,10 @@ int pv_status_exit_code(pv_status status);
  * names the file, key or row, and what to do.  Local. */
 pv_status pv_fail(pv_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+#ifdef __clang_analyzer__ /* which else follows paths on which a failure is none */
+#define pv_fail(status, ...) (pv_fail(status, __VA_ARGS__), (status))
+#endif
+
 /* The recorded message, "" if none.  Valid until the next pv_fail().  Local. */
 const char *pv_fail_message(void);
 

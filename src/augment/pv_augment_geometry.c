@@ -7,7 +7,7 @@
 
 void augment_translate_by(const pv_arch *arch, const float *t, int order, float *row)
 {
-    double moved[PV_SIREN_MAX_WIDTH], next[PV_SIREN_MAX_WIDTH];
+    double moved[PV_SIREN_MAX_WIDTH] = {0}, next[PV_SIREN_MAX_WIDTH];
     for (int c = 0; c < arch->dims[0]; c++)
         moved[c] = (double)t[c];
     for (int l = 0; l < order; l++) {

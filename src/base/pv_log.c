@@ -62,7 +62,7 @@ void pv_log_detail(const char *format, ...)
     va_end(args);
 }
 
-pv_status pv_fail(pv_status status, const char *format, ...)
+pv_status(pv_fail)(pv_status status, const char *format, ...)
 {
     va_list args;
     va_start(args, format);

@@ -11,7 +11,7 @@ typedef struct kind {
     pv_status (*make)(const pv_model_request *request, pv_model *model);
 } kind;
 
-#define KIND(identifier, label, maker) [PV_MODEL_##identifier] = {.name = label, .make = maker},
+#define KIND(identifier, label, maker) [PV_MODEL_##identifier] = {.name = (label), .make = (maker)},
 static const kind kinds[PV_MODEL_KIND_COUNT] = {PV_MODEL_KINDS(KIND)};
 #undef KIND
 

@@ -131,7 +131,7 @@ done:
 
 void pv_probe_result_free(pv_probe_result *result)
 {
-    free(result->predictions);
+    free(result->predictions); // NOLINT(clang-analyzer-unix.Malloc): swapped with the trial's, never shared
     free(result->target_scores);
     *result = (pv_probe_result){0};
 }

@@ -508,7 +508,7 @@ static pv_status sync_piece(const pv_store *store, const store_piece *piece)
 pv_status pv_store_write_rows(pv_store *store, int64_t view, int64_t first, int64_t count, const float *rows,
                               const float *psnr, const uint32_t *steps, const uint8_t *status)
 {
-    pv_status st;
+    pv_status st = PV_OK;
     part p;
     uint64_t *checksums = NULL;
     PV_ALLOC(checksums, count);

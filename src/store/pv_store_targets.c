@@ -42,7 +42,7 @@ pv_status pv_store_read_targets(const pv_store *store, int64_t first, int64_t co
 static pv_status targets_of(const store_recipe *recipe, int64_t object, float *targets)
 {
     const int64_t kept = recipe->old ? recipe->old->objects : 0;
-    if (object < kept) return pv_store_read_targets(recipe->old, object, 1, targets);
+    if (recipe->old && object < kept) return pv_store_read_targets(recipe->old, object, 1, targets);
     pv_signal_target(recipe->signal, recipe->first_new + object - kept, targets);
     return PV_OK;
 }

@@ -64,7 +64,8 @@ void pv_lanes_free(pv_lanes *lanes)
 /* makecontext passes on nothing wider than int. */
 static void enter(unsigned high, unsigned low)
 {
-    pv_lanes *const lanes = (pv_lanes *)(uintptr_t)((uint64_t)high << 32 | low);
+    const uintptr_t address = (uintptr_t)((uint64_t)high << 32 | low);
+    pv_lanes *const lanes = (pv_lanes *)address; // NOLINT(performance-no-int-to-ptr)
     lanes->body(lanes->context, lanes->current);
     lanes->lanes[lanes->current].ended = true;
 }
