@@ -22,10 +22,14 @@ typedef struct pv_attention_kernels {
     void (*multiply)(int m, int np, int k, pv_strided a, const pv_real *b, int add, pv_real *c);
     /* y[cols][ldy] = x[rows][cols] transposed; what lies behind the rows is set to 0 up to ldy. */
     void (*transpose)(int rows, int cols, const pv_real *x, int64_t ldx, pv_real *y, int64_t ldy);
-    /* s[keys][np] becomes softmax(scale s) over the keys of every query. */
-    void (*softmax)(int keys, int np, pv_real scale, pv_real *s);
-    /* dp, the gradient of p = softmax(scale s), becomes that of s. */
-    void (*softmax_backward)(int keys, int np, pv_real scale, const pv_real *p, pv_real *dp);
+    /* s[keys][np] becomes e = exp(scale (s - its greatest)) of every query, and share[np] one over the sum of these:
+     * softmax(scale s) is e share.  No sweep over s goes into that product: it is due where e has been summed over. */
+    void (*softmax)(int keys, int np, pv_real scale, pv_real *s, pv_real *share);
+    /* dp, the gradient of e share = softmax(scale s), becomes that of s. */
+    void (*softmax_backward)(int keys, int np, pv_real scale, const pv_real *e, const pv_real *share,
+                             pv_real *dp);
+    /* y[m][np] = y share [+ q]; q may be NULL. */
+    void (*add_shares)(int m, int np, const pv_real *q, const pv_real *share, pv_real *y);
     /* y[m][n] = bias[m]. */
     void (*fill_rows)(int m, int n, const pv_real *bias, pv_real *y);
     /* y = o + max(z, 0). */

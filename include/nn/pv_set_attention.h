@@ -17,10 +17,11 @@ typedef struct pv_sab_work {
     pv_real *x, *dx;               /* [in][np] */
     pv_real *q, *k, *v, *o, *z;    /* [out][np], like their gradients */
     pv_real *dq, *dk, *dv, *dout, *dz;
-    pv_real *p, *dp, *turned; /* [heads][positions][np]; of one head */
-    pv_real *set;             /* [positions][out] */
-    pv_real *weights[4];      /* transposed: q, k, v, o */
-    pv_real *gradients[4];    /* transposed */
+    pv_real *p, *share;    /* exponentials [heads][positions][np], and what makes them shares, [heads][np] */
+    pv_real *dp, *turned;  /* of one head */
+    pv_real *set;          /* [positions][out] */
+    pv_real *weights[4];   /* transposed: q, k, v, o */
+    pv_real *gradients[4]; /* transposed */
 } pv_sab_work;
 
 typedef struct pv_sab {

@@ -157,6 +157,45 @@ PV_INLINE void pv_part_store(int n, pv_real *x, pv_vector v)
 }
 #endif
 
+/* The first and the second halves of a and b, lane by lane in turn: a[0], b[0], a[1], b[1], ... */
+PV_INLINE void pv_vector_interleave(pv_vector a, pv_vector b, pv_vector *first, pv_vector *second)
+{
+#if defined(__AVX512F__) && !defined(PV_NN_DOUBLE)
+    *first = __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    *second = __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+#elif defined(__AVX512F__) || (defined(__AVX2__) && !defined(PV_NN_DOUBLE))
+    *first = __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+    *second = __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+#elif defined(__AVX2__) || !defined(PV_NN_DOUBLE)
+    *first = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+    *second = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+#else
+    *first = __builtin_shufflevector(a, b, 0, 2);
+    *second = __builtin_shufflevector(a, b, 1, 3);
+#endif
+}
+
+/* y = x^T for a square of PV_LANES rows: each of log2(PV_LANES) rounds interleaves the rows of both halves. */
+PV_INLINE void pv_tile_transpose(const pv_real *x, int64_t ldx, pv_real *y, int64_t ldy)
+{
+    pv_vector rows[PV_LANES], turned[PV_LANES];
+#pragma GCC unroll 16
+    for (int i = 0; i < PV_LANES; i++)
+        rows[i] = pv_vector_load(x + i * ldx);
+#pragma GCC unroll 4
+    for (int round = 1; round < PV_LANES; round *= 2) {
+#pragma GCC unroll 8
+        for (int i = 0; i < PV_LANES / 2; i++)
+            pv_vector_interleave(rows[i], rows[i + PV_LANES / 2], &turned[2 * i], &turned[2 * i + 1]);
+#pragma GCC unroll 16
+        for (int i = 0; i < PV_LANES; i++)
+            rows[i] = turned[i];
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < PV_LANES; i++)
+        pv_vector_store(y + i * ldy, rows[i]);
+}
+
 /* sum[r][v] += the products over p of a[r * row + p * step] and vector v of b[p * ldb]: with `rows`, `vectors`
  * and `lanes` (of the last vector) constant, the sums stay in registers. */
 PV_INLINE void pv_tile_multiply(int rows, int vectors, int lanes, int64_t k, const pv_real *a, int64_t row,

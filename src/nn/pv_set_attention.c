@@ -52,6 +52,7 @@ void pv_sab_work_reserve(pv_sab_work *work, pv_nn_memory *memory)
         *of_in[i] = pv_nn_take(memory, work->in * np, sizeof(pv_real));
     for (size_t i = 0; i < sizeof of_out / sizeof *of_out; i++)
         *of_out[i] = pv_nn_take(memory, work->out * np, sizeof(pv_real));
+    work->share = pv_nn_take(memory, work->heads * np, sizeof(pv_real));
     work->p = pv_nn_take(memory, work->heads * np * np, sizeof(pv_real));
     work->dp = pv_nn_take(memory, np * np, sizeof(pv_real));
     work->turned = pv_nn_take(memory, np * np, sizeof(pv_real));
@@ -80,13 +81,14 @@ static void sample_forward(const pv_sab *sab, const pv_nn_params *params, const 
     project(sab, params, &sab->q, w->x, w->q);
     project(sab, params, &sab->k, w->x, w->k);
     project(sab, params, &sab->v, w->x, w->v);
-    memcpy(w->o, w->q, sizeof *w->o * (size_t)sab->out * (size_t)np);
     for (int head = 0; head < sab->heads; head++) {
         const int64_t at = (int64_t)head * width * np;
         pv_real *p = w->p + (int64_t)head * n * np;
         kernels->multiply(n, np, width, (pv_strided){w->k + at, 1, np}, w->q + at, 0, p);
-        kernels->softmax(n, np, (pv_real)(1 / sqrt(sab->out)), p);
-        kernels->multiply(width, np, n, (pv_strided){w->v + at, np, 1}, p, 1, w->o + at);
+        pv_real *share = w->share + (int64_t)head * np;
+        kernels->softmax(n, np, (pv_real)(1 / sqrt(sab->out)), p, share);
+        kernels->multiply(width, np, n, (pv_strided){w->v + at, np, 1}, p, 0, w->o + at);
+        kernels->add_shares(width, np, w->q + at, share, w->o + at);
     }
     project(sab, params, &sab->o, w->o, w->z);
 }
@@ -129,11 +131,12 @@ static void head_backward(const pv_sab *sab, int head)
     const pv_sab_work *w = sab->work;
     const int n = sab->positions, np = sab->np, width = sab->out / sab->heads;
     const int64_t at = (int64_t)head * width * np;
-    const pv_real *p = w->p + (int64_t)head * n * np;
-    kernels->transpose(n, n, p, np, w->turned, np);
-    kernels->multiply(width, np, n, (pv_strided){w->dout + at, np, 1}, w->turned, 0, w->dv + at);
+    const pv_real *p = w->p + (int64_t)head * n * np, *share = w->share + (int64_t)head * np;
     kernels->multiply(n, np, width, (pv_strided){w->v + at, 1, np}, w->dout + at, 0, w->dp);
-    kernels->softmax_backward(n, np, (pv_real)(1 / sqrt(sab->out)), p, w->dp);
+    kernels->softmax_backward(n, np, (pv_real)(1 / sqrt(sab->out)), p, share, w->dp);
+    kernels->transpose(n, n, p, np, w->turned, np);
+    kernels->add_shares(width, np, NULL, share, w->dout + at); /* for p is without them */
+    kernels->multiply(width, np, n, (pv_strided){w->dout + at, np, 1}, w->turned, 0, w->dv + at);
     kernels->multiply(width, np, n, (pv_strided){w->k + at, np, 1}, w->dp, 1, w->dq + at);
     kernels->transpose(n, n, w->dp, np, w->turned, np);
     kernels->multiply(width, np, n, (pv_strided){w->q + at, np, 1}, w->turned, 0, w->dk + at);
