@@ -61,6 +61,11 @@ typedef struct pv_dws_kernels {
      * spread->col: when a maximum has got its gradient, later entries that equal it get none. */
     void (*deactivate)(const pv_dws_block *block, const pv_dws_gate *gate, const pv_dws_values *spread,
                        pv_real *dx);
+    /* Finds the entries of x that hold a positive maximum best[count][f], the first that does for every feature, and
+     * returns how many; to each belong its number and dy[f] = keep due[count][f] where it holds the maximum, else 0.
+     * Consumes best.  There are at most count f of them. */
+    int64_t (*pick)(const pv_dws_block *block, const pv_real *x, pv_real *best, const pv_real *due,
+                    pv_real keep, int64_t *entry, pv_real *dy);
     /* Adds spread->all to spread->col: to all columns, or to the first that holds the maximum. */
     void (*fold)(const pv_dws_block *block, const pv_dws_values *best, const pv_dws_values *spread);
     /* Packs draws[entries][f] < keep into bits. */

@@ -24,6 +24,10 @@ typedef struct pv_dws_layer {
     /* Sums of the biases that all maps add to a tensor, and of their gradients: by column and for all columns. */
     pv_real *bias[PV_VIEW_COUNT], *dbias[PV_VIEW_COUNT];
     pv_real *outer; /* a gradient with few inputs, transposed */
+    /* By tensor, if opts.picked: where there is room, the caller puts the gradient before backward, and dy is not
+     * read. */
+    pv_dws_picks *picks;
+    pv_real *picked_x, *picked_dx; /* scratch */
 } pv_dws_layer;
 
 /* Where the sums of a tensor's values go, each [f]; NULL: not wanted. */

@@ -19,6 +19,8 @@ typedef struct pv_dws_layer_opts {
     int heads; /* of set layer sab */
     pv_reduction reduction;
     bool diagonal, skip;
+    bool
+        picked; /* the output's gradient comes as picks where the plan has an entrywise map; not with a skip */
 } pv_dws_layer_opts;
 
 struct pv_dws_map;

@@ -7,6 +7,7 @@
 #define PV_DWS_VIEWS_H
 
 #include "nn/pv_dws_kernels.h"
+#include "nn/pv_dws_picks.h"
 #include "nn/pv_dws_space.h"
 #include "nn/pv_model_opts.h"
 #include "nn/pv_nn_memory.h"
@@ -35,7 +36,8 @@ const pv_real *pv_dws_pooled(const pv_dws_views *views, int count, int tensor, p
 /* Where to add what shall be spread; in `set` when the view is FULL. */
 pv_real *pv_dws_spread_to(const pv_dws_views *views, int count, int tensor, pv_dws_view view, pv_real *set);
 
-/* Pools all tensors of x. */
+/* Pools one tensor of x, or all.  x is a whole set. */
+void pv_dws_views_pool_tensor(pv_dws_views *views, int count, int tensor, const pv_real *x);
 void pv_dws_views_pool(pv_dws_views *views, int count, const pv_real *x);
 /* Makes a tensor of x from y, and pools it.  x and y are whole sets. */
 void pv_dws_views_activate(pv_dws_views *views, int count, int tensor, const pv_dws_activation *how,
@@ -43,6 +45,9 @@ void pv_dws_views_activate(pv_dws_views *views, int count, int tensor, const pv_
 /* Makes a tensor's gradient dy from that behind batch norm, and pools it; reduction sum. */
 void pv_dws_views_normalise(pv_dws_views *views, int count, int tensor, const pv_dws_norm_back *how,
                             const pv_real *y, const pv_real *dz, pv_real *dy);
+
+/* Pools a tensor whose entries are 0 but for the picks; reduction sum. */
+void pv_dws_views_pool_picks(pv_dws_views *views, int count, int tensor, const pv_dws_picks *picks);
 
 /* Makes the spread gradients of a tensor ready for pv_dws_kernels.deactivate: `all` goes into `col`, a mean gives
  * shares. */

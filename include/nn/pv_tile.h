@@ -5,6 +5,7 @@
 
 #include "nn/pv_real.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -111,6 +112,21 @@ PV_INLINE pv_vector pv_vector_max(pv_vector a, pv_vector b)
     return PV_MAX(a, b);
 }
 #endif
+
+/* Whether the mask is set anywhere. */
+PV_INLINE bool pv_mask_any(pv_mask m)
+{
+#if defined(__AVX512F__)
+    return m != 0;
+#elif defined(__AVX2__)
+    return !_mm256_testz_si256((__m256i)m, (__m256i)m);
+#else
+    pv_lane any = 0;
+    for (int i = 0; i < PV_LANES; i++)
+        any |= m[i];
+    return any != 0;
+#endif
+}
 
 /* The first n lanes; with n = PV_LANES constant, the whole vector.  Lanes not loaded are 0. */
 #if defined(__AVX512F__)

@@ -65,28 +65,34 @@ void pv_dws_head_backward(pv_dws_head *head, int batch, const pv_real *dlogits)
     pv_linear_bias_backward(pv_stack_last(&head->stack), head->params, batch, 1, dlogits);
 }
 
-void pv_dws_head_spread(pv_dws_head *head, int first, int count, const pv_real *x, double keep, pv_real *dx)
+void pv_dws_head_spread(pv_dws_head *head, int first, int count, const pv_real *x, double keep, pv_real *dx,
+                        pv_dws_picks *picks)
 {
     const pv_dws_space *space = head->space;
     const int f = head->views.features;
     const pv_real *from = head->dpooled + (int64_t)first * head->width;
-    memset(dx, 0, sizeof *dx * (size_t)(space->total[PV_VIEW_FULL] * count * f));
     for (int view = PV_VIEW_ROW; view < PV_VIEW_COUNT; view++)
         memset(head->views.spread[view], 0, sizeof(pv_real) * (size_t)(space->total[view] * count * f));
     for (int piece = 0; piece < space->tensors; piece++) {
         const int t = tensor_of(space, piece), width = width_of(head, t);
+        const int64_t at = pv_dws_at(space, t, PV_VIEW_FULL, count, 0, f);
+        const pv_dws_block block = pv_dws_views_block(&head->views, count, t);
+        const bool picked = picks && picks[t].entry;
+        if (!picked)
+            memset(dx + at, 0, sizeof *dx * (size_t)(block.rows * block.cols) * (size_t)count * (size_t)f);
         pv_real *to = pv_dws_spread_to(&head->views, count, t, view_of(space, t), dx);
         for (int sample = 0; sample < count; sample++)
             memcpy(to + (int64_t)sample * width, from + (int64_t)sample * head->width,
                    sizeof *to * (size_t)width);
         from += width;
-        const int64_t at = pv_dws_at(space, t, PV_VIEW_FULL, count, 0, f);
-        const pv_dws_block block = pv_dws_views_block(&head->views, count, t);
-        const pv_dws_gate gate = {.x = x + at,
-                                  .best = pv_dws_views_pooled(&head->views, count, t),
-                                  .relu = true,
-                                  .keep = (pv_real)keep};
+        const pv_dws_values best = pv_dws_views_pooled(&head->views, count, t);
         const pv_dws_values spread = pv_dws_views_spread(&head->views, count, t);
+        if (picked) {
+            picks[t].count = head->views.kernels->pick(&block, x + at, best.all, spread.all, (pv_real)keep,
+                                                       picks[t].entry, picks[t].dy);
+            continue;
+        }
+        const pv_dws_gate gate = {.x = x + at, .best = best, .relu = true, .keep = (pv_real)keep};
         pv_dws_views_settle(&head->views, count, t);
         head->views.kernels->deactivate(&block, &gate, &spread, dx + at);
     }

@@ -5,6 +5,29 @@
 
 enum { FEW = 8 }; /* inputs that fill no vector: their gradient is summed transposed */
 
+/* The single linear map over all entries of a tensor, NULL if it has none. */
+static const pv_dws_map *entrywise(const pv_dws_layer *layer, int tensor)
+{
+    for (int m = 0; m < layer->plan.count; m++) {
+        const pv_dws_map *map = &layer->plan.maps[m];
+        if (map->entrywise && map->source == tensor) return map->op ? NULL : map;
+    }
+    return NULL;
+}
+
+static void reserve_picks(pv_dws_layer *layer, int max_count, pv_nn_memory *memory)
+{
+    const int64_t most = (int64_t)max_count * layer->opts.out; /* one entry for every feature */
+    layer->picks = pv_nn_take(memory, layer->space->tensors, sizeof *layer->picks);
+    for (int t = 0; t < layer->space->tensors && layer->picks; t++) {
+        if (!entrywise(layer, t)) continue;
+        layer->picks[t].entry = pv_nn_take(memory, most, sizeof *layer->picks[t].entry);
+        layer->picks[t].dy = pv_nn_take(memory, most * layer->opts.out, sizeof(pv_real));
+    }
+    layer->picked_x = pv_nn_take(memory, most * layer->opts.in, sizeof(pv_real));
+    layer->picked_dx = pv_nn_take(memory, most * layer->opts.in, sizeof(pv_real));
+}
+
 static void reserve(pv_dws_layer *layer, int max_count, pv_nn_memory *memory)
 {
     const pv_dws_space *space = layer->space;
@@ -17,6 +40,7 @@ static void reserve(pv_dws_layer *layer, int max_count, pv_nn_memory *memory)
     layer->outer = pv_nn_take(memory, (int64_t)FEW * widest, sizeof(pv_real));
     pv_dws_views_new(&layer->source, space, layer->opts.in, layer->opts.reduction, max_count, memory);
     pv_dws_views_new(&layer->target, space, layer->opts.out, PV_REDUCE_SUM, max_count, memory);
+    if (layer->opts.picked) reserve_picks(layer, max_count, memory);
     for (int view = PV_VIEW_COL; view <= PV_VIEW_ALL; view++) {
         layer->bias[view] = pv_nn_take(memory, space->total[view] * layer->opts.out, sizeof(pv_real));
         layer->dbias[view] = pv_nn_take(memory, space->total[view] * layer->opts.out, sizeof(pv_real));
@@ -131,16 +155,6 @@ static void others_forward(pv_dws_layer *layer, int count, const pv_real *x, pv_
                          pv_dws_spread_to(&layer->target, count, map->target, map->to, y));
         if (map->to == PV_VIEW_FULL) begun[map->target] = true;
     }
-}
-
-/* The single linear map over all entries of a tensor, NULL if it has none. */
-static const pv_dws_map *entrywise(const pv_dws_layer *layer, int tensor)
-{
-    for (int m = 0; m < layer->plan.count; m++) {
-        const pv_dws_map *map = &layer->plan.maps[m];
-        if (map->entrywise && map->source == tensor) return map->op ? NULL : map;
-    }
-    return NULL;
 }
 
 void pv_dws_layer_forward(pv_dws_layer *layer, int count, const pv_real *x, pv_real *y,
@@ -292,6 +306,23 @@ static void finish(pv_dws_layer *layer, const pv_dws_map *map, int count, int t,
     }
 }
 
+/* The entrywise map of a tensor whose output's gradient comes as picks; sets dx. */
+static void picks_backward(pv_dws_layer *layer, const pv_dws_map *map, int count, const pv_dws_picks *picks,
+                           const pv_real *x, pv_real *dx)
+{
+    const int in = map->in;
+    for (int64_t i = 0; i < picks->count; i++)
+        memcpy(layer->picked_x + i * in, x + picks->entry[i] * in, sizeof *x * (size_t)in);
+    weight_backward(layer, map, picks->count, layer->picked_x, picks->dy);
+    if (!dx) return;
+    const pv_product_term term = {
+        .a = picks->dy, .b = map->backward, .lda = map->out, .ldb = in, .k = map->out};
+    layer->matrix->product(picks->count, in, 1, &term, false, layer->picked_dx);
+    memset(dx, 0, sizeof *dx * (size_t)count * (size_t)map->positions * (size_t)in);
+    for (int64_t i = 0; i < picks->count; i++)
+        memcpy(dx + picks->entry[i] * in, layer->picked_dx + i * in, sizeof *dx * (size_t)in);
+}
+
 void pv_dws_layer_backward(pv_dws_layer *layer, int count, const pv_real *x, const pv_real *dy, pv_real *dx,
                            const pv_dws_exit *out)
 {
@@ -313,9 +344,14 @@ void pv_dws_layer_backward(pv_dws_layer *layer, int count, const pv_real *x, con
         const pv_dws_map *map = entrywise(layer, t);
         const pv_real *of_x = pv_dws_pooled(&layer->source, count, t, PV_VIEW_FULL, x);
         const pv_real *of_dy = pv_dws_pooled(&layer->target, count, t, PV_VIEW_FULL, dy);
-        if (map) weight_backward(layer, map, (int64_t)count * map->positions, of_x, of_dy);
-        if (dx)
-            finish(layer, map, count, t, out, of_x, of_dy,
-                   dx + pv_dws_at(space, t, PV_VIEW_FULL, count, 0, layer->opts.in), begun[t]);
+        pv_real *of_dx = dx ? dx + pv_dws_at(space, t, PV_VIEW_FULL, count, 0, layer->opts.in) : NULL;
+        if (layer->picks && layer->picks[t].entry) {
+            picks_backward(layer, map, count, &layer->picks[t], of_x, of_dx);
+            map = NULL;
+            begun[t] = true;
+        } else if (map) {
+            weight_backward(layer, map, (int64_t)count * map->positions, of_x, of_dy);
+        }
+        if (dx) finish(layer, map, count, t, out, of_x, of_dy, of_dx, begun[t]);
     }
 }

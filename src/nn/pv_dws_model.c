@@ -19,8 +19,8 @@ typedef struct net {
     const pv_dws_kernels *kernels;
     pv_dropout dropout;
     bool normed, skipped;
-    int count, hidden, tile,
-        batch; /* DWS layers, features behind them, samples of a tile, of the last forward */
+    int count, hidden, tile; /* DWS layers, features behind them, samples of a tile */
+    int batch, sweeps;       /* samples of the last forward, sweeps since it began */
     pv_dws_layer *layers;
     int *starts;          /* the first tensor of every layer */
     pv_batch_norm *norms; /* behind all layers but the last */
@@ -122,7 +122,15 @@ static void tile_to_head(const tile *t)
     pv_dws_head_take(&n->head, t->first, t->count, n->x);
 }
 
-static void tile_forward(const tile *t, int k, const pv_dws_moments *moments)
+static void enter(const tile *t, int k, void *rows)
+{
+    (void)k;
+    const net *n = t->n;
+    pv_dws_enter(&n->space, t->count, (const pv_real *)rows + t->first * n->space.total[PV_VIEW_FULL],
+                 of_tile(t, n->input, 1));
+}
+
+static void tile_forward(const tile *t, int k, void *moments)
 {
     net *n = t->n;
     if (k && drops(t)) draw_bits(t, k - 1);
@@ -131,27 +139,25 @@ static void tile_forward(const tile *t, int k, const pv_dws_moments *moments)
     if (k == n->count - 1) tile_to_head(t);
 }
 
-static tile next_tile(const tile *t)
+/* Sweeps go to and fro: what the last one touched last is still in the third-level cache. */
+static void sweep(net *n, const pv_pass *pass, int k, void (*work)(const tile *, int, void *), void *context)
 {
-    tile next = *t;
-    next.first += t->count;
-    next.count = t->n->batch - next.first < t->n->tile ? t->n->batch - next.first : t->n->tile;
-    return next;
-}
-
-static tile first_tile(net *n, const pv_pass *pass)
-{
-    const tile none = {.n = n, .pass = pass};
-    return next_tile(&none);
+    const int tiles = (n->batch + n->tile - 1) / n->tile;
+    for (int i = 0; i < tiles; i++) {
+        const int first = n->tile * (n->sweeps % 2 ? tiles - 1 - i : i);
+        const int count = n->batch - first < n->tile ? n->batch - first : n->tile;
+        const tile t = {.n = n, .pass = pass, .first = first, .count = count};
+        work(&t, k, context);
+    }
+    n->sweeps++;
 }
 
 static void forward(void *context, const pv_pass *pass, const pv_real *rows, int batch, pv_real *logits)
 {
     net *n = context;
     n->batch = batch;
-    for (tile t = first_tile(n, pass); t.count > 0; t = next_tile(&t))
-        pv_dws_enter(&n->space, t.count, rows + t.first * n->space.total[PV_VIEW_FULL],
-                     of_tile(&t, n->input, 1));
+    n->sweeps = 0;
+    sweep(n, pass, 0, enter, (void *)rows);
     for (int k = 0; k < n->count; k++) {
         pv_dws_moments moments = {.sum = {NULL}};
         const bool normed = norm_behind(n, k);
@@ -161,8 +167,7 @@ static void forward(void *context, const pv_pass *pass, const pv_real *rows, int
             moments.square[i] = pv_batch_norm_second(&n->norms[k], i);
         }
         pv_dws_layer_pack(&n->layers[k]);
-        for (tile t = first_tile(n, pass); t.count > 0; t = next_tile(&t))
-            tile_forward(&t, k, &moments);
+        sweep(n, pass, k, tile_forward, &moments);
         if (normed) pv_batch_norm_settle(&n->norms[k], pass);
     }
     pv_dws_head_forward(&n->head, batch, logits);
@@ -173,7 +178,8 @@ static void tile_from_head(const tile *t, bool to_input)
 {
     net *n = t->n;
     activate(t, n->count - 1, &n->head.views);
-    pv_dws_head_spread(&n->head, t->first, t->count, n->x, pv_dropout_scale(&n->dropout), n->dy);
+    pv_dws_head_spread(&n->head, t->first, t->count, n->x, pv_dropout_scale(&n->dropout), n->dy,
+                       n->layers[n->count - 1].picks);
     if (!n->skipped) return;
     const int64_t entries = t->count * n->space.total[PV_VIEW_FULL];
     pv_linear_backward(&n->skip, n->params, entries, 1, of_tile(t, n->input, 1), n->dy, 0,
@@ -201,7 +207,12 @@ static void gradient_of_output(const tile *t, int k, bool to_input)
         tile_from_head(t, to_input);
     else
         memcpy(n->dy, dz, sizeof *dz * (size_t)(t->count * n->space.total[PV_VIEW_FULL]) * (size_t)n->hidden);
-    pv_dws_views_pool(target, t->count, n->dy);
+    const pv_dws_picks *picks = n->layers[k].picks;
+    for (int tensor = 0; tensor < n->space.tensors; tensor++)
+        if (picks && picks[tensor].entry)
+            pv_dws_views_pool_picks(target, t->count, tensor, &picks[tensor]);
+        else
+            pv_dws_views_pool_tensor(target, t->count, tensor, n->dy);
 }
 
 /* How the gradient of layer k's input leaves: through the activation behind layer k - 1. */
@@ -220,9 +231,10 @@ static pv_dws_exit exit_of(const tile *t, int k)
     return out;
 }
 
-static void tile_backward(const tile *t, int k, bool to_input)
+static void tile_backward(const tile *t, int k, void *drows)
 {
     net *n = t->n;
+    const bool to_input = drows != NULL;
     gradient_of_output(t, k, to_input);
     const pv_real *x = source(t, k);
     const pv_dws_exit out = exit_of(t, k);
@@ -230,8 +242,10 @@ static void tile_backward(const tile *t, int k, bool to_input)
     pv_dws_layer_backward(&n->layers[k], t->count, x, n->dy, dx, &out);
 }
 
-static void leave(const tile *t, pv_real *drows)
+static void leave(const tile *t, int k, void *rows)
 {
+    (void)k;
+    pv_real *drows = rows;
     net *n = t->n;
     const int64_t entries = n->space.total[PV_VIEW_FULL];
     pv_real *dinput = of_tile(t, n->dinput, 1);
@@ -248,14 +262,12 @@ static void backward(void *context, const pv_pass *pass, const pv_real *dlogits,
         const bool normed = k > 0 && norm_behind(n, k - 1);
         if (normed) pv_batch_norm_clear(&n->norms[k - 1]);
         pv_dws_layer_backward_begin(&n->layers[k]);
-        for (tile t = first_tile(n, pass); t.count > 0; t = next_tile(&t))
-            tile_backward(&t, k, drows != NULL);
+        sweep(n, pass, k, tile_backward, drows);
         pv_dws_layer_backward_end(&n->layers[k]);
         if (normed) pv_batch_norm_backward_settle(&n->norms[k - 1], pass);
         pv_nn_ready(n->params, pass, n->starts[k]);
     }
-    for (tile t = first_tile(n, pass); drows && t.count > 0; t = next_tile(&t))
-        leave(&t, drows);
+    if (drows) sweep(n, pass, 0, leave, drows);
 }
 
 static const pv_real *features(const void *context, int *width)
@@ -291,7 +303,9 @@ static pv_status new_layers(net *n, const pv_model_request *request, pv_nn_memor
                                         .heads = k && k == n->count - 1 ? 1 : o->heads,
                                         .reduction = o->reduction,
                                         .diagonal = o->diagonal,
-                                        .skip = o->layer_skip};
+                                        .skip = o->layer_skip,
+                                        .picked = k == n->count - 1 && o->reduction == PV_REDUCE_MAX &&
+                                                  !o->skip && !o->layer_skip};
         const int slot = k * (n->normed ? 4 : 3);
         char prefix[PV_NN_NAME];
         snprintf(prefix, sizeof prefix, "layers.layers.%d.", slot);

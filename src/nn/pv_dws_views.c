@@ -1,5 +1,7 @@
 #include "nn/pv_dws_views.h"
 
+#include <string.h>
+
 void pv_dws_views_new(pv_dws_views *views, const pv_dws_space *space, int features, pv_reduction reduction,
                       int max_count, pv_nn_memory *memory)
 {
@@ -72,13 +74,39 @@ static void share(const pv_dws_views *views, int count, int tensor, const pv_dws
     scale(values->all, (int64_t)b.count * b.f, 1.0 / b.rows / b.cols);
 }
 
+void pv_dws_views_pool_tensor(pv_dws_views *views, int count, int tensor, const pv_real *x)
+{
+    const pv_dws_block block = pv_dws_views_block(views, count, tensor);
+    const pv_dws_values pooled = pv_dws_views_pooled(views, count, tensor);
+    views->kernels->pool(&block, x + at(views, count, tensor, PV_VIEW_FULL), &pooled);
+    share(views, count, tensor, &pooled);
+}
+
 void pv_dws_views_pool(pv_dws_views *views, int count, const pv_real *x)
 {
-    for (int t = 0; t < views->space->tensors; t++) {
-        const pv_dws_block block = pv_dws_views_block(views, count, t);
-        const pv_dws_values pooled = pv_dws_views_pooled(views, count, t);
-        views->kernels->pool(&block, x + at(views, count, t, PV_VIEW_FULL), &pooled);
-        share(views, count, t, &pooled);
+    for (int t = 0; t < views->space->tensors; t++)
+        pv_dws_views_pool_tensor(views, count, t, x);
+}
+
+static void add(int n, const pv_real *x, pv_real *restrict sum)
+{
+    for (int i = 0; i < n; i++)
+        sum[i] += x[i];
+}
+
+void pv_dws_views_pool_picks(pv_dws_views *views, int count, int tensor, const pv_dws_picks *picks)
+{
+    const int f = views->features, rows = views->space->rows[tensor], cols = views->space->cols[tensor];
+    const pv_dws_values pooled = pv_dws_views_pooled(views, count, tensor);
+    memset(pooled.row, 0, sizeof(pv_real) * (size_t)(count * rows) * (size_t)f);
+    memset(pooled.col, 0, sizeof(pv_real) * (size_t)(count * cols) * (size_t)f);
+    memset(pooled.all, 0, sizeof(pv_real) * (size_t)count * (size_t)f);
+    for (int64_t i = 0; i < picks->count; i++) {
+        const int64_t row = picks->entry[i] / cols, sample = row / rows;
+        const pv_real *dy = picks->dy + i * f;
+        add(f, dy, pooled.row + row * f);
+        add(f, dy, pooled.col + (sample * cols + picks->entry[i] % cols) * f);
+        add(f, dy, pooled.all + sample * f);
     }
 }
 
