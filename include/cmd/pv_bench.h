@@ -4,6 +4,7 @@
 #define PV_BENCH_H
 
 #include "base/pv_comm.h"
+#include "base/pv_meter.h"
 #include "cmd/pv_config.h"
 #include "signal/pv_signal.h"
 #include "siren/pv_limits.h"
@@ -42,9 +43,10 @@ pv_status pv_bench_fits_rows(pv_bench_fits *fits, int64_t view, int64_t first, i
 
 /* What filling a store took; seconds of the slowest rank unless said otherwise. */
 typedef struct pv_bench_filling {
-    double create, open, close; /* making, opening and closing the store */
-    double fill, files;         /* fitting it, and of that, of a rank on average, in files */
-    int64_t fitted, steps;      /* of all ranks */
+    double create, open, close;      /* making, opening and closing the store */
+    double fill, files;              /* fitting it, and of that, of a rank on average, in files */
+    double around_files, around_mpi; /* of create, open and close, of a rank on average: in files, in MPI */
+    int64_t fitted, steps;           /* of all ranks */
 } pv_bench_filling;
 
 /* Makes a store at `path` of one view of every object and fills it with fits of `steps` steps.  What fits of one step take
@@ -54,6 +56,9 @@ typedef struct pv_bench_filling {
 pv_status pv_bench_fill(const pv_comm *comm, const pv_config *config, const pv_signal *signal,
                         const char *path, const pv_storage_opts *storage, int64_t steps,
                         pv_bench_filling *took);
+
+/* Adds what was metered since `before`: seconds in files and in MPI, means over the ranks.  Collective. */
+void pv_bench_add_spent(const pv_comm *comm, const pv_meter *before, double *files, double *mpi);
 
 /* The path of a temporary file in a directory, the same on all ranks.  Shapes path [4096].
  * Collective.  Errors: PV_ERR_USAGE (too long). */

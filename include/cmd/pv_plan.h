@@ -16,14 +16,17 @@ typedef struct pv_figures {
     double spread;                                  /* of repeated timings, relative (standard deviation) */
     double fit_step_s;                              /* an Adam step of an INR */
     double view_s, view_io_s; /* what a view takes beside its steps: computing, in files */
-    double fit_start_s;       /* reading the source, making, opening and closing a store */
+    double fit_start_s, fit_start_io_s,
+        fit_start_mpi_s; /* reading the source, making, opening and closing a store: wall
+                                                          * time, and of that in files and in MPI */
     double train_step_s,
         train_sample_s;      /* of an optimiser step: t = train_step_s + samples of a rank * train_sample_s */
     double train_mpi_step_s; /* a rank's time in MPI a step, waiting included; 0: not measured */
     double gradient_bytes, small_reductions,
         small_bytes;               /* of a step: its large reduction, and each of the others */
-    double eval_sample_s, epoch_s; /* scoring a sample; the files of an epoch's end */
-    double train_start_s, row_load_s;
+    double eval_sample_s, epoch_s; /* scoring a sample; the files of an epoch's end, which one rank writes */
+    double train_start_s, train_start_io_s, train_start_mpi_s; /* all else around the epochs, as for a fit */
+    double row_load_s, row_io_s; /* taking a row into memory: computing, in files */
     double counter_s;           /* a fetch from the work counter, as rank 0 serves them one after the other */
     double open_rank_s;         /* what one more rank adds to opening and closing a file */
     double rank_mib, model_mib; /* memory of a rank; what a model adds */

@@ -69,10 +69,12 @@ static pv_status open_signal(probe *p)
     pv_signal_opts opts = p->config->signal;
     pv_signal *whole = NULL;
     const double start = pv_seconds();
+    const pv_meter before = pv_meter_read();
     const pv_status st = pv_signal_open(p->comm, &opts, &whole);
     p->figures->fit_start_s = pv_seconds() - start;
     pv_signal_close(whole);
     if (st != PV_OK) return st;
+    pv_bench_add_spent(p->comm, &before, &p->figures->fit_start_io_s, &p->figures->fit_start_mpi_s);
     opts.train = at_most(opts.train, TRAIN_OBJECTS);
     opts.val = at_most(opts.val, SCORED_OBJECTS);
     opts.test = at_most(opts.test, SCORED_OBJECTS);
@@ -123,12 +125,15 @@ static pv_status time_filling(probe *p)
     f->view_io_s = one.files / each;
     f->view_s = fmax(0, (one.fill - one.files) / each - f->fit_step_s);
     f->fit_start_s += one.create + one.open + one.close;
+    f->fit_start_io_s += one.around_files;
+    f->fit_start_mpi_s += one.around_mpi;
     return PV_OK;
 }
 
-/* What some epochs took, on rank 0. */
+/* What some epochs took. */
 typedef struct epochs_took {
-    double wall, steps, mpi, files; /* seconds */
+    double wall, steps; /* seconds of rank 0 */
+    double mpi, files;  /* means over the ranks */
     double reductions, reduced_bytes, gradient_bytes;
 } epochs_took;
 
@@ -148,12 +153,11 @@ static pv_status run_epochs(probe *p, const pv_store *store, int64_t batch, int6
     if (st != PV_OK) return st;
     *took = (epochs_took){.wall = pv_seconds() - start,
                           .steps = (double)(result.samples * epochs) / result.samples_per_s,
-                          .mpi = spent.seconds[PV_METER_MPI],
-                          .files = spent.seconds[PV_METER_FILES],
                           .reductions = (double)spent.allreduces,
                           .reduced_bytes = (double)spent.allreduce_bytes,
                           .gradient_bytes = (double)result.parameters * 4};
     MPI_Bcast(took, sizeof *took, MPI_BYTE, 0, p->comm->world);
+    pv_bench_add_spent(p->comm, &before, &took->files, &took->mpi);
     return PV_OK;
 }
 
@@ -170,13 +174,10 @@ static pv_status time_epoch(probe *p, const pv_store *store, int64_t batch, epoc
         fmax(wanted, LEAST_EPOCHS); /* or the noise of the first would show in the difference */
     st = run_epochs(p, store, batch, 1 + (int64_t)again, &more);
     if (st != PV_OK) return st;
-    /* Of an epoch's MPI some is after its last step: in tiny epochs as much as they took. */
-    const double most_mpi = 0.9, steps = (more.steps - first->steps) / again,
-                 mpi = (more.mpi - first->mpi) / again;
     *epoch = (epochs_took){.wall = (more.wall - first->wall) / again,
-                           .steps = steps,
-                           .mpi = mpi < most_mpi * steps ? mpi : most_mpi * steps,
-                           .files = more.files / (again + 1),
+                           .steps = (more.steps - first->steps) / again,
+                           .mpi = fmax(0, more.mpi - first->mpi) / again,
+                           .files = fmax(0, more.files - first->files) / again,
                            .reductions = (more.reductions - first->reductions) / again,
                            .reduced_bytes = (more.reduced_bytes - first->reduced_bytes) / again,
                            .gradient_bytes = more.gradient_bytes};
@@ -188,6 +189,13 @@ static double per_rank(int64_t count, const pv_comm *comm)
     return ceil((double)count / comm->size);
 }
 
+/* Of an epoch's MPI what is within its steps: the rest is waiting while rank 0 writes. */
+static double mpi_of_steps(const epochs_took *epoch, int ranks)
+{
+    const double most = 0.9; /* in tiny epochs what comes after the last step is as much as they */
+    return fmin(most * epoch->steps, fmax(0, epoch->mpi - epoch->files * (ranks - 1)));
+}
+
 /* The cost of a step at two sizes of a rank's share of a batch: a line. */
 static pv_status time_training(probe *p, const pv_store *store, int64_t share)
 {
@@ -195,31 +203,35 @@ static pv_status time_training(probe *p, const pv_store *store, int64_t share)
     const int64_t train = at_most(p->config->signal.train, TRAIN_OBJECTS);
     const int64_t val = at_most(p->config->signal.val, SCORED_OBJECTS);
     const int64_t test = at_most(p->config->signal.test, SCORED_OBJECTS);
-    const int64_t most = train / p->comm->size > 0 ? train / p->comm->size : 1;
+    const int ranks = p->comm->size;
+    const int64_t most = train / ranks > 0 ? train / ranks : 1;
     const int64_t large = at_most(share, most), small = large > 8 ? large / 4 : at_most(4 * large, most);
     epochs_took first, epoch, first_small, epoch_small;
-    pv_status st = time_epoch(p, store, large * p->comm->size, &first, &epoch);
-    if (st == PV_OK) st = time_epoch(p, store, small * p->comm->size, &first_small, &epoch_small);
+    pv_status st = time_epoch(p, store, large * ranks, &first, &epoch);
+    if (st == PV_OK) st = time_epoch(p, store, small * ranks, &first_small, &epoch_small);
     if (st != PV_OK) return st;
-    const double steps = ceil((double)train / (double)(large * p->comm->size));
-    const double steps_small = ceil((double)train / (double)(small * p->comm->size));
-    const double own = per_rank(train, p->comm);
-    const double computing = epoch.steps - epoch.mpi, computing_small = epoch_small.steps - epoch_small.mpi;
+    const double steps = ceil((double)train / (double)(large * ranks));
+    const double steps_small = ceil((double)train / (double)(small * ranks));
+    const double own = per_rank(train, p->comm), loaded = (double)(train + val + test) / ranks;
+    const double mpi = mpi_of_steps(&epoch, ranks), computing = epoch.steps - mpi;
+    const double computing_small = epoch_small.steps - mpi_of_steps(&epoch_small, ranks);
     /* An epoch computes steps * step_s + own * sample_s. */
     f->train_step_s =
         steps_small != steps ? fmax(0, (computing_small - computing) / (steps_small - steps)) : 0;
     f->train_sample_s = fmax(0, (computing - steps * f->train_step_s) / own);
-    f->train_mpi_step_s = p->comm->size > 1 ? fmax(0, epoch.mpi / steps) : 0;
+    f->train_mpi_step_s = ranks > 1 ? mpi / steps : 0;
     f->gradient_bytes = epoch.gradient_bytes;
     f->small_reductions = fmax(0, epoch.reductions / steps - 1);
     f->small_bytes = f->small_reductions > 0
                          ? fmax(8, (epoch.reduced_bytes / steps - f->gradient_bytes) / f->small_reductions)
                          : 0;
-    f->epoch_s = epoch.files;
-    const double scoring = fmax(0, epoch.wall - epoch.steps - epoch.files);
+    f->epoch_s = epoch.files * ranks;
+    const double scoring = fmax(0, epoch.wall - epoch.steps - f->epoch_s);
     f->eval_sample_s = val > 0 && scoring > 0 ? scoring / per_rank(val, p->comm) : f->train_sample_s / 3;
-    f->train_start_s = fmax(0, first.wall - first.steps - epoch.files - scoring -
-                                   per_rank(test, p->comm) * f->eval_sample_s);
+    f->train_start_s = fmax(0, first.wall - epoch.wall - per_rank(test, p->comm) * f->eval_sample_s -
+                                   loaded * (f->row_load_s + f->row_io_s));
+    f->train_start_io_s = fmin(f->train_start_s, fmax(0, first.files - epoch.files - loaded * f->row_io_s));
+    f->train_start_mpi_s = fmin(f->train_start_s - f->train_start_io_s, fmax(0, first.mpi - epoch.mpi));
     return PV_OK;
 }
 
@@ -228,10 +240,15 @@ static pv_status time_loading(probe *p, const pv_store *store)
 {
     const pv_dataset_opts opts = {PV_SPLIT_TRAIN, 0, 1, true, (int)p->config->train.canonical, PV_PLACE_NODE};
     pv_dataset *dataset = NULL;
+    double files = 0, mpi = 0;
     const double start = pv_seconds();
+    const pv_meter before = pv_meter_read();
     const pv_status st = pv_dataset_open(p->comm, store, &opts, &dataset);
     if (st != PV_OK) return st;
-    p->figures->row_load_s = (pv_seconds() - start) / per_rank(pv_dataset_samples(dataset), p->comm);
+    const double seconds = pv_seconds() - start, rows = per_rank(pv_dataset_samples(dataset), p->comm);
+    pv_bench_add_spent(p->comm, &before, &files, &mpi);
+    p->figures->row_io_s = files / rows;
+    p->figures->row_load_s = fmax(0, seconds - files - mpi) / rows;
     pv_dataset_close(dataset);
     return PV_OK;
 }
