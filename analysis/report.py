@@ -44,6 +44,7 @@ FASHION = [
     "bag",
     "ankle boot",
 ]
+SCREEN_DPI = 112  # all figures in one scale
 SPLITS = ["train", "validation", "test"]
 
 PAGE = """<!DOCTYPE html>
@@ -66,7 +67,9 @@ nav {{ margin-top: 16px; font-size: 13.5px; }} nav a {{ color: #9fd0f0; text-dec
 figure {{ margin: 0 0 16px; padding: 18px; overflow-x: auto; }} figure img {{ display: block; margin: 0 auto; max-width: 100%; height: auto; }}
 figcaption, .source {{ color: var(--soft); font-size: 12.5px; margin-top: 12px; }}
 figcaption {{ border-top: 1px solid var(--line); padding-top: 10px; }}
-code {{ font: 12px ui-monospace, "DejaVu Sans Mono", Menlo, monospace; background: #eef2f6; border-radius: 4px; padding: 1px 5px; word-break: break-all; }}
+code {{ font: 12px ui-monospace, "DejaVu Sans Mono", Menlo, monospace; background: #eef2f6; border-radius: 4px; padding: 1px 5px; }}
+figcaption code, .source code {{ display: inline-block; overflow-wrap: anywhere; line-height: 1.35; }}
+td code {{ white-space: nowrap; }}
 .table {{ padding: 6px 18px 14px; overflow-x: auto; margin-bottom: 16px; }}
 table {{ border-collapse: collapse; width: 100%; font-size: 14px; font-variant-numeric: tabular-nums; }}
 th, td {{ text-align: left; padding: 8px 14px 8px 0; border-bottom: 1px solid var(--line); vertical-align: top; }}
@@ -123,7 +126,8 @@ class Report:
         image = io.BytesIO()
         draw(image)
         data = base64.b64encode(image.getvalue()).decode()
-        img = f'<img alt="{escape(what)}" src="data:image/png;base64,{data}">'
+        width = int.from_bytes(image.getvalue()[16:20], "big") * SCREEN_DPI // STYLE["figure.dpi"]
+        img = f'<img alt="{escape(what)}" width="{width}" src="data:image/png;base64,{data}">'
         return f"<figure>{img}<figcaption>{caption} {self.source(runs)}</figcaption></figure>"
 
     def table(self, head: list[str], rows: list[list[str]], runs: list[Run], numbers: int = 0) -> str:
@@ -182,10 +186,17 @@ def report_size(store: Store) -> int:
     return store.path.stat().st_size + sum(p.stat().st_size for p in shards.glob("*") if p.is_file())
 
 
-def fits(report: Report, path: Path, fit: list[Run]) -> None:
+def fits(report: Report, store: Store, path: Path, fit: list[Run]) -> None:
     report.section("Fits")
     caption = "PSNR of every fitted INR against its image."
-    report.add(report.picture(lambda to: psnr_histogram(path, to), "histogram of PSNR", caption, fit))
+    histogram = report.picture(lambda to: psnr_histogram(path, to), "histogram of PSNR", caption, fit)
+    psnr = store.psnr[store.status == FITTED]
+    shares = [("lowest", 0), ("5 %", 5), ("median", 50), ("95 %", 95), ("highest", 100)]
+    rows = [["fitted INRs", number(len(psnr))], ["others", number(store.status.size - len(psnr))]]
+    rows += [[f"PSNR, {name}", f"{np.percentile(psnr, share):.2f} dB"] for name, share in shares]
+    rows.append(["PSNR, mean", f"{float(psnr.mean()):.2f} dB"])
+    table = report.table(["what", "value"], rows, fit, numbers=1)
+    report.add(f'<div class="pair">{histogram}{table}</div>')
     try:
         caption = "Images (above) and what their INRs draw (below)."
         report.add(report.picture(lambda to: gallery(path, to, 10, None), "gallery of INRs", caption, fit))
@@ -283,7 +294,6 @@ def augmentations(report: Report, directory: Path) -> None:
         rows.append(
             [
                 escape(variant.meaning),
-                report.places(runs),
                 plus_minus(per_cent(runs, "test_accuracy")),
                 "" if math.isnan(base) else f"{test[variant] - base:+.1f}",
                 f"{statistics.fmean(per_cent(runs, 'best_val_accuracy')):.1f}",
@@ -294,14 +304,13 @@ def augmentations(report: Report, directory: Path) -> None:
     report.section("Augmentations")
     head = [
         "augmentation",
-        "records",
         "test accuracy, %",
         "against none",
         "validation, %",
         "test loss",
         "seeds",
     ]
-    report.add(report.table(head, rows, [], numbers=5))
+    report.add(report.table(head, rows, [run for runs in found.values() for run in runs], numbers=5))
 
 
 SCALING = {
@@ -341,8 +350,8 @@ def scalings(report: Report, directory: Path) -> None:
                 continue
             report.section(f"{kind.capitalize()} scaling")
             text = (
-                f"{meaning} Dots are measured wall times; the line is what the plan predicted beforehand, with its error "
-                "bar. The table names the records."
+                f"{meaning} Dots are measured wall times; the line is what `polyview plan` predicts from figures of the "
+                "same allocation, with its error bar. The table names the records."
             )
             draw = functools.partial(scaling, kind, where)
             report.add(report.picture(draw, f"{kind} scaling", text, []))
@@ -390,6 +399,7 @@ def costs(report: Report, runs: list[Run]) -> None:
             escape(str(record["started"]).replace("T", " ").removesuffix("Z")),
             escape(record["end"]),
             f"{run.nodes} x {run.ranks // run.nodes}",
+            {False: "own", True: "shared"}.get(record.get("cpus_shared"), "not known"),
             duration(run.wall),
             f"{number(rate)} {unit}" if rate else "",
             f"{record['peak_memory_mib']} MiB",
@@ -402,12 +412,13 @@ def costs(report: Report, runs: list[Run]) -> None:
         "started (UTC)",
         "end",
         "nodes x ranks",
+        "cores",
         "wall time",
         "rate",
         "peak of a rank",
         "energy",
     ]
-    report.add(report.table(head, rows, runs, numbers=5))
+    report.add(report.table(head, rows, runs, numbers=6))
 
 
 def make(directory: Path, output: Path) -> None:
@@ -424,7 +435,8 @@ def make(directory: Path, output: Path) -> None:
         psnr = store.psnr[store.status == FITTED]
         tiles = [(number(len(psnr)), "INRs fitted")]
         tiles += [(f"{float(psnr.mean()):.1f} dB", "mean PSNR")] if len(psnr) else []
-        fits(report, store_path, fit)
+        if len(psnr):
+            fits(report, store, store_path, fit)
         trainings(report, model, train)
         test_scores(report, store, Path(f"{model}.logits.h5"), scores)
     augmentations(report, directory / "augment")

@@ -73,6 +73,7 @@ def efficiencies(kind: str, command: str, points: list[Point]) -> tuple[list[flo
 def rank_axis(axes: Axes, ranks: list[int]) -> None:
     axes.set_xscale("log", base=2)
     axes.set_xticks(ranks)
+    axes.set_xlim(ranks[0] / 1.25, ranks[-1] * 1.25)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.0f}"))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("ranks")
@@ -98,8 +99,8 @@ def draw_times(axes: Axes, kind: str, command: str, points: list[Point]) -> None
     axes.plot(ranks, seconds, color=COLOURS[0], marker="o", markersize=5, linewidth=0, label="measured")
     rank_axis(axes, ranks)
     axes.set_yscale("log")
-    low, high = axes.get_ylim()
-    axes.set_ylim(low / 1.15, high * 1.15)
+    shown = [*seconds, *ideal, *(p["wall_s"] for _, p in planned)]  # an error bar may reach down to nothing
+    axes.set_ylim(min(shown) / 1.4, max(shown) * 1.4)
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
     axes.yaxis.set_minor_locator(NullLocator())

@@ -16,6 +16,7 @@
 
 enum { WINDOWS = 5, LEAST_EPOCHS = 4, TRAIN_OBJECTS = 2048, SCORED_OBJECTS = 256 };
 static const double window_seconds = 0.3, fill_seconds = 4, train_seconds = 2;
+static const double much_spread = 0.1; /* an undisturbed core is within some per cent */
 /* Not measurable without a parallel file system: what its metadata server takes for one more client. */
 static const double open_rank_seconds = 20e-6;
 
@@ -120,8 +121,11 @@ static pv_status time_filling(probe *p)
     if (st == PV_OK) st = pv_bench_fill(p->comm, p->config, p->signal, p->store, storage, 1, &one);
     if (st != PV_OK) return st;
     const double computed = (many.fill - many.files) - (one.fill - one.files);
-    if (computed > 1) /* less would drown in the noise of the files */
+    if (computed > 1) { /* less would drown in the noise of the files */
+        const double before = f->fit_step_s;
         f->fit_step_s = computed * p->comm->size / (double)(many.steps - one.steps);
+        f->spread = fmax(f->spread, fabs(f->fit_step_s / before - 1));
+    }
     f->view_io_s = one.files / each;
     f->view_s = fmax(0, (one.fill - one.files) / each - f->fit_step_s);
     f->fit_start_s += one.create + one.open + one.close;
@@ -306,6 +310,10 @@ pv_status pv_figures_measure(const pv_comm *comm, const pv_config *config, int64
     if (st != PV_OK) goto done;
     figures->model_mib = fmax(0, mebibytes(comm) - figures->rank_mib);
     st = time_messages(&p, pv_store_params(store));
+    if (comm->rank == 0 && figures->spread > much_spread)
+        pv_log_warn(
+            "repeated timings differ by %.0f %%: something else runs on these cores, and the figures are less sure",
+            100 * figures->spread);
 done:
     pv_store_close(store);
     pv_signal_close(p.signal);

@@ -206,7 +206,7 @@ def the_report_tells_what_the_records_tell(work: Path) -> None:
         fit,
         score,
     )
-    told = {row[0]: row[2:] for row in page.tables["Augmentations"][1:]}
+    told = {row[0]: row[1:] for row in page.tables["Augmentations"][1:]}
     check(
         told
         == {
@@ -226,11 +226,12 @@ def the_report_tells_what_the_records_tell(work: Path) -> None:
         len(rows) == len(ours) == 3
         and all(
             rows[run["command"]][4] == f"{run['nodes']} x {run['ranks']}"
-            and rows[run["command"]][5] == f"{run['time']['wall_s']:.1f} s"
+            and rows[run["command"]][5] == ("shared" if run["cpus_shared"] else "own")
+            and rows[run["command"]][6] == f"{run['time']['wall_s']:.1f} s"
             and f"{run['peak_memory_mib']} MiB" in rows[run["command"]]
             for run in ours
         ),
-        "every run is listed with its ranks, time and memory",
+        "every run is listed with its ranks, their cores, time and memory",
         rows,
         ours,
     )
