@@ -87,6 +87,8 @@ class Bench:
 
 
 def rows_of(store: Path) -> dict[str, bytes]:
+    """The bytes of what was fitted: weights, and of every row its status, checksum and PSNR.  Not of the whole file,
+    which also holds what HDF5 notes for itself."""
     with h5py.File(store, "r") as file:
         return {
             name: file[name][()].tobytes() for name in ("params", "view/status", "view/checksum", "view/psnr")
@@ -169,7 +171,9 @@ def a_time_limit_is_survived(bench: Bench, launcher: str, reference: dict[str, b
         job,
         log,
     )
-    check(rows_of(store) == reference, f"its rows are those of an undisturbed run ({launcher})")
+    check(
+        rows_of(store) == reference, f"its rows are those of an undisturbed run, byte for byte ({launcher})"
+    )
     check(
         not Path(f"{store}.restarts").exists() and not Path(f"{store}.lock").exists(),
         "nothing is left beside it",
@@ -193,7 +197,7 @@ def a_preempted_job_resumes(bench: Bench, reference: dict[str, bytes]) -> None:
         job,
         bench.log(number),
     )
-    check(rows_of(store) == reference, "its rows are those of an undisturbed run")
+    check(rows_of(store) == reference, "its rows are those of an undisturbed run, byte for byte")
 
 
 def a_lost_node_is_survived(bench: Bench, reference: dict[str, bytes]) -> None:
@@ -211,7 +215,10 @@ def a_lost_node_is_survived(bench: Bench, reference: dict[str, bytes]) -> None:
         job,
         bench.log(number),
     )
-    check(rows_of(store) == reference, "the store's rows are those of an undisturbed run")
+    check(
+        rows_of(store) == reference,
+        "the weights, status, checksum and PSNR of all rows are those of an undisturbed run, byte for byte",
+    )
     bench.cluster.restore_node(nodes[-1])
     run = polyview("verify", store)
     check(run.status == 0, "and verify finds them whole", run)
