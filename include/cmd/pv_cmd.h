@@ -4,6 +4,7 @@
 
 #include "base/pv_comm.h"
 #include "cmd/pv_config.h"
+#include "train/pv_model_file.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -58,6 +59,11 @@ pv_status pv_cmd_config(const pv_comm *comm, const char *path, const pv_sets *se
 /* Loads the config that a store or model keeps.  Owner: pv_config_free.
  * Local.  Errors: PV_ERR_DATA (`path`, line and key named), PV_ERR_NOMEM. */
 pv_status pv_cmd_kept_config(const char *path, const char *yaml_text, pv_config **config);
+
+/* The form that the model of a file takes rows in: sets canonical, align and reference (the head's) of `opts`.
+ * Local.  Errors: PV_ERR_DATA (the file lacks the reference that its config asks for). */
+pv_status pv_cmd_model_rows(const char *path, const pv_model_head *head, const pv_config *config,
+                            pv_dataset_opts *opts);
 
 /* Whether a path exists, as rank 0 sees it.  Collective. */
 bool pv_cmd_exists(const pv_comm *comm, const char *path);

@@ -5,23 +5,19 @@
 #include "nn/pv_model.h"
 #include "probe/pv_features.h"
 #include "sampler/pv_dataset.h"
-#include "siren/pv_siren.h"
 #include "train/pv_norm.h"
 
-/* How rows become features: by a model's features (pv_model_features), else as they are, matched to a reference row with
- * signed permutations if there is one. */
+/* How rows become features: by a model's features (pv_model_features), or as they are. */
 typedef struct pv_representation {
     pv_model *model; /* NULL: the weights themselves */
     const pv_norm *norm;
     int max_batch, outputs; /* of the model */
-    const pv_arch *arch;
-    const float *reference; /* [P], NULL: none */
 } pv_representation;
 
 /* Features of all samples of a data set, each rank those of its share (pv_dataset_share), with labels and room for
  * `targets` targets.
  * Owner: pv_features_free.  Collective.  Errors: PV_ERR_NUMERIC (a feature is not finite; object named), PV_ERR_NOMEM,
- * agreed.  Random: PV_RNG_MATCH, (object, view), of seed 0. */
+ * agreed. */
 pv_status pv_represent(const pv_comm *comm, const pv_representation *how, const pv_dataset *dataset,
                        int targets, pv_features *out);
 

@@ -9,6 +9,7 @@
 #include "base/pv_comm.h"
 #include "sampler/pv_placement.h"
 #include "store/pv_store.h"
+#include "symmetry/pv_aligner.h"
 
 typedef struct pv_dataset pv_dataset;
 
@@ -17,11 +18,14 @@ typedef struct pv_dataset_opts {
     int64_t first_view, views; /* which views of every object of the split */
     bool verify;               /* compare every row with its checksum */
     int canonical;             /* PV_CANONICAL_... bits: the form that rows are brought into */
-    pv_placement placement;    /* evaluation wants a copy a node */
+    pv_alignment align;        /* PV_ALIGN_NONE, or how every row is then matched to `reference` */
+    const float *reference; /* [P], copied; NULL: the first view of the split's first object, in that form */
+    pv_placement placement; /* evaluation wants a copy a node */
 } pv_dataset_opts;
 
 /* Loads the rows in parallel: the ranks of a node read equal shares into the node's shared memory, or each rank of the
  * job reads the share that it keeps.
+ * Matching (pv_match) is a function of the row, the object, the view and the reference.  Random: PV_RNG_MATCH, seed 0.
  * Owner: pv_dataset_close.
  * Collective.  Errors: PV_ERR_CONFIG (no such view), PV_ERR_DATA (a row that is missing, refused or
  * fails its checksum: view and object named, refused ones counted), PV_ERR_NOMEM, agreed.  An empty split
@@ -41,6 +45,8 @@ void pv_dataset_share(const pv_dataset *dataset, int64_t *first, int64_t *count)
 int64_t pv_dataset_memory(const pv_dataset *dataset);
 /* Whether ranks hold shares of one copy. */
 bool pv_dataset_is_sharded(const pv_dataset *dataset);
+/* The row [P] that all rows are matched to, owned by the data set; NULL if they are not, or there are none. */
+const float *pv_dataset_reference(const pv_dataset *dataset);
 /* One row [P], owned by the data set; NULL if another rank holds it. */
 const float *pv_dataset_row(const pv_dataset *dataset, int64_t sample);
 /* Begins to fetch a row from the rank that holds it.

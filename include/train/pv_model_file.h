@@ -1,7 +1,7 @@
 /* Model files and checkpoints (HDF5; docs/formats.md).
  *
  * /model/<state_dict name> holds every tensor with PyTorch's name and shape; /norm/mean and /norm/std the
- * statistics that rows are normalised with.  A checkpoint adds /optimizer/<slot> and the position in the
+ * statistics that rows are normalised with, /reference the row that they are matched to before.  A checkpoint adds /optimizer/<slot> and the position in the
  * training stream. */
 #ifndef PV_MODEL_FILE_H
 #define PV_MODEL_FILE_H
@@ -29,7 +29,8 @@ typedef struct pv_model_head {
     pv_arch arch; /* of the INRs that are its input */
     int classes;
     pv_norm norm;
-    uint64_t rows; /* identifies what it was trained on; 0 in a model that was made elsewhere */
+    float *reference; /* [P] that input rows are matched to (train.align), or NULL */
+    uint64_t rows;    /* identifies what it was trained on; 0 in a model that was made elsewhere */
     pv_train_state state;
 } pv_model_head;
 

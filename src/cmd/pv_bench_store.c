@@ -157,7 +157,7 @@ static pv_status time_verify(store_bench *b, const pv_store *store, timing *t)
 /* Into shared memory that is new each time, as training does. */
 static pv_status time_load(store_bench *b, const pv_store *store, timing *t)
 {
-    const pv_dataset_opts opts = {PV_SPLIT_TRAIN, 0, 1, true, 0, PV_PLACE_NODE};
+    const pv_dataset_opts opts = {PV_SPLIT_TRAIN, 0, 1, true, .placement = PV_PLACE_NODE};
     const int64_t bytes = (int64_t)sizeof *b->rows * b->params * pv_signal_objects(b->signal);
     pv_dataset *dataset = NULL;
     pv_shared shared = {0};

@@ -89,7 +89,8 @@ pv_status pv_cmd_views(const char *option, const char *text, int64_t *first, int
 {
     long long from, to;
     int used = 0;
-    if (sscanf(text, "%lld-%lld%n", &from, &to, &used) == 2 && text[used] == '\0' && from >= 0 && to >= from) {
+    if (sscanf(text, "%lld-%lld%n", &from, &to, &used) == 2 && text[used] == '\0' && from >= 0 &&
+        to >= from) {
         *first = from;
         *count = to - from + 1;
         return PV_OK;
@@ -127,6 +128,17 @@ pv_status pv_cmd_kept_config(const char *path, const char *yaml_text, pv_config 
     pv_fail(PV_ERR_DATA, "'%s': the config it keeps is damaged: %s", path, why);
     free(why);
     return PV_ERR_DATA;
+}
+
+pv_status pv_cmd_model_rows(const char *path, const pv_model_head *head, const pv_config *config,
+                            pv_dataset_opts *opts)
+{
+    opts->canonical = (int)config->train.canonical;
+    opts->align = config->train.align;
+    opts->reference = head->reference;
+    if (opts->align == PV_ALIGN_NONE || opts->reference) return PV_OK;
+    return pv_fail(PV_ERR_DATA,
+                   "'%s' is damaged: it has no dataset '/reference', but its config has train.align", path);
 }
 
 bool pv_cmd_exists(const pv_comm *comm, const char *path)

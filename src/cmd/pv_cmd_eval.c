@@ -131,7 +131,7 @@ static pv_status run_eval(const pv_comm *comm, int argc, char **argv, json_t *re
     PV_TRY(pv_agree(comm, parse_request(argc, argv, &r)));
     PV_TRY(pv_store_open(comm, r.store, PV_STORE_READ, NULL, &store));
     PV_TRY(load_model(comm, &r, store, &head, &config, &model));
-    r.data.canonical = (int)config->train.canonical;
+    PV_TRY(pv_agree(comm, pv_cmd_model_rows(r.model, &head, config, &r.data)));
     r.data.placement = PV_PLACE_NODE;
     PV_TRY(pv_dataset_open(comm, store, &r.data, &dataset));
     if (pv_dataset_samples(dataset) == 0)

@@ -27,6 +27,8 @@ static const cyaml_strval_t canonicals[] = {{"none", PV_CANONICAL_AS_IS},
                                             {"sign", PV_CANONICAL_SIGNS},
                                             {"phase", PV_CANONICAL_PHASES},
                                             {"both", PV_CANONICAL_BOTH}};
+static const cyaml_strval_t alignments[] = {
+    {"none", PV_ALIGN_NONE}, {"permutation", PV_ALIGN_PERMUTATION}, {"signed", PV_ALIGN_SIGNED}};
 static const cyaml_strval_t placements[] = {
     {"auto", PV_PLACE_AUTO}, {"node", PV_PLACE_NODE}, {"job", PV_PLACE_JOB}};
 #define AUGMENTATION(id, name, ...) {#name, PV_AUGMENT_##id},
@@ -294,6 +296,9 @@ const pv_config_key pv_config_keys[] = {
     {"train.canonical", CHOICE("canonical", train.canonical, canonicals), "none", ANY, MODEL,
      "weights are brought into a canonical form when they are loaded: sign (biases >= 0), phase (biases within "
      "pi/2w0 of 0), both"},
+    {"train.align", CHOICE("align", train.align, alignments), "none", ANY, MODEL,
+     "every INR is then weight-matched to the first view of the first training object, which the model file keeps: by "
+     "permutations of hidden units, or by permutations with signs"},
     {"train.placement", CHOICE("placement", train.placement, placements), "auto", ANY, 0,
      "where training rows are kept; node: a copy on every node, job: one copy over all ranks, fetched by one-sided "
      "MPI; auto: node where that takes at most a quarter of its memory"},

@@ -242,7 +242,12 @@ static pv_status time_training(probe *p, const pv_store *store, int64_t share)
 /* Reading rows into memory, with their checksums. */
 static pv_status time_loading(probe *p, const pv_store *store)
 {
-    const pv_dataset_opts opts = {PV_SPLIT_TRAIN, 0, 1, true, (int)p->config->train.canonical, PV_PLACE_NODE};
+    const pv_dataset_opts opts = {.split = PV_SPLIT_TRAIN,
+                                  .views = 1,
+                                  .verify = true,
+                                  .canonical = (int)p->config->train.canonical,
+                                  .align = p->config->train.align,
+                                  .placement = PV_PLACE_NODE};
     pv_dataset *dataset = NULL;
     double files = 0, mpi = 0;
     const double start = pv_seconds();

@@ -16,8 +16,7 @@ typedef struct maker {
     pv_model *model;
     pv_model_head head; /* of the model; of the weights as they are, nothing of it is used */
     pv_config *config;
-    float *reference;
-    int canonical;
+    pv_dataset_opts form; /* of the rows that it takes */
     pv_representation how;
 } maker;
 
@@ -26,14 +25,12 @@ static void maker_close(maker *m)
     pv_model_free(m->model);
     pv_model_head_free(&m->head);
     pv_config_free(m->config);
-    free(m->reference);
 }
 
 static pv_status make_model(const pv_comm *comm, const pv_store *store, maker *m)
 {
     const pv_arch *arch = pv_store_arch(store);
     m->config->model.projection = m->config->train.task == PV_TASK_SIMCLR;
-    m->canonical = (int)m->config->train.canonical;
     return pv_agree(
         comm, pv_model_new(&m->config->model, arch->dims, arch->layers, m->head.classes, BATCH, &m->model));
 }
@@ -46,6 +43,7 @@ static pv_status load_model(const pv_comm *comm, const pv_store *store, const ch
     if (!pv_arch_equal(&m->head.arch, pv_store_arch(store)))
         PV_TRY(pv_fail(PV_ERR_DATA, "'%s' was made for INRs of another architecture than those of '%s'", path,
                        pv_store_path(store)));
+    PV_TRY(pv_agree(comm, pv_cmd_model_rows(path, &m->head, m->config, &m->form)));
     PV_TRY(make_model(comm, store, m));
     PV_TRY(pv_model_file_load(comm, path, m->model, NULL));
 done:
@@ -61,6 +59,8 @@ static pv_status draw_model(const pv_comm *comm, const pv_store *store, const ch
     PV_TRY(pv_cmd_config(comm, path, &none, &m->config));
     m->head.classes =
         m->config->train.task == PV_TASK_SIMCLR ? (int)m->config->train.embedding : pv_store_classes(store);
+    m->form.canonical = (int)m->config->train.canonical;
+    m->form.align = m->config->train.align;
     PV_TRY(make_model(comm, store, m));
     pv_model_init(m->model, seed);
     PV_TRY(pv_agree(comm, pv_norm_make(pv_store_params(store), &m->head.norm)));
@@ -68,57 +68,53 @@ done:
     return st;
 }
 
-/* The row of the first training sample, for everybody. */
-static pv_status share_reference(const pv_comm *comm, const pv_dataset *train, maker *m)
-{
-    const int params = pv_dataset_params(train);
-    pv_status st = PV_OK;
-    if (pv_dataset_samples(train) == 0)
-        return pv_fail(PV_ERR_DATA, "there is no training object to match others to");
-    PV_ALLOC(m->reference, params);
-    if (comm->rank == 0)
-        memcpy(m->reference, pv_dataset_row(train, 0), sizeof *m->reference * (size_t)params);
-done:
-    if ((st = pv_agree(comm, st)) == PV_OK) MPI_Bcast(m->reference, params, MPI_FLOAT, 0, comm->world);
-    return st;
-}
-
-/* What is measured on the train split: the norm of an untrained model, the reference of aligned weights. */
-static pv_status measure(const pv_comm *comm, const pv_store *store, const pv_probe_source *source,
-                         const pv_dataset *train, maker *m)
-{
-    if (source->untrained)
-        return pv_norm_measure(comm, train, pv_store_arch(store), m->config->train.normalise, &m->head.norm);
-    return source->aligned ? share_reference(comm, train, m) : PV_OK;
-}
-
 static pv_status open_split(const pv_comm *comm, const pv_store *store, const maker *m, uint8_t split,
                             int64_t first, int64_t views, pv_dataset **out)
 {
-    const pv_dataset_opts opts = {split, first, views, true, m->canonical, PV_PLACE_JOB};
+    pv_dataset_opts opts = m->form;
+    opts.split = split;
+    opts.first_view = first;
+    opts.views = views;
     return pv_dataset_open(comm, store, &opts, out);
+}
+
+static pv_status keep_reference(const pv_comm *comm, const pv_dataset *train, maker *m)
+{
+    const size_t bytes = sizeof *m->head.reference * (size_t)pv_dataset_params(train);
+    const float *reference = pv_dataset_reference(train);
+    if (!reference) return pv_fail(PV_ERR_DATA, "there is no training object to match others to");
+    m->head.reference = pv_alloc(pv_dataset_params(train), sizeof *m->head.reference);
+    if (m->head.reference) memcpy(m->head.reference, reference, bytes);
+    m->form.reference = m->head.reference;
+    return pv_agree(comm, m->head.reference ? PV_OK : PV_ERR_NOMEM);
+}
+
+/* What is measured on the train split: the norm of an untrained model, the reference of matched rows. */
+static pv_status measure(const pv_comm *comm, const pv_store *store, const pv_probe_sampling *sampling,
+                         maker *m)
+{
+    pv_dataset *train = NULL;
+    pv_status st;
+    PV_TRY(open_split(comm, store, m, PV_SPLIT_TRAIN, sampling->first_view, sampling->views, &train));
+    if (m->form.align != PV_ALIGN_NONE) PV_TRY(keep_reference(comm, train, m));
+    if (m->model)
+        st = pv_norm_measure(comm, train, pv_store_arch(store), m->config->train.normalise, &m->head.norm);
+done:
+    pv_dataset_close(train);
+    return st;
 }
 
 static pv_status maker_open(const pv_comm *comm, const pv_store *store, const pv_probe_source *source,
                             const pv_probe_sampling *sampling, maker *m)
 {
-    pv_dataset *train = NULL;
     pv_status st = PV_OK;
-    *m = (maker){0};
+    *m = (maker){.form = {.verify = true, .placement = PV_PLACE_JOB}};
     if (source->model) st = load_model(comm, store, source->model, m);
     if (source->untrained) st = draw_model(comm, store, source->untrained, sampling->seed, m);
-    if (st == PV_OK && (source->untrained || source->aligned)) {
-        PV_TRY(open_split(comm, store, m, PV_SPLIT_TRAIN, sampling->first_view, sampling->views, &train));
-        PV_TRY(measure(comm, store, source, train, m));
-    }
-    m->how = (pv_representation){.model = m->model,
-                                 .norm = &m->head.norm,
-                                 .max_batch = BATCH,
-                                 .outputs = m->head.classes,
-                                 .arch = pv_store_arch(store),
-                                 .reference = m->reference};
-done:
-    pv_dataset_close(train);
+    if (source->aligned) m->form.align = PV_ALIGN_SIGNED;
+    if (st == PV_OK && (source->untrained || source->aligned)) st = measure(comm, store, sampling, m);
+    m->how = (pv_representation){
+        .model = m->model, .norm = &m->head.norm, .max_batch = BATCH, .outputs = m->head.classes};
     return st;
 }
 

@@ -1,12 +1,9 @@
 #include "probe/pv_represent.h"
 #include "base/pv_mem.h"
-#include "symmetry/pv_match.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { SWEEPS = 16 };
 
 /* Features of samples [at, at + batch) of this rank. */
 static void embed(const pv_representation *how, const pv_dataset *dataset, int64_t at, int batch,
@@ -38,26 +35,6 @@ done:
     return st;
 }
 
-static pv_status match_all(const pv_representation *how, const pv_dataset *dataset, pv_features *out)
-{
-    const pv_match_opts opts = {.signs = true, .max_sweeps = SWEEPS, .starts = 1};
-    pv_matcher *matcher = NULL;
-    float *row = NULL;
-    pv_status st;
-    PV_TRY(pv_matcher_new(how->arch, &opts, &matcher));
-    PV_ALLOC(row, out->width);
-    for (int64_t i = 0; i < out->count; i++) {
-        pv_rng rng = pv_rng_open(0, PV_RNG_MATCH, (uint64_t)out->object[i], (uint64_t)out->view[i]);
-        pv_match_row(matcher, how->reference, pv_dataset_row(dataset, out->first + i), &rng, row);
-        for (int k = 0; k < out->width; k++)
-            out->x[i * out->width + k] = (double)row[k];
-    }
-done:
-    pv_matcher_free(matcher);
-    free(row);
-    return st;
-}
-
 static pv_status check_finite(const pv_features *f)
 {
     for (int64_t i = 0; i < f->count * f->width; i++)
@@ -82,8 +59,6 @@ static pv_status fill(const pv_representation *how, const pv_dataset *dataset, i
     }
     if (how->model) {
         PV_TRY(embed_all(how, dataset, out));
-    } else if (how->reference) {
-        PV_TRY(match_all(how, dataset, out));
     } else {
         for (int64_t i = 0; i < count; i++)
             for (int k = 0; k < width; k++)

@@ -1,13 +1,12 @@
 #include "sampler/pv_dataset.h"
 #include "base/pv_checksum.h"
 #include "base/pv_mem.h"
-#include "symmetry/pv_symmetry.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { SCAN_BLOCK = 65536, READ_ROWS = 256 };
+enum { SCAN_BLOCK = 65536, READ_ROWS = 256, MATCH_SWEEPS = 16 };
 
 struct pv_dataset {
     const pv_store *store;
@@ -22,6 +21,7 @@ struct pv_dataset {
     int64_t *ids;         /* [objects] numbers in the store */
     int32_t *labels;      /* [objects] */
     float *rows;          /* [views][objects][P], or of this rank's objects only */
+    float *reference;     /* [P] if rows are matched */
 };
 
 /* Calls for every object of the split, in order: counts them, and notes ids and labels where wanted. */
@@ -191,6 +191,53 @@ done:
     return st;
 }
 
+/* The row that all are matched to: the one that was given, or the first of the split. */
+static pv_status read_reference(const pv_comm *comm, pv_dataset *dataset)
+{
+    const int64_t view = dataset->opts.first_view;
+    uint8_t status;
+    uint64_t checksum;
+    pv_status st = PV_OK;
+    if (dataset->opts.align == PV_ALIGN_NONE || dataset->objects == 0) return PV_OK;
+    PV_ALLOC(dataset->reference, dataset->params);
+    if (dataset->opts.reference) {
+        memcpy(dataset->reference, dataset->opts.reference,
+               sizeof *dataset->reference * (size_t)dataset->params);
+    } else if (comm->rank == 0) {
+        const int64_t object = dataset->ids[0];
+        PV_TRY(pv_store_read_status(dataset->store, view, object, 1, &status));
+        PV_TRY(pv_store_read_checksums(dataset->store, view, object, 1, &checksum));
+        PV_TRY(pv_store_read_rows(dataset->store, view, object, 1, dataset->reference));
+        PV_TRY(check_rows(dataset, view, object, 1, &status, &checksum, dataset->reference));
+        if (dataset->opts.canonical) PV_TRY(make_canonical(dataset, 1, dataset->reference));
+    }
+done:
+    if ((st = pv_agree(comm, st)) == PV_OK && !dataset->opts.reference)
+        MPI_Bcast(dataset->reference, dataset->params, MPI_FLOAT, 0, comm->world);
+    return st;
+}
+
+static pv_status match(const pv_dataset *dataset, int64_t view, int64_t object, int64_t count, float *rows)
+{
+    const pv_match_opts opts = {dataset->opts.align == PV_ALIGN_SIGNED, MATCH_SWEEPS, .starts = 1};
+    const size_t bytes = sizeof *rows * (size_t)dataset->params;
+    pv_matcher *matcher = NULL;
+    float *before = NULL;
+    pv_status st;
+    PV_ALLOC(before, dataset->params);
+    PV_TRY(pv_matcher_new(pv_store_arch(dataset->store), &opts, &matcher));
+    for (int64_t i = 0; i < count; i++) {
+        float *row = rows + i * dataset->params;
+        pv_rng rng = pv_rng_open(0, PV_RNG_MATCH, (uint64_t)(object + i), (uint64_t)view);
+        memcpy(before, row, bytes);
+        pv_match_row(matcher, dataset->reference, before, &rng, row);
+    }
+done:
+    pv_matcher_free(matcher);
+    free(before);
+    return st;
+}
+
 /* Reads this rank's share of one view: objects [first, first + count) of the split, in runs of consecutive
  * ones. */
 static pv_status load_view(pv_dataset *dataset, int64_t v)
@@ -208,6 +255,7 @@ static pv_status load_view(pv_dataset *dataset, int64_t v)
         if (st == PV_OK) st = pv_store_read_rows(dataset->store, view, object, run, rows);
         if (st == PV_OK) st = check_rows(dataset, view, object, run, status, checksums, rows);
         if (st == PV_OK && dataset->opts.canonical) st = make_canonical(dataset, run, rows);
+        if (st == PV_OK && dataset->reference) st = match(dataset, view, object, run, rows);
         i += run;
     }
     return st;
@@ -221,6 +269,7 @@ static pv_status load(const pv_comm *comm, pv_dataset *dataset)
         st = scan_split(dataset->store, dataset->opts.split, dataset->ids, dataset->labels, &counted);
     if ((st = pv_agree(comm, st)) != PV_OK) return st;
     pv_shared_sync(comm, &dataset->shared);
+    if ((st = read_reference(comm, dataset)) != PV_OK) return st;
     for (int64_t v = 0; st == PV_OK && v < dataset->opts.views; v++)
         st = load_view(dataset, v);
     if ((st = pv_agree(comm, st)) != PV_OK) return st;
@@ -268,6 +317,7 @@ void pv_dataset_close(pv_dataset *dataset)
         MPI_Win_free(&dataset->window);
     }
     pv_shared_close(&dataset->shared);
+    free(dataset->reference);
     free(dataset);
 }
 
@@ -302,6 +352,11 @@ int64_t pv_dataset_memory(const pv_dataset *dataset)
     const int64_t rows = dataset->opts.views * (dataset->sharded ? dataset->count : dataset->objects);
     const int64_t object = (int64_t)(sizeof *dataset->ids + sizeof *dataset->labels);
     return dataset->objects * object + rows * dataset->params * (int64_t)sizeof *dataset->rows;
+}
+
+const float *pv_dataset_reference(const pv_dataset *dataset)
+{
+    return dataset->reference;
 }
 
 bool pv_dataset_is_sharded(const pv_dataset *dataset)

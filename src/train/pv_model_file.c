@@ -5,6 +5,7 @@
 #include "store/pv_h5.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@ void pv_model_head_free(pv_model_head *head)
 {
     free(head->config);
     pv_norm_free(&head->norm);
+    free(head->reference);
     *head = (pv_model_head){0};
 }
 
@@ -96,6 +98,8 @@ static pv_status write_head(hid_t file, const pv_model_head *head)
     PV_TRY(write_state(file, &head->state));
     PV_TRY(write_array(file, "/norm/mean", H5T_NATIVE_FLOAT, 1, &params, head->norm.mean));
     PV_TRY(write_array(file, "/norm/std", H5T_NATIVE_FLOAT, 1, &params, head->norm.std));
+    if (head->reference)
+        PV_TRY(write_array(file, "/reference", H5T_NATIVE_FLOAT, 1, &params, head->reference));
     PV_TRY(pv_h5_create(file, "/inr_dims", H5T_NATIVE_INT, 1, &dims, &dataset));
     PV_TRY(pv_h5_write_box(dataset, "/inr_dims", H5T_NATIVE_INT, 1, &start, &dims, head->arch.dims));
 done:
@@ -224,6 +228,21 @@ done:
     return st;
 }
 
+static pv_status read_reference(hid_t file, const char *path, pv_model_head *head)
+{
+    const int64_t params = head->norm.params;
+    pv_status st;
+    if (H5Lexists(file, "/reference", H5P_DEFAULT) <= 0) return PV_OK;
+    PV_ALLOC(head->reference, params);
+    PV_TRY(read_array(file, path, "/reference", H5T_NATIVE_FLOAT, 1, &params, head->reference));
+    for (int64_t i = 0; i < params; i++)
+        if (!isfinite(head->reference[i]))
+            PV_TRY(pv_fail(PV_ERR_DATA, "'%s' is damaged: '/reference' holds a number that is not finite",
+                           path));
+done:
+    return st;
+}
+
 static pv_status read_head(const char *path, pv_model_head *head)
 {
     hid_t file = -1;
@@ -248,6 +267,7 @@ static pv_status read_head(const char *path, pv_model_head *head)
     const int64_t params = head->norm.params;
     PV_TRY(read_array(file, path, "/norm/mean", H5T_NATIVE_FLOAT, 1, &params, head->norm.mean));
     PV_TRY(read_array(file, path, "/norm/std", H5T_NATIVE_FLOAT, 1, &params, head->norm.std));
+    st = read_reference(file, path, head);
 done:
     if (file >= 0) H5Fclose(file);
     return st;
@@ -265,12 +285,16 @@ static pv_status share_head(const pv_comm *comm, pv_model_head *head)
         *head = (pv_model_head){
             .arch = plain.arch, .classes = plain.classes, .rows = plain.rows, .state = plain.state};
         head->config = pv_alloc(config_bytes, 1);
-        st = head->config ? pv_norm_make(plain.norm.params, &head->norm) : PV_ERR_NOMEM;
+        if (plain.reference) head->reference = pv_alloc(plain.norm.params, sizeof *head->reference);
+        st = head->config && (head->reference || !plain.reference)
+                 ? pv_norm_make(plain.norm.params, &head->norm)
+                 : PV_ERR_NOMEM;
     }
     if ((st = pv_agree(comm, st)) != PV_OK) return st;
     MPI_Bcast(head->config, (int)config_bytes, MPI_CHAR, 0, comm->world);
     MPI_Bcast(head->norm.mean, head->norm.params, MPI_FLOAT, 0, comm->world);
     MPI_Bcast(head->norm.std, head->norm.params, MPI_FLOAT, 0, comm->world);
+    if (head->reference) MPI_Bcast(head->reference, head->norm.params, MPI_FLOAT, 0, comm->world);
     return PV_OK;
 }
 

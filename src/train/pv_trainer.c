@@ -13,6 +13,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Everything a run holds; one owner, freed by trainer_free. */
 typedef struct trainer {
@@ -48,14 +49,20 @@ static void trainer_free(trainer *t)
 static pv_status open_data(trainer *t, const pv_store *store)
 {
     pv_status st;
-    const int canonical = (int)t->opts->canonical;
-    const pv_dataset_opts train = {PV_SPLIT_TRAIN, 0, t->opts->views, true, canonical, t->opts->placement};
-    const int64_t views = t->opts->task == PV_TASK_SIMCLR ? t->opts->views : 1; /* pairs may take several */
-    const pv_dataset_opts val = {PV_SPLIT_VAL, 0, views, true, canonical, PV_PLACE_NODE};
-    const pv_dataset_opts test = {PV_SPLIT_TEST, 0, views, true, canonical, PV_PLACE_NODE};
-    PV_TRY(pv_dataset_open(t->comm, store, &train, &t->train));
-    PV_TRY(pv_dataset_open(t->comm, store, &val, &t->val));
-    PV_TRY(pv_dataset_open(t->comm, store, &test, &t->test));
+    pv_dataset_opts opts = {.split = PV_SPLIT_TRAIN,
+                            .views = t->opts->views,
+                            .verify = true,
+                            .canonical = (int)t->opts->canonical,
+                            .align = t->opts->align,
+                            .placement = t->opts->placement};
+    PV_TRY(pv_dataset_open(t->comm, store, &opts, &t->train));
+    opts.reference = pv_dataset_reference(t->train);
+    opts.placement = PV_PLACE_NODE;
+    if (t->opts->task != PV_TASK_SIMCLR) opts.views = 1; /* pairs may take several */
+    opts.split = PV_SPLIT_VAL;
+    PV_TRY(pv_dataset_open(t->comm, store, &opts, &t->val));
+    opts.split = PV_SPLIT_TEST;
+    PV_TRY(pv_dataset_open(t->comm, store, &opts, &t->test));
     if (pv_dataset_samples(t->train) == 0)
         st = pv_fail(PV_ERR_DATA, "'%s' has no training objects", pv_store_path(store));
 done:
@@ -77,12 +84,18 @@ static pv_status open_task(trainer *t, const pv_store *store, const pv_augment_l
 
 static pv_status make_head(trainer *t, const pv_store *store, const char *config)
 {
+    const float *reference = pv_dataset_reference(t->train);
     t->head.arch = *pv_store_arch(store);
     t->head.classes = t->task.outputs;
     t->head.config = pv_strdup(config);
     t->checkpoint = pv_train_checkpoint_path(t->opts);
     if (!t->head.config || !t->checkpoint || asprintf(&t->metrics, "%s.jsonl", t->opts->output) < 0)
         return pv_fail(PV_ERR_NOMEM, "no memory for names");
+    if (reference) {
+        t->head.reference = pv_alloc(pv_store_params(store), sizeof *reference);
+        if (!t->head.reference) return PV_ERR_NOMEM;
+        memcpy(t->head.reference, reference, sizeof *reference * (size_t)pv_store_params(store));
+    }
     return pv_norm_make(pv_store_params(store), &t->head.norm);
 }
 

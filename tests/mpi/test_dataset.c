@@ -73,10 +73,10 @@ static bool samples_are_right(const pv_dataset *dataset, const pv_dataset_opts *
 
 static void splits_load(const pv_comm *parent, const pv_store *store, int node_ranks)
 {
-    static const pv_dataset_opts wanted[] = {{PV_SPLIT_TRAIN, 0, 1, true, 0, PV_PLACE_NODE},
-                                             {PV_SPLIT_TRAIN, 0, 2, true, 0, PV_PLACE_JOB},
-                                             {PV_SPLIT_VAL, 1, 2, true, 0, PV_PLACE_JOB},
-                                             {PV_SPLIT_TEST, 0, 3, false, 0, PV_PLACE_AUTO}};
+    static const pv_dataset_opts wanted[] = {{PV_SPLIT_TRAIN, 0, 1, true, .placement = PV_PLACE_NODE},
+                                             {PV_SPLIT_TRAIN, 0, 2, true, .placement = PV_PLACE_JOB},
+                                             {PV_SPLIT_VAL, 1, 2, true, .placement = PV_PLACE_JOB},
+                                             {PV_SPLIT_TEST, 0, 3, false, .placement = PV_PLACE_AUTO}};
     pv_comm comm;
     if (pv_comm_open(parent->world, node_ranks, &comm) != PV_OK) return;
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
@@ -102,12 +102,13 @@ static void refused(const pv_comm *comm, const pv_store *store, pv_dataset_opts 
 
 static void missing_rows_and_views_are_refused(const pv_comm *comm, const pv_store *store)
 {
-    refused(comm, store, (pv_dataset_opts){PV_SPLIT_TRAIN, MISSING_VIEW, 1, false, 0, PV_PLACE_AUTO},
+    refused(comm, store,
+            (pv_dataset_opts){PV_SPLIT_TRAIN, MISSING_VIEW, 1, false, .placement = PV_PLACE_AUTO},
             PV_ERR_DATA, "view 2 of object 30 is not fitted", "a missing row is named on all ranks");
-    refused(comm, store, (pv_dataset_opts){PV_SPLIT_VAL, 1, 3, true, 0, PV_PLACE_AUTO}, PV_ERR_CONFIG,
-            "views 1-3", "views that the store lacks are refused");
-    refused(comm, store, (pv_dataset_opts){PV_SPLIT_VAL, -1, 1, true, 0, PV_PLACE_NODE}, PV_ERR_CONFIG,
-            "holds views 0-2", "so is a negative view");
+    refused(comm, store, (pv_dataset_opts){PV_SPLIT_VAL, 1, 3, true, .placement = PV_PLACE_AUTO},
+            PV_ERR_CONFIG, "views 1-3", "views that the store lacks are refused");
+    refused(comm, store, (pv_dataset_opts){PV_SPLIT_VAL, -1, 1, true, .placement = PV_PLACE_NODE},
+            PV_ERR_CONFIG, "holds views 0-2", "so is a negative view");
 }
 
 /* The checksum of a row is changed by writing another row, and the old bytes behind it. */
@@ -125,10 +126,11 @@ static void torn_rows_are_refused(const pv_comm *comm, const pv_test_files *file
     }
     MPI_Barrier(comm->world);
     if (pv_store_open(comm, files->store, PV_STORE_READ, NULL, &store) != PV_OK) return;
-    refused(comm, store, (pv_dataset_opts){PV_SPLIT_TRAIN, 0, 2, true, 0, PV_PLACE_JOB}, PV_ERR_DATA,
-            "view 1 of object 3 fails its checksum", "a row that fails its checksum is named on all ranks");
+    refused(comm, store, (pv_dataset_opts){PV_SPLIT_TRAIN, 0, 2, true, .placement = PV_PLACE_JOB},
+            PV_ERR_DATA, "view 1 of object 3 fails its checksum",
+            "a row that fails its checksum is named on all ranks");
     pv_dataset *dataset;
-    const pv_dataset_opts unchecked = {PV_SPLIT_TRAIN, 0, 2, false, 0, PV_PLACE_NODE};
+    const pv_dataset_opts unchecked = {PV_SPLIT_TRAIN, 0, 2, false, .placement = PV_PLACE_NODE};
     pv_test_check(comm,
                   pv_dataset_open(comm, store, &unchecked, &dataset) == PV_OK &&
                       samples_are_right(dataset, &unchecked),
@@ -151,14 +153,14 @@ static void refused_rows_are_counted(const pv_comm *comm, const pv_test_files *f
     char words[128];
     snprintf(words, sizeof words, "this split holds 2 refused row(s), the first is view 1 of object %lld",
              (long long)first + 2);
-    refused(comm, store, (pv_dataset_opts){PV_SPLIT_TEST, 0, 3, false, 0, PV_PLACE_JOB}, PV_ERR_DATA, words,
-            "all ranks name the first refused row and count those of the split");
+    refused(comm, store, (pv_dataset_opts){PV_SPLIT_TEST, 0, 3, false, .placement = PV_PLACE_JOB},
+            PV_ERR_DATA, words, "all ranks name the first refused row and count those of the split");
     snprintf(words, sizeof words, "this split holds 1 refused row(s), the first is view 2 of object %lld",
              (long long)first + 4);
-    refused(comm, store, (pv_dataset_opts){PV_SPLIT_TEST, 2, 1, false, 0, PV_PLACE_AUTO}, PV_ERR_DATA, words,
-            "of the views that are read");
+    refused(comm, store, (pv_dataset_opts){PV_SPLIT_TEST, 2, 1, false, .placement = PV_PLACE_AUTO},
+            PV_ERR_DATA, words, "of the views that are read");
     pv_dataset *dataset;
-    const pv_dataset_opts others = {PV_SPLIT_TEST, 0, 1, true, 0, PV_PLACE_NODE};
+    const pv_dataset_opts others = {PV_SPLIT_TEST, 0, 1, true, .placement = PV_PLACE_NODE};
     pv_test_check(comm, pv_dataset_open(comm, store, &others, &dataset) == PV_OK, "views without any load");
     pv_dataset_close(dataset);
     pv_store_close(store);

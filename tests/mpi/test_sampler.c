@@ -138,7 +138,7 @@ static seen take_all(const stream *s, pv_augmenter *augmenter, const pv_dataset 
 static void stream_is_as_defined(const pv_comm *comm, const pv_store *store, const stream *s,
                                  pv_placement placement)
 {
-    const pv_dataset_opts data = {PV_SPLIT_TRAIN, 0, VIEWS, true, 0, placement};
+    const pv_dataset_opts data = {PV_SPLIT_TRAIN, 0, VIEWS, true, .placement = placement};
     pv_augment_opts items[3];
     memcpy(items, s->items, sizeof items);
     const pv_augment_list list = {items, s->count};
@@ -182,7 +182,7 @@ static void lonely_mixups_are_refused(const pv_comm *comm, const pv_store *store
 {
     pv_augment_opts item = ITEM(PV_AUGMENT_MIXUP, 1, PV_PARTNER_VIEW);
     const pv_augment_list list = {&item, 1};
-    const pv_dataset_opts data = {PV_SPLIT_TRAIN, 0, 1, true, 0, PV_PLACE_NODE};
+    const pv_dataset_opts data = {PV_SPLIT_TRAIN, 0, 1, true, .placement = PV_PLACE_NODE};
     const pv_sampler_opts opts = {
         .seed = 1, .batch = 4, .ahead = 1, .classes = PV_TEST_CLASSES, .augment = &list};
     const pv_arch arch = pv_test_arch();
