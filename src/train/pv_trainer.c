@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Everything a run holds; one owner, freed by trainer_free. */
 typedef struct trainer {
@@ -136,6 +137,41 @@ static pv_status start_fresh(trainer *t)
     return pv_norm_measure(t->comm, t->train, &t->head.arch, t->opts->normalise, &t->head.norm);
 }
 
+static pv_status score(trainer *t, uint8_t split, pv_task_score *out)
+{
+    return t->task.ops->score(&t->task, split, pv_stepper_model(t->stepper), &t->head.norm, out);
+}
+
+static pv_status save_checkpoint(trainer *t)
+{
+    t->saved = pv_seconds();
+    return pv_checkpoint_save(t->comm, t->checkpoint, t->opts->keep, &t->head, pv_stepper_model(t->stepper),
+                              pv_stepper_optim(t->stepper));
+}
+
+/* The kept model was taken away: the checkpoint's takes its place, until a better one comes. */
+static pv_status keep_anew(trainer *t)
+{
+    pv_train_state *const state = &t->head.state;
+    int lost = t->comm->rank == 0 && state->best_epoch > 0 && access(t->opts->output, F_OK) != 0;
+    pv_task_score val;
+    pv_status st;
+    MPI_Bcast(&lost, 1, MPI_INT, 0, t->comm->world);
+    if (!lost) return PV_OK;
+    pv_log_warn("'%s' is gone, the model of epoch %lld: that of '%s' is kept instead, or a later one that is "
+                "better",
+                t->opts->output, (long long)state->best_epoch, t->checkpoint);
+    PV_TRY(score(t, PV_SPLIT_VAL, &val));
+    state->best_val_accuracy = val.samples > 0 ? val.merit : -1;
+    state->best_epoch = state->epoch;
+    if (t->comm->rank == 0)
+        st = pv_model_file_write(t->opts->output, &t->head, pv_stepper_model(t->stepper), NULL);
+    PV_TRY(pv_agree(t->comm, st));
+    st = save_checkpoint(t);
+done:
+    return st;
+}
+
 static pv_status start_from_checkpoint(trainer *t)
 {
     const pv_status st = pv_checkpoint_load(t->comm, t->checkpoint, &t->head, pv_stepper_model(t->stepper),
@@ -144,7 +180,7 @@ static pv_status start_from_checkpoint(trainer *t)
     if (st == PV_OK)
         pv_log_info("continuing from '%s': %lld epochs and %lld batches are done", t->checkpoint,
                     (long long)t->head.state.epoch, (long long)t->head.state.batch);
-    return st;
+    return st == PV_OK ? keep_anew(t) : st;
 }
 
 static pv_status trainer_make(trainer *t, const pv_store *store, const pv_model_opts *model,
@@ -163,18 +199,6 @@ static pv_status trainer_make(trainer *t, const pv_store *store, const pv_model_
     PV_TRY(pv_agree(t->comm, st));
 done:
     return st;
-}
-
-static pv_status save_checkpoint(trainer *t)
-{
-    t->saved = pv_seconds();
-    return pv_checkpoint_save(t->comm, t->checkpoint, t->opts->keep, &t->head, pv_stepper_model(t->stepper),
-                              pv_stepper_optim(t->stepper));
-}
-
-static pv_status score(trainer *t, uint8_t split, pv_task_score *out)
-{
-    return t->task.ops->score(&t->task, split, pv_stepper_model(t->stepper), &t->head.norm, out);
 }
 
 static void put_score(json_t *line, const char *loss, const char *accuracy, const pv_task_score *score)

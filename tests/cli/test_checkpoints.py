@@ -61,6 +61,24 @@ def the_last_checkpoints_are_kept(work: Path) -> None:
     )
 
 
+def a_lost_model_is_made_anew(work: Path) -> None:
+    """By the checkpoint, even if no epoch is left; the next better epoch replaces it."""
+    make_store(work)
+    first = train(work, "model.h5")
+    (work / "model.h5").unlink()
+    for ranks, epochs in ((2, 3), (1, 6)):
+        run = train(work, "model.h5", f"train.epochs={epochs}", ranks=ranks)
+        kept = polyview("eval", "--model", work / "model.h5", "--store", work / "store.h5", "--split", "val")
+        check(
+            first.status == run.status == kept.status == 0
+            and run.json["best_epoch"] >= 3
+            and abs(run.json["best_val_accuracy"] - kept.json["accuracy"]) < 1e-9,
+            f"training up to epoch {epochs} on {ranks} rank(s) ends with a model and its validation accuracy",
+            run,
+            kept,
+        )
+
+
 def memory_is_as_planned_and_does_not_grow(work: Path) -> None:
     make_store(
         work, model={"kind": "mlp", "hidden": 640, "layers": 2}, train={"batch": 2, "checkpoint_epochs": 50}
@@ -91,6 +109,7 @@ def main() -> int:
         another_store_is_noticed,
         a_cosine_keeps_its_end,
         the_last_checkpoints_are_kept,
+        a_lost_model_is_made_anew,
         memory_is_as_planned_and_does_not_grow,
     )
 
