@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 enum {
-    PV_CONFIG_PLAIN = 90, /* keys that are members of pv_config; those of an item of `augment` follow */
+    PV_CONFIG_PLAIN = 91, /* keys that are members of pv_config; those of an item of `augment` follow */
     PV_AUGMENT_KEYS = 9,
     PV_CONFIG_KEYS = PV_CONFIG_PLAIN + PV_AUGMENT_KEYS,
     PV_CONFIG_SECTIONS = 7,

@@ -48,6 +48,7 @@ typedef struct pv_model_opts {
     bool diagonal;   /* dws: only the maps between neighbouring tensors */
     bool layer_skip; /* dws: a per-entry linear skip in every layer (add_layer_skip) */
     bool skip;       /* dws: one per-entry linear skip over all layers (add_skip) */
+    int downsample;  /* dws: channels that are left of the INRs' inputs in front of the first layer; 0: all */
     double dropout;  /* probability, between layers, training only */
     pv_gnn_opts gnn;
     bool projection; /* on top, for contrastive training: no key of its own, train.task says it */

@@ -198,6 +198,8 @@ const pv_config_key pv_config_keys[] = {
      "dws: a linear skip connection over every layer"},
     {"model.skip", BOOL("skip", model.skip), "false", ANY, MODEL,
      "dws: one linear skip connection over all layers"},
+    {"model.downsample", INT("downsample", model.downsample), "0", BETWEEN(0, 65536), MODEL,
+     "dws: for INRs with many inputs: so many channels are made of them in front of the first layer; 0: they stay as they are"},
     {"model.dropout", REAL("dropout", model.dropout), "0.0", SHARE, MODEL,
      "dws, mlp, inr2vec: probability of dropout between the layers in training"},
     {"model.d_node", INT("d_node", model.gnn.d_node), "64", BETWEEN(1, 4096), MODEL,

@@ -6,6 +6,7 @@
  * from y (in backward once more), which then stays in a second-level cache for pooling, products and gates. */
 #include "nn/pv_batch_norm.h"
 #include "nn/pv_dropout.h"
+#include "nn/pv_dws_down.h"
 #include "nn/pv_dws_head.h"
 #include "nn/pv_dws_layer.h"
 #include "nn/pv_model_kind.h"
@@ -18,7 +19,8 @@ typedef struct net {
     pv_nn_params *params;
     const pv_dws_kernels *kernels;
     pv_dropout dropout;
-    bool normed, skipped;
+    bool normed, skipped, downs;
+    pv_dws_down down; /* in front of everything; `space` is what it leaves */
     int count, hidden, tile; /* DWS layers, features behind them, samples of a tile */
     int batch, sweeps;       /* samples of the last forward, sweeps since it began */
     pv_dws_layer *layers;
@@ -157,6 +159,7 @@ static void forward(void *context, const pv_pass *pass, const pv_real *rows, int
     net *n = context;
     n->batch = batch;
     n->sweeps = 0;
+    if (n->downs) rows = pv_dws_down_forward(&n->down, rows, batch);
     sweep(n, pass, 0, enter, (void *)rows);
     for (int k = 0; k < n->count; k++) {
         pv_dws_moments moments = {.sum = {NULL}};
@@ -257,17 +260,19 @@ static void leave(const tile *t, int k, void *rows)
 static void backward(void *context, const pv_pass *pass, const pv_real *dlogits, pv_real *drows)
 {
     net *n = context;
+    pv_real *const dinput = n->downs ? n->down.drows : drows;
     pv_dws_head_backward(&n->head, n->batch, dlogits);
     for (int k = n->count - 1; k >= 0; k--) {
         const bool normed = k > 0 && norm_behind(n, k - 1);
         if (normed) pv_batch_norm_clear(&n->norms[k - 1]);
         pv_dws_layer_backward_begin(&n->layers[k]);
-        sweep(n, pass, k, tile_backward, drows);
+        sweep(n, pass, k, tile_backward, dinput);
         pv_dws_layer_backward_end(&n->layers[k]);
         if (normed) pv_batch_norm_backward_settle(&n->norms[k - 1], pass);
         pv_nn_ready(n->params, pass, n->starts[k]);
     }
-    if (drows) sweep(n, pass, 0, leave, drows);
+    if (dinput) sweep(n, pass, 0, leave, dinput);
+    if (n->downs) pv_dws_down_backward(&n->down, n->batch, drows);
 }
 
 static const pv_real *features(const void *context, int *width)
@@ -351,10 +356,21 @@ pv_status pv_dws_model_new(const pv_model_request *request, pv_model *model)
                .dropout = {opts->dropout, model->params.kernels},
                .normed = opts->batch_norm,
                .skipped = opts->skip,
+               .downs = opts->downsample > 0,
                .count = opts->layers + 1,
                .hidden = opts->hidden};
+    int dims[PV_DWS_MAX_LAYERS + 1] = {0};
     pv_status st = pv_dws_space_set(&n->space, request->dims, request->layers);
     if (st != PV_OK) return st;
+    if (n->downs) {
+        st = pv_dws_down_new(&n->down, request->dims, request->layers, opts->downsample, opts->fc_layers,
+                             request->max_batch, "layers.layers.0.down_sample.set_layer.", n->params, memory);
+        if (st != PV_OK) return st;
+        memcpy(dims, request->dims, sizeof *dims * (size_t)(request->layers + 1));
+        dims[0] = opts->downsample;
+        st = pv_dws_space_set(&n->space, dims, request->layers);
+        if (st != PV_OK) return st;
+    }
     n->tile = pv_dws_tile(&n->space, n->hidden);
     if (n->tile > request->max_batch) n->tile = request->max_batch;
     n->layers = pv_nn_take(memory, n->count, sizeof *n->layers);
@@ -370,6 +386,7 @@ pv_status pv_dws_model_new(const pv_model_request *request, pv_model *model)
     for (int k = 0; k < n->count; k++)
         flops += pv_dws_layer_flops(&n->layers[k]);
     if (n->skipped) flops += 2.0 * (double)n->space.total[PV_VIEW_FULL] * n->hidden;
+    if (n->downs) flops += pv_dws_down_flops(&n->down);
     model->sample_flops = 3 * flops;
     model->ops = &dws_ops;
     model->net = n;

@@ -31,11 +31,12 @@ static herr_t collect(hid_t group, const char *name, const H5L_info_t *info, voi
     return 0;
 }
 
-pv_oracle *pv_oracle_open(const char *file)
+static const char own_data[] = "tests/oracle/data";
+
+static pv_oracle *open_in(const char *directory, const char *file)
 {
-    const char *directory = getenv("POLYVIEW_ORACLE");
     char path[PATH_BYTES];
-    snprintf(path, sizeof path, "%s/%s", directory ? directory : "tests/oracle/data", file);
+    snprintf(path, sizeof path, "%s/%s", directory, file);
     pv_oracle *oracle = calloc(1, sizeof *oracle);
     must(oracle != NULL, "no memory", path);
     oracle->file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
@@ -43,6 +44,17 @@ pv_oracle *pv_oracle_open(const char *file)
     H5Literate(oracle->file, H5_INDEX_NAME, H5_ITER_INC, NULL, collect, oracle);
     must(oracle->cases > 0, "no cases", path);
     return oracle;
+}
+
+pv_oracle *pv_oracle_open(const char *file)
+{
+    const char *directory = getenv("POLYVIEW_ORACLE");
+    return open_in(directory ? directory : own_data, file);
+}
+
+pv_oracle *pv_oracle_open_own(const char *file)
+{
+    return open_in(own_data, file);
 }
 
 void pv_oracle_close(pv_oracle *oracle)

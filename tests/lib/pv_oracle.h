@@ -10,6 +10,8 @@ typedef struct pv_oracle pv_oracle;
 /* Opens <directory>/<file>, the directory being $POLYVIEW_ORACLE, else tests/oracle/data.  Ends the program
  * with a message when it cannot: a test without its oracle must not pass. */
 pv_oracle *pv_oracle_open(const char *file);
+/* The same of a file that is in tests/oracle/data only. */
+pv_oracle *pv_oracle_open_own(const char *file);
 void pv_oracle_close(pv_oracle *oracle);
 
 /* The names of the cases ("case000", in order); a subset file has gaps. */

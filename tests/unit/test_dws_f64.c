@@ -15,10 +15,11 @@
 #include <string.h>
 #include <cmocka.h>
 
-enum { BATCH = 4, CLASSES = 3, PAIR = 2, SHORT = 3, LONG = 5 };
+enum { BATCH = 4, CLASSES = 3, PAIR = 2, SHORT = 3, WIDE = 4, LONG = 5 };
 
 static const double STEP = 1e-6, GRADIENT_TOLERANCE = 1e-6, EXACT = 1e-10;
-static const int short_dims[] = {2, 4, 3, 3}, long_dims[] = {2, 3, 4, 3, 4, 2}, pair_dims[] = {5, 4, 3};
+static const int short_dims[] = {2, 4, 3, 3}, long_dims[] = {2, 3, 4, 3, 4, 2}, pair_dims[] = {5, 4, 3},
+                 wide_dims[] = {11, 4, 3, 5, 2};
 
 static double *noise(int64_t n, uint64_t stream)
 {
@@ -384,6 +385,41 @@ static void the_model_is_invariant(void **state)
     check_invariance(&opts, pair_dims, PAIR);
 }
 
+/* Wide inputs through the down-sampling layer; what is behind it never sees their number. */
+static void inputs_are_sampled_down(void **state)
+{
+    (void)state;
+    pv_model_opts opts = plain();
+    opts.downsample = 3;
+    opts.batch_norm = opts.skip = true;
+    check_model(&opts, wide_dims, WIDE);
+    check_invariance(&opts, wide_dims, WIDE);
+    opts.fc_layers = 2;
+    opts.reduction = PV_REDUCE_MAX;
+    opts.batch_norm = false;
+    check_model(&opts, (const int[]){9, 4, 3}, PAIR);
+    opts.downsample = 9;
+    pv_model *model = NULL;
+    assert_int_equal(pv_model_new(&opts, (const int[]){9, 4, 3}, PAIR, CLASSES, BATCH, &model),
+                     PV_ERR_CONFIG);
+}
+
+/* The classifiers 784-128-10 of images, and INRs of colour images and of shapes in space. */
+static void the_usual_shapes_are_learned(void **state)
+{
+    (void)state;
+    pv_model_opts opts = plain();
+    opts.reduction = PV_REDUCE_MAX;
+    opts.batch_norm = true;
+    check_model(&opts, (const int[]){2, 6, 6, 3}, SHORT);
+    check_invariance(&opts, (const int[]){2, 6, 6, 3}, SHORT);
+    check_model(&opts, (const int[]){3, 6, 5, 6, 6, 1}, LONG);
+    check_invariance(&opts, (const int[]){3, 6, 5, 6, 6, 1}, LONG);
+    opts.downsample = 8;
+    check_model(&opts, (const int[]){784, 128, 10}, PAIR);
+    check_invariance(&opts, (const int[]){784, 128, 10}, PAIR);
+}
+
 static void dropout_is_off_in_evaluation(void **state)
 {
     (void)state;
@@ -540,6 +576,8 @@ int main(void)
         cmocka_unit_test(model_gradients_are_slopes_for_every_reduction),
         cmocka_unit_test(model_gradients_are_slopes_with_dropout_and_skips),
         cmocka_unit_test(the_model_is_invariant),
+        cmocka_unit_test(inputs_are_sampled_down),
+        cmocka_unit_test(the_usual_shapes_are_learned),
         cmocka_unit_test(dropout_is_off_in_evaluation),
         cmocka_unit_test(a_batch_may_be_split_over_ranks),
         cmocka_unit_test(a_bad_model_is_refused_by_name),
