@@ -1,4 +1,6 @@
-/* Evaluation of a model on a data set, sharded over the ranks. */
+/* Evaluation of a model on a data set, sharded over the ranks.  The samples are cut into passes, and the passes into groups
+ * whose losses are summed, without regard to the ranks, which take whole groups: what comes out has the same bits on any
+ * number of them. */
 #ifndef PV_EVALUATE_H
 #define PV_EVALUATE_H
 
@@ -7,8 +9,8 @@
 #include "sampler/pv_dataset.h"
 #include "train/pv_norm.h"
 
-/* Samples of one pass, at most: a model that is scored must hold as many. */
-enum { PV_EVAL_BATCH = 64 };
+/* Samples of one pass: a model that is scored must hold as many. */
+enum { PV_EVAL_BATCH = 32 };
 
 typedef struct pv_score {
     int64_t samples;
@@ -18,11 +20,14 @@ typedef struct pv_score {
     int64_t *class_correct; /* [classes] */
 } pv_score;
 
+/* The samples that a rank scores; over all ranks every one, in order.  Local. */
+void pv_eval_share(const pv_comm *comm, int64_t samples, int64_t *first, int64_t *count);
+
 /* Scores `model` in evaluation mode.
- * Shapes   max_batch is the model's; logits [samples of this rank][classes] or NULL: the samples of
- * pv_share_of, in order Owner    the caller frees score->class_samples and class_correct when per_class
+ * Shapes   logits [samples of this rank][classes] or NULL
+ * Owner    the caller frees score->class_samples and class_correct when per_class
  * Collective.  Errors: PV_ERR_NOMEM, PV_ERR_DATA (a label outside the model's classes), agreed. */
 pv_status pv_evaluate(const pv_comm *comm, pv_model *model, const pv_norm *norm, const pv_dataset *dataset,
-                      int classes, int max_batch, bool per_class, float *logits, pv_score *score);
+                      int classes, bool per_class, float *logits, pv_score *score);
 
 #endif

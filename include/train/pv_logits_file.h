@@ -5,7 +5,7 @@
 #include "base/pv_comm.h"
 #include "sampler/pv_dataset.h"
 
-/* Writes all samples of `dataset` in order, each rank its share (pv_share_of): aside, then renamed.
+/* Writes all samples of `dataset` in order, each rank its share (pv_eval_share): aside, then renamed.
  * Shapes   logits [samples of this rank][classes]
  * Collective.  Errors: PV_ERR_IO, PV_ERR_HDF5 (path named), agreed. */
 pv_status pv_logits_file_write(const pv_comm *comm, const char *path, const pv_dataset *dataset, int classes,

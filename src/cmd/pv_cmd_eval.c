@@ -11,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { EVAL_BATCH = 128 };
-
 /* The command's words, understood. */
 typedef struct request {
     const char *model, *store, *logits;
@@ -64,8 +62,8 @@ static pv_status load_model(const pv_comm *comm, const request *r, const pv_stor
     if (!pv_arch_equal(&head->arch, arch))
         PV_TRY(pv_fail(PV_ERR_DATA, "'%s' was made for INRs of another architecture than those of '%s'",
                        r->model, r->store));
-    PV_TRY(pv_agree(
-        comm, pv_model_new(&(*config)->model, arch->dims, arch->layers, head->classes, EVAL_BATCH, model)));
+    PV_TRY(pv_agree(comm, pv_model_new(&(*config)->model, arch->dims, arch->layers, head->classes,
+                                       PV_EVAL_BATCH, model)));
     PV_TRY(pv_model_file_load(comm, r->model, *model, NULL));
 done:
     return st;
@@ -106,10 +104,10 @@ static pv_status score_data(const pv_comm *comm, const request *r, pv_model *mod
     float *logits = NULL;
     int64_t first, share;
     pv_status st = PV_OK;
-    pv_share_of(pv_dataset_samples(dataset), comm->rank, comm->size, &first, &share);
+    pv_eval_share(comm, pv_dataset_samples(dataset), &first, &share);
     if (r->logits && !(logits = pv_alloc(share * head->classes, sizeof *logits))) st = PV_ERR_NOMEM;
     PV_TRY(pv_agree(comm, st));
-    PV_TRY(pv_evaluate(comm, model, &head->norm, dataset, head->classes, EVAL_BATCH, true, logits, score));
+    PV_TRY(pv_evaluate(comm, model, &head->norm, dataset, head->classes, true, logits, score));
     if (r->logits) PV_TRY(pv_logits_file_write(comm, r->logits, dataset, head->classes, logits));
 done:
     free(logits);

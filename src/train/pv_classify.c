@@ -42,7 +42,7 @@ static pv_status score(pv_task *task, uint8_t split, pv_model *model, const pv_n
     pv_score found;
     const pv_dataset *dataset = split == PV_SPLIT_VAL ? task->data.val : task->data.test;
     const pv_status st =
-        pv_evaluate(task->data.comm, model, norm, dataset, task->outputs, PV_EVAL_BATCH, false, NULL, &found);
+        pv_evaluate(task->data.comm, model, norm, dataset, task->outputs, false, NULL, &found);
     if (st == PV_OK) *out = (pv_task_score){found.samples, found.loss, found.accuracy, found.accuracy};
     return st;
 }

@@ -6,12 +6,39 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MOST_GROUPS = 1 << 14 };
+
 typedef struct evaluation {
     pv_real *rows, *logits;
     int32_t *labels;
-    double loss;
+    double *losses; /* [groups], 0 where another rank sums */
     int64_t correct;
 } evaluation;
+
+static int64_t passes_of(int64_t samples)
+{
+    return (samples + PV_EVAL_BATCH - 1) / PV_EVAL_BATCH;
+}
+
+static int groups_of(int64_t samples)
+{
+    return (int)(passes_of(samples) < MOST_GROUPS ? passes_of(samples) : MOST_GROUPS);
+}
+
+/* The sample that a group begins with. */
+static int64_t start_of(int64_t samples, int64_t group)
+{
+    const int64_t start = PV_EVAL_BATCH * pv_cut_of(passes_of(samples), group, groups_of(samples));
+    return start < samples ? start : samples;
+}
+
+void pv_eval_share(const pv_comm *comm, int64_t samples, int64_t *first, int64_t *count)
+{
+    int64_t group, groups;
+    pv_share_of(groups_of(samples), comm->rank, comm->size, &group, &groups);
+    *first = samples > 0 ? start_of(samples, group) : 0;
+    *count = samples > 0 ? start_of(samples, group + groups) - *first : 0;
+}
 
 static void count_classes(const evaluation *e, int batch, int classes, pv_score *score)
 {
@@ -22,14 +49,14 @@ static void count_classes(const evaluation *e, int batch, int classes, pv_score 
     }
 }
 
-/* This rank's share, batch after batch. */
-static pv_status evaluate_share(evaluation *e, pv_model *model, const pv_norm *norm,
-                                const pv_dataset *dataset, int64_t first, int64_t left, int max_batch,
-                                float *logits, pv_score *score)
+/* One group, pass after pass. */
+static pv_status evaluate_group(evaluation *e, pv_model *model, const pv_norm *norm,
+                                const pv_dataset *dataset, int64_t group, float **logits, pv_score *score)
 {
     const int classes = score->classes, params = norm->params;
-    for (; left > 0; first += max_batch, left -= max_batch) {
-        const int batch = (int)(left < max_batch ? left : max_batch);
+    const int64_t end = start_of(score->samples, group + 1);
+    for (int64_t first = start_of(score->samples, group); first < end; first += PV_EVAL_BATCH) {
+        const int batch = (int)(end - first < PV_EVAL_BATCH ? end - first : PV_EVAL_BATCH);
         for (int i = 0; i < batch; i++) {
             pv_norm_apply(norm, pv_dataset_row(dataset, first + i), e->rows + (int64_t)i * params);
             e->labels[i] = pv_dataset_label(dataset, first + i);
@@ -39,21 +66,33 @@ static pv_status evaluate_share(evaluation *e, pv_model *model, const pv_norm *n
         }
         const pv_pass pass = {.training = false, .global_batch = batch};
         pv_model_forward(model, &pass, e->rows, batch, e->logits);
-        e->loss += pv_cross_entropy(batch, classes, e->logits, e->labels, 1.0, NULL);
+        e->losses[group] += pv_cross_entropy(batch, classes, e->logits, e->labels, 1.0, NULL);
         e->correct += pv_count_correct(batch, classes, e->logits, e->labels);
         if (score->class_samples) count_classes(e, batch, classes, score);
-        for (int i = 0; logits && i < batch * classes; i++)
-            *logits++ = (float)e->logits[i];
+        for (int i = 0; *logits && i < batch * classes; i++)
+            *(*logits)++ = (float)e->logits[i];
     }
     return PV_OK;
 }
 
-static pv_status allocate(evaluation *e, int params, int max_batch, bool per_class, pv_score *score)
+static pv_status evaluate_share(const pv_comm *comm, evaluation *e, pv_model *model, const pv_norm *norm,
+                                const pv_dataset *dataset, float *logits, pv_score *score)
+{
+    int64_t first, count;
+    pv_status st = PV_OK;
+    pv_share_of(groups_of(score->samples), comm->rank, comm->size, &first, &count);
+    for (int64_t group = first; st == PV_OK && group < first + count; group++)
+        st = evaluate_group(e, model, norm, dataset, group, &logits, score);
+    return st;
+}
+
+static pv_status allocate(evaluation *e, int params, bool per_class, pv_score *score)
 {
     pv_status st = PV_OK;
-    PV_ALLOC(e->rows, (int64_t)max_batch * params);
-    PV_ALLOC(e->logits, (int64_t)max_batch * score->classes);
-    PV_ALLOC(e->labels, max_batch);
+    PV_ALLOC(e->rows, (int64_t)PV_EVAL_BATCH * params);
+    PV_ALLOC(e->logits, (int64_t)PV_EVAL_BATCH * score->classes);
+    PV_ALLOC(e->labels, PV_EVAL_BATCH);
+    PV_ALLOC(e->losses, groups_of(score->samples));
     if (per_class) {
         PV_ALLOC(score->class_samples, score->classes);
         PV_ALLOC(score->class_correct, score->classes);
@@ -63,19 +102,21 @@ done:
 }
 
 pv_status pv_evaluate(const pv_comm *comm, pv_model *model, const pv_norm *norm, const pv_dataset *dataset,
-                      int classes, int max_batch, bool per_class, float *logits, pv_score *score)
+                      int classes, bool per_class, float *logits, pv_score *score)
 {
     evaluation e = {0};
-    int64_t first, count;
     pv_status st;
     *score = (pv_score){.samples = pv_dataset_samples(dataset), .classes = classes};
-    PV_TRY(pv_agree(comm, allocate(&e, norm->params, max_batch, per_class, score)));
-    pv_share_of(score->samples, comm->rank, comm->size, &first, &count);
-    PV_TRY(pv_agree(comm, evaluate_share(&e, model, norm, dataset, first, count, max_batch, logits, score)));
-    double sums[2] = {e.loss, (double)e.correct};
-    MPI_Allreduce(MPI_IN_PLACE, sums, 2, MPI_DOUBLE, MPI_SUM, comm->world);
-    score->loss = score->samples > 0 ? sums[0] / (double)score->samples : (double)NAN;
-    score->accuracy = score->samples > 0 ? sums[1] / (double)score->samples : (double)NAN;
+    PV_TRY(pv_agree(comm, allocate(&e, norm->params, per_class, score)));
+    PV_TRY(pv_agree(comm, evaluate_share(comm, &e, model, norm, dataset, logits, score)));
+    const int groups = groups_of(score->samples);
+    double loss = 0;
+    MPI_Allreduce(MPI_IN_PLACE, e.losses, groups, MPI_DOUBLE, MPI_SUM, comm->world);
+    MPI_Allreduce(MPI_IN_PLACE, &e.correct, 1, MPI_INT64_T, MPI_SUM, comm->world);
+    for (int i = 0; i < groups; i++)
+        loss += e.losses[i];
+    score->loss = score->samples > 0 ? loss / (double)score->samples : (double)NAN;
+    score->accuracy = score->samples > 0 ? (double)e.correct / (double)score->samples : (double)NAN;
     if (per_class) {
         MPI_Allreduce(MPI_IN_PLACE, score->class_samples, classes, MPI_INT64_T, MPI_SUM, comm->world);
         MPI_Allreduce(MPI_IN_PLACE, score->class_correct, classes, MPI_INT64_T, MPI_SUM, comm->world);
@@ -84,6 +125,7 @@ done:
     free(e.rows);
     free(e.logits);
     free(e.labels);
+    free(e.losses);
     if (st != PV_OK) {
         free(score->class_samples);
         free(score->class_correct);

@@ -1,6 +1,7 @@
 #include "train/pv_logits_file.h"
 #include "base/pv_mem.h"
 #include "store/pv_columns.h"
+#include "train/pv_evaluate.h"
 
 #include <stdlib.h>
 
@@ -11,7 +12,7 @@ pv_status pv_logits_file_write(const pv_comm *comm, const char *path, const pv_d
     int64_t first, share, *objects = NULL, *views = NULL;
     int32_t *labels = NULL;
     pv_status st = PV_OK;
-    pv_share_of(rows, comm->rank, comm->size, &first, &share);
+    pv_eval_share(comm, rows, &first, &share);
     PV_ALLOC(labels, share);
     PV_ALLOC(objects, share);
     PV_ALLOC(views, share);

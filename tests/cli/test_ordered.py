@@ -31,7 +31,7 @@ MODELS = {
 
 
 def losses(model: Path) -> list[tuple[int, int, str]]:
-    """(epoch, step, loss as it is written) of every step, and (epoch, 0, loss) of every epoch."""
+    """(epoch, step, loss as it is written) of every step, and (epoch, 0, loss) of every epoch, of training and validation."""
     path = Path(f"{model}.jsonl")
     found = []
     for line in path.read_text().splitlines() if path.exists() else []:
@@ -41,7 +41,7 @@ def losses(model: Path) -> list[tuple[int, int, str]]:
         if event["event"] == "step":
             found.append((event["epoch"], event["batch"], event["loss"]))
         elif event["event"] == "epoch":
-            found.append((event["epoch"], 0, event["train_loss"]))
+            found += [(event["epoch"], 0, event[loss]) for loss in ("train_loss", "val_loss")]
     return found
 
 
@@ -86,6 +86,35 @@ def any_ranks_print_the_same_losses(work: Path) -> None:
             )
 
 
+def evaluation_has_the_same_bits(work: Path) -> None:
+    """36 objects for validation: two passes, which some ranks have none of."""
+    few = {"train": 4, "val": 36, "test": 9}
+    make_store(work, signal=few, train=TRAIN | {"batch": 4, "micro_batch": 1})
+    runs = {ranks: train(work, f"{ranks}-model.h5", ranks) for ranks in (1, 2, 4)}
+    curves = {ranks: losses(work / f"{ranks}-model.h5") for ranks in runs}
+    check(
+        all(run.status == 0 for run in runs.values())
+        and len(curves[1]) == 3 * (2 + 2)
+        and all(curve == curves[1] for curve in curves.values()),
+        "the validation loss is the same on 1, 2 and 4 ranks, every digit",
+        *runs.values(),
+        curves,
+    )
+    found = {}
+    for ranks in (1, 2, 3):
+        path = work / f"{ranks}.h5"
+        words = ("eval", "--model", work / "1-model.h5", "--store", work / "store.h5", "--split", "val")
+        run = polyview(*words, "--views", "0-1", "--logits", path, ranks=ranks)
+        with h5py.File(path) as file:
+            columns = tuple(file[name][()].tobytes() for name in ("logits", "object", "view", "label"))
+        found[ranks] = (run.json["samples"], run.json["loss"], run.json["accuracy"], columns)
+    check(
+        found[1][0] == 72 and all(one == found[1] for one in found.values()),
+        "eval on 1, 2 and 3 ranks gives the same logits, every bit",
+        {ranks: one[:3] for ranks, one in found.items()},
+    )
+
+
 def killed_and_resumed(work: Path) -> None:
     """kill -9 at a random step; the next start has another number of ranks and ends with the same losses."""
     model, epochs = {"kind": "dws", "hidden": 16, "layers": 3}, STEPS // STEPS_PER_EPOCH
@@ -93,7 +122,7 @@ def killed_and_resumed(work: Path) -> None:
     make_store(work, signal=SIGNAL, model=model, train=keys)
     whole = train(work, "whole.h5", 2)
     curve = losses(work / "whole.h5")
-    check(whole.status == 0 and len(curve) == epochs * (STEPS_PER_EPOCH + 1), "an uninterrupted run", whole)
+    check(whole.status == 0 and len(curve) == epochs * (STEPS_PER_EPOCH + 2), "an uninterrupted run", whole)
     draw = random.Random()
     for before, after in ((1, 2), (2, 4), (4, 1)):
         name, after_lines = f"{before}-{after}.h5", draw.randrange(5, len(curve) - 60)
@@ -142,7 +171,9 @@ def refusals(work: Path) -> None:
 
 
 def main() -> int:
-    return run_tests(any_ranks_print_the_same_losses, killed_and_resumed, refusals)
+    return run_tests(
+        any_ranks_print_the_same_losses, evaluation_has_the_same_bits, killed_and_resumed, refusals
+    )
 
 
 if __name__ == "__main__":
