@@ -29,6 +29,17 @@ uint64_t pv_rng_bits(pv_rng *rng)
     return rng->buffer[rng->used++];
 }
 
+void pv_rng_fill(pv_rng *rng, int64_t n, uint64_t *bits)
+{
+    int64_t i = 0;
+    for (; i < n && rng->used < 4; i++)
+        bits[i] = pv_rng_bits(rng);
+    for (; i + 4 <= n; i += 4)
+        philox(rng->seed, rng->purpose, rng->a, rng->b, rng->block++, 0, bits + i);
+    for (; i < n; i++)
+        bits[i] = pv_rng_bits(rng);
+}
+
 double pv_rng_uniform(pv_rng *rng)
 {
     return (double)(pv_rng_bits(rng) >> 11) * 0x1p-53;

@@ -25,10 +25,13 @@ static pv_rng open_draws(const pv_pass *pass, int site, int sample)
 /* A multiple of 4 draws, at least n. */
 static void draw(pv_rng *rng, int64_t n, uint16_t *draws)
 {
-    for (int64_t i = 0; i < n; i += 4) {
-        const uint64_t bits = pv_rng_bits(rng);
-        for (int64_t k = 0; k < 4; k++)
-            draws[i + k] = (uint16_t)(bits >> (DRAW_BITS * k));
+    uint64_t bits[CHUNK / 4];
+    for (int64_t first = 0; first < n; first += CHUNK) {
+        const int64_t words = (n - first < CHUNK ? n - first + 3 : CHUNK) / 4;
+        pv_rng_fill(rng, words, bits);
+        for (int64_t i = 0; i < words; i++)
+            for (int64_t k = 0; k < 4; k++)
+                draws[first + 4 * i + k] = (uint16_t)(bits[i] >> (DRAW_BITS * k));
     }
 }
 

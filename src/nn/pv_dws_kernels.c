@@ -514,15 +514,29 @@ static int64_t pick(const pv_dws_block *b, const pv_real *x, pv_real *best, cons
     return count;
 }
 
+/* A word of n <= PV_LANES bits. */
+PV_INLINE uint16_t pack_word(int n, const uint16_t *draws, uint32_t keep)
+{
+#if defined(__AVX512F__)
+    if (keep == 0) return 0;
+    const __mmask16 lanes = (__mmask16)((1u << n) - 1);
+    return _mm256_mask_cmple_epu16_mask(lanes, _mm256_maskz_loadu_epi16(lanes, draws),
+                                        _mm256_set1_epi16((short)(keep - 1)));
+#else
+    uint32_t word = 0;
+    for (int l = 0; l < n; l++)
+        word |= (uint32_t)(draws[l] < keep) << l;
+    return (uint16_t)word;
+#endif
+}
+
 static void pack_bits(int64_t entries, int f, const uint16_t *draws, uint32_t keep, uint16_t *bits)
 {
-    for (int64_t i = 0; i < entries; i++)
-        for (int k = 0; k < f; k += PV_LANES) {
-            uint32_t word = 0;
-            for (int l = 0; l < PV_LANES && k + l < f; l++)
-                word |= (uint32_t)(draws[i * f + k + l] < keep) << l;
-            *bits++ = (uint16_t)word;
-        }
+    for (int64_t i = 0; i < entries; i++, draws += f) {
+#define STRIPE(at, n) *bits++ = pack_word(n, draws + (at), keep)
+        FOR_STRIPES(f);
+#undef STRIPE
+    }
 }
 
 const pv_dws_kernels PV_ISA_TABLE(pv_dws_kernels) = {

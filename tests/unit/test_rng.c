@@ -21,6 +21,18 @@ static void a_stream_depends_on_seed_purpose_and_indices_only(void **state)
         assert_true(pv_rng_bits(&others[i]) != bits);
 }
 
+static void filling_continues_the_stream(void **state)
+{
+    (void)state;
+    pv_rng one = pv_rng_open(3, PV_RNG_TEST, 1, 2), many = one;
+    for (int64_t n = 0; n < 20; n++) { /* begins and ends at every place of a block */
+        uint64_t bits[20];
+        pv_rng_fill(&many, n, bits);
+        for (int64_t i = 0; i < n; i++)
+            assert_true(bits[i] == pv_rng_bits(&one));
+    }
+}
+
 static void the_generator_is_philox4x64_10(void **state)
 {
     (void)state;
@@ -93,6 +105,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_stream_depends_on_seed_purpose_and_indices_only),
         cmocka_unit_test(the_generator_is_philox4x64_10),
+        cmocka_unit_test(filling_continues_the_stream),
         cmocka_unit_test(uniform_and_normal_draws_have_their_moments),
         cmocka_unit_test(bounded_draws_reach_every_value_and_no_other),
         cmocka_unit_test(the_shuffle_is_a_permutation_of_any_size),
