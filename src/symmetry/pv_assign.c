@@ -23,13 +23,12 @@ pv_status pv_assign_new(int n_max, pv_assign **out)
     PV_ALLOC(p->cost, (int64_t)n_max * stride);
     PV_ALLOC(p->price, stride);
     PV_ALLOC(p->reach, stride);
-    PV_ALLOC(p->closed, stride);
-    PV_ALLOC(p->final, stride);
+    PV_ALLOC(p->open, stride / 64 + 1);
     PV_ALLOC(p->from, stride);
     PV_ALLOC(p->column, n_max);
     PV_ALLOC(p->row, n_max);
     PV_ALLOC(p->free_rows, n_max);
-    PV_ALLOC(p->done, n_max);
+    PV_ALLOC(p->shared, n_max);
     *out = work;
     return PV_OK;
 done:
@@ -44,13 +43,12 @@ void pv_assign_free(pv_assign *work)
     free(p->cost);
     free(p->price);
     free(p->reach);
-    free(p->closed);
-    free(p->final);
+    free(p->open);
     free(p->from);
     free(p->column);
     free(p->row);
     free(p->free_rows);
-    free(p->done);
+    free(p->shared);
     free(work);
 }
 

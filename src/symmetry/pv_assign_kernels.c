@@ -6,26 +6,30 @@
 #include <math.h>
 #include <stddef.h>
 
-/* The smallest of a scan, and the second smallest. */
+enum {
+    WORD = 64, /* columns are searched and marked in words of these, a bit each */
+    USUAL = 32 /* the usual width of an INR */
+};
+
+/* The smallest of a scan, and the second smallest, in every lane. */
 typedef struct least {
-    double first, second;
-    int64_t
-        at; /* column of the first; of equal ones the first, so that the result does not depend on the lanes */
+    vec first, second;
+    int at; /* column of the first; of equal ones the first, so that the result does not depend on the lanes */
 } least;
 
-/* The first column of the difference of two arrays (of one array: `minus` is NULL) that is `value`.  Words of 64 columns are
- * searched without a branch. */
-INLINE int64_t find(const double *values, const double *minus, int stride, vec value)
+/* Every scan is inlined with the stride as a constant for the usual width, and once for any. */
+INLINE int end_of_word(int stride, int begin)
 {
-    enum { WORD = 64 };
+    return stride - begin < WORD ? stride - begin : WORD;
+}
+
+/* The first column in which cost - price is `value`. */
+INLINE int find(const double *cost, const double *price, int stride, vec value)
+{
     for (int begin = 0; begin < stride; begin += WORD) {
-        const int end = stride - begin < WORD ? stride - begin : WORD;
         uint64_t bits = 0;
-        for (int j = 0; j < end; j += LANES) {
-            vec t = at(values + begin + j);
-            if (minus) t -= at(minus + begin + j);
-            bits |= equal_lanes(t, value) << j;
-        }
+        for (int j = 0; j < end_of_word(stride, begin); j += LANES)
+            bits |= equal_lanes(at(cost + begin + j) - at(price + begin + j), value) << j;
         if (bits) return begin + __builtin_ctzll(bits);
     }
     return 0; /* no number is equal to NaN; there is none in a problem */
@@ -41,32 +45,41 @@ INLINE least two_least(const double *cost, const double *price, int stride)
         first = lesser(first, t);
     }
     merge_lanes(&first, &second);
-    return (least){first[0], second[0], find(cost, price, stride, first)};
+    return (least){first, second, find(cost, price, stride, first)};
 }
 
 /* The smallest of cost - price over a row. */
-INLINE double least_of_row(const double *cost, const double *price, int stride)
+INLINE vec least_of_row(const double *cost, const double *price, int stride)
 {
     vec first = at(cost) - at(price);
     for (int j = LANES; j < stride; j += LANES)
         first = lesser(first, at(cost + j) - at(price + j));
-    return least_of_lanes(first)[0];
+    return least_of_lanes(first);
 }
 
-static double *cost_row(const pv_assign_problem *p, int64_t i)
+/* One price less by what is in every lane of `by`.  A whole vector is written: the scans that follow read it as one, and
+ * would have to wait for a single number to leave the store buffer. */
+INLINE void lower_price(double *price, int column, vec by)
 {
-    return p->cost + i * p->stride;
+    double *const begin = price + column / LANES * LANES;
+    const vec before = at(begin);
+    put(begin, where_set(UINT64_C(1) << column % LANES, before - by, before));
+}
+
+INLINE const double *cost_row(const pv_assign_problem *p, int stride, int32_t i)
+{
+    return p->cost + (int64_t)i * stride;
 }
 
 /* Prices are the least costs of the columns; a row takes the last column that it is the cheapest of.  `shared` marks rows
  * that are the cheapest of several. */
-static void reduce_columns(pv_assign_problem *p, int32_t *shared)
+INLINE void reduce_columns(pv_assign_problem *p, int stride, int32_t *shared)
 {
     int64_t *const from = p->from;
-    for (int j = 0; j < p->stride; j += LANES) {
+    for (int j = 0; j < stride; j += LANES) {
         vec price = at(p->cost + j), rows = (vec)(mask){0};
         for (int i = 1; i < p->n; i++) {
-            const vec cost = at(cost_row(p, i) + j);
+            const vec cost = at(cost_row(p, stride, i) + j);
             rows = where_less(cost, price, (vec)((mask){0} + i), rows);
             price = lesser(cost, price);
         }
@@ -86,12 +99,12 @@ static void reduce_columns(pv_assign_problem *p, int32_t *shared)
             shared[i] = 1;
         }
     }
-    for (int j = p->n; j < p->stride; j++) /* infinity - infinity is no number */
+    for (int j = p->n; j < stride; j++) /* infinity - infinity is no number */
         p->price[j] = 0;
 }
 
 /* A row with a column of its own gives up what it saves over its next best; the others become free.  Returns how many. */
-static int transfer_reduction(pv_assign_problem *p, const int32_t *shared, int32_t *free_rows)
+INLINE int transfer_reduction(pv_assign_problem *p, int stride, const int32_t *shared, int32_t *free_rows)
 {
     int count = 0;
     for (int i = 0; i < p->n; i++) {
@@ -99,19 +112,18 @@ static int transfer_reduction(pv_assign_problem *p, const int32_t *shared, int32
         if (own < 0) {
             free_rows[count++] = i;
         } else if (!shared[i]) {
-            const double kept = p->price[own];
-            p->price[own] = -INFINITY; /* keeps the own column out of the scan */
-            const least found = two_least(cost_row(p, i), p->price, p->stride);
-            p->price[own] = kept - (isfinite(found.first) ? found.first : 0);
+            const least found = two_least(cost_row(p, stride, i), p->price, stride);
+            const vec saved = found.at == own ? found.second : found.first;
+            if (isfinite(saved[0])) lower_price(p->price, own, saved);
         }
     }
     return count;
 }
 
 /* The column other than `but` that costs a row as little as `value`. */
-static int64_t same_cost(const pv_assign_problem *p, int64_t i, double value, int64_t but)
+INLINE int same_cost(const pv_assign_problem *p, int stride, int32_t i, double value, int but)
 {
-    const double *cost = cost_row(p, i);
+    const double *cost = cost_row(p, stride, i);
     for (int j = 0; j < p->n; j++)
         if (j != but && cost[j] - p->price[j] == value) return j;
     return but;
@@ -119,22 +131,20 @@ static int64_t same_cost(const pv_assign_problem *p, int64_t i, double value, in
 
 /* Free rows take their best column, at a price that makes it as good as their second best; whom they displace stays
  * free for the next pass.  Returns how many are free. */
-static int reduce_free_rows(pv_assign_problem *p, int32_t *free_rows, int count)
+INLINE int reduce_free_rows(pv_assign_problem *p, int stride, int32_t *free_rows, int count)
 {
     int kept = 0;
     for (int f = 0; f < count; f++) {
         const int32_t i = free_rows[f];
-        const least found = two_least(cost_row(p, i), p->price, p->stride);
-        int64_t j = found.at;
-        const double lowered = p->price[j] - (found.second - found.first);
-        int32_t displaced = p->row[j];
-        if (isfinite(lowered) && lowered < p->price[j]) {
-            p->price[j] = lowered;
-        } else if (displaced >= 0) {
-            j = same_cost(p, i, found.first, found.at);
-            displaced = p->row[j];
-        }
-        p->column[i] = (int32_t)j;
+        const least found = two_least(cost_row(p, stride, i), p->price, stride);
+        const vec better = found.second - found.first;
+        int j = found.at;
+        if (better[0] > 0 && isfinite(better[0]))
+            lower_price(p->price, j, better);
+        else if (p->row[j] >= 0)
+            j = same_cost(p, stride, i, found.first[0], j);
+        const int32_t displaced = p->row[j];
+        p->column[i] = j;
         p->row[j] = i;
         if (displaced < 0) continue;
         p->column[displaced] = -1;
@@ -143,47 +153,54 @@ static int reduce_free_rows(pv_assign_problem *p, int32_t *free_rows, int count)
     return kept;
 }
 
-/* Lengths of paths through row i, given what they have behind them; the shortest path to a column that is not final. */
-INLINE least relax(pv_assign_problem *p, int64_t i, double offset)
+/* Lengths of paths through row i, given what they have behind them; the shortest path to a column that is open. */
+INLINE least relax(pv_assign_problem *p, int stride, int32_t i, double offset)
 {
-    const double *const cost = cost_row(p, i);
-    double *const reach = p->reach;
-    const vec own = (vec)((mask){0} + i);
-    vec shortest = splat((double)INFINITY);
-    for (int j = 0; j < p->stride; j += LANES) {
+    const double *const cost = cost_row(p, stride, i);
+    const vec own = (vec)((mask){0} + i), infinity = splat((double)INFINITY);
+    vec shortest = infinity;
+    for (int j = 0; j < stride; j += LANES) {
+        const uint64_t open = p->open[j / WORD] >> j % WORD;
         vec *const from = (vec *)(void *)(p->from + j);
-        const vec t = at(cost + j) - at(p->closed + j) - offset, before = at(reach + j);
+        const vec before = at(p->reach + j);
+        const vec t = where_set(open, at(cost + j) - at(p->price + j) - offset, infinity);
         const vec now = lesser(t, before);
         *from = where_less(t, before, own, *from);
-        put(reach + j, now);
-        shortest = lesser(shortest, now);
+        put(p->reach + j, now);
+        shortest = lesser(shortest, where_set(open, now, infinity));
     }
     shortest = least_of_lanes(shortest);
-    return (least){shortest[0], 0, find(reach, NULL, p->stride, shortest)};
+    for (int begin = 0; begin < stride; begin += WORD) {
+        uint64_t bits = 0;
+        for (int j = 0; j < end_of_word(stride, begin); j += LANES)
+            bits |= equal_lanes(at(p->reach + begin + j), shortest) << j;
+        bits &= p->open[begin / WORD];
+        if (bits) return (least){shortest, shortest, begin + __builtin_ctzll(bits)};
+    }
+    return (least){shortest, shortest, 0};
 }
 
 /* A shortest path from a free row to a free column; prices of the columns on the way are brought up to it. */
-static void augment(pv_assign_problem *p, int32_t start)
+INLINE void augment(pv_assign_problem *p, int stride, int32_t start)
 {
-    int done = 0;
-    for (int j = 0; j < p->stride; j += LANES) {
-        put(p->closed + j, at(p->price + j));
+    for (int j = 0; j < stride; j += LANES)
         put(p->reach + j, splat((double)INFINITY));
-    }
-    least found = relax(p, start, 0);
+    for (int word = 0; word * WORD < stride; word++)
+        p->open[word] = UINT64_MAX;
+    least found = relax(p, stride, start, 0);
     for (int32_t i = p->row[found.at]; i >= 0; i = p->row[found.at]) {
-        p->final[found.at] = found.first;
-        p->reach[found.at] = INFINITY;
-        p->closed[found.at] = -INFINITY;
-        p->done[done++] = (int32_t)found.at;
-        found = relax(p, i, cost_row(p, i)[found.at] - p->price[found.at] - found.first);
+        p->open[found.at / WORD] &= ~(UINT64_C(1) << found.at % WORD);
+        found = relax(p, stride, i, cost_row(p, stride, i)[found.at] - p->price[found.at] - found.first[0]);
     }
-    for (int d = 0; d < done; d++)
-        p->price[p->done[d]] += p->final[p->done[d]] - found.first;
-    for (int64_t j = found.at;;) {
+    for (int j = 0; j < stride; j += LANES) {
+        const vec price = at(p->price + j);
+        const uint64_t open = p->open[j / WORD] >> j % WORD;
+        put(p->price + j, where_set(open, price, price + (at(p->reach + j) - found.first)));
+    }
+    for (int32_t j = found.at;;) {
         const int32_t i = (int32_t)p->from[j], previous = p->column[i];
         p->row[j] = i;
-        p->column[i] = (int32_t)j;
+        p->column[i] = j;
         if (i == start) return;
         j = previous;
     }
@@ -191,17 +208,17 @@ static void augment(pv_assign_problem *p, int32_t start)
 
 /* Keeps the pairs of an earlier assignment that are still the cheapest of their rows at the earlier prices; the other
  * rows become free.  Returns how many. */
-static int keep_tight(pv_assign_problem *p, int32_t *free_rows)
+INLINE int keep_tight(pv_assign_problem *p, int stride, int32_t *free_rows)
 {
     int count = 0;
     for (int j = 0; j < p->n; j++)
         p->row[j] = -1;
-    for (int j = p->n; j < p->stride; j++)
+    for (int j = p->n; j < stride; j++)
         p->price[j] = 0;
     for (int i = 0; i < p->n; i++) {
         const int32_t own = p->column[i];
-        const double *cost = cost_row(p, i);
-        if (cost[own] - p->price[own] <= least_of_row(cost, p->price, p->stride)) {
+        const double *cost = cost_row(p, stride, i);
+        if (cost[own] - p->price[own] <= least_of_row(cost, p->price, stride)[0]) {
             p->row[own] = i;
         } else {
             p->column[i] = -1;
@@ -211,49 +228,88 @@ static int keep_tight(pv_assign_problem *p, int32_t *free_rows)
     return count;
 }
 
-static void finish(pv_assign_problem *p, int count)
+INLINE void finish(pv_assign_problem *p, int stride, int count)
 {
     enum { PASSES = 2 };
     for (int pass = 0; pass < PASSES && count > 0; pass++)
-        count = reduce_free_rows(p, p->free_rows, count);
+        count = reduce_free_rows(p, stride, p->free_rows, count);
     for (int f = 0; f < count; f++)
-        augment(p, p->free_rows[f]);
+        augment(p, stride, p->free_rows[f]);
 }
 
+INLINE void solve_wide(pv_assign_problem *p, int stride)
+{
+    reduce_columns(p, stride, p->shared);
+    finish(p, stride, transfer_reduction(p, stride, p->shared, p->free_rows));
+}
+
+INLINE void solve_again_wide(pv_assign_problem *p, int stride)
+{
+    const int count = keep_tight(p, stride, p->free_rows);
+    if (count > p->n - p->n / 8)
+        solve_wide(p, stride); /* the prices are of no use */
+    else
+        finish(p, stride, count);
+}
+
+/* The pointers of a problem are kept in registers if nobody has its address. */
 static void solve(pv_assign_problem *p)
 {
-    reduce_columns(p, p->done);
-    finish(p, transfer_reduction(p, p->done, p->free_rows));
+    pv_assign_problem own = *p;
+    if (own.stride == USUAL)
+        solve_wide(&own, USUAL);
+    else
+        solve_wide(&own, own.stride);
 }
 
 static void solve_again(pv_assign_problem *p)
 {
-    finish(p, keep_tight(p, p->free_rows));
+    pv_assign_problem own = *p;
+    if (own.stride == USUAL)
+        solve_again_wide(&own, USUAL);
+    else
+        solve_again_wide(&own, own.stride);
 }
 
-/* The bits of a float without its sign order as its size does; those of infinities and NaN are the largest. */
-static bool load(pv_assign_problem *p, const float *value, int stride, bool sizes)
+/* As many floats, and their bits. */
+typedef float floats __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef int32_t float_bits __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+
+/* `keep` clears the sign of what counts by its size. */
+INLINE vec minus(const float *value, int32_t keep)
 {
-    const uint32_t all = UINT32_MAX, no_sign = all >> 1, infinity = UINT32_C(0x7f800000);
-    const uint32_t keep = sizes ? no_sign : all;
-    uint32_t largest = 0;
+    const float_bits bits = (*(const float_bits *)(const void *)value & keep) ^ INT32_MIN;
+    return __builtin_convertvector((floats)bits, vec);
+}
+
+INLINE bool load_wide(pv_assign_problem *p, const float *value, int from_stride, bool sizes, int stride)
+{
+    const int32_t keep = sizes ? INT32_MAX : -1;
+    const int whole = p->n / LANES * LANES;
+    vec zeros = splat(0); /* NaN if a number is not finite */
     for (int i = 0; i < p->n; i++) {
-        double *restrict cost = p->cost + (int64_t)i * p->stride;
-        const float *restrict from = value + (int64_t)i * stride;
-        for (int j = 0; j < p->n; j++) {
-            union {
-                float number;
-                uint32_t bits;
-            } entry = {from[j]};
-            const uint32_t size = entry.bits & no_sign;
-            largest = size > largest ? size : largest;
-            entry.bits &= keep;
-            cost[j] = -(double)entry.number;
+        double *const cost = p->cost + (int64_t)i * stride;
+        const float *const from = value + (int64_t)i * from_stride;
+        for (int j = 0; j < whole; j += LANES) {
+            const vec c = minus(from + j, keep);
+            zeros += 0 * c;
+            put(cost + j, c);
         }
-        for (int j = p->n; j < p->stride; j++)
-            cost[j] = (double)INFINITY;
+        for (int j = whole; j < stride; j++) {
+            const double number = j < p->n ? (double)from[j] : 0;
+            zeros[0] += 0 * number;
+            cost[j] = j < p->n ? -(sizes ? fabs(number) : number) : (double)INFINITY;
+        }
     }
-    return largest < infinity;
+    for (int lane = 0; lane < LANES; lane++)
+        if (isnan(zeros[lane])) return false;
+    return true;
+}
+
+static bool load(pv_assign_problem *p, const float *value, int from_stride, bool sizes)
+{
+    if (p->n == USUAL) return load_wide(p, value, from_stride, sizes, USUAL);
+    return load_wide(p, value, from_stride, sizes, p->stride);
 }
 
 const pv_assign_kernels PV_ISA_TABLE(pv_assign_kernels) = {

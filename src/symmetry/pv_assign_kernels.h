@@ -13,13 +13,13 @@ enum { PV_ASSIGN_LANES = 8 };
  * infinity, and no more is needed of them. */
 typedef struct pv_assign_problem {
     int n, stride;
-    double *cost;              /* [n][stride], to be minimised */
-    double *price;             /* [stride] v, the columns' dual variables */
-    double *reach, *closed;    /* [stride] lengths of shortest paths; v, or -infinity where a path is final */
-    double *final;             /* [stride] lengths of the final paths */
-    int64_t *from;             /* [stride] the row from which a column is reached */
-    int32_t *column, *row;     /* [n] of every row, of every column; -1: none */
-    int32_t *free_rows, *done; /* [n] */
+    double *cost;          /* [n][stride], to be minimised */
+    double *price;         /* [stride] v, the columns' dual variables */
+    double *reach;         /* [stride] lengths of shortest paths */
+    uint64_t *open;        /* [stride / 64, rounded up] a bit for every column whose path is not final */
+    int64_t *from;         /* [stride] the row from which a column is reached */
+    int32_t *column, *row; /* [n] of every row, of every column; -1: none */
+    int32_t *free_rows, *shared; /* [n] */
 } pv_assign_problem;
 
 typedef struct pv_assign_kernels {

@@ -39,7 +39,8 @@ INLINE vec splat(double value)
     return (vec){0} + value;
 }
 
-/* Lane by lane: the smaller, the larger, and x where a < b, else y.  equal_lanes: a bit for every lane where they are equal. */
+/* Lane by lane: the smaller, the larger, and x where a < b, or where the lane's bit is set, else y.  equal_lanes: a bit for
+ * every lane where they are equal. */
 #if defined(__AVX512F__)
 INLINE vec lesser(vec a, vec b)
 {
@@ -61,6 +62,11 @@ INLINE uint64_t equal_lanes(vec a, vec b)
 {
     return _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_EQ_OQ);
 }
+
+INLINE vec where_set(uint64_t bits, vec x, vec y)
+{
+    return (vec)_mm512_mask_blend_pd((__mmask8)bits, (__m512d)y, (__m512d)x);
+}
 #elif defined(__AVX2__)
 INLINE vec lesser(vec a, vec b)
 {
@@ -80,6 +86,12 @@ INLINE vec where_less(vec a, vec b, vec x, vec y)
 INLINE uint64_t equal_lanes(vec a, vec b)
 {
     return (uint64_t)_mm256_movemask_pd((__m256d)(a == b));
+}
+
+INLINE vec where_set(uint64_t bits, vec x, vec y)
+{
+    const mask lanes = {1, 2, 4, 8};
+    return (vec)_mm256_blendv_pd((__m256d)y, (__m256d)x, (__m256d)(((int64_t)bits & lanes) == lanes));
 }
 #elif defined(__SSE2__)
 INLINE vec lesser(vec a, vec b)
@@ -121,6 +133,14 @@ INLINE vec greater(vec a, vec b)
 INLINE uint64_t equal_lanes(vec a, vec b)
 {
     return (uint64_t)(a[0] == b[0]) | (uint64_t)(a[1] == b[1]) << 1;
+}
+#endif
+
+#if !defined(__AVX2__) && !defined(__AVX512F__)
+INLINE vec where_set(uint64_t bits, vec x, vec y)
+{
+    const mask lanes = {1, 2}, set = ((int64_t)bits & lanes) == lanes;
+    return (vec)((set & (mask)x) | (~set & (mask)y));
 }
 #endif
 
