@@ -189,12 +189,12 @@ static pv_status run_bench(const pv_comm *comm, int argc, char **argv, json_t *r
                                  {.name = "config", .text = &config},
                                  {.name = "json", .flag = &json_only},
                                  {.name = "set", .sets = &sets}};
-    align_bench b = {.seconds = default_seconds, .starts = 1};
+    align_bench b = {.seconds = default_seconds};
     pv_status st = pv_cmd_parse(argc, argv, options, sizeof options / sizeof *options, NULL, 0);
     if (st == PV_OK && seconds) st = pv_bench_seconds(seconds, &b.seconds);
     if (st == PV_OK && starts) st = pv_cmd_number("--starts", starts, &b.starts);
-    if (st == PV_OK && (b.starts < 1 || b.starts > MAX_STARTS))
-        st = pv_fail(PV_ERR_USAGE, "--starts is 1 to %d", MAX_STARTS);
+    if (st == PV_OK && (b.starts < 0 || b.starts > MAX_STARTS))
+        st = pv_fail(PV_ERR_USAGE, "--starts is 0 to %d", MAX_STARTS);
     PV_TRY(pv_agree(comm, st));
     if (config)
         PV_TRY(pv_cmd_config(comm, config, &sets, &b.config));

@@ -180,14 +180,14 @@ static pv_status parse(int argc, char **argv, words *w, align *a)
                                  {.name = "starts", .text = &w->starts},
                                  {.name = "json", .flag = &w->json_only}};
     pv_status st = pv_cmd_parse(argc, argv, options, sizeof options / sizeof *options, &w->store, 1);
-    *a = (align){.objects = DEFAULT_OBJECTS, .second_view = 1, .starts = 1};
+    *a = (align){.objects = DEFAULT_OBJECTS, .second_view = 1};
     if (st == PV_OK && !w->store)
         st = pv_fail(PV_ERR_USAGE, "align needs a store; see `polyview align --help`");
     if (st == PV_OK && w->objects) st = pv_cmd_number("--objects", w->objects, &a->objects);
     if (st == PV_OK && w->views) st = parse_views(w->views, a);
     if (st == PV_OK && w->starts) st = pv_cmd_number("--starts", w->starts, &a->starts);
-    if (st == PV_OK && (a->objects < 1 || a->starts < 1 || a->starts > MAX_STARTS))
-        st = pv_fail(PV_ERR_USAGE, "--objects is at least 1, --starts 1 to %d", MAX_STARTS);
+    if (st == PV_OK && (a->objects < 1 || a->starts < 0 || a->starts > MAX_STARTS))
+        st = pv_fail(PV_ERR_USAGE, "--objects is at least 1, --starts 0 to %d", MAX_STARTS);
     return st;
 }
 
@@ -233,8 +233,9 @@ const pv_command pv_command_align = {
         "polyview align STORE [--objects N] [--views A,B] [--starts K] [--json]\n\n"
         "Takes two views (0,1) of N objects (200) spread evenly over the store, aligns the second to the first\n"
         "not at all, by a permutation of its hidden units, by one with signs, and by one with signs after the\n"
-        "biases of both have been brought into one range (phases); with K descents (1). Reports the objective\n"
-        "(the scalar product of the weights), the mean squared error of the INRs on the straight path between\n"
-        "them, and the barrier: how far it rises above its ends. `analysis/plots.py barrier` draws the JSON.\n",
+        "biases of both have been brought into one range (phases); with K descents (0: enough to do as well as\n"
+        "the published algorithm). Reports the objective (the scalar product of the weights), the mean squared\n"
+        "error of the INRs on the straight path between them, and the barrier: how far it rises above its ends.\n"
+        "`analysis/plots.py barrier` draws the JSON.\n",
     .run = run_align,
 };

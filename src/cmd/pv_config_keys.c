@@ -328,8 +328,8 @@ const pv_config_key pv_config_keys[] = {
      "mixup_aligned, self_aligned, combine: match signs of units too, not only their order"},
     {"augment.sweeps", ITEM_INT("sweeps", sweeps), "16", BETWEEN(1, 1000), MODEL,
      "matching: visits of all layers, at most"},
-    {"augment.starts", ITEM_INT("starts", starts), "1", BETWEEN(1, 1000), MODEL,
-     "matching: descents, of which the best is taken"},
+    {"augment.starts", ITEM_INT("starts", starts), "1", BETWEEN(0, 1000), MODEL,
+     "matching: descents, of which the best is taken; 0: enough to do as well as the published algorithm"},
 };
 /* clang-format on */
 

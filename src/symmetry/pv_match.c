@@ -10,15 +10,26 @@
 
 /* What a sweep must gain, relative to the objective, to be followed by another: above the rounding of floats. */
 #define LEAST_GAIN 1e-7
+/* A descent is given up when what it has gained at the last visit of every layer, once more, and this, relative to the
+ * objective, would not bring it to the best one. */
+#define HOPE 0.01
+
+/* A feature of B's units: [n] of where its neighbour's unit 0 leads to or comes from, those of the other units behind it. */
+typedef struct feature {
+    const float *theirs;
+    int32_t unit; /* of the symmetry, that moves and flips it; -1: none does */
+} feature;
 
 /* One hidden layer: features of A's units [n][k] (incoming weights, bias, outgoing weights), so that the value of pairing
  * two units is a scalar product.  The values are kept, and brought up to date by the features that have changed: late in a
  * descent few do. */
 typedef struct layer {
     int units, inputs, outputs, features, stride;
-    float *mine;           /* [n][k] of A */
-    float *values;         /* [n][stride] of the pairs */
-    bool has_values;       /* with B's features standing as `source` and `sign` say: */
+    int first_unit, first_param; /* in the symmetry; in a row: the matrix, then the bias */
+    float *mine;                 /* [n][k] of A */
+    feature *made_of;            /* [k] of B */
+    float *values;               /* [n][stride] of the pairs */
+    bool has_values;             /* with B's features standing as `source` and `sign` say: */
     int32_t *source;       /* [k] which of B's; the neighbouring layers' state when they were added up */
     int8_t *sign;          /* [k] */
     pv_assign_start start; /* the last assignment */
@@ -28,7 +39,7 @@ typedef struct layer {
 struct pv_matcher {
     pv_arch arch;
     pv_match_opts opts;
-    int hidden, params;
+    int hidden, params, starts;
     layer layers[PV_SIREN_MAX_LAYERS];
     const pv_match_kernels *kernels;
     pv_assign *assign;
@@ -45,10 +56,17 @@ static int round_up(int n)
     return (n + PV_MATCH_LANES - 1) / PV_MATCH_LANES * PV_MATCH_LANES;
 }
 
+/* Enough to do as well as the published descents nearly always; found by trial. */
+static int usual_starts(int hidden)
+{
+    return hidden == 2 ? 3 : 8;
+}
+
 static pv_status make_layer(layer *it)
 {
     pv_status st = PV_OK;
     PV_ALLOC(it->mine, (int64_t)it->units * it->features);
+    PV_ALLOC(it->made_of, it->features);
     PV_ALLOC(it->values, (int64_t)it->units * it->stride);
     PV_ALLOC(it->source, it->features);
     PV_ALLOC(it->sign, it->features);
@@ -61,6 +79,7 @@ done:
 static void free_layer(layer *it)
 {
     free(it->mine);
+    free(it->made_of);
     free(it->values);
     free(it->source);
     free(it->sign);
@@ -68,20 +87,39 @@ static void free_layer(layer *it)
     free(it->start.price);
 }
 
+/* Where the features of B's units are found. */
+static void find_features(pv_matcher *m, int l)
+{
+    const layer *it = &m->layers[l];
+    const float *const bias = m->theirs + it->first_param + it->inputs * it->units;
+    const bool in_moves = l > 0, out_moves = l + 1 < m->hidden;
+    feature *at = it->made_of;
+    for (int c = 0; c < it->inputs; c++)
+        *at++ = (feature){m->incoming + it->first_param + (in_moves ? 0 : c * it->units),
+                          in_moves ? it[-1].first_unit + c : -1};
+    *at++ = (feature){bias, -1};
+    for (int o = 0; o < it->outputs; o++)
+        *at++ = (feature){bias + it->units + (out_moves ? 0 : o * it->units),
+                          out_moves ? it[1].first_unit + o : -1};
+}
+
 pv_status pv_matcher_new(const pv_arch *arch, const pv_match_opts *opts, pv_matcher **out)
 {
-    int widest = 1, most = 1;
+    int widest = 1, most = 1, first_param = 0;
     pv_status st;
     *out = NULL;
-    if (opts->max_sweeps < 1 || opts->starts < 1)
-        return pv_fail(PV_ERR_CONFIG, "weight matching takes at least one sweep and one start, not %d and %d",
-                       opts->max_sweeps, opts->starts);
+    if (opts->max_sweeps < 1 || opts->starts < 0)
+        return pv_fail(
+            PV_ERR_CONFIG,
+            "weight matching takes at least one sweep and no negative number of starts, not %d and %d",
+            opts->max_sweeps, opts->starts);
     pv_matcher *m = pv_alloc(1, sizeof *m);
     if (!m) return PV_ERR_NOMEM;
     m->arch = *arch;
     m->opts = *opts;
     m->hidden = arch->layers - 1;
     m->params = pv_arch_params(arch);
+    m->starts = m->hidden < 2 ? 1 : opts->starts > 0 ? opts->starts : usual_starts(m->hidden);
     m->kernels = PV_ISA_CHOOSE(pv_match_kernels);
     for (int l = 0; l < m->hidden; l++) {
         layer *const it = &m->layers[l];
@@ -90,7 +128,10 @@ pv_status pv_matcher_new(const pv_arch *arch, const pv_match_opts *opts, pv_matc
                       .inputs = arch->dims[l],
                       .outputs = arch->dims[l + 2],
                       .features = features,
-                      .stride = round_up(units)};
+                      .stride = round_up(units),
+                      .first_unit = pv_symmetry_offset(arch, l),
+                      .first_param = first_param};
+        first_param += (it->inputs + 1) * units;
         PV_TRY(make_layer(it));
         widest = units > widest ? units : widest;
         most = features > most ? features : most;
@@ -100,6 +141,8 @@ pv_status pv_matcher_new(const pv_arch *arch, const pv_match_opts *opts, pv_matc
     PV_ALLOC(m->aligned, m->params);
     PV_ALLOC(m->terms, 2 * most);
     PV_ALLOC(m->chosen, widest);
+    for (int l = 0; l < m->hidden; l++)
+        find_features(m, l);
     PV_TRY(pv_assign_new(widest, &m->assign));
     PV_TRY(pv_symmetry_make(arch, &m->state));
     PV_TRY(pv_symmetry_make(arch, &m->best));
@@ -126,20 +169,11 @@ void pv_matcher_free(pv_matcher *m)
     free(m);
 }
 
-/* Where matrix l of a row begins; its bias follows. */
-static int offset_of(const pv_arch *arch, int l)
-{
-    int offset = 0;
-    for (int i = 0; i < l; i++)
-        offset += (arch->dims[i] + 1) * arch->dims[i + 1];
-    return offset;
-}
-
 static void load_mine(pv_matcher *m, const float *a)
 {
     for (int l = 0; l < m->hidden; l++) {
         const layer *it = &m->layers[l];
-        const float *in = a + offset_of(&m->arch, l), *bias = in + it->inputs * it->units;
+        const float *in = a + it->first_param, *bias = in + it->inputs * it->units;
         const float *out = bias + it->units;
         for (int u = 0; u < it->units; u++) {
             float *const mine = it->mine + (int64_t)u * it->features;
@@ -156,8 +190,8 @@ static void load_theirs(pv_matcher *m, const float *b)
     memcpy(m->theirs, b, sizeof *b * (size_t)m->params);
     for (int l = 0; l < m->hidden; l++) {
         const layer *it = &m->layers[l];
-        const float *in = b + offset_of(&m->arch, l);
-        float *const turned = m->incoming + offset_of(&m->arch, l);
+        const float *in = b + it->first_param;
+        float *const turned = m->incoming + it->first_param;
         for (int u = 0; u < it->units; u++)
             for (int c = 0; c < it->inputs; c++)
                 turned[c * it->units + u] = in[u * it->inputs + c];
@@ -178,25 +212,9 @@ const pv_symmetry *pv_match_state(const pv_matcher *m)
     return &m->state;
 }
 
-/* Feature f of B's units [n], before the neighbouring layers' permutation: `source` is the unit of that layer, or its own. */
-static const float *their_feature(const pv_matcher *m, int l, int f, int source)
+static pv_match_term term_of(const layer *it, int f, float factor)
 {
-    const layer *it = &m->layers[l];
-    const int begin = offset_of(&m->arch, l);
-    if (f < it->inputs) return m->incoming + begin + source * it->units;
-    const float *const bias = m->theirs + begin + it->inputs * it->units;
-    return f == it->inputs ? bias : bias + it->units + source * it->units;
-}
-
-/* What feature f is made of as the neighbouring layers are now. */
-static void feature_now(const pv_matcher *m, int l, int f, int32_t *source, int8_t *sign)
-{
-    const layer *it = &m->layers[l];
-    const bool incoming = f < it->inputs, moves = incoming ? l > 0 : f > it->inputs && l + 1 < m->hidden;
-    const int unit = incoming ? f : f - it->inputs - 1;
-    const int neighbour = moves ? pv_symmetry_offset(&m->arch, incoming ? l - 1 : l + 1) + unit : 0;
-    *source = moves ? m->state.source[neighbour] : unit;
-    *sign = moves ? m->state.sign[neighbour] : 1;
+    return (pv_match_term){it->made_of[f].theirs + it->source[f] * it->units, f, factor};
 }
 
 /* Notes how the features stand and lists what has to be added to the values: of a feature that has changed what it is now,
@@ -206,28 +224,28 @@ static int list_terms(pv_matcher *m, int l, bool *anew)
     layer *const it = &m->layers[l];
     int count = 0;
     for (int f = 0; f < it->features; f++) {
-        int32_t source;
-        int8_t sign;
-        feature_now(m, l, f, &source, &sign);
+        const int32_t unit = it->made_of[f].unit, source = unit < 0 ? 0 : m->state.source[unit];
+        const int8_t sign = unit < 0 ? 1 : m->state.sign[unit];
         if (it->has_values && source == it->source[f] && sign == it->sign[f]) continue;
-        if (sign != 0) m->terms[count++] = (pv_match_term){their_feature(m, l, f, source), f, (float)sign};
-        m->terms[count++] = (pv_match_term){their_feature(m, l, f, it->source[f]), f, -(float)it->sign[f]};
+        if (it->has_values && it->sign[f] != 0) m->terms[count++] = term_of(it, f, -(float)it->sign[f]);
         it->source[f] = source;
         it->sign[f] = sign;
+        if (sign != 0) m->terms[count++] = term_of(it, f, (float)sign);
     }
     *anew = !it->has_values || count > it->features;
     if (!*anew) return count;
+    count = 0;
     for (int f = 0; f < it->features; f++)
-        m->terms[f] = (pv_match_term){their_feature(m, l, f, it->source[f]), f, (float)it->sign[f]};
-    return it->features;
+        if (it->sign[f] != 0) m->terms[count++] = term_of(it, f, (float)it->sign[f]);
+    return count;
 }
 
 /* Takes the assignment over; returns whether a unit has moved. */
 static bool take_columns(pv_matcher *m, int l)
 {
     const layer *it = &m->layers[l];
-    int32_t *const source = m->state.source + pv_symmetry_offset(&m->arch, l);
-    int8_t *const sign = m->state.sign + pv_symmetry_offset(&m->arch, l);
+    int32_t *const source = m->state.source + it->first_unit;
+    int8_t *const sign = m->state.sign + it->first_unit;
     bool moved = false;
     for (int u = 0; u < it->units; u++) {
         const int32_t from = it->start.columns[u];
@@ -243,7 +261,7 @@ static bool take_columns(pv_matcher *m, int l)
 static double value_of_state(const pv_matcher *m, int l)
 {
     const layer *it = &m->layers[l];
-    const int begin = pv_symmetry_offset(&m->arch, l);
+    const int begin = it->first_unit;
     double sum = 0;
     for (int u = 0; u < it->units; u++)
         sum += m->state.sign[begin + u] * (double)it->values[u * it->stride + m->state.source[begin + u]];
@@ -266,15 +284,20 @@ double pv_match_visit(pv_matcher *m, int l)
     return after - before;
 }
 
+static void swap_ints(int *a, int *b)
+{
+    const int kept = *a;
+    *a = *b;
+    *b = kept;
+}
+
 /* A random order of the hidden layers. */
 static void draw_order(pv_rng *rng, int count, int *order)
 {
     for (int l = 0; l < count; l++)
         order[l] = l;
     for (int l = count - 1; l > 0; l--) {
-        const int other = (int)pv_rng_below(rng, (uint64_t)l + 1), kept = order[l];
-        order[l] = order[other];
-        order[other] = kept;
+        swap_ints(&order[l], &order[pv_rng_below(rng, (uint64_t)l + 1)]);
     }
 }
 
@@ -284,20 +307,36 @@ static double objective_of_state(const pv_matcher *m, const float *a)
     return pv_match_objective(&m->arch, a, m->aligned);
 }
 
-/* Sweeps over the layers until nothing is gained; a layer whose neighbours stand as they stood need not be visited. */
-static pv_match_result descend(pv_matcher *m, const float *a, pv_rng *rng)
+static void unsettle(pv_matcher *m)
 {
-    int order[PV_SIREN_MAX_LAYERS], sweeps = 0;
-    double objective = objective_of_state(m, a);
+    for (int l = 0; l < m->hidden; l++)
+        m->layers[l].is_settled = false;
+}
+
+/* Sweeps over the layers from a state of this `objective`, the first sweep from layer `first` unless that is -1, until
+ * nothing is gained or there is little hope of `best`.  A layer whose neighbours stand as they stood need not be visited. */
+static pv_match_result descend(pv_matcher *m, double objective, int first, double best, pv_rng *rng)
+{
+    int order[PV_SIREN_MAX_LAYERS], visits = 0, sweeps = 0;
+    double stood[PV_SIREN_MAX_LAYERS]; /* the objective before each of the last visits */
     for (bool gains = true; gains && sweeps < m->opts.max_sweeps; sweeps++) {
-        double gained = 0;
+        const double begin = objective;
         draw_order(rng, m->hidden, order);
-        for (int i = 0; i < m->hidden; i++)
-            if (!m->layers[order[i]].is_settled) gained += pv_match_visit(m, order[i]);
-        objective += gained;
-        gains = gained > LEAST_GAIN * fabs(objective);
+        for (int i = 0; first >= 0 && i < m->hidden; i++)
+            if (order[i] == first) swap_ints(&order[i], &order[0]);
+        first = -1;
+        for (int i = 0; i < m->hidden; i++) {
+            if (m->layers[order[i]].is_settled) continue;
+            stood[visits++ % m->hidden] = objective;
+            objective += pv_match_visit(m, order[i]);
+            if (visits < m->hidden) continue;
+            const double latest = objective - stood[visits % m->hidden];
+            if (objective + latest + HOPE * fabs(objective) < best)
+                return (pv_match_result){objective, sweeps};
+        }
+        gains = objective - begin > LEAST_GAIN * fabs(objective);
     }
-    return (pv_match_result){objective_of_state(m, a), sweeps};
+    return (pv_match_result){objective, sweeps};
 }
 
 /* Moves half of the units of one layer round: far enough to leave a local optimum, near enough to find a better
@@ -305,8 +344,8 @@ static pv_match_result descend(pv_matcher *m, const float *a, pv_rng *rng)
 static void kick(pv_matcher *m, pv_rng *rng)
 {
     const int l = (int)pv_rng_below(rng, (uint64_t)m->hidden), units = m->layers[l].units;
-    const int begin = pv_symmetry_offset(&m->arch, l), moved = (units + 1) / 2;
-    int32_t *const source = m->state.source + begin, *const chosen = m->chosen;
+    const int moved = (units + 1) / 2;
+    int32_t *const source = m->state.source + m->layers[l].first_unit, *const chosen = m->chosen;
     for (int u = 0; u < units; u++)
         chosen[u] = u;
     for (int i = 0; i < moved; i++) {
@@ -336,20 +375,36 @@ static void assign_forward(pv_matcher *m)
         if (m->state.sign[u] == 0) m->state.sign[u] = 1;
 }
 
+/* The descent with this number, 0 the first, from the best state so far in `best`. */
+static pv_match_result start_descent(pv_matcher *m, const float *a, int number, const pv_match_result *best,
+                                     const pv_symmetry *state, pv_rng *rng)
+{
+    if (number == 0) {
+        assign_forward(m);
+        return descend(m, objective_of_state(m, a), -1, -INFINITY, rng);
+    }
+    if (number <= m->hidden) {
+        pv_symmetry_identity(&m->arch, &m->state);
+        unsettle(m);
+        return descend(m, pv_match_objective(&m->arch, a, m->theirs), number - 1, best->objective, rng);
+    }
+    pv_symmetry_copy(&m->arch, state, &m->state);
+    kick(m, rng);
+    return descend(m, objective_of_state(m, a), -1, best->objective, rng);
+}
+
 pv_match_result pv_match(pv_matcher *m, const float *a, const float *b, pv_rng *rng, pv_symmetry *out)
 {
+    pv_match_result best = {-INFINITY, 0};
     pv_match_begin(m, a, b);
-    assign_forward(m);
-    pv_match_result best = descend(m, a, rng);
-    pv_symmetry_copy(&m->arch, &m->state, out);
-    for (int start = 1; start < m->opts.starts && m->hidden > 0; start++) {
-        pv_symmetry_copy(&m->arch, out, &m->state);
-        kick(m, rng);
-        const pv_match_result found = descend(m, a, rng);
-        if (found.objective <= best.objective) continue;
+    for (int number = 0; number < m->starts; number++) {
+        const pv_match_result found = start_descent(m, a, number, &best, out, rng);
+        if (number > 0 && !(found.objective > best.objective)) continue;
         best = found;
         pv_symmetry_copy(&m->arch, &m->state, out);
     }
+    pv_symmetry_copy(&m->arch, out, &m->state);
+    best.objective = objective_of_state(m, a);
     return best;
 }
 

@@ -15,9 +15,9 @@
 #include <string.h>
 #include <cmocka.h>
 
-enum { DESCENT_SEEDS = 20, THOROUGH_STARTS = 24 };
-/* What training uses by default. */
-static const pv_match_opts usual = {.signs = false, .max_sweeps = 16, .starts = 1};
+enum { DESCENT_SEEDS = 20 };
+/* What `align` and `bench align` do by default. */
+static const pv_match_opts usual = {.signs = false, .max_sweeps = 16, .starts = 0};
 
 static bool is_type(const pv_oracle *oracle, const char *name, const char *type)
 {
@@ -242,8 +242,7 @@ static void our_descents_reach_the_stored_ones(void **state)
         const double median = (stored[(runs - 1) / 2] + stored[runs / 2]) / 2, best = stored[runs - 1];
         pv_matcher *matcher;
         pv_symmetry found;
-        const pv_match_opts opts = {false, usual.max_sweeps, THOROUGH_STARTS};
-        assert_int_equal(pv_matcher_new(&p.arch, &opts, &matcher), PV_OK);
+        assert_int_equal(pv_matcher_new(&p.arch, &usual, &matcher), PV_OK);
         assert_int_equal(pv_symmetry_make(&p.arch, &found), PV_OK);
         for (uint64_t seed = 0; seed < DESCENT_SEEDS; seed++) {
             pv_rng rng = pv_rng_open(seed, PV_RNG_TEST, (uint64_t)i, 0);

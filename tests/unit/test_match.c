@@ -183,7 +183,7 @@ static void rows_that_are_too_large_are_left_alone(void **state)
 static void options_out_of_range_are_refused(void **state)
 {
     (void)state;
-    const pv_match_opts wrong[] = {{false, 0, 1}, {false, 1, 0}};
+    const pv_match_opts wrong[] = {{false, 0, 1}, {false, 1, -1}};
     for (int i = 0; i < 2; i++) {
         pv_matcher *matcher;
         assert_int_equal(pv_matcher_new(&archs[0], &wrong[i], &matcher), PV_ERR_CONFIG);
