@@ -350,7 +350,7 @@ def scalings(report: Report, directory: Path) -> None:
                 continue
             report.section(f"{kind.capitalize()} scaling")
             text = (
-                f"{meaning} Dots are measured wall times; the line is what `polyview plan` predicts from figures of the "
+                f"{meaning} Dots are measured wall times; the line is what <code>polyview plan</code> predicts from figures of the "
                 "same allocation, with its error bar. The table names the records."
             )
             draw = functools.partial(scaling, kind, where)

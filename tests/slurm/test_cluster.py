@@ -360,6 +360,24 @@ def ranks_are_bound_to_cores(work: Path) -> None:
         cluster.stop()
 
 
+def the_report_holds_it_all(bench: Bench) -> None:
+    out = bench.work / "pipeline"
+    bench.cluster.run(sys.executable, f"{ROOT}/analysis/report.py", out)
+    text = (out / "report.html").read_text()
+    named = [f"augment/none-{seed}" for seed in (1, 2)]
+    named += [
+        f"scaling/{kind}-{ranks}/{output}"
+        for kind in ("strong", "weak")
+        for ranks in (1, 2, 4)
+        for output in ("store", "model")
+    ]
+    check(
+        all(f"{name}.h5.runs.jsonl:1" in text for name in named),
+        "the report afterwards shows the array and both scaling studies, from their records",
+        [name for name in named if f"{name}.h5.runs.jsonl:1" not in text],
+    )
+
+
 def all_on_one_cluster(work: Path) -> None:
     cluster = Cluster(work, nodes=8)
     try:
@@ -389,6 +407,7 @@ def all_on_one_cluster(work: Path) -> None:
                 each.result()
         a_scaling_study_draws_itself(bench, "strong")
         a_scaling_study_draws_itself(bench, "weak", 30, 8)
+        the_report_holds_it_all(bench)
     finally:
         keep = os.environ.get("POLYVIEW_SLURM_KEEP")
         cluster.stop()
