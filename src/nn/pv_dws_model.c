@@ -20,7 +20,7 @@ typedef struct net {
     const pv_dws_kernels *kernels;
     pv_dropout dropout;
     bool normed, skipped, downs;
-    pv_dws_down down; /* in front of everything; `space` is what it leaves */
+    pv_dws_down down;        /* in front of everything; `space` is what it leaves */
     int count, hidden, tile; /* DWS layers, features behind them, samples of a tile */
     int batch, sweeps;       /* samples of the last forward, sweeps since it began */
     pv_dws_layer *layers;
