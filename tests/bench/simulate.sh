@@ -4,7 +4,7 @@
 # Simulates a training step on clusters of 64 ranks a node (SimGrid's SMPI; Debian: libsimgrid-dev): a line for every number of
 # ranks with the seconds of a step and, of those, of communication.  The network: one switch, 2 us and 10 GB/s a node each way,
 # 0.5 us and 5 GB/s between ranks of a node; collectives chosen as Open MPI chooses them, and as MVAPICH2 does (two-level).
-# The time grows with the square of the ranks: 1024 take a minute of a core, 2048 some five.
+# The time grows with the square of the ranks: 1024 take a minute of a core, 2048 three.
 set -eu
 [ $# -ge 4 ] || { sed -n '2,3s/^# //p' "$0" >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd)
