@@ -46,7 +46,7 @@ endif
 
 CPPFLAGS += -Iinclude -D_GNU_SOURCE
 CFLAGS   += -std=gnu11 $(OPT) $(WARN) $(SAN) -MMD -MP
-LDLIBS   += $(LIB_LDFLAGS) -lm
+LDLIBS   += $(LIB_LDFLAGS) -lm -lpthread
 
 # Dense kernels (*_kernels.c) are compiled once for every instruction set; pv_cpu.h chooses at run time.
 ISAS := portable

@@ -118,7 +118,8 @@ int main(int argc, char **argv)
     const int answered = answer_questions(argc, argv);
     if (answered >= 0) return answered;
     const int verbosity = take_verbosity(&argc, argv);
-    MPI_Init(&argc, &argv);
+    int threads;
+    MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &threads); /* of pv_lock.h, which does without MPI */
     if (openblas_set_num_threads) openblas_set_num_threads(1);
     pv_h5_begin();
     const char *node_ranks = getenv("POLYVIEW_NODE_RANKS");

@@ -26,7 +26,7 @@ typedef struct pv_fill_opts {
     const pv_fit_opts *fit;
     bool retry_refused; /* refused rows count as missing */
     double grace;       /* seconds for which fits in flight go on after a stop signal */
-    pv_lock *lock; /* of the store, renewed while the run goes on; NULL where nobody else knows the store */
+    pv_lock *lock; /* of the store, looked at while the run goes on; NULL where nobody else knows the store */
 } pv_fill_opts;
 
 /* Fits every view whose status is missing, and with `retry_refused` those that are refused.

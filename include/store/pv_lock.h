@@ -1,14 +1,14 @@
 /* One writer a store: the lock file <path>.lock, which says who holds it and shows by its age that they live.
  *
- * The file is made by link(), which is atomic on shared file systems too, and needs no flock.  Its holder renews its
- * time every few seconds.  A lock is dead when its process is gone (seen from the same host), or when its time is older
+ * The file is made by link(), which is atomic on shared file systems too, and needs no flock.  As long as it is held a
+ * thread of rank 0 renews its time every few seconds, whatever the job is doing; it calls neither MPI nor HDF5.  A lock is dead when its process is gone (seen from the same host), or when its time is older
  * than PV_LOCK_LIMIT_S by the clock of the file system itself; a dead lock is taken over with a warning. */
 #ifndef PV_LOCK_H
 #define PV_LOCK_H
 
 #include "base/pv_comm.h"
 
-#define PV_LOCK_BEAT_S  10.0  /* how often the holder renews */
+#define PV_LOCK_BEAT_S  5     /* how often the holder renews */
 #define PV_LOCK_LIMIT_S 120.0 /* how old a lock of another host may be */
 
 typedef struct pv_lock pv_lock;
@@ -19,9 +19,14 @@ typedef struct pv_lock pv_lock;
  *          directory cannot be written. */
 pv_status pv_lock_take(const pv_comm *comm, const char *path, pv_lock **out);
 
-/* Renews the lock when it is time to; cheap enough for every few milliseconds.  Does nothing on NULL, and on ranks
- * other than 0.  Local.  Errors: PV_ERR_IO when the lock is no longer ours: another run took us for dead; stop writing. */
-pv_status pv_lock_beat(pv_lock *lock);
+/* Whether the lock was still ours when it was last renewed; cheap enough for every few milliseconds.  PV_OK on NULL,
+ * and on ranks other than 0.  Local.  Errors: PV_ERR_IO when it is not: another run took us for dead, or the directory
+ * is gone; stop writing. */
+pv_status pv_lock_check(pv_lock *lock);
+
+/* Likewise, as of now: what was written under the lock is in files of their names only if this is PV_OK.
+ * Collective.  Errors: PV_ERR_IO, agreed. */
+pv_status pv_lock_confirm(const pv_comm *comm, pv_lock *lock);
 
 /* Gives the lock back.  Local; NULL is a no-op. */
 void pv_lock_release(pv_lock *lock);

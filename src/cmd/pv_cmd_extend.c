@@ -116,6 +116,7 @@ static pv_status run_extend(const pv_comm *comm, int argc, char **argv, json_t *
     config->store = kept->store;
     kept->store = NULL;
     st = grow(comm, store, &asked, config, result);
+    if (st == PV_OK) st = pv_lock_confirm(comm, lock);
     grown = true;
 done:
     pv_store_close(store);

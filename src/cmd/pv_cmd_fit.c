@@ -111,8 +111,7 @@ static pv_status run_fit(const pv_comm *comm, int argc, char **argv, json_t *res
         pv_cmd_put_machine(comm, result);
     }
 done:;
-    const pv_status closed = pv_store_close(store);
-    pv_lock_release(lock);
+    const pv_status closed = pv_cmd_close_written(comm, store, lock);
     pv_signal_close(signal);
     if (st == PV_OK) st = closed;
     if (filled && st != PV_ERR_MPI) pv_run_record(comm, &run, config->store, config, st, result);

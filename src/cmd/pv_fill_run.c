@@ -84,6 +84,22 @@ pv_status pv_cmd_fill(const pv_comm *comm, const pv_config *config, const pv_sig
     return st;
 }
 
+/* Files that were deleted take writes as long as they are open. */
+static pv_status check_files(const pv_store *store)
+{
+    int64_t length, on_disk;
+    return pv_store_bytes(store, &length, &on_disk);
+}
+
+pv_status pv_cmd_close_written(const pv_comm *comm, pv_store *store, pv_lock *lock)
+{
+    pv_status st = lock ? pv_lock_confirm(comm, lock) : PV_OK;
+    if (st == PV_OK && store) st = pv_agree(comm, comm->rank == 0 ? check_files(store) : PV_OK);
+    const pv_status closed = pv_store_close(store);
+    pv_lock_release(lock);
+    return st == PV_OK ? closed : st;
+}
+
 void pv_cmd_put_fill(const pv_fill_result *fill, json_t *result)
 {
     pv_cmd_put_int(result, "rows", fill->rows);

@@ -103,7 +103,7 @@ static bool is_stopping(filler *f)
 static pv_status look_around(filler *f)
 {
     pv_queue_progress(f->queue);
-    const pv_status st = pv_lock_beat(f->opts->lock);
+    const pv_status st = pv_lock_check(f->opts->lock);
     if (st != PV_OK) return st;
     if (pv_stop_requested()) pv_queue_cancel(f->queue);
     return is_stopping(f) && pv_seconds() - f->stop_seen >= f->opts->grace ? pv_stop_fail() : PV_OK;

@@ -5,6 +5,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +21,13 @@ struct pv_lock {
     char *path; /* of the lock file; NULL on ranks that hold nothing */
     char *mine; /* a file of our own beside it, whose second name the lock is */
     ino_t inode;
-    double beaten; /* pv_seconds() of the last renewal */
+    pthread_t beater;
+    bool beating; /* there is a beater; it ends when told by `ending` */
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;
+    bool ending;
+    atomic_bool lost;     /* seen by the beater */
+    atomic_int unrenewed; /* errno of a renewal that failed, 0: none did, or it was told */
 };
 
 /* Who holds a lock.  `place` names the process table that `pid` belongs to. */
@@ -181,7 +190,6 @@ static pv_status take_file(pv_lock *lock, const char *store)
         st = pv_fail(PV_ERR_IO, "'%s': other runs keep taking its lock '%s'", store, lock->path);
     if (st == PV_OK && stat(lock->mine, &own) == 0) lock->inode = own.st_ino;
     unlink(lock->mine);
-    lock->beaten = pv_seconds();
     if (st != PV_OK) { /* nothing to give back */
         free(lock->path);
         lock->path = NULL;
@@ -189,12 +197,82 @@ static pv_status take_file(pv_lock *lock, const char *store)
     return st;
 }
 
+static bool is_ours(const pv_lock *lock)
+{
+    struct stat now;
+    return stat(lock->path, &now) == 0 && now.st_ino == lock->inode;
+}
+
+/* Sleeps for one interval; whether it is time to end. */
+static bool is_ending(pv_lock *lock)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += PV_LOCK_BEAT_S;
+    pthread_mutex_lock(&lock->mutex);
+    int woken = 0;
+    while (!lock->ending && woken != ETIMEDOUT)
+        woken = pthread_cond_timedwait(&lock->wake, &lock->mutex, &until);
+    const bool ending = lock->ending;
+    pthread_mutex_unlock(&lock->mutex);
+    return ending;
+}
+
+static void *beat(void *context)
+{
+    pv_lock *const lock = context;
+    while (!is_ending(lock)) {
+        if (!is_ours(lock))
+            atomic_store(&lock->lost, true);
+        else if (utimensat(AT_FDCWD, lock->path, NULL, 0) != 0)
+            atomic_store(&lock->unrenewed, errno);
+    }
+    return NULL;
+}
+
+/* Signals are for the thread that does the work. */
+static pv_status start_beating(pv_lock *lock)
+{
+    sigset_t all, before;
+    pthread_condattr_t clock;
+    sigfillset(&all);
+    pthread_mutex_init(&lock->mutex, NULL);
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_cond_init(&lock->wake, &clock);
+    pthread_condattr_destroy(&clock);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const int cause = pthread_create(&lock->beater, NULL, beat, lock);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    lock->beating = cause == 0;
+    return cause == 0 ? PV_OK
+                      : pv_fail(PV_ERR_IO, "cannot keep the lock '%s': %s", lock->path, strerror(cause));
+}
+
+static void stop_beating(pv_lock *lock)
+{
+    if (!lock->beating) return;
+    pthread_mutex_lock(&lock->mutex);
+    lock->ending = true;
+    pthread_cond_signal(&lock->wake);
+    pthread_mutex_unlock(&lock->mutex);
+    pthread_join(lock->beater, NULL);
+    pthread_cond_destroy(&lock->wake);
+    pthread_mutex_destroy(&lock->mutex);
+}
+
+static pv_status hold(pv_lock *lock, const char *store)
+{
+    const pv_status st = take_file(lock, store);
+    return st == PV_OK ? start_beating(lock) : st;
+}
+
 pv_status pv_lock_take(const pv_comm *comm, const char *path, pv_lock **out)
 {
     *out = NULL;
     pv_lock *lock = pv_alloc(1, sizeof *lock);
     pv_status st = pv_agree(comm, lock ? PV_OK : PV_ERR_NOMEM);
-    if (st == PV_OK) st = pv_agree(comm, comm->rank == 0 ? take_file(lock, path) : PV_OK);
+    if (st == PV_OK) st = pv_agree(comm, comm->rank == 0 ? hold(lock, path) : PV_OK);
     if (st == PV_OK)
         *out = lock;
     else
@@ -202,25 +280,31 @@ pv_status pv_lock_take(const pv_comm *comm, const char *path, pv_lock **out)
     return st;
 }
 
-pv_status pv_lock_beat(pv_lock *lock)
+pv_status pv_lock_check(pv_lock *lock)
 {
-    struct stat now;
-    if (!lock || !lock->path || pv_seconds() - lock->beaten < PV_LOCK_BEAT_S) return PV_OK;
-    lock->beaten = pv_seconds();
-    if (stat(lock->path, &now) != 0 || now.st_ino != lock->inode)
-        return pv_fail(PV_ERR_IO,
-                       "the lock '%s' is no longer this run's: another run has taken over the store",
-                       lock->path);
-    if (utimensat(AT_FDCWD, lock->path, NULL, 0) != 0)
-        pv_log_warn("cannot renew the lock '%s': %s", lock->path, strerror(errno));
-    return PV_OK;
+    if (!lock || !lock->path) return PV_OK;
+    const int cause = atomic_exchange(&lock->unrenewed, 0);
+    if (cause != 0) pv_log_warn("cannot renew the lock '%s': %s", lock->path, strerror(cause));
+    if (!atomic_load(&lock->lost)) return PV_OK;
+    return access(lock->path, F_OK) == 0
+               ? pv_fail(PV_ERR_IO,
+                         "the lock '%s' is no longer this run's: another run has taken over the store",
+                         lock->path)
+               : pv_fail(PV_ERR_IO, "the lock '%s' is gone, and what was written since may be gone with it",
+                         lock->path);
+}
+
+pv_status pv_lock_confirm(const pv_comm *comm, pv_lock *lock)
+{
+    if (lock && lock->path && !is_ours(lock)) atomic_store(&lock->lost, true);
+    return pv_agree(comm, pv_lock_check(lock));
 }
 
 void pv_lock_release(pv_lock *lock)
 {
-    struct stat now;
     if (!lock) return;
-    if (lock->path && stat(lock->path, &now) == 0 && now.st_ino == lock->inode) unlink(lock->path);
+    stop_beating(lock);
+    if (lock->path && is_ours(lock)) unlink(lock->path);
     free(lock->path);
     free(lock->mine);
     free(lock);

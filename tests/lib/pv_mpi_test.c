@@ -7,7 +7,8 @@ static int checks, failures;
 
 void pv_test_begin(int *argc, char ***argv, pv_comm *comm)
 {
-    MPI_Init(argc, argv);
+    int threads;
+    MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &threads);
     if (pv_comm_open(MPI_COMM_WORLD, 0, comm) != PV_OK) MPI_Abort(MPI_COMM_WORLD, 1);
     pv_log_setup(false, 0);
 }

@@ -38,10 +38,49 @@ static void one_run_holds_it(const pv_comm *comm, const char *store)
                   "a locked store is refused");
     pv_test_check(comm, strstr(pv_fail_message(), "is being written by another run: process ") != NULL,
                   "the refusal says who holds it");
-    pv_test_check(comm, pv_lock_beat(lock) == PV_OK, "the holder renews it");
+    pv_test_check(comm, pv_lock_check(lock) == PV_OK, "the holder renews it");
     pv_lock_release(lock);
     MPI_Barrier(comm->world);
     pv_test_check(comm, pv_lock_take(comm, store, &lock) == PV_OK, "a lock given back can be taken");
+    pv_lock_release(lock);
+    MPI_Barrier(comm->world);
+}
+
+static double age_of(const char *path)
+{
+    struct stat file;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return stat(path, &file) == 0 ? difftime(now.tv_sec, file.st_mtim.tv_sec) : -1;
+}
+
+/* Sleeping stands for a scan, a large reservation, a slow collective call. */
+static void its_holder_may_be_busy(const pv_comm *comm, const char *store)
+{
+    enum { TRIES = 60, OLD_S = 1000 };
+    pv_lock *lock = NULL;
+    char path[256];
+    snprintf(path, sizeof path, "%s.lock", store);
+    if (pv_lock_take(comm, store, &lock) != PV_OK) return;
+    if (comm->rank == 0) {
+        struct timespec times[2];
+        clock_gettime(CLOCK_REALTIME, &times[0]);
+        times[0].tv_sec -= OLD_S;
+        times[1] = times[0];
+        utimensat(AT_FDCWD, path, times, 0);
+        for (int i = 0; i < TRIES && age_of(path) > OLD_S / 2; i++)
+            usleep(500000);
+    }
+    MPI_Barrier(comm->world);
+    pv_test_check(comm, age_of(path) >= 0 && age_of(path) < OLD_S / 2,
+                  "a lock is renewed while its holder does something else");
+    pv_test_check(comm, pv_lock_confirm(comm, lock) == PV_OK, "a lock that was kept is confirmed");
+    MPI_Barrier(comm->world);
+    if (comm->rank == 0) unlink(path);
+    pv_test_check(comm,
+                  pv_lock_confirm(comm, lock) == PV_ERR_IO && strstr(pv_fail_message(), "is gone") &&
+                      (comm->rank > 0 || pv_lock_check(lock) == PV_ERR_IO),
+                  "a lock that was deleted is lost, on all ranks");
     pv_lock_release(lock);
     MPI_Barrier(comm->world);
 }
@@ -94,6 +133,7 @@ int main(int argc, char **argv)
     MPI_Bcast(directory, sizeof directory, MPI_CHAR, 0, comm.world);
     snprintf(store, sizeof store, "%s/store.h5", directory);
     one_run_holds_it(&comm, store);
+    if (comm.size == 2) its_holder_may_be_busy(&comm, store); /* some seconds: once is enough */
     a_silent_lock_of_another_host_is_taken_over(&comm, store);
     a_dead_process_holds_nothing(&comm, store);
     pv_lock *lock = NULL;
