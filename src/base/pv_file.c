@@ -46,6 +46,19 @@ pv_status pv_file_reserve(const char *part, const char *path, int64_t bytes)
     return cause == 0 || unable ? PV_OK : cannot_write(path, cause);
 }
 
+/* A new name is on disk when its directory is.  File systems that cannot sync a directory say EINVAL. */
+static int sync_directory_of(const char *path)
+{
+    const char *const slash = strrchr(path, '/');
+    const size_t length = slash ? (size_t)(slash - path) + 1 : 0;
+    char *const directory = length > 0 ? strndup(path, length) : strdup(".");
+    const int fd = directory ? open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    const int cause = fd < 0 || fsync(fd) != 0 ? errno : 0;
+    if (fd >= 0) close(fd);
+    free(directory);
+    return cause == EINVAL || cause == ENOTSUP || cause == EACCES ? 0 : cause;
+}
+
 pv_status pv_file_publish(const char *part, const char *path)
 {
     const int fd = open(part, O_RDONLY | O_CLOEXEC);
@@ -54,7 +67,11 @@ pv_status pv_file_publish(const char *part, const char *path)
     pv_meter_end();
     if (fd >= 0) close(fd);
     if (cause != 0) return cannot_write(path, cause);
-    return rename(part, path) == 0 ? PV_OK : cannot_write(path, errno);
+    if (rename(part, path) != 0) return cannot_write(path, errno);
+    pv_meter_begin(PV_METER_FILES);
+    const int unsynced = sync_directory_of(path);
+    pv_meter_end();
+    return unsynced == 0 ? PV_OK : cannot_write(path, unsynced);
 }
 
 static int write_all(int fd, const char *data, int64_t bytes)
