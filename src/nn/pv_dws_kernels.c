@@ -110,7 +110,7 @@ PV_INLINE void pool_panel(int vectors, int lanes, bool max, bool make, bool drop
         pool_rows(height, vectors, lanes, max, make, drop, b, r == 0, entry, how, y, x, pooled.row,          \
                   pooled.col);                                                                               \
         y += (height)*line;                                                                                  \
-        x += make ? (height)*line : 0;                                                                       \
+        if (make) x += (height)*line;                                                                        \
         pooled.row += (height)*b->f;                                                                         \
         entry += (height)*b->cols;                                                                           \
     }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 hid_t shard_entry_type(void)
@@ -110,8 +111,9 @@ static bool overlap(const store_box *a, const store_box *b)
 static bool is_sane(const store_box *box)
 {
     const int64_t most = INT64_MAX / INT32_MAX / 4;
-    return box->first_view >= 0 && box->views > 0 && box->first_view + box->views <= INT32_MAX &&
-           box->first_object >= 0 && box->first_object < most && box->objects >= 0 && box->objects < most;
+    return box->first_view >= 0 && box->views > 0 && box->views <= INT32_MAX &&
+           box->first_view <= INT32_MAX - box->views && box->first_object >= 0 && box->first_object < most &&
+           box->objects >= 0 && box->objects < most;
 }
 
 /* The boxes must tile the store: none overlaps another, and their rows are as many as the store's. */
@@ -195,9 +197,30 @@ done:
     return st;
 }
 
+/* Makes room for the descriptors of all pieces: the usual limit of 1024 open files may be raised by anyone. */
+static pv_status allow_files(const pv_store *store, bool sync)
+{
+    enum { OTHERS = 64 }; /* MPI's, HDF5's, the signal's */
+    struct rlimit limit;
+    const rlim_t wanted = (rlim_t)store->piece_count * (sync ? 2 : 1) + OTHERS;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= wanted)
+        return PV_OK;
+    if (limit.rlim_max != RLIM_INFINITY && limit.rlim_max < wanted)
+        return pv_fail(PV_ERR_IO,
+                       "'%s' has %d shards: %llu files would be open at a time, and this system allows %llu "
+                       "(ulimit -Hn)",
+                       store->path, store->piece_count, (unsigned long long)wanted,
+                       (unsigned long long)limit.rlim_max);
+    limit.rlim_cur = wanted;
+    return setrlimit(RLIMIT_NOFILE, &limit) == 0 ? PV_OK
+                                                 : pv_fail(PV_ERR_IO, "cannot allow %llu open files: %s",
+                                                           (unsigned long long)wanted, strerror(errno));
+}
+
 pv_status store_open_pieces(pv_store *store, pv_store_mode mode, const pv_storage_opts *storage)
 {
-    pv_status st = PV_OK;
+    const bool sync = mode == PV_STORE_WRITE && storage && storage->sync;
+    pv_status st = pv_agree(store->comm, allow_files(store, sync));
     for (int i = 0; st == PV_OK && i < store->piece_count; i++)
         st = open_piece(store, &store->pieces[i], mode, storage);
     return st;
