@@ -7,20 +7,24 @@
 
 #include <stdlib.h>
 
-/* Bad rows that the log names; the result names up to ten times as many. */
+/* Bad rows that the log names; the result names every one. */
 enum { NAMED_ROWS = 100 };
 
 static void report(const pv_comm *comm, const pv_store *store, const pv_verify_result *checked,
                    json_t *result)
 {
     json_t *rows = json_array();
-    for (int64_t i = 0; comm->rank == 0 && i < checked->bad && i < 10 * NAMED_ROWS; i++) {
+    for (int64_t i = 0; comm->rank == 0 && i < checked->bad; i++) {
         const pv_bad_row *row = &checked->bad_rows[i];
         if (i < NAMED_ROWS)
             pv_log_warn("view %lld of object %lld is bad: its bytes do not match its checksum",
                         (long long)row->view, (long long)row->object);
         json_array_append_new(rows, json_pack("[I,I]", (json_int_t)row->view, (json_int_t)row->object));
     }
+    if (checked->bad > NAMED_ROWS)
+        pv_log_warn(
+            "... and %lld more bad rows: bad_rows of the result on standard output names all, [view, object]",
+            (long long)(checked->bad - NAMED_ROWS));
     const double bytes =
         (double)(checked->rows - checked->missing) * pv_store_params(store) * (double)sizeof(float);
     pv_cmd_put_text(result, "store", pv_store_path(store));
@@ -89,8 +93,7 @@ static pv_status repair(const pv_comm *comm, const char *path, const pv_run_limi
     if (checked.bad + checked.missing > 0)
         st = refit(comm, config, signal, store, lock, limits, &checked, result);
 done:;
-    const pv_status closed = pv_store_close(store);
-    pv_lock_release(lock);
+    const pv_status closed = pv_cmd_close_written(comm, store, lock);
     free(checked.bad_rows);
     pv_signal_close(signal);
     pv_config_free(config);

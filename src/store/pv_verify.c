@@ -2,11 +2,16 @@
 #include "base/pv_checksum.h"
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
+#include "base/pv_queue.h"
+#include "base/pv_stop.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+/* Rows read at once; statuses read at once, and rows of one piece of work, at most. */
 enum { BLOCK_ROWS = 256, STATUS_BLOCK = 65536 };
+/* Pieces of work for each rank, so that all end at about the same time. */
+enum { PIECES = 32 };
 /* The parts of a float. */
 #define SIGN         UINT32_C(0x80000000)
 #define EXPONENT     UINT32_C(0x7f800000)
@@ -15,6 +20,7 @@ enum { BLOCK_ROWS = 256, STATUS_BLOCK = 65536 };
 /* One rank's reading; one owner, freed in pv_verify. */
 typedef struct check {
     const pv_store *store;
+    pv_queue *queue; /* of the pieces; NULL when some rows are looked at by one rank alone */
     float *rows;
     uint64_t checksums[BLOCK_ROWS];
     uint8_t status[STATUS_BLOCK];
@@ -64,6 +70,15 @@ static pv_status note_bad(check *c, int64_t view, int64_t object)
     return PV_OK;
 }
 
+/* Other ranks' needs, and a word from outside to one of us. */
+static pv_status look_around(const check *c)
+{
+    if (!c->queue) return PV_OK;
+    pv_queue_progress(c->queue);
+    if (pv_stop_requested()) pv_queue_cancel(c->queue);
+    return pv_queue_cancelled(c->queue) ? pv_stop_fail() : PV_OK;
+}
+
 /* Checks objects whose statuses are known and of which some row is not missing. */
 static pv_status check_block(check *c, int64_t view, int64_t first, int64_t count, const uint8_t *status)
 {
@@ -88,6 +103,7 @@ static pv_status check_view(check *c, int64_t view, int64_t first, int64_t count
     }
     for (int64_t done = 0; done < count; done += BLOCK_ROWS) {
         const int64_t block = count - done < BLOCK_ROWS ? count - done : BLOCK_ROWS;
+        PV_TRY(look_around(c));
         if (!is_missing(c->status + done, block))
             PV_TRY(check_block(c, view, first + done, block, c->status + done));
     }
@@ -95,13 +111,25 @@ done:
     return st;
 }
 
-static pv_status check_share(check *c, int64_t first, int64_t count)
+/* Objects of one piece of work: a multiple of BLOCK_ROWS. */
+static int64_t piece_objects(const pv_store *store, int ranks)
 {
+    const int64_t rows = pv_store_views(store) * pv_store_objects(store);
+    const int64_t blocks = rows / BLOCK_ROWS / ((int64_t)PIECES * ranks) + 1;
+    return blocks * BLOCK_ROWS < STATUS_BLOCK ? blocks * BLOCK_ROWS : STATUS_BLOCK;
+}
+
+/* One rank's part of the work. */
+static pv_status check_pieces(check *c, int64_t each, int64_t pieces_a_view)
+{
+    const int64_t objects = pv_store_objects(c->store);
     pv_status st = PV_OK;
-    for (int64_t view = 0; view < pv_store_views(c->store); view++)
-        for (int64_t done = 0; st == PV_OK && done < count; done += STATUS_BLOCK)
-            st = check_view(c, view, first + done, count - done < STATUS_BLOCK ? count - done : STATUS_BLOCK);
-    return st;
+    int64_t piece;
+    while (st == PV_OK && pv_queue_take(c->queue, &piece)) {
+        const int64_t first = piece % pieces_a_view * each;
+        st = check_view(c, piece / pieces_a_view, first, objects - first < each ? objects - first : each);
+    }
+    return st == PV_OK && pv_queue_cancelled(c->queue) ? pv_stop_fail() : st;
 }
 
 static int by_place(const void *left, const void *right)
@@ -117,7 +145,13 @@ static pv_status gather_bad(const pv_comm *comm, const check *c, pv_verify_resul
 {
     pv_status st = PV_OK;
     int *counts = NULL, *offsets = NULL;
-    const int mine = (int)(c->bad * 2);
+    const int mine = (int)c->bad;
+    MPI_Datatype pair;
+    if (result->bad > INT32_MAX)
+        return pv_fail(PV_ERR_DATA, "'%s' has %lld bad rows of %lld fitted: more than can be listed",
+                       pv_store_path(c->store), (long long)result->bad, (long long)result->fitted);
+    MPI_Type_contiguous(2, MPI_INT64_T, &pair);
+    MPI_Type_commit(&pair);
     if (comm->rank == 0) {
         PV_ALLOC(counts, comm->size);
         PV_ALLOC(offsets, comm->size);
@@ -128,11 +162,11 @@ done:
         MPI_Gather(&mine, 1, MPI_INT, counts, 1, MPI_INT, 0, comm->world);
         for (int r = 1; comm->rank == 0 && r < comm->size; r++)
             offsets[r] = offsets[r - 1] + counts[r - 1];
-        MPI_Gatherv(c->found, mine, MPI_INT64_T, result->bad_rows, counts, offsets, MPI_INT64_T, 0,
-                    comm->world);
+        MPI_Gatherv(c->found, mine, pair, result->bad_rows, counts, offsets, pair, 0, comm->world);
     }
     if (st == PV_OK && comm->rank == 0)
         qsort(result->bad_rows, (size_t)result->bad, sizeof *result->bad_rows, by_place);
+    MPI_Type_free(&pair);
     free(counts);
     free(offsets);
     return st;
@@ -142,13 +176,14 @@ pv_status pv_verify(const pv_comm *comm, const pv_store *store, pv_verify_result
 {
     check c = {.store = store};
     pv_status st;
-    int64_t first, count;
     const double start = pv_seconds();
+    const int64_t each = piece_objects(store, comm->size);
+    const int64_t pieces_a_view = (pv_store_objects(store) + each - 1) / each;
     *result = (pv_verify_result){.rows = pv_store_views(store) * pv_store_objects(store)};
-    PV_ALLOC(c.rows, (int64_t)BLOCK_ROWS * pv_store_params(store));
-    pv_share_of(pv_store_objects(store), comm->rank, comm->size, &first, &count);
-    st = check_share(&c, first, count);
-done:
+    PV_TRY(pv_queue_open(comm, pieces_a_view * pv_store_views(store), &c.queue));
+    c.rows = pv_alloc((int64_t)BLOCK_ROWS * pv_store_params(store), sizeof *c.rows);
+    st = c.rows ? check_pieces(&c, each, pieces_a_view) : PV_ERR_NOMEM;
+    if (st != PV_OK) pv_queue_cancel(c.queue);
     if ((st = pv_agree(comm, st)) == PV_OK) {
         int64_t sums[4] = {c.fitted, c.bad, c.refused, c.missing};
         MPI_Allreduce(MPI_IN_PLACE, sums, 4, MPI_INT64_T, MPI_SUM, comm->world);
@@ -159,6 +194,8 @@ done:
         if (result->bad > 0) st = gather_bad(comm, &c, result);
         result->seconds = pv_seconds() - start;
     }
+done:
+    pv_queue_close(c.queue);
     free(c.rows);
     free(c.found);
     return st;
