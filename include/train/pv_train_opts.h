@@ -58,6 +58,8 @@ typedef struct pv_train_opts {
     pv_placement placement; /* of the training rows */
     pv_reduce reduce;
     uint64_t seed;
+    bool
+        no_verify; /* rows are not compared with their checksums as they are loaded; no key: of the command line */
 } pv_train_opts;
 
 #endif

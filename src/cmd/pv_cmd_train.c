@@ -68,22 +68,24 @@ static pv_status run_train(const pv_comm *comm, int argc, char **argv, json_t *r
 {
     const pv_run run = pv_run_begin(argc, argv);
     const char *config_path = NULL, *store_path = NULL;
-    bool fresh = false;
+    bool fresh = false, no_verify = false;
     pv_sets sets = {0};
     const pv_option options[] = {{.name = "config", .text = &config_path},
                                  {.name = "store", .text = &store_path},
                                  {.name = "fresh", .flag = &fresh},
+                                 {.name = "no-verify", .flag = &no_verify},
                                  {.name = "set", .sets = &sets}};
     pv_config *config = NULL;
     pv_store *store = NULL;
     char *yaml = NULL, *checkpoint = NULL;
     pv_train_result trained = {0};
     bool trained_some = false;
-    pv_status st = pv_cmd_parse(argc, argv, options, 4, NULL, 0);
+    pv_status st = pv_cmd_parse(argc, argv, options, 5, NULL, 0);
     if (st == PV_OK && !config_path)
         st = pv_fail(PV_ERR_USAGE, "train needs --config FILE; see `polyview train --help`");
     PV_TRY(pv_agree(comm, st));
     PV_TRY(pv_cmd_config(comm, config_path, &sets, &config));
+    config->train.no_verify = no_verify;
     PV_TRY(pv_agree(comm, pv_config_emit(config, &yaml)));
     checkpoint = pv_train_checkpoint_path(&config->train);
     PV_TRY(pv_agree(comm, checkpoint ? PV_OK : pv_fail(PV_ERR_NOMEM, "no memory for a file name")));
@@ -106,10 +108,12 @@ const pv_command pv_command_train = {
     .name = "train",
     .summary = "train a weight-space network on the rows of a store",
     .usage =
-        "polyview train --config FILE [--store STORE] [--fresh] [--set key.path=value ...]\n\n"
+        "polyview train --config FILE [--store STORE] [--fresh] [--no-verify]\n"
+        "               [--set key.path=value ...]\n\n"
         "Trains data-parallel on all ranks. train.output receives the model of the best validation accuracy,\n"
         "<output>.ckpt the checkpoint, <output>.jsonl one line of metrics an epoch, and <output>.runs.jsonl the\n"
         "record of the run. If the checkpoint exists training continues from it, also with another number of\n"
-        "ranks; --fresh ignores it. SIGTERM, SIGINT and SIGUSR1 write a checkpoint and end with status 75.\n",
+        "ranks; --fresh ignores it. SIGTERM, SIGINT and SIGUSR1 write a checkpoint and end with status 75.\n"
+        "--no-verify skips the comparison of rows with their checksums.\n",
     .run = run_train,
 };

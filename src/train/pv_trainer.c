@@ -52,7 +52,7 @@ static pv_status open_data(trainer *t, const pv_store *store)
     pv_status st;
     pv_dataset_opts opts = {.split = PV_SPLIT_TRAIN,
                             .views = t->opts->views,
-                            .verify = true,
+                            .verify = !t->opts->no_verify,
                             .canonical = (int)t->opts->canonical,
                             .align = t->opts->align,
                             .placement = t->opts->placement};

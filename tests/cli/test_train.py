@@ -227,6 +227,8 @@ def bad_rows_are_named(work: Path) -> None:
                     f"a corrupt row of the {split} split is named on {ranks} rank(s)",
                     run,
                 )
+            run = train(work, f"{split}.h5", "--no-verify", ranks=2)
+            check(run.status == 0, f"train --no-verify takes the corrupt row of {split} all the same", run)
             run = polyview("eval", "--model", work / "model.h5", "--store", store, "--split", split, ranks=2)
             check(one_error(run, 3, f"view 0 of object {item}"), f"eval names the corrupt {split} row", run)
             words = ["--no-verify", "--split", split]
