@@ -7,6 +7,7 @@
 #include "store/pv_h5.h"
 #include "store/pv_verify.h"
 
+#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -226,6 +227,54 @@ static void what_is_no_store_is_refused(const pv_comm *comm, const pv_test_files
 }
 
 /* One node looks for the store in another place; without the agreement before the open MPI-IO would wait. */
+/* What the MPI library was asked for: this function stands before its own of the name, which it calls. */
+static struct {
+    int calls, hinted;
+} opens;
+
+int PMPI_File_open(MPI_Comm comm, const char *path, int mode, MPI_Info info, MPI_File *file)
+{
+    int (*library)(MPI_Comm, const char *, int, MPI_Info, MPI_File *) = NULL;
+    char nodes[16] = "", stripes[16] = "";
+    int has_nodes = 0, has_stripes = 0;
+    if (info != MPI_INFO_NULL) {
+        MPI_Info_get(info, "cb_nodes", sizeof nodes - 1, nodes, &has_nodes);
+        MPI_Info_get(info, "striping_factor", sizeof stripes - 1, stripes, &has_stripes);
+    }
+    opens.calls++;
+    opens.hinted += has_nodes && has_stripes && strcmp(nodes, "3") == 0 && strcmp(stripes, "5") == 0;
+    *(void **)&library = dlsym(RTLD_NEXT, "PMPI_File_open");
+    return library ? library(comm, path, mode, info, file) : MPI_ERR_OTHER;
+}
+
+static void hints_arrive(const pv_comm *comm, const pv_test_files *files)
+{
+    const pv_storage_opts storage = {.reserve = true, .hints = (char[]){"cb_nodes=3  striping_factor=5"}};
+    const pv_arch arch = pv_test_arch();
+    char path[PV_TEST_PATH + 8];
+    pv_store *store = NULL;
+    pv_signal *signal = pv_test_signal(comm, files);
+    if (!signal) return;
+    const pv_store_spec spec = {signal, files->directory, &arch, "dwsnets", PV_TEST_VIEWS, ""};
+    snprintf(path, sizeof path, "%s/hinted.h5", files->directory);
+    opens.calls = opens.hinted = 0;
+    const pv_status made = pv_store_create(comm, path, &spec, &storage);
+    const int by_making = comm->rank == 0 ? 1 : 0;
+    pv_test_check(comm, made == PV_OK && opens.hinted == by_making && opens.calls == by_making,
+                  "MPI-IO hints are given when a store is made");
+    const pv_status opened = pv_store_open(comm, path, PV_STORE_WRITE, &storage, &store);
+    pv_test_check(comm, opened == PV_OK && opens.hinted == by_making + 1 && opens.calls == opens.hinted,
+                  "and when it is opened for writing");
+    pv_store_close(store);
+    pv_test_check(comm,
+                  pv_store_open(comm, path, PV_STORE_READ, NULL, &store) == PV_OK &&
+                      opens.calls == opens.hinted + 1,
+                  "a store is read without hints");
+    pv_store_close(store);
+    pv_signal_close(signal);
+    if (comm->rank == 0) unlink(path);
+}
+
 static void one_node_sees_no_store(const pv_comm *parent, const pv_test_files *files)
 {
     pv_comm comm;
@@ -255,6 +304,7 @@ int main(int argc, char **argv)
     checking_finds_damage(&comm, &files);
     what_is_no_store_is_refused(&comm, &files);
     one_node_sees_no_store(&comm, &files);
+    hints_arrive(&comm, &files);
     pv_test_files_remove(&comm, &files);
     return pv_test_end(&comm);
 }
