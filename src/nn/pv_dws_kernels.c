@@ -266,6 +266,7 @@ PV_INLINE void combine_panel(int vectors, int lanes, const pv_dws_block *b, int 
 static void combine(const pv_dws_block *b, int terms, const pv_real *x, const pv_real *w,
                     const pv_dws_values *spread, bool add, pv_real *y, double *sum, double *square)
 {
+    if (terms == 0) x = w = y; /* neither is read; a pointer to nowhere cannot be moved */
 #define PANEL(at, vectors, lanes)                                                                            \
     combine_panel(vectors, lanes, b, terms, x, w + (at), from(spread, at), add, y + (at),                    \
                   sum ? sum + (at) : NULL, square ? square + (at) : NULL)

@@ -32,6 +32,7 @@ from xxh3 import checksums  # noqa: E402
 
 COLUMNS = ("params", "view/status", "view/checksum", "view/psnr", "view/steps", "object/source")
 VIEWS, GROWN_VIEWS, OBJECTS, GROWN_OBJECTS = 2, 3, 60, 70
+PATIENCE_S = 1200  # hours of trials: the machine may have been stopped meanwhile
 SHARDS = "storage.shard_gib=0.00003"  # a few dozen rows each
 Rows = dict[str, np.ndarray]
 
@@ -166,7 +167,7 @@ def run_until(kind: Kind, store: Path, ranks: int, victim: int | None, instant: 
         process.wait_for(lambda: time.monotonic() - start >= instant.seconds)
         running = process.process.poll() is None
         killed = process.signal(signal.SIGKILL, *(() if victim is None else (victim,))) if running else 0
-        process.finish()
+        process.finish(PATIENCE_S)
         if running:
             return killed > 0
     return False
@@ -177,7 +178,7 @@ def start_again(kind: Kind, store: Path, ranks: int) -> str:
     for command in kind.commands:
         if command[0] == "extend" and columns(store)["params"].shape[0] == GROWN_VIEWS:
             continue
-        run = polyview(*words_for(command, store), ranks=ranks)
+        run = polyview(*words_for(command, store), ranks=ranks, timeout=PATIENCE_S)
         if run.status != 0:
             return str(run)
     return ""
