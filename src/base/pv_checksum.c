@@ -1,8 +1,14 @@
 #include "base/pv_checksum.h"
+#include "pv_checksum_kernels.h"
 
-#include <xxhash.h>
+void pv_checksum_rows(const void *rows, size_t bytes, int64_t count, uint64_t *checksums)
+{
+    PV_ISA_CHOOSE(pv_checksum_kernels)->checksums(rows, bytes, count, checksums);
+}
 
 uint64_t pv_checksum(const void *data, size_t bytes)
 {
-    return XXH3_64bits(data, bytes);
+    uint64_t checksum;
+    pv_checksum_rows(data, bytes, 1, &checksum);
+    return checksum;
 }

@@ -512,8 +512,7 @@ pv_status pv_store_write_rows(pv_store *store, int64_t view, int64_t first, int6
     part p;
     uint64_t *checksums = NULL;
     PV_ALLOC(checksums, count);
-    for (int64_t i = 0; i < count; i++)
-        checksums[i] = pv_checksum(rows + i * store->params, sizeof *rows * (size_t)store->params);
+    pv_checksum_rows(rows, sizeof *rows * (size_t)store->params, count, checksums);
     const void *const data[ROW_COLUMNS] = {[COLUMN_PARAMS] = rows,
                                            [COLUMN_CHECKSUM] = checksums,
                                            [COLUMN_PSNR] = psnr,

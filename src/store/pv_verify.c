@@ -22,7 +22,7 @@ typedef struct check {
     const pv_store *store;
     pv_queue *queue; /* of the pieces; NULL when some rows are looked at by one rank alone */
     float *rows;
-    uint64_t checksums[BLOCK_ROWS];
+    uint64_t checksums[BLOCK_ROWS], computed[BLOCK_ROWS]; /* as stored, and of the rows as they are */
     uint8_t status[STATUS_BLOCK];
     int64_t fitted, refused, missing, bad, capacity;
     pv_bad_row *found;
@@ -44,9 +44,8 @@ static bool is_finite(const float *row, int params)
 static bool is_sound(const check *c, uint8_t status, int64_t i)
 {
     const int params = pv_store_params(c->store);
-    const float *row = c->rows + i * params;
-    return status <= PV_VIEW_REFUSED && is_finite(row, params) &&
-           pv_checksum(row, sizeof *row * (size_t)params) == c->checksums[i];
+    return status <= PV_VIEW_REFUSED && c->computed[i] == c->checksums[i] &&
+           is_finite(c->rows + i * params, params);
 }
 
 static bool is_missing(const uint8_t *status, int64_t count)
@@ -85,6 +84,7 @@ static pv_status check_block(check *c, int64_t view, int64_t first, int64_t coun
     pv_status st;
     PV_TRY(pv_store_read_checksums(c->store, view, first, count, c->checksums));
     PV_TRY(pv_store_read_rows(c->store, view, first, count, c->rows));
+    pv_checksum_rows(c->rows, sizeof *c->rows * (size_t)pv_store_params(c->store), count, c->computed);
     for (int64_t i = 0; i < count; i++)
         if (status[i] != PV_VIEW_MISSING && !is_sound(c, status[i], i)) PV_TRY(note_bad(c, view, first + i));
 done:

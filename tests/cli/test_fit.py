@@ -139,6 +139,9 @@ def every_instruction_set_works(work: Path) -> None:
                 file.attrs["instruction_set"].decode() == used[isa],
                 f"the store made with POLYVIEW_ISA={isa} names what it was made with",
             )
+        for other in ("portable", "avx2", "avx512"):
+            run = polyview("verify", work / f"{isa}.h5", POLYVIEW_ISA=other)
+            check(run.status == 0, f"which POLYVIEW_ISA={other} verifies", run)
     check(used["portable"] == "portable", "POLYVIEW_ISA=portable is obeyed")
     check(max(psnr.values()) - min(psnr.values()) < 0.5, "all reach the same mean PSNR within 0.5 dB", psnr)
     run = polyview("fit", "--config", config, "--store", work / "portable.h5")
