@@ -36,7 +36,9 @@ typedef struct store_bench {
     float *rows, *psnr;           /* a batch */
     uint32_t *steps;
     uint8_t *status;
-    timing write[BATCHES], synced[BATCHES], verify, load;
+    timing write[BATCHES], synced[BATCHES];
+    timing collective[BATCHES]; /* by MPI-IO, beside independent ones */
+    timing verify, load, load_unverified;
 } store_bench;
 
 /* Seconds from `start` to the end of the slowest rank.  Collective. */
@@ -101,7 +103,8 @@ static pv_status write_plainly(const store_bench *b, int fd, int batch, bool syn
     return PV_OK;
 }
 
-static pv_status time_plain_write(const store_bench *b, int batch, bool sync, double *seconds)
+/* The plain file anew, its space allocated. */
+static pv_status make_plain(const store_bench *b)
 {
     const off_t bytes = (off_t)sizeof *b->rows * b->params * (off_t)pv_signal_objects(b->signal);
     pv_status st = PV_OK;
@@ -111,13 +114,49 @@ static pv_status time_plain_write(const store_bench *b, int batch, bool sync, do
         if (made < 0 || posix_fallocate(made, 0, bytes) != 0) st = plain_error(b);
         if (made >= 0) close(made);
     }
-    PV_TRY(pv_agree(b->comm, st));
+    return pv_agree(b->comm, st);
+}
+
+static pv_status time_plain_write(const store_bench *b, int batch, bool sync, double *seconds)
+{
+    pv_status st = make_plain(b);
+    if (st != PV_OK) return st;
     const int fd = open(b->plain, O_WRONLY);
     const double start = begin(b);
     st = fd < 0 ? plain_error(b) : write_plainly(b, fd, batch, sync);
     *seconds = slowest(b, start);
     if (fd >= 0) close(fd);
-    st = pv_agree(b->comm, st);
+    return pv_agree(b->comm, st);
+}
+
+/* Collective calls are as many on every rank; the last ones may write nothing. */
+static int write_by_mpi(const store_bench *b, MPI_File file, int batch, bool collective)
+{
+    const int64_t row = (int64_t)sizeof *b->rows * b->params, ranks = b->comm->size;
+    const int64_t most = collective ? (pv_signal_objects(b->signal) + ranks - 1) / ranks : b->count;
+    int failed = 0;
+    for (int64_t done = 0; !failed && done < most; done += batch) {
+        const int64_t left = done < b->count ? b->count - done : 0;
+        const int bytes = (int)((left < batch ? left : batch) * row);
+        const MPI_Offset at = (MPI_Offset)((b->first + done) * row);
+        failed = collective ? MPI_File_write_at_all(file, at, b->rows, bytes, MPI_BYTE, MPI_STATUS_IGNORE)
+                            : MPI_File_write_at(file, at, b->rows, bytes, MPI_BYTE, MPI_STATUS_IGNORE);
+    }
+    return failed;
+}
+
+static pv_status time_mpi_write(const store_bench *b, int batch, bool collective, double *seconds)
+{
+    MPI_File file;
+    pv_status st = make_plain(b);
+    if (st != PV_OK) return st;
+    const int unopened = MPI_File_open(b->comm->world, b->plain, MPI_MODE_WRONLY, MPI_INFO_NULL, &file);
+    PV_TRY(pv_agree(b->comm, unopened ? pv_fail(PV_ERR_IO, "cannot open '%s'", b->plain) : PV_OK));
+    const double start = begin(b);
+    const int failed = write_by_mpi(b, file, batch, collective);
+    *seconds = slowest(b, start);
+    MPI_File_close(&file);
+    st = pv_agree(b->comm, failed ? pv_fail(PV_ERR_IO, "cannot write '%s'", b->plain) : PV_OK);
 done:
     return st;
 }
@@ -155,9 +194,9 @@ static pv_status time_verify(store_bench *b, const pv_store *store, timing *t)
 }
 
 /* Into shared memory that is new each time, as training does. */
-static pv_status time_load(store_bench *b, const pv_store *store, timing *t)
+static pv_status time_load(store_bench *b, const pv_store *store, bool verified, timing *t)
 {
-    const pv_dataset_opts opts = {PV_SPLIT_TRAIN, 0, 1, true, .placement = PV_PLACE_NODE};
+    const pv_dataset_opts opts = {PV_SPLIT_TRAIN, 0, 1, verified, .placement = PV_PLACE_NODE};
     const int64_t bytes = (int64_t)sizeof *b->rows * b->params * pv_signal_objects(b->signal);
     pv_dataset *dataset = NULL;
     pv_shared shared = {0};
@@ -176,13 +215,14 @@ done:
     return st;
 }
 
-static pv_status time_reads(store_bench *b, timing *verify, timing *load)
+static pv_status time_reads(store_bench *b, timing *verify, timing *load, timing *unverified)
 {
     pv_store *store = NULL;
     pv_status st;
     PV_TRY(pv_store_open(b->comm, b->path, PV_STORE_READ, NULL, &store));
     PV_TRY(time_verify(b, store, verify));
-    PV_TRY(time_load(b, store, load));
+    PV_TRY(time_load(b, store, true, load));
+    PV_TRY(time_load(b, store, false, unverified));
 done:
     pv_store_close(store);
     return st;
@@ -198,30 +238,46 @@ static timing median_of(const timing *rounds, int count, int stride)
     return (timing){pv_bench_median(count, ours), pv_bench_median(count, plain)};
 }
 
+/* Writes of one batch size: t[0] by the store, t[1] with sync, t[2] collective. */
+static pv_status time_writes(store_bench *b, int batch, timing t[3])
+{
+    const timing none = {(double)NAN, (double)NAN};
+    pv_status st;
+    t[1] = none; /* a row alone is never brought to disk */
+    PV_TRY(time_store(b, batch, false, &t[0].ours));
+    PV_TRY(time_plain_write(b, batch, false, &t[0].plain));
+    if (batch > batches[0]) {
+        PV_TRY(time_store(b, batch, true, &t[1].ours));
+        PV_TRY(time_plain_write(b, batch, true, &t[1].plain));
+    }
+    PV_TRY(time_mpi_write(b, batch, true, &t[2].ours));
+    PV_TRY(time_mpi_write(b, batch, false, &t[2].plain));
+done:
+    return st;
+}
+
 /* All kinds in turn, round after round: what drifts, drifts for all. */
 static pv_status measure(store_bench *b)
 {
-    enum { KINDS = 2 * BATCHES + 2, VERIFY = 2 * BATCHES, LOAD };
+    enum { WRITES = 3, VERIFY = WRITES * BATCHES, LOAD, UNVERIFIED, KINDS };
     timing rounds[MAX_ROUNDS][KINDS];
     pv_status st = PV_OK;
     for (int round = 0; round < b->rounds; round++) {
         timing *const t = rounds[round];
-        for (int kind = 0; kind < 2 * BATCHES; kind++) {
-            const bool sync = kind >= BATCHES;
-            const int batch = batches[kind % BATCHES];
-            t[kind] = (timing){(double)NAN, (double)NAN};
-            if (sync && batch < batches[1]) continue; /* a row alone is never brought to disk */
-            PV_TRY(time_store(b, batch, sync, &t[kind].ours));
-            PV_TRY(time_plain_write(b, batch, sync, &t[kind].plain));
-        }
-        PV_TRY(time_reads(b, &t[VERIFY], &t[LOAD]));
+        for (int i = 0; i < BATCHES; i++)
+            PV_TRY(time_writes(b, batches[i], &t[WRITES * i]));
+        PV_TRY(time_store(b, batches[BATCHES - 1], false, &t[VERIFY].ours)); /* whole files to read */
+        PV_TRY(time_plain_write(b, batches[BATCHES - 1], false, &t[VERIFY].plain));
+        PV_TRY(time_reads(b, &t[VERIFY], &t[LOAD], &t[UNVERIFIED]));
     }
     for (int i = 0; i < BATCHES; i++) {
-        b->write[i] = median_of(&rounds[0][i], b->rounds, KINDS);
-        b->synced[i] = median_of(&rounds[0][BATCHES + i], b->rounds, KINDS);
+        b->write[i] = median_of(&rounds[0][WRITES * i], b->rounds, KINDS);
+        b->synced[i] = median_of(&rounds[0][WRITES * i + 1], b->rounds, KINDS);
+        b->collective[i] = median_of(&rounds[0][WRITES * i + 2], b->rounds, KINDS);
     }
     b->verify = median_of(&rounds[0][VERIFY], b->rounds, KINDS);
     b->load = median_of(&rounds[0][LOAD], b->rounds, KINDS);
+    b->load_unverified = median_of(&rounds[0][UNVERIFIED], b->rounds, KINDS);
 done:
     return st;
 }
@@ -251,35 +307,46 @@ static void print_row(const store_bench *b, const char *what, int batch, const t
             t->plain / t->ours);
 }
 
-static void report(const store_bench *b, bool json_only, json_t *result)
+static json_t *describe_batches(const store_bench *b, const timing t[BATCHES])
 {
-    json_t *writes = json_object(), *synced = json_object();
-    if (!json_only && b->comm->rank == 0) {
-        fprintf(stderr, "  %lld rows of %d floats, %d ranks\n", (long long)pv_signal_objects(b->signal),
-                b->params, b->comm->size);
-        fprintf(stderr, "  %-28s %12s %10s %10s %8s\n", "", "rows/s", "MB/s", "plain MB/s", "share");
-    }
+    json_t *object = json_object();
     for (int i = 0; i < BATCHES; i++) {
         char key[16];
         snprintf(key, sizeof key, "%d", batches[i]);
-        json_object_set_new(writes, key, describe(b, &b->write[i]));
-        if (!isnan(b->synced[i].ours)) json_object_set_new(synced, key, describe(b, &b->synced[i]));
+        if (!isnan(t[i].ours)) json_object_set_new(object, key, describe(b, &t[i]));
     }
-    for (int i = 0; !json_only && b->comm->rank == 0 && i < BATCHES; i++)
+    return object;
+}
+
+static void print_table(const store_bench *b)
+{
+    fprintf(stderr, "  %lld rows of %d floats, %d ranks\n", (long long)pv_signal_objects(b->signal),
+            b->params, b->comm->size);
+    fprintf(stderr, "  %-28s %12s %10s %10s %8s\n", "", "rows/s", "MB/s", "plain MB/s", "share");
+    for (int i = 0; i < BATCHES; i++)
         print_row(b, "write", batches[i], &b->write[i]);
-    for (int i = 0; !json_only && b->comm->rank == 0 && i < BATCHES; i++)
+    for (int i = 0; i < BATCHES; i++)
         print_row(b, "write and sync", batches[i], &b->synced[i]);
-    if (!json_only && b->comm->rank == 0) {
-        print_row(b, "verify", 0, &b->verify);
-        print_row(b, "load", 0, &b->load);
-    }
+    print_row(b, "verify", 0, &b->verify);
+    print_row(b, "load", 0, &b->load);
+    print_row(b, "load, no checksums", 0, &b->load_unverified);
+    fprintf(stderr, "  %-28s %12s %10s %10s %8s\n", "MPI-IO, plain file", "", "collective", "independ.", "");
+    for (int i = 0; i < BATCHES; i++)
+        print_row(b, "collective write", batches[i], &b->collective[i]);
+}
+
+static void report(const store_bench *b, bool json_only, json_t *result)
+{
+    if (!json_only && b->comm->rank == 0) print_table(b);
     pv_cmd_put_text(result, "bench", "store");
     pv_cmd_put_int(result, "rows", pv_signal_objects(b->signal));
     pv_cmd_put_int(result, "params", b->params);
-    json_object_set_new(result, "write", writes);
-    json_object_set_new(result, "write_sync", synced);
+    json_object_set_new(result, "write", describe_batches(b, b->write));
+    json_object_set_new(result, "write_sync", describe_batches(b, b->synced));
+    json_object_set_new(result, "collective", describe_batches(b, b->collective));
     json_object_set_new(result, "verify", describe(b, &b->verify));
     json_object_set_new(result, "load", describe(b, &b->load));
+    json_object_set_new(result, "load_unverified", describe(b, &b->load_unverified));
     pv_cmd_put_machine(b->comm, result);
 }
 
@@ -329,7 +396,8 @@ static pv_status prepare(store_bench *b, const char *config, const pv_sets *sets
         st = pv_agree(b->comm, pv_config_load("the defaults", "", sets->words, sets->count, &b->config));
     if (st != PV_OK) return st;
     PV_TRY(open_signal(b));
-    PV_TRY(pv_agree(b->comm, pv_arch_make(&b->config->inr, pv_signal_inputs(b->signal), pv_signal_channels(b->signal), &b->arch)));
+    PV_TRY(pv_agree(b->comm, pv_arch_make(&b->config->inr, pv_signal_inputs(b->signal),
+                                          pv_signal_channels(b->signal), &b->arch)));
     PV_TRY(pv_agree(b->comm, make_rows(b)));
     PV_TRY(pv_agree(b->comm, name_files(b, directory)));
 done:
