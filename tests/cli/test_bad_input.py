@@ -284,7 +284,8 @@ def damaged_stores(work: Path) -> None:
     for name, value in (("config", "fit: {views: nonsense}"), ("config", "[")):
         with changed_bytes(store):
             edit(store, lambda file: file.attrs.__setitem__(name, value))
-            refused("a store with a corrupt config: fit", ["fit", "--config", config], DATA, store.name)
+            words = ["fit", "--config", config]
+            refused("a store with a corrupt config: fit", words, DATA, store.name, at_once=False)
             run = polyview("verify", store)
             check(run.status == 0, "rows can be verified all the same", run)
     with changed_bytes(store):
