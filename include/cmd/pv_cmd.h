@@ -52,7 +52,8 @@ pv_status pv_cmd_real(const char *option, const char *text, double *value);
 /* A view ("3") or a range of views ("0-9"); PV_ERR_USAGE naming the option otherwise. */
 pv_status pv_cmd_views(const char *option, const char *text, int64_t *first, int64_t *count);
 
-/* Reads a config file on rank 0, gives it to all and loads it with the --set words.  Owner: pv_config_free.
+/* Reads a config file on rank 0, gives it to all and loads it with the --set words; the defaults with them if
+ * `path` is NULL.  Owner: pv_config_free.
  * Collective.  Errors: PV_ERR_CONFIG, agreed. */
 pv_status pv_cmd_config(const pv_comm *comm, const char *path, const pv_sets *sets, pv_config **config);
 

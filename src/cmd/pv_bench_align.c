@@ -196,10 +196,7 @@ static pv_status run_bench(const pv_comm *comm, int argc, char **argv, json_t *r
     if (st == PV_OK && (b.starts < 0 || b.starts > MAX_STARTS))
         st = pv_fail(PV_ERR_USAGE, "--starts is 0 to %d", MAX_STARTS);
     PV_TRY(pv_agree(comm, st));
-    if (config)
-        PV_TRY(pv_cmd_config(comm, config, &sets, &b.config));
-    else
-        PV_TRY(pv_agree(comm, pv_config_load("the defaults", "", sets.words, sets.count, &b.config)));
+    PV_TRY(pv_cmd_config(comm, config, &sets, &b.config));
     for (int i = 0; i < WIDTHS; i++)
         PV_TRY(measure(comm, &b, i));
     report(comm, &b, result);

@@ -108,11 +108,7 @@ static void print_table(const comm_bench *b)
 
 static pv_status prepare(comm_bench *b, const char *config, const pv_sets *sets)
 {
-    pv_status st;
-    if (config)
-        st = pv_cmd_config(b->comm, config, sets, &b->config);
-    else
-        st = pv_agree(b->comm, pv_config_load("the defaults", "", sets->words, sets->count, &b->config));
+    pv_status st = pv_cmd_config(b->comm, config, sets, &b->config);
     if (st != PV_OK) return st;
     pv_signal_opts *signal = &b->config->signal;
     if (signal->train > OBJECTS) signal->train = OBJECTS;

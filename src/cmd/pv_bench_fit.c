@@ -260,12 +260,7 @@ static int64_t at_most(int64_t value, int64_t most)
 /* Loads the config and as much of its signal as the bench needs. */
 static pv_status prepare(const pv_comm *comm, const fit_words *words, fit_bench *bench)
 {
-    pv_status st;
-    if (words->config)
-        st = pv_cmd_config(comm, words->config, &words->sets, &bench->config);
-    else
-        st = pv_agree(
-            comm, pv_config_load("the defaults", "", words->sets.words, words->sets.count, &bench->config));
+    pv_status st = pv_cmd_config(comm, words->config, &words->sets, &bench->config);
     if (st != PV_OK) return st;
     pv_signal_opts *signal = &bench->config->signal;
     signal->train = at_most(signal->train, SPLIT_OBJECTS);

@@ -389,11 +389,7 @@ static pv_status name_files(store_bench *b, const char *directory)
 
 static pv_status prepare(store_bench *b, const char *config, const pv_sets *sets, const char *directory)
 {
-    pv_status st;
-    if (config)
-        st = pv_cmd_config(b->comm, config, sets, &b->config);
-    else
-        st = pv_agree(b->comm, pv_config_load("the defaults", "", sets->words, sets->count, &b->config));
+    pv_status st = pv_cmd_config(b->comm, config, sets, &b->config);
     if (st != PV_OK) return st;
     PV_TRY(open_signal(b));
     PV_TRY(pv_agree(b->comm, pv_arch_make(&b->config->inr, pv_signal_inputs(b->signal),

@@ -230,10 +230,7 @@ static pv_status prepare(const pv_comm *comm, const char *config, const pv_sets 
 {
     enum { CLASSES = 10, INPUTS = 2, OUTPUTS = 1 };
     pv_status st;
-    if (config)
-        PV_TRY(pv_cmd_config(comm, config, sets, &bench->config));
-    else
-        PV_TRY(pv_agree(comm, pv_config_load("the defaults", "", sets->words, sets->count, &bench->config)));
+    PV_TRY(pv_cmd_config(comm, config, sets, &bench->config));
     st = pv_arch_make(&bench->config->inr, INPUTS, OUTPUTS, &bench->arch);
     if (st == PV_OK) st = pv_bench_rows_make(&bench->arch, bench->config->inr.variant, CLASSES, &bench->rows);
     bench->alone.opts = opts_of_one(&bench->config->train, comm->size);
