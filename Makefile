@@ -59,7 +59,7 @@ isa_portable :=
 isa_avx2     := -mavx2 -mfma
 isa_avx512   := -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx2 -mfma -mprefer-vector-width=512
 
-SRC      := $(wildcard src/*/*.c)
+SRC      := $(wildcard src/*/*.c src/*/*/*.c)
 KERNELS  := $(filter %_kernels.c,$(SRC))
 PLAIN    := $(filter-out %_kernels.c,$(SRC))
 LIB_OBJ  := $(PLAIN:src/%.c=$(BUILD)/obj/%.o) \
@@ -153,29 +153,29 @@ $(BIN): src/main.c $(LIB)
 $(TEST_LIB) $(FUZZ_LIB): $(BUILD)/tests/%.o: tests/%.c $(BUILD)/libs.mk $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,CC  ,$<)
-	$(Q)$(MPICC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) -Itests/lib -Itests/fuzz -c -o $@ $<
+	$(Q)$(MPICC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) -Isrc -Itests/lib -Itests/fuzz -c -o $@ $<
 
 $(TEST_F32): $(BUILD)/tests/%: tests/%.c $(TEST_LIB) $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(MPICC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) -Itests/lib -o $@ $< $(TEST_LIB) $(LIB) $(LDLIBS) -lcmocka
+	$(Q)$(MPICC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) -Isrc -Itests/lib -o $@ $< $(TEST_LIB) $(LIB) $(LDLIBS) -lcmocka
 
 $(TEST_F64): $(BUILD)/tests/%: tests/%.c $(TEST_LIB) $(F64_LIB) $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(MPICC) $(CPPFLAGS) -DPV_NN_DOUBLE $(LIB_CFLAGS) $(CFLAGS) -Itests/lib -o $@ $< $(TEST_LIB) $(F64_LIB) $(LIB) \
+	$(Q)$(MPICC) $(CPPFLAGS) -DPV_NN_DOUBLE $(LIB_CFLAGS) $(CFLAGS) -Isrc -Itests/lib -o $@ $< $(TEST_LIB) $(F64_LIB) $(LIB) \
 	    $(LDLIBS) -lcmocka
 
 $(BENCH_BIN): $(BUILD)/tests/%: tests/%.c $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(MPICC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) -o $@ $< $(LIB) $(LDLIBS)
+	$(Q)$(MPICC) $(CPPFLAGS) -Isrc $(LIB_CFLAGS) $(CFLAGS) -o $@ $< $(LIB) $(LDLIBS)
 
 # libFuzzer brings a main() of its own; without it the drivers replay the files that they are given.
 $(FUZZ_BIN): $(BUILD)/tests/%: tests/%.c $(FUZZ_LIB) $(TEST_LIB) $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(MPICC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) $(if $(FUZZING),-fsanitize=fuzzer) -Itests/lib -Itests/fuzz -o $@ $< \
+	$(Q)$(MPICC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) $(if $(FUZZING),-fsanitize=fuzzer) -Isrc -Itests/lib -Itests/fuzz -o $@ $< \
 	    $(filter-out $(if $(FUZZING),%/replay.o),$(FUZZ_LIB)) $(TEST_LIB) $(LIB) $(LDLIBS) -lcmocka
 
 tests: $(BIN) $(TEST_BIN) $(FUZZ_BIN)  ## build the tests without running them
@@ -210,11 +210,11 @@ uninstall:  ## remove what install put there
 	rm -rf $(DESTDIR)$(PREFIX)/share/polyview
 
 format:  ## clang-format the C code and black the Python
-	clang-format -i include/*/*.h src/*.c src/*/*.c tests/*/*.[ch]
+	clang-format -i $$(git ls-files '*.c' '*.h')
 	black -q -l 110 analysis tests
 
 lint:  ## static checks: room order, cppcheck, shellcheck
-	scripts/check-rooms.sh
+	python3 scripts/check-rooms.py
 	cppcheck --quiet --std=c11 --enable=warning,portability,performance --inline-suppr --error-exitcode=1 \
 	    --suppress=missingIncludeSystem -Iinclude src include
 	shellcheck -x scripts/*.sh .ci/run jobs/*.sh jobs/*.sbatch $(wildcard tests/*/*.sh)

@@ -1,6 +1,6 @@
 /* The program: finds the command, opens MPI, runs it, prints its result, and turns its status into an exit
  * status. */
-#include "base/pv_comm.h"
+#include "parallel/pv_comm.h"
 #include "base/pv_log.h"
 #include "base/pv_stop.h"
 #include "base/pv_version.h"

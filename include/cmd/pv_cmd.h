@@ -2,8 +2,8 @@
 #ifndef PV_CMD_H
 #define PV_CMD_H
 
-#include "base/pv_comm.h"
-#include "cmd/pv_config.h"
+#include "parallel/pv_comm.h"
+#include "config/pv_config.h"
 #include "train/pv_model_file.h"
 
 #include <jansson.h>

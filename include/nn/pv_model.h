@@ -8,8 +8,8 @@
 #define PV_MODEL_H
 
 #include "base/pv_status.h"
-#include "nn/pv_model_opts.h"
-#include "nn/pv_real.h"
+#include "nn/core/pv_model_opts.h"
+#include "nn/core/pv_real.h"
 
 #include <stdbool.h>
 #include <stdint.h>

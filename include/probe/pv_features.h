@@ -2,7 +2,7 @@
 #ifndef PV_FEATURES_H
 #define PV_FEATURES_H
 
-#include "base/pv_comm.h"
+#include "parallel/pv_comm.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -4,7 +4,7 @@
 #ifndef PV_PROBE_H
 #define PV_PROBE_H
 
-#include "base/pv_comm.h"
+#include "parallel/pv_comm.h"
 #include "probe/pv_features.h"
 
 #include <stdbool.h>

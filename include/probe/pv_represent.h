@@ -4,8 +4,8 @@
 
 #include "nn/pv_model.h"
 #include "probe/pv_features.h"
-#include "sampler/pv_dataset.h"
-#include "train/pv_norm.h"
+#include "data/pv_dataset.h"
+#include "data/pv_norm.h"
 
 /* How rows become features: by a model's features (pv_model_features), or as they are. */
 typedef struct pv_representation {

@@ -12,7 +12,7 @@
 #ifndef PV_SIGNAL_H
 #define PV_SIGNAL_H
 
-#include "base/pv_comm.h"
+#include "parallel/pv_comm.h"
 #include "signal/pv_signal_opts.h"
 
 #include <stdint.h>

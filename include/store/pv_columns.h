@@ -2,7 +2,7 @@
 #ifndef PV_COLUMNS_H
 #define PV_COLUMNS_H
 
-#include "base/pv_comm.h"
+#include "parallel/pv_comm.h"
 
 #include <hdf5.h>
 

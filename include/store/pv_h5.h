@@ -2,7 +2,7 @@
 #ifndef PV_H5_H
 #define PV_H5_H
 
-#include "base/pv_comm.h"
+#include "parallel/pv_comm.h"
 #include "base/pv_status.h"
 
 #include <hdf5.h>

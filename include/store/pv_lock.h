@@ -6,7 +6,7 @@
 #ifndef PV_LOCK_H
 #define PV_LOCK_H
 
-#include "base/pv_comm.h"
+#include "parallel/pv_comm.h"
 
 #define PV_LOCK_BEAT_S  5     /* how often the holder renews */
 #define PV_LOCK_LIMIT_S 120.0 /* how old a lock of another host may be */

@@ -8,9 +8,9 @@
 #ifndef PV_STORE_H
 #define PV_STORE_H
 
-#include "base/pv_comm.h"
+#include "parallel/pv_comm.h"
 #include "signal/pv_signal.h"
-#include "siren/pv_siren.h"
+#include "inr/pv_siren.h"
 #include "store/pv_storage_opts.h"
 
 #include <stdbool.h>

@@ -2,7 +2,7 @@
 #ifndef PV_TALLY_H
 #define PV_TALLY_H
 
-#include "base/pv_comm.h"
+#include "parallel/pv_comm.h"
 #include "store/pv_store.h"
 
 /* Bin b counts PSNRs in b .. b + 1 dB; the last one all that are higher, the first one all that are lower too. */

@@ -2,7 +2,7 @@
 #ifndef PV_VERIFY_H
 #define PV_VERIFY_H
 
-#include "base/pv_comm.h"
+#include "parallel/pv_comm.h"
 #include "store/pv_store.h"
 
 typedef struct pv_bad_row {

@@ -4,10 +4,10 @@
 #ifndef PV_EVALUATE_H
 #define PV_EVALUATE_H
 
-#include "base/pv_comm.h"
+#include "parallel/pv_comm.h"
 #include "nn/pv_model.h"
-#include "sampler/pv_dataset.h"
-#include "train/pv_norm.h"
+#include "data/pv_dataset.h"
+#include "data/pv_norm.h"
 
 /* Samples of one pass: a model that is scored must hold as many. */
 enum { PV_EVAL_BATCH = 32 };

@@ -2,8 +2,8 @@
 #ifndef PV_LOGITS_FILE_H
 #define PV_LOGITS_FILE_H
 
-#include "base/pv_comm.h"
-#include "sampler/pv_dataset.h"
+#include "parallel/pv_comm.h"
+#include "data/pv_dataset.h"
 
 /* Writes all samples of `dataset` in order, each rank its share (pv_eval_share): aside, then renamed.
  * Shapes   logits [samples of this rank][classes]

@@ -6,11 +6,11 @@
 #ifndef PV_MODEL_FILE_H
 #define PV_MODEL_FILE_H
 
-#include "base/pv_comm.h"
+#include "parallel/pv_comm.h"
 #include "nn/pv_model.h"
-#include "nn/pv_optim.h"
-#include "siren/pv_siren.h"
-#include "train/pv_norm.h"
+#include "nn/core/pv_optim.h"
+#include "inr/pv_siren.h"
+#include "data/pv_norm.h"
 
 /* Where training stands: everything that is not a tensor. */
 typedef struct pv_train_state {

@@ -3,8 +3,8 @@
 #define PV_STEPPER_H
 
 #include "nn/pv_model.h"
-#include "nn/pv_optim.h"
-#include "train/pv_norm.h"
+#include "nn/core/pv_optim.h"
+#include "data/pv_norm.h"
 #include "train/pv_task.h"
 #include "train/pv_train_opts.h"
 

@@ -7,11 +7,11 @@
 #define PV_TASK_H
 
 #include "augment/pv_augment_opts.h"
-#include "base/pv_comm.h"
+#include "parallel/pv_comm.h"
 #include "nn/pv_model.h"
-#include "sampler/pv_dataset.h"
-#include "sampler/pv_sampler.h"
-#include "train/pv_norm.h"
+#include "data/pv_dataset.h"
+#include "data/pv_sampler.h"
+#include "data/pv_norm.h"
 #include "train/pv_train_opts.h"
 
 /* What a task is made over; everything is borrowed and outlives it. */

@@ -5,9 +5,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "nn/pv_optim.h"
-#include "sampler/pv_placement.h"
-#include "sampler/pv_positives.h"
+#include "nn/core/pv_optim.h"
+#include "data/pv_placement.h"
+#include "data/pv_positives.h"
 #include "symmetry/pv_aligner.h"
 
 typedef enum pv_task_kind { PV_TASK_CLASSIFY, PV_TASK_SIMCLR } pv_task_kind;

@@ -3,8 +3,8 @@
 #define PV_TRAINER_H
 
 #include "augment/pv_augment_opts.h"
-#include "base/pv_comm.h"
-#include "nn/pv_model_opts.h"
+#include "parallel/pv_comm.h"
+#include "nn/core/pv_model_opts.h"
 #include "store/pv_store.h"
 #include "train/pv_train_opts.h"
 

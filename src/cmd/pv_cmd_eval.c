@@ -1,7 +1,7 @@
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
 #include "cmd/pv_cmd.h"
-#include "cmd/pv_record.h"
+#include "run/pv_record.h"
 #include "store/pv_store.h"
 #include "train/pv_evaluate.h"
 #include "train/pv_logits_file.h"

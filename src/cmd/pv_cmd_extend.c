@@ -1,7 +1,7 @@
 #include "base/pv_log.h"
 #include "cmd/pv_cmd.h"
-#include "cmd/pv_fill_run.h"
-#include "cmd/pv_record.h"
+#include "run/pv_fill_run.h"
+#include "run/pv_record.h"
 #include "store/pv_lock.h"
 #include "store/pv_store.h"
 

@@ -1,9 +1,9 @@
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
 #include "cmd/pv_cmd.h"
-#include "cmd/pv_fill_run.h"
-#include "cmd/pv_record.h"
-#include "siren/pv_siren.h"
+#include "run/pv_fill_run.h"
+#include "run/pv_record.h"
+#include "inr/pv_siren.h"
 #include "store/pv_lock.h"
 #include "store/pv_store.h"
 

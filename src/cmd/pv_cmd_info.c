@@ -1,5 +1,5 @@
 #include "cmd/pv_cmd.h"
-#include "cmd/pv_fill_run.h"
+#include "run/pv_fill_run.h"
 #include "store/pv_store.h"
 #include "store/pv_tally.h"
 

@@ -2,8 +2,8 @@
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
 #include "cmd/pv_cmd.h"
-#include "cmd/pv_plan.h"
-#include "cmd/pv_plan_measure.h"
+#include "plan/pv_plan.h"
+#include "plan/pv_plan_measure.h"
 
 #include <stdio.h>
 #include <stdlib.h>

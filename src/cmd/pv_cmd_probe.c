@@ -1,7 +1,7 @@
 #include "base/pv_log.h"
 #include "cmd/pv_cmd.h"
-#include "cmd/pv_record.h"
-#include "cmd/pv_probe_run.h"
+#include "run/pv_record.h"
+#include "run/pv_probe_run.h"
 
 #include <stdio.h>
 #include <stdlib.h>

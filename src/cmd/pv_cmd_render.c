@@ -2,7 +2,7 @@
 #include "base/pv_mem.h"
 #include "cmd/pv_cmd.h"
 #include "signal/pv_png.h"
-#include "siren/pv_siren.h"
+#include "inr/pv_siren.h"
 #include "store/pv_store.h"
 
 #include <math.h>

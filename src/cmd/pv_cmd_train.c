@@ -1,5 +1,5 @@
 #include "cmd/pv_cmd.h"
-#include "cmd/pv_record.h"
+#include "run/pv_record.h"
 #include "nn/pv_model.h"
 #include "store/pv_store.h"
 #include "train/pv_model_file.h"

@@ -1,4 +1,4 @@
-#include "nn/pv_model_kind.h"
+#include "nn/core/pv_model_kind.h"
 #include "base/pv_mem.h"
 
 #include <stdlib.h>

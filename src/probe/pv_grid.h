@@ -2,7 +2,7 @@
 #ifndef PV_GRID_H
 #define PV_GRID_H
 
-#include "base/pv_comm.h"
+#include "parallel/pv_comm.h"
 
 struct pv_grid {
     const pv_comm *comm;

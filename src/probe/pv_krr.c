@@ -1,6 +1,6 @@
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
-#include "probe/pv_matrix.h"
+#include "pv_matrix.h"
 #include "pv_choose.h"
 
 #include <cblas.h>

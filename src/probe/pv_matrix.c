@@ -1,4 +1,4 @@
-#include "probe/pv_matrix.h"
+#include "pv_matrix.h"
 #include "base/pv_mem.h"
 #include "pv_grid.h"
 #include "pv_scalapack.h"

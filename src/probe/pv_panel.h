@@ -3,7 +3,7 @@
 #define PV_PANEL_H
 
 #include "probe/pv_features.h"
-#include "probe/pv_matrix.h"
+#include "pv_matrix.h"
 
 /* Features with the mean that is taken off them while they are read. */
 typedef struct pv_centred {

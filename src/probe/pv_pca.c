@@ -1,5 +1,5 @@
 #include "base/pv_mem.h"
-#include "probe/pv_matrix.h"
+#include "pv_matrix.h"
 #include "probe/pv_probe.h"
 #include "pv_panel.h"
 

@@ -1,6 +1,6 @@
-#include "signal/pv_idx.h"
+#include "pv_idx.h"
 #include "base/pv_mem.h"
-#include "base/pv_meter.h"
+#include "parallel/pv_meter.h"
 
 #include <errno.h>
 #include <fcntl.h>

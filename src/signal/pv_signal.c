@@ -1,7 +1,7 @@
 #include "signal/pv_signal.h"
 #include "base/pv_checksum.h"
 #include "base/pv_mem.h"
-#include "signal/pv_idx.h"
+#include "pv_idx.h"
 #include "pv_sine.h"
 
 #include <stdbool.h>

@@ -2,7 +2,7 @@
 #include "base/pv_checksum.h"
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
-#include "base/pv_queue.h"
+#include "parallel/pv_queue.h"
 #include "base/pv_stop.h"
 
 #include <stdlib.h>

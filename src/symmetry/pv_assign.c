@@ -1,4 +1,4 @@
-#include "symmetry/pv_assign.h"
+#include "pv_assign.h"
 #include "base/pv_mem.h"
 #include "pv_assign_kernels.h"
 

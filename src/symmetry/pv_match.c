@@ -2,7 +2,7 @@
 #include "base/pv_mem.h"
 #include "pv_match_kernels.h"
 #include "pv_match_steps.h"
-#include "symmetry/pv_assign.h"
+#include "pv_assign.h"
 
 #include <math.h>
 #include <stdlib.h>

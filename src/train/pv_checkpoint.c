@@ -1,4 +1,4 @@
-#include "train/pv_checkpoint.h"
+#include "pv_checkpoint.h"
 
 #include <errno.h>
 #include <limits.h>

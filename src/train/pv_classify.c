@@ -1,6 +1,6 @@
 /* The task `classify`: the label of an object from its INR, by cross entropy with soft labels. */
 #include "base/pv_mem.h"
-#include "nn/pv_loss.h"
+#include "nn/core/pv_loss.h"
 #include "train/pv_evaluate.h"
 #include "train/pv_task.h"
 

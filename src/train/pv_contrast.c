@@ -1,4 +1,4 @@
-#include "train/pv_contrast.h"
+#include "pv_contrast.h"
 #include "base/pv_mem.h"
 
 #include <cblas.h>

@@ -1,6 +1,6 @@
 #include "train/pv_evaluate.h"
 #include "base/pv_mem.h"
-#include "nn/pv_loss.h"
+#include "nn/core/pv_loss.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "train/pv_lanes.h"
+#include "pv_lanes.h"
 #include "base/pv_mem.h"
 
 #include <stdbool.h>

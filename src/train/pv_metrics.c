@@ -1,4 +1,4 @@
-#include "train/pv_metrics.h"
+#include "pv_metrics.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
-#include "train/pv_reducer.h"
+#include "pv_reducer.h"
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
-#include "train/pv_tree.h"
+#include "pv_tree.h"
 
 #include <stdlib.h>
 

@@ -1,4 +1,4 @@
-#include "train/pv_schedule.h"
+#include "pv_schedule.h"
 
 #include <math.h>
 

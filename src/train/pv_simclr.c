@@ -1,7 +1,7 @@
 /* The task `simclr`: rows that stand for one object are to be alike, and unlike all others of the global batch (Chen et
  * al. 2020).  A place of the stream is an object; its two rows are views or augmentations of it. */
 #include "base/pv_mem.h"
-#include "train/pv_contrast.h"
+#include "pv_contrast.h"
 #include "train/pv_evaluate.h"
 #include "train/pv_task.h"
 

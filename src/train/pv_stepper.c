@@ -3,9 +3,9 @@
 #include "base/pv_mem.h"
 #include "base/pv_stop.h"
 #include "train/pv_evaluate.h"
-#include "train/pv_lanes.h"
-#include "train/pv_reducer.h"
-#include "train/pv_schedule.h"
+#include "pv_lanes.h"
+#include "pv_reducer.h"
+#include "pv_schedule.h"
 
 #include <math.h>
 #include <stdlib.h>

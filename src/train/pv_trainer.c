@@ -3,9 +3,9 @@
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
 #include "base/pv_stop.h"
-#include "sampler/pv_dataset.h"
-#include "train/pv_checkpoint.h"
-#include "train/pv_metrics.h"
+#include "data/pv_dataset.h"
+#include "pv_checkpoint.h"
+#include "pv_metrics.h"
 #include "train/pv_stepper.h"
 #include "train/pv_task.h"
 

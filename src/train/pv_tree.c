@@ -1,4 +1,4 @@
-#include "train/pv_tree.h"
+#include "pv_tree.h"
 
 enum { NOW_TAG = 0x7000, BEGUN_TAG = 0x4000, SOME = 2048 };
 

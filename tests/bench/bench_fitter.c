@@ -1,7 +1,7 @@
 /* How many Adam steps a second one core does for the usual INR, with every instruction set it has. */
 #include "base/pv_cpu.h"
 #include "base/pv_log.h"
-#include "siren/pv_fitter.h"
+#include "inr/pv_fitter.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,10 +2,10 @@
 #include "base/pv_cpu.h"
 #include "base/pv_log.h"
 #include "base/pv_rng.h"
-#include "nn/pv_loss.h"
+#include "nn/core/pv_loss.h"
 #include "nn/pv_model.h"
-#include "nn/pv_optim.h"
-#include "siren/pv_limits.h"
+#include "nn/core/pv_optim.h"
+#include "run/pv_limits.h"
 
 #include <stdio.h>
 #include <stdlib.h>

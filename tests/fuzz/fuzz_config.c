@@ -2,7 +2,7 @@
  * --set; anything else makes the whole input the text of a file.  A config that loads must survive emit,
  * load, emit. */
 #include "fuzz.h"
-#include "cmd/pv_config.h"
+#include "config/pv_config.h"
 
 #include <stdlib.h>
 #include <string.h>

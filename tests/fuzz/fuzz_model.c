@@ -4,7 +4,7 @@
 #include "pv_test_store.h"
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
-#include "cmd/pv_config.h"
+#include "config/pv_config.h"
 #include "store/pv_h5.h"
 #include "train/pv_model_file.h"
 

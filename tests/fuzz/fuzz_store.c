@@ -5,7 +5,7 @@
 #include "pv_test_store.h"
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
-#include "sampler/pv_dataset.h"
+#include "data/pv_dataset.h"
 #include "store/pv_h5.h"
 #include "store/pv_tally.h"
 #include "store/pv_verify.h"

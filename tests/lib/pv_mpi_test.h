@@ -3,7 +3,7 @@
 #ifndef PV_MPI_TEST_H
 #define PV_MPI_TEST_H
 
-#include "base/pv_comm.h"
+#include "parallel/pv_comm.h"
 
 #include <stdbool.h>
 

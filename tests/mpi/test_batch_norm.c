@@ -1,7 +1,7 @@
 /* A batch spread over ranks, some perhaps with nothing, trains like the whole batch on one. */
 #include "pv_mpi_test.h"
 #include "base/pv_rng.h"
-#include "nn/pv_loss.h"
+#include "nn/core/pv_loss.h"
 #include "nn/pv_model.h"
 
 #include <math.h>

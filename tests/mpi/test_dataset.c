@@ -2,8 +2,8 @@
  */
 #include "pv_mpi_test.h"
 #include "pv_test_store.h"
-#include "sampler/pv_dataset.h"
-#include "sampler/pv_stream.h"
+#include "data/pv_dataset.h"
+#include "data/pv_stream.h"
 #include "store/pv_h5.h"
 
 #include <stdio.h>

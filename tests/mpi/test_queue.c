@@ -1,5 +1,5 @@
 #include "pv_mpi_test.h"
-#include "base/pv_queue.h"
+#include "parallel/pv_queue.h"
 
 #include <stdio.h>
 #include <stdlib.h>

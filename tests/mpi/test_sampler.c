@@ -3,8 +3,8 @@
 #include "augment/pv_augment.h"
 #include "pv_mpi_test.h"
 #include "pv_test_store.h"
-#include "sampler/pv_sampler.h"
-#include "sampler/pv_stream.h"
+#include "data/pv_sampler.h"
+#include "data/pv_stream.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
 #include "pv_oracle.h"
 #include "symmetry/pv_assign.h"
 #include "symmetry/pv_match.h"
-#include "../../src/symmetry/pv_match_steps.h"
+#include "symmetry/pv_match_steps.h"
 
 #include <math.h>
 #include <setjmp.h>

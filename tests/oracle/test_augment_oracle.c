@@ -1,7 +1,7 @@
 /* Every augmentation against the published implementation: its stored draws are replayed, and rows, labels and the functions
  * that the rows are have to come out as stored. */
-#include "../../src/augment/pv_augment_kinds.h"
-#include "../../src/symmetry/pv_match_steps.h"
+#include "augment/pv_augment_kinds.h"
+#include "symmetry/pv_match_steps.h"
 #include "base/pv_mem.h"
 #include "pv_oracle.h"
 

@@ -1,6 +1,6 @@
 /* One DWS layer against the published layer: outputs and every gradient. */
 #include "pv_oracle.h"
-#include "nn/pv_dws_layer.h"
+#include "nn/dws/pv_dws_layer.h"
 
 #include <math.h>
 #include <stdio.h>

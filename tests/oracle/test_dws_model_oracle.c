@@ -1,8 +1,8 @@
 /* The DWS classifier against the published one: logits, losses, gradients, statistics, five AdamW steps. */
 #include "pv_oracle.h"
-#include "nn/pv_loss.h"
+#include "nn/core/pv_loss.h"
 #include "nn/pv_model.h"
-#include "nn/pv_optim.h"
+#include "nn/core/pv_optim.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* The relational transformer against the published one: names, logits, loss, gradients of every option. */
 #include "pv_oracle.h"
-#include "nn/pv_loss.h"
+#include "nn/core/pv_loss.h"
 #include "nn/pv_model.h"
 
 #include <math.h>

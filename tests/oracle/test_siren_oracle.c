@@ -1,7 +1,7 @@
 /* The SIREN against the published implementation: evaluation, and 20 Adam steps, of every stored case. */
 #include "pv_oracle.h"
-#include "siren/pv_fitter.h"
-#include "siren/pv_siren.h"
+#include "inr/pv_fitter.h"
+#include "inr/pv_siren.h"
 
 #include <math.h>
 #include <setjmp.h>

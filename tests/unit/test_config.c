@@ -1,5 +1,5 @@
 #include "base/pv_mem.h"
-#include "cmd/pv_config.h"
+#include "config/pv_config.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

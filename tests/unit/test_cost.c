@@ -1,7 +1,7 @@
 /* The models of the collectives against counts made by hand, and against each other where they must agree. */
-#include "cmd/pv_cost.h"
-#include "cmd/pv_plan.h"
-#include "cmd/pv_record.h"
+#include "plan/pv_cost.h"
+#include "plan/pv_plan.h"
+#include "run/pv_record.h"
 
 #include <math.h>
 #include <setjmp.h>

@@ -1,8 +1,8 @@
 /* The DWS layer and classifier in double precision: gradients by finite differences, equivariance, and that a
  * batch may be split. */
 #include "base/pv_rng.h"
-#include "nn/pv_dws_layer.h"
-#include "nn/pv_loss.h"
+#include "nn/dws/pv_dws_layer.h"
+#include "nn/core/pv_loss.h"
 #include "nn/pv_model.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
 #include "pv_siren_witness.h"
-#include "siren/pv_fitter.h"
+#include "inr/pv_fitter.h"
 
 #include <math.h>
 #include <setjmp.h>

@@ -1,8 +1,8 @@
 #include "base/pv_cpu.h"
 #include "base/pv_mem.h"
 #include "pv_siren_witness.h"
-#include "siren/pv_fitter.h"
-#include "siren/pv_siren_kernels.h"
+#include "inr/pv_fitter.h"
+#include "inr/pv_siren_kernels.h"
 
 #include <math.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* What backward says is final stays as it is; models can share parameters. */
 #include "base/pv_rng.h"
-#include "nn/pv_loss.h"
+#include "nn/core/pv_loss.h"
 #include "nn/pv_model.h"
 
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* The transformer over rows in double precision: gradients by finite differences. */
 #include "base/pv_rng.h"
-#include "nn/pv_loss.h"
+#include "nn/core/pv_loss.h"
 #include "nn/pv_model.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
 /* Cross entropy and accuracy. */
-#include "nn/pv_loss.h"
+#include "nn/core/pv_loss.h"
 
 #include <math.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* Optimisers against their formulas in double precision. */
 #include "base/pv_rng.h"
-#include "nn/pv_optim.h"
+#include "nn/core/pv_optim.h"
 
 #include <math.h>
 #include <setjmp.h>

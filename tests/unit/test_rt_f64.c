@@ -1,7 +1,7 @@
 /* The relational transformer in double precision: gradients by finite differences, invariance under permutations of
  * hidden units, and that the order and company of samples do not matter. */
 #include "base/pv_rng.h"
-#include "nn/pv_loss.h"
+#include "nn/core/pv_loss.h"
 #include "nn/pv_model.h"
 
 #include <math.h>

@@ -1,7 +1,7 @@
 #include "base/pv_cpu.h"
 #include "pv_siren_witness.h"
-#include "siren/pv_siren.h"
-#include "siren/pv_siren_kernels.h"
+#include "inr/pv_siren.h"
+#include "inr/pv_siren_kernels.h"
 
 #include <math.h>
 #include <setjmp.h>

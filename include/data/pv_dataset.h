@@ -1,0 +1,61 @@
+/* The rows of one split in memory, for training and evaluation: one copy a node, or one copy in all, sharded over the
+ * ranks, from which any rank fetches any row by one-sided MPI.
+ *
+ * A sample is one view of one object: sample s is object s / views, view first_view + s % views.  Which object has which
+ * label is known on every node in either case. */
+#ifndef PV_DATASET_H
+#define PV_DATASET_H
+
+#include "parallel/pv_comm.h"
+#include "data/pv_placement.h"
+#include "store/pv_store.h"
+#include "symmetry/pv_aligner.h"
+
+typedef struct pv_dataset pv_dataset;
+
+typedef struct pv_dataset_opts {
+    uint8_t split;             /* PV_SPLIT_TRAIN, ... */
+    int64_t first_view, views; /* which views of every object of the split */
+    bool verify;               /* compare every row with its checksum */
+    int canonical;             /* PV_CANONICAL_... bits: the form that rows are brought into */
+    pv_alignment align;        /* PV_ALIGN_NONE, or how every row is then matched to `reference` */
+    const float *reference; /* [P], copied; NULL: the first view of the split's first object, in that form */
+    pv_placement placement; /* evaluation wants a copy a node */
+} pv_dataset_opts;
+
+/* Loads the rows in parallel: the ranks of a node read equal shares into the node's shared memory, or each rank of the
+ * job reads the share that it keeps.
+ * Matching (pv_match) is a function of the row, the object, the view and the reference.  Random: PV_RNG_MATCH, seed 0.
+ * Owner: pv_dataset_close.
+ * Collective.  Errors: PV_ERR_CONFIG (no such view), PV_ERR_DATA (a row that is missing, refused or
+ * fails its checksum: view and object named, refused ones counted), PV_ERR_NOMEM, agreed.  An empty split
+ * gives a data set of 0 samples. */
+pv_status pv_dataset_open(const pv_comm *comm, const pv_store *store, const pv_dataset_opts *opts,
+                          pv_dataset **out);
+/* Collective; NULL is a no-op. */
+void pv_dataset_close(pv_dataset *dataset);
+
+int64_t pv_dataset_samples(const pv_dataset *dataset); /* objects x views */
+int64_t pv_dataset_views(const pv_dataset *dataset);   /* of every object */
+int pv_dataset_params(const pv_dataset *dataset);      /* P */
+/* The samples whose rows this rank holds if the job shares one copy, and its even share of them if nodes have copies:
+ * over all ranks, every sample once.  Local. */
+void pv_dataset_share(const pv_dataset *dataset, int64_t *first, int64_t *count);
+/* Bytes of this rank's share, or of its node's copy. */
+int64_t pv_dataset_memory(const pv_dataset *dataset);
+/* Whether ranks hold shares of one copy. */
+bool pv_dataset_is_sharded(const pv_dataset *dataset);
+/* The row [P] that all rows are matched to, owned by the data set; NULL if they are not, or there are none. */
+const float *pv_dataset_reference(const pv_dataset *dataset);
+/* One row [P], owned by the data set; NULL if another rank holds it. */
+const float *pv_dataset_row(const pv_dataset *dataset, int64_t sample);
+/* Begins to fetch a row from the rank that holds it.
+ * Shapes   row [P], which must not be touched until *request is complete (MPI_Wait, MPI_Test).  Not collective; the
+ * other rank does nothing for it, but over some networks it must enter MPI now and then. */
+void pv_dataset_fetch(const pv_dataset *dataset, int64_t sample, float *row, MPI_Request *request);
+int32_t pv_dataset_label(const pv_dataset *dataset, int64_t sample);
+/* The object's number in the store, and the view. */
+int64_t pv_dataset_object(const pv_dataset *dataset, int64_t sample);
+int64_t pv_dataset_view(const pv_dataset *dataset, int64_t sample);
+
+#endif

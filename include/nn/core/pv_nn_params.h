@@ -1,0 +1,59 @@
+/* The registry of a model's tensors: modules register them by name in PyTorch's state_dict order while the
+ * model is built; closing it lays out the flat parameter and gradient vectors. */
+#ifndef PV_NN_PARAMS_H
+#define PV_NN_PARAMS_H
+
+#include "base/pv_status.h"
+#include "nn/pv_model.h"
+#include "nn/core/pv_nn_kernels.h"
+#include "nn/core/pv_nn_memory.h"
+#include "nn/core/pv_real.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* How pv_nn_params_init fills a tensor. */
+typedef enum pv_init_kind { PV_INIT_CONSTANT, PV_INIT_NORMAL, PV_INIT_UNIFORM } pv_init_kind;
+typedef struct pv_init {
+    pv_init_kind kind;
+    double value; /* the constant, the standard deviation, or the bound of U(-bound, bound) */
+} pv_init;
+
+enum { PV_NN_NAME = 160 }; /* bytes of the longest tensor name */
+
+typedef struct pv_nn_params {
+    pv_nn_memory *memory;
+    const pv_nn_kernels *kernels; /* chosen once, for everyone who computes with these tensors */
+    int count, trained, capacity;
+    struct pv_nn_entry *entries; /* in the order of registration */
+    pv_model_tensor *tensors;    /* trained ones first, then buffers */
+    pv_real *values, *gradients; /* flat vectors of `length` */
+    int64_t length;
+    bool failed;
+} pv_nn_params;
+
+/* Everything is taken from `memory`, which outlives the registry. */
+void pv_nn_params_open(pv_nn_params *params, pv_nn_memory *memory);
+
+/* Registers a tensor; the name is copied.  Returns its id; failures are reported by pv_nn_params_close.
+ * Shapes   rank <= 2; rank 0 is one number. */
+int pv_nn_params_add(pv_nn_params *params, const char *name, int rank, int64_t rows, int64_t cols,
+                     bool trained, pv_init init);
+
+/* Registers a buffer that is drawn once and then stays as it is. */
+int pv_nn_params_add_constant(pv_nn_params *params, const char *name, int64_t rows, int64_t cols,
+                              pv_init init);
+
+/* Allocates the vectors; from here on ids resolve.  Errors: PV_ERR_NOMEM, PV_ERR_INTERNAL (name too long). */
+pv_status pv_nn_params_close(pv_nn_params *params);
+
+pv_real *pv_nn_values(const pv_nn_params *params, int id);
+pv_real *pv_nn_gradients(const pv_nn_params *params, int id);
+
+/* Tells pass->ready that the gradients of tensor `id` and of all that were registered after it are final. */
+void pv_nn_ready(const pv_nn_params *params, const pv_pass *pass, int id);
+
+/* Draws every tensor anew.  Random: PV_RNG_MODEL_INIT, (number in `tensors`, 0). */
+void pv_nn_params_init(pv_nn_params *params, uint64_t seed);
+
+#endif

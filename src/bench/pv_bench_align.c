@@ -1,0 +1,209 @@
+/* `polyview bench align`: pairs that weight matching aligns a second on a core, and how well. */
+#include "base/pv_log.h"
+#include "base/pv_mem.h"
+#include "bench/pv_bench.h"
+#include "cmd/pv_cmd.h"
+#include "symmetry/pv_aligner.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { WIDTHS = 3, STEPS = 300, SWEEPS = 16, MAX_STARTS = 1000, REPETITIONS = 9 };
+static const int widths[WIDTHS] = {32, 64, 128}, pair_counts[WIDTHS] = {32, 16, 8};
+static const double default_seconds = 3;
+
+/* What is found of one width; means over pairs, medians over repetitions. */
+typedef struct width_result {
+    double rate, signed_rate, core_share; /* pairs a second of a core; share of the time the core was ours */
+    double objective[PV_ALIGNMENTS], barrier[PV_ALIGNMENTS];
+} width_result;
+
+typedef struct align_bench {
+    double seconds;
+    int64_t starts;
+    pv_config *config;
+    width_result of[WIDTHS];
+} align_bench;
+
+/* Pairs of views of made-up pictures. */
+typedef struct pair_rows {
+    pv_bench_fits *fits;
+    pv_arch arch;
+    int count, params;
+    float *first, *second; /* [count][P] */
+} pair_rows;
+
+static void free_pairs(pair_rows *pairs)
+{
+    pv_bench_fits_close(pairs->fits);
+    free(pairs->first);
+    free(pairs->second);
+}
+
+static pv_status fit_pairs(const align_bench *b, int index, pair_rows *pairs)
+{
+    pv_config config = *b->config;
+    const int64_t steps = config.fit.steps < STEPS ? config.fit.steps : STEPS;
+    int hidden[2] = {widths[index], widths[index]};
+    double psnr = 0;
+    pv_status st;
+    config.inr.hidden = hidden;
+    config.inr.hidden_count = 2;
+    PV_TRY(pv_bench_fits_open(&config, NULL, &pairs->fits));
+    pairs->arch = *pv_bench_fits_arch(pairs->fits);
+    pairs->params = pv_arch_params(&pairs->arch);
+    pairs->count = pair_counts[index];
+    PV_ALLOC(pairs->first, (int64_t)pairs->count * pairs->params);
+    PV_ALLOC(pairs->second, (int64_t)pairs->count * pairs->params);
+    PV_TRY(pv_bench_fits_rows(pairs->fits, 0, 0, pairs->count, steps, pairs->first, &psnr));
+    PV_TRY(pv_bench_fits_rows(pairs->fits, 1, 0, pairs->count, steps, pairs->second, &psnr));
+done:
+    return st;
+}
+
+/* The median rate of a number of repetitions. */
+static pv_status time_matching(const pair_rows *pairs, bool signs, int starts, double seconds, double *rate,
+                               double *core_share)
+{
+    const pv_match_opts opts = {signs, SWEEPS, starts};
+    pv_matcher *matcher = NULL;
+    float *out = NULL;
+    double rates[REPETITIONS];
+    pv_status st;
+    PV_ALLOC(out, pairs->params);
+    PV_TRY(pv_matcher_new(&pairs->arch, &opts, &matcher));
+    const double begin = pv_seconds(), busy = pv_bench_busy();
+    for (int r = 0; r < REPETITIONS; r++) {
+        const double start = pv_seconds();
+        int64_t done = 0;
+        while (done == 0 || pv_seconds() - start < seconds / REPETITIONS)
+            for (int i = 0; i < pairs->count; i++, done++) {
+                pv_rng rng = pv_rng_open(1, PV_RNG_MATCH, (uint64_t)i, 0);
+                pv_match_row(matcher, pairs->first + (int64_t)i * pairs->params,
+                             pairs->second + (int64_t)i * pairs->params, &rng, out);
+            }
+        rates[r] = (double)done / (pv_seconds() - start);
+    }
+    *core_share = fmin(1, (pv_bench_busy() - busy) / (pv_seconds() - begin));
+    *rate = pv_bench_median(REPETITIONS, rates);
+done:
+    pv_matcher_free(matcher);
+    free(out);
+    return st;
+}
+
+static pv_status judge_pairs(const pair_rows *pairs, int starts, width_result *found)
+{
+    const int samples = pv_bench_fits_samples(pairs->fits);
+    pv_aligner *aligner = NULL;
+    float *values = NULL;
+    pv_status st;
+    PV_ALLOC(values, samples);
+    PV_TRY(
+        pv_aligner_new(&pairs->arch, samples, pv_bench_fits_coords(pairs->fits), SWEEPS, starts, &aligner));
+    for (int i = 0; i < pairs->count; i++) {
+        pv_alignment_score scores[PV_ALIGNMENTS];
+        pv_rng rng = pv_rng_open(1, PV_RNG_MATCH, (uint64_t)i, 0);
+        pv_bench_fits_values(pairs->fits, i, values);
+        PV_TRY(pv_aligner_judge(aligner, pairs->first + (int64_t)i * pairs->params,
+                                pairs->second + (int64_t)i * pairs->params, values, &rng, scores));
+        for (int way = 0; way < PV_ALIGNMENTS; way++) {
+            found->objective[way] += scores[way].objective / pairs->count;
+            found->barrier[way] += scores[way].barrier / pairs->count;
+        }
+    }
+done:
+    pv_aligner_free(aligner);
+    free(values);
+    return st;
+}
+
+/* Every rank works on the same pairs; figures are means over ranks. */
+static pv_status measure(const pv_comm *comm, align_bench *b, int index)
+{
+    pair_rows pairs = {0};
+    width_result *const found = &b->of[index];
+    double rates[3];
+    pv_status st = pv_agree(comm, fit_pairs(b, index, &pairs));
+    if (st == PV_OK) {
+        st = time_matching(&pairs, false, (int)b->starts, b->seconds / 2, &rates[0], &rates[2]);
+        if (st == PV_OK)
+            st = time_matching(&pairs, true, (int)b->starts, b->seconds / 2, &rates[1], &rates[2]);
+        if (st == PV_OK) st = judge_pairs(&pairs, (int)b->starts, found);
+        st = pv_agree(comm, st);
+    }
+    free_pairs(&pairs);
+    if (st != PV_OK) return st;
+    MPI_Allreduce(MPI_IN_PLACE, rates, 3, MPI_DOUBLE, MPI_SUM, comm->world);
+    found->rate = rates[0] / comm->size;
+    found->signed_rate = rates[1] / comm->size;
+    found->core_share = rates[2] / comm->size;
+    return PV_OK;
+}
+
+static void report(const pv_comm *comm, const align_bench *b, json_t *result)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < WIDTHS; i++) {
+        json_t *entry = json_object(), *objective = json_object(), *barrier = json_object();
+        for (int way = 0; way < PV_ALIGNMENTS; way++) {
+            pv_cmd_put_real(objective, pv_alignment_name((pv_alignment)way), b->of[i].objective[way]);
+            pv_cmd_put_real(barrier, pv_alignment_name((pv_alignment)way), b->of[i].barrier[way]);
+        }
+        pv_cmd_put_int(entry, "width", widths[i]);
+        pv_cmd_put_real(entry, "pairs_per_s_core", b->of[i].rate);
+        pv_cmd_put_real(entry, "signed_pairs_per_s_core", b->of[i].signed_rate);
+        pv_cmd_put_real(entry, "core_share", b->of[i].core_share);
+        json_object_set_new(entry, "objective", objective);
+        json_object_set_new(entry, "barrier", barrier);
+        json_array_append_new(list, entry);
+    }
+    pv_cmd_put_text(result, "bench", "align");
+    pv_cmd_put_real(result, "pairs_per_s_core", b->of[0].rate);
+    pv_cmd_put_int(result, "starts", b->starts);
+    json_object_set_new(result, "widths", list);
+    pv_cmd_put_machine(comm, result);
+}
+
+static void print_table(const align_bench *b)
+{
+    fprintf(stderr, "  %-6s %12s %12s %32s %32s\n", "width", "pairs/s", "signed",
+            "objective: none, plain, signed", "barrier: none, plain, signed");
+    for (int i = 0; i < WIDTHS; i++) {
+        const width_result *of = &b->of[i];
+        fprintf(stderr, "  %-6d %12.0f %12.0f %12.3f%10.3f%10.3f %12.4f%10.4f%10.4f\n", widths[i], of->rate,
+                of->signed_rate, of->objective[PV_ALIGN_NONE], of->objective[PV_ALIGN_PERMUTATION],
+                of->objective[PV_ALIGN_SIGNED], of->barrier[PV_ALIGN_NONE], of->barrier[PV_ALIGN_PERMUTATION],
+                of->barrier[PV_ALIGN_SIGNED]);
+    }
+}
+
+static pv_status run_bench(const pv_comm *comm, int argc, char **argv, json_t *result)
+{
+    const char *seconds = NULL, *starts = NULL, *config = NULL;
+    bool json_only = false;
+    pv_sets sets = {0};
+    const pv_option options[] = {{.name = "seconds", .text = &seconds},
+                                 {.name = "starts", .text = &starts},
+                                 {.name = "config", .text = &config},
+                                 {.name = "json", .flag = &json_only},
+                                 {.name = "set", .sets = &sets}};
+    align_bench b = {.seconds = default_seconds};
+    pv_status st = pv_cmd_parse(argc, argv, options, sizeof options / sizeof *options, NULL, 0);
+    if (st == PV_OK && seconds) st = pv_bench_seconds(seconds, &b.seconds);
+    if (st == PV_OK && starts) st = pv_cmd_number("--starts", starts, &b.starts);
+    if (st == PV_OK && (b.starts < 0 || b.starts > MAX_STARTS))
+        st = pv_fail(PV_ERR_USAGE, "--starts is 0 to %d", MAX_STARTS);
+    PV_TRY(pv_agree(comm, st));
+    PV_TRY(pv_cmd_config(comm, config, &sets, &b.config));
+    for (int i = 0; i < WIDTHS; i++)
+        PV_TRY(measure(comm, &b, i));
+    report(comm, &b, result);
+    if (comm->rank == 0 && !json_only) print_table(&b);
+done:
+    pv_config_free(b.config);
+    return st;
+}
+
+const pv_command pv_command_bench_align = {.name = "align", .run = run_bench};

@@ -1,0 +1,143 @@
+/* `polyview bench comm`: what the messages of a fit and a training cost on these ranks. */
+#include "base/pv_log.h"
+#include "bench/pv_bench.h"
+#include "cmd/pv_cmd.h"
+#include "plan/pv_comm_measure.h"
+#include "nn/pv_model.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+enum { OBJECTS = 256 }; /* of the store that is opened and closed */
+
+typedef struct comm_bench {
+    const pv_comm *comm;
+    pv_config *config;
+    pv_signal *signal;
+    int64_t gradient;
+    int row;
+    pv_comm_figures figures;
+    pv_bench_filling store;
+} comm_bench;
+
+/* Sizes of a row and of the model's gradient. */
+static pv_status find_sizes(comm_bench *b)
+{
+    pv_arch arch;
+    pv_model *model = NULL;
+    pv_status st =
+        pv_arch_make(&b->config->inr, pv_signal_inputs(b->signal), pv_signal_channels(b->signal), &arch);
+    if (st == PV_OK)
+        st = pv_model_new(&b->config->model, arch.dims, arch.layers, pv_signal_classes(b->signal), 1, &model);
+    if (st != PV_OK) return st;
+    b->row = pv_arch_params(&arch);
+    b->gradient = pv_model_count(model);
+    pv_model_free(model);
+    return PV_OK;
+}
+
+static pv_status time_store(comm_bench *b, const char *directory)
+{
+    char path[4096];
+    pv_status st = pv_agree(b->comm, pv_bench_path(b->comm, directory, path));
+    if (st != PV_OK) return st;
+    st = pv_bench_fill(b->comm, b->config, b->signal, path, &b->config->storage, 1, &b->store);
+    if (b->comm->rank == 0) unlink(path);
+    return st;
+}
+
+static double gigabytes(pv_link link)
+{
+    return link.byte_seconds > 0 ? 1e-9 / link.byte_seconds : 0;
+}
+
+static void put_link(json_t *result, const char *name, pv_link link, bool known)
+{
+    json_t *object = json_object();
+    pv_cmd_put_real(object, "latency_us", link.latency * 1e6);
+    pv_cmd_put_real(object, "gb_per_s", gigabytes(link));
+    json_object_set_new(object, "measured", json_boolean(known));
+    json_object_set_new(result, name, object);
+}
+
+static void report(const comm_bench *b, json_t *result)
+{
+    const pv_comm_figures *f = &b->figures;
+    pv_cmd_put_text(result, "bench", "comm");
+    pv_cmd_put_int(result, "gradient_floats", b->gradient);
+    pv_cmd_put_int(result, "row_floats", b->row);
+    pv_cmd_put_real(result, "allreduce_8_bytes_us", f->small_allreduce * 1e6);
+    pv_cmd_put_real(result, "allreduce_gradient_us", f->gradient_allreduce * 1e6);
+    pv_cmd_put_real(result, "get_row_us", f->get * 1e6);
+    pv_cmd_put_real(result, "counter_answer_us", f->counter_answer * 1e6);
+    pv_cmd_put_real(result, "counter_fetches_per_s", 1 / f->counter);
+    pv_cmd_put_real(result, "store_create_ms", b->store.create * 1e3);
+    pv_cmd_put_real(result, "store_open_ms", b->store.open * 1e3);
+    pv_cmd_put_real(result, "store_close_ms", b->store.close * 1e3);
+    put_link(result, "inside", f->inside, f->knows_inside);
+    put_link(result, "between", f->between, f->knows_between);
+    pv_cmd_put_machine(b->comm, result);
+}
+
+static void print_link(const char *what, pv_link link, bool known)
+{
+    fprintf(stderr, "  %-34s %10.2f us %8.2f GB/s%s\n", what, link.latency * 1e6, gigabytes(link),
+            known ? "" : "   (a guess: there are no two)");
+}
+
+static void print_table(const comm_bench *b)
+{
+    const pv_comm_figures *f = &b->figures;
+    const struct {
+        const char *what;
+        double us;
+    } rows[] = {{"reduction of 8 bytes over all", f->small_allreduce * 1e6},
+                {"reduction of a gradient over all", f->gradient_allreduce * 1e6},
+                {"a row from another rank", f->get * 1e6},
+                {"an answer of the work counter", f->counter_answer * 1e6},
+                {"making a store", b->store.create * 1e6},
+                {"opening a store on all ranks", b->store.open * 1e6},
+                {"closing it", b->store.close * 1e6}};
+    fprintf(stderr, "  %d ranks on %d node(s); a gradient of %lld floats, a row of %d\n", b->comm->size,
+            b->comm->nodes, (long long)b->gradient, b->row);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        fprintf(stderr, "  %-34s %10.2f us\n", rows[i].what, rows[i].us);
+    print_link("a message within a node", f->inside, f->knows_inside);
+    print_link("a message between nodes", f->between, f->knows_between);
+}
+
+static pv_status prepare(comm_bench *b, const char *config, const pv_sets *sets)
+{
+    pv_status st = pv_cmd_config(b->comm, config, sets, &b->config);
+    if (st != PV_OK) return st;
+    pv_signal_opts *signal = &b->config->signal;
+    if (signal->train > OBJECTS) signal->train = OBJECTS;
+    signal->val = signal->test = 0;
+    st = pv_signal_open(b->comm, signal, &b->signal);
+    return st == PV_OK ? pv_agree(b->comm, find_sizes(b)) : st;
+}
+
+static pv_status run_bench(const pv_comm *comm, int argc, char **argv, json_t *result)
+{
+    const char *config = NULL, *directory = ".";
+    bool json_only = false;
+    pv_sets sets = {0};
+    const pv_option options[] = {{.name = "config", .text = &config},
+                                 {.name = "dir", .text = &directory},
+                                 {.name = "json", .flag = &json_only},
+                                 {.name = "set", .sets = &sets}};
+    comm_bench b = {.comm = comm};
+    pv_status st;
+    PV_TRY(pv_agree(comm, pv_cmd_parse(argc, argv, options, sizeof options / sizeof *options, NULL, 0)));
+    PV_TRY(prepare(&b, config, &sets));
+    PV_TRY(pv_comm_measure(comm, b.gradient, b.row, &b.figures));
+    PV_TRY(time_store(&b, directory));
+    report(&b, result);
+    if (comm->rank == 0 && !json_only) print_table(&b);
+done:
+    pv_signal_close(b.signal);
+    pv_config_free(b.config);
+    return st;
+}
+
+const pv_command pv_command_bench_comm = {.name = "comm", .run = run_bench};

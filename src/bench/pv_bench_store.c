@@ -1,0 +1,438 @@
+/* `polyview bench store`: how fast rows are written, checked and loaded, beside plain writes and reads of the same
+ * bytes in the same run. */
+#include "base/pv_log.h"
+#include "base/pv_mem.h"
+#include "bench/pv_bench.h"
+#include "cmd/pv_cmd.h"
+#include "data/pv_dataset.h"
+#include "store/pv_store.h"
+#include "store/pv_verify.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PATH = 4096, MAX_ROUNDS = 99, DEFAULT_ROUNDS = 5, READ_BYTES = 1 << 20 };
+static const int batches[] = {1, 16, 64, 256, 1024};
+enum { BATCHES = sizeof batches / sizeof *batches };
+
+/* What is timed, each beside its plain counterpart; seconds of the slowest rank, medians over rounds. */
+typedef struct timing {
+    double ours, plain;
+} timing;
+
+typedef struct store_bench {
+    const pv_comm *comm;
+    pv_config *config;
+    pv_signal *signal;
+    pv_arch arch;
+    int64_t first, count; /* this rank's objects */
+    int params, rounds;
+    char path[PATH], plain[PATH]; /* of the store, and of a file of the same rows */
+    float *rows, *psnr;           /* a batch */
+    uint32_t *steps;
+    uint8_t *status;
+    timing write[BATCHES], synced[BATCHES];
+    timing collective[BATCHES]; /* by MPI-IO, beside independent ones */
+    timing verify, load, load_unverified;
+} store_bench;
+
+/* Seconds from `start` to the end of the slowest rank.  Collective. */
+static double slowest(const store_bench *b, double start)
+{
+    double seconds = pv_seconds() - start;
+    MPI_Allreduce(MPI_IN_PLACE, &seconds, 1, MPI_DOUBLE, MPI_MAX, b->comm->world);
+    return seconds;
+}
+
+static double begin(const store_bench *b)
+{
+    MPI_Barrier(b->comm->world);
+    return pv_seconds();
+}
+
+static pv_status write_rows(store_bench *b, pv_store *store, int batch)
+{
+    pv_status st = PV_OK;
+    for (int64_t done = 0; st == PV_OK && done < b->count; done += batch) {
+        const int64_t left = b->count - done;
+        st = pv_store_write_rows(store, 0, b->first + done, left < batch ? left : batch, b->rows, b->psnr,
+                                 b->steps, b->status);
+    }
+    return st;
+}
+
+/* Fresh pages cost more than written ones: both files are new in every round. */
+static pv_status time_store(store_bench *b, int batch, bool sync, double *seconds)
+{
+    const pv_storage_opts storage = {.reserve = true, .sync = sync, .hints = (char[]){""}};
+    const pv_store_spec spec = {b->signal, b->config->signal.path, &b->arch, "dwsnets", 1, ""};
+    pv_store *store = NULL;
+    pv_status st;
+    if (b->comm->rank == 0) unlink(b->path);
+    PV_TRY(pv_store_create(b->comm, b->path, &spec, &storage));
+    PV_TRY(pv_store_open(b->comm, b->path, PV_STORE_WRITE, &storage, &store));
+    const double start = begin(b);
+    st = write_rows(b, store, batch);
+    *seconds = slowest(b, start);
+    st = pv_agree(b->comm, st);
+done:
+    pv_store_close(store);
+    return st;
+}
+
+static pv_status plain_error(const store_bench *b)
+{
+    return pv_fail(PV_ERR_IO, "'%s': %s", b->plain, strerror(errno));
+}
+
+static pv_status write_plainly(const store_bench *b, int fd, int batch, bool sync)
+{
+    const int64_t row = (int64_t)sizeof *b->rows * b->params;
+    for (int64_t done = 0; done < b->count; done += batch) {
+        const int64_t left = b->count - done, rows = left < batch ? left : batch;
+        if (pwrite(fd, b->rows, (size_t)(rows * row), (off_t)((b->first + done) * row)) !=
+            (ssize_t)(rows * row))
+            return plain_error(b);
+        if (sync && fdatasync(fd) != 0) return plain_error(b);
+    }
+    return PV_OK;
+}
+
+/* The plain file anew, its space allocated. */
+static pv_status make_plain(const store_bench *b)
+{
+    const off_t bytes = (off_t)sizeof *b->rows * b->params * (off_t)pv_signal_objects(b->signal);
+    pv_status st = PV_OK;
+    if (b->comm->rank == 0) {
+        unlink(b->plain);
+        const int made = open(b->plain, O_CREAT | O_WRONLY, 0666);
+        if (made < 0 || posix_fallocate(made, 0, bytes) != 0) st = plain_error(b);
+        if (made >= 0) close(made);
+    }
+    return pv_agree(b->comm, st);
+}
+
+static pv_status time_plain_write(const store_bench *b, int batch, bool sync, double *seconds)
+{
+    pv_status st = make_plain(b);
+    if (st != PV_OK) return st;
+    const int fd = open(b->plain, O_WRONLY);
+    const double start = begin(b);
+    st = fd < 0 ? plain_error(b) : write_plainly(b, fd, batch, sync);
+    *seconds = slowest(b, start);
+    if (fd >= 0) close(fd);
+    return pv_agree(b->comm, st);
+}
+
+/* Collective calls are as many on every rank; the last ones may write nothing. */
+static int write_by_mpi(const store_bench *b, MPI_File file, int batch, bool collective)
+{
+    const int64_t row = (int64_t)sizeof *b->rows * b->params, ranks = b->comm->size;
+    const int64_t most = collective ? (pv_signal_objects(b->signal) + ranks - 1) / ranks : b->count;
+    int failed = 0;
+    for (int64_t done = 0; !failed && done < most; done += batch) {
+        const int64_t left = done < b->count ? b->count - done : 0;
+        const int bytes = (int)((left < batch ? left : batch) * row);
+        const MPI_Offset at = (MPI_Offset)((b->first + done) * row);
+        failed = collective ? MPI_File_write_at_all(file, at, b->rows, bytes, MPI_BYTE, MPI_STATUS_IGNORE)
+                            : MPI_File_write_at(file, at, b->rows, bytes, MPI_BYTE, MPI_STATUS_IGNORE);
+    }
+    return failed;
+}
+
+static pv_status time_mpi_write(const store_bench *b, int batch, bool collective, double *seconds)
+{
+    MPI_File file;
+    pv_status st = make_plain(b);
+    if (st != PV_OK) return st;
+    const int unopened = MPI_File_open(b->comm->world, b->plain, MPI_MODE_WRONLY, MPI_INFO_NULL, &file);
+    PV_TRY(pv_agree(b->comm, unopened ? pv_fail(PV_ERR_IO, "cannot open '%s'", b->plain) : PV_OK));
+    const double start = begin(b);
+    const int failed = write_by_mpi(b, file, batch, collective);
+    *seconds = slowest(b, start);
+    MPI_File_close(&file);
+    st = pv_agree(b->comm, failed ? pv_fail(PV_ERR_IO, "cannot write '%s'", b->plain) : PV_OK);
+done:
+    return st;
+}
+
+/* The share of the plain file that belongs to this rank, into one buffer or to its place in `all`. */
+static pv_status read_plainly(const store_bench *b, char *all)
+{
+    const int64_t row = (int64_t)sizeof *b->rows * b->params, end = (b->first + b->count) * row;
+    const int fd = open(b->plain, O_RDONLY);
+    pv_status st = fd < 0 ? plain_error(b) : PV_OK;
+    for (int64_t at = b->first * row; st == PV_OK && at < end; at += READ_BYTES) {
+        const int64_t bytes = end - at < READ_BYTES ? end - at : READ_BYTES;
+        if (pread(fd, all ? all + at : (char *)b->rows, (size_t)bytes, (off_t)at) != (ssize_t)bytes)
+            st = plain_error(b);
+    }
+    if (fd >= 0) close(fd);
+    return st;
+}
+
+static pv_status time_verify(store_bench *b, const pv_store *store, timing *t)
+{
+    pv_verify_result found = {0};
+    double start = begin(b);
+    pv_status st = pv_verify(b->comm, store, &found);
+    t->ours = slowest(b, start);
+    if (st == PV_OK && found.bad > 0)
+        st = pv_fail(PV_ERR_DATA, "'%s': %lld rows were not read as they were written", b->path,
+                     (long long)found.bad);
+    free(found.bad_rows);
+    if (st != PV_OK) return st;
+    start = begin(b);
+    st = pv_agree(b->comm, read_plainly(b, NULL));
+    t->plain = slowest(b, start);
+    return st;
+}
+
+/* Into shared memory that is new each time, as training does. */
+static pv_status time_load(store_bench *b, const pv_store *store, bool verified, timing *t)
+{
+    const pv_dataset_opts opts = {PV_SPLIT_TRAIN, 0, 1, verified, .placement = PV_PLACE_NODE};
+    const int64_t bytes = (int64_t)sizeof *b->rows * b->params * pv_signal_objects(b->signal);
+    pv_dataset *dataset = NULL;
+    pv_shared shared = {0};
+    double start = begin(b);
+    pv_status st = pv_dataset_open(b->comm, store, &opts, &dataset);
+    t->ours = slowest(b, start);
+    pv_dataset_close(dataset);
+    if (st != PV_OK) return st;
+    start = begin(b);
+    PV_TRY(pv_agree(b->comm, pv_shared_open(b->comm, bytes, &shared)));
+    PV_TRY(pv_agree(b->comm, read_plainly(b, shared.data)));
+    pv_shared_sync(b->comm, &shared);
+    t->plain = slowest(b, start);
+done:
+    pv_shared_close(&shared);
+    return st;
+}
+
+static pv_status time_reads(store_bench *b, timing *verify, timing *load, timing *unverified)
+{
+    pv_store *store = NULL;
+    pv_status st;
+    PV_TRY(pv_store_open(b->comm, b->path, PV_STORE_READ, NULL, &store));
+    PV_TRY(time_verify(b, store, verify));
+    PV_TRY(time_load(b, store, true, load));
+    PV_TRY(time_load(b, store, false, unverified));
+done:
+    pv_store_close(store);
+    return st;
+}
+
+static timing median_of(const timing *rounds, int count, int stride)
+{
+    double ours[MAX_ROUNDS], plain[MAX_ROUNDS];
+    for (int i = 0; i < count; i++) {
+        ours[i] = rounds[i * stride].ours;
+        plain[i] = rounds[i * stride].plain;
+    }
+    return (timing){pv_bench_median(count, ours), pv_bench_median(count, plain)};
+}
+
+/* Writes of one batch size: t[0] by the store, t[1] with sync, t[2] collective. */
+static pv_status time_writes(store_bench *b, int batch, timing t[3])
+{
+    const timing none = {(double)NAN, (double)NAN};
+    pv_status st;
+    t[1] = none; /* a row alone is never brought to disk */
+    PV_TRY(time_store(b, batch, false, &t[0].ours));
+    PV_TRY(time_plain_write(b, batch, false, &t[0].plain));
+    if (batch > batches[0]) {
+        PV_TRY(time_store(b, batch, true, &t[1].ours));
+        PV_TRY(time_plain_write(b, batch, true, &t[1].plain));
+    }
+    PV_TRY(time_mpi_write(b, batch, true, &t[2].ours));
+    PV_TRY(time_mpi_write(b, batch, false, &t[2].plain));
+done:
+    return st;
+}
+
+/* All kinds in turn, round after round: what drifts, drifts for all. */
+static pv_status measure(store_bench *b)
+{
+    enum { WRITES = 3, VERIFY = WRITES * BATCHES, LOAD, UNVERIFIED, KINDS };
+    timing rounds[MAX_ROUNDS][KINDS];
+    pv_status st = PV_OK;
+    for (int round = 0; round < b->rounds; round++) {
+        timing *const t = rounds[round];
+        for (int i = 0; i < BATCHES; i++)
+            PV_TRY(time_writes(b, batches[i], &t[WRITES * i]));
+        PV_TRY(time_store(b, batches[BATCHES - 1], false, &t[VERIFY].ours)); /* whole files to read */
+        PV_TRY(time_plain_write(b, batches[BATCHES - 1], false, &t[VERIFY].plain));
+        PV_TRY(time_reads(b, &t[VERIFY], &t[LOAD], &t[UNVERIFIED]));
+    }
+    for (int i = 0; i < BATCHES; i++) {
+        b->write[i] = median_of(&rounds[0][WRITES * i], b->rounds, KINDS);
+        b->synced[i] = median_of(&rounds[0][WRITES * i + 1], b->rounds, KINDS);
+        b->collective[i] = median_of(&rounds[0][WRITES * i + 2], b->rounds, KINDS);
+    }
+    b->verify = median_of(&rounds[0][VERIFY], b->rounds, KINDS);
+    b->load = median_of(&rounds[0][LOAD], b->rounds, KINDS);
+    b->load_unverified = median_of(&rounds[0][UNVERIFIED], b->rounds, KINDS);
+done:
+    return st;
+}
+
+static double megabytes(const store_bench *b)
+{
+    return (double)sizeof *b->rows * b->params * (double)pv_signal_objects(b->signal) / 1e6;
+}
+
+static json_t *describe(const store_bench *b, const timing *t)
+{
+    json_t *object = json_object();
+    pv_cmd_put_real(object, "mb_per_s", megabytes(b) / t->ours);
+    pv_cmd_put_real(object, "rows_per_s", (double)pv_signal_objects(b->signal) / t->ours);
+    pv_cmd_put_real(object, "plain_mb_per_s", megabytes(b) / t->plain);
+    pv_cmd_put_real(object, "share", t->plain / t->ours);
+    return object;
+}
+
+static void print_row(const store_bench *b, const char *what, int batch, const timing *t)
+{
+    char name[64];
+    if (isnan(t->ours)) return;
+    snprintf(name, sizeof name, batch ? "%s, %d rows" : "%s", what, batch);
+    fprintf(stderr, "  %-28s %12.0f %10.0f %10.0f %8.2f\n", name,
+            (double)pv_signal_objects(b->signal) / t->ours, megabytes(b) / t->ours, megabytes(b) / t->plain,
+            t->plain / t->ours);
+}
+
+static json_t *describe_batches(const store_bench *b, const timing t[BATCHES])
+{
+    json_t *object = json_object();
+    for (int i = 0; i < BATCHES; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "%d", batches[i]);
+        if (!isnan(t[i].ours)) json_object_set_new(object, key, describe(b, &t[i]));
+    }
+    return object;
+}
+
+static void print_table(const store_bench *b)
+{
+    fprintf(stderr, "  %lld rows of %d floats, %d ranks\n", (long long)pv_signal_objects(b->signal),
+            b->params, b->comm->size);
+    fprintf(stderr, "  %-28s %12s %10s %10s %8s\n", "", "rows/s", "MB/s", "plain MB/s", "share");
+    for (int i = 0; i < BATCHES; i++)
+        print_row(b, "write", batches[i], &b->write[i]);
+    for (int i = 0; i < BATCHES; i++)
+        print_row(b, "write and sync", batches[i], &b->synced[i]);
+    print_row(b, "verify", 0, &b->verify);
+    print_row(b, "load", 0, &b->load);
+    print_row(b, "load, no checksums", 0, &b->load_unverified);
+    fprintf(stderr, "  %-28s %12s %10s %10s %8s\n", "MPI-IO, plain file", "", "collective", "independ.", "");
+    for (int i = 0; i < BATCHES; i++)
+        print_row(b, "collective write", batches[i], &b->collective[i]);
+}
+
+static void report(const store_bench *b, bool json_only, json_t *result)
+{
+    if (!json_only && b->comm->rank == 0) print_table(b);
+    pv_cmd_put_text(result, "bench", "store");
+    pv_cmd_put_int(result, "rows", pv_signal_objects(b->signal));
+    pv_cmd_put_int(result, "params", b->params);
+    json_object_set_new(result, "write", describe_batches(b, b->write));
+    json_object_set_new(result, "write_sync", describe_batches(b, b->synced));
+    json_object_set_new(result, "collective", describe_batches(b, b->collective));
+    json_object_set_new(result, "verify", describe(b, &b->verify));
+    json_object_set_new(result, "load", describe(b, &b->load));
+    json_object_set_new(result, "load_unverified", describe(b, &b->load_unverified));
+    pv_cmd_put_machine(b->comm, result);
+}
+
+/* A batch of made-up rows. */
+static pv_status make_rows(store_bench *b)
+{
+    const int most = batches[BATCHES - 1];
+    pv_status st = PV_OK;
+    b->params = pv_arch_params(&b->arch);
+    const int64_t floats = (int64_t)most * b->params, least = READ_BYTES / (int64_t)sizeof *b->rows;
+    pv_share_of(pv_signal_objects(b->signal), b->comm->rank, b->comm->size, &b->first, &b->count);
+    PV_ALLOC(b->rows, floats > least ? floats : least);
+    PV_ALLOC(b->psnr, most);
+    PV_ALLOC(b->steps, most);
+    PV_ALLOC(b->status, most);
+    for (int64_t i = 0; i < floats; i++)
+        b->rows[i] = (float)i / (float)floats - 0.5F;
+    memset(b->status, PV_VIEW_FITTED, (size_t)most);
+done:
+    return st;
+}
+
+/* Every object of the signal in the train split, so that loading reads all rows. */
+static pv_status open_signal(store_bench *b)
+{
+    pv_signal_opts opts = b->config->signal;
+    opts.train_first = 0;
+    opts.val = opts.test = 0;
+    return pv_signal_open(b->comm, &opts, &b->signal);
+}
+
+static pv_status name_files(store_bench *b, const char *directory)
+{
+    long long pid = getpid();
+    MPI_Bcast(&pid, 1, MPI_LONG_LONG, 0, b->comm->world);
+    const int length = snprintf(b->path, PATH, "%s/polyview-bench-%lld.h5", directory, pid);
+    snprintf(b->plain, PATH, "%s/polyview-bench-%lld.bin", directory, pid);
+    return length < PATH - 4 ? PV_OK : pv_fail(PV_ERR_USAGE, "--dir: the path is too long");
+}
+
+static pv_status prepare(store_bench *b, const char *config, const pv_sets *sets, const char *directory)
+{
+    pv_status st = pv_cmd_config(b->comm, config, sets, &b->config);
+    if (st != PV_OK) return st;
+    PV_TRY(open_signal(b));
+    PV_TRY(pv_agree(b->comm, pv_arch_make(&b->config->inr, pv_signal_inputs(b->signal),
+                                          pv_signal_channels(b->signal), &b->arch)));
+    PV_TRY(pv_agree(b->comm, make_rows(b)));
+    PV_TRY(pv_agree(b->comm, name_files(b, directory)));
+done:
+    return st;
+}
+
+static pv_status run_bench(const pv_comm *comm, int argc, char **argv, json_t *result)
+{
+    const char *config = NULL, *directory = ".", *rounds_text = NULL;
+    bool json_only = false;
+    pv_sets sets = {0};
+    int64_t rounds = DEFAULT_ROUNDS;
+    const pv_option options[] = {{.name = "config", .text = &config},
+                                 {.name = "dir", .text = &directory},
+                                 {.name = "rounds", .text = &rounds_text},
+                                 {.name = "json", .flag = &json_only},
+                                 {.name = "set", .sets = &sets}};
+    store_bench b = {.comm = comm};
+    pv_status st = pv_cmd_parse(argc, argv, options, sizeof options / sizeof *options, NULL, 0);
+    if (st == PV_OK && rounds_text) st = pv_cmd_number("--rounds", rounds_text, &rounds);
+    if (st == PV_OK && (rounds < 1 || rounds > MAX_ROUNDS))
+        st = pv_fail(PV_ERR_USAGE, "--rounds is from 1 to %d", MAX_ROUNDS);
+    PV_TRY(pv_agree(comm, st));
+    b.rounds = (int)rounds;
+    PV_TRY(prepare(&b, config, &sets, directory));
+    st = measure(&b);
+    if (comm->rank == 0) {
+        unlink(b.path);
+        unlink(b.plain);
+    }
+    if (st == PV_OK) report(&b, json_only, result);
+done:
+    free(b.rows);
+    free(b.psnr);
+    free(b.steps);
+    free(b.status);
+    pv_signal_close(b.signal);
+    pv_config_free(b.config);
+    return st;
+}
+
+const pv_command pv_command_bench_store = {.name = "store", .run = run_bench};

@@ -1,0 +1,275 @@
+/* `polyview bench train`: the rate of training, how its time is spent, and what the machine could do at most, measured in
+ * the same run. */
+#include "base/pv_log.h"
+#include "base/pv_mem.h"
+#include "base/pv_stop.h"
+#include "bench/pv_bench.h"
+#include "pv_bench_task.h"
+#include "cmd/pv_cmd.h"
+#include "train/pv_stepper.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { ROUNDS = 5 }; /* of one core alone and all together, in turn: what drifts, drifts for both */
+static const double default_seconds = 10;
+/* One repetition: the limits, then some steps. */
+static const double limits_seconds = 0.01, steps_seconds = 0.05;
+
+/* What a repetition measures on a rank; medians of these are reported. */
+enum { RATE, PEAK, SHARE, CORE, COMPUTE, REDUCE, WAIT, DATA, FIGURES };
+static const char *const names[FIGURES] = {"samples_per_s_core", "fma_gflops",   "peak_share", "core_share",
+                                           "compute_share",      "reduce_share", "wait_share", "data_share"};
+
+/* A training on the ranks of comm. */
+typedef struct training {
+    const pv_comm *comm;
+    pv_train_opts opts;
+    pv_task task;
+    pv_stepper *stepper;
+    int64_t batch; /* the next one's number */
+    int steps;     /* of a repetition */
+} training;
+
+typedef struct train_bench {
+    double seconds;
+    pv_config *config;
+    pv_arch arch;
+    pv_bench_rows rows;
+    pv_comm self;
+    training alone, together; /* alone: on rank 0; together is the same where there is one rank */
+    double figures[2][FIGURES];
+    double scaling; /* rate of a core among all / rate of a core alone */
+} train_bench;
+
+static pv_status open_training(const pv_comm *comm, const train_bench *bench, training *t)
+{
+    t->comm = comm;
+    const pv_stepper_parts parts = {.comm = comm,
+                                    .opts = &t->opts,
+                                    .task = &t->task,
+                                    .model = &bench->config->model,
+                                    .arch = &bench->arch,
+                                    .steps = INT64_MAX};
+    pv_status st;
+    PV_TRY(pv_bench_task_open(comm, &t->opts, &bench->arch, &bench->config->augment, &bench->rows, &t->task));
+    PV_TRY(pv_stepper_new(&parts, &t->stepper));
+    pv_model_init(pv_stepper_model(t->stepper), t->opts.seed);
+done:
+    return st;
+}
+
+static void close_training(training *t)
+{
+    pv_stepper_free(t->stepper);
+    pv_task_close(&t->task);
+}
+
+static pv_status take_steps(const train_bench *bench, training *t, int count)
+{
+    pv_step step;
+    pv_status st = PV_OK;
+    for (int i = 0; st == PV_OK && i < count; i++) {
+        step.save = false;
+        st = pv_stepper_step(t->stepper, &bench->rows.norm, 0, t->batch++, &step);
+    }
+    return st;
+}
+
+/* The steps of a repetition, as rank 0's clock says. */
+static pv_status plan_steps(const train_bench *bench, training *t)
+{
+    pv_status st = take_steps(bench, t, 2);
+    const double start = pv_seconds();
+    if (st == PV_OK) st = take_steps(bench, t, 1);
+    t->steps = (int)fmin(1000, fmax(1, steps_seconds / (pv_seconds() - start)));
+    MPI_Bcast(&t->steps, 1, MPI_INT, 0, t->comm->world);
+    return st;
+}
+
+/* One repetition.  Collective over the training's ranks. */
+static pv_status repeat(const train_bench *bench, training *t, double figures[FIGURES])
+{
+    pv_limits limits;
+    pv_limits_measure(limits_seconds, &limits);
+    MPI_Barrier(t->comm->world);
+    const pv_step_times before = pv_stepper_times(t->stepper);
+    const double start = pv_seconds(), busy = pv_bench_busy();
+    const pv_status st = take_steps(bench, t, t->steps);
+    const double elapsed = pv_seconds() - start;
+    const pv_step_times after = pv_stepper_times(t->stepper);
+    figures[RATE] = (double)t->opts.batch * t->steps / t->comm->size / elapsed;
+    figures[PEAK] = limits.fma_gflops;
+    figures[CORE] = fmin(1, (pv_bench_busy() - busy) / elapsed);
+    figures[SHARE] =
+        figures[RATE] * pv_model_sample_flops(pv_stepper_model(t->stepper)) / (limits.fma_gflops * 1e9);
+    figures[REDUCE] = (after.reduce - before.reduce) / elapsed;
+    figures[WAIT] = (after.wait - before.wait) / elapsed;
+    figures[DATA] = (after.data - before.data) / elapsed;
+    figures[COMPUTE] = 1 - figures[REDUCE] - figures[WAIT] - figures[DATA];
+    return st;
+}
+
+/* Medians over the repetitions of a window, then means over the ranks. */
+static pv_status watch(const train_bench *bench, training *t, double seconds, double figures[FIGURES])
+{
+    enum { MOST = 1000 };
+    double values[FIGURES][MOST];
+    const double begin = pv_seconds();
+    int count = 0, more = 1;
+    pv_status st = PV_OK;
+    while (st == PV_OK && more && count < MOST) {
+        double now[FIGURES];
+        st = repeat(bench, t, now);
+        for (int i = 0; i < FIGURES; i++)
+            values[i][count] = now[i];
+        count++;
+        more = pv_seconds() - begin < seconds;
+        MPI_Bcast(&more, 1, MPI_INT, 0, t->comm->world);
+    }
+    for (int i = 0; i < FIGURES; i++)
+        figures[i] = pv_bench_median(count, values[i]);
+    MPI_Allreduce(MPI_IN_PLACE, figures, FIGURES, MPI_DOUBLE, MPI_SUM, t->comm->world);
+    for (int i = 0; i < FIGURES; i++)
+        figures[i] /= t->comm->size;
+    return st;
+}
+
+/* Rank 0 alone while the others sleep, then all, ROUNDS times. */
+static pv_status measure(const pv_comm *comm, train_bench *bench)
+{
+    double values[2][FIGURES][ROUNDS] = {0}, scaling[ROUNDS];
+    const double window = bench->seconds / ROUNDS / (comm->size > 1 ? 2 : 1);
+    for (int r = 0; r < ROUNDS; r++) {
+        double alone[FIGURES] = {0}, together[FIGURES];
+        pv_status st = PV_OK;
+        pv_bench_barrier(comm);
+        if (comm->rank == 0) st = watch(bench, &bench->alone, window, alone);
+        pv_bench_barrier(comm);
+        if (comm->size > 1) {
+            const pv_status all = watch(bench, &bench->together, window, together);
+            if (st == PV_OK) st = all;
+        }
+        if (st == PV_OK && pv_stop_requested()) st = pv_stop_fail();
+        if ((st = pv_agree(comm, st)) != PV_OK) return st;
+        for (int i = 0; i < FIGURES; i++) {
+            values[0][i][r] = alone[i];
+            values[1][i][r] = comm->size > 1 ? together[i] : alone[i];
+        }
+        scaling[r] = values[1][RATE][r] / alone[RATE];
+    }
+    if (comm->rank != 0) return PV_OK;
+    for (int which = 0; which < 2; which++)
+        for (int i = 0; i < FIGURES; i++)
+            bench->figures[which][i] = pv_bench_median(ROUNDS, values[which][i]);
+    bench->scaling = pv_bench_median(ROUNDS, scaling);
+    return PV_OK;
+}
+
+static void report(const pv_comm *comm, train_bench *bench, json_t *result)
+{
+    pv_model *const model = pv_stepper_model(bench->together.stepper);
+    const pv_train_opts *opts = &bench->together.opts;
+    json_t *dims = json_array();
+    for (int i = 0; i <= bench->arch.layers; i++)
+        json_array_append_new(dims, json_integer(bench->arch.dims[i]));
+    pv_cmd_put_text(result, "bench", "train");
+    pv_cmd_put_text(result, "model", pv_model_kind_name(bench->config->model.kind));
+    json_object_set_new(result, "dims", dims);
+    pv_cmd_put_int(result, "parameters", pv_model_count(model));
+    pv_cmd_put_real(result, "sample_flops", pv_model_sample_flops(model));
+    pv_cmd_put_int(result, "batch", opts->batch);
+    pv_cmd_put_text(result, "reduce", opts->reduce == PV_REDUCE_ORDERED ? "ordered" : "fast");
+    pv_cmd_put_int(result, "augmentations", bench->config->augment.count);
+    for (int i = 0; i < FIGURES; i++) {
+        char key[64];
+        pv_cmd_put_real(result, names[i], bench->figures[1][i]);
+        snprintf(key, sizeof key, "%s_alone", names[i]);
+        pv_cmd_put_real(result, key, bench->figures[0][i]);
+    }
+    pv_cmd_put_real(result, "samples_per_s", bench->figures[1][RATE] * comm->size);
+    pv_cmd_put_real(result, "speedup", bench->scaling * comm->size);
+    pv_cmd_put_real(result, "scaling", bench->scaling);
+    pv_cmd_put_real(result, "seconds", bench->seconds);
+    pv_cmd_put_machine(comm, result);
+}
+
+static void print_table(const pv_comm *comm, const train_bench *bench)
+{
+    static const struct {
+        const char *name;
+        int figure, digits;
+        double factor;
+    } rows[] = {{"samples/s a core", RATE, 1, 1},
+                {"multiply-add peak, GFLOP/s", PEAK, 1, 1},
+                {"share of the peak, %", SHARE, 1, 100},
+                {"core that this process had, %", CORE, 1, 100},
+                {"time in computing, %", COMPUTE, 1, 100},
+                {"time in adding up and driving MPI, %", REDUCE, 1, 100},
+                {"time in waiting for other ranks, %", WAIT, 1, 100},
+                {"time in taking and augmenting rows, %", DATA, 1, 100}};
+    fprintf(stderr, "  %-40s %10s %10s\n", "", "one rank", "all ranks");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        fprintf(stderr, "  %-40s %10.*f %10.*f\n", rows[i].name, rows[i].digits,
+                rows[i].factor * bench->figures[0][rows[i].figure], rows[i].digits,
+                rows[i].factor * bench->figures[1][rows[i].figure]);
+    fprintf(stderr, "  %-40s %10s %10.1f\n", "samples/s in all", "", bench->figures[1][RATE] * comm->size);
+    fprintf(stderr, "  %-40s %10s %10.2f\n", "times the rate of one rank", "", bench->scaling * comm->size);
+}
+
+/* The opts of one rank's share of the batch. */
+static pv_train_opts opts_of_one(const pv_train_opts *all, int ranks)
+{
+    pv_train_opts one = *all;
+    one.batch = (all->batch / all->accumulate + ranks - 1) / ranks * all->accumulate;
+    return one;
+}
+
+static pv_status prepare(const pv_comm *comm, const char *config, const pv_sets *sets, train_bench *bench)
+{
+    enum { CLASSES = 10, INPUTS = 2, OUTPUTS = 1 };
+    pv_status st;
+    PV_TRY(pv_cmd_config(comm, config, sets, &bench->config));
+    st = pv_arch_make(&bench->config->inr, INPUTS, OUTPUTS, &bench->arch);
+    if (st == PV_OK) st = pv_bench_rows_make(&bench->arch, bench->config->inr.variant, CLASSES, &bench->rows);
+    bench->alone.opts = opts_of_one(&bench->config->train, comm->size);
+    bench->together.opts = bench->config->train;
+    if (st == PV_OK && comm->rank == 0) st = pv_comm_open(MPI_COMM_SELF, 0, &bench->self);
+    if (st == PV_OK && comm->rank == 0) st = open_training(&bench->self, bench, &bench->alone);
+    if (st == PV_OK && comm->rank == 0) st = plan_steps(bench, &bench->alone);
+    PV_TRY(pv_agree(comm, st));
+    PV_TRY(pv_agree(comm, open_training(comm, bench, &bench->together)));
+    st = pv_agree(comm, plan_steps(bench, &bench->together));
+done:
+    return st;
+}
+
+static pv_status run_bench(const pv_comm *comm, int argc, char **argv, json_t *result)
+{
+    const char *seconds = NULL, *config = NULL;
+    bool json_only = false;
+    pv_sets sets = {0};
+    const pv_option options[] = {{.name = "seconds", .text = &seconds},
+                                 {.name = "config", .text = &config},
+                                 {.name = "json", .flag = &json_only},
+                                 {.name = "set", .sets = &sets}};
+    train_bench bench = {.seconds = default_seconds,
+                         .self = {.world = MPI_COMM_NULL, .node = MPI_COMM_NULL, .leaders = MPI_COMM_NULL}};
+    pv_status st = pv_cmd_parse(argc, argv, options, sizeof options / sizeof *options, NULL, 0);
+    if (st == PV_OK && seconds) st = pv_bench_seconds(seconds, &bench.seconds);
+    PV_TRY(pv_agree(comm, st));
+    PV_TRY(prepare(comm, config, &sets, &bench));
+    PV_TRY(measure(comm, &bench));
+    report(comm, &bench, result);
+    if (comm->rank == 0 && !json_only) print_table(comm, &bench);
+done:
+    close_training(&bench.alone);
+    close_training(&bench.together);
+    pv_comm_close(&bench.self);
+    pv_bench_rows_free(&bench.rows);
+    pv_config_free(bench.config);
+    return st;
+}
+
+const pv_command pv_command_bench_train = {.name = "train", .run = run_bench};

@@ -1,0 +1,282 @@
+#include "data/pv_sampler.h"
+#include "augment/pv_augment.h"
+#include "base/pv_log.h"
+#include "base/pv_mem.h"
+#include "pv_stream.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* One row of a batch. */
+typedef struct place {
+    int64_t place, sample, partner; /* -1: none */
+    int64_t epoch;                  /* of its draws */
+    const float *row, *partner_row; /* where they are, or will be once they are fetched */
+    bool remote, partner_remote;
+} place;
+
+/* A batch on its way: this rank's places, and the rows that are being fetched for them. */
+typedef struct slot {
+    int64_t epoch, batch; /* -1: free */
+    int64_t first, global;
+    int count;
+    place *places;         /* [part rows] */
+    float *fetched;        /* [2 part rows][P] */
+    MPI_Request *requests; /* [2 part rows] */
+    int request_count;
+} slot;
+
+struct pv_sampler {
+    const pv_comm *comm;
+    const pv_dataset *dataset;
+    pv_augmenter *augmenter;
+    uint64_t seed;
+    int64_t batch, samples; /* places: of a batch, of an epoch */
+    bool random_view;
+    pv_positives positives;
+    int copies;                /* rows of a place */
+    int params, classes, part; /* part: rows of a batch on this rank, at most */
+    slot *slots;               /* a ring */
+    int slot_count;
+    float *rows, *targets;
+    int32_t *labels;
+    pv_sampler_counts counts;
+};
+
+static int64_t objects_of(const pv_dataset *dataset)
+{
+    return pv_dataset_samples(dataset) / pv_dataset_views(dataset);
+}
+
+/* Every MixUp finds somebody. */
+static pv_status check_partners(const pv_dataset *dataset, const pv_augment_list *list)
+{
+    for (unsigned i = 0; i < list->count; i++) {
+        const pv_augment_opts *item = &list->items[i];
+        if (!pv_augment_mixes(item->kind)) continue;
+        if (item->partner == PV_PARTNER_VIEW && pv_dataset_views(dataset) < 2)
+            return pv_fail(PV_ERR_CONFIG,
+                           "augment[%u]: partner is view, but there is one view an object: raise train.views",
+                           i);
+        if (item->partner == PV_PARTNER_OBJECT && objects_of(dataset) < 2)
+            return pv_fail(PV_ERR_CONFIG, "augment[%u]: there is no other object to mix with", i);
+        if (pv_dataset_samples(dataset) < 2)
+            return pv_fail(PV_ERR_CONFIG, "augment[%u]: there is no other sample to mix with", i);
+    }
+    return PV_OK;
+}
+
+/* The copies of a pair differ. */
+static pv_status check_pairs(const pv_dataset *dataset, const pv_sampler_opts *opts)
+{
+    if (!opts->pairs) return PV_OK;
+    if (opts->positives != PV_POSITIVES_AUGMENT && !opts->random_view)
+        return pv_fail(PV_ERR_INTERNAL, "pairs of views are drawn object by object");
+    if (opts->positives != PV_POSITIVES_AUGMENT && pv_dataset_views(dataset) < 2)
+        return pv_fail(PV_ERR_CONFIG,
+                       "train.positives: two views of an object are asked for, but there is one: raise "
+                       "train.views, or train on augmentations alone (augment)");
+    if (opts->positives == PV_POSITIVES_VIEWS && opts->augment->count > 0)
+        return pv_fail(
+            PV_ERR_CONFIG,
+            "train.positives: views are taken as they are, but there is an augment list: use both");
+    if (opts->positives != PV_POSITIVES_VIEWS && opts->augment->count == 0)
+        return pv_fail(PV_ERR_CONFIG,
+                       "train.positives: the augment list is empty: there is nothing that tells two "
+                       "copies apart");
+    return PV_OK;
+}
+
+static pv_status make_slots(pv_sampler *s)
+{
+    pv_status st = PV_OK;
+    PV_ALLOC(s->slots, s->slot_count);
+    for (int i = 0; i < s->slot_count; i++) {
+        slot *const it = &s->slots[i];
+        it->epoch = -1;
+        PV_ALLOC(it->places, s->part);
+        if (!pv_dataset_is_sharded(s->dataset)) continue;
+        PV_ALLOC(it->fetched, 2 * (int64_t)s->part * s->params);
+        PV_ALLOC(it->requests, 2 * (int64_t)s->part);
+    }
+    PV_ALLOC(s->rows, (int64_t)s->part * s->params);
+    PV_ALLOC(s->targets, (int64_t)s->part * s->classes);
+    PV_ALLOC(s->labels, s->part);
+done:
+    return st;
+}
+
+pv_status pv_sampler_open(const pv_comm *comm, const pv_dataset *dataset, const pv_arch *arch,
+                          const pv_sampler_opts *opts, pv_sampler **out)
+{
+    pv_status st;
+    *out = NULL;
+    pv_sampler *s = pv_alloc(1, sizeof *s);
+    if (!s) return PV_ERR_NOMEM;
+    *s = (pv_sampler){.comm = comm,
+                      .dataset = dataset,
+                      .seed = opts->seed,
+                      .batch = opts->batch,
+                      .samples = opts->random_view ? objects_of(dataset) : pv_dataset_samples(dataset),
+                      .random_view = opts->random_view,
+                      .positives = opts->positives,
+                      .copies = opts->pairs ? 2 : 1,
+                      .params = pv_dataset_params(dataset),
+                      .classes = opts->classes,
+                      .part = (int)((opts->batch + comm->size - 1) / comm->size) * (opts->pairs ? 2 : 1),
+                      .slot_count = opts->ahead + 1};
+    PV_TRY(check_partners(dataset, opts->augment));
+    PV_TRY(check_pairs(dataset, opts));
+    PV_TRY(pv_augmenter_new(opts->augment, arch, opts->classes, &s->augmenter));
+    PV_TRY(make_slots(s));
+    *out = s;
+    return PV_OK;
+done:
+    pv_sampler_close(s);
+    return st;
+}
+
+static void wait_for(pv_sampler *s, slot *it)
+{
+    const double start = pv_seconds();
+    if (it->request_count == 0) return;
+    MPI_Waitall(it->request_count, it->requests, MPI_STATUSES_IGNORE);
+    it->request_count = 0;
+    s->counts.wait_seconds += pv_seconds() - start;
+}
+
+void pv_sampler_close(pv_sampler *s)
+{
+    if (!s) return;
+    for (int i = 0; s->slots && i < s->slot_count; i++) {
+        wait_for(s, &s->slots[i]);
+        free(s->slots[i].places);
+        free(s->slots[i].fetched);
+        free(s->slots[i].requests);
+    }
+    pv_augmenter_free(s->augmenter);
+    free(s->slots);
+    free(s->rows);
+    free(s->targets);
+    free(s->labels);
+    free(s);
+}
+
+int64_t pv_sampler_samples(const pv_sampler *s)
+{
+    return s->samples;
+}
+
+int64_t pv_sampler_batches(const pv_sampler *s)
+{
+    return (s->samples + s->batch - 1) / s->batch;
+}
+
+int64_t pv_sampler_memory(const pv_sampler *s)
+{
+    const int64_t row = s->params * (int64_t)sizeof *s->rows;
+    const int64_t of_slot =
+        (int64_t)sizeof *s->slots->places +
+        (pv_dataset_is_sharded(s->dataset) ? 2 * (row + (int64_t)sizeof(MPI_Request)) : 0);
+    const int64_t target = s->classes * (int64_t)sizeof *s->targets + (int64_t)sizeof *s->labels;
+    return s->part * (s->slot_count * of_slot + row + target);
+}
+
+pv_sampler_counts pv_sampler_count(const pv_sampler *s)
+{
+    return s->counts;
+}
+
+/* Where the row of a sample is, or is being brought to. */
+static const float *find_row(pv_sampler *s, slot *it, int64_t sample, bool *remote)
+{
+    const float *row = pv_dataset_row(s->dataset, sample);
+    *remote = !row;
+    if (row) return row;
+    float *const to = it->fetched + (int64_t)it->request_count * s->params;
+    pv_dataset_fetch(s->dataset, sample, to, &it->requests[it->request_count++]);
+    return to;
+}
+
+static int64_t sample_at(const pv_sampler *s, int64_t epoch, int64_t number, int copy)
+{
+    const int64_t objects = objects_of(s->dataset), views = pv_dataset_views(s->dataset);
+    if (copy > 0 && s->positives != PV_POSITIVES_AUGMENT)
+        return pv_stream_second_view(s->seed, epoch, objects, views, number);
+    return s->random_view ? pv_stream_random_view(s->seed, epoch, objects, views, number)
+                          : pv_stream_sample(s->seed, epoch, s->samples, number);
+}
+
+/* Who stands at a place of an epoch, and who is mixed in.  A second copy draws as in an epoch that no run reaches. */
+static void fill_place(pv_sampler *s, slot *it, int64_t number, int copy, place *p)
+{
+    enum { EPOCH_BITS = 40 };
+    const int64_t objects = objects_of(s->dataset), views = pv_dataset_views(s->dataset);
+    p->place = number;
+    p->epoch = it->epoch + ((int64_t)copy << EPOCH_BITS);
+    p->sample = sample_at(s, it->epoch, number, copy);
+    const pv_partner whom = pv_augmenter_partner(s->augmenter, (pv_augment_key){s->seed, p->epoch, number});
+    p->partner = whom == PV_PARTNER_NONE
+                     ? -1
+                     : pv_stream_partner(s->seed, p->epoch, objects, views, number, p->sample, whom);
+    p->row = find_row(s, it, p->sample, &p->remote);
+    p->partner_remote = false;
+    p->partner_row = p->partner < 0 ? NULL : find_row(s, it, p->partner, &p->partner_remote);
+}
+
+/* Plans a batch in a slot and begins its fetches. */
+static void begin_batch(pv_sampler *s, slot *it, int64_t epoch, int64_t batch)
+{
+    const int64_t first = batch * s->batch, left = s->samples - first;
+    const int64_t rank = s->comm->rank, size = s->comm->size;
+    wait_for(s, it);
+    it->epoch = epoch;
+    it->batch = batch;
+    it->global = left < s->batch ? left : s->batch;
+    it->first = pv_cut_of(it->global, rank, size);
+    it->count = (int)(pv_cut_of(it->global, rank + 1, size) - it->first);
+    for (int i = 0; i < it->count * s->copies; i++)
+        fill_place(s, it, first + it->first + i / s->copies, i % s->copies, &it->places[i]);
+}
+
+/* The slot of a batch, begun now unless it was before. */
+static slot *slot_of(pv_sampler *s, int64_t epoch, int64_t batch)
+{
+    slot *const it = &s->slots[(epoch * pv_sampler_batches(s) + batch) % s->slot_count];
+    if (it->epoch != epoch || it->batch != batch) begin_batch(s, it, epoch, batch);
+    return it;
+}
+
+static pv_status augment_place(pv_sampler *s, const place *p, int i)
+{
+    const pv_augment_sample sample = {p->row, s->labels[i]};
+    pv_augment_sample partner = {.row = p->partner_row};
+    if (p->partner >= 0) partner.label = pv_dataset_label(s->dataset, p->partner);
+    return pv_augmenter_apply(s->augmenter, (pv_augment_key){s->seed, p->epoch, p->place}, sample,
+                              p->partner >= 0 ? &partner : NULL, s->rows + (int64_t)i * s->params,
+                              s->targets + (int64_t)i * s->classes);
+}
+
+pv_status pv_sampler_take(pv_sampler *s, int64_t epoch, int64_t batch, pv_batch *out)
+{
+    slot *const it = slot_of(s, epoch, batch);
+    const int64_t batches = pv_sampler_batches(s);
+    pv_status st = PV_OK;
+    wait_for(s, it);
+    for (int ahead = 1; ahead < s->slot_count; ahead++)
+        slot_of(s, epoch + (batch + ahead) / batches, (batch + ahead) % batches);
+    *out = (pv_batch){it->count, it->first, it->global, s->rows, s->targets, s->labels, 0};
+    const double start = pv_seconds();
+    for (int i = 0; st == PV_OK && i < it->count * s->copies; i++) {
+        const place *p = &it->places[i];
+        s->labels[i] = pv_dataset_label(s->dataset, p->sample);
+        out->mark += pv_stream_mark(p->place, p->sample, p->partner);
+        st = augment_place(s, p, i);
+        s->counts.partners += p->partner >= 0;
+        s->counts.remote_samples += p->remote;
+        s->counts.remote_partners += p->partner_remote;
+    }
+    s->counts.samples += (int64_t)it->count * s->copies;
+    s->counts.augment_seconds += pv_seconds() - start;
+    return st;
+}

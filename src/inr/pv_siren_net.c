@@ -1,0 +1,91 @@
+#include "inr/pv_siren_net.h"
+
+#include "base/pv_mem.h"
+
+#include <stdlib.h>
+
+enum {
+    LINE = PV_ALIGN / (int)sizeof(float), /* floats in a cache line */
+    TILE_BYTES = 512 * 1024,              /* of activations: they are read again from L2 */
+    TILE_LEAST = 128,                     /* below this, the sums at the end of a tile cost too much */
+};
+
+static int round_up(int value, int multiple)
+{
+    return (value + multiple - 1) / multiple * multiple;
+}
+
+/* The smallest equal tiles of at most as many samples as L2 holds. */
+static int plan_tile(const pv_arch *arch, int samples)
+{
+    int floats = arch->dims[arch->layers];
+    for (int l = 1; l < arch->layers; l++)
+        floats += 2 * arch->dims[l];
+    int most = TILE_BYTES / (floats * (int)sizeof(float));
+    if (most < TILE_LEAST) most = TILE_LEAST;
+    const int tiles = samples > most ? (samples + most - 1) / most : 1;
+    const int each = samples > 0 ? (samples + tiles - 1) / tiles : 1;
+    return round_up(each, LINE);
+}
+
+/* Takes `n` floats, rounded up to whole cache lines, from the `used` floats of memory; only counts while
+ * there is no memory. */
+static float *take(float *memory, int64_t *used, int64_t n)
+{
+    float *part = memory ? memory + *used : NULL;
+    *used += (n + LINE - 1) / LINE * LINE;
+    return part;
+}
+
+/* Points every buffer into net->memory; returns how many floats they take. */
+static int64_t carve(pv_siren_net *net)
+{
+    const int M = net->arch.layers, *d = net->arch.dims;
+    int64_t used = 0;
+    for (int l = 0; l < M; l++) {
+        net->weight[l] = take(net->memory, &used, (int64_t)d[l + 1] * d[l]);
+        net->transposed[l] = take(net->memory, &used, (int64_t)d[l + 1] * d[l]);
+        net->bias[l] = take(net->memory, &used, d[l + 1]);
+    }
+    for (int l = 1; l < M; l++) {
+        net->sine[l] = take(net->memory, &used, (int64_t)d[l] * net->stride);
+        net->slope[l] = take(net->memory, &used, (int64_t)d[l] * net->stride);
+    }
+    net->output = take(net->memory, &used, (int64_t)d[M] * net->stride);
+    return used;
+}
+
+pv_status pv_siren_net_open(const pv_arch *arch, int samples, pv_siren_net *net)
+{
+    pv_status st = PV_OK;
+    *net = (pv_siren_net){.arch = *arch, .tile = plan_tile(arch, samples)};
+    /* An odd number of lines spreads the units over the sets of the cache. */
+    net->stride = (net->tile / LINE | 1) * LINE;
+    PV_ALLOC(net->memory, carve(net));
+    carve(net);
+done:
+    return st;
+}
+
+void pv_siren_net_close(pv_siren_net *net)
+{
+    free(net->memory);
+    *net = (pv_siren_net){0};
+}
+
+int pv_siren_net_tiles(const pv_siren_net *net, int n)
+{
+    return (n + net->tile - 1) / net->tile;
+}
+
+void pv_siren_net_lay_out(const pv_siren_net *net, int n, int channels, const float *samples, float *tiles)
+{
+    const int64_t size = (int64_t)channels * net->stride;
+    for (int t = 0; t < pv_siren_net_tiles(net, n); t++)
+        for (int c = 0; c < channels; c++)
+            for (int s = 0; s < net->stride; s++) {
+                const int64_t sample = (int64_t)t * net->tile + s;
+                tiles[t * size + (int64_t)c * net->stride + s] =
+                    s < net->tile && sample < n ? samples[sample * channels + c] : 0.0f;
+            }
+}

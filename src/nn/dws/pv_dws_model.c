@@ -1,0 +1,394 @@
+/* The published DWS classifier (Shamsian et al. 2024): DWS layers with [batch norm], ReLU and dropout behind
+ * each, then an invariant head.  Differs: dropout is off in evaluation.
+ *
+ * Batch norm needs its sums before anything behind it, so a pass sweeps over the batch once a layer, and only the
+ * layers' outputs y and one gradient are kept for the whole batch.  A sweep goes tile by tile: it makes the activation
+ * from y (in backward once more), which then stays in a second-level cache for pooling, products and gates. */
+#include "nn/core/pv_batch_norm.h"
+#include "nn/core/pv_dropout.h"
+#include "pv_dws_down.h"
+#include "pv_dws_head.h"
+#include "pv_dws_layer.h"
+#include "nn/core/pv_model_kind.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef struct net {
+    pv_dws_space space;
+    pv_nn_params *params;
+    const pv_dws_kernels *kernels;
+    pv_dropout dropout;
+    bool normed, skipped, downs;
+    pv_dws_down down;        /* in front of everything; `space` is what it leaves */
+    int count, hidden, tile; /* DWS layers, features behind them, samples of a tile */
+    int batch, sweeps;       /* samples of the last forward, sweeps since it began */
+    pv_dws_layer *layers;
+    int *starts;          /* the first tensor of every layer */
+    pv_batch_norm *norms; /* behind all layers but the last */
+    pv_linear skip;       /* from the input to the last layer's output */
+    pv_dws_head head;
+    /* Sets of the whole batch, tile after tile: the input, the layers' outputs, which of their values dropout keeps,
+     * the gradient in flight (in front of the ReLU, or behind batch norm), and the input's. */
+    pv_real *input, **y, *gradient, *dinput;
+    uint16_t **bits;
+    /* Of a tile: what a layer is given, the gradient of its output, of the model's skip, and dropout's draws. */
+    pv_real *x, *dy, *skip_gradient;
+    uint16_t *draws;
+} net;
+
+/* Some samples of the batch on their way through the net. */
+typedef struct tile {
+    net *n;
+    const pv_pass *pass;
+    int first, count;
+} tile;
+
+/* Where the tile's set begins in one of the whole batch. */
+static pv_real *of_tile(const tile *t, pv_real *set, int f)
+{
+    return set + t->first * t->n->space.total[PV_VIEW_FULL] * f;
+}
+
+static bool norm_behind(const net *n, int k)
+{
+    return n->normed && k < n->count - 1;
+}
+
+static bool drops(const tile *t)
+{
+    return t->pass->training && t->n->dropout.rate > 0;
+}
+
+/* Dropout's words for a tensor of the activation behind layer k. */
+static uint16_t *words_of(const tile *t, int k, int tensor)
+{
+    const net *n = t->n;
+    return n->bits[k] + t->first * n->space.total[PV_VIEW_FULL] * pv_dws_words(n->kernels, n->hidden) +
+           pv_dws_at(&n->space, tensor, PV_VIEW_FULL, t->count, 0, pv_dws_words(n->kernels, n->hidden));
+}
+
+static void draw_bits(const tile *t, int k)
+{
+    const net *n = t->n;
+    for (int tensor = 0; tensor < n->space.tensors; tensor++) {
+        const int64_t entries = pv_dws_entries(&n->space, tensor, PV_VIEW_FULL);
+        uint16_t *bits = words_of(t, k, tensor);
+        for (int i = 0; i < t->count; i++, bits += entries * pv_dws_words(n->kernels, n->hidden))
+            pv_dropout_bits(&n->dropout, t->pass, (k + 1) * n->space.tensors + tensor, t->first + i, entries,
+                            n->hidden, n->kernels, n->draws, bits);
+    }
+}
+
+/* Makes the activation behind layer k of a tile, in n->x, and pools it into `views`. */
+static void activate(const tile *t, int k, pv_dws_views *views)
+{
+    net *n = t->n;
+    for (int tensor = 0; tensor < n->space.tensors; tensor++) {
+        const int at = tensor * n->hidden;
+        const pv_batch_norm *norm = norm_behind(n, k) ? &n->norms[k] : NULL;
+        const pv_dws_activation how = {.scale = norm ? norm->scale + at : NULL,
+                                       .shift = norm ? norm->shift + at : NULL,
+                                       .bits = drops(t) ? words_of(t, k, tensor) : NULL,
+                                       .keep = (pv_real)pv_dropout_scale(&n->dropout)};
+        pv_dws_views_activate(views, t->count, tensor, &how, of_tile(t, n->y[k], n->hidden), n->x);
+    }
+}
+
+/* What layer k is given, its views pooled. */
+static const pv_real *source(const tile *t, int k)
+{
+    net *n = t->n;
+    if (k) {
+        activate(t, k - 1, &n->layers[k].source);
+        return n->x;
+    }
+    const pv_real *input = of_tile(t, n->input, 1);
+    pv_dws_views_pool(&n->layers[0].source, t->count, input);
+    return input;
+}
+
+/* The last layer's output gets the skip, and is pooled for the head. */
+static void tile_to_head(const tile *t)
+{
+    net *n = t->n;
+    const int last = n->count - 1;
+    if (n->skipped) {
+        const int64_t entries = t->count * n->space.total[PV_VIEW_FULL];
+        pv_real *y = of_tile(t, n->y[last], n->hidden);
+        pv_linear_forward(&n->skip, n->params, entries, 1, of_tile(t, n->input, 1), 1, y);
+        pv_linear_add_bias(&n->skip, n->params, entries, 1, y);
+    }
+    if (drops(t)) draw_bits(t, last);
+    activate(t, last, &n->head.views);
+    pv_dws_head_take(&n->head, t->first, t->count, n->x);
+}
+
+static void enter(const tile *t, int k, void *rows)
+{
+    (void)k;
+    const net *n = t->n;
+    pv_dws_enter(&n->space, t->count, (const pv_real *)rows + t->first * n->space.total[PV_VIEW_FULL],
+                 of_tile(t, n->input, 1));
+}
+
+static void tile_forward(const tile *t, int k, void *moments)
+{
+    net *n = t->n;
+    if (k && drops(t)) draw_bits(t, k - 1);
+    const pv_real *x = source(t, k);
+    pv_dws_layer_forward(&n->layers[k], t->count, x, of_tile(t, n->y[k], n->hidden), moments);
+    if (k == n->count - 1) tile_to_head(t);
+}
+
+/* Sweeps go to and fro: what the last one touched last is still in the third-level cache. */
+static void sweep(net *n, const pv_pass *pass, int k, void (*work)(const tile *, int, void *), void *context)
+{
+    const int tiles = (n->batch + n->tile - 1) / n->tile;
+    for (int i = 0; i < tiles; i++) {
+        const int first = n->tile * (n->sweeps % 2 ? tiles - 1 - i : i);
+        const int count = n->batch - first < n->tile ? n->batch - first : n->tile;
+        const tile t = {.n = n, .pass = pass, .first = first, .count = count};
+        work(&t, k, context);
+    }
+    n->sweeps++;
+}
+
+static void forward(void *context, const pv_pass *pass, const pv_real *rows, int batch, pv_real *logits)
+{
+    net *n = context;
+    n->batch = batch;
+    n->sweeps = 0;
+    if (n->downs) rows = pv_dws_down_forward(&n->down, rows, batch);
+    sweep(n, pass, 0, enter, (void *)rows);
+    for (int k = 0; k < n->count; k++) {
+        pv_dws_moments moments = {.sum = {NULL}};
+        const bool normed = norm_behind(n, k);
+        if (normed) pv_batch_norm_clear(&n->norms[k]);
+        for (int i = 0; normed && pass->training && i < n->space.tensors; i++) {
+            moments.sum[i] = pv_batch_norm_first(&n->norms[k], i);
+            moments.square[i] = pv_batch_norm_second(&n->norms[k], i);
+        }
+        pv_dws_layer_pack(&n->layers[k]);
+        sweep(n, pass, k, tile_forward, &moments);
+        if (normed) pv_batch_norm_settle(&n->norms[k], pass);
+    }
+    pv_dws_head_forward(&n->head, batch, logits);
+}
+
+/* The gradient of the last layer's output in n->dy, from the head's. */
+static void tile_from_head(const tile *t, bool to_input)
+{
+    net *n = t->n;
+    activate(t, n->count - 1, &n->head.views);
+    pv_dws_head_spread(&n->head, t->first, t->count, n->x, pv_dropout_scale(&n->dropout), n->dy,
+                       n->layers[n->count - 1].picks);
+    if (!n->skipped) return;
+    const int64_t entries = t->count * n->space.total[PV_VIEW_FULL];
+    pv_linear_backward(&n->skip, n->params, entries, 1, of_tile(t, n->input, 1), n->dy, 0,
+                       to_input ? of_tile(t, n->skip_gradient, 1) : NULL);
+    pv_linear_bias_backward(&n->skip, n->params, entries, 1, n->dy);
+}
+
+/* The gradient of layer k's output in n->dy, its sums in the layer's target. */
+static void gradient_of_output(const tile *t, int k, bool to_input)
+{
+    net *n = t->n;
+    pv_dws_views *target = &n->layers[k].target;
+    const pv_real *dz = of_tile(t, n->gradient, n->hidden);
+    if (norm_behind(n, k)) {
+        for (int tensor = 0; tensor < n->space.tensors; tensor++) {
+            const pv_batch_norm *norm = &n->norms[k];
+            const int at = tensor * n->hidden;
+            const pv_dws_norm_back how = {norm->centre + at, norm->from_dz + at, norm->from_y + at,
+                                          norm->c + at};
+            pv_dws_views_normalise(target, t->count, tensor, &how, of_tile(t, n->y[k], n->hidden), dz, n->dy);
+        }
+        return;
+    }
+    if (k == n->count - 1)
+        tile_from_head(t, to_input);
+    else
+        memcpy(n->dy, dz, sizeof *dz * (size_t)(t->count * n->space.total[PV_VIEW_FULL]) * (size_t)n->hidden);
+    const pv_dws_picks *picks = n->layers[k].picks;
+    for (int tensor = 0; tensor < n->space.tensors; tensor++)
+        if (picks && picks[tensor].entry)
+            pv_dws_views_pool_picks(target, t->count, tensor, &picks[tensor]);
+        else
+            pv_dws_views_pool_tensor(target, t->count, tensor, n->dy);
+}
+
+/* How the gradient of layer k's input leaves: through the activation behind layer k - 1. */
+static pv_dws_exit exit_of(const tile *t, int k)
+{
+    const net *n = t->n;
+    pv_dws_exit out = {.relu = k > 0, .keep = (pv_real)pv_dropout_scale(&n->dropout)};
+    if (k == 0 || !norm_behind(n, k - 1)) return out;
+    const pv_batch_norm *norm = &n->norms[k - 1];
+    out.y = of_tile(t, n->y[k - 1], n->hidden);
+    for (int i = 0; i < n->space.tensors; i++) {
+        out.mean[i] = norm->centre + i * n->hidden;
+        out.sum[i] = pv_batch_norm_first(norm, i);
+        out.dot[i] = pv_batch_norm_second(norm, i);
+    }
+    return out;
+}
+
+static void tile_backward(const tile *t, int k, void *drows)
+{
+    net *n = t->n;
+    const bool to_input = drows != NULL;
+    gradient_of_output(t, k, to_input);
+    const pv_real *x = source(t, k);
+    const pv_dws_exit out = exit_of(t, k);
+    pv_real *dx = k ? of_tile(t, n->gradient, n->hidden) : to_input ? of_tile(t, n->dinput, 1) : NULL;
+    pv_dws_layer_backward(&n->layers[k], t->count, x, n->dy, dx, &out);
+}
+
+static void leave(const tile *t, int k, void *rows)
+{
+    (void)k;
+    pv_real *drows = rows;
+    net *n = t->n;
+    const int64_t entries = n->space.total[PV_VIEW_FULL];
+    pv_real *dinput = of_tile(t, n->dinput, 1);
+    if (n->skipped)
+        n->params->kernels->add_row(1, (int)(t->count * entries), 1, of_tile(t, n->skip_gradient, 1), dinput);
+    pv_dws_leave(&n->space, t->count, dinput, drows + t->first * entries);
+}
+
+static void backward(void *context, const pv_pass *pass, const pv_real *dlogits, pv_real *drows)
+{
+    net *n = context;
+    pv_real *const dinput = n->downs ? n->down.drows : drows;
+    pv_dws_head_backward(&n->head, n->batch, dlogits);
+    for (int k = n->count - 1; k >= 0; k--) {
+        const bool normed = k > 0 && norm_behind(n, k - 1);
+        if (normed) pv_batch_norm_clear(&n->norms[k - 1]);
+        pv_dws_layer_backward_begin(&n->layers[k]);
+        sweep(n, pass, k, tile_backward, dinput);
+        pv_dws_layer_backward_end(&n->layers[k]);
+        if (normed) pv_batch_norm_backward_settle(&n->norms[k - 1], pass);
+        pv_nn_ready(n->params, pass, n->starts[k]);
+    }
+    if (dinput) sweep(n, pass, 0, leave, dinput);
+    if (n->downs) pv_dws_down_backward(&n->down, n->batch, drows);
+}
+
+static const pv_real *features(const void *context, int *width)
+{
+    const net *n = context;
+    return pv_dws_head_features(&n->head, width);
+}
+
+static const pv_model_kind_ops dws_ops = {.forward = forward, .backward = backward, .features = features};
+
+static void new_norm(net *n, int k, int slot)
+{
+    pv_batch_norm_open(&n->norms[k], n->params, n->hidden);
+    for (int t = 0; t < n->space.tensors; t++) {
+        char name[PV_NN_NAME];
+        const bool weight = t < n->space.layers;
+        snprintf(name, sizeof name, "layers.layers.%d.%s.%d", slot, weight ? "weights_bn" : "biases_bn",
+                 weight ? t : t - n->space.layers);
+        pv_batch_norm_add(&n->norms[k], name, pv_dws_entries(&n->space, t, PV_VIEW_FULL));
+    }
+}
+
+/* In the order of state_dict; batch norm, ReLU and dropout count among the published modules. */
+static pv_status new_layers(net *n, const pv_model_request *request, pv_nn_memory *memory)
+{
+    const pv_model_opts *o = request->opts;
+    if (n->skipped) n->skip = pv_linear_new(n->params, "layers.skip", 1, n->hidden, true, PV_LINEAR_AVERAGE);
+    for (int k = 0; k < n->count; k++) {
+        const pv_dws_layer_opts opts = {.in = k ? n->hidden : 1,
+                                        .out = n->hidden,
+                                        .fc_layers = o->fc_layers,
+                                        .set_layer = o->set_layer,
+                                        .heads = k && k == n->count - 1 ? 1 : o->heads,
+                                        .reduction = o->reduction,
+                                        .diagonal = o->diagonal,
+                                        .skip = o->layer_skip,
+                                        .picked = k == n->count - 1 && o->reduction == PV_REDUCE_MAX &&
+                                                  !o->skip && !o->layer_skip};
+        const int slot = k * (n->normed ? 4 : 3);
+        char prefix[PV_NN_NAME];
+        snprintf(prefix, sizeof prefix, "layers.layers.%d.", slot);
+        n->starts[k] = n->params->count;
+        const pv_status st =
+            pv_dws_layer_new(&n->layers[k], &n->space, &opts, n->tile, prefix, n->params, memory);
+        if (st != PV_OK) return st;
+        if (norm_behind(n, k)) {
+            new_norm(n, k, slot + 1);
+            pv_batch_norm_reserve(&n->norms[k], memory);
+        }
+    }
+    return pv_dws_head_new(&n->head, &n->space, n->hidden, request->classes, o->out_fc, o->reduction,
+                           request->max_batch, n->tile, n->params, memory);
+}
+
+static void reserve(net *n, pv_nn_memory *memory, int64_t max_batch)
+{
+    const int64_t entries = n->space.total[PV_VIEW_FULL], values = entries * n->hidden;
+    const int words = pv_dws_words(n->kernels, n->hidden);
+    n->input = pv_nn_take(memory, max_batch * entries, sizeof(pv_real));
+    n->dinput = pv_nn_take(memory, max_batch * entries, sizeof(pv_real));
+    if (n->skipped) n->skip_gradient = pv_nn_take(memory, max_batch * entries, sizeof(pv_real));
+    for (int k = 0; k < n->count; k++) {
+        n->y[k] = pv_nn_take(memory, max_batch * values, sizeof(pv_real));
+        if (n->dropout.rate > 0)
+            n->bits[k] = pv_nn_take(memory, max_batch * entries * words, sizeof **n->bits);
+    }
+    n->gradient = pv_nn_take(memory, max_batch * values, sizeof(pv_real));
+    n->x = pv_nn_take(memory, n->tile * values, sizeof(pv_real));
+    n->dy = pv_nn_take(memory, n->tile * values, sizeof(pv_real));
+    n->draws = pv_nn_take(memory, PV_DROPOUT_DRAWS(values), sizeof *n->draws);
+}
+
+pv_status pv_dws_model_new(const pv_model_request *request, pv_model *model)
+{
+    const pv_model_opts *opts = request->opts;
+    pv_nn_memory *memory = &model->memory;
+    net *n = pv_nn_take(memory, 1, sizeof *n);
+    if (!n) return pv_nn_memory_status(memory);
+    *n = (net){.params = &model->params,
+               .kernels = PV_ISA_CHOOSE(pv_dws_kernels),
+               .dropout = {opts->dropout, model->params.kernels},
+               .normed = opts->batch_norm,
+               .skipped = opts->skip,
+               .downs = opts->downsample > 0,
+               .count = opts->layers + 1,
+               .hidden = opts->hidden};
+    int dims[PV_DWS_MAX_LAYERS + 1] = {0};
+    pv_status st = pv_dws_space_set(&n->space, request->dims, request->layers);
+    if (st != PV_OK) return st;
+    if (n->downs) {
+        st = pv_dws_down_new(&n->down, request->dims, request->layers, opts->downsample, opts->fc_layers,
+                             request->max_batch, "layers.layers.0.down_sample.set_layer.", n->params, memory);
+        if (st != PV_OK) return st;
+        memcpy(dims, request->dims, sizeof *dims * (size_t)(request->layers + 1));
+        dims[0] = opts->downsample;
+        st = pv_dws_space_set(&n->space, dims, request->layers);
+        if (st != PV_OK) return st;
+    }
+    n->tile = pv_dws_tile(&n->space, n->hidden);
+    if (n->tile > request->max_batch) n->tile = request->max_batch;
+    n->layers = pv_nn_take(memory, n->count, sizeof *n->layers);
+    n->starts = pv_nn_take(memory, n->count, sizeof *n->starts);
+    n->norms = pv_nn_take(memory, n->count, sizeof *n->norms);
+    n->y = pv_nn_take(memory, n->count, sizeof *n->y);
+    n->bits = pv_nn_take(memory, n->count, sizeof *n->bits);
+    if (memory->failed) return pv_nn_memory_status(memory);
+    st = new_layers(n, request, memory);
+    if (st != PV_OK) return st;
+    reserve(n, memory, request->max_batch);
+    double flops = pv_dws_head_flops(&n->head);
+    for (int k = 0; k < n->count; k++)
+        flops += pv_dws_layer_flops(&n->layers[k]);
+    if (n->skipped) flops += 2.0 * (double)n->space.total[PV_VIEW_FULL] * n->hidden;
+    if (n->downs) flops += pv_dws_down_flops(&n->down);
+    model->sample_flops = 3 * flops;
+    model->ops = &dws_ops;
+    model->net = n;
+    return pv_nn_memory_status(memory);
+}

@@ -1,0 +1,280 @@
+#include "pv_rt_graph.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { WAVES = 128, BLOCK = 64 }; /* frequencies; inputs that are embedded at once */
+
+/* ---- the embedding of a list of inputs ---- */
+
+static pv_status embed_new(pv_rt_embed *embed, pv_packed_set *set, const char *prefix,
+                           const pv_gnn_opts *opts, int in, int width)
+{
+    char name[PV_NN_NAME];
+    int index = 0;
+    if (opts->input_layers < 1 || opts->input_layers > PV_RT_EMBED_MAX)
+        return pv_fail(PV_ERR_CONFIG, "model.input_layers: must be between 1 and %d, not %d", PV_RT_EMBED_MAX,
+                       opts->input_layers);
+    *embed = (pv_rt_embed){.kernels = PV_ISA_CHOOSE(pv_rt_kernels),
+                           .in = in,
+                           .in_padded = pv_packed_pad(set, in),
+                           .out = pv_packed_pad(set, width),
+                           .basis = -1,
+                           .maps = opts->input_layers + 1};
+    if (opts->sin_emb) {
+        snprintf(name, sizeof name, "%s.%d._B", prefix, index++);
+        embed->basis = pv_nn_params_add_constant(set->params, name, in, WAVES, (pv_init){PV_INIT_NORMAL, opts->inp_factor});
+    }
+    for (int i = 0; i < opts->input_layers; i++, index += 2) {
+        snprintf(name, sizeof name, "%s.%d", prefix, index);
+        const int from = i ? width : opts->sin_emb ? 2 * WAVES : in;
+        embed->map[i] = pv_packed_linear_add(set, name, from, width, true, PV_LINEAR_PYTORCH);
+    }
+    return PV_OK;
+}
+
+/* What the first map is given. */
+static const pv_real *embed_features(const pv_rt_embed *e, const pv_rt_graph *g, int64_t rows,
+                                     const pv_real *x)
+{
+    if (e->basis < 0) return x;
+    e->kernels->fourier(rows, e->in, e->in_padded, WAVES, x, pv_nn_values(g->set->params, e->basis),
+                        g->features);
+    return g->features;
+}
+
+/* Map i of a block, and the SiLU before it where there is one; returns what the map was given. */
+static const pv_real *embed_map(const pv_rt_embed *e, const pv_rt_graph *g, int i, int64_t rows,
+                                const pv_real *before, pv_real *after)
+{
+    const pv_real *given = before;
+    if (i > 0 && i < e->maps - 1) {
+        e->kernels->silu_slope(rows * e->out, before, g->silu, g->slope);
+        given = g->silu;
+    }
+    if (after) pv_packed_forward(&e->map[i], rows, given, false, after);
+    return given;
+}
+
+static void embed_forward(const pv_rt_embed *e, const pv_rt_graph *g, int64_t count, const pv_real *x,
+                          pv_real *y)
+{
+    for (int64_t first = 0; first < count; first += BLOCK) {
+        const int64_t rows = count - first < BLOCK ? count - first : BLOCK;
+        const pv_real *before = embed_features(e, g, rows, x + first * e->in_padded);
+        for (int i = 0; i < e->maps; i++) {
+            pv_real *const after = i < e->maps - 1 ? g->act[i] : y + first * e->out;
+            embed_map(e, g, i, rows, before, after);
+            before = after;
+        }
+    }
+}
+
+/* dx NULL: not wanted. */
+static void embed_backward(const pv_rt_embed *e, const pv_rt_graph *g, int64_t count, const pv_real *x,
+                           const pv_real *dy, pv_real *dx)
+{
+    for (int64_t first = 0; first < count; first += BLOCK) {
+        const int64_t rows = count - first < BLOCK ? count - first : BLOCK;
+        const pv_real *const features = embed_features(e, g, rows, x + first * e->in_padded);
+        for (int i = 0; i < e->maps - 1; i++)
+            embed_map(e, g, i, rows, i ? g->act[i - 1] : features, g->act[i]);
+        const pv_real *d = dy + first * e->out;
+        pv_real *into = g->dact, *other = g->scratch;
+        for (int i = e->maps - 1; i > 0; i--) {
+            const pv_real *given = embed_map(e, g, i, rows, g->act[i - 1], NULL);
+            pv_packed_backward(&e->map[i], rows, given, d, false, into);
+            if (i < e->maps - 1) e->kernels->multiply(rows * e->out, g->slope, into);
+            d = into;
+            into = other;
+            other = d == g->dact ? g->dact : g->scratch;
+        }
+        pv_real *const dfeatures = !dx ? NULL : e->basis < 0 ? dx + first * e->in_padded : g->dfeatures;
+        pv_packed_backward(&e->map[0], rows, features, d, false, dfeatures);
+        if (dx && e->basis >= 0)
+            e->kernels->fourier_backward(rows, e->in, e->in_padded, WAVES, features,
+                                         pv_nn_values(g->set->params, e->basis), dfeatures,
+                                         dx + first * e->in_padded);
+    }
+}
+
+static double embed_flops(const pv_rt_embed *e)
+{
+    double sum = 0;
+    for (int i = 0; i < e->maps; i++)
+        sum += 2.0 * e->map[i].in * e->map[i].out;
+    return sum;
+}
+
+/* ---- the graph ---- */
+
+/* Which node a unit is, and what its input and position are. */
+static int lay_nodes(pv_rt_graph *g, const int *dims, int layers)
+{
+    int node = 0, place = 0, row = 0;
+    for (int l = 0; l <= layers; l++) {
+        if (l) place += dims[l - 1] * dims[l];
+        for (int u = 0; u < dims[l]; u++, node++) {
+            g->bias_place[node] = l ? place++ : -1;
+            g->position[node] = row;
+            if (l == 0 || l == layers) row++;
+        }
+        if (l > 0 && l < layers) row++;
+    }
+    return row;
+}
+
+static void lay_edges(pv_rt_graph *g, const int *dims, int layers)
+{
+    const int n = g->nodes;
+    int from = g->first, place = 0, weight = 0;
+    for (int64_t e = 0; e < (int64_t)n * n; e++)
+        g->edge_input[e] = e / n < g->first || e % n < g->first ? -1 : g->inputs;
+    for (int l = 0; l < layers; l++) {
+        const int to = from + dims[l];
+        for (int out = 0; out < dims[l + 1]; out++)
+            for (int in = 0; in < dims[l]; in++, weight++) {
+                const int64_t i = from + in, j = to + out;
+                g->weight_place[weight] = place++;
+                g->edge_input[i * n + j] = weight;
+                if (g->reversed) g->edge_input[j * n + i] = g->weights + weight;
+            }
+        place += dims[l + 1];
+        from = to;
+    }
+}
+
+static pv_status reserve(pv_rt_graph *g, pv_nn_memory *memory)
+{
+    const int64_t width = g->node_width > g->edge_width ? g->node_width : g->edge_width;
+    const int64_t padded = g->edge.in_padded, units = g->nodes - g->first;
+    const int64_t most = g->inputs + 1 > units ? g->inputs + 1 : units;
+    g->node_x = pv_nn_take(memory, units * g->node.in_padded, sizeof(pv_real));
+    g->edge_x = pv_nn_take(memory, (g->inputs + 1) * padded, sizeof(pv_real));
+    g->dx = pv_nn_take(memory, most * padded, sizeof(pv_real));
+    g->features = pv_nn_take(memory, BLOCK * 2 * WAVES, sizeof(pv_real));
+    g->dfeatures = pv_nn_take(memory, BLOCK * 2 * WAVES, sizeof(pv_real));
+    for (int i = 0; i < g->node.maps; i++)
+        g->act[i] = pv_nn_take(memory, BLOCK * width, sizeof(pv_real));
+    pv_real **const work[] = {&g->slope, &g->dact, &g->silu, &g->scratch};
+    for (int i = 0; i < 4; i++)
+        *work[i] = pv_nn_take(memory, BLOCK * width, sizeof(pv_real));
+    return pv_nn_memory_status(memory);
+}
+
+pv_status pv_rt_graph_new(pv_rt_graph *graph, pv_packed_set *set, const pv_gnn_opts *opts, const int *dims,
+                          int layers)
+{
+    pv_rt_graph *const g = graph;
+    const pv_init normal = {PV_INIT_NORMAL, 1};
+    const bool token = opts->graph_features == PV_GRAPH_CLS_TOKEN;
+    pv_status st;
+    *g = (pv_rt_graph){.kernels = PV_ISA_CHOOSE(pv_rt_kernels),
+                       .first = token,
+                       .reversed = opts->rev_edge_features,
+                       .set = set,
+                       .node_width = pv_packed_pad(set, opts->d_node),
+                       .edge_width = pv_packed_pad(set, opts->d_edge)};
+    g->nodes = g->first + dims[0];
+    for (int l = 0; l < layers; l++) {
+        g->nodes += dims[l + 1];
+        g->weights += dims[l] * dims[l + 1];
+    }
+    g->inputs = g->reversed ? 2 * g->weights : g->weights;
+    g->edge_input = pv_nn_take(set->memory, (int64_t)g->nodes * g->nodes, sizeof *g->edge_input);
+    g->weight_place = pv_nn_take(set->memory, g->weights, sizeof *g->weight_place);
+    g->bias_place = pv_nn_take(set->memory, g->nodes - g->first, sizeof *g->bias_place);
+    g->position = pv_nn_take(set->memory, g->nodes - g->first, sizeof *g->position);
+    PV_TRY(pv_nn_memory_status(set->memory));
+    const int positions = lay_nodes(g, dims, layers);
+    lay_edges(g, dims, layers);
+    if (token) g->class_token = pv_packed_add(set, "cls_token", 1, 1, opts->d_node, normal);
+    g->positions = pv_packed_add(set, "construct_graph.pos_embed", 2, positions, opts->d_node, normal);
+    PV_TRY(embed_new(&g->edge, set, "construct_graph.proj_weight", opts, g->reversed ? 3 : 1, opts->d_edge));
+    PV_TRY(embed_new(&g->node, set, "construct_graph.proj_bias", opts, 1, opts->d_node));
+    g->node.map[g->node.maps - 1] = pv_packed_linear_add(set, "construct_graph.proj_node_in", opts->d_node,
+                                                         opts->d_node, true, PV_LINEAR_PYTORCH);
+    g->edge.map[g->edge.maps - 1] = pv_packed_linear_add(set, "construct_graph.proj_edge_in", opts->d_edge,
+                                                         opts->d_edge, true, PV_LINEAR_PYTORCH);
+    PV_TRY(reserve(g, set->memory));
+done:
+    return st;
+}
+
+static void fill_inputs(const pv_rt_graph *g, const pv_real *row)
+{
+    const int stride = g->edge.in_padded;
+    for (int u = 0; u < g->nodes - g->first; u++)
+        g->node_x[(int64_t)u * g->node.in_padded] = g->bias_place[u] < 0 ? 0 : row[g->bias_place[u]];
+    for (int w = 0; w < g->weights; w++) {
+        const pv_real value = row[g->weight_place[w]];
+        pv_real *x = g->edge_x + (int64_t)w * stride;
+        x[0] = value;
+        if (!g->reversed) continue;
+        x[2] = value;
+        x += (int64_t)g->weights * stride;
+        x[1] = x[2] = value;
+    }
+}
+
+void pv_rt_graph_forward(pv_rt_graph *graph, const pv_real *row, pv_real *nodes, pv_real *list)
+{
+    const pv_rt_graph *const g = graph;
+    const int units = g->nodes - g->first;
+    pv_real *const first = nodes + g->first * g->node_width;
+    fill_inputs(g, row);
+    embed_forward(&g->node, g, units, g->node_x, first);
+    embed_forward(&g->edge, g, g->inputs + 1, g->edge_x, list);
+    for (int u = 0; u < units; u++)
+        g->kernels->add(g->node_width, g->positions->values + (int64_t)g->position[u] * g->node_width,
+                        first + (int64_t)u * g->node_width);
+    if (g->class_token) memcpy(nodes, g->class_token->values, sizeof *nodes * (size_t)g->node_width);
+}
+
+void pv_rt_graph_spread(const pv_rt_graph *graph, const pv_real *list, int first, int rows, pv_real *edges)
+{
+    const int64_t width = graph->edge_width, n = graph->nodes;
+    const int *input = graph->edge_input + first * n;
+    for (int64_t e = 0; e < rows * n; e++) {
+        if (input[e] < 0)
+            memset(edges + e * width, 0, sizeof *edges * (size_t)width);
+        else
+            memcpy(edges + e * width, list + input[e] * width, sizeof *edges * (size_t)width);
+    }
+}
+
+void pv_rt_graph_collect(const pv_rt_graph *graph, const pv_real *dedges, int first, int rows, pv_real *dlist)
+{
+    const int64_t width = graph->edge_width, n = graph->nodes;
+    const int *input = graph->edge_input + first * n;
+    memset(dlist, 0, sizeof *dlist * (size_t)(width * (graph->inputs + 1)));
+    for (int64_t e = 0; e < rows * n; e++)
+        if (input[e] >= 0) graph->kernels->add(width, dedges + e * width, dlist + input[e] * width);
+}
+
+void pv_rt_graph_backward(pv_rt_graph *graph, const pv_real *row, const pv_real *dnodes, const pv_real *dlist,
+                          pv_real *drow)
+{
+    const pv_rt_graph *const g = graph;
+    const int units = g->nodes - g->first, stride = g->edge.in_padded, token = g->first * g->node_width;
+    pv_real *const dx = drow ? g->dx : NULL;
+    fill_inputs(g, row);
+    if (g->class_token) g->kernels->add(g->node_width, dnodes, g->class_token->gradients);
+    for (int u = 0; u < units; u++)
+        g->kernels->add(g->node_width, dnodes + token + (int64_t)u * g->node_width,
+                        g->positions->gradients + (int64_t)g->position[u] * g->node_width);
+    embed_backward(&g->node, g, units, g->node_x, dnodes + token, dx);
+    for (int u = 0; drow && u < units; u++)
+        if (g->bias_place[u] >= 0) drow[g->bias_place[u]] = dx[(int64_t)u * g->node.in_padded];
+    embed_backward(&g->edge, g, g->inputs + 1, g->edge_x, dlist, dx);
+    for (int w = 0; drow && w < g->weights; w++) {
+        const pv_real *d = dx + (int64_t)w * stride, *back = d + (int64_t)g->weights * stride;
+        drow[g->weight_place[w]] = g->reversed ? d[0] + d[2] + back[1] + back[2] : d[0];
+    }
+}
+
+double pv_rt_graph_flops(const pv_rt_graph *graph)
+{
+    return (graph->inputs + 1) * embed_flops(&graph->edge) +
+           (graph->nodes - graph->first) * embed_flops(&graph->node);
+}

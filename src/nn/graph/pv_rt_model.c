@@ -1,0 +1,333 @@
+#include "nn/core/pv_model_kind.h"
+#include "pv_rt.h"
+#include "pv_rt_graph.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { MAX_LAYERS = 64, MAX_SITES = 1 << 16 }; /* places of a model that drop, pv_dropout.h */
+
+typedef struct layer {
+    pv_rt_attention attention;
+    pv_rt_nodes nodes;
+    pv_rt_edges edges; /* not in the last layer */
+    /* What backward needs of every sample, beside the nodes; the last layer's edges are of read rows only. */
+    pv_real *out;  /* [max_batch][rows][channels] of attention */
+    pv_real *kept; /* [max_batch][rows][nodes][edge] edges that the layer is given; NULL for the first */
+} layer;
+
+/* The relational transformer (Zhang et al.; Kofinas et al. 2024), as published with Shamsian et al. 2024. */
+typedef struct net {
+    pv_nn_params *params;
+    pv_packed_set packed;
+    pv_rt_graph graph;
+    pv_rt_shape shape;
+    pv_graph_features readout;
+    int layers, inputs, classes, batch;
+    int read_first, read_count; /* nodes that the read-out looks at */
+    int node, features;         /* features of a node and of a graph, unpadded */
+    layer layer[MAX_LAYERS];
+    pv_real *nodes[MAX_LAYERS + 1]; /* [max_batch][nodes][node] before layer l; behind the last: read nodes */
+    pv_real *list;                  /* [max_batch][graph.inputs + 1][edge] embedded edges */
+    pv_real *rows;                  /* [max_batch][inputs] */
+    pv_linear head[2];
+    pv_real *feature, *hidden, *dfeature, *dhidden; /* [max_batch][...] */
+    pv_real *edges, *dedges[2];                     /* [nodes][nodes][edge], of one sample */
+    pv_real *dnodes[2], *dout, *dlist;
+} net;
+
+static int64_t edge_values(const net *n, int rows)
+{
+    return (int64_t)rows * n->shape.nodes * n->shape.edge;
+}
+
+/* The rows of the graph that layer l computes: all, and in the last one only those that are read. */
+static pv_rt_part part_of(const net *n, const pv_pass *pass, int sample, int l)
+{
+    const bool last = l == n->layers - 1;
+    return (pv_rt_part){.pass = pass,
+                        .sample = sample,
+                        .first = last ? n->read_first : 0,
+                        .count = last ? n->read_count : n->shape.nodes};
+}
+
+static pv_real *nodes_of(const net *n, int l, int sample)
+{
+    const int rows = l == n->layers ? n->read_count : n->shape.nodes;
+    return n->nodes[l] + (int64_t)sample * rows * n->shape.node;
+}
+
+static pv_real *out_of(const net *n, int l, int sample)
+{
+    const int rows = l == n->layers - 1 ? n->read_count : n->shape.nodes;
+    return n->layer[l].out + (int64_t)sample * rows * n->shape.channels;
+}
+
+/* The edges that layer l is given, from the first row that it computes. */
+static const pv_real *edges_of(const net *n, int l, int sample)
+{
+    const pv_rt_part part = part_of(n, NULL, sample, l);
+    return l == 0 ? n->edges + edge_values(n, part.first)
+                  : n->layer[l].kept + sample * edge_values(n, part.count);
+}
+
+static void spread_list(const net *n, int sample)
+{
+    const pv_real *list = n->list + (int64_t)sample * (n->graph.inputs + 1) * n->shape.edge;
+    pv_rt_graph_spread(&n->graph, list, 0, n->shape.nodes, n->edges);
+}
+
+/* ---- one sample ---- */
+
+static void forward_sample(net *n, const pv_pass *pass, int sample)
+{
+    pv_real *const list = n->list + (int64_t)sample * (n->graph.inputs + 1) * n->shape.edge;
+    pv_rt_graph_forward(&n->graph, n->rows + (int64_t)sample * n->inputs, nodes_of(n, 0, sample), list);
+    spread_list(n, sample);
+    for (int l = 0; l < n->layers; l++) {
+        layer *const at = &n->layer[l];
+        const pv_rt_part part = part_of(n, pass, sample, l);
+        const pv_real *x = nodes_of(n, l, sample);
+        pv_real *const out = out_of(n, l, sample), *const updated = nodes_of(n, l + 1, sample);
+        pv_rt_attention_forward(&at->attention, &n->shape, &part, x, edges_of(n, l, sample), out);
+        pv_rt_nodes_forward(&at->nodes, &n->shape, &part, x + (int64_t)part.first * n->shape.node, out,
+                            updated);
+        if (l == n->layers - 1) break;
+        const pv_rt_part next = part_of(n, pass, sample, l + 1);
+        pv_rt_edges_forward(&at->edges, &n->shape, &next, updated, edges_of(n, l, sample),
+                            n->layer[l + 1].kept + sample * edge_values(n, next.count));
+    }
+}
+
+/* The graph's features from the nodes that are read. */
+static void read_out(const net *n, int sample)
+{
+    pv_real *const feature = n->feature + (int64_t)sample * n->features;
+    const pv_real *node = nodes_of(n, n->layers, sample);
+    const bool mean = n->readout == PV_GRAPH_MEAN;
+    memset(feature, 0, sizeof *feature * (size_t)n->features);
+    for (int i = 0; i < n->read_count; i++, node += n->shape.node)
+        for (int k = 0; k < n->node; k++)
+            feature[mean ? k : i * n->node + k] += mean ? node[k] / (pv_real)n->read_count : node[k];
+}
+
+static void read_back(const net *n, int sample, pv_real *dnodes)
+{
+    const pv_real *const dfeature = n->dfeature + (int64_t)sample * n->features;
+    const bool mean = n->readout == PV_GRAPH_MEAN;
+    memset(dnodes, 0, sizeof *dnodes * (size_t)n->read_count * (size_t)n->shape.node);
+    for (int i = 0; i < n->read_count; i++, dnodes += n->shape.node)
+        for (int k = 0; k < n->node; k++)
+            dnodes[k] = mean ? dfeature[k] / (pv_real)n->read_count : dfeature[i * n->node + k];
+}
+
+/* Which of the two buffers holds a gradient changes from layer to layer. */
+static void swap(pv_real **pair)
+{
+    pv_real *const first = pair[0];
+    pair[0] = pair[1];
+    pair[1] = first;
+}
+
+static void clear(pv_real *values, int64_t count)
+{
+    memset(values, 0, sizeof *values * (size_t)count);
+}
+
+static void backward_sample(net *n, const pv_pass *pass, int sample, pv_real *drow)
+{
+    const int64_t node_values = (int64_t)n->shape.nodes * n->shape.node;
+    spread_list(n, sample);
+    read_back(n, sample, n->dnodes[0]); /* [0]: of what a layer gives; [1]: of what it is given */
+    for (int l = n->layers - 1; l >= 0; l--) {
+        const layer *const at = &n->layer[l];
+        const bool last = l == n->layers - 1;
+        const pv_rt_part part = part_of(n, pass, sample, l);
+        const pv_real *const x = nodes_of(n, l, sample), *const edges = edges_of(n, l, sample);
+        const pv_real *const out = out_of(n, l, sample);
+        const int64_t first = (int64_t)part.first * n->shape.node;
+        clear(n->dnodes[1], node_values);
+        clear(n->dedges[1], edge_values(n, part.count));
+        if (!last) {
+            const pv_rt_part next = part_of(n, pass, sample, l + 1);
+            pv_rt_edges_backward(&at->edges, &n->shape, &next, nodes_of(n, l + 1, sample), edges,
+                                 n->dedges[0], n->dnodes[0], n->dedges[1]);
+        }
+        pv_rt_nodes_backward(&at->nodes, &n->shape, &part, x + first, out, n->dnodes[0], n->dnodes[1] + first,
+                             n->dout);
+        pv_rt_attention_backward(&at->attention, &n->shape, &part, x, edges, n->dout, n->dnodes[1],
+                                 n->dedges[1]);
+        swap(n->dnodes);
+        swap(n->dedges);
+    }
+    const pv_rt_part given = part_of(n, pass, sample, 0);
+    pv_rt_graph_collect(&n->graph, n->dedges[0], given.first, given.count, n->dlist);
+    pv_rt_graph_backward(&n->graph, n->rows + (int64_t)sample * n->inputs, n->dnodes[0], n->dlist, drow);
+}
+
+/* ---- a batch ---- */
+
+static void forward(void *context, const pv_pass *pass, const pv_real *rows, int batch, pv_real *logits)
+{
+    net *n = context;
+    n->batch = batch;
+    memcpy(n->rows, rows, sizeof *rows * (size_t)batch * (size_t)n->inputs);
+    pv_packed_load(&n->packed);
+    for (int sample = 0; sample < batch; sample++) {
+        forward_sample(n, pass, sample);
+        read_out(n, sample);
+    }
+    pv_linear_forward(&n->head[0], n->params, batch, 1, n->feature, 0, n->hidden);
+    pv_linear_add_bias(&n->head[0], n->params, batch, 1, n->hidden);
+    n->params->kernels->relu((int64_t)batch * n->head[0].out, n->hidden, n->hidden);
+    pv_linear_forward(&n->head[1], n->params, batch, 1, n->hidden, 0, logits);
+    pv_linear_add_bias(&n->head[1], n->params, batch, 1, logits);
+}
+
+static void backward(void *context, const pv_pass *pass, const pv_real *dlogits, pv_real *drows)
+{
+    net *n = context;
+    const int batch = n->batch;
+    pv_linear_backward(&n->head[1], n->params, batch, 1, n->hidden, dlogits, 0, n->dhidden);
+    pv_linear_bias_backward(&n->head[1], n->params, batch, 1, dlogits);
+    n->params->kernels->relu_backward((int64_t)batch * n->head[0].out, n->hidden, 1, n->dhidden);
+    pv_linear_backward(&n->head[0], n->params, batch, 1, n->feature, n->dhidden, 0, n->dfeature);
+    pv_linear_bias_backward(&n->head[0], n->params, batch, 1, n->dhidden);
+    pv_nn_ready(n->params, pass, n->head[0].weight);
+    pv_packed_clear(&n->packed);
+    for (int sample = 0; sample < batch; sample++)
+        backward_sample(n, pass, sample, drows ? drows + (int64_t)sample * n->inputs : NULL);
+    pv_packed_flush(&n->packed);
+}
+
+static const pv_real *features(const void *context, int *width)
+{
+    const net *n = context;
+    *width = n->head[1].in;
+    return n->hidden;
+}
+
+static const pv_model_kind_ops gnn_ops = {.forward = forward, .backward = backward, .features = features};
+
+/* ---- making one ---- */
+
+static void choose_readout(net *n, const pv_gnn_opts *opts, int outputs)
+{
+    n->readout = opts->graph_features;
+    n->node = opts->d_node;
+    n->read_first = n->readout == PV_GRAPH_CAT_LAST_LAYER ? n->graph.nodes - outputs : 0;
+    n->read_count = n->readout == PV_GRAPH_CAT_LAST_LAYER ? outputs
+                    : n->readout == PV_GRAPH_MEAN         ? n->graph.nodes
+                                                          : 1;
+    n->features = n->readout == PV_GRAPH_CAT_LAST_LAYER ? outputs * opts->d_node : opts->d_node;
+}
+
+/* Tensors in the order of PyTorch's state_dict. */
+static void register_layers(net *n, const pv_gnn_opts *opts)
+{
+    const int sites = 2 + 2 * n->shape.nodes;
+    for (int l = 0; l < n->layers; l++) {
+        char name[PV_NN_NAME];
+        layer *const at = &n->layer[l];
+        snprintf(name, sizeof name, "layers.%d.self_attn", l);
+        pv_rt_attention_new(&at->attention, &n->packed, &n->shape, opts, name);
+        snprintf(name, sizeof name, "layers.%d", l);
+        pv_rt_nodes_new(&at->nodes, &n->packed, &n->shape, opts, name, l * sites);
+        snprintf(name, sizeof name, "layers.%d.edge_updates", l);
+        if (l < n->layers - 1) pv_rt_edges_new(&at->edges, &n->packed, &n->shape, opts, name, l * sites + 2);
+    }
+    n->head[0] =
+        pv_linear_new(n->params, "proj_out.0", n->features, opts->d_out_hid, true, PV_LINEAR_PYTORCH);
+    n->head[1] = pv_linear_new(n->params, "proj_out.2", opts->d_out_hid, n->classes, true, PV_LINEAR_PYTORCH);
+}
+
+static void reserve(net *n, pv_nn_memory *memory, int64_t max_batch)
+{
+    const pv_rt_shape *const s = &n->shape;
+    const size_t real = sizeof(pv_real);
+    for (int l = 0; l < n->layers; l++) {
+        const pv_rt_part part = part_of(n, NULL, 0, l);
+        n->nodes[l] = pv_nn_take(memory, max_batch * s->nodes * s->node, real);
+        n->layer[l].out = pv_nn_take(memory, max_batch * part.count * s->channels, real);
+        if (l) n->layer[l].kept = pv_nn_take(memory, max_batch * edge_values(n, part.count), real);
+    }
+    n->nodes[n->layers] = pv_nn_take(memory, max_batch * n->read_count * s->node, real);
+    n->list = pv_nn_take(memory, max_batch * (n->graph.inputs + 1) * s->edge, real);
+    n->rows = pv_nn_take(memory, max_batch * n->inputs, real);
+    n->feature = pv_nn_take(memory, max_batch * n->features, real);
+    n->dfeature = pv_nn_take(memory, max_batch * n->features, real);
+    n->hidden = pv_nn_take(memory, max_batch * n->head[0].out, real);
+    n->dhidden = pv_nn_take(memory, max_batch * n->head[0].out, real);
+    n->edges = pv_nn_take(memory, edge_values(n, s->nodes), real);
+    for (int i = 0; i < 2; i++) {
+        n->dedges[i] = pv_nn_take(memory, edge_values(n, s->nodes), real);
+        n->dnodes[i] = pv_nn_take(memory, (int64_t)s->nodes * s->node, real);
+    }
+    n->dout = pv_nn_take(memory, (int64_t)s->nodes * s->channels, real);
+    n->dlist = pv_nn_take(memory, (n->graph.inputs + 1) * (int64_t)s->edge, real);
+}
+
+/* Every edge goes through its maps once in every layer whose result is read. */
+static double count_flops(const net *n, const pv_gnn_opts *opts)
+{
+    const double node = opts->d_node, edge = opts->d_edge, attn = opts->d_attn, count = n->graph.nodes;
+    double sum = pv_rt_graph_flops(&n->graph) + 2.0 * n->features * opts->d_out_hid +
+                 2.0 * opts->d_out_hid * n->classes;
+    for (int l = 0; l < n->layers; l++) {
+        const double rows = part_of(n, NULL, 0, l).count;
+        sum += 2 * count * node * 3 * attn +
+               2 * rows * (attn * node + node * node + 2 * node * opts->d_node_hid);
+        sum += 2 * rows * count * (edge * (opts->modulate_v ? 4 : 3) * attn + 2 * attn);
+        if (l == n->layers - 1) break;
+        const double next = part_of(n, NULL, 0, l + 1).count;
+        sum += 2 * count * 2 * node * opts->d_edge_hid + 2 * next * count * 5 * edge * opts->d_edge_hid;
+    }
+    return 3 * sum;
+}
+
+static pv_status check(const pv_model_request *r, const pv_gnn_opts *o)
+{
+    const struct {
+        const char *key;
+        int value;
+    } sizes[] = {{"d_node", o->d_node},         {"d_edge", o->d_edge},         {"d_attn", o->d_attn},
+                 {"d_node_hid", o->d_node_hid}, {"d_edge_hid", o->d_edge_hid}, {"d_out_hid", o->d_out_hid}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        if (sizes[i].value < 1)
+            return pv_fail(PV_ERR_CONFIG, "model.%s: must be at least 1, not %d", sizes[i].key,
+                           sizes[i].value);
+    if (r->opts->layers < 1 || r->opts->layers > MAX_LAYERS)
+        return pv_fail(PV_ERR_CONFIG, "model.layers: between 1 and %d, not %d", MAX_LAYERS, r->opts->layers);
+    if (!(o->dropout_node >= 0 && o->dropout_node < 1 && o->dropout_edge >= 0 && o->dropout_edge < 1))
+        return pv_fail(PV_ERR_CONFIG, "model.dropout_node, model.dropout_edge: must be in [0, 1)");
+    return PV_OK;
+}
+
+pv_status pv_rt_model_new(const pv_model_request *request, pv_model *model)
+{
+    const pv_gnn_opts *const opts = &request->opts->gnn;
+    pv_status st = check(request, opts);
+    if (st != PV_OK) return st;
+    net *n = pv_nn_take(&model->memory, 1, sizeof *n);
+    if (!n) return pv_nn_memory_status(&model->memory);
+    *n = (net){.params = &model->params,
+               .packed = {.params = &model->params, .memory = &model->memory},
+               .layers = request->opts->layers,
+               .classes = request->classes};
+    for (int i = 0; i < request->layers; i++)
+        n->inputs += (request->dims[i] + 1) * request->dims[i + 1];
+    PV_TRY(pv_rt_graph_new(&n->graph, &n->packed, opts, request->dims, request->layers));
+    PV_TRY(pv_rt_shape_set(&n->shape, &n->packed, opts, request->opts->heads, n->graph.nodes));
+    if ((int64_t)n->layers * (2 + 2 * n->shape.nodes) > MAX_SITES)
+        PV_TRY(pv_fail(PV_ERR_CONFIG, "model.layers: %d layers on graphs of %d nodes are too many", n->layers,
+                       n->shape.nodes));
+    choose_readout(n, opts, request->dims[request->layers]);
+    register_layers(n, opts);
+    reserve(n, &model->memory, request->max_batch);
+    model->sample_flops = count_flops(n, opts);
+    model->ops = &gnn_ops;
+    model->net = n;
+    st = pv_nn_memory_status(&model->memory);
+done:
+    return st;
+}

@@ -1,0 +1,78 @@
+#include "run/pv_limits.h"
+
+#include "base/pv_log.h"
+#include "pv_limits_kernels.h"
+#include "inr/pv_siren_kernels.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum {
+    BATCHES = 512, /* at most; a batch, of some ten microseconds, is timed on its own */
+    ROUNDS = 8192, /* of multiply-adds in a batch */
+    PHASES = 1024, /* floats: with their sines and slopes well inside the first cache */
+    PASSES = 64,   /* over the phases in a batch */
+};
+
+typedef void sincos_loop(int n, const float *t, float *sine, float *cosine);
+
+static int by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *values, int n)
+{
+    qsort(values, (size_t)n, sizeof *values, by_value);
+    return values[n / 2];
+}
+
+static double measure_gflops(double seconds)
+{
+    const pv_limits_kernels *kernels = PV_ISA_CHOOSE(pv_limits_kernels);
+    double took[BATCHES], before = pv_seconds();
+    const double start = before;
+    volatile float sink = 0;
+    int batches = 0;
+    while (batches < BATCHES && (batches == 0 || before - start < seconds)) {
+        sink = sink + kernels->multiply_adds(ROUNDS);
+        const double now = pv_seconds();
+        took[batches++] = now - before;
+        before = now;
+    }
+    return ROUNDS * kernels->round_flops / median(took, batches) * 1e-9;
+}
+
+static double measure_pair_ns(sincos_loop *loop, double seconds)
+{
+    float t[PHASES] __attribute__((aligned(64))), sine[PHASES] __attribute__((aligned(64))),
+        cosine[PHASES] __attribute__((aligned(64)));
+    for (int i = 0; i < PHASES; i++)
+        t[i] = 16 * ((float)i / PHASES - 0.5f);
+    double took[BATCHES], before = pv_seconds();
+    const double start = before;
+    int batches = 0;
+    while (batches < BATCHES && (batches == 0 || before - start < seconds)) {
+        for (int pass = 0; pass < PASSES; pass++)
+            loop(PHASES, t, sine, cosine);
+        const double now = pv_seconds();
+        took[batches++] = now - before;
+        before = now;
+    }
+    return median(took, batches) / ((double)PASSES * PHASES) * 1e9;
+}
+
+void pv_limits_measure(double seconds, pv_limits *limits)
+{
+    sincos_loop *libmvec = PV_ISA_CHOOSE(pv_limits_kernels)->sincos_libmvec;
+    limits->fma_gflops = measure_gflops(0.4 * seconds);
+    limits->sincos_own_ns = measure_pair_ns(PV_ISA_CHOOSE(pv_siren_kernels)->sincos, 0.4 * seconds);
+    limits->sincos_libmvec_ns = libmvec ? measure_pair_ns(libmvec, 0.2 * seconds) : (double)NAN;
+    limits->sincos_ns = fmin(limits->sincos_own_ns, limits->sincos_libmvec_ns);
+}
+
+double pv_limits_seconds(const pv_limits *limits, double flops, double pairs)
+{
+    return flops / limits->fma_gflops * 1e-9 + pairs * limits->sincos_ns * 1e-9;
+}

@@ -1,0 +1,305 @@
+#include "run/pv_probe_run.h"
+#include "base/pv_mem.h"
+#include "base/pv_rng.h"
+#include "probe/pv_represent.h"
+#include "store/pv_columns.h"
+#include "train/pv_model_file.h"
+
+#include <hdf5.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BATCH = 128 };
+
+/* What a source needs to make features. */
+typedef struct maker {
+    pv_model *model;
+    pv_model_head head; /* of the model; of the weights as they are, nothing of it is used */
+    pv_config *config;
+    pv_dataset_opts form; /* of the rows that it takes */
+    pv_representation how;
+} maker;
+
+static void maker_close(maker *m)
+{
+    pv_model_free(m->model);
+    pv_model_head_free(&m->head);
+    pv_config_free(m->config);
+}
+
+static pv_status make_model(const pv_comm *comm, const pv_store *store, maker *m)
+{
+    const pv_arch *arch = pv_store_arch(store);
+    m->config->model.projection = m->config->train.task == PV_TASK_SIMCLR;
+    return pv_agree(
+        comm, pv_model_new(&m->config->model, arch->dims, arch->layers, m->head.classes, BATCH, &m->model));
+}
+
+static pv_status load_model(const pv_comm *comm, const pv_store *store, const char *path, maker *m)
+{
+    pv_status st;
+    PV_TRY(pv_model_file_head(comm, path, &m->head));
+    PV_TRY(pv_agree(comm, pv_cmd_kept_config(path, m->head.config, &m->config)));
+    if (!pv_arch_equal(&m->head.arch, pv_store_arch(store)))
+        PV_TRY(pv_fail(PV_ERR_DATA, "'%s' was made for INRs of another architecture than those of '%s'", path,
+                       pv_store_path(store)));
+    PV_TRY(pv_agree(comm, pv_cmd_model_rows(path, &m->head, m->config, &m->form)));
+    PV_TRY(make_model(comm, store, m));
+    PV_TRY(pv_model_file_load(comm, path, m->model, NULL));
+done:
+    return st;
+}
+
+/* The model that training by a config starts from. */
+static pv_status draw_model(const pv_comm *comm, const pv_store *store, const char *path, uint64_t seed,
+                            maker *m)
+{
+    const pv_sets none = {0};
+    pv_status st;
+    PV_TRY(pv_cmd_config(comm, path, &none, &m->config));
+    m->head.classes =
+        m->config->train.task == PV_TASK_SIMCLR ? (int)m->config->train.embedding : pv_store_classes(store);
+    m->form.canonical = (int)m->config->train.canonical;
+    m->form.align = m->config->train.align;
+    PV_TRY(make_model(comm, store, m));
+    pv_model_init(m->model, seed);
+    PV_TRY(pv_agree(comm, pv_norm_make(pv_store_params(store), &m->head.norm)));
+done:
+    return st;
+}
+
+static pv_status open_split(const pv_comm *comm, const pv_store *store, const maker *m, uint8_t split,
+                            int64_t first, int64_t views, pv_dataset **out)
+{
+    pv_dataset_opts opts = m->form;
+    opts.split = split;
+    opts.first_view = first;
+    opts.views = views;
+    return pv_dataset_open(comm, store, &opts, out);
+}
+
+static pv_status keep_reference(const pv_comm *comm, const pv_dataset *train, maker *m)
+{
+    const size_t bytes = sizeof *m->head.reference * (size_t)pv_dataset_params(train);
+    const float *reference = pv_dataset_reference(train);
+    if (!reference) return pv_fail(PV_ERR_DATA, "there is no training object to match others to");
+    m->head.reference = pv_alloc(pv_dataset_params(train), sizeof *m->head.reference);
+    if (m->head.reference) memcpy(m->head.reference, reference, bytes);
+    m->form.reference = m->head.reference;
+    return pv_agree(comm, m->head.reference ? PV_OK : PV_ERR_NOMEM);
+}
+
+/* What is measured on the train split: the norm of an untrained model, the reference of matched rows. */
+static pv_status measure(const pv_comm *comm, const pv_store *store, const pv_probe_sampling *sampling,
+                         maker *m)
+{
+    pv_dataset *train = NULL;
+    pv_status st;
+    PV_TRY(open_split(comm, store, m, PV_SPLIT_TRAIN, sampling->first_view, sampling->views, &train));
+    if (m->form.align != PV_ALIGN_NONE) PV_TRY(keep_reference(comm, train, m));
+    if (m->model)
+        st = pv_norm_measure(comm, train, pv_store_arch(store), m->config->train.normalise, &m->head.norm);
+done:
+    pv_dataset_close(train);
+    return st;
+}
+
+static pv_status maker_open(const pv_comm *comm, const pv_store *store, const pv_probe_source *source,
+                            const pv_probe_sampling *sampling, maker *m)
+{
+    pv_status st = PV_OK;
+    *m = (maker){.form = {.verify = true, .placement = PV_PLACE_JOB}};
+    if (source->model) st = load_model(comm, store, source->model, m);
+    if (source->untrained) st = draw_model(comm, store, source->untrained, sampling->seed, m);
+    if (source->aligned) m->form.align = PV_ALIGN_SIGNED;
+    if (st == PV_OK && (source->untrained || source->aligned)) st = measure(comm, store, sampling, m);
+    m->how = (pv_representation){
+        .model = m->model, .norm = &m->head.norm, .max_batch = BATCH, .outputs = m->head.classes};
+    return st;
+}
+
+/* ---- targets ---- */
+
+static pv_status read_targets(const pv_store *store, pv_features *f)
+{
+    for (int64_t i = 0; i < f->count; i++) {
+        float values[PV_SIGNAL_MAX_TARGETS];
+        const pv_status st = pv_store_read_targets(store, f->object[i], 1, values);
+        if (st != PV_OK) return st;
+        for (int t = 0; t < f->targets; t++)
+            f->y[i * f->targets + t] = (double)values[t];
+    }
+    return PV_OK;
+}
+
+/* Draws `per_class` objects of each class in the order of a permutation: marks them in `chosen`[objects]. */
+static pv_status draw_objects(const pv_dataset *train, const pv_probe_sampling *sampling, int classes,
+                              uint8_t *chosen)
+{
+    const int64_t views = pv_dataset_views(train), objects = pv_dataset_samples(train) / views;
+    int64_t *taken = pv_alloc(classes, sizeof *taken);
+    pv_status st = taken ? PV_OK : PV_ERR_NOMEM;
+    for (int64_t at = 0; st == PV_OK && at < objects; at++) {
+        const int64_t i =
+            (int64_t)pv_rng_permute(sampling->seed, PV_RNG_SHUFFLE, 0, (uint64_t)objects, (uint64_t)at);
+        const int32_t label = pv_dataset_label(train, i * views);
+        if (label < 0 || label >= classes)
+            st = pv_fail(PV_ERR_DATA, "object %lld has label %d, outside the %d classes",
+                         (long long)pv_dataset_object(train, i * views), label, classes);
+        else if (taken[label] < sampling->per_class)
+            chosen[i] = (uint8_t)(++taken[label] > 0);
+    }
+    for (int c = 0; st == PV_OK && c < classes; c++)
+        if (taken[c] < sampling->per_class)
+            st =
+                pv_fail(PV_ERR_DATA, "class %d has %lld training objects, not %lld: lower --labels-per-class",
+                        c, (long long)taken[c], (long long)sampling->per_class);
+    free(taken);
+    return st;
+}
+
+static pv_status keep_few(const pv_comm *comm, const pv_dataset *train, const pv_probe_sampling *sampling,
+                          int classes, pv_features *f)
+{
+    const int64_t views = pv_dataset_views(train);
+    uint8_t *chosen = pv_alloc(pv_dataset_samples(train) / views, 1);
+    pv_status st = pv_agree(comm, chosen ? draw_objects(train, sampling, classes, chosen) : PV_ERR_NOMEM);
+    if (st == PV_OK) pv_features_keep(comm, f, chosen, views);
+    free(chosen);
+    return st;
+}
+
+/* ---- splits ---- */
+
+static pv_status open_features(const pv_comm *comm, const pv_store *store, const maker *m, uint8_t split,
+                               const pv_probe_sampling *sampling, pv_features *out)
+{
+    const bool train = split == PV_SPLIT_TRAIN;
+    const int classes = pv_store_classes(store);
+    const int targets = sampling->object_targets ? pv_store_targets(store) : classes;
+    pv_dataset *dataset = NULL;
+    pv_status st;
+    PV_TRY(open_split(comm, store, m, split, train ? sampling->first_view : 0, train ? sampling->views : 1,
+                      &dataset));
+    PV_TRY(pv_represent(comm, &m->how, dataset, targets, out));
+    PV_TRY(pv_agree(comm, sampling->object_targets ? read_targets(store, out) : pv_features_one_hot(out)));
+    if (train && sampling->per_class > 0) PV_TRY(keep_few(comm, dataset, sampling, classes, out));
+done:
+    pv_dataset_close(dataset);
+    return st;
+}
+
+pv_status pv_probe_data_open(const pv_comm *comm, const pv_store *store, const pv_probe_source *source,
+                             const pv_probe_sampling *sampling, pv_probe_data *data)
+{
+    maker m = {0};
+    pv_status st;
+    *data = (pv_probe_data){.classes = !sampling->object_targets};
+    if (sampling->object_targets && pv_store_targets(store) == 0)
+        PV_TRY(pv_fail(PV_ERR_DATA, "'%s' holds no real targets", pv_store_path(store)));
+    PV_TRY(maker_open(comm, store, source, sampling, &m));
+    PV_TRY(open_features(comm, store, &m, PV_SPLIT_TRAIN, sampling, &data->train));
+    PV_TRY(open_features(comm, store, &m, PV_SPLIT_VAL, sampling, &data->val));
+    PV_TRY(open_features(comm, store, &m, PV_SPLIT_TEST, sampling, &data->test));
+done:
+    maker_close(&m);
+    return st;
+}
+
+void pv_probe_data_close(pv_probe_data *data)
+{
+    pv_features_free(&data->train);
+    pv_features_free(&data->val);
+    pv_features_free(&data->test);
+}
+
+pv_status pv_probe_data_scale(const pv_comm *comm, pv_probe_data *data)
+{
+    const pv_features *f = &data->train;
+    double *mean = NULL, *deviation = NULL;
+    pv_status st = PV_OK;
+    PV_ALLOC(mean, f->width);
+    PV_ALLOC(deviation, f->width);
+done:
+    if ((st = pv_agree(comm, st)) == PV_OK) {
+        pv_features_moments(comm, f->samples, f->count, f->width, f->x, mean, deviation);
+        pv_features_shift(&data->train, mean, deviation);
+        pv_features_shift(&data->val, mean, deviation);
+        pv_features_shift(&data->test, mean, deviation);
+    }
+    free(mean);
+    free(deviation);
+    return st;
+}
+
+pv_status pv_probe_views_open(const pv_comm *comm, const pv_store *store, const pv_probe_source *source,
+                              const pv_probe_sampling *sampling, pv_probe_views *views)
+{
+    maker m = {0};
+    pv_status st;
+    *views = (pv_probe_views){.of = pv_alloc(sampling->views, sizeof *views->of), .count = sampling->views};
+    PV_TRY(pv_agree(comm, views->of ? PV_OK : PV_ERR_NOMEM));
+    PV_TRY(maker_open(comm, store, source, sampling, &m));
+    for (int64_t v = 0; st == PV_OK && v < sampling->views; v++) {
+        pv_dataset *dataset = NULL;
+        st = open_split(comm, store, &m, PV_SPLIT_TEST, sampling->first_view + v, 1, &dataset);
+        if (st == PV_OK) st = pv_represent(comm, &m.how, dataset, 0, &views->of[v]);
+        pv_dataset_close(dataset);
+    }
+done:
+    maker_close(&m);
+    return st;
+}
+
+void pv_probe_views_close(pv_probe_views *views)
+{
+    for (int64_t v = 0; views->of && v < views->count; v++)
+        pv_features_free(&views->of[v]);
+    free(views->of);
+}
+
+/* ---- files ---- */
+
+enum { SAMPLE_COLUMNS = 4 };
+
+/* What says which sample a row is of. */
+static void sample_columns(const pv_features *f, pv_column *columns)
+{
+    columns[0] = (pv_column){"/truth", H5T_NATIVE_DOUBLE, f->targets, f->samples, f->first, f->count, f->y};
+    columns[1] = (pv_column){"/label", H5T_NATIVE_INT32, 0, f->samples, f->first, f->count, f->label};
+    columns[2] = (pv_column){"/object", H5T_NATIVE_INT64, 0, f->samples, f->first, f->count, f->object};
+    columns[3] = (pv_column){"/view", H5T_NATIVE_INT64, 0, f->samples, f->first, f->count, f->view};
+}
+
+pv_status pv_probe_write_predictions(const pv_comm *comm, const char *path, const pv_features *test,
+                                     const double *predictions)
+{
+    pv_column columns[SAMPLE_COLUMNS + 1];
+    sample_columns(test, columns);
+    columns[SAMPLE_COLUMNS] = (pv_column){"/prediction", H5T_NATIVE_DOUBLE, test->targets, test->samples,
+                                          test->first,   test->count,       predictions};
+    return pv_columns_write(comm, path, "predictions", columns, SAMPLE_COLUMNS + 1);
+}
+
+pv_status pv_probe_write_components(const pv_comm *comm, const char *path, const pv_features *test,
+                                    const pv_pca *pca)
+{
+    double *coordinates = pv_alloc(test->count * pca->components, sizeof *coordinates);
+    pv_column columns[SAMPLE_COLUMNS + 3];
+    pv_status st = pv_agree(comm, coordinates ? PV_OK : PV_ERR_NOMEM);
+    if (st == PV_OK) {
+        pv_pca_apply(pca, test, coordinates);
+        sample_columns(test, columns);
+        columns[SAMPLE_COLUMNS] =
+            (pv_column){"/coordinates", H5T_NATIVE_DOUBLE, pca->components, test->samples,
+                        test->first,    test->count,       coordinates};
+        columns[SAMPLE_COLUMNS + 1] = (pv_column){"/embedding", H5T_NATIVE_DOUBLE, test->width, test->samples,
+                                                  test->first,  test->count,       test->x};
+        columns[SAMPLE_COLUMNS + 2] = (pv_column){
+            "/explained",  H5T_NATIVE_DOUBLE, 0, pca->components, 0, comm->rank == 0 ? pca->components : 0,
+            pca->explained};
+        st = pv_columns_write(comm, path, "coordinates", columns, SAMPLE_COLUMNS + 3);
+    }
+    free(coordinates);
+    return st;
+}
