@@ -57,7 +57,7 @@ static int answer_questions(int argc, char **argv)
     }
     const bool asks = strcmp(word, "help") == 0;
     if (asks && argc > 2 && strcmp(argv[2], "config") == 0) {
-        pv_config_describe(stdout);
+        pv_run_config_describe(stdout);
         return 0;
     }
     const pv_command *command = find_command(asks ? (argc > 2 ? argv[2] : "") : word);

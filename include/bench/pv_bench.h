@@ -5,7 +5,7 @@
 
 #include "parallel/pv_comm.h"
 #include "parallel/pv_meter.h"
-#include "config/pv_config.h"
+#include "run/pv_run_config.h"
 #include "signal/pv_signal.h"
 #include "run/pv_limits.h"
 #include "inr/pv_siren.h"
@@ -15,7 +15,7 @@ typedef struct pv_bench_fits pv_bench_fits;
 
 /* Plans fits of `config`'s recipe, of the objects of `signal`, borrowed, or of made-up pictures if it is
  * NULL. Owner: pv_bench_fits_close.  Local.  Errors: PV_ERR_CONFIG, PV_ERR_NOMEM. */
-pv_status pv_bench_fits_open(const pv_config *config, const pv_signal *signal, pv_bench_fits **out);
+pv_status pv_bench_fits_open(const pv_run_config *config, const pv_signal *signal, pv_bench_fits **out);
 /* NULL is a no-op. */
 void pv_bench_fits_close(pv_bench_fits *fits);
 
@@ -53,7 +53,7 @@ typedef struct pv_bench_filling {
  * beyond that is what a view costs beside its steps: drawing, the final error, status, checksum, writing, claiming,
  * logging.  The caller removes the file, also after a failure.
  * Collective.  Errors: as pv_store_create, pv_store_open, pv_fill, agreed. */
-pv_status pv_bench_fill(const pv_comm *comm, const pv_config *config, const pv_signal *signal,
+pv_status pv_bench_fill(const pv_comm *comm, const pv_run_config *config, const pv_signal *signal,
                         const char *path, const pv_storage_opts *storage, int64_t steps,
                         pv_bench_filling *took);
 

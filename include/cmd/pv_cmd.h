@@ -3,7 +3,7 @@
 #define PV_CMD_H
 
 #include "parallel/pv_comm.h"
-#include "config/pv_config.h"
+#include "run/pv_run_config.h"
 #include "train/pv_model_file.h"
 
 #include <jansson.h>
@@ -31,16 +31,16 @@ typedef struct pv_sets {
 } pv_sets;
 
 /* One option of a command: exactly one of text, flag, sets is not NULL. */
-typedef struct pv_option {
+typedef struct pv_cmd_option {
     const char *name; /* without the dashes; a one-letter name is also the short option */
     const char **text;
     bool *flag;
     pv_sets *sets;
-} pv_option;
+} pv_cmd_option;
 
 /* Parses argv with getopt_long.  `positional` receives up to `positional_max` other words.
  * Local, the same on all ranks.  Errors: PV_ERR_USAGE (the word is named). */
-pv_status pv_cmd_parse(int argc, char **argv, const pv_option *options, int option_count,
+pv_status pv_cmd_parse(int argc, char **argv, const pv_cmd_option *options, int option_count,
                        const char **positional, int positional_max);
 
 /* A non-negative integer option; PV_ERR_USAGE naming the option otherwise. */
@@ -53,17 +53,17 @@ pv_status pv_cmd_real(const char *option, const char *text, double *value);
 pv_status pv_cmd_views(const char *option, const char *text, int64_t *first, int64_t *count);
 
 /* Reads a config file on rank 0, gives it to all and loads it with the --set words; the defaults with them if
- * `path` is NULL.  Owner: pv_config_free.
+ * `path` is NULL.  Owner: pv_run_config_free.
  * Collective.  Errors: PV_ERR_CONFIG, agreed. */
-pv_status pv_cmd_config(const pv_comm *comm, const char *path, const pv_sets *sets, pv_config **config);
+pv_status pv_cmd_config(const pv_comm *comm, const char *path, const pv_sets *sets, pv_run_config **config);
 
-/* Loads the config that a store or model keeps.  Owner: pv_config_free.
+/* Loads the config that a store or model keeps.  Owner: pv_run_config_free.
  * Local.  Errors: PV_ERR_DATA (`path`, line and key named), PV_ERR_NOMEM. */
-pv_status pv_cmd_kept_config(const char *path, const char *yaml_text, pv_config **config);
+pv_status pv_cmd_kept_config(const char *path, const char *yaml_text, pv_run_config **config);
 
 /* The form that the model of a file takes rows in: sets canonical, align and reference (the head's) of `opts`.
  * Local.  Errors: PV_ERR_DATA (the file lacks the reference that its config asks for). */
-pv_status pv_cmd_model_rows(const char *path, const pv_model_head *head, const pv_config *config,
+pv_status pv_cmd_model_rows(const char *path, const pv_model_head *head, const pv_run_config *config,
                             pv_dataset_opts *opts);
 
 /* Whether a path exists, as rank 0 sees it.  Collective. */

@@ -10,14 +10,14 @@ typedef struct pv_run_limits {
     const char *max_hours, *grace;
 } pv_run_limits;
 
-/* Loads the config that the store at `path` keeps; its `store` is `path`.  Owner: pv_config_free.
+/* Loads the config that the store at `path` keeps; its `store` is `path`.  Owner: pv_run_config_free.
  * Collective.  Errors: as pv_store_open; PV_ERR_DATA (a damaged config; a store that was imported, whose INRs nobody
  * here can fit again), agreed. */
-pv_status pv_cmd_store_config(const pv_comm *comm, const char *path, pv_config **config);
+pv_status pv_cmd_store_config(const pv_comm *comm, const char *path, pv_run_config **config);
 
 /* Fits what is missing of a store by its config.
  * Collective.  Errors: as pv_fill (PV_STOPPED: *result is valid); PV_ERR_USAGE (a word of `limits`), agreed. */
-pv_status pv_cmd_fill(const pv_comm *comm, const pv_config *config, const pv_signal *signal, pv_store *store,
+pv_status pv_cmd_fill(const pv_comm *comm, const pv_run_config *config, const pv_signal *signal, pv_store *store,
                       pv_lock *lock, bool retry_refused, const pv_run_limits *limits, pv_fill_result *result);
 
 /* Ends the writing of a store: its files must be where they were, and the lock ours.  Gives both back; NULL for none.

@@ -85,7 +85,7 @@ static void plan_slice(pv_bench_fits *fits)
     fits->taken = 1;
 }
 
-pv_status pv_bench_fits_open(const pv_config *config, const pv_signal *signal, pv_bench_fits **out)
+pv_status pv_bench_fits_open(const pv_run_config *config, const pv_signal *signal, pv_bench_fits **out)
 {
     pv_status st = PV_OK;
     pv_bench_fits *fits = NULL;

@@ -22,7 +22,7 @@ typedef struct width_result {
 typedef struct align_bench {
     double seconds;
     int64_t starts;
-    pv_config *config;
+    pv_run_config *config;
     width_result of[WIDTHS];
 } align_bench;
 
@@ -43,7 +43,7 @@ static void free_pairs(pair_rows *pairs)
 
 static pv_status fit_pairs(const align_bench *b, int index, pair_rows *pairs)
 {
-    pv_config config = *b->config;
+    pv_run_config config = *b->config;
     const int64_t steps = config.fit.steps < STEPS ? config.fit.steps : STEPS;
     int hidden[2] = {widths[index], widths[index]};
     double psnr = 0;
@@ -184,7 +184,7 @@ static pv_status run_bench(const pv_comm *comm, int argc, char **argv, json_t *r
     const char *seconds = NULL, *starts = NULL, *config = NULL;
     bool json_only = false;
     pv_sets sets = {0};
-    const pv_option options[] = {{.name = "seconds", .text = &seconds},
+    const pv_cmd_option options[] = {{.name = "seconds", .text = &seconds},
                                  {.name = "starts", .text = &starts},
                                  {.name = "config", .text = &config},
                                  {.name = "json", .flag = &json_only},
@@ -202,7 +202,7 @@ static pv_status run_bench(const pv_comm *comm, int argc, char **argv, json_t *r
     report(comm, &b, result);
     if (comm->rank == 0 && !json_only) print_table(&b);
 done:
-    pv_config_free(b.config);
+    pv_run_config_free(b.config);
     return st;
 }
 

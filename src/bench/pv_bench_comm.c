@@ -12,7 +12,7 @@ enum { OBJECTS = 256 }; /* of the store that is opened and closed */
 
 typedef struct comm_bench {
     const pv_comm *comm;
-    pv_config *config;
+    pv_run_config *config;
     pv_signal *signal;
     int64_t gradient;
     int row;
@@ -122,7 +122,7 @@ static pv_status run_bench(const pv_comm *comm, int argc, char **argv, json_t *r
     const char *config = NULL, *directory = ".";
     bool json_only = false;
     pv_sets sets = {0};
-    const pv_option options[] = {{.name = "config", .text = &config},
+    const pv_cmd_option options[] = {{.name = "config", .text = &config},
                                  {.name = "dir", .text = &directory},
                                  {.name = "json", .flag = &json_only},
                                  {.name = "set", .sets = &sets}};
@@ -136,7 +136,7 @@ static pv_status run_bench(const pv_comm *comm, int argc, char **argv, json_t *r
     if (comm->rank == 0 && !json_only) print_table(&b);
 done:
     pv_signal_close(b.signal);
-    pv_config_free(b.config);
+    pv_run_config_free(b.config);
     return st;
 }
 

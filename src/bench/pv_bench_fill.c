@@ -33,7 +33,7 @@ void pv_bench_add_spent(const pv_comm *comm, const pv_meter *before, double *fil
     *mpi += seconds[1] / comm->size;
 }
 
-pv_status pv_bench_fill(const pv_comm *comm, const pv_config *config, const pv_signal *signal,
+pv_status pv_bench_fill(const pv_comm *comm, const pv_run_config *config, const pv_signal *signal,
                         const char *path, const pv_storage_opts *storage, int64_t steps,
                         pv_bench_filling *took)
 {
@@ -47,7 +47,7 @@ pv_status pv_bench_fill(const pv_comm *comm, const pv_config *config, const pv_s
     pv_status st;
     PV_TRY(pv_agree(comm,
                     pv_arch_make(&config->inr, pv_signal_inputs(signal), pv_signal_channels(signal), &arch)));
-    PV_TRY(pv_agree(comm, pv_config_emit(config, &yaml)));
+    PV_TRY(pv_agree(comm, pv_run_config_emit(config, &yaml)));
     const pv_store_spec spec = {signal, config->signal.path, &arch, "dwsnets", 1, yaml};
     double in_mpi = 0; /* while filling: not told apart from waiting */
     *took = (pv_bench_filling){0};

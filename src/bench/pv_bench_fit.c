@@ -23,7 +23,7 @@ typedef struct fit_bench {
     double seconds;
     int64_t steps;
     const char *directory; /* for the temporary store */
-    pv_config *config;
+    pv_run_config *config;
     pv_signal *signal; /* NULL: made-up pictures */
     pv_bench_fits *fits;
     pv_bench_window alone, together; /* medians over rounds; per core, `together` the mean of all */
@@ -237,7 +237,7 @@ typedef struct fit_words {
 
 static pv_status parse(int argc, char **argv, fit_words *words, fit_bench *bench)
 {
-    const pv_option options[] = {
+    const pv_cmd_option options[] = {
         {.name = "seconds", .text = &words->seconds}, {.name = "steps", .text = &words->steps},
         {.name = "config", .text = &words->config},   {.name = "dir", .text = &words->directory},
         {.name = "json", .flag = &words->json_only},  {.name = "set", .sets = &words->sets}};
@@ -291,7 +291,7 @@ static pv_status run_bench(const pv_comm *comm, int argc, char **argv, json_t *r
 done:
     pv_bench_fits_close(bench.fits);
     pv_signal_close(bench.signal);
-    pv_config_free(bench.config);
+    pv_run_config_free(bench.config);
     return st;
 }
 

@@ -27,7 +27,7 @@ typedef struct timing {
 
 typedef struct store_bench {
     const pv_comm *comm;
-    pv_config *config;
+    pv_run_config *config;
     pv_signal *signal;
     pv_arch arch;
     int64_t first, count; /* this rank's objects */
@@ -406,7 +406,7 @@ static pv_status run_bench(const pv_comm *comm, int argc, char **argv, json_t *r
     bool json_only = false;
     pv_sets sets = {0};
     int64_t rounds = DEFAULT_ROUNDS;
-    const pv_option options[] = {{.name = "config", .text = &config},
+    const pv_cmd_option options[] = {{.name = "config", .text = &config},
                                  {.name = "dir", .text = &directory},
                                  {.name = "rounds", .text = &rounds_text},
                                  {.name = "json", .flag = &json_only},
@@ -431,7 +431,7 @@ done:
     free(b.steps);
     free(b.status);
     pv_signal_close(b.signal);
-    pv_config_free(b.config);
+    pv_run_config_free(b.config);
     return st;
 }
 

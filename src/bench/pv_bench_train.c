@@ -34,7 +34,7 @@ typedef struct training {
 
 typedef struct train_bench {
     double seconds;
-    pv_config *config;
+    pv_run_config *config;
     pv_arch arch;
     pv_bench_rows rows;
     pv_comm self;
@@ -250,7 +250,7 @@ static pv_status run_bench(const pv_comm *comm, int argc, char **argv, json_t *r
     const char *seconds = NULL, *config = NULL;
     bool json_only = false;
     pv_sets sets = {0};
-    const pv_option options[] = {{.name = "seconds", .text = &seconds},
+    const pv_cmd_option options[] = {{.name = "seconds", .text = &seconds},
                                  {.name = "config", .text = &config},
                                  {.name = "json", .flag = &json_only},
                                  {.name = "set", .sets = &sets}};
@@ -268,7 +268,7 @@ done:
     close_training(&bench.together);
     pv_comm_close(&bench.self);
     pv_bench_rows_free(&bench.rows);
-    pv_config_free(bench.config);
+    pv_run_config_free(bench.config);
     return st;
 }
 

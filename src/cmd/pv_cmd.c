@@ -11,7 +11,7 @@
 
 enum { MAX_OPTIONS = 16 };
 
-static pv_status take_option(const pv_option *option, const char *value)
+static pv_status take_option(const pv_cmd_option *option, const char *value)
 {
     if (option->text) {
         *option->text = value;
@@ -33,7 +33,7 @@ static pv_status unknown_option(int argc, char **argv, int found)
     return pv_fail(PV_ERR_USAGE, "unknown option '%s'; see `polyview %s --help`", word, argv[0]);
 }
 
-pv_status pv_cmd_parse(int argc, char **argv, const pv_option *options, int option_count,
+pv_status pv_cmd_parse(int argc, char **argv, const pv_cmd_option *options, int option_count,
                        const char **positional, int positional_max)
 {
     struct option longs[MAX_OPTIONS + 1] = {0};
@@ -101,28 +101,28 @@ pv_status pv_cmd_views(const char *option, const char *text, int64_t *first, int
                : pv_fail(PV_ERR_USAGE, "%s is a view (3) or a range (0-9), not '%s'", option, text);
 }
 
-pv_status pv_cmd_config(const pv_comm *comm, const char *path, const pv_sets *sets, pv_config **config)
+pv_status pv_cmd_config(const pv_comm *comm, const char *path, const pv_sets *sets, pv_run_config **config)
 {
     char *text = NULL;
     int64_t bytes = 0;
     pv_status st;
     *config = NULL;
-    if (!path) return pv_agree(comm, pv_config_load("the defaults", "", sets->words, sets->count, config));
+    if (!path) return pv_agree(comm, pv_run_config_load("the defaults", "", sets->words, sets->count, config));
     PV_TRY(pv_agree(comm, comm->rank == 0 ? pv_config_read_text(path, &text) : PV_OK));
     if (comm->rank == 0) bytes = (int64_t)strlen(text) + 1;
     MPI_Bcast(&bytes, 1, MPI_INT64_T, 0, comm->world);
     if (comm->rank != 0 && !(text = pv_alloc(bytes, 1))) st = PV_ERR_NOMEM;
     PV_TRY(pv_agree(comm, st));
     MPI_Bcast(text, (int)bytes, MPI_CHAR, 0, comm->world);
-    PV_TRY(pv_agree(comm, pv_config_load(path, text, sets->words, sets->count, config)));
+    PV_TRY(pv_agree(comm, pv_run_config_load(path, text, sets->words, sets->count, config)));
 done:
     free(text);
     return st;
 }
 
-pv_status pv_cmd_kept_config(const char *path, const char *yaml_text, pv_config **config)
+pv_status pv_cmd_kept_config(const char *path, const char *yaml_text, pv_run_config **config)
 {
-    const pv_status st = pv_config_load(path, yaml_text, NULL, 0, config);
+    const pv_status st = pv_run_config_load(path, yaml_text, NULL, 0, config);
     if (st != PV_ERR_CONFIG) return st;
     char *why = pv_strdup(pv_fail_message());
     if (!why) return PV_ERR_NOMEM;
@@ -131,7 +131,7 @@ pv_status pv_cmd_kept_config(const char *path, const char *yaml_text, pv_config 
     return PV_ERR_DATA;
 }
 
-pv_status pv_cmd_model_rows(const char *path, const pv_model_head *head, const pv_config *config,
+pv_status pv_cmd_model_rows(const char *path, const pv_model_head *head, const pv_run_config *config,
                             pv_dataset_opts *opts)
 {
     opts->canonical = (int)config->train.canonical;

@@ -175,7 +175,7 @@ static pv_status parse_views(const char *text, align *a)
 
 static pv_status parse(int argc, char **argv, words *w, align *a)
 {
-    const pv_option options[] = {{.name = "objects", .text = &w->objects},
+    const pv_cmd_option options[] = {{.name = "objects", .text = &w->objects},
                                  {.name = "views", .text = &w->views},
                                  {.name = "starts", .text = &w->starts},
                                  {.name = "json", .flag = &w->json_only}};
@@ -193,11 +193,11 @@ static pv_status parse(int argc, char **argv, words *w, align *a)
 
 static pv_status open_signal(const pv_comm *comm, align *a)
 {
-    pv_config *config = NULL;
+    pv_run_config *config = NULL;
     pv_status st =
         pv_agree(comm, pv_cmd_kept_config(pv_store_path(a->store), pv_store_config(a->store), &config));
     if (st == PV_OK) st = pv_signal_open(comm, &config->signal, &a->signal);
-    pv_config_free(config);
+    pv_run_config_free(config);
     return st;
 }
 

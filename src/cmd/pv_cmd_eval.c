@@ -32,7 +32,7 @@ static pv_status parse_request(int argc, char **argv, request *r)
 {
     const char *split = "test", *views = "0";
     bool no_verify = false;
-    const pv_option options[] = {
+    const pv_cmd_option options[] = {
         {.name = "model", .text = &r->model},   {.name = "store", .text = &r->store},
         {.name = "split", .text = &split},      {.name = "views", .text = &views},
         {.name = "logits", .text = &r->logits}, {.name = "no-verify", .flag = &no_verify}};
@@ -49,7 +49,7 @@ done:
 
 /* The model of a file, ready to run on the store's rows. */
 static pv_status load_model(const pv_comm *comm, const request *r, const pv_store *store, pv_model_head *head,
-                            pv_config **config, pv_model **model)
+                            pv_run_config **config, pv_model **model)
 {
     const pv_arch *arch = pv_store_arch(store);
     pv_status st;
@@ -119,7 +119,7 @@ static pv_status run_eval(const pv_comm *comm, int argc, char **argv, json_t *re
     const pv_run run = pv_run_begin(argc, argv);
     request r = {0};
     pv_store *store = NULL;
-    pv_config *config = NULL;
+    pv_run_config *config = NULL;
     pv_model *model = NULL;
     pv_dataset *dataset = NULL;
     pv_model_head head = {0};
@@ -146,7 +146,7 @@ done:
     pv_model_head_free(&head);
     pv_store_close(store);
     if (scored) pv_run_record(comm, &run, r.model, config, st, result);
-    pv_config_free(config);
+    pv_run_config_free(config);
     return st;
 }
 

@@ -14,13 +14,13 @@ typedef struct request {
 
 /* The config that the grown store keeps: with --set where that changes no row. */
 static pv_status load_config(const char *path, const pv_store *store, const pv_sets *sets,
-                             const pv_config *kept, pv_config **grown)
+                             const pv_run_config *kept, pv_run_config **grown)
 {
     char keys[1024] = "";
     int conflicts = 0;
     pv_status st;
-    PV_TRY(pv_config_load(path, pv_store_config(store), sets->words, sets->count, grown));
-    PV_TRY(pv_config_conflicts(*grown, kept, PV_KEYS_ROWS, keys, sizeof keys, &conflicts));
+    PV_TRY(pv_run_config_load(path, pv_store_config(store), sets->words, sets->count, grown));
+    PV_TRY(pv_run_config_conflicts(*grown, kept, PV_KEYS_ROWS, keys, sizeof keys, &conflicts));
     if (conflicts > 0 || (*grown)->fit.views != kept->fit.views)
         st = pv_fail(PV_ERR_CONFIG, "--set may not change what rows '%s' holds: %s", path,
                      conflicts > 0 ? keys : "fit.views; give --views");
@@ -29,7 +29,7 @@ done:
 }
 
 /* Puts the growth into the config: new objects are the train file's next ones. */
-static pv_status grow_config(const pv_store *store, const request *asked, pv_config *config,
+static pv_status grow_config(const pv_store *store, const request *asked, pv_run_config *config,
                              pv_store_growth *growth)
 {
     const int64_t views = pv_store_views(store), objects = pv_store_objects(store);
@@ -47,7 +47,7 @@ static pv_status grow_config(const pv_store *store, const request *asked, pv_con
     return PV_OK;
 }
 
-static pv_status grow(const pv_comm *comm, const pv_store *store, const request *asked, pv_config *config,
+static pv_status grow(const pv_comm *comm, const pv_store *store, const request *asked, pv_run_config *config,
                       json_t *result)
 {
     pv_store_growth growth = {0};
@@ -55,7 +55,7 @@ static pv_status grow(const pv_comm *comm, const pv_store *store, const request 
     char *yaml = NULL;
     pv_status st;
     PV_TRY(pv_agree(comm, grow_config(store, asked, config, &growth)));
-    PV_TRY(pv_agree(comm, pv_config_emit(config, &yaml)));
+    PV_TRY(pv_agree(comm, pv_run_config_emit(config, &yaml)));
     if (growth.objects > pv_store_objects(store)) PV_TRY(pv_signal_open(comm, &config->signal, &signal));
     growth.signal = signal;
     growth.config = yaml;
@@ -95,11 +95,11 @@ static pv_status run_extend(const pv_comm *comm, int argc, char **argv, json_t *
     const pv_run run = pv_run_begin(argc, argv);
     const char *path = NULL, *views = NULL, *objects = NULL;
     pv_sets sets = {0};
-    const pv_option options[] = {{.name = "views", .text = &views},
+    const pv_cmd_option options[] = {{.name = "views", .text = &views},
                                  {.name = "objects", .text = &objects},
                                  {.name = "set", .sets = &sets}};
     request asked = {0};
-    pv_config *kept = NULL, *config = NULL;
+    pv_run_config *kept = NULL, *config = NULL;
     pv_store *store = NULL;
     pv_lock *lock = NULL;
     bool grown = false;
@@ -122,8 +122,8 @@ done:
     pv_store_close(store);
     pv_lock_release(lock);
     if (grown && st != PV_ERR_MPI) pv_run_record(comm, &run, path, config, st, result);
-    pv_config_free(config);
-    pv_config_free(kept);
+    pv_run_config_free(config);
+    pv_run_config_free(kept);
     return st;
 }
 

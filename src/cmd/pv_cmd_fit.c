@@ -10,14 +10,14 @@
 #include <stdlib.h>
 
 /* A store is resumed only by a config that makes the same rows. */
-static pv_status check_resume(const pv_config *config, const pv_store *store, const pv_signal *signal)
+static pv_status check_resume(const pv_run_config *config, const pv_store *store, const pv_signal *signal)
 {
-    pv_config *stored = NULL;
+    pv_run_config *stored = NULL;
     char keys[1024] = "";
     int conflicts = 0;
     pv_status st;
     PV_TRY(pv_cmd_kept_config(pv_store_path(store), pv_store_config(store), &stored));
-    PV_TRY(pv_config_conflicts(config, stored, PV_KEYS_ROWS, keys, sizeof keys, &conflicts));
+    PV_TRY(pv_run_config_conflicts(config, stored, PV_KEYS_ROWS, keys, sizeof keys, &conflicts));
     if (conflicts > 0)
         st = pv_fail(PV_ERR_CONFIG,
                      "the config would not make the rows that '%s' holds; take another --store or its "
@@ -33,12 +33,12 @@ static pv_status check_resume(const pv_config *config, const pv_store *store, co
                      (long long)pv_signal_objects(signal), pv_store_path(store),
                      (long long)pv_store_objects(store));
 done:
-    pv_config_free(stored);
+    pv_run_config_free(stored);
     return st;
 }
 
 /* Creates the store if there is none, and opens it for writing. */
-static pv_status prepare_store(const pv_comm *comm, const pv_config *config, const pv_signal *signal,
+static pv_status prepare_store(const pv_comm *comm, const pv_run_config *config, const pv_signal *signal,
                                pv_store **store)
 {
     pv_status st;
@@ -46,7 +46,7 @@ static pv_status prepare_store(const pv_comm *comm, const pv_config *config, con
     char *yaml = NULL;
     const char *variant = config->inr.variant == PV_SIREN_STANDARD ? "standard" : "dwsnets";
     PV_TRY(pv_agree(comm, pv_arch_make(&config->inr, pv_signal_inputs(signal), pv_signal_channels(signal), &arch)));
-    PV_TRY(pv_agree(comm, pv_config_emit(config, &yaml)));
+    PV_TRY(pv_agree(comm, pv_run_config_emit(config, &yaml)));
     if (!pv_cmd_exists(comm, config->store)) {
         const pv_store_spec spec = {signal, config->signal.path, &arch, variant, config->fit.views, yaml};
         PV_TRY(pv_store_create(comm, config->store, &spec, &config->storage));
@@ -63,7 +63,7 @@ done:
 
 /* The config named, or the one that the store keeps. */
 static pv_status load_config(const pv_comm *comm, const char *config_path, const char *store_path,
-                             const pv_sets *sets, pv_config **config)
+                             const pv_sets *sets, pv_run_config **config)
 {
     pv_status st;
     if (!config_path) return pv_cmd_store_config(comm, store_path, config);
@@ -84,11 +84,11 @@ static pv_status run_fit(const pv_comm *comm, int argc, char **argv, json_t *res
     pv_sets sets = {0};
     pv_run_limits limits = {0};
     bool retry_refused = false;
-    const pv_option options[] = {
+    const pv_cmd_option options[] = {
         {.name = "config", .text = &config_path}, {.name = "store", .text = &store_path},
         {.name = "set", .sets = &sets},           {.name = "max-hours", .text = &limits.max_hours},
         {.name = "grace", .text = &limits.grace}, {.name = "retry-refused", .flag = &retry_refused}};
-    pv_config *config = NULL;
+    pv_run_config *config = NULL;
     pv_signal *signal = NULL;
     pv_store *store = NULL;
     pv_lock *lock = NULL;
@@ -115,7 +115,7 @@ done:;
     pv_signal_close(signal);
     if (st == PV_OK) st = closed;
     if (filled && st != PV_ERR_MPI) pv_run_record(comm, &run, config->store, config, st, result);
-    pv_config_free(config);
+    pv_run_config_free(config);
     return st;
 }
 

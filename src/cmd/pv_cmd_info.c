@@ -131,7 +131,7 @@ static pv_status run_info(const pv_comm *comm, int argc, char **argv, json_t *re
 {
     const char *path = NULL;
     bool json_only = false;
-    const pv_option options[] = {{.name = "json", .flag = &json_only}};
+    const pv_cmd_option options[] = {{.name = "json", .flag = &json_only}};
     pv_store *store = NULL;
     int64_t splits[SPLITS] = {0};
     pv_tally tally;

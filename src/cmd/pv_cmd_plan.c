@@ -27,7 +27,7 @@ typedef struct plan_request {
 
 static pv_status parse(const pv_comm *comm, int argc, char **argv, plan_request *r)
 {
-    const pv_option options[] = {{.name = "config", .text = &r->config},
+    const pv_cmd_option options[] = {{.name = "config", .text = &r->config},
                                  {.name = "nodes", .text = &r->nodes},
                                  {.name = "ranks-per-node", .text = &r->ranks_per_node},
                                  {.name = "figures", .text = &r->figures},
@@ -202,7 +202,7 @@ static pv_status run_plan(const pv_comm *comm, int argc, char **argv, json_t *re
 {
     plan_request r = {0};
     finished_run run = {0};
-    pv_config *config = NULL;
+    pv_run_config *config = NULL;
     pv_workload work;
     pv_figures figures;
     pv_status st;
@@ -219,7 +219,7 @@ static pv_status run_plan(const pv_comm *comm, int argc, char **argv, json_t *re
     else
         plan(comm, &r, &figures, &work, result);
 done:
-    pv_config_free(config);
+    pv_run_config_free(config);
     return st;
 }
 

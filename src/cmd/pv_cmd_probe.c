@@ -104,7 +104,7 @@ static pv_status parse_request(int argc, char **argv, words *w, request *r)
 {
     static const char *const kernels[] = {"rbf", "linear"}, *const scales[] = {"none", "std"};
     static const char *const targets[] = {"label", "object"};
-    const pv_option options[] = {{.name = "store", .text = &w->store},
+    const pv_cmd_option options[] = {{.name = "store", .text = &w->store},
                                  {.name = "model", .text = &w->model},
                                  {.name = "untrained", .text = &w->untrained},
                                  {.name = "features", .text = &w->features},

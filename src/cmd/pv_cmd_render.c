@@ -75,11 +75,11 @@ done:
 /* The object's own picture, found by its source id; NULL with a warning if the source data is not here. */
 static pv_status open_original(const pv_comm *comm, const pv_store *store, pv_signal **signal)
 {
-    pv_config *config = NULL;
+    pv_run_config *config = NULL;
     *signal = NULL;
     pv_status st = pv_cmd_kept_config(pv_store_path(store), pv_store_config(store), &config);
     if (st == PV_OK) st = pv_signal_open(comm, &config->signal, signal);
-    pv_config_free(config);
+    pv_run_config_free(config);
     return st;
 }
 
@@ -149,7 +149,7 @@ done:
 static pv_status run_render(const pv_comm *comm, int argc, char **argv, json_t *result)
 {
     const char *path = NULL, *object_text = NULL, *view_text = "0", *out = NULL, *scale_text = NULL;
-    const pv_option options[] = {{.name = "object", .text = &object_text},
+    const pv_cmd_option options[] = {{.name = "object", .text = &object_text},
                                  {.name = "view", .text = &view_text},
                                  {.name = "scale", .text = &scale_text},
                                  {.name = "o", .text = &out}};

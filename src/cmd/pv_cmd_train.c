@@ -8,16 +8,16 @@
 #include <stdlib.h>
 
 /* A checkpoint is continued only by a config that would have led to it. */
-static pv_status check_resume(const pv_comm *comm, const pv_config *config, const char *checkpoint)
+static pv_status check_resume(const pv_comm *comm, const pv_run_config *config, const char *checkpoint)
 {
     pv_model_head head;
-    pv_config *saved = NULL;
+    pv_run_config *saved = NULL;
     char keys[1024] = "";
     int conflicts = 0;
     pv_status st = pv_model_file_head(comm, checkpoint, &head);
     if (st != PV_OK) return st;
     PV_TRY(pv_cmd_kept_config(checkpoint, head.config, &saved));
-    PV_TRY(pv_config_conflicts(config, saved, PV_KEYS_MODEL, keys, sizeof keys, &conflicts));
+    PV_TRY(pv_run_config_conflicts(config, saved, PV_KEYS_MODEL, keys, sizeof keys, &conflicts));
     if (conflicts > 0)
         st = pv_fail(
             PV_ERR_CONFIG,
@@ -31,12 +31,12 @@ static pv_status check_resume(const pv_comm *comm, const pv_config *config, cons
             "one is another training; take that number, another train.output, or --fresh to start again",
             (long long)config->train.epochs, (long long)saved->train.epochs, checkpoint);
 done:
-    pv_config_free(saved);
+    pv_run_config_free(saved);
     pv_model_head_free(&head);
     return pv_agree(comm, st);
 }
 
-static void report(const pv_comm *comm, const pv_config *config, const pv_train_result *trained,
+static void report(const pv_comm *comm, const pv_run_config *config, const pv_train_result *trained,
                    json_t *result)
 {
     pv_cmd_put_text(result, "model", config->train.output);
@@ -70,12 +70,12 @@ static pv_status run_train(const pv_comm *comm, int argc, char **argv, json_t *r
     const char *config_path = NULL, *store_path = NULL;
     bool fresh = false, no_verify = false;
     pv_sets sets = {0};
-    const pv_option options[] = {{.name = "config", .text = &config_path},
+    const pv_cmd_option options[] = {{.name = "config", .text = &config_path},
                                  {.name = "store", .text = &store_path},
                                  {.name = "fresh", .flag = &fresh},
                                  {.name = "no-verify", .flag = &no_verify},
                                  {.name = "set", .sets = &sets}};
-    pv_config *config = NULL;
+    pv_run_config *config = NULL;
     pv_store *store = NULL;
     char *yaml = NULL, *checkpoint = NULL;
     pv_train_result trained = {0};
@@ -86,7 +86,7 @@ static pv_status run_train(const pv_comm *comm, int argc, char **argv, json_t *r
     PV_TRY(pv_agree(comm, st));
     PV_TRY(pv_cmd_config(comm, config_path, &sets, &config));
     config->train.no_verify = no_verify;
-    PV_TRY(pv_agree(comm, pv_config_emit(config, &yaml)));
+    PV_TRY(pv_agree(comm, pv_run_config_emit(config, &yaml)));
     checkpoint = pv_train_checkpoint_path(&config->train);
     PV_TRY(pv_agree(comm, checkpoint ? PV_OK : pv_fail(PV_ERR_NOMEM, "no memory for a file name")));
     PV_TRY(pv_store_open(comm, store_path ? store_path : config->store, PV_STORE_READ, NULL, &store));
@@ -100,7 +100,7 @@ done:
     free(checkpoint);
     pv_store_close(store);
     if (trained_some && st != PV_ERR_MPI) pv_run_record(comm, &run, config->train.output, config, st, result);
-    pv_config_free(config);
+    pv_run_config_free(config);
     return st;
 }
 

@@ -40,7 +40,7 @@ static void report(const pv_comm *comm, const pv_store *store, const pv_verify_r
 }
 
 /* Fits the bad and the missing rows of an open store, and looks at the bad ones again. */
-static pv_status refit(const pv_comm *comm, const pv_config *config, const pv_signal *signal, pv_store *store,
+static pv_status refit(const pv_comm *comm, const pv_run_config *config, const pv_signal *signal, pv_store *store,
                        pv_lock *lock, const pv_run_limits *limits, const pv_verify_result *checked,
                        json_t *result)
 {
@@ -78,7 +78,7 @@ done:
 
 static pv_status repair(const pv_comm *comm, const char *path, const pv_run_limits *limits, json_t *result)
 {
-    pv_config *config = NULL;
+    pv_run_config *config = NULL;
     pv_signal *signal = NULL;
     pv_lock *lock = NULL;
     pv_store *store = NULL;
@@ -96,7 +96,7 @@ done:;
     const pv_status closed = pv_cmd_close_written(comm, store, lock);
     free(checked.bad_rows);
     pv_signal_close(signal);
-    pv_config_free(config);
+    pv_run_config_free(config);
     return st == PV_OK ? closed : st;
 }
 
@@ -124,7 +124,7 @@ static pv_status run_verify(const pv_comm *comm, int argc, char **argv, json_t *
     const char *path = NULL;
     bool repairs = false;
     pv_run_limits limits = {0};
-    const pv_option options[] = {{.name = "repair", .flag = &repairs},
+    const pv_cmd_option options[] = {{.name = "repair", .flag = &repairs},
                                  {.name = "max-hours", .text = &limits.max_hours},
                                  {.name = "grace", .text = &limits.grace}};
     pv_status st = pv_cmd_parse(argc, argv, options, 3, &path, 1);

@@ -1,4 +1,4 @@
-#include "config/pv_config.h"
+#include "run/pv_run_config.h"
 
 #include "base/pv_mem.h"
 #include "pv_config_keys.h"
@@ -28,10 +28,10 @@ static void schema_init(schema *out)
         if (owner != section) {
             fields += section != PV_CONFIG_ROOT; /* leave a zeroed terminator */
             section = owner;
-            /* At offset 0: the fields hold their offsets from the start of pv_config. */
+            /* At offset 0: the fields hold their offsets from the start of pv_run_config. */
             out->root[roots++] = (cyaml_schema_field_t){
                 .key = pv_config_sections[owner].name,
-                .value = {CYAML_VALUE_MAPPING(CYAML_FLAG_OPTIONAL, pv_config, &out->fields[fields])}};
+                .value = {CYAML_VALUE_MAPPING(CYAML_FLAG_OPTIONAL, pv_run_config, &out->fields[fields])}};
         }
         out->fields[fields++] = pv_config_keys[i].field;
     }
@@ -40,9 +40,9 @@ static void schema_init(schema *out)
     out->item =
         (cyaml_schema_value_t){CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, pv_augment_opts, out->item_fields)};
     out->root[roots++] = (cyaml_schema_field_t)CYAML_FIELD_SEQUENCE_COUNT(
-        "augment", CYAML_FLAG_POINTER, pv_config, augment.items, augment.count, &out->item, 0,
+        "augment", CYAML_FLAG_POINTER, pv_run_config, augment.items, augment.count, &out->item, 0,
         PV_AUGMENT_MAX);
-    out->value = (cyaml_schema_value_t){CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, pv_config, out->root)};
+    out->value = (cyaml_schema_value_t){CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, pv_run_config, out->root)};
 }
 
 /* cyaml's allocator, so that what it allocates can be freed with free(). */
@@ -55,7 +55,7 @@ static void *allocate(void *context, void *pointer, size_t size)
 }
 
 /* Loads YAML that holds every key once, with a valid value. */
-static pv_status load_checked(const char *yaml, pv_config **out)
+static pv_status load_checked(const char *yaml, pv_run_config **out)
 {
     const cyaml_config_t settings = {.mem_fn = allocate, .log_level = CYAML_LOG_ERROR};
     schema keys;
@@ -81,8 +81,8 @@ done:
     return st;
 }
 
-pv_status pv_config_load(const char *name, const char *yaml_text, const char *const *sets, int set_count,
-                         pv_config **out)
+pv_status pv_run_config_load(const char *name, const char *yaml_text, const char *const *sets, int set_count,
+                         pv_run_config **out)
 {
     pv_status st = PV_OK;
     pv_config_texts texts = {0};
@@ -126,7 +126,7 @@ done:
     return st;
 }
 
-void pv_config_free(pv_config *config)
+void pv_run_config_free(pv_run_config *config)
 {
     if (!config) return;
     for (int i = 0; i < PV_CONFIG_PLAIN; i++)
@@ -137,7 +137,7 @@ void pv_config_free(pv_config *config)
 }
 
 /* The texts of all values. */
-static pv_status take_texts(const pv_config *config, pv_config_texts *texts)
+static pv_status take_texts(const pv_run_config *config, pv_config_texts *texts)
 {
     pv_status st = PV_OK;
     for (int i = 0; i < PV_CONFIG_PLAIN; i++)
@@ -152,7 +152,7 @@ done:
     return st;
 }
 
-pv_status pv_config_emit(const pv_config *config, char **yaml_text)
+pv_status pv_run_config_emit(const pv_run_config *config, char **yaml_text)
 {
     pv_status st = PV_OK;
     pv_config_texts texts = {0};
@@ -186,7 +186,7 @@ static void add_conflict(const pv_config_key *key, const char *here, const char 
 }
 
 /* The list `augment` as text: "[{kind: noise, p: 1.0, ...}]", with what differs from the defaults. */
-static pv_status augment_text(const pv_config *config, char **text)
+static pv_status augment_text(const pv_run_config *config, char **text)
 {
     pv_status st = PV_OK;
     pv_config_texts texts = {0};
@@ -212,7 +212,7 @@ done:
     return st;
 }
 
-pv_status pv_config_conflicts(const pv_config *now, const pv_config *stored, unsigned scope, char *text,
+pv_status pv_run_config_conflicts(const pv_run_config *now, const pv_run_config *stored, unsigned scope, char *text,
                               size_t size, int *count)
 {
     pv_status st = PV_OK;

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-void pv_config_describe(FILE *out)
+void pv_run_config_describe(FILE *out)
 {
     int section = PV_CONFIG_ROOT;
     char limits[PV_CONFIG_TEXT_MAX];
@@ -29,7 +29,7 @@ static void markdown_table_head(FILE *out)
           out);
 }
 
-void pv_config_describe_markdown(FILE *out)
+void pv_run_config_describe_markdown(FILE *out)
 {
     int section = PV_CONFIG_ROOT;
     char limits[PV_CONFIG_TEXT_MAX];

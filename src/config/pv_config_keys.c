@@ -43,18 +43,18 @@ static const cyaml_strval_t rate_scalings[] = {
 
 static const cyaml_schema_value_t width = {CYAML_VALUE_INT(CYAML_FLAG_DEFAULT, int)};
 
-/* The cyaml field of each type; members are named from pv_config: fit.views. */
-#define INT(key, member)  CYAML_FIELD_INT(key, CYAML_FLAG_OPTIONAL, pv_config, member)
-#define UINT(key, member) CYAML_FIELD_UINT(key, CYAML_FLAG_OPTIONAL, pv_config, member)
-#define REAL(key, member) CYAML_FIELD_FLOAT(key, CYAML_FLAG_OPTIONAL, pv_config, member)
-#define BOOL(key, member) CYAML_FIELD_BOOL(key, CYAML_FLAG_OPTIONAL, pv_config, member)
-#define TEXT(key, member) CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_OPTIONAL, pv_config, member, 1, PATH_MAX - 1)
-#define LINE(key, member) CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_OPTIONAL, pv_config, member, 0, PATH_MAX - 1)
+/* The cyaml field of each type; members are named from pv_run_config: fit.views. */
+#define INT(key, member)  CYAML_FIELD_INT(key, CYAML_FLAG_OPTIONAL, pv_run_config, member)
+#define UINT(key, member) CYAML_FIELD_UINT(key, CYAML_FLAG_OPTIONAL, pv_run_config, member)
+#define REAL(key, member) CYAML_FIELD_FLOAT(key, CYAML_FLAG_OPTIONAL, pv_run_config, member)
+#define BOOL(key, member) CYAML_FIELD_BOOL(key, CYAML_FLAG_OPTIONAL, pv_run_config, member)
+#define TEXT(key, member) CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_OPTIONAL, pv_run_config, member, 1, PATH_MAX - 1)
+#define LINE(key, member) CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_OPTIONAL, pv_run_config, member, 0, PATH_MAX - 1)
 #define CHOICE(key, member, choices)                                                                         \
-    CYAML_FIELD_ENUM(key, CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, pv_config, member, choices,               \
+    CYAML_FIELD_ENUM(key, CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, pv_run_config, member, choices,               \
                      CYAML_ARRAY_LEN(choices))
 #define WIDTHS(key, member)                                                                                  \
-    CYAML_FIELD_SEQUENCE(key, CYAML_FLAG_OPTIONAL | CYAML_FLAG_POINTER, pv_config, member, &width, 1,        \
+    CYAML_FIELD_SEQUENCE(key, CYAML_FLAG_OPTIONAL | CYAML_FLAG_POINTER, pv_run_config, member, &width, 1,        \
                          PV_SIREN_MAX_LAYERS - 1)
 
 /* The same of an item of `augment`. */

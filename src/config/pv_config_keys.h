@@ -3,13 +3,13 @@
 #ifndef PV_CONFIG_KEYS_H
 #define PV_CONFIG_KEYS_H
 
-#include "config/pv_config.h"
+#include "run/pv_run_config.h"
 
 #include <cyaml/cyaml.h>
 #include <stdbool.h>
 
 enum {
-    PV_CONFIG_PLAIN = 91, /* keys that are members of pv_config; those of an item of `augment` follow */
+    PV_CONFIG_PLAIN = 91, /* keys that are members of pv_run_config; those of an item of `augment` follow */
     PV_AUGMENT_KEYS = 9,
     PV_CONFIG_KEYS = PV_CONFIG_PLAIN + PV_AUGMENT_KEYS,
     PV_CONFIG_SECTIONS = 7,
@@ -28,7 +28,7 @@ typedef struct pv_key_range {
 typedef struct pv_config_key {
     const char *name; /* "fit.views" */
     cyaml_schema_field_t
-        field;           /* last part of the name, type, place: offsets are from the start of pv_config, or of
+        field;           /* last part of the name, type, place: offsets are from the start of pv_run_config, or of
                             pv_augment_opts */
     const char *initial; /* the default, as YAML text; "" where one must be given */
     pv_key_range range;

@@ -23,7 +23,7 @@ static const double open_rank_seconds = 20e-6;
 /* The measuring of one config; one owner. */
 typedef struct probe {
     const pv_comm *comm;
-    const pv_config *config;
+    const pv_run_config *config;
     pv_signal *signal; /* a part of the config's */
     char store[4096], model[4096 + 16];
     char *yaml;
@@ -35,7 +35,7 @@ static int64_t at_most(int64_t value, int64_t most)
     return value < most ? value : most;
 }
 
-pv_status pv_plan_workload(const pv_comm *comm, const pv_config *config, pv_workload *work)
+pv_status pv_plan_workload(const pv_comm *comm, const pv_run_config *config, pv_workload *work)
 {
     pv_signal *signal = NULL;
     pv_arch arch;
@@ -293,7 +293,7 @@ static double mebibytes(const pv_comm *comm)
     return peak;
 }
 
-pv_status pv_figures_measure(const pv_comm *comm, const pv_config *config, int64_t share,
+pv_status pv_figures_measure(const pv_comm *comm, const pv_run_config *config, int64_t share,
                              const char *directory, pv_figures *figures)
 {
     probe p = {.comm = comm, .config = config, .figures = figures};
@@ -302,7 +302,7 @@ pv_status pv_figures_measure(const pv_comm *comm, const pv_config *config, int64
     *figures = (pv_figures){.measured_nodes = comm->nodes, .measured_ranks_per_node = comm->node_size};
     PV_TRY(pv_agree(comm, pv_bench_path(comm, directory, p.store)));
     snprintf(p.model, sizeof p.model, "%s.model", p.store);
-    PV_TRY(pv_agree(comm, pv_config_emit(config, &p.yaml)));
+    PV_TRY(pv_agree(comm, pv_run_config_emit(config, &p.yaml)));
     PV_TRY(open_signal(&p));
     PV_TRY(time_steps(&p));
     PV_TRY(time_filling(&p));

@@ -27,7 +27,7 @@ static pv_status check_made_here(const pv_store *store)
                    pv_store_path(store));
 }
 
-pv_status pv_cmd_store_config(const pv_comm *comm, const char *path, pv_config **config)
+pv_status pv_cmd_store_config(const pv_comm *comm, const char *path, pv_run_config **config)
 {
     pv_store *store = NULL;
     pv_status st;
@@ -41,7 +41,7 @@ pv_status pv_cmd_store_config(const pv_comm *comm, const char *path, pv_config *
 done:
     pv_store_close(store);
     if (st != PV_OK) {
-        pv_config_free(*config);
+        pv_run_config_free(*config);
         *config = NULL;
     }
     return st;
@@ -68,7 +68,7 @@ static void warn_of_instruction_set(const pv_store *store)
             pv_store_path(store), made, here, made);
 }
 
-pv_status pv_cmd_fill(const pv_comm *comm, const pv_config *config, const pv_signal *signal, pv_store *store,
+pv_status pv_cmd_fill(const pv_comm *comm, const pv_run_config *config, const pv_signal *signal, pv_store *store,
                       pv_lock *lock, bool retry_refused, const pv_run_limits *limits, pv_fill_result *result)
 {
     pv_fill_opts opts = {

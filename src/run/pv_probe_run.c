@@ -15,7 +15,7 @@ enum { BATCH = 128 };
 typedef struct maker {
     pv_model *model;
     pv_model_head head; /* of the model; of the weights as they are, nothing of it is used */
-    pv_config *config;
+    pv_run_config *config;
     pv_dataset_opts form; /* of the rows that it takes */
     pv_representation how;
 } maker;
@@ -24,7 +24,7 @@ static void maker_close(maker *m)
 {
     pv_model_free(m->model);
     pv_model_head_free(&m->head);
-    pv_config_free(m->config);
+    pv_run_config_free(m->config);
 }
 
 static pv_status make_model(const pv_comm *comm, const pv_store *store, maker *m)

@@ -183,10 +183,10 @@ static void put_slurm(json_t *record)
 }
 
 /* The hash of every key's value: two runs with the same hash had the same config. */
-static void put_config(const pv_config *config, json_t *record)
+static void put_config(const pv_run_config *config, json_t *record)
 {
     char *yaml = NULL, hash[24];
-    if (!config || pv_config_emit(config, &yaml) != PV_OK) return;
+    if (!config || pv_run_config_emit(config, &yaml) != PV_OK) return;
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)pv_checksum(yaml, strlen(yaml)));
     pv_cmd_put_text(record, "config_hash", hash);
     free(yaml);
@@ -229,7 +229,7 @@ done:
     return st;
 }
 
-void pv_run_record(const pv_comm *comm, const pv_run *run, const char *output, const pv_config *config,
+void pv_run_record(const pv_comm *comm, const pv_run *run, const char *output, const pv_run_config *config,
                    pv_status end, const json_t *result)
 {
     char *message = pv_strdup(pv_fail_message());

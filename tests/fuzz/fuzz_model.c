@@ -4,7 +4,7 @@
 #include "pv_test_store.h"
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
-#include "config/pv_config.h"
+#include "run/pv_run_config.h"
 #include "store/pv_h5.h"
 #include "train/pv_model_file.h"
 
@@ -53,10 +53,10 @@ static void make_model(void)
 {
     const pv_arch arch = pv_test_arch();
     pv_model_head head = {.config = pv_strdup(config_text), .arch = arch, .classes = 3};
-    pv_config *config = NULL;
+    pv_run_config *config = NULL;
     pv_model *model = NULL;
     pv_optim *optim = NULL;
-    fuzz_require(pv_config_load("text", config_text, NULL, 0, &config) == PV_OK &&
+    fuzz_require(pv_run_config_load("text", config_text, NULL, 0, &config) == PV_OK &&
                      pv_model_new(&config->model, arch.dims, arch.layers, head.classes, 1, &model) == PV_OK &&
                      pv_optim_new(&(pv_optim_opts){.kind = PV_OPTIM_ADAM}, pv_model_count(model), &optim) ==
                          PV_OK &&
@@ -68,7 +68,7 @@ static void make_model(void)
     image = craft_read(files.store);
     pv_optim_free(optim);
     pv_model_free(model);
-    pv_config_free(config);
+    pv_run_config_free(config);
     pv_model_head_free(&head);
 }
 
@@ -95,7 +95,7 @@ static pv_status told(pv_status st)
     return st;
 }
 
-static bool is_small(const pv_model_head *head, const pv_config *config)
+static bool is_small(const pv_model_head *head, const pv_run_config *config)
 {
     return pv_arch_params(&head->arch) <= MAX_PARAMS && head->classes <= MAX_CLASSES &&
            config->model.hidden <= MAX_SIZE && config->model.layers <= MAX_SIZE;
@@ -103,11 +103,11 @@ static bool is_small(const pv_model_head *head, const pv_config *config)
 
 static void load(const pv_model_head *head, bool with_optim)
 {
-    pv_config *config = NULL;
+    pv_run_config *config = NULL;
     pv_model *model = NULL;
     pv_optim *optim = NULL;
     float logits[MAX_CLASSES], row[MAX_PARAMS] = {0};
-    pv_status st = pv_config_load("kept", head->config, NULL, 0, &config);
+    pv_status st = pv_run_config_load("kept", head->config, NULL, 0, &config);
     if (st == PV_OK && is_small(head, config))
         st = pv_model_new(&config->model, head->arch.dims, head->arch.layers, head->classes, 1, &model);
     fuzz_require(st == PV_OK || st == PV_ERR_CONFIG || st == PV_ERR_NOMEM,
@@ -121,7 +121,7 @@ static void load(const pv_model_head *head, bool with_optim)
     }
     pv_optim_free(optim);
     pv_model_free(model);
-    pv_config_free(config);
+    pv_run_config_free(config);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

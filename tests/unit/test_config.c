@@ -1,5 +1,5 @@
 #include "base/pv_mem.h"
-#include "config/pv_config.h"
+#include "run/pv_run_config.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,27 +9,27 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-static pv_config *loaded(const char *text, const char *set)
+static pv_run_config *loaded(const char *text, const char *set)
 {
-    pv_config *config = NULL;
-    const pv_status st = pv_config_load("config.yaml", text, &set, set ? 1 : 0, &config);
+    pv_run_config *config = NULL;
+    const pv_status st = pv_run_config_load("config.yaml", text, &set, set ? 1 : 0, &config);
     if (st != PV_OK) print_error("%s\n", pv_fail_message());
     assert_int_equal(st, PV_OK);
     return config;
 }
 
-static char *emitted(const pv_config *config)
+static char *emitted(const pv_run_config *config)
 {
     char *text = NULL;
-    assert_int_equal(pv_config_emit(config, &text), PV_OK);
+    assert_int_equal(pv_run_config_emit(config, &text), PV_OK);
     return text;
 }
 
 /* Loading `text` and `set` ends with exactly this message. */
 static void refused(const char *text, const char *set, const char *message)
 {
-    pv_config *config = NULL;
-    const pv_status st = pv_config_load("config.yaml", text, &set, set ? 1 : 0, &config);
+    pv_run_config *config = NULL;
+    const pv_status st = pv_run_config_load("config.yaml", text, &set, set ? 1 : 0, &config);
     assert_string_equal(pv_fail_message(), message);
     assert_int_equal(st, PV_ERR_CONFIG);
     assert_null(config);
@@ -38,8 +38,8 @@ static void refused(const char *text, const char *set, const char *message)
 /* The same, of a message that quotes libyaml: its beginning. */
 static void refused_as(const char *text, const char *beginning)
 {
-    pv_config *config = NULL;
-    assert_int_equal(pv_config_load("config.yaml", text, NULL, 0, &config), PV_ERR_CONFIG);
+    pv_run_config *config = NULL;
+    assert_int_equal(pv_run_config_load("config.yaml", text, NULL, 0, &config), PV_ERR_CONFIG);
     assert_null(config);
     char start[256];
     snprintf(start, sizeof start, "%.*s", (int)strlen(beginning), pv_fail_message());
@@ -50,21 +50,21 @@ static void refused_as(const char *text, const char *beginning)
 static void every_key_has_its_default(void **state)
 {
     (void)state;
-    pv_config *config = loaded("", NULL);
+    pv_run_config *config = loaded("", NULL);
     char *text = emitted(config);
     char *expected = NULL;
     assert_int_equal(pv_config_read_text("tests/unit/config_defaults.yaml", &expected), PV_OK);
     assert_string_equal(text, expected);
     free(expected);
     free(text);
-    pv_config_free(config);
-    pv_config_free(NULL);
+    pv_run_config_free(config);
+    pv_run_config_free(NULL);
 }
 
 static void the_defaults_reach_the_structs(void **state)
 {
     (void)state;
-    pv_config *config = loaded("", NULL);
+    pv_run_config *config = loaded("", NULL);
     assert_string_equal(config->store, "store.h5");
     assert_string_equal(config->signal.path, "/usr/share/datasets/fashion-mnist");
     assert_true(config->signal.train == 55000 && config->signal.val_first == -1);
@@ -77,15 +77,15 @@ static void the_defaults_reach_the_structs(void **state)
     assert_true(config->model.kind == PV_MODEL_DWS && config->model.batch_norm && !config->model.skip);
     assert_true(config->train.optimizer == PV_OPTIM_ADAMW && config->train.amsgrad);
     assert_true(config->train.normalise == PV_NORMALISE_ENTRY && config->train.lr == 1.0e-3);
-    pv_config_free(config);
+    pv_run_config_free(config);
 }
 
 static void files_that_say_nothing_give_the_defaults(void **state)
 {
     (void)state;
-    pv_config *config = loaded("", NULL);
+    pv_run_config *config = loaded("", NULL);
     char *defaults = emitted(config);
-    pv_config_free(config);
+    pv_run_config_free(config);
     static const char *const texts[] = {
         "\n", "# a comment\n", "---\n", "---\n...\n", "~", "{}", "fit:\ntrain:\n", "fit: {}", "\xEF\xBB\xBF",
     };
@@ -94,7 +94,7 @@ static void files_that_say_nothing_give_the_defaults(void **state)
         char *text = emitted(config);
         assert_string_equal(text, defaults);
         free(text);
-        pv_config_free(config);
+        pv_run_config_free(config);
     }
     free(defaults);
 }
@@ -103,8 +103,8 @@ static void later_layers_win_over_earlier_ones(void **state)
 {
     (void)state;
     const char *sets[] = {"fit.views=4", "inr.hidden=[64]", "fit.views=5", "fit={lr: 0.25, seed: 9}"};
-    pv_config *config = NULL;
-    assert_int_equal(pv_config_load("config.yaml",
+    pv_run_config *config = NULL;
+    assert_int_equal(pv_run_config_load("config.yaml",
                                     "fit:\n  views: 3\n  steps: 20\ninr:\n  hidden: [8, 8, 8]\n", sets, 4,
                                     &config),
                      PV_OK);
@@ -112,16 +112,16 @@ static void later_layers_win_over_earlier_ones(void **state)
     assert_true(config->fit.lr == 0.25 && config->fit.seed == 9);
     assert_true(config->inr.hidden_count == 1 && config->inr.hidden[0] == 64);
     assert_true(config->inr.w0 == 30);
-    pv_config_free(config);
+    pv_run_config_free(config);
 }
 
 static void a_set_reaches(const char *set, const char *line)
 {
-    pv_config *config = loaded("", set);
+    pv_run_config *config = loaded("", set);
     char *text = emitted(config);
     if (!strstr(text, line)) fail_msg("--set %s does not give '%s'", set, line);
     free(text);
-    pv_config_free(config);
+    pv_run_config_free(config);
 }
 
 static void sets_of_every_type_reach_the_config(void **state)
@@ -310,17 +310,17 @@ static void emitting_and_loading_again_changes_nothing(void **state)
         "store: |\n  two\n  lines\n",
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-        pv_config *config = loaded(texts[i], NULL);
+        pv_run_config *config = loaded(texts[i], NULL);
         char *first = emitted(config);
-        pv_config *again = loaded(first, NULL);
+        pv_run_config *again = loaded(first, NULL);
         char *second = emitted(again);
         assert_string_equal(first, second);
         assert_string_equal(config->store, again->store);
         assert_true(config->fit.lr == again->fit.lr && config->inr.w0 == again->inr.w0);
         free(first);
         free(second);
-        pv_config_free(config);
-        pv_config_free(again);
+        pv_run_config_free(config);
+        pv_run_config_free(again);
     }
 }
 
@@ -328,7 +328,7 @@ static void a_replaced_string_is_emitted_and_checked(void **state)
 {
     (void)state;
     char *text = NULL;
-    pv_config *config = loaded("", NULL);
+    pv_run_config *config = loaded("", NULL);
     free(config->store);
     config->store = pv_strdup("other.h5");
     text = emitted(config);
@@ -336,10 +336,10 @@ static void a_replaced_string_is_emitted_and_checked(void **state)
     free(text);
     free(config->store);
     config->store = pv_strdup("not \xFF UTF-8");
-    assert_int_equal(pv_config_emit(config, &text), PV_ERR_CONFIG);
+    assert_int_equal(pv_run_config_emit(config, &text), PV_ERR_CONFIG);
     assert_null(text);
     assert_string_equal(pv_fail_message(), "store: cannot be written as YAML: not UTF-8, or no memory");
-    pv_config_free(config);
+    pv_run_config_free(config);
 }
 
 static void conflicts_name_the_keys_of_the_scope(void **state)
@@ -347,30 +347,30 @@ static void conflicts_name_the_keys_of_the_scope(void **state)
     (void)state;
     char text[512];
     int count = -1;
-    pv_config *stored = loaded("", NULL);
-    pv_config *now =
+    pv_run_config *stored = loaded("", NULL);
+    pv_run_config *now =
         loaded("store: b.h5\nsignal: {path: /data}\nfit: {lr: 0.005, views: 9}\n"
                "inr: {hidden: [64], variant: standard}\n"
                "train: {batch: 64, epochs: 3, output: c.h5, checkpoint_epochs: 2, amsgrad: false}\n",
                NULL);
-    assert_int_equal(pv_config_conflicts(now, stored, PV_KEYS_ROWS, text, sizeof text, &count), PV_OK);
+    assert_int_equal(pv_run_config_conflicts(now, stored, PV_KEYS_ROWS, text, sizeof text, &count), PV_OK);
     assert_int_equal(count, 3);
     assert_string_equal(text, "inr.hidden: [64] here, [32, 32] in the store\n"
                               "inr.variant: standard here, dwsnets in the store\n"
                               "fit.lr: 0.005 here, 0.0005 in the store");
-    assert_int_equal(pv_config_conflicts(now, stored, PV_KEYS_MODEL, text, sizeof text, &count), PV_OK);
+    assert_int_equal(pv_run_config_conflicts(now, stored, PV_KEYS_MODEL, text, sizeof text, &count), PV_OK);
     assert_int_equal(count, 2);
     assert_string_equal(text, "train.batch: 64 here, 256 in the checkpoint\n"
                               "train.amsgrad: false here, true in the checkpoint");
-    assert_int_equal(pv_config_conflicts(now, stored, PV_KEYS_ROWS, text, 50, &count), PV_OK);
+    assert_int_equal(pv_run_config_conflicts(now, stored, PV_KEYS_ROWS, text, 50, &count), PV_OK);
     assert_int_equal(count, 3);
     assert_string_equal(text, "inr.hidden: [64] here, [32, 32] in the store");
-    assert_int_equal(pv_config_conflicts(now, now, PV_KEYS_ROWS | PV_KEYS_MODEL, text, sizeof text, &count),
+    assert_int_equal(pv_run_config_conflicts(now, now, PV_KEYS_ROWS | PV_KEYS_MODEL, text, sizeof text, &count),
                      PV_OK);
     assert_int_equal(count, 0);
     assert_string_equal(text, "");
-    pv_config_free(stored);
-    pv_config_free(now);
+    pv_run_config_free(stored);
+    pv_run_config_free(now);
 }
 
 static void the_shipped_configs_load(void **state)
@@ -378,14 +378,14 @@ static void the_shipped_configs_load(void **state)
     (void)state;
     char *text = NULL;
     assert_int_equal(pv_config_read_text("configs/fmnist.yaml", &text), PV_OK);
-    pv_config *config = loaded(text, NULL);
+    pv_run_config *config = loaded(text, NULL);
     assert_true(config->fit.views == 10 && config->signal.train == 55000);
-    pv_config_free(config);
+    pv_run_config_free(config);
     free(text);
     assert_int_equal(pv_config_read_text("configs/quickstart.yaml", &text), PV_OK);
     config = loaded(text, NULL);
     assert_string_equal(config->store, "runs/quickstart/store.h5");
-    pv_config_free(config);
+    pv_run_config_free(config);
     free(text);
 }
 
@@ -422,7 +422,7 @@ static void the_documented_keys_are_the_programs(void **state)
     char *now = NULL, *documented = NULL;
     size_t size = 0;
     FILE *memory = open_memstream(&now, &size);
-    pv_config_describe_markdown(memory);
+    pv_run_config_describe_markdown(memory);
     fclose(memory);
     assert_int_equal(pv_config_read_text("docs/config.md", &documented), PV_OK);
     assert_string_equal(documented, now); /* regenerate: test_config --markdown > docs/config.md */
@@ -436,7 +436,7 @@ static void the_description_has_every_key_and_default(void **state)
     char *text = NULL;
     size_t size = 0;
     FILE *memory = open_memstream(&text, &size);
-    pv_config_describe(memory);
+    pv_run_config_describe(memory);
     fclose(memory);
     assert_non_null(strstr(text, "  fit.lr                   number: > 0 (default 5.0e-4)\n"));
     assert_non_null(strstr(
@@ -448,20 +448,20 @@ static void the_description_has_every_key_and_default(void **state)
 
 static int print_defaults(void)
 {
-    pv_config *config = NULL;
+    pv_run_config *config = NULL;
     char *text = NULL;
-    const bool good = pv_config_load("config.yaml", "", NULL, 0, &config) == PV_OK &&
-                      pv_config_emit(config, &text) == PV_OK;
+    const bool good = pv_run_config_load("config.yaml", "", NULL, 0, &config) == PV_OK &&
+                      pv_run_config_emit(config, &text) == PV_OK;
     if (good) fputs(text, stdout);
     free(text);
-    pv_config_free(config);
+    pv_run_config_free(config);
     return good ? 0 : 1;
 }
 
 int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "--markdown") == 0) {
-        pv_config_describe_markdown(stdout);
+        pv_run_config_describe_markdown(stdout);
         return 0;
     }
     if (argc == 2 && strcmp(argv[1], "--defaults") == 0) return print_defaults();
