@@ -17,7 +17,7 @@ typedef struct pv_dataset_opts {
     uint8_t split;             /* PV_SPLIT_TRAIN, ... */
     int64_t first_view, views; /* which views of every object of the split */
     bool verify;               /* compare every row with its checksum */
-    int canonical;             /* PV_CANONICAL_... bits: the form that rows are brought into */
+    pv_canonical canonical;    /* the form that rows are brought into */
     pv_alignment align;        /* PV_ALIGN_NONE, or how every row is then matched to `reference` */
     const float *reference; /* [P], copied; NULL: the first view of the split's first object, in that form */
     pv_placement placement; /* evaluation wants a copy a node */

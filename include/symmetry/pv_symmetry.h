@@ -47,12 +47,18 @@ void pv_symmetry_draw_signs(const pv_arch *arch, double p, pv_rng *rng, pv_symme
 void pv_symmetry_draw_phases(const pv_arch *arch, int low, int high, pv_rng *rng, pv_symmetry *symmetry);
 
 /* What a canonical form fixes. */
-enum { PV_CANONICAL_SIGN = 1, PV_CANONICAL_PHASE = 2 };
+typedef enum pv_canonical {
+    PV_CANONICAL_NONE = 0,
+    PV_CANONICAL_SIGN = 1,
+    PV_CANONICAL_PHASE = 2,
+    PV_CANONICAL_BOTH = 3 /* SIGN and PHASE */
+} pv_canonical;
 
 /* The element that brings `row` into canonical form: with PV_CANONICAL_PHASE every hidden bias is moved by multiples of
  * pi / w0 to within pi / (2 w0) of 0, up to rounding; with PV_CANONICAL_SIGN every hidden unit's bias is >= 0 (a zero
  * bias: the first non-zero incoming weight is > 0); both together: the bias is in [0, pi / (2 w0)].
  * Applying it twice changes nothing more. */
-void pv_symmetry_canonical(const pv_arch *arch, const float *row, int what, pv_symmetry *out);
+void pv_symmetry_canonical(const pv_arch *arch, const float *row, pv_canonical what,
+                           pv_symmetry *out);
 
 #endif

@@ -9,6 +9,7 @@
 #include "data/pv_placement.h"
 #include "data/pv_positives.h"
 #include "symmetry/pv_aligner.h"
+#include "symmetry/pv_symmetry.h"
 
 typedef enum pv_task_kind { PV_TASK_CLASSIFY, PV_TASK_SIMCLR } pv_task_kind;
 typedef enum pv_reduce { PV_REDUCE_FAST, PV_REDUCE_ORDERED } pv_reduce;
@@ -17,14 +18,6 @@ typedef enum pv_rate_schedule { PV_RATE_CONSTANT, PV_RATE_COSINE } pv_rate_sched
 /* How the rate follows from the batch: lr is for base_batch. */
 typedef enum pv_rate_scaling { PV_RATE_AS_IS, PV_RATE_LINEAR, PV_RATE_SQRT } pv_rate_scaling;
 typedef enum pv_normalise { PV_NORMALISE_ENTRY, PV_NORMALISE_TENSOR, PV_NORMALISE_NONE } pv_normalise;
-
-/* Sets of PV_CANONICAL_SIGN and PV_CANONICAL_PHASE (pv_symmetry.h). */
-typedef enum pv_canonical {
-    PV_CANONICAL_AS_IS = 0,
-    PV_CANONICAL_SIGNS = 1,
-    PV_CANONICAL_PHASES = 2,
-    PV_CANONICAL_BOTH = 3
-} pv_canonical;
 
 typedef struct pv_train_opts {
     pv_task_kind task;

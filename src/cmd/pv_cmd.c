@@ -134,7 +134,7 @@ pv_status pv_cmd_kept_config(const char *path, const char *yaml_text, pv_run_con
 pv_status pv_cmd_model_rows(const char *path, const pv_model_head *head, const pv_run_config *config,
                             pv_dataset_opts *opts)
 {
-    opts->canonical = (int)config->train.canonical;
+    opts->canonical = config->train.canonical;
     opts->align = config->train.align;
     opts->reference = head->reference;
     if (opts->align == PV_ALIGN_NONE || opts->reference) return PV_OK;

@@ -23,9 +23,9 @@ static const cyaml_strval_t optimizers[] = {
     {"sgd", PV_OPTIM_SGD}, {"adam", PV_OPTIM_ADAM}, {"adamw", PV_OPTIM_ADAMW}};
 static const cyaml_strval_t normalisations[] = {
     {"entry", PV_NORMALISE_ENTRY}, {"tensor", PV_NORMALISE_TENSOR}, {"none", PV_NORMALISE_NONE}};
-static const cyaml_strval_t canonicals[] = {{"none", PV_CANONICAL_AS_IS},
-                                            {"sign", PV_CANONICAL_SIGNS},
-                                            {"phase", PV_CANONICAL_PHASES},
+static const cyaml_strval_t canonicals[] = {{"none", PV_CANONICAL_NONE},
+                                            {"sign", PV_CANONICAL_SIGN},
+                                            {"phase", PV_CANONICAL_PHASE},
                                             {"both", PV_CANONICAL_BOTH}};
 static const cyaml_strval_t alignments[] = {
     {"none", PV_ALIGN_NONE}, {"permutation", PV_ALIGN_PERMUTATION}, {"signed", PV_ALIGN_SIGNED}};

@@ -245,7 +245,7 @@ static pv_status time_loading(probe *p, const pv_store *store)
     const pv_dataset_opts opts = {.split = PV_SPLIT_TRAIN,
                                   .views = 1,
                                   .verify = true,
-                                  .canonical = (int)p->config->train.canonical,
+                                  .canonical = p->config->train.canonical,
                                   .align = p->config->train.align,
                                   .placement = PV_PLACE_NODE};
     pv_dataset *dataset = NULL;

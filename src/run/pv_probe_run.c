@@ -59,7 +59,7 @@ static pv_status draw_model(const pv_comm *comm, const pv_store *store, const ch
     PV_TRY(pv_cmd_config(comm, path, &none, &m->config));
     m->head.classes =
         m->config->train.task == PV_TASK_SIMCLR ? (int)m->config->train.embedding : pv_store_classes(store);
-    m->form.canonical = (int)m->config->train.canonical;
+    m->form.canonical = m->config->train.canonical;
     m->form.align = m->config->train.align;
     PV_TRY(make_model(comm, store, m));
     pv_model_init(m->model, seed);

@@ -53,7 +53,7 @@ static pv_status open_data(trainer *t, const pv_store *store)
     pv_dataset_opts opts = {.split = PV_SPLIT_TRAIN,
                             .views = t->opts->views,
                             .verify = !t->opts->no_verify,
-                            .canonical = (int)t->opts->canonical,
+                            .canonical = t->opts->canonical,
                             .align = t->opts->align,
                             .placement = t->opts->placement};
     PV_TRY(pv_dataset_open(t->comm, store, &opts, &t->train));

@@ -155,7 +155,7 @@ static void no_element_changes_the_function(void **state)
         }
 }
 
-static void assert_canonical(const pv_arch *arch, const float *row, int what)
+static void assert_canonical(const pv_arch *arch, const float *row, pv_canonical what)
 {
     const double half = PI / (2 * (double)arch->w0);
     for (int l = 0; l + 1 < arch->layers; l++) {
@@ -168,7 +168,7 @@ static void assert_canonical(const pv_arch *arch, const float *row, int what)
     }
 }
 
-static void make_canonical(const pv_arch *arch, const float *row, int what, float *out)
+static void make_canonical(const pv_arch *arch, const float *row, pv_canonical what, float *out)
 {
     pv_symmetry e;
     assert_int_equal(pv_symmetry_make(arch, &e), PV_OK);
@@ -181,7 +181,7 @@ static void canonical_forms_are_canonical_at_once_and_the_same_function(void **s
 {
     (void)state;
     for (int k = 0; k < ARCHS; k++)
-        for (int what = 1; what <= 3; what++)
+        for (pv_canonical what = PV_CANONICAL_SIGN; what <= PV_CANONICAL_BOTH; what++)
             for (uint64_t n = 0; n < 50; n++) {
                 float row[MOST], once[MOST], twice[MOST];
                 draw_row(&archs[k], n, row);
@@ -204,7 +204,7 @@ static void canonical_forms_stay_at_the_borders_of_the_range(void **state)
         row[200 + u] = (float)((u - 100) * PI / 60);
         row[400 + u] = 1;
     }
-    for (int what = 1; what <= 3; what++) {
+    for (pv_canonical what = PV_CANONICAL_SIGN; what <= PV_CANONICAL_BOTH; what++) {
         make_canonical(&arch, row, what, once);
         make_canonical(&arch, once, what, twice);
         assert_canonical(&arch, once, what);
@@ -226,8 +226,8 @@ static void equal_functions_have_one_canonical_form(void **state)
             pv_symmetry_draw_signs(arch, 0.5, &rng, &e);
             pv_symmetry_draw_phases(arch, -4, 3, &rng, &e);
             pv_symmetry_apply(arch, &e, row, moved);
-            make_canonical(arch, row, PV_CANONICAL_SIGN | PV_CANONICAL_PHASE, one);
-            make_canonical(arch, moved, PV_CANONICAL_SIGN | PV_CANONICAL_PHASE, other);
+            make_canonical(arch, row, PV_CANONICAL_BOTH, one);
+            make_canonical(arch, moved, PV_CANONICAL_BOTH, other);
             assert_near_rows(arch, one, other, 2e-6);
             pv_symmetry_free(&e);
         }
