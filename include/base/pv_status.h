@@ -1,4 +1,4 @@
-/* Error values.  Every function that can fail returns a pv_status; the message travels through the logger. */
+/* Error values.  Every function that can fail returns a pv_status; pv_fail keeps its message. */
 #ifndef PV_STATUS_H
 #define PV_STATUS_H
 
@@ -20,20 +20,19 @@ typedef enum pv_status {
 /* Short English text of a status; static storage. */
 const char *pv_status_text(pv_status status);
 
-/* The process exit status of the contract: 0 done, 1 failed, 2 usage or config, 3 bad data, 75 stopped early.
- */
+/* The process exit status of the contract: 0 done, 1 failed, 2 usage or config, 3 bad data, 75 stopped early. */
 int pv_status_exit_code(pv_status status);
 
-/* Records a message (printf-style) as the cause of `status` in the logger, replacing any earlier one, and
- * returns `status`: `return pv_fail(PV_ERR_IO, "cannot open '%s': %s", path, strerror(errno));`. The message
- * names the file, key or row, and what to do.  Local. */
+/* Keeps a message (printf-style) as the cause of `status`, in place of any earlier one, and returns `status`:
+ * `return pv_fail(PV_ERR_IO, "cannot open '%s': %s", path, strerror(errno));`.  The message names
+ * the file, key or row, and what to do.  Local. */
 pv_status pv_fail(pv_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #ifdef __clang_analyzer__ /* which else follows paths on which a failure is none */
 #define pv_fail(status, ...) (pv_fail(status, __VA_ARGS__), (status))
 #endif
 
-/* The recorded message, "" if none.  Valid until the next pv_fail().  Local. */
+/* The message kept last, "" if none.  Valid until the next pv_fail().  Local. */
 const char *pv_fail_message(void);
 
 /* Evaluates a call; on failure leaves through the label `done` with the status in `st`. */

@@ -1,4 +1,13 @@
+/* What statuses are called, and the message of the last failure. */
 #include "base/pv_status.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+enum { FAILURE_BYTES = 2048 };
+
+/* Belongs to the process, as errno does. */
+static char failure[FAILURE_BYTES];
 
 const char *pv_status_text(pv_status status)
 {
@@ -44,4 +53,18 @@ int pv_status_exit_code(pv_status status)
     default:
         return 1;
     }
+}
+
+pv_status(pv_fail)(pv_status status, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(failure, sizeof failure, format, args);
+    va_end(args);
+    return status;
+}
+
+const char *pv_fail_message(void)
+{
+    return failure;
 }

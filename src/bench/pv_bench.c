@@ -1,6 +1,6 @@
 #include "bench/pv_bench.h"
 
-#include "base/pv_log.h"
+#include "base/pv_clock.h"
 #include "base/pv_mem.h"
 #include "base/pv_stop.h"
 #include "inr/pv_fitter.h"

@@ -1,5 +1,5 @@
 /* `polyview bench align`: pairs that weight matching aligns a second on a core, and how well. */
-#include "base/pv_log.h"
+#include "base/pv_clock.h"
 #include "base/pv_mem.h"
 #include "bench/pv_bench.h"
 #include "cmd/pv_cmd.h"

@@ -1,5 +1,4 @@
 /* `polyview bench comm`: what the messages of a fit and a training cost on these ranks. */
-#include "base/pv_log.h"
 #include "bench/pv_bench.h"
 #include "cmd/pv_cmd.h"
 #include "plan/pv_comm_measure.h"

@@ -1,5 +1,5 @@
 #include "bench/pv_bench.h"
-#include "base/pv_log.h"
+#include "base/pv_clock.h"
 #include "parallel/pv_meter.h"
 #include "fit/pv_fill.h"
 #include "store/pv_store.h"

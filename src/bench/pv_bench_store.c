@@ -1,6 +1,6 @@
 /* `polyview bench store`: how fast rows are written, checked and loaded, beside plain writes and reads of the same
  * bytes in the same run. */
-#include "base/pv_log.h"
+#include "base/pv_clock.h"
 #include "base/pv_mem.h"
 #include "bench/pv_bench.h"
 #include "cmd/pv_cmd.h"

@@ -1,6 +1,6 @@
 /* `polyview bench train`: the rate of training, how its time is spent, and what the machine could do at most, measured in
  * the same run. */
-#include "base/pv_log.h"
+#include "base/pv_clock.h"
 #include "base/pv_mem.h"
 #include "base/pv_stop.h"
 #include "bench/pv_bench.h"

@@ -1,4 +1,4 @@
-#include "base/pv_log.h"
+#include "base/pv_clock.h"
 #include "base/pv_mem.h"
 #include "cmd/pv_cmd.h"
 #include "run/pv_record.h"

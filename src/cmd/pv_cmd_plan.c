@@ -1,5 +1,4 @@
 /* `polyview plan`: what a fit and a training would take, before they are paid for. */
-#include "base/pv_log.h"
 #include "base/pv_mem.h"
 #include "cmd/pv_cmd.h"
 #include "plan/pv_plan.h"

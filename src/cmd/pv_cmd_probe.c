@@ -1,3 +1,4 @@
+#include "base/pv_clock.h"
 #include "base/pv_log.h"
 #include "cmd/pv_cmd.h"
 #include "run/pv_record.h"

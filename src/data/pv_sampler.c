@@ -1,6 +1,6 @@
 #include "data/pv_sampler.h"
 #include "augment/pv_augment.h"
-#include "base/pv_log.h"
+#include "base/pv_clock.h"
 #include "base/pv_mem.h"
 #include "pv_stream.h"
 

@@ -1,5 +1,6 @@
 #include "fit/pv_fill.h"
-#include "base/pv_log.h"
+#include "base/pv_clock.h"
+#include "base/pv_progress.h"
 #include "base/pv_mem.h"
 #include "parallel/pv_queue.h"
 #include "base/pv_stop.h"
@@ -222,7 +223,7 @@ static pv_status work(filler *f, const pv_comm *comm, const cut *pieces, int64_t
         st = fit_piece(f, pieces, piece);
         /* Other nodes are taken to be as far as this one. */
         const int64_t done = pv_queue_count_done(f->queue, f->fitted - before) * comm->nodes;
-        pv_progress_update(&progress, done < missing ? done : missing, NULL);
+        pv_progress_update(&progress, done < missing ? done : missing);
     }
     if (st == PV_OK && pv_queue_cancelled(f->queue)) st = pv_stop_fail();
     if (st != PV_OK) pv_queue_cancel(f->queue);

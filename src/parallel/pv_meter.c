@@ -1,5 +1,5 @@
 #include "parallel/pv_meter.h"
-#include "base/pv_log.h"
+#include "base/pv_clock.h"
 
 #include <mpi.h>
 

@@ -1,5 +1,5 @@
 #include "parallel/pv_queue.h"
-#include "base/pv_log.h"
+#include "base/pv_clock.h"
 #include "base/pv_mem.h"
 
 #include <stdatomic.h>

@@ -1,5 +1,5 @@
 #include "plan/pv_comm_measure.h"
-#include "base/pv_log.h"
+#include "base/pv_clock.h"
 #include "base/pv_mem.h"
 #include "bench/pv_bench.h"
 

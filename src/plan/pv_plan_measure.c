@@ -1,4 +1,5 @@
 #include "plan/pv_plan_measure.h"
+#include "base/pv_clock.h"
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
 #include "parallel/pv_meter.h"

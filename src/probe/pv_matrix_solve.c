@@ -1,5 +1,5 @@
 #include "pv_matrix.h"
-#include "base/pv_log.h"
+#include "base/pv_clock.h"
 #include "base/pv_mem.h"
 #include "pv_grid.h"
 #include "pv_scalapack.h"

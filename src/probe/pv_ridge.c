@@ -1,4 +1,4 @@
-#include "base/pv_log.h"
+#include "base/pv_clock.h"
 #include "base/pv_mem.h"
 #include "pv_matrix.h"
 #include "pv_choose.h"

@@ -1,6 +1,6 @@
 #include "run/pv_limits.h"
 
-#include "base/pv_log.h"
+#include "base/pv_clock.h"
 #include "pv_limits_kernels.h"
 #include "inr/pv_siren_kernels.h"
 

@@ -1,6 +1,7 @@
 #include "run/pv_record.h"
 #include "base/pv_checksum.h"
 #include "base/pv_cpu.h"
+#include "base/pv_clock.h"
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
 #include "base/pv_version.h"

@@ -1,6 +1,6 @@
 #include "store/pv_verify.h"
 #include "base/pv_checksum.h"
-#include "base/pv_log.h"
+#include "base/pv_clock.h"
 #include "base/pv_mem.h"
 #include "parallel/pv_queue.h"
 #include "base/pv_stop.h"

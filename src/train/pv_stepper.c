@@ -1,5 +1,5 @@
 #include "train/pv_stepper.h"
-#include "base/pv_log.h"
+#include "base/pv_clock.h"
 #include "base/pv_mem.h"
 #include "base/pv_stop.h"
 #include "train/pv_evaluate.h"

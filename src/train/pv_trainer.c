@@ -1,5 +1,6 @@
 #include "train/pv_trainer.h"
 #include "base/pv_checksum.h"
+#include "base/pv_clock.h"
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
 #include "base/pv_stop.h"

@@ -1,6 +1,6 @@
 /* How many Adam steps a second one core does for the usual INR, with every instruction set it has. */
 #include "base/pv_cpu.h"
-#include "base/pv_log.h"
+#include "base/pv_clock.h"
 #include "inr/pv_fitter.h"
 
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* Training speed of the DWS classifier on one core: samples/s of forward, loss, backward and AdamW. */
 #include "base/pv_cpu.h"
-#include "base/pv_log.h"
+#include "base/pv_clock.h"
 #include "base/pv_rng.h"
 #include "nn/core/pv_loss.h"
 #include "nn/pv_model.h"

@@ -1,5 +1,4 @@
 #include "pv_mpi_test.h"
-#include "base/pv_log.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 #include "pv_mpi_test.h"
-#include "base/pv_log.h"
+#include "base/pv_clock.h"
 #include "parallel/pv_meter.h"
 
 #include <unistd.h>

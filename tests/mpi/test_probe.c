@@ -1,5 +1,4 @@
 /* Probes on ScaLAPACK against LAPACK on one process: every rank also solves the whole problem alone. */
-#include "base/pv_log.h"
 #include "base/pv_mem.h"
 #include "base/pv_rng.h"
 #include "probe/pv_matrix.h"

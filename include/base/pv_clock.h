@@ -1,0 +1,8 @@
+/* Time that only goes forward. */
+#ifndef PV_CLOCK_H
+#define PV_CLOCK_H
+
+/* Monotonic seconds from some instant on.  Local. */
+double pv_seconds(void);
+
+#endif
