@@ -4,7 +4,7 @@
 #define PV_RECORD_H
 
 #include "parallel/pv_comm.h"
-#include "parallel/pv_meter.h"
+#include "base/pv_meter.h"
 #include "run/pv_run_config.h"
 
 #include <jansson.h>

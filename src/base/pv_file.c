@@ -1,5 +1,5 @@
 #include "base/pv_file.h"
-#include "parallel/pv_meter.h"
+#include "base/pv_meter.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 #include "bench/pv_bench.h"
 #include "base/pv_clock.h"
-#include "parallel/pv_meter.h"
+#include "base/pv_meter.h"
 #include "fit/pv_fill.h"
 #include "store/pv_store.h"
 

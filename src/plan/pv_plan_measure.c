@@ -2,7 +2,7 @@
 #include "base/pv_clock.h"
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
-#include "parallel/pv_meter.h"
+#include "base/pv_meter.h"
 #include "base/pv_stop.h"
 #include "bench/pv_bench.h"
 #include "plan/pv_comm_measure.h"

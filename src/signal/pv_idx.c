@@ -1,6 +1,6 @@
 #include "pv_idx.h"
 #include "base/pv_mem.h"
-#include "parallel/pv_meter.h"
+#include "base/pv_meter.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 #include "store/pv_h5.h"
 #include "base/pv_file.h"
 #include "base/pv_mem.h"
-#include "parallel/pv_meter.h"
+#include "base/pv_meter.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 #include "pv_store_file.h"
 #include "base/pv_checksum.h"
 #include "base/pv_mem.h"
-#include "parallel/pv_meter.h"
+#include "base/pv_meter.h"
 #include "store/pv_h5.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 #include "pv_mpi_test.h"
 #include "base/pv_clock.h"
-#include "parallel/pv_meter.h"
+#include "base/pv_meter.h"
 
 #include <unistd.h>
 

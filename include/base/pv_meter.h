@@ -1,8 +1,7 @@
 /* Where this process's time goes: into MPI, into files, or neither.
  *
- * The program's MPI calls, and those that HDF5 and ScaLAPACK make, pass through wrappers of MPI's profiling interface
- * (PMPI), which time them; file operations are bracketed by hand.  A bracket inside another one counts for the outer
- * one only.  Reading a clock twice a call takes some 50 ns. */
+ * Whoever waits puts a bracket around it: for MPI src/parallel/pv_mpi.c does, for every call; file operations are
+ * bracketed by hand.  A bracket inside another one counts for the outer one only.  Reading a clock twice a call takes some 50 ns. */
 #ifndef PV_METER_H
 #define PV_METER_H
 
@@ -13,6 +12,9 @@ typedef enum pv_meter_kind { PV_METER_FILES, PV_METER_MPI, PV_METER_KINDS } pv_m
 /* Brackets; each begin has its end.  Local. */
 void pv_meter_begin(pv_meter_kind kind);
 void pv_meter_end(void);
+
+/* Counts a reduction over ranks, and the bytes of this rank's operand.  Local. */
+void pv_meter_reduction(int64_t bytes);
 
 /* Totals since the process started. */
 typedef struct pv_meter {

@@ -1,43 +1,8 @@
-#include "parallel/pv_meter.h"
-#include "base/pv_clock.h"
+/* MPI's calls, those of HDF5 and ScaLAPACK too, pass through these wrappers of its profiling interface (PMPI), which time
+ * them. */
+#include "base/pv_meter.h"
 
 #include <mpi.h>
-
-/* The profiling interface hands its wrappers no argument of ours, so that what they count cannot belong to an object;
- * ranks are single-threaded. */
-static struct {
-    pv_meter total;
-    int depth;
-    pv_meter_kind kind;
-    double start;
-} meter;
-
-void pv_meter_begin(pv_meter_kind kind)
-{
-    if (meter.depth++ > 0) return;
-    meter.kind = kind;
-    meter.start = pv_seconds();
-}
-
-void pv_meter_end(void)
-{
-    if (--meter.depth == 0) meter.total.seconds[meter.kind] += pv_seconds() - meter.start;
-}
-
-pv_meter pv_meter_read(void)
-{
-    return meter.total;
-}
-
-pv_meter pv_meter_between(const pv_meter *earlier, const pv_meter *later)
-{
-    pv_meter between = *later;
-    for (int kind = 0; kind < PV_METER_KINDS; kind++)
-        between.seconds[kind] -= earlier->seconds[kind];
-    between.allreduces -= earlier->allreduces;
-    between.allreduce_bytes -= earlier->allreduce_bytes;
-    return between;
-}
 
 #define METERED(kind, name, parameters, arguments)                                                           \
     int MPI_##name parameters                                                                                \
@@ -116,8 +81,7 @@ static void count_reduction(int n, MPI_Datatype type)
 {
     int bytes = 0;
     PMPI_Type_size(type, &bytes);
-    meter.total.allreduces++;
-    meter.total.allreduce_bytes += (int64_t)n * bytes;
+    pv_meter_reduction((int64_t)n * bytes);
 }
 
 int MPI_Iallreduce(const void *from, void *to, int n, MPI_Datatype type, MPI_Op op, MPI_Comm comm,
