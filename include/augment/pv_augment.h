@@ -13,7 +13,7 @@
 
 #include "augment/pv_augment_opts.h"
 #include "base/pv_status.h"
-#include "inr/pv_siren.h"
+#include "inr/pv_arch.h"
 
 #include <stdint.h>
 

@@ -8,7 +8,7 @@
 #include "run/pv_run_config.h"
 #include "signal/pv_signal.h"
 #include "run/pv_limits.h"
-#include "inr/pv_siren.h"
+#include "inr/pv_arch.h"
 
 /* One rank's fits; opaque. */
 typedef struct pv_bench_fits pv_bench_fits;

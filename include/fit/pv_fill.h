@@ -5,7 +5,7 @@
 
 #include "parallel/pv_comm.h"
 #include "signal/pv_signal.h"
-#include "inr/pv_siren_opts.h"
+#include "inr/pv_inr_opts.h"
 #include "store/pv_lock.h"
 #include "store/pv_store.h"
 
@@ -22,7 +22,7 @@ typedef struct pv_fill_result {
 } pv_fill_result;
 
 typedef struct pv_fill_opts {
-    pv_siren_variant variant;
+    pv_inr_variant variant;
     const pv_fit_opts *fit;
     bool retry_refused; /* refused rows count as missing */
     double grace;       /* seconds for which fits in flight go on after a stop signal */

@@ -8,7 +8,7 @@
 #define PV_FIT_RULES_H
 
 #include "base/pv_rng.h"
-#include "inr/pv_siren_opts.h"
+#include "inr/pv_inr_opts.h"
 
 /* Which fit of which view: with the seed, all that its random streams depend on. */
 typedef struct pv_fit_key {

@@ -8,7 +8,7 @@
 
 #include "base/pv_status.h"
 #include "inr/pv_fit_rules.h"
-#include "inr/pv_siren.h"
+#include "inr/pv_arch.h"
 
 typedef struct pv_fitter pv_fitter;
 

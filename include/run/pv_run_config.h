@@ -7,7 +7,7 @@
 #include "base/pv_status.h"
 #include "nn/core/pv_model_opts.h"
 #include "signal/pv_signal_opts.h"
-#include "inr/pv_siren_opts.h"
+#include "inr/pv_inr_opts.h"
 #include "store/pv_storage_opts.h"
 #include "train/pv_train_opts.h"
 

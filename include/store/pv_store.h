@@ -10,7 +10,7 @@
 
 #include "parallel/pv_comm.h"
 #include "signal/pv_signal.h"
-#include "inr/pv_siren.h"
+#include "inr/pv_arch.h"
 #include "store/pv_storage_opts.h"
 
 #include <stdbool.h>

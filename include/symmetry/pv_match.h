@@ -5,7 +5,7 @@
 #define PV_MATCH_H
 
 #include "base/pv_rng.h"
-#include "inr/pv_siren.h"
+#include "inr/pv_arch.h"
 #include "symmetry/pv_symmetry.h"
 
 #include <stdbool.h>

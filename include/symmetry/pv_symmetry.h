@@ -10,7 +10,7 @@
 #define PV_SYMMETRY_H
 
 #include "base/pv_rng.h"
-#include "inr/pv_siren.h"
+#include "inr/pv_arch.h"
 
 /* One element.  Shapes: [pv_symmetry_units(arch)], hidden layer by hidden layer; `source` counts within its layer. */
 typedef struct pv_symmetry {

@@ -9,7 +9,7 @@
 #include "parallel/pv_comm.h"
 #include "nn/pv_model.h"
 #include "nn/core/pv_optim.h"
-#include "inr/pv_siren.h"
+#include "inr/pv_arch.h"
 #include "data/pv_norm.h"
 
 /* Where training stands: everything that is not a tensor. */

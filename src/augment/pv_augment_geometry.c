@@ -7,7 +7,7 @@
 
 void augment_translate_by(const pv_arch *arch, const float *t, int order, float *row)
 {
-    double moved[PV_SIREN_MAX_WIDTH] = {0}, next[PV_SIREN_MAX_WIDTH];
+    double moved[PV_INR_MAX_WIDTH] = {0}, next[PV_INR_MAX_WIDTH];
     for (int c = 0; c < arch->dims[0]; c++)
         moved[c] = (double)t[c];
     for (int l = 0; l < order; l++) {
@@ -50,14 +50,14 @@ static void draw_shift(const augment_item *item, pv_rng *rng, float *t)
 
 void augment_translate(augment_item *item, augment_subject *it)
 {
-    float t[PV_SIREN_MAX_WIDTH];
+    float t[PV_INR_MAX_WIDTH];
     draw_shift(item, it->rng, t);
     augment_translate_by(item->arch, t, 1, it->row);
 }
 
 void augment_translate_deep(augment_item *item, augment_subject *it)
 {
-    float t[PV_SIREN_MAX_WIDTH];
+    float t[PV_INR_MAX_WIDTH];
     const int hidden = item->arch->layers - 1;
     draw_shift(item, it->rng, t);
     augment_translate_by(item->arch, t, hidden > 1 ? 1 + (int)pv_rng_below(it->rng, (uint64_t)hidden) : 1,

@@ -20,7 +20,7 @@ static double deviation_of(const float *values, int count)
 
 void augment_noise_by(const pv_arch *arch, double amount, const float *normal, float *row)
 {
-    pv_arch_tensor tensors[2 * PV_SIREN_MAX_LAYERS];
+    pv_arch_tensor tensors[2 * PV_INR_MAX_LAYERS];
     const int count = pv_arch_layout(arch, tensors);
     for (int t = 0; t < count; t++) {
         float *const values = row + tensors[t].offset;

@@ -4,6 +4,7 @@
 #include "base/pv_mem.h"
 #include "base/pv_stop.h"
 #include "inr/pv_fitter.h"
+#include "inr/pv_inr.h"
 
 #include <errno.h>
 #include <math.h>
@@ -21,7 +22,7 @@ static const double limits_seconds = 0.01, rate_seconds = 0.03;
 
 struct pv_bench_fits {
     pv_arch arch;
-    pv_siren_variant variant;
+    pv_inr_variant variant;
     pv_fit_opts opts;        /* without the rules that end a fit: a rate is of steps */
     int64_t steps;           /* of a fit */
     const pv_signal *signal; /* NULL: made-up pictures */
@@ -62,7 +63,7 @@ static void start(pv_bench_fits *fits, pv_fitter *fitter, int slot, int64_t obje
     const pv_fit_key key = {.source = source, .view = view};
     pv_bench_fits_values(fits, object, fits->values);
     pv_rng rng = pv_fit_stream(&fits->opts, PV_RNG_VIEW_INIT, key);
-    pv_siren_init(&fits->arch, fits->variant, &rng, fits->row);
+    pv_inr_init(&fits->arch, fits->variant, &rng, fits->row);
     pv_fitter_start(fitter, slot, fits->row, fits->values, key);
 }
 

@@ -2,6 +2,7 @@
 #include "augment/pv_augment.h"
 #include "base/pv_mem.h"
 #include "base/pv_rng.h"
+#include "inr/pv_inr.h"
 #include "nn/core/pv_loss.h"
 
 #include <math.h>
@@ -23,7 +24,7 @@ static void measure(pv_bench_rows *rows)
     }
 }
 
-pv_status pv_bench_rows_make(const pv_arch *arch, pv_siren_variant variant, int classes, pv_bench_rows *rows)
+pv_status pv_bench_rows_make(const pv_arch *arch, pv_inr_variant variant, int classes, pv_bench_rows *rows)
 {
     pv_status st = PV_OK;
     *rows = (pv_bench_rows){.params = pv_arch_params(arch), .classes = classes};
@@ -32,7 +33,7 @@ pv_status pv_bench_rows_make(const pv_arch *arch, pv_siren_variant variant, int 
     PV_TRY(pv_norm_make(rows->params, &rows->norm));
     for (int64_t r = 0; r < PV_BENCH_ROWS; r++) {
         pv_rng rng = pv_rng_open(1, PV_RNG_VIEW_INIT, (uint64_t)r, 0);
-        pv_siren_init(arch, variant, &rng, rows->rows + r * rows->params);
+        pv_inr_init(arch, variant, &rng, rows->rows + r * rows->params);
         rows->labels[r] = (int32_t)pv_rng_below(&rng, (uint64_t)classes);
     }
     measure(rows);

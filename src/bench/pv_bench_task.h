@@ -3,7 +3,7 @@
 #ifndef PV_BENCH_TASK_H
 #define PV_BENCH_TASK_H
 
-#include "inr/pv_siren.h"
+#include "inr/pv_arch.h"
 #include "train/pv_task.h"
 
 /* The made-up rows of a rank: freshly initialised INRs. */
@@ -17,7 +17,7 @@ typedef struct pv_bench_rows {
 enum { PV_BENCH_ROWS = 512 };
 
 /* Owner: pv_bench_rows_free.  Local.  Errors: PV_ERR_NOMEM. */
-pv_status pv_bench_rows_make(const pv_arch *arch, pv_siren_variant variant, int classes, pv_bench_rows *rows);
+pv_status pv_bench_rows_make(const pv_arch *arch, pv_inr_variant variant, int classes, pv_bench_rows *rows);
 void pv_bench_rows_free(pv_bench_rows *rows);
 
 /* A task that trains on the rows for ever, augmented by `augment`; `rows` and opts are borrowed.

@@ -3,7 +3,7 @@
 #include "cmd/pv_cmd.h"
 #include "run/pv_fill_run.h"
 #include "run/pv_record.h"
-#include "inr/pv_siren.h"
+#include "inr/pv_arch.h"
 #include "store/pv_lock.h"
 #include "store/pv_store.h"
 
@@ -44,7 +44,7 @@ static pv_status prepare_store(const pv_comm *comm, const pv_run_config *config,
     pv_status st;
     pv_arch arch;
     char *yaml = NULL;
-    const char *variant = config->inr.variant == PV_SIREN_STANDARD ? "standard" : "dwsnets";
+    const char *variant = config->inr.variant == PV_INR_STANDARD ? "standard" : "dwsnets";
     PV_TRY(pv_agree(comm, pv_arch_make(&config->inr, pv_signal_inputs(signal), pv_signal_channels(signal), &arch)));
     PV_TRY(pv_agree(comm, pv_run_config_emit(config, &yaml)));
     if (!pv_cmd_exists(comm, config->store)) {

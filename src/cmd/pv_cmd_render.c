@@ -2,7 +2,7 @@
 #include "base/pv_mem.h"
 #include "cmd/pv_cmd.h"
 #include "signal/pv_png.h"
-#include "inr/pv_siren.h"
+#include "inr/pv_inr.h"
 #include "store/pv_store.h"
 
 #include <math.h>
@@ -64,7 +64,7 @@ static pv_status draw_inr(canvas *c, int panel, const pv_arch *arch, const float
         coords[2 * p] = c->width > 1 ? (float)(2 * x / (c->width - 1) - 1) : 0.0F;
         coords[2 * p + 1] = c->height > 1 ? (float)(2 * y / (c->height - 1) - 1) : 0.0F;
     }
-    PV_TRY(pv_siren_eval(arch, row, n, coords, values));
+    PV_TRY(pv_inr_eval(arch, row, n, coords, values));
     draw_panel(c, panel, values, fine);
 done:
     free(coords);

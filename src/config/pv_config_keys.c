@@ -6,7 +6,7 @@
 
 /* A choice is stored as an enum of the option structs. */
 static const cyaml_strval_t sources[] = {{"idx", PV_SIGNAL_IDX}, {"sine", PV_SIGNAL_SINE}};
-static const cyaml_strval_t variants[] = {{"dwsnets", PV_SIREN_DWSNETS}, {"standard", PV_SIREN_STANDARD}};
+static const cyaml_strval_t variants[] = {{"dwsnets", PV_INR_DWSNETS}, {"standard", PV_INR_STANDARD}};
 static const cyaml_strval_t schedules[] = {{"constant", PV_SCHEDULE_CONSTANT},
                                            {"cosine", PV_SCHEDULE_COSINE}};
 #define MODEL_KIND(identifier, name, make) {name, PV_MODEL_##identifier},
@@ -55,7 +55,7 @@ static const cyaml_schema_value_t width = {CYAML_VALUE_INT(CYAML_FLAG_DEFAULT, i
                      CYAML_ARRAY_LEN(choices))
 #define WIDTHS(key, member)                                                                                  \
     CYAML_FIELD_SEQUENCE(key, CYAML_FLAG_OPTIONAL | CYAML_FLAG_POINTER, pv_run_config, member, &width, 1,        \
-                         PV_SIREN_MAX_LAYERS - 1)
+                         PV_INR_MAX_LAYERS - 1)
 
 /* The same of an item of `augment`. */
 #define ITEM_INT(key, member)  CYAML_FIELD_INT(key, CYAML_FLAG_DEFAULT, pv_augment_opts, member)
@@ -142,7 +142,7 @@ const pv_config_key pv_config_keys[] = {
     {"signal.seed", UINT("seed", signal.seed), "1", AT_LEAST(0), ROWS,
      "sine: seed of a and b"},
 
-    {"inr.hidden", WIDTHS("hidden", inr.hidden), "[32, 32]", BETWEEN(1, PV_SIREN_MAX_WIDTH), ROWS,
+    {"inr.hidden", WIDTHS("hidden", inr.hidden), "[32, 32]", BETWEEN(1, PV_INR_MAX_WIDTH), ROWS,
      "widths of the hidden layers"},
     {"inr.variant", CHOICE("variant", inr.variant, variants), "dwsnets", ANY, ROWS,
      "initialisation of the first layer; dwsnets: as the published sets, standard: Sitzmann et al. 2020"},

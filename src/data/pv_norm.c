@@ -27,7 +27,7 @@ void pv_norm_free(pv_norm *norm)
 /* group[i]: the tensor that entry i belongs to, or the entry itself.  Returns the number of groups. */
 static int group_entries(const pv_arch *arch, pv_normalise kind, int params, int *group, double *members)
 {
-    pv_arch_tensor tensors[2 * PV_SIREN_MAX_LAYERS];
+    pv_arch_tensor tensors[2 * PV_INR_MAX_LAYERS];
     const int count = pv_arch_layout(arch, tensors);
     for (int i = 0; i < params; i++)
         group[i] = i;

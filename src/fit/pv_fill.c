@@ -5,6 +5,7 @@
 #include "parallel/pv_queue.h"
 #include "base/pv_stop.h"
 #include "inr/pv_fitter.h"
+#include "inr/pv_inr.h"
 #include "store/pv_tally.h"
 
 #include <math.h>
@@ -62,7 +63,7 @@ static void start_fit(filler *f, int slot, int64_t view, int row, int attempt)
     const pv_fit_key key = {f->sources[row], view, attempt};
     float *weights = f->rows + (int64_t)row * f->params;
     pv_rng rng = pv_fit_stream(f->opts->fit, PV_RNG_VIEW_INIT, key);
-    pv_siren_init(pv_store_arch(f->store), f->opts->variant, &rng, weights);
+    pv_inr_init(pv_store_arch(f->store), f->opts->variant, &rng, weights);
     pv_signal_values(f->signal, pv_signal_find(f->signal, f->sources[row]), f->values);
     pv_fitter_start(f->fitter, slot, weights, f->values, key);
 }

@@ -1,7 +1,7 @@
 #include "inr/pv_fitter.h"
 
 #include "base/pv_mem.h"
-#include "inr/pv_siren_kernels.h"
+#include "pv_inr_kernels.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -36,8 +36,8 @@ typedef struct tile {
 struct pv_fitter {
     pv_arch arch;
     pv_fit_opts opts;
-    const pv_siren_kernels *kernels;
-    pv_siren_net net;
+    const pv_inr_kernels *kernels;
+    pv_inr_net net;
     int samples, params, padded;
     int batch;       /* samples a step */
     int64_t pass;    /* steps over which losses are judged together */
@@ -69,7 +69,7 @@ static bool has_batches(const pv_fitter *fitter)
 static int64_t samples_size(const pv_fitter *fitter, int channels)
 {
     if (has_batches(fitter)) return (int64_t)fitter->samples * channels;
-    return (int64_t)pv_siren_net_tiles(&fitter->net, fitter->samples) * channels * fitter->net.stride;
+    return (int64_t)pv_inr_net_tiles(&fitter->net, fitter->samples) * channels * fitter->net.stride;
 }
 
 static void keep_samples(const pv_fitter *fitter, int channels, const float *samples, float *kept)
@@ -77,7 +77,7 @@ static void keep_samples(const pv_fitter *fitter, int channels, const float *sam
     if (has_batches(fitter))
         memcpy(kept, samples, (size_t)samples_size(fitter, channels) * sizeof *kept);
     else
-        pv_siren_net_lay_out(&fitter->net, fitter->samples, channels, samples, kept);
+        pv_inr_net_lay_out(&fitter->net, fitter->samples, channels, samples, kept);
 }
 
 static pv_status open_slots(pv_fitter *fitter)
@@ -113,13 +113,13 @@ pv_status pv_fitter_new(const pv_arch *arch, int n, const float *coords, const p
     PV_ALLOC(fitter, 1);
     fitter->arch = *arch;
     fitter->opts = *opts;
-    fitter->kernels = PV_ISA_CHOOSE(pv_siren_kernels);
+    fitter->kernels = PV_ISA_CHOOSE(pv_inr_kernels);
     fitter->samples = n;
     fitter->batch = opts->batch > 0 && opts->batch < n ? (int)opts->batch : n;
     fitter->pass = has_batches(fitter) ? (n + fitter->batch - 1) / fitter->batch : 1;
     fitter->params = pv_arch_params(arch);
     fitter->padded = (fitter->params + PADDING - 1) / PADDING * PADDING;
-    PV_TRY(pv_siren_net_open(arch, fitter->batch, &fitter->net));
+    PV_TRY(pv_inr_net_open(arch, fitter->batch, &fitter->net));
     for (int64_t i = 0; i < (int64_t)n * arch->dims[0]; i++)
         fitter->net.reach = fmaxf(fitter->net.reach, fabsf(coords[i]));
     PV_ALLOC(fitter->coords, samples_size(fitter, arch->dims[0]));
@@ -136,7 +136,7 @@ done:
 void pv_fitter_free(pv_fitter *fitter)
 {
     if (!fitter) return;
-    pv_siren_net_close(&fitter->net);
+    pv_inr_net_close(&fitter->net);
     free(fitter->coords);
     free(fitter->gradient);
     free(fitter->memory);
@@ -180,8 +180,8 @@ static tile samples_in_order(pv_fitter *fitter, const slot *s, int t)
     const int count = left < fitter->net.tile ? left : fitter->net.tile;
     if (!has_batches(fitter))
         return (tile){fitter->coords + t * inputs * stride, s->values + t * outputs * stride, count};
-    pv_siren_net_lay_out(&fitter->net, count, inputs, fitter->coords + first * inputs, fitter->tile_coords);
-    pv_siren_net_lay_out(&fitter->net, count, outputs, s->values + first * outputs, fitter->tile_values);
+    pv_inr_net_lay_out(&fitter->net, count, inputs, fitter->coords + first * inputs, fitter->tile_coords);
+    pv_inr_net_lay_out(&fitter->net, count, outputs, s->values + first * outputs, fitter->tile_values);
     return (tile){fitter->tile_coords, fitter->tile_values, count};
 }
 
@@ -217,12 +217,12 @@ static tile samples_drawn(pv_fitter *fitter, slot *s, int t)
 
 static void step(pv_fitter *fitter, slot *s)
 {
-    const pv_siren_kernels *kernels = fitter->kernels;
+    const pv_inr_kernels *kernels = fitter->kernels;
     const double count = (double)fitter->batch * outputs_of(fitter);
     double sum = 0;
     kernels->load(&fitter->net, s->row);
     memset(fitter->gradient, 0, (size_t)fitter->padded * sizeof *fitter->gradient);
-    for (int t = 0; t < pv_siren_net_tiles(&fitter->net, fitter->batch); t++) {
+    for (int t = 0; t < pv_inr_net_tiles(&fitter->net, fitter->batch); t++) {
         const tile in = has_batches(fitter) ? samples_drawn(fitter, s, t) : samples_in_order(fitter, s, t);
         sum += kernels->gradient(&fitter->net, in.coords, in.values, in.count, (float)(2 / count),
                                  fitter->gradient);
@@ -232,7 +232,7 @@ static void step(pv_fitter *fitter, slot *s)
     s->beta1_power *= beta1;
     s->beta2_power *= beta2;
     const double lr = pv_fit_rate(&fitter->opts, s->steps);
-    const pv_siren_adam adam = {(float)(lr / (1 - s->beta1_power)), (float)(1 / sqrt(1 - s->beta2_power))};
+    const pv_inr_adam adam = {(float)(lr / (1 - s->beta1_power)), (float)(1 / sqrt(1 - s->beta2_power))};
     kernels->adam(fitter->padded, adam, fitter->gradient, s->m, s->v, s->row);
     if (++s->steps == fitter->opts.steps) s->end = PV_FIT_STEPS;
 }
@@ -255,7 +255,7 @@ static double mean_squared_error(pv_fitter *fitter, const slot *s)
     const int outputs = outputs_of(fitter);
     double sum = 0;
     fitter->kernels->load(&fitter->net, s->row);
-    for (int t = 0; t < pv_siren_net_tiles(&fitter->net, fitter->samples); t++) {
+    for (int t = 0; t < pv_inr_net_tiles(&fitter->net, fitter->samples); t++) {
         const tile in = samples_in_order(fitter, s, t);
         fitter->kernels->forward(&fitter->net, in.coords, in.count);
         for (int c = 0; c < outputs; c++)

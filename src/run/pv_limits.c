@@ -2,7 +2,7 @@
 
 #include "base/pv_clock.h"
 #include "pv_limits_kernels.h"
-#include "inr/pv_siren_kernels.h"
+#include "inr/pv_inr.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -67,7 +67,7 @@ void pv_limits_measure(double seconds, pv_limits *limits)
 {
     sincos_loop *libmvec = PV_ISA_CHOOSE(pv_limits_kernels)->sincos_libmvec;
     limits->fma_gflops = measure_gflops(0.4 * seconds);
-    limits->sincos_own_ns = measure_pair_ns(PV_ISA_CHOOSE(pv_siren_kernels)->sincos, 0.4 * seconds);
+    limits->sincos_own_ns = measure_pair_ns(pv_inr_sincos_loop(), 0.4 * seconds);
     limits->sincos_libmvec_ns = libmvec ? measure_pair_ns(libmvec, 0.2 * seconds) : (double)NAN;
     limits->sincos_ns = fmin(limits->sincos_own_ns, limits->sincos_libmvec_ns);
 }

@@ -135,14 +135,14 @@ static pv_status parse_arch(pv_store *store, const char *text)
     pv_arch *arch = &store->arch;
     pv_status st = PV_OK;
     const size_t count = json_array_size(dims);
-    if (count < 2 || count > PV_SIREN_MAX_LAYERS + 1 || !json_is_number(json_object_get(root, "w0")) ||
+    if (count < 2 || count > PV_INR_MAX_LAYERS + 1 || !json_is_number(json_object_get(root, "w0")) ||
         !json_is_number(json_object_get(root, "offset")))
         st = pv_fail(PV_ERR_DATA, "'%s': the attribute 'arch' is not an INR architecture: %.200s",
                      store->path, text);
     arch->layers = (int)count - 1;
     for (size_t i = 0; st == PV_OK && i < count; i++) {
         const json_int_t width = json_integer_value(json_array_get(dims, i));
-        if (width < 1 || width > PV_SIREN_MAX_WIDTH)
+        if (width < 1 || width > PV_INR_MAX_WIDTH)
             st = pv_fail(PV_ERR_DATA, "'%s': the attribute 'arch' has a layer of width %lld", store->path,
                          (long long)width);
         arch->dims[i] = (int)width;

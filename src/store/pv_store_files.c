@@ -41,7 +41,7 @@ static pv_status write_table(hid_t file, const char *name, hid_t type, int count
 /* /layout: where each tensor lies in a row, as a table of (name, offset, rows, cols). */
 static pv_status write_layout(hid_t file, const pv_arch *arch)
 {
-    pv_arch_tensor tensors[2 * PV_SIREN_MAX_LAYERS];
+    pv_arch_tensor tensors[2 * PV_INR_MAX_LAYERS];
     const hid_t name = H5Tcopy(H5T_C_S1), type = H5Tcreate(H5T_COMPOUND, sizeof(pv_arch_tensor));
     H5Tset_size(name, sizeof tensors[0].name);
     H5Tinsert(type, "name", HOFFSET(pv_arch_tensor, name), name);

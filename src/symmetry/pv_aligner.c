@@ -1,5 +1,6 @@
 #include "symmetry/pv_aligner.h"
 #include "base/pv_mem.h"
+#include "inr/pv_inr.h"
 #include "symmetry/pv_symmetry.h"
 
 #include <stdlib.h>
@@ -67,7 +68,7 @@ static pv_status loss_between(pv_aligner *a, double lambda, const float *values,
     double sum = 0;
     for (int p = 0; p < a->params; p++)
         a->between[p] = (float)((1 - lambda) * (double)a->first[p] + lambda * (double)a->second[p]);
-    const pv_status st = pv_siren_eval(&a->arch, a->between, a->samples, a->coords, a->values);
+    const pv_status st = pv_inr_eval(&a->arch, a->between, a->samples, a->coords, a->values);
     for (int i = 0; st == PV_OK && i < count; i++) {
         const double difference = (double)a->values[i] - (double)values[i];
         sum += difference * difference;

@@ -40,7 +40,7 @@ struct pv_matcher {
     pv_arch arch;
     pv_match_opts opts;
     int hidden, params, starts;
-    layer layers[PV_SIREN_MAX_LAYERS];
+    layer layers[PV_INR_MAX_LAYERS];
     const pv_match_kernels *kernels;
     pv_assign *assign;
     float *theirs;        /* B's row; this and `incoming` may be read past their ends by the lanes */
@@ -317,8 +317,8 @@ static void unsettle(pv_matcher *m)
  * nothing is gained or there is little hope of `best`.  A layer whose neighbours stand as they stood need not be visited. */
 static pv_match_result descend(pv_matcher *m, double objective, int first, double best, pv_rng *rng)
 {
-    int order[PV_SIREN_MAX_LAYERS], visits = 0, sweeps = 0;
-    double stood[PV_SIREN_MAX_LAYERS]; /* the objective before each of the last visits */
+    int order[PV_INR_MAX_LAYERS], visits = 0, sweeps = 0;
+    double stood[PV_INR_MAX_LAYERS]; /* the objective before each of the last visits */
     for (bool gains = true; gains && sweeps < m->opts.max_sweeps; sweeps++) {
         const double begin = objective;
         draw_order(rng, m->hidden, order);

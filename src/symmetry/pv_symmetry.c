@@ -96,8 +96,8 @@ static float outgoing(const pv_symmetry *symmetry, int u)
 
 /* The columns of a matrix as the layer before it moves them: where they come from, and their factors. */
 typedef struct moved_columns {
-    int32_t source[PV_SIREN_MAX_WIDTH];
-    float factor[PV_SIREN_MAX_WIDTH];
+    int32_t source[PV_INR_MAX_WIDTH];
+    float factor[PV_INR_MAX_WIDTH];
 } moved_columns;
 
 static void list_columns(const pv_symmetry *symmetry, int before, int count, moved_columns *out)
@@ -176,7 +176,7 @@ static bool leads_negative(const float *weights, int count)
  * at as they stand once the layer before has its canonical signs. */
 static bool flips(const float *weights, int ins, float bias, const moved_columns *columns)
 {
-    float moved[PV_SIREN_MAX_WIDTH];
+    float moved[PV_INR_MAX_WIDTH];
     if (bias != 0) return bias < 0;
     for (int c = 0; c < ins; c++)
         moved[c] = columns->factor[c] * weights[columns->source[c]];

@@ -200,12 +200,12 @@ static pv_status read_dims(hid_t file, const char *path, pv_arch *arch)
     const hid_t space = H5Dget_space(dataset);
     pv_status st = PV_OK;
     if (!pv_h5_is_own(dataset) || H5Sget_simple_extent_ndims(space) != 1 ||
-        H5Sget_simple_extent_dims(space, &count, NULL) < 0 || count < 2 || count > PV_SIREN_MAX_LAYERS + 1 ||
+        H5Sget_simple_extent_dims(space, &count, NULL) < 0 || count < 2 || count > PV_INR_MAX_LAYERS + 1 ||
         H5Dread(dataset, H5T_NATIVE_INT, H5S_ALL, H5S_ALL, H5P_DEFAULT, arch->dims) < 0)
         st = pv_fail(PV_ERR_DATA, "'%s' is damaged: '/inr_dims' is not a list of layer widths", path);
     arch->layers = (int)count - 1;
     for (int i = 0; st == PV_OK && i <= arch->layers; i++)
-        if (arch->dims[i] < 1 || arch->dims[i] > PV_SIREN_MAX_WIDTH)
+        if (arch->dims[i] < 1 || arch->dims[i] > PV_INR_MAX_WIDTH)
             st = pv_fail(PV_ERR_DATA, "'%s' is damaged: '/inr_dims' has a width of %d", path, arch->dims[i]);
     H5Sclose(space);
     H5Dclose(dataset);

@@ -2,6 +2,7 @@
 #include "base/pv_cpu.h"
 #include "base/pv_clock.h"
 #include "inr/pv_fitter.h"
+#include "inr/pv_inr.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +28,7 @@ static pv_status measure(const pv_arch *arch, double rates[REPEATS], double *mse
         coords[2 * p + 1] = -1 + 2 * (float)(p / SIDE) / (SIDE - 1);
         values[p] = (float)(((p % SIDE) / 7 + p / SIDE / 7) % 2);
     }
-    pv_siren_init(arch, PV_SIREN_DWSNETS, &rng, row);
+    pv_inr_init(arch, PV_INR_DWSNETS, &rng, row);
     pv_status st = pv_fitter_new(arch, SAMPLES, coords, &opts, &fitter);
     if (st == PV_OK) {
         pv_fitter_start(fitter, 0, row, values, (pv_fit_key){0});

@@ -6,8 +6,8 @@
 
 /* h[0..M]: the activations of one sample, h[M] the output; slope[l] = cos of what h[l] is the sine of. */
 typedef struct trace {
-    double h[PV_SIREN_MAX_LAYERS + 1][PV_SIREN_MAX_WIDTH];
-    double slope[PV_SIREN_MAX_LAYERS + 1][PV_SIREN_MAX_WIDTH];
+    double h[PV_INR_MAX_LAYERS + 1][PV_INR_MAX_WIDTH];
+    double slope[PV_INR_MAX_LAYERS + 1][PV_INR_MAX_WIDTH];
 } trace;
 
 static void run(const pv_arch *arch, const double *row, const float *x, trace *t)
@@ -43,7 +43,7 @@ static void pull_back(const pv_arch *arch, const double *row, const trace *t, do
     int end = pv_arch_params(arch);
     for (int l = arch->layers; l >= 1; l--) {
         const int rows = arch->dims[l], cols = arch->dims[l - 1], offset = end - rows * (cols + 1);
-        double below[PV_SIREN_MAX_WIDTH] = {0};
+        double below[PV_INR_MAX_WIDTH] = {0};
         for (int i = 0; i < rows; i++) {
             if (l < arch->layers) delta[i] *= (double)arch->w0 * t->slope[l][i];
             gradient[offset + rows * cols + i] += delta[i];
@@ -65,7 +65,7 @@ double pv_witness_gradient(const pv_arch *arch, const double *row, int n, const 
     trace *t = malloc(sizeof *t);
     memset(gradient, 0, (size_t)pv_arch_params(arch) * sizeof *gradient);
     for (int s = 0; s < n; s++) {
-        double delta[PV_SIREN_MAX_WIDTH];
+        double delta[PV_INR_MAX_WIDTH];
         run(arch, row, coords + s * inputs, t);
         for (int c = 0; c < outputs; c++) {
             const double error = t->h[arch->layers][c] - (double)values[s * outputs + c];

@@ -2,7 +2,7 @@
 #ifndef PV_SIREN_WITNESS_H
 #define PV_SIREN_WITNESS_H
 
-#include "inr/pv_siren.h"
+#include "inr/pv_arch.h"
 
 /* f(x) of one sample.  Shapes: row [P], x [d_0], y [d_M]. */
 void pv_witness_eval(const pv_arch *arch, const double *row, const float *x, double *y);

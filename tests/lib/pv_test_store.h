@@ -3,7 +3,7 @@
 #define PV_TEST_STORE_H
 
 #include "signal/pv_signal.h"
-#include "inr/pv_siren.h"
+#include "inr/pv_arch.h"
 #include "store/pv_store.h"
 
 enum { PV_TEST_PATH = 96, PV_TEST_TRAIN = 37, PV_TEST_VAL = 4, PV_TEST_TEST = 9, PV_TEST_VIEWS = 3 };

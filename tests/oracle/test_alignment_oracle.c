@@ -70,7 +70,7 @@ typedef struct pair {
 /* The reference multiplies [out][in] matrices of PyTorch's names; ours are those, row by row. */
 static float *read_row(const pv_oracle *oracle, const pair *p, const char *group)
 {
-    pv_arch_tensor tensors[2 * PV_SIREN_MAX_LAYERS];
+    pv_arch_tensor tensors[2 * PV_INR_MAX_LAYERS];
     float *row = pv_alloc(pv_arch_params(&p->arch), sizeof *row);
     for (int i = pv_arch_layout(&p->arch, tensors) - 1; i >= 0; i--) {
         char path[64];
@@ -87,8 +87,8 @@ static float *read_row(const pv_oracle *oracle, const pair *p, const char *group
 
 static pair read_pair(const pv_oracle *oracle, const char *name)
 {
-    int dims[PV_SIREN_MAX_LAYERS + 1];
-    const int levels = pv_oracle_ints(oracle, name, "dims", dims, PV_SIREN_MAX_LAYERS + 1);
+    int dims[PV_INR_MAX_LAYERS + 1];
+    const int levels = pv_oracle_ints(oracle, name, "dims", dims, PV_INR_MAX_LAYERS + 1);
     pair p = {.name = name, .arch = {.layers = levels - 1, .w0 = 30, .offset = 0.5F}};
     memcpy(p.arch.dims, dims, sizeof *dims * (size_t)levels);
     p.a = read_row(oracle, &p, "a");
@@ -264,16 +264,16 @@ static void our_descents_reach_the_stored_ones(void **state)
     const int starts[] = {1, 2, 3, 4, 8, 16, 0};
     reached all = {0};
     for (size_t s = 0; s < sizeof starts / sizeof *starts; s++) {
-        reached of[PV_SIREN_MAX_LAYERS] = {{0}};
+        reached of[PV_INR_MAX_LAYERS] = {{0}};
         for (int i = 0; i < pv_oracle_cases(oracle); i++) {
             const char *name = pv_oracle_case(oracle, i);
-            int dims[PV_SIREN_MAX_LAYERS + 1];
+            int dims[PV_INR_MAX_LAYERS + 1];
             if (!is_type(oracle, name, "fitted_pair")) continue;
-            const int hidden = pv_oracle_ints(oracle, name, "dims", dims, PV_SIREN_MAX_LAYERS + 1) - 2;
+            const int hidden = pv_oracle_ints(oracle, name, "dims", dims, PV_INR_MAX_LAYERS + 1) - 2;
             match_pair(oracle, i, starts[s], &of[hidden]);
         }
         all = (reached){0};
-        for (int h = 0; h < PV_SIREN_MAX_LAYERS; h++) {
+        for (int h = 0; h < PV_INR_MAX_LAYERS; h++) {
             const int n = of[h].matchings;
             all = (reached){all.matchings + n, all.median + of[h].median, all.best + of[h].best};
             if (n > 0)

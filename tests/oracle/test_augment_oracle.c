@@ -3,6 +3,7 @@
 #include "augment/pv_augment_kinds.h"
 #include "symmetry/pv_match_steps.h"
 #include "base/pv_mem.h"
+#include "inr/pv_inr.h"
 #include "pv_oracle.h"
 
 #include <math.h>
@@ -110,7 +111,7 @@ static void scale(replay *r)
 /* The noise is stored as it was added: 0.32 (standard deviation of the tensor + 1e-8) times normal draws. */
 static void noise(replay *r)
 {
-    pv_arch_tensor tensors[2 * PV_SIREN_MAX_LAYERS];
+    pv_arch_tensor tensors[2 * PV_INR_MAX_LAYERS];
     read_row(r, "input/draw/noise.", r->scratch);
     for (int t = pv_arch_layout(&r->arch, tensors) - 1; t >= 0; t--) {
         const int count = tensors[t].rows * tensors[t].cols;
@@ -288,7 +289,7 @@ static void assert_picture(const replay *r, const float *row, const float *coord
     float values[PIXELS];
     double *stored = pv_oracle_read(r->oracle, r->name, path, &count);
     assert_int_equal(count, PIXELS);
-    assert_int_equal(pv_siren_eval(&r->arch, row, PIXELS, coords, values), PV_OK);
+    assert_int_equal(pv_inr_eval(&r->arch, row, PIXELS, coords, values), PV_OK);
     for (int p = 0; p < PIXELS; p++)
         if (!(fabs((double)values[p] - stored[p]) <= FUNCTION_TOLERANCE))
             fail_msg("%s: pixel %d of %s is %.9g, not %.9g", r->name, p, path, (double)values[p], stored[p]);
@@ -358,11 +359,11 @@ static void stored_draws_give_the_stored_results(void **state)
 {
     pv_oracle *oracle = *state;
     for (int i = 0; i < pv_oracle_cases(oracle); i++) {
-        int dims[PV_SIREN_MAX_LAYERS + 1], index = 0;
+        int dims[PV_INR_MAX_LAYERS + 1], index = 0;
         char type[32];
         float target[10] = {0};
         replay r = {.oracle = oracle, .name = pv_oracle_case(oracle, i), .target = target, .classes = 10};
-        const int levels = pv_oracle_ints(oracle, r.name, "dims", dims, PV_SIREN_MAX_LAYERS + 1);
+        const int levels = pv_oracle_ints(oracle, r.name, "dims", dims, PV_INR_MAX_LAYERS + 1);
         r.arch = (pv_arch){.layers = levels - 1, .w0 = 30, .offset = 0.5F};
         memcpy(r.arch.dims, dims, sizeof *dims * (size_t)levels);
         r.params = pv_arch_params(&r.arch);

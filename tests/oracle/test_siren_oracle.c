@@ -1,7 +1,7 @@
 /* The SIREN against the published implementation: evaluation, and 20 Adam steps, of every stored case. */
 #include "pv_oracle.h"
 #include "inr/pv_fitter.h"
-#include "inr/pv_siren.h"
+#include "inr/pv_inr.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -34,7 +34,7 @@ static float *to_float(double *values, int64_t n)
 /* The tensors under a group of a case, put together to a row. */
 static double *read_row(const pv_oracle *oracle, const stored *s, const char *group)
 {
-    pv_arch_tensor tensors[2 * PV_SIREN_MAX_LAYERS];
+    pv_arch_tensor tensors[2 * PV_INR_MAX_LAYERS];
     double *row = malloc((size_t)s->params * sizeof *row);
     for (int i = pv_arch_layout(&s->arch, tensors) - 1; i >= 0; i--) {
         char path[128];
@@ -52,9 +52,9 @@ static double *read_row(const pv_oracle *oracle, const stored *s, const char *gr
 static stored read_case(const pv_oracle *oracle, int index)
 {
     stored s = {.name = pv_oracle_case(oracle, index)};
-    int dims[PV_SIREN_MAX_LAYERS + 1];
+    int dims[PV_INR_MAX_LAYERS + 1];
     int64_t count;
-    const int levels = pv_oracle_ints(oracle, s.name, "dims", dims, PV_SIREN_MAX_LAYERS + 1);
+    const int levels = pv_oracle_ints(oracle, s.name, "dims", dims, PV_INR_MAX_LAYERS + 1);
     const pv_inr_opts opts = {.hidden = dims + 1,
                               .hidden_count = (unsigned)levels - 2,
                               .w0 = pv_oracle_real(oracle, s.name, "w0"),
@@ -94,7 +94,7 @@ static double output_distance(const pv_oracle *oracle, const stored *s, float er
     double *truth = pv_oracle_read(oracle, s->name, "output/y_hat", &count);
     float *values = malloc((size_t)count * sizeof *values);
     assert_int_equal(count, s->n * s->arch.dims[s->arch.layers]);
-    assert_int_equal(pv_siren_eval(&s->arch, s->row, s->n, s->coords, values), PV_OK);
+    assert_int_equal(pv_inr_eval(&s->arch, s->row, s->n, s->coords, values), PV_OK);
     values[count / 2] += error;
     double *ours = to_double(values, count);
     const double distance = pv_oracle_distance(count, ours, truth);

@@ -1,5 +1,6 @@
 /* The augmentations as training applies them: what they keep, how far they reach, and what they make of labels. */
 #include "augment/pv_augment.h"
+#include "inr/pv_inr.h"
 #include "base/pv_mem.h"
 #include "base/pv_rng.h"
 #include "symmetry/pv_symmetry.h"
@@ -34,7 +35,7 @@ static pv_augmenter *augmenter_of(pv_augment_opts *items, unsigned count)
 /* As large as fitted ones. */
 static void draw_row(uint64_t number, float *row)
 {
-    pv_arch_tensor tensors[2 * PV_SIREN_MAX_LAYERS];
+    pv_arch_tensor tensors[2 * PV_INR_MAX_LAYERS];
     pv_rng rng = pv_rng_open(3, PV_RNG_TEST, number, 2);
     for (int t = pv_arch_layout(&arch, tensors) - 1; t >= 0; t--)
         for (int i = 0; i < tensors[t].rows * tensors[t].cols; i++)
@@ -82,8 +83,8 @@ static void every_kind_is_repeatable_keeps_its_name_and_labels_that_sum_to_one(v
 static void assert_function(const float *a, const float *coords, const float *b, const float *moved)
 {
     float one[POINTS], other[POINTS];
-    assert_int_equal(pv_siren_eval(&arch, a, POINTS, coords, one), PV_OK);
-    assert_int_equal(pv_siren_eval(&arch, b, POINTS, moved, other), PV_OK);
+    assert_int_equal(pv_inr_eval(&arch, a, POINTS, coords, one), PV_OK);
+    assert_int_equal(pv_inr_eval(&arch, b, POINTS, moved, other), PV_OK);
     for (int i = 0; i < POINTS; i++)
         assert_true(fabs((double)one[i] - (double)other[i]) <= 1e-4);
 }

@@ -69,7 +69,7 @@ static void the_defaults_reach_the_structs(void **state)
     assert_string_equal(config->signal.path, "/usr/share/datasets/fashion-mnist");
     assert_true(config->signal.train == 55000 && config->signal.val_first == -1);
     assert_true(config->inr.hidden_count == 2 && config->inr.hidden[0] == 32 && config->inr.hidden[1] == 32);
-    assert_true(config->inr.variant == PV_SIREN_DWSNETS && config->inr.w0 == 30 && config->inr.offset == 0.5);
+    assert_true(config->inr.variant == PV_INR_DWSNETS && config->inr.w0 == 30 && config->inr.offset == 0.5);
     assert_true(config->fit.lr == 5.0e-4 && config->fit.seed == 1);
     assert_true(config->fit.schedule == PV_SCHEDULE_CONSTANT && config->fit.target_psnr == 0);
     assert_true(config->fit.plateau_steps == 0 && config->fit.plateau_drop == 1.0e-3);

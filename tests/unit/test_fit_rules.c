@@ -1,5 +1,6 @@
 #include "pv_siren_witness.h"
 #include "inr/pv_fitter.h"
+#include "inr/pv_inr.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -58,7 +59,7 @@ static void drop(problem *p)
 static void start_row(const problem *p, const pv_fit_opts *opts, pv_fit_key key, float *row)
 {
     pv_rng rng = pv_fit_stream(opts, PV_RNG_VIEW_INIT, key);
-    pv_siren_init(&p->arch, PV_SIREN_DWSNETS, &rng, row);
+    pv_inr_init(&p->arch, PV_INR_DWSNETS, &rng, row);
 }
 
 /* Fits by the rules until they end it; row may be NULL. */

@@ -1,8 +1,9 @@
 #include "base/pv_cpu.h"
 #include "base/pv_mem.h"
+#include "inr/pv_inr.h"
 #include "pv_siren_witness.h"
 #include "inr/pv_fitter.h"
-#include "inr/pv_siren_kernels.h"
+#include "inr/pv_inr_kernels.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -56,7 +57,7 @@ static problem make(const shape *s, uint64_t seed)
         for (int c = 0; c < s->outputs; c++)
             p.values[i * s->outputs + c] = (float)(0.5 + 0.4 * sin(2 * sum + c + (double)seed));
     }
-    pv_siren_init(&p.arch, PV_SIREN_DWSNETS, &rng, p.row);
+    pv_inr_init(&p.arch, PV_INR_DWSNETS, &rng, p.row);
     for (int i = 0; i < p.params; i++)
         if (p.row[i] == 0) p.row[i] = (float)pv_rng_range(&rng, -0.05, 0.05);
     return p;
@@ -101,16 +102,16 @@ static double relative_l2(int n, const float *ours, const double *truth)
 /* The kernels' gradient over all tiles, summed into `gradient`. */
 static void kernel_gradient(const problem *p, float *gradient)
 {
-    const pv_siren_kernels *kernels = PV_ISA_CHOOSE(pv_siren_kernels);
+    const pv_inr_kernels *kernels = PV_ISA_CHOOSE(pv_inr_kernels);
     const int inputs = p->arch.dims[0], outputs = p->arch.dims[p->arch.layers];
-    pv_siren_net net;
-    assert_int_equal(pv_siren_net_open(&p->arch, p->n, &net), PV_OK);
+    pv_inr_net net;
+    assert_int_equal(pv_inr_net_open(&p->arch, p->n, &net), PV_OK);
     net.reach = 1;
-    const int tiles = pv_siren_net_tiles(&net, p->n);
+    const int tiles = pv_inr_net_tiles(&net, p->n);
     float *coords = pv_alloc((int64_t)tiles * inputs * net.stride, sizeof *coords);
     float *values = pv_alloc((int64_t)tiles * outputs * net.stride, sizeof *values);
-    pv_siren_net_lay_out(&net, p->n, inputs, p->coords, coords);
-    pv_siren_net_lay_out(&net, p->n, outputs, p->values, values);
+    pv_inr_net_lay_out(&net, p->n, inputs, p->coords, coords);
+    pv_inr_net_lay_out(&net, p->n, outputs, p->values, values);
     kernels->load(&net, p->row);
     memset(gradient, 0, (size_t)p->params * sizeof *gradient);
     for (int t = 0; t < tiles; t++) {
@@ -119,7 +120,7 @@ static void kernel_gradient(const problem *p, float *gradient)
                           values + (int64_t)t * outputs * net.stride, left < net.tile ? left : net.tile,
                           2.0f / (float)(p->n * outputs), gradient);
     }
-    pv_siren_net_close(&net);
+    pv_inr_net_close(&net);
     free(coords);
     free(values);
 }
@@ -138,7 +139,7 @@ static void the_gradient_is_that_of_plain_loops(void **state)
         for (int isa = 0; isa < PV_ISA_COUNT; isa++) {
             if (!choose(isa)) continue;
             kernel_gradient(&p, gradient);
-            pv_arch_tensor tensors[2 * PV_SIREN_MAX_LAYERS];
+            pv_arch_tensor tensors[2 * PV_INR_MAX_LAYERS];
             for (int i = pv_arch_layout(&p.arch, tensors) - 1; i >= 0; i--) {
                 const int first = tensors[i].offset;
                 const double distance =

@@ -1,5 +1,6 @@
 /* Symmetries as values: they form a group, leave the function as it is, and canonical forms undo them. */
 #include "base/pv_mem.h"
+#include "inr/pv_inr.h"
 #include "symmetry/pv_symmetry.h"
 
 #include <math.h>
@@ -24,7 +25,7 @@ enum { ARCHS = sizeof archs / sizeof *archs };
 /* Weights of the size of fitted ones, biases that reach over several periods. */
 static void draw_row(const pv_arch *arch, uint64_t number, float *row)
 {
-    pv_arch_tensor tensors[2 * PV_SIREN_MAX_LAYERS];
+    pv_arch_tensor tensors[2 * PV_INR_MAX_LAYERS];
     pv_rng rng = pv_rng_open(3, PV_RNG_TEST, number, 0);
     const int count = pv_arch_layout(arch, tensors);
     for (int t = 0; t < count; t++)
@@ -133,8 +134,8 @@ static void assert_same_function(const pv_arch *arch, const float *a, const floa
     pv_rng rng = pv_rng_open(5, PV_RNG_TEST, 0, 0);
     for (int i = 0; i < 3 * POINTS; i++)
         coords[i] = (float)pv_rng_range(&rng, -1, 1);
-    assert_int_equal(pv_siren_eval(arch, a, POINTS, coords, one), PV_OK);
-    assert_int_equal(pv_siren_eval(arch, b, POINTS, coords, other), PV_OK);
+    assert_int_equal(pv_inr_eval(arch, a, POINTS, coords, one), PV_OK);
+    assert_int_equal(pv_inr_eval(arch, b, POINTS, coords, other), PV_OK);
     for (int i = 0; i < POINTS * arch->dims[arch->layers]; i++)
         assert_true(fabs((double)one[i] - (double)other[i]) <= 1e-4);
 }

@@ -1,4 +1,5 @@
-#include "inr/pv_siren_net.h"
+/* Where the working form of an INR lies in memory, and how samples are cut into tiles. */
+#include "pv_inr_net.h"
 
 #include "base/pv_mem.h"
 
@@ -38,7 +39,7 @@ static float *take(float *memory, int64_t *used, int64_t n)
 }
 
 /* Points every buffer into net->memory; returns how many floats they take. */
-static int64_t carve(pv_siren_net *net)
+static int64_t carve(pv_inr_net *net)
 {
     const int M = net->arch.layers, *d = net->arch.dims;
     int64_t used = 0;
@@ -55,10 +56,10 @@ static int64_t carve(pv_siren_net *net)
     return used;
 }
 
-pv_status pv_siren_net_open(const pv_arch *arch, int samples, pv_siren_net *net)
+pv_status pv_inr_net_open(const pv_arch *arch, int samples, pv_inr_net *net)
 {
     pv_status st = PV_OK;
-    *net = (pv_siren_net){.arch = *arch, .tile = plan_tile(arch, samples)};
+    *net = (pv_inr_net){.arch = *arch, .tile = plan_tile(arch, samples)};
     /* An odd number of lines spreads the units over the sets of the cache. */
     net->stride = (net->tile / LINE | 1) * LINE;
     PV_ALLOC(net->memory, carve(net));
@@ -67,21 +68,21 @@ done:
     return st;
 }
 
-void pv_siren_net_close(pv_siren_net *net)
+void pv_inr_net_close(pv_inr_net *net)
 {
     free(net->memory);
-    *net = (pv_siren_net){0};
+    *net = (pv_inr_net){0};
 }
 
-int pv_siren_net_tiles(const pv_siren_net *net, int n)
+int pv_inr_net_tiles(const pv_inr_net *net, int n)
 {
     return (n + net->tile - 1) / net->tile;
 }
 
-void pv_siren_net_lay_out(const pv_siren_net *net, int n, int channels, const float *samples, float *tiles)
+void pv_inr_net_lay_out(const pv_inr_net *net, int n, int channels, const float *samples, float *tiles)
 {
     const int64_t size = (int64_t)channels * net->stride;
-    for (int t = 0; t < pv_siren_net_tiles(net, n); t++)
+    for (int t = 0; t < pv_inr_net_tiles(net, n); t++)
         for (int c = 0; c < channels; c++)
             for (int s = 0; s < net->stride; s++) {
                 const int64_t sample = (int64_t)t * net->tile + s;

@@ -1,7 +1,7 @@
 #include "base/pv_cpu.h"
 #include "pv_siren_witness.h"
-#include "inr/pv_siren.h"
-#include "inr/pv_siren_kernels.h"
+#include "inr/pv_inr.h"
+#include "inr/pv_inr_kernels.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -15,7 +15,7 @@ enum { MAX_PARAMS = 8 * 257 * 256 };
 
 static pv_arch make(int inputs, int outputs, int count, const int *hidden)
 {
-    int widths[PV_SIREN_MAX_LAYERS];
+    int widths[PV_INR_MAX_LAYERS];
     for (int l = 0; l < count; l++)
         widths[l] = hidden[l];
     const pv_inr_opts opts = {.hidden = widths, .hidden_count = (unsigned)count, .w0 = 30, .offset = 0.5};
@@ -28,7 +28,7 @@ static void the_layout_is_the_state_dict(void **state)
 {
     (void)state;
     const pv_arch arch = make(2, 3, 2, (int[]){5, 7});
-    pv_arch_tensor tensors[2 * PV_SIREN_MAX_LAYERS];
+    pv_arch_tensor tensors[2 * PV_INR_MAX_LAYERS];
     const char *names[] = {"seq.0.weight", "seq.0.bias",   "seq.1.weight",
                            "seq.1.bias",   "seq.2.weight", "seq.2.bias"};
     const int offsets[] = {0, 10, 15, 50, 57, 78}, rows[] = {5, 5, 7, 7, 3, 3}, cols[] = {2, 1, 5, 1, 7, 1};
@@ -92,8 +92,8 @@ static void an_initialisation_keeps_to_its_ranges(void **state)
     float row[64 * 3 + 32 * 65 + 3 * 33];
     for (int variant = 0; variant < 2; variant++) {
         pv_rng rng = pv_rng_open(5, PV_RNG_TEST, 1, 2);
-        pv_siren_init(&arch, (pv_siren_variant)variant, &rng, row);
-        expect_uniform(row, 128, variant == PV_SIREN_STANDARD ? 0.5 : sqrt(3.0) / 30);
+        pv_inr_init(&arch, (pv_inr_variant)variant, &rng, row);
+        expect_uniform(row, 128, variant == PV_INR_STANDARD ? 0.5 : sqrt(3.0) / 30);
         expect_uniform(row + 192, 2048, sqrt(6.0 / 64) / 30);
         expect_uniform(row + 2272, 96, 1 / sqrt(32.0));
         for (int i = 0; i < 64; i++)
@@ -111,11 +111,11 @@ static void an_initialisation_is_a_function_of_its_stream(void **state)
     const pv_arch arch = make(2, 1, 2, (int[]){32, 32});
     float first[1185], again[1185], other[1185];
     pv_rng rng = pv_rng_open(5, PV_RNG_VIEW_INIT, 1, 2);
-    pv_siren_init(&arch, PV_SIREN_DWSNETS, &rng, first);
+    pv_inr_init(&arch, PV_INR_DWSNETS, &rng, first);
     rng = pv_rng_open(5, PV_RNG_VIEW_INIT, 1, 2);
-    pv_siren_init(&arch, PV_SIREN_DWSNETS, &rng, again);
+    pv_inr_init(&arch, PV_INR_DWSNETS, &rng, again);
     rng = pv_rng_open(5, PV_RNG_VIEW_INIT, 1, 3);
-    pv_siren_init(&arch, PV_SIREN_DWSNETS, &rng, other);
+    pv_inr_init(&arch, PV_INR_DWSNETS, &rng, other);
     assert_memory_equal(first, again, sizeof first);
     assert_memory_not_equal(first, other, sizeof first);
     /* One draw an entry, in row order. */
@@ -125,7 +125,7 @@ static void an_initialisation_is_a_function_of_its_stream(void **state)
         assert_true(first[i] == (float)pv_rng_range(&rng, -bound, bound));
 }
 
-/* The largest distance of pv_siren_eval from the witness over n samples, relative to 1 + |value|. */
+/* The largest distance of pv_inr_eval from the witness over n samples, relative to 1 + |value|. */
 static double eval_distance(const pv_arch *arch, const float *row, int n, const float *coords)
 {
     const int inputs = arch->dims[0], outputs = arch->dims[arch->layers], params = pv_arch_params(arch);
@@ -134,7 +134,7 @@ static double eval_distance(const pv_arch *arch, const float *row, int n, const 
     for (int i = 0; i < params; i++)
         truth[i] = (double)row[i];
     values[n * outputs] = 77;
-    assert_int_equal(pv_siren_eval(arch, row, n, coords, values), PV_OK);
+    assert_int_equal(pv_inr_eval(arch, row, n, coords, values), PV_OK);
     assert_true(values[n * outputs] == 77);
     for (int s = 0; s < n; s++) {
         double y[4];
@@ -180,7 +180,7 @@ static void evaluation_agrees_with_plain_loops(void **state)
         float *coords = random_coords(cases[i].n, cases[i].inputs);
         for (int variant = 0; variant < 2; variant++) {
             pv_rng rng = pv_rng_open(3, PV_RNG_TEST, i, (uint64_t)variant);
-            pv_siren_init(&arch, (pv_siren_variant)variant, &rng, row);
+            pv_inr_init(&arch, (pv_inr_variant)variant, &rng, row);
             assert_true(eval_distance(&arch, row, cases[i].n, coords) < 2e-5);
         }
         free(coords);
@@ -202,18 +202,18 @@ static void a_huge_phase_is_reduced_exactly(void **state)
     for (size_t i = 0; i < sizeof phases / sizeof *phases; i++) {
         const float row[4] = {1, phases[i], 1, 0}, coord = 0;
         float value;
-        assert_int_equal(pv_siren_eval(&arch, row, 1, &coord, &value), PV_OK);
+        assert_int_equal(pv_inr_eval(&arch, row, 1, &coord, &value), PV_OK);
         assert_true(fabs((double)value - sin(pi * remainder((double)phases[i], 2))) < 1e-6);
     }
 }
 
 /* Every kernel table that this machine can run. */
-static int kernel_tables(const pv_siren_kernels **tables)
+static int kernel_tables(const pv_inr_kernels **tables)
 {
     int count = 0;
     for (int isa = 0; isa < PV_ISA_COUNT; isa++) {
         setenv("POLYVIEW_ISA", pv_isa_name((pv_isa)isa), 1);
-        if (pv_cpu_isa() == (pv_isa)isa) tables[count++] = PV_ISA_CHOOSE(pv_siren_kernels);
+        if (pv_cpu_isa() == (pv_isa)isa) tables[count++] = PV_ISA_CHOOSE(pv_inr_kernels);
     }
     unsetenv("POLYVIEW_ISA");
     return count;
@@ -224,7 +224,7 @@ static void sine_and_cosine_are_good_to_a_millionth(void **state)
     (void)state;
     enum { N = 16 * 4096 };
     const double pi = 3.14159265358979323846;
-    const pv_siren_kernels *tables[PV_ISA_COUNT];
+    const pv_inr_kernels *tables[PV_ISA_COUNT];
     float *t = aligned_alloc(64, 3 * N * sizeof *t), *sine = t + N, *slope = t + 2 * N;
     const double reaches[] = {0.6, 4, 100, 1e4, 2e6};
     for (int k = kernel_tables(tables) - 1; k >= 0; k--)
@@ -249,7 +249,7 @@ static void permuting_and_flipping_units_changes_nothing(void **state)
     const pv_arch arch = make(2, 1, 2, (int[]){D, D});
     float row[1185], moved[1185], before[N], after[N], *coords = random_coords(N, 2);
     pv_rng rng = pv_rng_open(4, PV_RNG_TEST, 0, 0);
-    pv_siren_init(&arch, PV_SIREN_STANDARD, &rng, row);
+    pv_inr_init(&arch, PV_INR_STANDARD, &rng, row);
     for (int i = 0; i < D; i++) /* biases that the signs have something to do with */
         row[64 + i] = (float)pv_rng_range(&rng, -0.1, 0.1),
                  row[1120 + i] = (float)pv_rng_range(&rng, -0.1, 0.1);
@@ -271,8 +271,8 @@ static void permuting_and_flipping_units_changes_nothing(void **state)
         moved[1120 + i] = turn[i] * row[1120 + second[i]];
         moved[1152 + i] = row[1152 + second[i]] * turn[i];
     }
-    assert_int_equal(pv_siren_eval(&arch, row, N, coords, before), PV_OK);
-    assert_int_equal(pv_siren_eval(&arch, moved, N, coords, after), PV_OK);
+    assert_int_equal(pv_inr_eval(&arch, row, N, coords, before), PV_OK);
+    assert_int_equal(pv_inr_eval(&arch, moved, N, coords, after), PV_OK);
     for (int i = 0; i < N; i++)
         assert_true(fabs((double)before[i] - (double)after[i]) < 1e-5);
     free(coords);

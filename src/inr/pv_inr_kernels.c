@@ -1,4 +1,4 @@
-#include "inr/pv_siren_kernels.h"
+#include "pv_inr_kernels.h"
 
 #include <math.h>
 #include <stdint.h>
@@ -164,7 +164,7 @@ INLINE void multiply_all(int units, int wide, bool biased, product p)
 }
 
 /* The output of `wide` vectors of samples from sample `first` on, with activations and slopes. */
-INLINE void forward_block(const pv_siren_net *net, const float *coords, int first, int wide)
+INLINE void forward_block(const pv_inr_net *net, const float *coords, int first, int wide)
 {
     const int last = net->arch.layers - 1, *d = net->arch.dims;
     const float *in = coords + first;
@@ -185,7 +185,7 @@ INLINE void forward_block(const pv_siren_net *net, const float *coords, int firs
 }
 
 /* Turns outputs into residuals, zero beyond `count` samples, and slopes into gradients of the phases. */
-INLINE void backward_block(const pv_siren_net *net, const float *values, int first, int wide, int count)
+INLINE void backward_block(const pv_inr_net *net, const float *values, int first, int wide, int count)
 {
     const int last = net->arch.layers - 1, *d = net->arch.dims;
     for (int c = 0; c < d[last + 1]; c++) {
@@ -202,7 +202,7 @@ INLINE void backward_block(const pv_siren_net *net, const float *values, int fir
     }
 }
 
-static void forward_kernel(const pv_siren_net *net, const float *coords, int count)
+static void forward_kernel(const pv_inr_net *net, const float *coords, int count)
 {
     int first = 0;
     for (; first + (WIDE - 1) * LANES < count; first += WIDE * LANES)
@@ -320,12 +320,12 @@ static void sum_all(outer o, int rows, float scale, float *gradient)
 }
 
 /* d(w0/pi W)/dW */
-INLINE float phase_scale(const pv_siren_net *net)
+INLINE float phase_scale(const pv_inr_net *net)
 {
     return net->arch.w0 * 0.318309886183790672f;
 }
 
-static void weight_gradients(const pv_siren_net *net, const float *coords, int vectors, float scale,
+static void weight_gradients(const pv_inr_net *net, const float *coords, int vectors, float scale,
                              float *gradient)
 {
     const int last = net->arch.layers - 1, *d = net->arch.dims;
@@ -346,7 +346,7 @@ static void weight_gradients(const pv_siren_net *net, const float *coords, int v
 }
 
 /* The sum over a tile of the squared residuals in net->output. */
-static double squared_error(const pv_siren_net *net, int vectors)
+static double squared_error(const pv_inr_net *net, int vectors)
 {
     double total = 0;
     vec sum = {0};
@@ -360,7 +360,7 @@ static double squared_error(const pv_siren_net *net, int vectors)
     return total;
 }
 
-static double gradient_kernel(const pv_siren_net *net, const float *coords, const float *values, int count,
+static double gradient_kernel(const pv_inr_net *net, const float *coords, const float *values, int count,
                               float scale, float *gradient)
 {
     int first = 0;
@@ -391,7 +391,7 @@ static float largest(int n, const float *x)
     return value;
 }
 
-static void load_kernel(pv_siren_net *net, const float *row)
+static void load_kernel(pv_inr_net *net, const float *row)
 {
     const int last = net->arch.layers - 1, *d = net->arch.dims;
     for (int l = 0; l <= last; l++) {
@@ -413,7 +413,7 @@ static void load_kernel(pv_siren_net *net, const float *row)
     }
 }
 
-static void adam_kernel(int n, pv_siren_adam step, const float *gradient, float *m, float *v, float *row)
+static void adam_kernel(int n, pv_inr_adam step, const float *gradient, float *m, float *v, float *row)
 {
     const float beta1 = 0.9f, beta2 = 0.999f, eps = 1e-8f;
     for (int i = 0; i < n; i += LANES) {
@@ -426,7 +426,7 @@ static void adam_kernel(int n, pv_siren_adam step, const float *gradient, float 
     }
 }
 
-extern const pv_siren_kernels PV_ISA_TABLE(pv_siren_kernels);
-const pv_siren_kernels PV_ISA_TABLE(pv_siren_kernels) = {
+extern const pv_inr_kernels PV_ISA_TABLE(pv_inr_kernels);
+const pv_inr_kernels PV_ISA_TABLE(pv_inr_kernels) = {
     sincos_kernel, load_kernel, forward_kernel, gradient_kernel, adam_kernel,
 };

@@ -1,20 +1,20 @@
 /* What an INR is and how it is fitted: the `inr` and `fit` sections of a config. */
-#ifndef PV_SIREN_OPTS_H
-#define PV_SIREN_OPTS_H
+#ifndef PV_INR_OPTS_H
+#define PV_INR_OPTS_H
 
 #include <stdint.h>
 
-enum { PV_SIREN_MAX_LAYERS = 8, PV_SIREN_MAX_WIDTH = 256 };
+enum { PV_INR_MAX_LAYERS = 8, PV_INR_MAX_WIDTH = 256 };
 
-typedef enum pv_siren_variant {
-    PV_SIREN_DWSNETS,  /* every sine layer W ~ U(+-sqrt(6/d_in)/w0), as the published sets */
-    PV_SIREN_STANDARD, /* Sitzmann et al. 2020: the first layer W ~ U(+-1/d_in) */
-} pv_siren_variant;
+typedef enum pv_inr_variant {
+    PV_INR_DWSNETS,  /* every sine layer W ~ U(+-sqrt(6/d_in)/w0), as the published sets */
+    PV_INR_STANDARD, /* Sitzmann et al. 2020: the first layer W ~ U(+-1/d_in) */
+} pv_inr_variant;
 
 typedef struct pv_inr_opts {
     int *hidden; /* widths of the hidden layers; owned by the config */
     unsigned hidden_count;
-    pv_siren_variant variant;
+    pv_inr_variant variant;
     double w0;
     double offset; /* added to the output */
 } pv_inr_opts;

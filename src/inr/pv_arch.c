@@ -1,23 +1,20 @@
-#include "inr/pv_siren.h"
-
-#include "base/pv_mem.h"
-#include "inr/pv_siren_kernels.h"
+/* Architectures: limits, comparison, layout of a row. */
+#include "inr/pv_arch.h"
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 enum { MAX_INPUTS = 3, MAX_OUTPUTS = 4 };
 
 pv_status pv_arch_make(const pv_inr_opts *opts, int inputs, int outputs, pv_arch *arch)
 {
-    if (opts->hidden_count > PV_SIREN_MAX_LAYERS - 1)
+    if (opts->hidden_count > PV_INR_MAX_LAYERS - 1)
         return pv_fail(PV_ERR_CONFIG, "inr.hidden: %u hidden layers, at most %d are allowed",
-                       opts->hidden_count, PV_SIREN_MAX_LAYERS - 1);
+                       opts->hidden_count, PV_INR_MAX_LAYERS - 1);
     for (unsigned l = 0; l < opts->hidden_count; l++)
-        if (opts->hidden[l] < 1 || opts->hidden[l] > PV_SIREN_MAX_WIDTH)
+        if (opts->hidden[l] < 1 || opts->hidden[l] > PV_INR_MAX_WIDTH)
             return pv_fail(PV_ERR_CONFIG, "inr.hidden: the width %d is outside 1..%d", opts->hidden[l],
-                           PV_SIREN_MAX_WIDTH);
+                           PV_INR_MAX_WIDTH);
     if (!((float)opts->w0 > 0) || !isfinite((float)opts->w0))
         return pv_fail(PV_ERR_CONFIG, "inr.w0: %g is not a positive number", opts->w0);
     if (!isfinite((float)opts->offset))
@@ -65,53 +62,4 @@ int pv_arch_layout(const pv_arch *arch, pv_arch_tensor *tensors)
         offset += rows * cols + rows;
     }
     return 2 * arch->layers;
-}
-
-void pv_siren_init(const pv_arch *arch, pv_siren_variant variant, pv_rng *rng, float *row)
-{
-    for (int l = 0; l < arch->layers; l++) {
-        const int weights = arch->dims[l + 1] * arch->dims[l], biases = arch->dims[l + 1];
-        const bool last = l == arch->layers - 1;
-        const double fan_in = arch->dims[l];
-        double bound = sqrt(6 / fan_in) / (double)arch->w0;
-        if (last)
-            bound = 1 / sqrt(fan_in);
-        else if (l == 0 && variant == PV_SIREN_STANDARD)
-            bound = 1 / fan_in;
-        for (int i = 0; i < weights; i++)
-            *row++ = (float)pv_rng_range(rng, -bound, bound);
-        for (int i = 0; i < biases; i++)
-            *row++ = last ? (float)pv_rng_range(rng, -bound, bound) : 0.0f;
-    }
-}
-
-pv_status pv_siren_eval(const pv_arch *arch, const float *row, int n, const float *coords, float *values)
-{
-    pv_status st = PV_OK;
-    const pv_siren_kernels *kernels = PV_ISA_CHOOSE(pv_siren_kernels);
-    const int inputs = arch->dims[0], outputs = arch->dims[arch->layers];
-    float *tile = NULL;
-    pv_siren_net net = {0};
-    PV_TRY(pv_siren_net_open(arch, n, &net));
-    PV_ALLOC(tile, (int64_t)inputs * net.stride);
-    for (int64_t i = 0; i < (int64_t)n * inputs; i++)
-        net.reach = fmaxf(net.reach, fabsf(coords[i]));
-    kernels->load(&net, row);
-    for (int first = 0; first < n; first += net.tile) {
-        const int count = n - first < net.tile ? n - first : net.tile;
-        pv_siren_net_lay_out(&net, count, inputs, coords + (int64_t)first * inputs, tile);
-        kernels->forward(&net, tile, count);
-        for (int s = 0; s < count; s++)
-            for (int c = 0; c < outputs; c++)
-                values[(int64_t)(first + s) * outputs + c] = net.output[(int64_t)c * net.stride + s];
-    }
-done:
-    pv_siren_net_close(&net);
-    free(tile);
-    return st;
-}
-
-double pv_psnr(double mse)
-{
-    return -10 * log10(mse);
 }

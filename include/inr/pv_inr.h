@@ -1,0 +1,30 @@
+/* INRs: initialisation and evaluation.
+ *     h_0 = x;  h_l = sin(w0 (W_l h_{l-1} + b_l)), l = 1..M-1;  f(x) = W_M h_{M-1} + b_M + offset */
+#ifndef PV_INR_H
+#define PV_INR_H
+
+#include "base/pv_rng.h"
+#include "base/pv_status.h"
+#include "inr/pv_arch.h"
+
+/* Draws an initialisation.  Sine layers: W ~ U(+-sqrt(6/d_in)/w0), biases 0; the first layer of the `standard` variant
+ * W ~ U(+-1/d_in); the last layer W and b ~ U(+-1/sqrt(d_in)).
+ * Shapes   row [P]
+ * Random   in row order from `rng`, one uniform draw an entry that is random
+ * Source   Sitzmann et al. 2020, section 3.2; the published DWSNets INRs for `dwsnets`. */
+void pv_inr_init(const pv_arch *arch, pv_inr_variant variant, pv_rng *rng, float *row);
+
+/* Evaluates one INR.
+ * Shapes   row [P], coords [n][d_0], values [n][d_M] (offset included)
+ * Local.   Errors: PV_ERR_NOMEM. */
+pv_status pv_inr_eval(const pv_arch *arch, const float *row, int n, const float *coords, float *values);
+
+/* Peak signal-to-noise ratio in dB of a mean squared error, peak 1. */
+double pv_psnr(double mse);
+
+/* The loop over sines that fits spend much of their time in, for rates against the machine's limit:
+ * sine[i] = sin(pi t[i]), slope[i] = pi cos(pi t[i]) for |t| < 2^21; n is a multiple of 16. */
+typedef void pv_inr_sincos(int n, const float *t, float *sine, float *slope);
+pv_inr_sincos *pv_inr_sincos_loop(void);
+
+#endif

@@ -1,0 +1,62 @@
+/* Initialisation and evaluation of an INR. */
+#include "inr/pv_inr.h"
+
+#include "base/pv_mem.h"
+#include "pv_inr_kernels.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+void pv_inr_init(const pv_arch *arch, pv_inr_variant variant, pv_rng *rng, float *row)
+{
+    for (int l = 0; l < arch->layers; l++) {
+        const int weights = arch->dims[l + 1] * arch->dims[l], biases = arch->dims[l + 1];
+        const bool last = l == arch->layers - 1;
+        const double fan_in = arch->dims[l];
+        double bound = sqrt(6 / fan_in) / (double)arch->w0;
+        if (last)
+            bound = 1 / sqrt(fan_in);
+        else if (l == 0 && variant == PV_INR_STANDARD)
+            bound = 1 / fan_in;
+        for (int i = 0; i < weights; i++)
+            *row++ = (float)pv_rng_range(rng, -bound, bound);
+        for (int i = 0; i < biases; i++)
+            *row++ = last ? (float)pv_rng_range(rng, -bound, bound) : 0.0f;
+    }
+}
+
+pv_status pv_inr_eval(const pv_arch *arch, const float *row, int n, const float *coords, float *values)
+{
+    pv_status st = PV_OK;
+    const pv_inr_kernels *kernels = PV_ISA_CHOOSE(pv_inr_kernels);
+    const int inputs = arch->dims[0], outputs = arch->dims[arch->layers];
+    float *tile = NULL;
+    pv_inr_net net = {0};
+    PV_TRY(pv_inr_net_open(arch, n, &net));
+    PV_ALLOC(tile, (int64_t)inputs * net.stride);
+    for (int64_t i = 0; i < (int64_t)n * inputs; i++)
+        net.reach = fmaxf(net.reach, fabsf(coords[i]));
+    kernels->load(&net, row);
+    for (int first = 0; first < n; first += net.tile) {
+        const int count = n - first < net.tile ? n - first : net.tile;
+        pv_inr_net_lay_out(&net, count, inputs, coords + (int64_t)first * inputs, tile);
+        kernels->forward(&net, tile, count);
+        for (int s = 0; s < count; s++)
+            for (int c = 0; c < outputs; c++)
+                values[(int64_t)(first + s) * outputs + c] = net.output[(int64_t)c * net.stride + s];
+    }
+done:
+    pv_inr_net_close(&net);
+    free(tile);
+    return st;
+}
+
+double pv_psnr(double mse)
+{
+    return -10 * log10(mse);
+}
+
+pv_inr_sincos *pv_inr_sincos_loop(void)
+{
+    return PV_ISA_CHOOSE(pv_inr_kernels)->sincos;
+}
