@@ -127,14 +127,14 @@ $(BUILD)/obj/%.$(1).o: src/%.c $(BUILD)/libs.mk $(BUILD)/flags
 $(BUILD)/obj64/%.$(1).o: src/%.c $(BUILD)/libs.mk $(BUILD)/flags
 	@mkdir -p $$(@D)
 	$$(call say,CC  ,$$< ($(1)))
-	$(Q)$(MPICC) $(CPPFLAGS) -DPV_NN_DOUBLE $(LIB_CFLAGS) $(CFLAGS) $(KERNEL_CFLAGS) $(isa_$(1)) -DPV_ISA=$(1) -c -o $$@ $$<
+	$(Q)$(MPICC) $(CPPFLAGS) -DPV_REAL_IS_DOUBLE $(LIB_CFLAGS) $(CFLAGS) $(KERNEL_CFLAGS) $(isa_$(1)) -DPV_ISA=$(1) -c -o $$@ $$<
 endef
 $(foreach isa,$(ISAS),$(eval $(call isa_rules,$(isa))))
 
 $(BUILD)/obj64/%.o: src/%.c $(BUILD)/libs.mk $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,CC  ,$<)
-	$(Q)$(MPICC) $(CPPFLAGS) -DPV_NN_DOUBLE $(LIB_CFLAGS) $(CFLAGS) -c -o $@ $<
+	$(Q)$(MPICC) $(CPPFLAGS) -DPV_REAL_IS_DOUBLE $(LIB_CFLAGS) $(CFLAGS) -c -o $@ $<
 
 $(LIB): $(LIB_OBJ)
 	@rm -f $@
@@ -163,7 +163,7 @@ $(TEST_F32): $(BUILD)/tests/%: tests/%.c $(TEST_LIB) $(LIB)
 $(TEST_F64): $(BUILD)/tests/%: tests/%.c $(TEST_LIB) $(F64_LIB) $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(MPICC) $(CPPFLAGS) -DPV_NN_DOUBLE $(LIB_CFLAGS) $(CFLAGS) -Isrc -Itests/lib -o $@ $< $(TEST_LIB) $(F64_LIB) $(LIB) \
+	$(Q)$(MPICC) $(CPPFLAGS) -DPV_REAL_IS_DOUBLE $(LIB_CFLAGS) $(CFLAGS) -Isrc -Itests/lib -o $@ $< $(TEST_LIB) $(F64_LIB) $(LIB) \
 	    $(LDLIBS) -lcmocka
 
 $(BENCH_BIN): $(BUILD)/tests/%: tests/%.c $(LIB)

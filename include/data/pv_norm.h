@@ -3,7 +3,7 @@
 #define PV_NORM_H
 
 #include "parallel/pv_comm.h"
-#include "nn/core/pv_real.h"
+#include "simd/pv_real.h"
 #include "data/pv_dataset.h"
 #include "train/pv_train_opts.h"
 

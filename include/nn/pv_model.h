@@ -9,7 +9,7 @@
 
 #include "base/pv_status.h"
 #include "nn/core/pv_model_opts.h"
-#include "nn/core/pv_real.h"
+#include "simd/pv_real.h"
 
 #include <stdbool.h>
 #include <stdint.h>

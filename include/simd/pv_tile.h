@@ -3,7 +3,7 @@
 #ifndef PV_TILE_H
 #define PV_TILE_H
 
-#include "nn/core/pv_real.h"
+#include "simd/pv_real.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -36,7 +36,7 @@ PV_INLINE void pv_vector_store(pv_real *x, pv_vector v)
 }
 
 /* What C has no operator for: comparisons give a mask, which chooses lane by lane. */
-#ifdef PV_NN_DOUBLE
+#ifdef PV_REAL_IS_DOUBLE
 typedef int64_t pv_lane;
 #else
 typedef int32_t pv_lane;
@@ -44,7 +44,7 @@ typedef int32_t pv_lane;
 typedef pv_lane pv_lanes __attribute__((vector_size(PV_VECTOR_BYTES)));
 
 #if defined(__AVX512F__)
-#ifdef PV_NN_DOUBLE
+#ifdef PV_REAL_IS_DOUBLE
 typedef __mmask8 pv_mask;
 #define PV_COMPARE(a, b, how) _mm512_cmp_pd_mask((__m512d)(a), (__m512d)(b), how)
 #define PV_BLEND(m, a, b)     (pv_vector) _mm512_mask_blend_pd(m, (__m512d)(b), (__m512d)(a))
@@ -96,11 +96,11 @@ PV_INLINE pv_vector pv_vector_keep(pv_mask m, pv_vector a)
 {
     return (pv_vector)((pv_lanes)a & m);
 }
-#if defined(__AVX2__) && defined(PV_NN_DOUBLE)
+#if defined(__AVX2__) && defined(PV_REAL_IS_DOUBLE)
 #define PV_MAX(a, b) (pv_vector) _mm256_max_pd((__m256d)(a), (__m256d)(b))
 #elif defined(__AVX2__)
 #define PV_MAX(a, b) (pv_vector) _mm256_max_ps((__m256)(a), (__m256)(b))
-#elif defined(__x86_64__) && defined(PV_NN_DOUBLE)
+#elif defined(__x86_64__) && defined(PV_REAL_IS_DOUBLE)
 #define PV_MAX(a, b) (pv_vector) _mm_max_pd((__m128d)(a), (__m128d)(b))
 #elif defined(__x86_64__)
 #define PV_MAX(a, b) (pv_vector) _mm_max_ps((__m128)(a), (__m128)(b))
@@ -133,7 +133,7 @@ PV_INLINE bool pv_mask_any(pv_mask m)
 PV_INLINE pv_vector pv_part_load(int n, const pv_real *x)
 {
     if (n == PV_LANES) return pv_vector_load(x);
-#ifdef PV_NN_DOUBLE
+#ifdef PV_REAL_IS_DOUBLE
     return (pv_vector)_mm512_maskz_loadu_pd((pv_mask)((1u << n) - 1), x);
 #else
     return (pv_vector)_mm512_maskz_loadu_ps((pv_mask)((1u << n) - 1), x);
@@ -146,7 +146,7 @@ PV_INLINE void pv_part_store(int n, pv_real *x, pv_vector v)
         pv_vector_store(x, v);
         return;
     }
-#ifdef PV_NN_DOUBLE
+#ifdef PV_REAL_IS_DOUBLE
     _mm512_mask_storeu_pd(x, (pv_mask)((1u << n) - 1), (__m512d)v);
 #else
     _mm512_mask_storeu_ps(x, (pv_mask)((1u << n) - 1), (__m512)v);
@@ -176,13 +176,13 @@ PV_INLINE void pv_part_store(int n, pv_real *x, pv_vector v)
 /* The first and the second halves of a and b, lane by lane in turn: a[0], b[0], a[1], b[1], ... */
 PV_INLINE void pv_vector_interleave(pv_vector a, pv_vector b, pv_vector *first, pv_vector *second)
 {
-#if defined(__AVX512F__) && !defined(PV_NN_DOUBLE)
+#if defined(__AVX512F__) && !defined(PV_REAL_IS_DOUBLE)
     *first = __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
     *second = __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-#elif defined(__AVX512F__) || (defined(__AVX2__) && !defined(PV_NN_DOUBLE))
+#elif defined(__AVX512F__) || (defined(__AVX2__) && !defined(PV_REAL_IS_DOUBLE))
     *first = __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
     *second = __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
-#elif defined(__AVX2__) || !defined(PV_NN_DOUBLE)
+#elif defined(__AVX2__) || !defined(PV_REAL_IS_DOUBLE)
     *first = __builtin_shufflevector(a, b, 0, 4, 1, 5);
     *second = __builtin_shufflevector(a, b, 2, 6, 3, 7);
 #else

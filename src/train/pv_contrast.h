@@ -7,7 +7,7 @@
 #define PV_CONTRAST_H
 
 #include "parallel/pv_comm.h"
-#include "nn/core/pv_real.h"
+#include "simd/pv_real.h"
 
 typedef struct pv_contrast pv_contrast; /* workspace */
 

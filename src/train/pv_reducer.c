@@ -8,7 +8,7 @@
 /* Numbers of one sum of gradients: fewer cost more in messages than they gain in time. */
 enum { LEAST = 1 << 14, MOST = 1 << 26 };
 
-#ifdef PV_NN_DOUBLE
+#ifdef PV_REAL_IS_DOUBLE
 #define REAL_MPI MPI_DOUBLE
 #else
 #define REAL_MPI MPI_FLOAT

@@ -9,7 +9,7 @@
 #define PV_REDUCER_H
 
 #include "parallel/pv_comm.h"
-#include "nn/core/pv_real.h"
+#include "simd/pv_real.h"
 #include "train/pv_train_opts.h"
 
 typedef struct pv_reducer pv_reducer;

@@ -2,7 +2,7 @@
 
 enum { NOW_TAG = 0x7000, BEGUN_TAG = 0x4000, SOME = 2048 };
 
-#ifdef PV_NN_DOUBLE
+#ifdef PV_REAL_IS_DOUBLE
 #define REAL_MPI MPI_DOUBLE
 #else
 #define REAL_MPI MPI_FLOAT

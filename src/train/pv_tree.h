@@ -4,7 +4,7 @@
 #define PV_TREE_H
 
 #include "parallel/pv_comm.h"
-#include "nn/core/pv_real.h"
+#include "simd/pv_real.h"
 
 #include <stdbool.h>
 

@@ -3,7 +3,7 @@
 #define PV_BLAS_H
 
 #include "nn/core/pv_nn_kernels.h"
-#include "nn/core/pv_real.h"
+#include "simd/pv_real.h"
 
 #include <stdbool.h>
 #include <stdint.h>

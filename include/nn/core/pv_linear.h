@@ -4,7 +4,7 @@
 
 #include "nn/core/pv_nn_memory.h"
 #include "nn/core/pv_nn_params.h"
-#include "nn/core/pv_real.h"
+#include "simd/pv_real.h"
 
 #include <stdint.h>
 

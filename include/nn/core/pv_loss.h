@@ -2,7 +2,7 @@
 #ifndef PV_LOSS_H
 #define PV_LOSS_H
 
-#include "nn/core/pv_real.h"
+#include "simd/pv_real.h"
 
 #include <stdint.h>
 

@@ -6,7 +6,7 @@
 #define PV_MATRIX_KERNELS_H
 
 #include "base/pv_cpu.h"
-#include "nn/core/pv_real.h"
+#include "simd/pv_real.h"
 
 #include <stdint.h>
 

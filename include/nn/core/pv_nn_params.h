@@ -7,7 +7,7 @@
 #include "nn/pv_model.h"
 #include "nn/core/pv_nn_kernels.h"
 #include "nn/core/pv_nn_memory.h"
-#include "nn/core/pv_real.h"
+#include "simd/pv_real.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -3,7 +3,7 @@
 #define PV_OPTIM_H
 
 #include "base/pv_status.h"
-#include "nn/core/pv_real.h"
+#include "simd/pv_real.h"
 
 #include <stdbool.h>
 #include <stdint.h>

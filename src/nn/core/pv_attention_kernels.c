@@ -63,7 +63,7 @@ static void transpose(int rows, int cols, const pv_real *x, int64_t ldx, pv_real
         memset(y + c * ldy + rows, 0, sizeof *y * (size_t)(ldy - rows));
 }
 
-#ifdef PV_NN_DOUBLE
+#ifdef PV_REAL_IS_DOUBLE
 PV_INLINE pv_vector exponential(pv_vector x)
 {
     for (int i = 0; i < PV_LANES; i++)

@@ -10,7 +10,7 @@ static void blas(bool transpose_a, bool transpose_b, int m, int n, int k, double
     const CBLAS_TRANSPOSE ta = transpose_a ? CblasTrans : CblasNoTrans;
     const CBLAS_TRANSPOSE tb = transpose_b ? CblasTrans : CblasNoTrans;
     const int lda = transpose_a ? m : k, ldb = transpose_b ? k : n;
-#ifdef PV_NN_DOUBLE
+#ifdef PV_REAL_IS_DOUBLE
     cblas_dgemm(CblasRowMajor, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, n);
 #else
     cblas_sgemm(CblasRowMajor, ta, tb, m, n, k, (float)alpha, a, lda, b, ldb, (float)beta, c, n);

@@ -3,7 +3,7 @@
 #ifndef PV_DWS_PICKS_H
 #define PV_DWS_PICKS_H
 
-#include "nn/core/pv_real.h"
+#include "simd/pv_real.h"
 
 #include <stdint.h>
 

@@ -13,7 +13,7 @@
 #define PV_DWS_SPACE_H
 
 #include "base/pv_status.h"
-#include "nn/core/pv_real.h"
+#include "simd/pv_real.h"
 
 #include <stdint.h>
 

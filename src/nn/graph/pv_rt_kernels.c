@@ -6,7 +6,7 @@
 #include <immintrin.h>
 #endif
 
-#ifdef PV_NN_DOUBLE
+#ifdef PV_REAL_IS_DOUBLE
 #define REAL_BYTES 8
 typedef int64_t integer;
 #else
@@ -93,7 +93,7 @@ INLINE vector total(vector v)
 static const pv_real ROOT_HALF = (pv_real)0.70710678118654752440,
                      ROOT_TWO_PI_INVERSE = (pv_real)0.39894228040143267794;
 
-#ifdef PV_NN_DOUBLE
+#ifdef PV_REAL_IS_DOUBLE
 INLINE vector exponential(vector x)
 {
     for (int i = 0; i < LANES; i++)
@@ -226,9 +226,9 @@ static void add(int64_t n, const pv_real *x, pv_real *restrict y)
 
 INLINE vector square_root(vector x)
 {
-#if defined(__AVX512F__) && !defined(PV_NN_DOUBLE)
+#if defined(__AVX512F__) && !defined(PV_REAL_IS_DOUBLE)
     return (vector)_mm512_sqrt_ps((__m512)x);
-#elif defined(__AVX2__) && !defined(PV_NN_DOUBLE)
+#elif defined(__AVX2__) && !defined(PV_REAL_IS_DOUBLE)
     return (vector)_mm256_sqrt_ps((__m256)x);
 #else
     for (int i = 0; i < LANES; i++)
