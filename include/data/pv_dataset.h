@@ -9,7 +9,7 @@
 #include "parallel/pv_comm.h"
 #include "data/pv_placement.h"
 #include "store/pv_store.h"
-#include "symmetry/pv_aligner.h"
+#include "symmetry/pv_match.h"
 
 typedef struct pv_dataset pv_dataset;
 

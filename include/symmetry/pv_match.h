@@ -10,6 +10,9 @@
 
 #include <stdbool.h>
 
+/* Which symmetries bring one INR closer to another. */
+typedef enum pv_alignment { PV_ALIGN_NONE, PV_ALIGN_PERMUTATION, PV_ALIGN_SIGNED } pv_alignment;
+
 typedef struct pv_match_opts {
     bool signs;     /* permutations with signs */
     int max_sweeps; /* > 0: visits of all layers before it stops; it stops earlier when a sweep gains nothing */

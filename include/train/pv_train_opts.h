@@ -8,7 +8,7 @@
 #include "nn/core/pv_optim.h"
 #include "data/pv_placement.h"
 #include "data/pv_positives.h"
-#include "symmetry/pv_aligner.h"
+#include "symmetry/pv_match.h"
 #include "symmetry/pv_symmetry.h"
 
 typedef enum pv_task_kind { PV_TASK_CLASSIFY, PV_TASK_SIMCLR } pv_task_kind;
@@ -47,7 +47,7 @@ typedef struct pv_train_opts {
     bool random_view;     /* an epoch draws one view of every object */
     bool test_each_epoch; /* the metrics hold the test split's score; selection never looks at it */
     pv_canonical canonical;
-    pv_alignment align; /* every row is then matched to the first training row; never PV_ALIGN_CANONICAL */
+    pv_alignment align; /* every row is then matched to the first training row */
     pv_placement placement; /* of the training rows */
     pv_reduce reduce;
     uint64_t seed;

@@ -3,7 +3,7 @@
 #include "base/pv_mem.h"
 #include "bench/pv_bench.h"
 #include "cmd/pv_cmd.h"
-#include "symmetry/pv_aligner.h"
+#include "run/pv_aligner.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -16,7 +16,7 @@ static const double default_seconds = 3;
 /* What is found of one width; means over pairs, medians over repetitions. */
 typedef struct width_result {
     double rate, signed_rate, core_share; /* pairs a second of a core; share of the time the core was ours */
-    double objective[PV_ALIGNMENTS], barrier[PV_ALIGNMENTS];
+    double objective[PV_ALIGN_WAYS], barrier[PV_ALIGN_WAYS];
 } width_result;
 
 typedef struct align_bench {
@@ -103,12 +103,12 @@ static pv_status judge_pairs(const pair_rows *pairs, int starts, width_result *f
     PV_TRY(
         pv_aligner_new(&pairs->arch, samples, pv_bench_fits_coords(pairs->fits), SWEEPS, starts, &aligner));
     for (int i = 0; i < pairs->count; i++) {
-        pv_alignment_score scores[PV_ALIGNMENTS];
+        pv_alignment_score scores[PV_ALIGN_WAYS];
         pv_rng rng = pv_rng_open(1, PV_RNG_MATCH, (uint64_t)i, 0);
         pv_bench_fits_values(pairs->fits, i, values);
         PV_TRY(pv_aligner_judge(aligner, pairs->first + (int64_t)i * pairs->params,
                                 pairs->second + (int64_t)i * pairs->params, values, &rng, scores));
-        for (int way = 0; way < PV_ALIGNMENTS; way++) {
+        for (int way = 0; way < PV_ALIGN_WAYS; way++) {
             found->objective[way] += scores[way].objective / pairs->count;
             found->barrier[way] += scores[way].barrier / pairs->count;
         }
@@ -147,9 +147,9 @@ static void report(const pv_comm *comm, const align_bench *b, json_t *result)
     json_t *list = json_array();
     for (int i = 0; i < WIDTHS; i++) {
         json_t *entry = json_object(), *objective = json_object(), *barrier = json_object();
-        for (int way = 0; way < PV_ALIGNMENTS; way++) {
-            pv_cmd_put_real(objective, pv_alignment_name((pv_alignment)way), b->of[i].objective[way]);
-            pv_cmd_put_real(barrier, pv_alignment_name((pv_alignment)way), b->of[i].barrier[way]);
+        for (int way = 0; way < PV_ALIGN_WAYS; way++) {
+            pv_cmd_put_real(objective, pv_aligner_way(way), b->of[i].objective[way]);
+            pv_cmd_put_real(barrier, pv_aligner_way(way), b->of[i].barrier[way]);
         }
         pv_cmd_put_int(entry, "width", widths[i]);
         pv_cmd_put_real(entry, "pairs_per_s_core", b->of[i].rate);

@@ -4,7 +4,7 @@
 #include "run/pv_record.h"
 #include "signal/pv_signal.h"
 #include "store/pv_store.h"
-#include "symmetry/pv_aligner.h"
+#include "run/pv_aligner.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -25,12 +25,12 @@ typedef struct align {
     int64_t objects, first_view, second_view, starts;
     int64_t pairs;
     double seconds;
-    sums of[PV_ALIGNMENTS];
+    sums of[PV_ALIGN_WAYS];
 } align;
 
-static void add_scores(align *a, const pv_alignment_score scores[PV_ALIGNMENTS])
+static void add_scores(align *a, const pv_alignment_score scores[PV_ALIGN_WAYS])
 {
-    for (int way = 0; way < PV_ALIGNMENTS; way++) {
+    for (int way = 0; way < PV_ALIGN_WAYS; way++) {
         a->of[way].objective += scores[way].objective;
         a->of[way].barrier += scores[way].barrier;
         a->of[way].squares += scores[way].barrier * scores[way].barrier;
@@ -55,7 +55,7 @@ static pv_status judge_object(align *a, int64_t object, float *rows, float *valu
     float *const second = rows + pv_store_params(a->store);
     bool fitted[2];
     uint64_t source = 0;
-    pv_alignment_score scores[PV_ALIGNMENTS];
+    pv_alignment_score scores[PV_ALIGN_WAYS];
     pv_status st = read_view(a, a->first_view, object, rows, &fitted[0]);
     if (st == PV_OK) st = read_view(a, a->second_view, object, second, &fitted[1]);
     if (st == PV_OK) st = pv_store_read_sources(a->store, object, 1, &source);
@@ -99,7 +99,7 @@ static pv_status judge(const pv_comm *comm, align *a)
     pv_status st = pv_agree(comm, judge_share(comm, a));
     if (st != PV_OK) return st;
     MPI_Allreduce(MPI_IN_PLACE, &a->pairs, 1, MPI_INT64_T, MPI_SUM, comm->world);
-    MPI_Allreduce(MPI_IN_PLACE, a->of, PV_ALIGNMENTS * SUM_COUNT, MPI_DOUBLE, MPI_SUM, comm->world);
+    MPI_Allreduce(MPI_IN_PLACE, a->of, PV_ALIGN_WAYS * SUM_COUNT, MPI_DOUBLE, MPI_SUM, comm->world);
     a->seconds = pv_seconds() - start;
     if (a->pairs == 0)
         st = pv_fail(PV_ERR_DATA, "'%s': none of the objects is fitted in views %lld and %lld",
@@ -120,7 +120,7 @@ static void report(const pv_comm *comm, const align *a, json_t *result)
     json_t *lambda = json_array(), *ways = json_object();
     for (int i = 0; i < PV_PATH_POINTS; i++)
         json_array_append_new(lambda, json_real((double)i / (PV_PATH_POINTS - 1)));
-    for (int way = 0; way < PV_ALIGNMENTS; way++) {
+    for (int way = 0; way < PV_ALIGN_WAYS; way++) {
         const sums *of = &a->of[way];
         json_t *entry = json_object(), *losses = json_array();
         for (int i = 0; i < PV_PATH_POINTS; i++)
@@ -129,7 +129,7 @@ static void report(const pv_comm *comm, const align *a, json_t *result)
         pv_cmd_put_real(entry, "barrier", of->barrier / pairs);
         pv_cmd_put_real(entry, "barrier_error", standard_error(of->barrier, of->squares, a->pairs));
         json_object_set_new(entry, "losses", losses);
-        json_object_set_new(ways, pv_alignment_name((pv_alignment)way), entry);
+        json_object_set_new(ways, pv_aligner_way(way), entry);
     }
     pv_cmd_put_text(result, "store", pv_store_path(a->store));
     pv_cmd_put_int(result, "pairs", a->pairs);
@@ -148,9 +148,9 @@ static void print_table(const align *a)
             (long long)a->first_view, (long long)a->second_view, (long long)a->pairs);
     fprintf(stderr, "  %-18s %10s %12s %12s %12s\n", "alignment", "objective", "at the ends", "midway",
             "barrier");
-    for (int way = 0; way < PV_ALIGNMENTS; way++) {
+    for (int way = 0; way < PV_ALIGN_WAYS; way++) {
         const sums *of = &a->of[way];
-        fprintf(stderr, "  %-18s %10.4f %12.5f %12.5f %12.5f\n", pv_alignment_name((pv_alignment)way),
+        fprintf(stderr, "  %-18s %10.4f %12.5f %12.5f %12.5f\n", pv_aligner_way(way),
                 of->objective / pairs, (of->losses[0] + of->losses[PV_PATH_POINTS - 1]) / (2 * pairs),
                 of->losses[middle] / pairs, of->barrier / pairs);
     }

@@ -1,5 +1,5 @@
-/* How well two INRs of one signal are aligned: the objective of weight matching, and the loss barrier on the straight path
- * between them (Ainsworth et al. 2022, section 2), before and after alignment. */
+/* How well two INRs of one signal are aligned: the objective of weight matching, and the loss barrier on the
+ * straight path between them (Ainsworth et al. 2022, section 2), before and after alignment. */
 #ifndef PV_ALIGNER_H
 #define PV_ALIGNER_H
 
@@ -8,16 +8,11 @@
 
 enum { PV_PATH_POINTS = 21 }; /* lambda = 0, 0.05, ... 1 */
 
-typedef enum pv_alignment {
-    PV_ALIGN_NONE,
-    PV_ALIGN_PERMUTATION,
-    PV_ALIGN_SIGNED,
-    PV_ALIGN_CANONICAL, /* phases of both brought into one range, then signed */
-    PV_ALIGNMENTS
-} pv_alignment;
+/* The ways that are judged: those of pv_alignment, and signed after the phases of both are brought into one range. */
+enum { PV_ALIGN_CANONICAL = PV_ALIGN_SIGNED + 1, PV_ALIGN_WAYS };
 
 /* "none", "permutation", "signed", "canonical_signed"; static storage. */
-const char *pv_alignment_name(pv_alignment alignment);
+const char *pv_aligner_way(int way);
 
 typedef struct pv_alignment_score {
     double objective;              /* pv_match_objective of a and the aligned b */
@@ -36,6 +31,6 @@ void pv_aligner_free(pv_aligner *aligner);
 /* Aligns b to a in every way.  Shapes: a, b [P]; values [n][d_M] the signal.  Random: `rng`, as pv_match.
  * Local.  Errors: PV_ERR_NOMEM. */
 pv_status pv_aligner_judge(pv_aligner *aligner, const float *a, const float *b, const float *values,
-                           pv_rng *rng, pv_alignment_score scores[PV_ALIGNMENTS]);
+                           pv_rng *rng, pv_alignment_score scores[PV_ALIGN_WAYS]);
 
 #endif

@@ -1,4 +1,5 @@
-#include "symmetry/pv_aligner.h"
+/* Aligns two INRs in every way and follows the loss along the line between them. */
+#include "run/pv_aligner.h"
 #include "base/pv_mem.h"
 #include "inr/pv_inr.h"
 #include "symmetry/pv_symmetry.h"
@@ -17,10 +18,10 @@ struct pv_aligner {
     float *values;         /* [n][d_M] */
 };
 
-const char *pv_alignment_name(pv_alignment alignment)
+const char *pv_aligner_way(int way)
 {
-    static const char *const names[PV_ALIGNMENTS] = {"none", "permutation", "signed", "canonical_signed"};
-    return names[alignment];
+    static const char *const names[PV_ALIGN_WAYS] = {"none", "permutation", "signed", "canonical_signed"};
+    return names[way];
 }
 
 pv_status pv_aligner_new(const pv_arch *arch, int n, const float *coords, int max_sweeps, int starts,
@@ -102,11 +103,11 @@ static void copy_canonical(pv_aligner *a, const float *from, float *to)
 }
 
 pv_status pv_aligner_judge(pv_aligner *aligner, const float *a, const float *b, const float *values,
-                           pv_rng *rng, pv_alignment_score scores[PV_ALIGNMENTS])
+                           pv_rng *rng, pv_alignment_score scores[PV_ALIGN_WAYS])
 {
     const size_t bytes = sizeof *a * (size_t)aligner->params;
     pv_status st = PV_OK;
-    for (pv_alignment way = PV_ALIGN_NONE; st == PV_OK && way < PV_ALIGNMENTS; way++) {
+    for (int way = PV_ALIGN_NONE; st == PV_OK && way < PV_ALIGN_WAYS; way++) {
         pv_rng own = *rng; /* every way is given the same orders */
         memcpy(aligner->first, a, bytes);
         memcpy(aligner->second, b, bytes);
