@@ -13,7 +13,6 @@ typedef enum pv_status {
     PV_ERR_HDF5 = -31,     /* HDF5 refused */
     PV_ERR_NOMEM = -40,    /* out of memory */
     PV_ERR_NUMERIC = -50,  /* a loss or a weight is not finite */
-    PV_ERR_MPI = -60,      /* MPI refused */
     PV_ERR_INTERNAL = -70, /* a broken invariant of ours */
 } pv_status;
 

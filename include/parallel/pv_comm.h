@@ -1,10 +1,15 @@
-/* The MPI context of a run: all ranks, and the ranks of this node, which share memory. */
+/* The MPI context of a run: all ranks, and the ranks of this node, which share memory; how ranks agree.
+ *
+ * MPI's return values need no look: a call that fails ends the job (src/parallel/pv_mpi.c), but for those on files
+ * and those that ask for windows. */
 #ifndef PV_COMM_H
 #define PV_COMM_H
 
 #include "base/pv_status.h"
 
 #include <mpi.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 typedef struct pv_comm {
@@ -14,13 +19,13 @@ typedef struct pv_comm {
     int rank, size;   /* in world */
     int node_rank, node_size;
     int node_index, nodes; /* nodes are numbered by their lowest rank */
+    bool safe;             /* pv_same looks: the environment has PV_SAFE=1 */
 } pv_comm;
 
-/* Opens the context over a duplicate of `parent`, on which MPI errors are returned, not fatal.
- * `node_ranks` > 0 makes every run of that many consecutive ranks a node of its own (a socket, or a test of several nodes
- * on one machine); 0 asks the hardware.
- * Owner: pv_comm_close.  Collective over parent.  Errors: PV_ERR_MPI. */
-pv_status pv_comm_open(MPI_Comm parent, int node_ranks, pv_comm *comm);
+/* Opens the context over a duplicate of `parent`.  `node_ranks` > 0 makes every run of that many consecutive
+ * ranks a node of its own (a socket, or a test of several nodes on one machine); 0 asks the hardware.
+ * Owner: pv_comm_close.  Collective over parent. */
+void pv_comm_open(MPI_Comm parent, int node_ranks, pv_comm *comm);
 
 /* Frees the communicators.  Collective. */
 void pv_comm_close(pv_comm *comm);
@@ -40,26 +45,20 @@ static inline pv_status pv_agree_model(const pv_comm *comm, pv_status local)
 }
 #endif
 
-/* Memory that the ranks of a node share: one copy a node, allocated on the node's rank 0, zeroed. */
-typedef struct pv_shared {
-    void *data; /* the same bytes on every rank of the node */
-    MPI_Win window;
-} pv_shared;
+/* With PV_SAFE=1 in the environment of rank 0: whether an argument of a collective call is the same on all ranks;
+ * without, PV_OK at no cost.  `what` names it: "views of pv_store_create".  Collective.
+ * Errors: PV_ERR_INTERNAL, agreed: the argument and the lowest rank that differs from rank 0 are named. */
+pv_status pv_same(const pv_comm *comm, const char *what, const void *data, size_t bytes);
+/* Likewise of a text, which may be NULL. */
+pv_status pv_same_text(const pv_comm *comm, const char *what, const char *text);
 
-/* Collective over the node.  Call pv_shared_sync between one rank's writes and another's reads. */
-pv_status pv_shared_open(const pv_comm *comm, int64_t bytes, pv_shared *shared);
-/* Barrier over the node that also makes all writes visible.  Collective over the node. */
-void pv_shared_sync(const pv_comm *comm, pv_shared *shared);
-/* Collective over the node; safe on a zeroed pv_shared. */
-void pv_shared_close(pv_shared *shared);
-
-/* The part of n items that belongs to `part` of `parts`: [*first, *first + *count), contiguous, sizes
- * differing by at most one.  Local. */
-void pv_share_of(int64_t n, int part, int parts, int64_t *first, int64_t *count);
-/* Where `part` of `parts` begins when n items are cut evenly so that cuts nest: part i of p is parts k i .. k i + k - 1 of
- * k p.  It ends where the next one begins.  n parts < 2^63.  Local. */
-int64_t pv_cut_of(int64_t n, int64_t part, int64_t parts);
-/* The part that item i of n belongs to by pv_share_of.  Local. */
-int pv_share_owner(int64_t n, int parts, int64_t i);
+/* What belongs to `share` of `shares` of n items: [*first, *first + *count), contiguous, sizes differing by at
+ * most one.  Local. */
+void pv_share_of(int64_t n, int share, int shares, int64_t *first, int64_t *count);
+/* The share that item i of n belongs to by pv_share_of.  Local. */
+int pv_share_owner(int64_t n, int shares, int64_t i);
+/* Where `share` of `shares` begins when shares are to nest: share i of p is what shares k i .. k i + k - 1 of k p are.
+ * It ends where the next one begins.  n shares < 2^63.  Local. */
+int64_t pv_share_start(int64_t n, int64_t share, int64_t shares);
 
 #endif

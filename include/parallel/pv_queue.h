@@ -1,7 +1,7 @@
 /* A queue of items 0..n-1 that all ranks take from, each item exactly once.
  *
  * Two levels.  The ranks of a node take from their node's pool in shared memory.  Every node starts with a
- * portion of its own; when its pool runs low, one of its ranks fetches the next portion from a counter on
+ * share of its own; when its pool runs low, one of its ranks fetches the next share from a counter on
  * rank 0 by one-sided MPI, without waiting: the fetch completes while the ranks work.  Portions shrink
  * towards the end (half of an even share of what is left), so that no node ends with a long tail, and the
  * counter is touched O(nodes log items) times. Over networks whose one-sided operations need the target's
@@ -16,7 +16,7 @@
 typedef struct pv_queue pv_queue;
 
 /* Owner: pv_queue_close; comm is borrowed until then.  Collective.  Errors: PV_ERR_CONFIG when items >= 2^32,
- * PV_ERR_NOMEM, PV_ERR_MPI, agreed. */
+ * PV_ERR_NOMEM, agreed. */
 pv_status pv_queue_open(const pv_comm *comm, int64_t items, pv_queue **out);
 /* Collective; NULL is a no-op. */
 void pv_queue_close(pv_queue *queue);
@@ -30,7 +30,7 @@ void pv_queue_cancel(pv_queue *queue);
 /* Whether some rank has cancelled; looks at the other nodes' ranks a few times a second at most.  Not collective. */
 bool pv_queue_cancelled(pv_queue *queue);
 
-/* Enters MPI for a moment: other ranks' one-sided operations on this rank proceed, and a portion that this
+/* Enters MPI for a moment: other ranks' one-sided operations on this rank proceed, and a share that this
  * rank fetched reaches its node.  Not collective. */
 void pv_queue_progress(pv_queue *queue);
 

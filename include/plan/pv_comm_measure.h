@@ -19,7 +19,7 @@ typedef struct pv_comm_figures {
 } pv_comm_figures;
 
 /* Measures for about a second.  `gradient` and `row` are in floats.
- * Collective.  Errors: PV_ERR_NOMEM, PV_ERR_MPI, agreed. */
+ * Collective.  Errors: PV_ERR_NOMEM, agreed. */
 pv_status pv_comm_measure(const pv_comm *comm, int64_t gradient, int row, pv_comm_figures *figures);
 
 #endif

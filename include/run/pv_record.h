@@ -36,7 +36,7 @@ pv_time_split pv_time_split_make(double wall, double files, double mpi, double b
 
 /* Adds the run to <output>.runs.jsonl, by one write that other runs' cannot cut in two.  `config` may be NULL; `result` is
  * the command's.  A record that cannot be written is a warning, and the message of the last failure stays what it was.
- * Collective; not to be called after PV_ERR_MPI. */
+ * Collective. */
 void pv_run_record(const pv_comm *comm, const pv_run *run, const char *output, const pv_run_config *config,
                    pv_status end, const json_t *result);
 

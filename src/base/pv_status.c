@@ -30,8 +30,6 @@ const char *pv_status_text(pv_status status)
         return "out of memory";
     case PV_ERR_NUMERIC:
         return "numerical error";
-    case PV_ERR_MPI:
-        return "MPI error";
     case PV_ERR_INTERNAL:
         return "internal error";
     }

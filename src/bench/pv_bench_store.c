@@ -3,6 +3,7 @@
 #include "base/pv_clock.h"
 #include "base/pv_mem.h"
 #include "bench/pv_bench.h"
+#include "parallel/pv_shared.h"
 #include "cmd/pv_cmd.h"
 #include "data/pv_dataset.h"
 #include "store/pv_store.h"

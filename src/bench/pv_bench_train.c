@@ -235,7 +235,7 @@ static pv_status prepare(const pv_comm *comm, const char *config, const pv_sets 
     if (st == PV_OK) st = pv_bench_rows_make(&bench->arch, bench->config->inr.variant, CLASSES, &bench->rows);
     bench->alone.opts = opts_of_one(&bench->config->train, comm->size);
     bench->together.opts = bench->config->train;
-    if (st == PV_OK && comm->rank == 0) st = pv_comm_open(MPI_COMM_SELF, 0, &bench->self);
+    if (st == PV_OK && comm->rank == 0) pv_comm_open(MPI_COMM_SELF, 0, &bench->self);
     if (st == PV_OK && comm->rank == 0) st = open_training(&bench->self, bench, &bench->alone);
     if (st == PV_OK && comm->rank == 0) st = plan_steps(bench, &bench->alone);
     PV_TRY(pv_agree(comm, st));

@@ -121,7 +121,7 @@ static pv_status run_extend(const pv_comm *comm, int argc, char **argv, json_t *
 done:
     pv_store_close(store);
     pv_lock_release(lock);
-    if (grown && st != PV_ERR_MPI) pv_run_record(comm, &run, path, config, st, result);
+    if (grown) pv_run_record(comm, &run, path, config, st, result);
     pv_run_config_free(config);
     pv_run_config_free(kept);
     return st;

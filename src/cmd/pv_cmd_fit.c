@@ -114,7 +114,7 @@ done:;
     const pv_status closed = pv_cmd_close_written(comm, store, lock);
     pv_signal_close(signal);
     if (st == PV_OK) st = closed;
-    if (filled && st != PV_ERR_MPI) pv_run_record(comm, &run, config->store, config, st, result);
+    if (filled) pv_run_record(comm, &run, config->store, config, st, result);
     pv_run_config_free(config);
     return st;
 }

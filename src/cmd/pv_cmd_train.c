@@ -99,7 +99,7 @@ done:
     free(yaml);
     free(checkpoint);
     pv_store_close(store);
-    if (trained_some && st != PV_ERR_MPI) pv_run_record(comm, &run, config->train.output, config, st, result);
+    if (trained_some) pv_run_record(comm, &run, config->train.output, config, st, result);
     pv_run_config_free(config);
     return st;
 }

@@ -136,7 +136,7 @@ static pv_status run_verify(const pv_comm *comm, int argc, char **argv, json_t *
     if (st != PV_OK) return st;
     st = repairs ? repair(comm, path, &limits, result) : inspect(comm, path, result);
     const bool checked = json_object_size(result) > 0;
-    if (checked && st != PV_ERR_MPI) pv_run_record(comm, &run, path, NULL, st, result);
+    if (checked) pv_run_record(comm, &run, path, NULL, st, result);
     return st;
 }
 

@@ -1,4 +1,5 @@
 #include "data/pv_dataset.h"
+#include "parallel/pv_shared.h"
 #include "base/pv_checksum.h"
 #include "base/pv_mem.h"
 
@@ -78,13 +79,8 @@ static bool fits_nodes(const pv_comm *comm, int64_t bytes)
 static pv_status open_window(const pv_comm *comm, pv_dataset *dataset)
 {
     const int64_t row = dataset->params * (int64_t)sizeof *dataset->rows;
-    const MPI_Aint bytes = (MPI_Aint)(dataset->opts.views * dataset->count * row);
-    pv_status st = PV_OK;
-    if (MPI_Win_allocate(bytes, (int)row, MPI_INFO_NULL, comm->world, &dataset->rows, &dataset->window) !=
-        MPI_SUCCESS)
-        st = pv_fail(PV_ERR_MPI, "MPI_Win_allocate of %lld bytes failed", (long long)bytes);
-    if ((st = pv_agree(comm, st)) == PV_OK) MPI_Win_lock_all(MPI_MODE_NOCHECK, dataset->window);
-    return st;
+    return pv_window_open(comm, dataset->opts.views * dataset->count * row, (int)row, &dataset->rows,
+                          &dataset->window);
 }
 
 static pv_status share_memory(const pv_comm *comm, pv_dataset *dataset)
@@ -274,10 +270,7 @@ static pv_status load(const pv_comm *comm, pv_dataset *dataset)
         st = load_view(dataset, v);
     if ((st = pv_agree(comm, st)) != PV_OK) return st;
     pv_shared_sync(comm, &dataset->shared);
-    if (dataset->sharded) {
-        MPI_Win_sync(dataset->window);
-        MPI_Barrier(comm->world);
-    }
+    if (dataset->sharded) pv_window_sync(comm, dataset->window);
     return st;
 }
 
@@ -312,10 +305,7 @@ done:
 void pv_dataset_close(pv_dataset *dataset)
 {
     if (!dataset) return;
-    if (dataset->window != MPI_WIN_NULL) {
-        MPI_Win_unlock_all(dataset->window);
-        MPI_Win_free(&dataset->window);
-    }
+    pv_window_close(&dataset->window);
     pv_shared_close(&dataset->shared);
     free(dataset->reference);
     free(dataset);

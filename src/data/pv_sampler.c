@@ -233,8 +233,8 @@ static void begin_batch(pv_sampler *s, slot *it, int64_t epoch, int64_t batch)
     it->epoch = epoch;
     it->batch = batch;
     it->global = left < s->batch ? left : s->batch;
-    it->first = pv_cut_of(it->global, rank, size);
-    it->count = (int)(pv_cut_of(it->global, rank + 1, size) - it->first);
+    it->first = pv_share_start(it->global, rank, size);
+    it->count = (int)(pv_share_start(it->global, rank + 1, size) - it->first);
     for (int i = 0; i < it->count * s->copies; i++)
         fill_place(s, it, first + it->first + i / s->copies, i % s->copies, &it->places[i]);
 }

@@ -1,6 +1,8 @@
+/* A queue of two levels: a pool in each node's shared memory, and a counter on rank 0. */
 #include "parallel/pv_queue.h"
 #include "base/pv_clock.h"
 #include "base/pv_mem.h"
+#include "parallel/pv_shared.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -11,14 +13,14 @@ enum { WAIT_US = 50 };
 #define LOOK_INTERVAL_S 1.0                /* how often a node looks whether another has cancelled */
 
 /* Items [next, end). */
-typedef struct portion {
+typedef struct range {
     int64_t next, end;
-} portion;
+} range;
 
 /* In the node's shared memory.  The lock is held for a few loads and stores, never across an MPI call. */
 typedef struct node_pool {
     atomic_flag lock;
-    portion now, ahead;   /* the ranks take from `now`; `ahead` follows it */
+    range now, ahead;     /* the ranks take from `now`; `ahead` follows it */
     int64_t counter_seen; /* the global counter after the node's last fetch */
     bool fetching;        /* some rank of the node has a fetch under way */
     bool exhausted;       /* the global counter has passed the last item */
@@ -58,23 +60,20 @@ static int64_t first_share(const pv_queue *queue)
 static pv_status open_counter(pv_queue *queue)
 {
     const pv_comm *const comm = queue->comm;
-    const int64_t share = first_share(queue);
+    const int64_t each = first_share(queue);
     if (comm->node_rank == 0) {
         atomic_flag_clear(&queue->pool->lock);
-        queue->pool->now = (portion){share * comm->node_index, share * (comm->node_index + 1)};
-        queue->pool->counter_seen = share * comm->nodes;
+        queue->pool->now = (range){each * comm->node_index, each * (comm->node_index + 1)};
+        queue->pool->counter_seen = each * comm->nodes;
         queue->pool->exhausted = queue->pool->counter_seen >= queue->items;
     }
     if (comm->nodes == 1) return PV_OK;
     int64_t *value;
-    const MPI_Aint bytes = comm->rank == 0 ? (MPI_Aint)sizeof *value : 0;
-    if (MPI_Win_allocate(bytes, sizeof *value, MPI_INFO_NULL, comm->world, &value, &queue->counter) !=
-        MPI_SUCCESS)
-        return pv_fail(PV_ERR_MPI, "cannot make the shared work counter (MPI_Win_allocate failed)");
-    if (comm->rank == 0) *value = share * comm->nodes;
-    MPI_Win_lock_all(MPI_MODE_NOCHECK, queue->counter);
-    MPI_Win_sync(queue->counter);
-    MPI_Barrier(comm->world);
+    const int64_t bytes = comm->rank == 0 ? (int64_t)sizeof *value : 0;
+    const pv_status st = pv_window_open(comm, bytes, sizeof *value, &value, &queue->counter);
+    if (st != PV_OK) return st;
+    if (comm->rank == 0) *value = each * comm->nodes;
+    pv_window_sync(comm, queue->counter);
     return PV_OK;
 }
 
@@ -90,9 +89,9 @@ pv_status pv_queue_open(const pv_comm *comm, int64_t items, pv_queue **out)
         *queue =
             (pv_queue){.comm = comm, .items = items, .counter = MPI_WIN_NULL, .request = MPI_REQUEST_NULL};
     PV_TRY(pv_agree(comm, queue ? PV_OK : PV_ERR_NOMEM));
-    PV_TRY(pv_agree(comm, pv_shared_open(comm, sizeof(node_pool), &queue->shared)));
+    PV_TRY(pv_shared_open(comm, sizeof(node_pool), &queue->shared));
     queue->pool = queue->shared.data;
-    PV_TRY(pv_agree(comm, open_counter(queue)));
+    PV_TRY(open_counter(queue));
     pv_shared_sync(comm, &queue->shared);
     *out = queue;
     return PV_OK;
@@ -101,7 +100,7 @@ done:
     return st;
 }
 
-/* What this rank fetched becomes its node's next portion. */
+/* What this rank fetched becomes its node's next share. */
 static void publish(pv_queue *queue)
 {
     node_pool *const pool = queue->pool;
@@ -110,7 +109,7 @@ static void publish(pv_queue *queue)
     if (queue->first >= queue->items)
         pool->exhausted = true;
     else
-        pool->ahead = (portion){queue->first, end < queue->items ? end : queue->items};
+        pool->ahead = (range){queue->first, end < queue->items ? end : queue->items};
     pool->counter_seen = end;
     pool->fetching = false;
     unlock(pool);
@@ -122,14 +121,13 @@ void pv_queue_close(pv_queue *queue)
     if (queue->counter != MPI_WIN_NULL) {
         MPI_Wait(&queue->request, MPI_STATUS_IGNORE);
         MPI_Barrier(queue->comm->world);
-        MPI_Win_unlock_all(queue->counter);
-        MPI_Win_free(&queue->counter);
+        pv_window_close(&queue->counter);
     }
     pv_shared_close(&queue->shared);
     free(queue);
 }
 
-/* Begins to fetch the node's next portion: half of an even share of what is left.  Does not wait. */
+/* Begins to fetch the node's next share: half of an even share of what is left.  Does not wait. */
 static void start_fetch(pv_queue *queue, int64_t counter_seen)
 {
     const int64_t fair = (queue->items - counter_seen) / (2 * (int64_t)queue->comm->nodes);
@@ -163,7 +161,7 @@ bool pv_queue_cancelled(pv_queue *queue)
 
 typedef enum taking { TAKEN, EMPTY, WAITING } taking;
 
-/* One look at the pool.  *fetch: this rank is to fetch the node's next portion, *counter_seen being its last.
+/* One look at the pool.  *fetch: this rank is to fetch the node's next share, *counter_seen being its last.
  */
 static taking take_from_pool(pv_queue *queue, int64_t *item, bool *fetch, int64_t *counter_seen)
 {
@@ -172,7 +170,7 @@ static taking take_from_pool(pv_queue *queue, int64_t *item, bool *fetch, int64_
     lock(pool);
     if (pool->now.next == pool->now.end) {
         pool->now = pool->ahead;
-        pool->ahead = (portion){0, 0};
+        pool->ahead = (range){0, 0};
     }
     if (pool->now.next < pool->now.end) {
         *item = pool->now.next++;
@@ -180,7 +178,7 @@ static taking take_from_pool(pv_queue *queue, int64_t *item, bool *fetch, int64_
     } else if (pool->exhausted) {
         outcome = EMPTY;
     }
-    /* The next portion is asked for while every rank still has one item to come. */
+    /* The next share is asked for while every rank still has one item to come. */
     *fetch = !pool->exhausted && !pool->fetching && pool->ahead.next == pool->ahead.end &&
              pool->now.end - pool->now.next <= queue->comm->node_size;
     if (*fetch) pool->fetching = true;

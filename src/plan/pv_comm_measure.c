@@ -1,4 +1,5 @@
 #include "plan/pv_comm_measure.h"
+#include "parallel/pv_shared.h"
 #include "base/pv_clock.h"
 #include "base/pv_mem.h"
 #include "bench/pv_bench.h"
@@ -104,20 +105,17 @@ static void measure_links(const pv_comm *comm, float *data, pv_comm_figures *f)
 
 static pv_status measure_windows(const pv_comm *comm, operation *o, int row, pv_comm_figures *f)
 {
-    void *base;
-    const MPI_Aint bytes = (MPI_Aint)row * (MPI_Aint)sizeof(float);
+    int64_t *base;
+    const int64_t bytes = row * (int64_t)sizeof(float), least = sizeof *base;
     o->count = row;
-    if (MPI_Win_allocate(bytes > 8 ? bytes : 8, 1, MPI_INFO_NULL, comm->world, &base, &o->window) !=
-        MPI_SUCCESS)
-        return pv_fail(PV_ERR_MPI, "cannot make a window (MPI_Win_allocate failed)");
-    *(int64_t *)base = 0;
-    MPI_Win_lock_all(MPI_MODE_NOCHECK, o->window);
-    MPI_Win_sync(o->window);
+    const pv_status st = pv_window_open(comm, bytes > least ? bytes : least, 1, &base, &o->window);
+    if (st != PV_OK) return st;
+    *base = 0;
+    pv_window_sync(comm, o->window);
     f->counter_answer = repeat(o, count);
     f->counter = f->counter_answer / comm->size;
     f->get = repeat(o, get);
-    MPI_Win_unlock_all(o->window);
-    MPI_Win_free(&o->window);
+    pv_window_close(&o->window);
     return PV_OK;
 }
 

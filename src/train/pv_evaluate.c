@@ -28,7 +28,7 @@ static int groups_of(int64_t samples)
 /* The sample that a group begins with. */
 static int64_t start_of(int64_t samples, int64_t group)
 {
-    const int64_t start = PV_EVAL_BATCH * pv_cut_of(passes_of(samples), group, groups_of(samples));
+    const int64_t start = PV_EVAL_BATCH * pv_share_start(passes_of(samples), group, groups_of(samples));
     return start < samples ? start : samples;
 }
 

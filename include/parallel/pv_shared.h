@@ -1,0 +1,30 @@
+/* Memory that ranks share: one copy a node, and windows into every rank's own. */
+#ifndef PV_SHARED_H
+#define PV_SHARED_H
+
+#include "parallel/pv_comm.h"
+
+/* One copy a node, allocated on the node's rank 0, zeroed. */
+typedef struct pv_shared {
+    void *data; /* the same bytes on every rank of the node */
+    MPI_Win window;
+} pv_shared;
+
+/* Call pv_shared_sync between one rank's writes and another's reads.
+ * Owner: pv_shared_close.  Collective over comm->world.  Errors: PV_ERR_NOMEM, agreed. */
+pv_status pv_shared_open(const pv_comm *comm, int64_t bytes, pv_shared *shared);
+/* Barrier over the node that also makes all writes visible.  Collective over the node. */
+void pv_shared_sync(const pv_comm *comm, pv_shared *shared);
+/* Collective over the node; safe on a zeroed pv_shared. */
+void pv_shared_close(pv_shared *shared);
+
+/* `bytes` of each rank's own memory, any number, which one-sided calls reach in units of `unit` bytes until the window
+ * is closed.  Sets *data (a pointer to a pointer) and *window, MPI_WIN_NULL on failure.
+ * Owner: pv_window_close.  Collective over comm->world.  Errors: PV_ERR_NOMEM, agreed. */
+pv_status pv_window_open(const pv_comm *comm, int64_t bytes, int unit, void *data, MPI_Win *window);
+/* Makes what the ranks have written to their own memory visible to all.  Collective over comm->world. */
+void pv_window_sync(const pv_comm *comm, MPI_Win window);
+/* Collective over comm->world; MPI_WIN_NULL is a no-op. */
+void pv_window_close(MPI_Win *window);
+
+#endif

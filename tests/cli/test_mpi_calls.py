@@ -1,0 +1,41 @@
+"""MPI's return values: each call of the program passes the place that looks at them, and one that fails on one rank
+ends all ranks with a message."""
+
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from harness import BUILD, ROOT, check, run_tests
+
+EXEMPT = {"Abort"}  # ends the job itself
+WRAPPERS = ROOT / "src" / "parallel" / "pv_mpi.c"
+CALL = re.compile(r"\bMPI_([A-Z][a-z][A-Za-z_]*)\s*\(")
+ROW = re.compile(r"^(?:LOCAL|WAITS|REDUCES|ANSWERS)\((?:PV_METER_\w+, )?(\w+),", re.M)
+
+
+def every_call_has_a_wrapper(_: Path) -> None:
+    wrapped = set(ROW.findall(WRAPPERS.read_text()))
+    sources = [f for room in ("src", "include") for f in (ROOT / room).rglob("*.[ch]") if f != WRAPPERS]
+    used = {name for path in sources for name in CALL.findall(path.read_text())}
+    check(len(used) > 30, "the sources call MPI", used)
+    check(used <= wrapped | EXEMPT, "every MPI function that they call has a wrapper that looks", used - wrapped)
+
+
+def a_call_that_fails_ends_all_ranks(_: Path) -> None:
+    command = ["mpirun", "-n", "3", str(BUILD / "tests" / "mpi" / "test_comm"), "fail"]
+    start = time.monotonic()
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    seconds = time.monotonic() - start
+    said = [line for line in run.stderr.splitlines() if line.startswith("polyview: error: ")]
+    check(run.returncode == 1 and seconds < 20, "a call that fails on one rank ends all ranks", seconds, run)
+    check(
+        len(said) == 1 and re.search(r"rank 1 on \S+: MPI_Send failed: .*invalid rank", said[0]),
+        "one message names the rank, its host, the call and MPI's words",
+        run.stderr,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(run_tests(every_call_has_a_wrapper, a_call_that_fails_ends_all_ranks))
