@@ -8,7 +8,7 @@ from collections import defaultdict
 from pathlib import Path
 
 ROOMS = (
-    "base parallel simd config signal inr store fit symmetry augment data nn/core nn/mlp nn/dws nn/graph nn/tokens nn train "
+    "base parallel simd config signal inr store fit symmetry augment data nn/core nn/mlp nn/dws nn/gnn nn/tokens nn train "
     "probe run plan bench cmd"
 ).split()
 INCLUDE = re.compile(r'^#include "([^"]+)"', re.M)

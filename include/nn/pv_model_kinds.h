@@ -6,7 +6,7 @@
 #define PV_MODEL_KINDS(KIND)                                                                                 \
     KIND(DWS, "dws", pv_dws_model_new)                                                                       \
     KIND(MLP, "mlp", pv_mlp_new)                                                                             \
-    KIND(GNN, "gnn", pv_rt_model_new)                                                                        \
-    KIND(INR2VEC, "inr2vec", pv_inr2vec_new)
+    KIND(GNN, "gnn", pv_gnn_new)                                                                             \
+    KIND(TOKENS, "inr2vec", pv_tokens_new)
 
 #endif

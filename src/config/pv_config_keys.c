@@ -13,7 +13,7 @@ static const cyaml_strval_t schedules[] = {{"constant", PV_SCHEDULE_CONSTANT},
 static const cyaml_strval_t model_kinds[] = {PV_MODEL_KINDS(MODEL_KIND)};
 static const cyaml_strval_t set_layers[] = {{"ds", PV_SET_DS}, {"sab", PV_SET_SAB}};
 static const cyaml_strval_t reductions[] = {
-    {"max", PV_REDUCE_MAX}, {"mean", PV_REDUCE_MEAN}, {"sum", PV_REDUCE_SUM}};
+    {"max", PV_POOL_MAX}, {"mean", PV_POOL_MEAN}, {"sum", PV_POOL_SUM}};
 static const cyaml_strval_t graph_features[] = {
     {"cat_last_layer", PV_GRAPH_CAT_LAST_LAYER}, {"mean", PV_GRAPH_MEAN}, {"cls_token", PV_GRAPH_CLS_TOKEN}};
 static const cyaml_strval_t tasks[] = {{"classify", PV_TASK_CLASSIFY}, {"simclr", PV_TASK_SIMCLR}};

@@ -113,16 +113,16 @@ int main(int argc, char **argv)
                           .heads = 8,
                           .fc_layers = 1,
                           .out_fc = 1,
-                          .reduction = PV_REDUCE_MAX,
+                          .reduction = PV_POOL_MAX,
                           .batch_norm = true};
     run(&r, "dws 32x4 ds bn", &opts, dims, 3, 64);
     run(&r, "dws 32x4 ds bn", &opts, dims, 3, 256);
     opts.dropout = 0.1;
     run(&r, "dws 32x4 ds bn dropout 0.1", &opts, dims, 3, 64);
     opts.dropout = 0;
-    opts.reduction = PV_REDUCE_MEAN;
+    opts.reduction = PV_POOL_MEAN;
     run(&r, "dws 32x4 ds bn mean", &opts, dims, 3, 64);
-    opts.reduction = PV_REDUCE_MAX;
+    opts.reduction = PV_POOL_MAX;
     opts.set_layer = PV_SET_SAB;
     run(&r, "dws 32x4 sab bn", &opts, dims, 3, 64);
     opts = (pv_model_opts){.kind = PV_MODEL_MLP, .hidden = 512, .layers = 3, .batch_norm = true};
@@ -131,7 +131,7 @@ int main(int argc, char **argv)
     run(&r, "gnn 64/32/128x4", &opts, dims, 3, 64);
     opts.gnn.dropout_node = opts.gnn.dropout_edge = 0;
     run(&r, "gnn 64/32/128x4 no dropout", &opts, dims, 3, 64);
-    opts = (pv_model_opts){.kind = PV_MODEL_INR2VEC, .hidden = 64, .layers = 4, .heads = 8, .dropout = 0.1};
+    opts = (pv_model_opts){.kind = PV_MODEL_TOKENS, .hidden = 64, .layers = 4, .heads = 8, .dropout = 0.1};
     run(&r, "inr2vec 64x4", &opts, dims, 3, 64);
     return 0;
 }

@@ -32,7 +32,7 @@ static bool open(subject *s)
     const pv_model_opts opts = {.kind = PV_MODEL_DWS,
                                 .hidden = 8,
                                 .layers = 2,
-                                .reduction = PV_REDUCE_MEAN,
+                                .reduction = PV_POOL_MEAN,
                                 .fc_layers = 1,
                                 .out_fc = 1,
                                 .batch_norm = true,

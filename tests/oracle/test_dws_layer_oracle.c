@@ -23,11 +23,9 @@ typedef struct subject {
     int batch;
 } subject;
 
-static pv_reduction reduction_of(const char *text)
+static pv_pooling reduction_of(const char *text)
 {
-    return strcmp(text, "max") == 0    ? PV_REDUCE_MAX
-           : strcmp(text, "mean") == 0 ? PV_REDUCE_MEAN
-                                       : PV_REDUCE_SUM;
+    return strcmp(text, "max") == 0 ? PV_POOL_MAX : strcmp(text, "mean") == 0 ? PV_POOL_MEAN : PV_POOL_SUM;
 }
 
 static void expect(bool holds, const char *name, const char *what)
@@ -92,13 +90,13 @@ static int64_t place(const pv_dws_space *space, int t, int batch, int f, int64_t
     const int64_t rows = space->rows[t], cols = space->cols[t], per = rows * cols * f;
     int64_t inner = k % per;
     if (t == 0) inner = (inner / f % rows * cols + inner / f / rows) * f + inner % f;
-    return pv_dws_at(space, t, PV_VIEW_FULL, batch, (int)(k / per), f) + inner;
+    return pv_dws_at(space, t, PV_MARGIN_FULL, batch, (int)(k / per), f) + inner;
 }
 
 static pv_real *read_set(const subject *s, const pv_oracle *oracle, const char *name, const char *folder,
                          int f)
 {
-    pv_real *set = calloc((size_t)(s->space.total[PV_VIEW_FULL] * s->batch * f), sizeof *set);
+    pv_real *set = calloc((size_t)(s->space.total[PV_MARGIN_FULL] * s->batch * f), sizeof *set);
     for (int t = 0; t < s->space.tensors; t++) {
         char path[TEXT];
         tensor_path(&s->space, t, folder, path);
@@ -163,14 +161,14 @@ static bool agrees(const pv_oracle *oracle, const char *name, bool plant)
     if (plant) s.params.tensors[0].values[0] += (pv_real)0.01;
     const int in = s.layer.opts.in, out = s.layer.opts.out;
     pv_real *x = read_set(&s, oracle, name, "input/", in), *dy = read_set(&s, oracle, name, "input/R.", out);
-    pv_real *y = calloc((size_t)(s.space.total[PV_VIEW_FULL] * s.batch * out), sizeof *y);
-    pv_real *dx = calloc((size_t)(s.space.total[PV_VIEW_FULL] * s.batch * in), sizeof *dx);
+    pv_real *y = calloc((size_t)(s.space.total[PV_MARGIN_FULL] * s.batch * out), sizeof *y);
+    pv_real *dx = calloc((size_t)(s.space.total[PV_MARGIN_FULL] * s.batch * in), sizeof *dx);
     const pv_dws_exit plain = {.relu = false};
     pv_dws_layer_pack(&s.layer);
-    pv_dws_views_pool(&s.layer.source, s.batch, x);
+    pv_dws_margins_pool(&s.layer.source, s.batch, x);
     pv_dws_layer_forward(&s.layer, s.batch, x, y, NULL);
     pv_dws_layer_backward_begin(&s.layer);
-    pv_dws_views_pool(&s.layer.target, s.batch, dy);
+    pv_dws_margins_pool(&s.layer.target, s.batch, dy);
     pv_dws_layer_backward(&s.layer, s.batch, x, dy, dx, &plain);
     pv_dws_layer_backward_end(&s.layer);
     const double output = set_error(&s, oracle, name, "output/", out, y, false);

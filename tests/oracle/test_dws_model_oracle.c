@@ -68,9 +68,9 @@ static void build(subject *s, const pv_oracle *oracle, const char *name, bool do
         .kind = PV_MODEL_DWS,
         .hidden = (int)pv_oracle_int(oracle, name, "hidden_dim"),
         .layers = (int)pv_oracle_int(oracle, name, "n_hidden"),
-        .reduction = strcmp(reduction, "max") == 0    ? PV_REDUCE_MAX
-                     : strcmp(reduction, "mean") == 0 ? PV_REDUCE_MEAN
-                                                      : PV_REDUCE_SUM,
+        .reduction = strcmp(reduction, "max") == 0    ? PV_POOL_MAX
+                     : strcmp(reduction, "mean") == 0 ? PV_POOL_MEAN
+                                                      : PV_POOL_SUM,
         .fc_layers = (int)pv_oracle_int(oracle, name, "n_fc_layers"),
         .out_fc = (int)pv_oracle_int(oracle, name, "n_out_fc"),
         .batch_norm = pv_oracle_int(oracle, name, "bn"),

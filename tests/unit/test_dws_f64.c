@@ -90,8 +90,8 @@ static void open_layer(layer_case *c, const pv_dws_layer_opts *opts, const int *
     double *values = noise(c->params.length, 1);
     memcpy(c->params.values, values, sizeof *values * (size_t)c->params.length);
     free(values);
-    c->inputs = c->space.total[PV_VIEW_FULL] * BATCH * opts->in;
-    c->outputs = c->space.total[PV_VIEW_FULL] * BATCH * opts->out;
+    c->inputs = c->space.total[PV_MARGIN_FULL] * BATCH * opts->in;
+    c->outputs = c->space.total[PV_MARGIN_FULL] * BATCH * opts->out;
     c->x = noise(c->inputs, 2);
     c->r = noise(c->outputs, 3);
     c->y = noise(c->outputs, 4); /* rubbish: forward and backward must overwrite */
@@ -110,7 +110,7 @@ static void close_layer(layer_case *c)
 static void layer_forward(layer_case *c, const double *x)
 {
     pv_dws_layer_pack(&c->layer);
-    pv_dws_views_pool(&c->layer.source, BATCH, x);
+    pv_dws_margins_pool(&c->layer.source, BATCH, x);
     pv_dws_layer_forward(&c->layer, BATCH, x, c->y, NULL);
 }
 
@@ -128,7 +128,7 @@ static void check_layer(pv_dws_layer_opts opts, const int *dims, int layers)
     layer_loss(&c);
     const pv_dws_exit plain_exit = {.relu = false};
     pv_dws_layer_backward_begin(&c.layer);
-    pv_dws_views_pool(&c.layer.target, BATCH, c.r);
+    pv_dws_margins_pool(&c.layer.target, BATCH, c.r);
     pv_dws_layer_backward(&c.layer, BATCH, c.x, c.r, c.dx, &plain_exit);
     pv_dws_layer_backward_end(&c.layer);
     double error = 0, norm = 0;
@@ -146,9 +146,9 @@ static void check_layer(pv_dws_layer_opts opts, const int *dims, int layers)
 static void layer_gradients_are_slopes(void **state)
 {
     (void)state;
-    for (int reduction = PV_REDUCE_MAX; reduction <= PV_REDUCE_SUM; reduction++) {
+    for (int reduction = PV_POOL_MAX; reduction <= PV_POOL_SUM; reduction++) {
         const pv_dws_layer_opts opts = {
-            .in = 3, .out = 2, .fc_layers = 1, .reduction = (pv_reduction)reduction};
+            .in = 3, .out = 2, .fc_layers = 1, .reduction = (pv_pooling)reduction};
         check_layer(opts, short_dims, SHORT);
         check_layer(opts, long_dims, LONG);
     }
@@ -157,7 +157,7 @@ static void layer_gradients_are_slopes(void **state)
 static void layer_gradients_are_slopes_with_deep_maps_and_skip(void **state)
 {
     (void)state;
-    pv_dws_layer_opts opts = {.in = 1, .out = 3, .fc_layers = 2, .reduction = PV_REDUCE_MEAN, .skip = true};
+    pv_dws_layer_opts opts = {.in = 1, .out = 3, .fc_layers = 2, .reduction = PV_POOL_MEAN, .skip = true};
     check_layer(opts, short_dims, SHORT);
     opts.fc_layers = 3;
     check_layer(opts, long_dims, LONG);
@@ -169,17 +169,17 @@ static void layer_gradients_are_slopes_with_attention(void **state)
 {
     (void)state;
     pv_dws_layer_opts opts = {
-        .in = 3, .out = 4, .fc_layers = 1, .set_layer = PV_SET_SAB, .heads = 2, .reduction = PV_REDUCE_MAX};
+        .in = 3, .out = 4, .fc_layers = 1, .set_layer = PV_SET_SAB, .heads = 2, .reduction = PV_POOL_MAX};
     check_layer(opts, short_dims, SHORT);
     opts.skip = true;
-    opts.reduction = PV_REDUCE_MEAN;
+    opts.reduction = PV_POOL_MEAN;
     check_layer(opts, long_dims, LONG);
 }
 
 static void layer_gradients_are_slopes_for_two_matrices(void **state)
 {
     (void)state;
-    pv_dws_layer_opts opts = {.in = 2, .out = 4, .fc_layers = 1, .heads = 1, .reduction = PV_REDUCE_MAX};
+    pv_dws_layer_opts opts = {.in = 2, .out = 4, .fc_layers = 1, .heads = 1, .reduction = PV_POOL_MAX};
     check_layer(opts, pair_dims, PAIR);
     opts.set_layer = PV_SET_SAB;
     check_layer(opts, pair_dims, PAIR);
@@ -206,7 +206,7 @@ static void permute_set(const pv_dws_space *space, int f, const double *x, doubl
                     const int to_r =
                         t == space->tensors - 1 ? r : permuted(space->dims, layers, row_level, r);
                     const int to_c = sequence ? c : permuted(space->dims, layers, col_level, c);
-                    const int64_t base = pv_dws_at(space, t, PV_VIEW_FULL, BATCH, s, f);
+                    const int64_t base = pv_dws_at(space, t, PV_MARGIN_FULL, BATCH, s, f);
                     memcpy(y + base + ((int64_t)to_r * space->cols[t] + to_c) * f,
                            x + base + ((int64_t)r * space->cols[t] + c) * f, sizeof *x * (size_t)f);
                 }
@@ -231,14 +231,14 @@ static void check_equivariance(pv_dws_layer_opts opts, const int *dims, int laye
 static void the_layer_is_equivariant(void **state)
 {
     (void)state;
-    for (int reduction = PV_REDUCE_MAX; reduction <= PV_REDUCE_SUM; reduction++)
+    for (int reduction = PV_POOL_MAX; reduction <= PV_POOL_SUM; reduction++)
         for (int set_layer = PV_SET_DS; set_layer <= PV_SET_SAB; set_layer++) {
             const pv_dws_layer_opts opts = {.in = 3,
                                             .out = 2,
                                             .fc_layers = 2,
                                             .set_layer = (pv_set_layer)set_layer,
                                             .heads = 2,
-                                            .reduction = (pv_reduction)reduction,
+                                            .reduction = (pv_pooling)reduction,
                                             .skip = true};
             check_equivariance(opts, long_dims, LONG);
             check_equivariance(opts, pair_dims, PAIR);
@@ -309,7 +309,7 @@ static pv_model_opts plain(void)
     return (pv_model_opts){.kind = PV_MODEL_DWS,
                            .hidden = 4,
                            .layers = 2,
-                           .reduction = PV_REDUCE_MEAN,
+                           .reduction = PV_POOL_MEAN,
                            .fc_layers = 1,
                            .out_fc = 1};
 }
@@ -318,8 +318,8 @@ static void model_gradients_are_slopes_for_every_reduction(void **state)
 {
     (void)state;
     pv_model_opts opts = plain();
-    for (int reduction = PV_REDUCE_MAX; reduction <= PV_REDUCE_SUM; reduction++) {
-        opts.reduction = (pv_reduction)reduction;
+    for (int reduction = PV_POOL_MAX; reduction <= PV_POOL_SUM; reduction++) {
+        opts.reduction = (pv_pooling)reduction;
         opts.batch_norm = false;
         check_model(&opts, short_dims, SHORT);
         opts.batch_norm = true;
@@ -337,7 +337,7 @@ static void model_gradients_are_slopes_with_dropout_and_skips(void **state)
     opts.fc_layers = opts.out_fc = 2;
     check_model(&opts, short_dims, SHORT);
     opts.diagonal = true;
-    opts.reduction = PV_REDUCE_MAX;
+    opts.reduction = PV_POOL_MAX;
     check_model(&opts, long_dims, LONG);
     opts.set_layer = PV_SET_SAB;
     opts.heads = 2;
@@ -376,7 +376,7 @@ static void the_model_is_invariant(void **state)
     (void)state;
     pv_model_opts opts = plain();
     opts.batch_norm = opts.skip = true;
-    opts.reduction = PV_REDUCE_MAX;
+    opts.reduction = PV_POOL_MAX;
     check_invariance(&opts, long_dims, LONG);
     check_invariance(&opts, pair_dims, PAIR);
     opts.set_layer = PV_SET_SAB;
@@ -395,7 +395,7 @@ static void inputs_are_sampled_down(void **state)
     check_model(&opts, wide_dims, WIDE);
     check_invariance(&opts, wide_dims, WIDE);
     opts.fc_layers = 2;
-    opts.reduction = PV_REDUCE_MAX;
+    opts.reduction = PV_POOL_MAX;
     opts.batch_norm = false;
     check_model(&opts, (const int[]){9, 4, 3}, PAIR);
     opts.downsample = 9;
@@ -409,7 +409,7 @@ static void the_usual_shapes_are_learned(void **state)
 {
     (void)state;
     pv_model_opts opts = plain();
-    opts.reduction = PV_REDUCE_MAX;
+    opts.reduction = PV_POOL_MAX;
     opts.batch_norm = true;
     check_model(&opts, (const int[]){2, 6, 6, 3}, SHORT);
     check_invariance(&opts, (const int[]){2, 6, 6, 3}, SHORT);

@@ -40,7 +40,7 @@ static const pv_model_opts kinds[] = {
              .input_layers = 1,
              .modulate_v = true,
              .use_ln = true}},
-    {.kind = PV_MODEL_INR2VEC, .hidden = 8, .layers = 1, .heads = 2},
+    {.kind = PV_MODEL_TOKENS, .hidden = 8, .layers = 1, .heads = 2},
 };
 
 typedef struct subject {

@@ -40,7 +40,7 @@ static net draw_net(pv_rng *rng)
                              .layers = draw(rng, 1, 3),
                              .set_layer = (pv_set_layer)draw(rng, 0, 1),
                              .heads = 2,
-                             .reduction = (pv_reduction)draw(rng, 0, 2),
+                             .reduction = (pv_pooling)draw(rng, 0, 2),
                              .fc_layers = draw(rng, 1, 2),
                              .out_fc = draw(rng, 1, 2),
                              .batch_norm = draw(rng, 0, 1),

@@ -11,7 +11,7 @@ typedef enum pv_model_kind { PV_MODEL_KINDS(PV_MODEL_ENUM) PV_MODEL_KIND_COUNT }
 #undef PV_MODEL_ENUM
 
 typedef enum pv_set_layer { PV_SET_DS, PV_SET_SAB } pv_set_layer;
-typedef enum pv_reduction { PV_REDUCE_MAX, PV_REDUCE_MEAN, PV_REDUCE_SUM } pv_reduction;
+typedef enum pv_pooling { PV_POOL_MAX, PV_POOL_MEAN, PV_POOL_SUM } pv_pooling;
 
 /* What the relational transformer reads its features of the graph from. */
 typedef enum pv_graph_features {
@@ -41,9 +41,9 @@ typedef struct pv_model_opts {
     int layers; /* hidden layers: dws has layers + 1 equivariant layers, mlp `layers` hidden ones */
     pv_set_layer set_layer; /* dws */
     int heads; /* dws: of set layer sab, in all layers but the last, which has one; gnn: of attention */
-    pv_reduction reduction; /* dws */
-    int fc_layers;          /* dws: linear layers in every map (n_fc_layers) */
-    int out_fc;             /* dws: linear layers of the classifier head (n_out_fc) */
+    pv_pooling reduction; /* dws */
+    int fc_layers;        /* dws: linear layers in every map (n_fc_layers) */
+    int out_fc;           /* dws: linear layers of the classifier head (n_out_fc) */
     bool batch_norm;
     bool diagonal;   /* dws: only the maps between neighbouring tensors */
     bool layer_skip; /* dws: a per-entry linear skip in every layer (add_layer_skip) */

@@ -1,6 +1,6 @@
 /* The fused sweeps of a DWS layer over the entries of a tensor, one table an instruction set (base/pv_cpu.h).
  *
- * A block is x[count][rows][cols][f], samples of one tensor; its views row[count][rows][f], col[count][cols][f] and
+ * A block is x[count][rows][cols][f], samples of one tensor; its margins row[count][rows][f], col[count][cols][f] and
  * all[count][f] are pooled from it or spread over it.  Nothing here mixes samples, but for the sums of batch norm. */
 #ifndef PV_DWS_KERNELS_H
 #define PV_DWS_KERNELS_H
@@ -13,7 +13,7 @@
 
 typedef struct pv_dws_block {
     int count, rows, cols, f;
-    bool max; /* views are maxima, else sums */
+    bool max; /* margins are maxima, else sums */
 } pv_dws_block;
 
 typedef struct pv_dws_values {
@@ -45,7 +45,7 @@ typedef struct pv_dws_gate {
 typedef struct pv_dws_kernels {
     /* How many values share a word of pv_dws_activation.bits. */
     int lanes;
-    /* Makes x from y and pools it into all three views. */
+    /* Makes x from y and pools it into all three margins. */
     void (*activate)(const pv_dws_block *block, const pv_dws_activation *how, const pv_real *y, pv_real *x,
                      const pv_dws_values *pooled);
     /* Pools x as it is. */
@@ -54,10 +54,10 @@ typedef struct pv_dws_kernels {
      * terms may be 0. */
     void (*combine)(const pv_dws_block *block, int terms, const pv_real *x, const pv_real *w,
                     const pv_dws_values *spread, bool add, pv_real *y, double *sum, double *square);
-    /* dy from dz, and its sums over the views. */
+    /* dy from dz, and its sums over the margins. */
     void (*normalise_back)(const pv_dws_block *block, const pv_dws_norm_back *how, const pv_real *y,
                            const pv_real *dz, pv_real *dy, const pv_dws_values *pooled);
-    /* dx += the views' gradients `spread` (row and col), to the maxima or to all; then the gate.  Consumes
+    /* dx += the margins' gradients `spread` (row and col), to the maxima or to all; then the gate.  Consumes
      * spread->col: when a maximum has got its gradient, later entries that equal it get none. */
     void (*deactivate)(const pv_dws_block *block, const pv_dws_gate *gate, const pv_dws_values *spread,
                        pv_real *dx);

@@ -11,26 +11,26 @@ static int tensor_of(const pv_dws_space *space, int piece)
 }
 
 /* Inputs and outputs of the INR are not permuted: they stay apart. */
-static pv_dws_view view_of(const pv_dws_space *space, int tensor)
+static pv_dws_margin margin_of(const pv_dws_space *space, int tensor)
 {
     const int last = space->layers - 1;
-    if (tensor == space->tensors - 1) return PV_VIEW_FULL;
-    return tensor > 0 && tensor < last ? PV_VIEW_ALL : PV_VIEW_COL;
+    if (tensor == space->tensors - 1) return PV_MARGIN_FULL;
+    return tensor > 0 && tensor < last ? PV_MARGIN_ALL : PV_MARGIN_COL;
 }
 
 static int width_of(const pv_dws_head *head, int tensor)
 {
-    return (int)pv_dws_entries(head->space, tensor, view_of(head->space, tensor)) * head->views.features;
+    return (int)pv_dws_entries(head->space, tensor, margin_of(head->space, tensor)) * head->margins.features;
 }
 
 pv_status pv_dws_head_new(pv_dws_head *head, const pv_dws_space *space, int features, int classes, int out_fc,
-                          pv_reduction reduction, int max_batch, int max_count, pv_nn_params *params,
+                          pv_pooling reduction, int max_batch, int max_count, pv_nn_params *params,
                           pv_nn_memory *memory)
 {
     if (out_fc < 1 || out_fc > PV_STACK_MAX)
         return pv_fail(PV_ERR_CONFIG, "model.out_fc: must be 1 to %d, not %d", PV_STACK_MAX, out_fc);
     *head = (pv_dws_head){.space = space, .params = params};
-    pv_dws_views_new(&head->views, space, features, reduction, max_count, memory);
+    pv_dws_margins_new(&head->margins, space, features, reduction, max_count, memory);
     for (int t = 0; t < space->tensors; t++)
         head->width += width_of(head, t);
     head->stack = pv_stack_new(params, "clf.layer", head->width, classes, out_fc, true, PV_LINEAR_PYTORCH);
@@ -45,7 +45,7 @@ void pv_dws_head_take(pv_dws_head *head, int first, int count, const pv_real *x)
     pv_real *to = head->pooled + (int64_t)first * head->width;
     for (int piece = 0; piece < head->space->tensors; piece++) {
         const int t = tensor_of(head->space, piece), width = width_of(head, t);
-        const pv_real *from = pv_dws_pooled(&head->views, count, t, view_of(head->space, t), x);
+        const pv_real *from = pv_dws_pooled(&head->margins, count, t, margin_of(head->space, t), x);
         for (int sample = 0; sample < count; sample++)
             memcpy(to + (int64_t)sample * head->width, from + (int64_t)sample * width,
                    sizeof *from * (size_t)width);
@@ -69,32 +69,32 @@ void pv_dws_head_spread(pv_dws_head *head, int first, int count, const pv_real *
                         pv_dws_picks *picks)
 {
     const pv_dws_space *space = head->space;
-    const int f = head->views.features;
+    const int f = head->margins.features;
     const pv_real *from = head->dpooled + (int64_t)first * head->width;
-    for (int view = PV_VIEW_ROW; view < PV_VIEW_COUNT; view++)
-        memset(head->views.spread[view], 0, sizeof(pv_real) * (size_t)(space->total[view] * count * f));
+    for (int margin = PV_MARGIN_ROW; margin < PV_MARGIN_COUNT; margin++)
+        memset(head->margins.spread[margin], 0, sizeof(pv_real) * (size_t)(space->total[margin] * count * f));
     for (int piece = 0; piece < space->tensors; piece++) {
         const int t = tensor_of(space, piece), width = width_of(head, t);
-        const int64_t at = pv_dws_at(space, t, PV_VIEW_FULL, count, 0, f);
-        const pv_dws_block block = pv_dws_views_block(&head->views, count, t);
+        const int64_t at = pv_dws_at(space, t, PV_MARGIN_FULL, count, 0, f);
+        const pv_dws_block block = pv_dws_margins_block(&head->margins, count, t);
         const bool picked = picks && picks[t].entry;
         if (!picked)
             memset(dx + at, 0, sizeof *dx * (size_t)(block.rows * block.cols) * (size_t)count * (size_t)f);
-        pv_real *to = pv_dws_spread_to(&head->views, count, t, view_of(space, t), dx);
+        pv_real *to = pv_dws_spread_to(&head->margins, count, t, margin_of(space, t), dx);
         for (int sample = 0; sample < count; sample++)
             memcpy(to + (int64_t)sample * width, from + (int64_t)sample * head->width,
                    sizeof *to * (size_t)width);
         from += width;
-        const pv_dws_values best = pv_dws_views_pooled(&head->views, count, t);
-        const pv_dws_values spread = pv_dws_views_spread(&head->views, count, t);
+        const pv_dws_values best = pv_dws_margins_pooled(&head->margins, count, t);
+        const pv_dws_values spread = pv_dws_margins_spread(&head->margins, count, t);
         if (picked) {
-            picks[t].count = head->views.kernels->pick(&block, x + at, best.all, spread.all, (pv_real)keep,
-                                                       picks[t].entry, picks[t].dy);
+            picks[t].count = head->margins.kernels->pick(&block, x + at, best.all, spread.all, (pv_real)keep,
+                                                         picks[t].entry, picks[t].dy);
             continue;
         }
         const pv_dws_gate gate = {.x = x + at, .best = best, .relu = true, .keep = (pv_real)keep};
-        pv_dws_views_settle(&head->views, count, t);
-        head->views.kernels->deactivate(&block, &gate, &spread, dx + at);
+        pv_dws_margins_settle(&head->margins, count, t);
+        head->margins.kernels->deactivate(&block, &gate, &spread, dx + at);
     }
 }
 

@@ -2,13 +2,13 @@
 #ifndef PV_DWS_HEAD_H
 #define PV_DWS_HEAD_H
 
-#include "pv_dws_views.h"
+#include "pv_dws_margins.h"
 #include "nn/core/pv_linear.h"
 
 typedef struct pv_dws_head {
     const pv_dws_space *space;
     pv_nn_params *params;
-    pv_dws_views views;
+    pv_dws_margins margins;
     pv_stack stack;
     int width;                 /* pooled features a sample */
     pv_real *pooled, *dpooled; /* [batch][width] */
@@ -16,10 +16,10 @@ typedef struct pv_dws_head {
 
 /* Registers clf.layer.*.  max_count: samples of a tile.  Errors: PV_ERR_NOMEM, PV_ERR_CONFIG (out_fc). */
 pv_status pv_dws_head_new(pv_dws_head *head, const pv_dws_space *space, int features, int classes, int out_fc,
-                          pv_reduction reduction, int max_batch, int max_count, pv_nn_params *params,
+                          pv_pooling reduction, int max_batch, int max_count, pv_nn_params *params,
                           pv_nn_memory *memory);
 
-/* Forward: for all tiles pool x into `views` and take them as samples first..first+count-1; then forward.
+/* Forward: for all tiles pool x into `margins` and take them as samples first..first+count-1; then forward.
  * Shapes   x a set of `count` samples, logits [batch][classes] */
 void pv_dws_head_take(pv_dws_head *head, int first, int count, const pv_real *x);
 void pv_dws_head_forward(pv_dws_head *head, int batch, pv_real *logits);

@@ -39,7 +39,7 @@ PV_INLINE pv_vector join(bool max, pv_vector a, pv_vector b)
     return a + b;
 }
 
-/* Some rows of one sample: their views stay in registers, the columns' in the first-level cache.  `entry` counts from
+/* Some rows of one sample: their margins stay in registers, the columns' in the first-level cache.  `entry` counts from
  * the block's beginning. */
 PV_INLINE void pool_rows(int rows, int vectors, int lanes, bool max, bool make, bool drop,
                          const pv_dws_block *b, bool fresh, int64_t entry, const recipe *how,

@@ -38,12 +38,12 @@ static void reserve(pv_dws_layer *layer, int max_count, pv_nn_memory *memory)
         widest = map->out > widest ? map->out : widest;
     }
     layer->outer = pv_nn_take(memory, (int64_t)FEW * widest, sizeof(pv_real));
-    pv_dws_views_new(&layer->source, space, layer->opts.in, layer->opts.reduction, max_count, memory);
-    pv_dws_views_new(&layer->target, space, layer->opts.out, PV_REDUCE_SUM, max_count, memory);
+    pv_dws_margins_new(&layer->source, space, layer->opts.in, layer->opts.reduction, max_count, memory);
+    pv_dws_margins_new(&layer->target, space, layer->opts.out, PV_POOL_SUM, max_count, memory);
     if (layer->opts.picked) reserve_picks(layer, max_count, memory);
-    for (int view = PV_VIEW_COL; view <= PV_VIEW_ALL; view++) {
-        layer->bias[view] = pv_nn_take(memory, space->total[view] * layer->opts.out, sizeof(pv_real));
-        layer->dbias[view] = pv_nn_take(memory, space->total[view] * layer->opts.out, sizeof(pv_real));
+    for (int margin = PV_MARGIN_COL; margin <= PV_MARGIN_ALL; margin++) {
+        layer->bias[margin] = pv_nn_take(memory, space->total[margin] * layer->opts.out, sizeof(pv_real));
+        layer->dbias[margin] = pv_nn_take(memory, space->total[margin] * layer->opts.out, sizeof(pv_real));
     }
 }
 
@@ -62,7 +62,7 @@ pv_status pv_dws_layer_new(pv_dws_layer *layer, const pv_dws_space *space, const
         char name[PV_NN_NAME];
         snprintf(name, sizeof name, "%sskip", prefix);
         layer->skip = pv_stack_new(params, name, opts->in, opts->out, opts->fc_layers, true, PV_LINEAR_SKIP);
-        pv_stack_reserve(&layer->skip, memory, max_count * space->total[PV_VIEW_FULL]);
+        pv_stack_reserve(&layer->skip, memory, max_count * space->total[PV_MARGIN_FULL]);
     }
     return pv_nn_memory_status(memory);
 }
@@ -78,7 +78,7 @@ double pv_dws_layer_flops(const pv_dws_layer *layer)
     for (int m = 0; m < layer->plan.count; m++)
         flops += map_flops(&layer->plan.maps[m]);
     if (layer->opts.skip)
-        flops += (double)layer->space->total[PV_VIEW_FULL] * pv_stack_row_flops(&layer->skip);
+        flops += (double)layer->space->total[PV_MARGIN_FULL] * pv_stack_row_flops(&layer->skip);
     return flops;
 }
 
@@ -90,8 +90,9 @@ static pv_real *bias_of(const pv_dws_layer *layer, pv_real *const *bias, const p
 
 void pv_dws_layer_pack(pv_dws_layer *layer)
 {
-    for (int view = PV_VIEW_COL; view <= PV_VIEW_ALL; view++)
-        memset(layer->bias[view], 0, sizeof(pv_real) * (size_t)(layer->space->total[view] * layer->opts.out));
+    for (int margin = PV_MARGIN_COL; margin <= PV_MARGIN_ALL; margin++)
+        memset(layer->bias[margin], 0,
+               sizeof(pv_real) * (size_t)(layer->space->total[margin] * layer->opts.out));
     for (int m = 0; m < layer->plan.count; m++) {
         const pv_dws_map *map = &layer->plan.maps[m];
         if (map->bias >= 0)
@@ -112,14 +113,15 @@ static void start_target(const pv_dws_layer *layer, int count)
 {
     const pv_dws_space *space = layer->space;
     const int f = layer->opts.out;
-    memset(layer->target.spread[PV_VIEW_ROW], 0,
-           sizeof(pv_real) * (size_t)(space->total[PV_VIEW_ROW] * f * count));
-    for (int view = PV_VIEW_COL; view <= PV_VIEW_ALL; view++)
+    memset(layer->target.spread[PV_MARGIN_ROW], 0,
+           sizeof(pv_real) * (size_t)(space->total[PV_MARGIN_ROW] * f * count));
+    for (int margin = PV_MARGIN_COL; margin <= PV_MARGIN_ALL; margin++)
         for (int t = 0; t < space->tensors; t++) {
-            const size_t values = (size_t)(pv_dws_entries(space, t, (pv_dws_view)view) * f);
-            pv_real *to = layer->target.spread[view] + pv_dws_at(space, t, (pv_dws_view)view, count, 0, f);
+            const size_t values = (size_t)(pv_dws_entries(space, t, (pv_dws_margin)margin) * f);
+            pv_real *to =
+                layer->target.spread[margin] + pv_dws_at(space, t, (pv_dws_margin)margin, count, 0, f);
             for (int s = 0; s < count; s++)
-                memcpy(to + (size_t)s * values, layer->bias[view] + space->offset[t][view] * f,
+                memcpy(to + (size_t)s * values, layer->bias[margin] + space->offset[t][margin] * f,
                        sizeof *to * values);
         }
 }
@@ -137,10 +139,10 @@ static void joints_forward(pv_dws_layer *layer, int count, const pv_real *x, pv_
                                          .ldb = map->out,
                                          .k = map->in};
         }
-        const bool add = joint->view != PV_VIEW_FULL || begun[joint->tensor];
+        const bool add = joint->margin != PV_MARGIN_FULL || begun[joint->tensor];
         layer->matrix->product((int64_t)count * joint->positions, joint->width, joint->count, terms, add,
-                               pv_dws_spread_to(&layer->target, count, joint->tensor, joint->view, y));
-        if (joint->view == PV_VIEW_FULL) begun[joint->tensor] = true;
+                               pv_dws_spread_to(&layer->target, count, joint->tensor, joint->margin, y));
+        if (joint->margin == PV_MARGIN_FULL) begun[joint->tensor] = true;
     }
 }
 
@@ -149,11 +151,11 @@ static void others_forward(pv_dws_layer *layer, int count, const pv_real *x, pv_
     for (int m = 0; m < layer->plan.count; m++) {
         const pv_dws_map *map = &layer->plan.maps[m];
         if (!map->op) continue;
-        const bool add = map->to != PV_VIEW_FULL || begun[map->target];
+        const bool add = map->to != PV_MARGIN_FULL || begun[map->target];
         map->op->forward(map, layer->params, 0, count,
                          pv_dws_pooled(&layer->source, count, map->source, map->from, x), add ? 1 : 0,
                          pv_dws_spread_to(&layer->target, count, map->target, map->to, y));
-        if (map->to == PV_VIEW_FULL) begun[map->target] = true;
+        if (map->to == PV_MARGIN_FULL) begun[map->target] = true;
     }
 }
 
@@ -163,7 +165,7 @@ void pv_dws_layer_forward(pv_dws_layer *layer, int count, const pv_real *x, pv_r
     const pv_dws_space *space = layer->space;
     bool begun[2 * PV_DWS_MAX_LAYERS] = {false};
     if (layer->opts.skip) {
-        const int64_t rows = count * space->total[PV_VIEW_FULL];
+        const int64_t rows = count * space->total[PV_MARGIN_FULL];
         pv_stack_forward(&layer->skip, layer->params, 0, rows, 1, x, 0, y);
         pv_linear_add_bias(pv_stack_last(&layer->skip), layer->params, rows, 1, y);
         memset(begun, true, sizeof begun);
@@ -173,22 +175,22 @@ void pv_dws_layer_forward(pv_dws_layer *layer, int count, const pv_real *x, pv_r
     others_forward(layer, count, x, y, begun);
     for (int t = 0; t < space->tensors; t++) {
         const pv_dws_map *map = entrywise(layer, t);
-        const pv_dws_block block = pv_dws_views_block(&layer->target, count, t);
-        const pv_dws_values spread = pv_dws_views_spread(&layer->target, count, t);
-        pv_dws_views_settle(&layer->target, count, t);
+        const pv_dws_block block = pv_dws_margins_block(&layer->target, count, t);
+        const pv_dws_values spread = pv_dws_margins_spread(&layer->target, count, t);
+        pv_dws_margins_settle(&layer->target, count, t);
         layer->target.kernels->combine(&block, map ? map->in : 0,
-                                       pv_dws_pooled(&layer->source, count, t, PV_VIEW_FULL, x),
+                                       pv_dws_pooled(&layer->source, count, t, PV_MARGIN_FULL, x),
                                        map ? map->forward : NULL, &spread, begun[t],
-                                       y + pv_dws_at(space, t, PV_VIEW_FULL, count, 0, layer->opts.out),
+                                       y + pv_dws_at(space, t, PV_MARGIN_FULL, count, 0, layer->opts.out),
                                        moments ? moments->sum[t] : NULL, moments ? moments->square[t] : NULL);
     }
 }
 
 void pv_dws_layer_backward_begin(pv_dws_layer *layer)
 {
-    for (int view = PV_VIEW_COL; view <= PV_VIEW_ALL; view++)
-        memset(layer->dbias[view], 0,
-               sizeof(pv_real) * (size_t)(layer->space->total[view] * layer->opts.out));
+    for (int margin = PV_MARGIN_COL; margin <= PV_MARGIN_ALL; margin++)
+        memset(layer->dbias[margin], 0,
+               sizeof(pv_real) * (size_t)(layer->space->total[margin] * layer->opts.out));
 }
 
 void pv_dws_layer_backward_end(pv_dws_layer *layer)
@@ -204,12 +206,12 @@ void pv_dws_layer_backward_end(pv_dws_layer *layer)
 static void biases_backward(pv_dws_layer *layer, int count)
 {
     const pv_dws_space *space = layer->space;
-    for (int view = PV_VIEW_COL; view <= PV_VIEW_ALL; view++)
+    for (int margin = PV_MARGIN_COL; margin <= PV_MARGIN_ALL; margin++)
         for (int t = 0; t < space->tensors; t++)
             layer->params->kernels->sum_rows(
-                count, (int)pv_dws_entries(space, t, (pv_dws_view)view) * layer->opts.out, 1,
-                pv_dws_pooled(&layer->target, count, t, (pv_dws_view)view, NULL),
-                layer->dbias[view] + space->offset[t][view] * layer->opts.out);
+                count, (int)pv_dws_entries(space, t, (pv_dws_margin)margin) * layer->opts.out, 1,
+                pv_dws_pooled(&layer->target, count, t, (pv_dws_margin)margin, NULL),
+                layer->dbias[margin] + space->offset[t][margin] * layer->opts.out);
 }
 
 /* Adds scale dy^T x to the gradient of a single linear map's weight. */
@@ -244,10 +246,10 @@ static void joints_backward(pv_dws_layer *layer, int count, const pv_real *x, co
                 .a = from, .b = map->backward, .lda = map->out, .ldb = map->in, .k = map->out};
         }
         if (!dx) continue;
-        const bool add = joint->view != PV_VIEW_FULL || begun[joint->tensor];
+        const bool add = joint->margin != PV_MARGIN_FULL || begun[joint->tensor];
         layer->matrix->product(rows, joint->width, joint->count, terms, add,
-                               pv_dws_spread_to(&layer->source, count, joint->tensor, joint->view, dx));
-        if (joint->view == PV_VIEW_FULL) begun[joint->tensor] = true;
+                               pv_dws_spread_to(&layer->source, count, joint->tensor, joint->margin, dx));
+        if (joint->margin == PV_MARGIN_FULL) begun[joint->tensor] = true;
     }
 }
 
@@ -257,32 +259,32 @@ static void others_backward(pv_dws_layer *layer, int count, const pv_real *x, co
     for (int m = 0; m < layer->plan.count; m++) {
         const pv_dws_map *map = &layer->plan.maps[m];
         if (!map->op) continue;
-        const bool add = map->from != PV_VIEW_FULL || begun[map->source];
+        const bool add = map->from != PV_MARGIN_FULL || begun[map->source];
         map->op->backward(map, layer->params, 0, count,
                           pv_dws_pooled(&layer->source, count, map->source, map->from, x),
                           pv_dws_pooled(&layer->target, count, map->target, map->to, dy), add ? 1 : 0,
                           dx ? pv_dws_spread_to(&layer->source, count, map->source, map->from, dx) : NULL);
-        if (map->from == PV_VIEW_FULL) begun[map->source] = true;
+        if (map->from == PV_MARGIN_FULL) begun[map->source] = true;
     }
 }
 
-/* A tensor whose input gradient is complete but for the entrywise map and the spread views: row by row, so that
+/* A tensor whose input gradient is complete but for the entrywise map and the spread margins: row by row, so that
  * a row passes the product and the gate while it is in the first-level cache. */
 static void finish(pv_dws_layer *layer, const pv_dws_map *map, int count, int t, const pv_dws_exit *out,
                    const pv_real *x, const pv_real *dy, pv_real *dx, bool begun)
 {
     const int f = layer->opts.in;
-    pv_dws_block block = pv_dws_views_block(&layer->source, count, t);
-    pv_dws_values spread = pv_dws_views_spread(&layer->source, count, t);
+    pv_dws_block block = pv_dws_margins_block(&layer->source, count, t);
+    pv_dws_values spread = pv_dws_margins_spread(&layer->source, count, t);
     pv_dws_gate gate = {.x = x,
-                        .best = pv_dws_views_pooled(&layer->source, count, t),
+                        .best = pv_dws_margins_pooled(&layer->source, count, t),
                         .relu = out->relu,
                         .keep = out->keep,
-                        .y = out->y ? out->y + pv_dws_at(layer->space, t, PV_VIEW_FULL, count, 0, f) : NULL,
+                        .y = out->y ? out->y + pv_dws_at(layer->space, t, PV_MARGIN_FULL, count, 0, f) : NULL,
                         .mean = out->mean[t],
                         .sum = out->sum[t],
                         .dot = out->dot[t]};
-    pv_dws_views_settle(&layer->source, count, t);
+    pv_dws_margins_settle(&layer->source, count, t);
     if (!map) {
         if (!begun) memset(dx, 0, sizeof *dx * (size_t)count * (size_t)(block.rows * block.cols) * (size_t)f);
         layer->source.kernels->deactivate(&block, &gate, &spread, dx);
@@ -330,21 +332,21 @@ void pv_dws_layer_backward(pv_dws_layer *layer, int count, const pv_real *x, con
     bool begun[2 * PV_DWS_MAX_LAYERS] = {false};
     biases_backward(layer, count);
     if (layer->opts.skip) {
-        const int64_t rows = count * space->total[PV_VIEW_FULL];
+        const int64_t rows = count * space->total[PV_MARGIN_FULL];
         pv_stack_backward(&layer->skip, layer->params, 0, rows, 1, x, dy, 0, dx);
         pv_linear_bias_backward(pv_stack_last(&layer->skip), layer->params, rows, 1, dy);
         memset(begun, true, sizeof begun);
     }
-    for (int view = PV_VIEW_ROW; view < PV_VIEW_COUNT; view++)
-        memset(layer->source.spread[view], 0,
-               sizeof(pv_real) * (size_t)(space->total[view] * layer->opts.in * count));
+    for (int margin = PV_MARGIN_ROW; margin < PV_MARGIN_COUNT; margin++)
+        memset(layer->source.spread[margin], 0,
+               sizeof(pv_real) * (size_t)(space->total[margin] * layer->opts.in * count));
     joints_backward(layer, count, x, dy, dx, begun);
     others_backward(layer, count, x, dy, dx, begun);
     for (int t = 0; t < space->tensors; t++) {
         const pv_dws_map *map = entrywise(layer, t);
-        const pv_real *of_x = pv_dws_pooled(&layer->source, count, t, PV_VIEW_FULL, x);
-        const pv_real *of_dy = pv_dws_pooled(&layer->target, count, t, PV_VIEW_FULL, dy);
-        pv_real *of_dx = dx ? dx + pv_dws_at(space, t, PV_VIEW_FULL, count, 0, layer->opts.in) : NULL;
+        const pv_real *of_x = pv_dws_pooled(&layer->source, count, t, PV_MARGIN_FULL, x);
+        const pv_real *of_dy = pv_dws_pooled(&layer->target, count, t, PV_MARGIN_FULL, dy);
+        pv_real *of_dx = dx ? dx + pv_dws_at(space, t, PV_MARGIN_FULL, count, 0, layer->opts.in) : NULL;
         if (layer->picks && layer->picks[t].entry) {
             picks_backward(layer, map, count, &layer->picks[t], of_x, of_dx);
             map = NULL;

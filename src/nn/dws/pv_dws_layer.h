@@ -9,7 +9,7 @@
 
 #include "pv_dws_plan.h"
 #include "pv_dws_space.h"
-#include "pv_dws_views.h"
+#include "pv_dws_margins.h"
 #include "nn/core/pv_matrix_kernels.h"
 
 typedef struct pv_dws_layer {
@@ -18,11 +18,11 @@ typedef struct pv_dws_layer {
     const pv_matrix_kernels *matrix;
     pv_dws_layer_opts opts;
     pv_dws_plan plan;
-    pv_stack skip;       /* per entry, if opts.skip */
-    pv_dws_views source; /* of the input: pooled by the reduction */
-    pv_dws_views target; /* of the output: summed over in backward, spread in forward */
+    pv_stack skip;         /* per entry, if opts.skip */
+    pv_dws_margins source; /* of the input: pooled by the reduction */
+    pv_dws_margins target; /* of the output: summed over in backward, spread in forward */
     /* Sums of the biases that all maps add to a tensor, and of their gradients: by column and for all columns. */
-    pv_real *bias[PV_VIEW_COUNT], *dbias[PV_VIEW_COUNT];
+    pv_real *bias[PV_MARGIN_COUNT], *dbias[PV_MARGIN_COUNT];
     pv_real *outer; /* a gradient with few inputs, transposed */
     /* By tensor, if opts.picked: where there is room, the caller puts the gradient before backward, and dy is not
      * read. */
@@ -52,12 +52,12 @@ pv_status pv_dws_layer_new(pv_dws_layer *layer, const pv_dws_space *space, const
 /* Takes the parameters as they are now. */
 void pv_dws_layer_pack(pv_dws_layer *layer);
 
-/* Shapes   x a set of `count` samples with opts.in features, y with opts.out; the views of `source` are x's. */
+/* Shapes   x a set of `count` samples with opts.in features, y with opts.out; the margins of `source` are x's. */
 void pv_dws_layer_forward(pv_dws_layer *layer, int count, const pv_real *x, pv_real *y,
                           const pv_dws_moments *moments);
 
 void pv_dws_layer_backward_begin(pv_dws_layer *layer);
-/* Adds to the parameters' gradients; dx may be NULL.  The views of `source` are x's, those of `target` sums of dy. */
+/* Adds to the parameters' gradients; dx may be NULL.  The margins of `source` are x's, those of `target` sums of dy. */
 void pv_dws_layer_backward(pv_dws_layer *layer, int count, const pv_real *x, const pv_real *dy, pv_real *dx,
                            const pv_dws_exit *out);
 void pv_dws_layer_backward_end(pv_dws_layer *layer);

@@ -47,7 +47,7 @@ typedef struct tile {
 /* Where the tile's set begins in one of the whole batch. */
 static pv_real *of_tile(const tile *t, pv_real *set, int f)
 {
-    return set + t->first * t->n->space.total[PV_VIEW_FULL] * f;
+    return set + t->first * t->n->space.total[PV_MARGIN_FULL] * f;
 }
 
 static bool norm_behind(const net *n, int k)
@@ -64,15 +64,15 @@ static bool drops(const tile *t)
 static uint16_t *words_of(const tile *t, int k, int tensor)
 {
     const net *n = t->n;
-    return n->bits[k] + t->first * n->space.total[PV_VIEW_FULL] * pv_dws_words(n->kernels, n->hidden) +
-           pv_dws_at(&n->space, tensor, PV_VIEW_FULL, t->count, 0, pv_dws_words(n->kernels, n->hidden));
+    return n->bits[k] + t->first * n->space.total[PV_MARGIN_FULL] * pv_dws_words(n->kernels, n->hidden) +
+           pv_dws_at(&n->space, tensor, PV_MARGIN_FULL, t->count, 0, pv_dws_words(n->kernels, n->hidden));
 }
 
 static void draw_bits(const tile *t, int k)
 {
     const net *n = t->n;
     for (int tensor = 0; tensor < n->space.tensors; tensor++) {
-        const int64_t entries = pv_dws_entries(&n->space, tensor, PV_VIEW_FULL);
+        const int64_t entries = pv_dws_entries(&n->space, tensor, PV_MARGIN_FULL);
         uint16_t *bits = words_of(t, k, tensor);
         for (int i = 0; i < t->count; i++, bits += entries * pv_dws_words(n->kernels, n->hidden))
             pv_dropout_bits(&n->dropout, t->pass, (k + 1) * n->space.tensors + tensor, t->first + i, entries,
@@ -80,8 +80,8 @@ static void draw_bits(const tile *t, int k)
     }
 }
 
-/* Makes the activation behind layer k of a tile, in n->x, and pools it into `views`. */
-static void activate(const tile *t, int k, pv_dws_views *views)
+/* Makes the activation behind layer k of a tile, in n->x, and pools it into `margins`. */
+static void activate(const tile *t, int k, pv_dws_margins *margins)
 {
     net *n = t->n;
     for (int tensor = 0; tensor < n->space.tensors; tensor++) {
@@ -91,11 +91,11 @@ static void activate(const tile *t, int k, pv_dws_views *views)
                                        .shift = norm ? norm->shift + at : NULL,
                                        .bits = drops(t) ? words_of(t, k, tensor) : NULL,
                                        .keep = (pv_real)pv_dropout_scale(&n->dropout)};
-        pv_dws_views_activate(views, t->count, tensor, &how, of_tile(t, n->y[k], n->hidden), n->x);
+        pv_dws_margins_activate(margins, t->count, tensor, &how, of_tile(t, n->y[k], n->hidden), n->x);
     }
 }
 
-/* What layer k is given, its views pooled. */
+/* What layer k is given, its margins pooled. */
 static const pv_real *source(const tile *t, int k)
 {
     net *n = t->n;
@@ -104,7 +104,7 @@ static const pv_real *source(const tile *t, int k)
         return n->x;
     }
     const pv_real *input = of_tile(t, n->input, 1);
-    pv_dws_views_pool(&n->layers[0].source, t->count, input);
+    pv_dws_margins_pool(&n->layers[0].source, t->count, input);
     return input;
 }
 
@@ -114,13 +114,13 @@ static void tile_to_head(const tile *t)
     net *n = t->n;
     const int last = n->count - 1;
     if (n->skipped) {
-        const int64_t entries = t->count * n->space.total[PV_VIEW_FULL];
+        const int64_t entries = t->count * n->space.total[PV_MARGIN_FULL];
         pv_real *y = of_tile(t, n->y[last], n->hidden);
         pv_linear_forward(&n->skip, n->params, entries, 1, of_tile(t, n->input, 1), 1, y);
         pv_linear_add_bias(&n->skip, n->params, entries, 1, y);
     }
     if (drops(t)) draw_bits(t, last);
-    activate(t, last, &n->head.views);
+    activate(t, last, &n->head.margins);
     pv_dws_head_take(&n->head, t->first, t->count, n->x);
 }
 
@@ -128,7 +128,7 @@ static void enter(const tile *t, int k, void *rows)
 {
     (void)k;
     const net *n = t->n;
-    pv_dws_enter(&n->space, t->count, (const pv_real *)rows + t->first * n->space.total[PV_VIEW_FULL],
+    pv_dws_enter(&n->space, t->count, (const pv_real *)rows + t->first * n->space.total[PV_MARGIN_FULL],
                  of_tile(t, n->input, 1));
 }
 
@@ -180,11 +180,11 @@ static void forward(void *context, const pv_pass *pass, const pv_real *rows, int
 static void tile_from_head(const tile *t, bool to_input)
 {
     net *n = t->n;
-    activate(t, n->count - 1, &n->head.views);
+    activate(t, n->count - 1, &n->head.margins);
     pv_dws_head_spread(&n->head, t->first, t->count, n->x, pv_dropout_scale(&n->dropout), n->dy,
                        n->layers[n->count - 1].picks);
     if (!n->skipped) return;
-    const int64_t entries = t->count * n->space.total[PV_VIEW_FULL];
+    const int64_t entries = t->count * n->space.total[PV_MARGIN_FULL];
     pv_linear_backward(&n->skip, n->params, entries, 1, of_tile(t, n->input, 1), n->dy, 0,
                        to_input ? of_tile(t, n->skip_gradient, 1) : NULL);
     pv_linear_bias_backward(&n->skip, n->params, entries, 1, n->dy);
@@ -194,7 +194,7 @@ static void tile_from_head(const tile *t, bool to_input)
 static void gradient_of_output(const tile *t, int k, bool to_input)
 {
     net *n = t->n;
-    pv_dws_views *target = &n->layers[k].target;
+    pv_dws_margins *target = &n->layers[k].target;
     const pv_real *dz = of_tile(t, n->gradient, n->hidden);
     if (norm_behind(n, k)) {
         for (int tensor = 0; tensor < n->space.tensors; tensor++) {
@@ -202,20 +202,22 @@ static void gradient_of_output(const tile *t, int k, bool to_input)
             const int at = tensor * n->hidden;
             const pv_dws_norm_back how = {norm->centre + at, norm->from_dz + at, norm->from_y + at,
                                           norm->c + at};
-            pv_dws_views_normalise(target, t->count, tensor, &how, of_tile(t, n->y[k], n->hidden), dz, n->dy);
+            pv_dws_margins_normalise(target, t->count, tensor, &how, of_tile(t, n->y[k], n->hidden), dz,
+                                     n->dy);
         }
         return;
     }
     if (k == n->count - 1)
         tile_from_head(t, to_input);
     else
-        memcpy(n->dy, dz, sizeof *dz * (size_t)(t->count * n->space.total[PV_VIEW_FULL]) * (size_t)n->hidden);
+        memcpy(n->dy, dz,
+               sizeof *dz * (size_t)(t->count * n->space.total[PV_MARGIN_FULL]) * (size_t)n->hidden);
     const pv_dws_picks *picks = n->layers[k].picks;
     for (int tensor = 0; tensor < n->space.tensors; tensor++)
         if (picks && picks[tensor].entry)
-            pv_dws_views_pool_picks(target, t->count, tensor, &picks[tensor]);
+            pv_dws_margins_pool_picks(target, t->count, tensor, &picks[tensor]);
         else
-            pv_dws_views_pool_tensor(target, t->count, tensor, n->dy);
+            pv_dws_margins_pool_tensor(target, t->count, tensor, n->dy);
 }
 
 /* How the gradient of layer k's input leaves: through the activation behind layer k - 1. */
@@ -250,7 +252,7 @@ static void leave(const tile *t, int k, void *rows)
     (void)k;
     pv_real *drows = rows;
     net *n = t->n;
-    const int64_t entries = n->space.total[PV_VIEW_FULL];
+    const int64_t entries = n->space.total[PV_MARGIN_FULL];
     pv_real *dinput = of_tile(t, n->dinput, 1);
     if (n->skipped)
         n->params->kernels->add_row(1, (int)(t->count * entries), 1, of_tile(t, n->skip_gradient, 1), dinput);
@@ -291,7 +293,7 @@ static void new_norm(net *n, int k, int slot)
         const bool weight = t < n->space.layers;
         snprintf(name, sizeof name, "layers.layers.%d.%s.%d", slot, weight ? "weights_bn" : "biases_bn",
                  weight ? t : t - n->space.layers);
-        pv_batch_norm_add(&n->norms[k], name, pv_dws_entries(&n->space, t, PV_VIEW_FULL));
+        pv_batch_norm_add(&n->norms[k], name, pv_dws_entries(&n->space, t, PV_MARGIN_FULL));
     }
 }
 
@@ -309,7 +311,7 @@ static pv_status new_layers(net *n, const pv_model_request *request, pv_nn_memor
                                         .reduction = o->reduction,
                                         .diagonal = o->diagonal,
                                         .skip = o->layer_skip,
-                                        .picked = k == n->count - 1 && o->reduction == PV_REDUCE_MAX &&
+                                        .picked = k == n->count - 1 && o->reduction == PV_POOL_MAX &&
                                                   !o->skip && !o->layer_skip};
         const int slot = k * (n->normed ? 4 : 3);
         char prefix[PV_NN_NAME];
@@ -329,7 +331,7 @@ static pv_status new_layers(net *n, const pv_model_request *request, pv_nn_memor
 
 static void reserve(net *n, pv_nn_memory *memory, int64_t max_batch)
 {
-    const int64_t entries = n->space.total[PV_VIEW_FULL], values = entries * n->hidden;
+    const int64_t entries = n->space.total[PV_MARGIN_FULL], values = entries * n->hidden;
     const int words = pv_dws_words(n->kernels, n->hidden);
     n->input = pv_nn_take(memory, max_batch * entries, sizeof(pv_real));
     n->dinput = pv_nn_take(memory, max_batch * entries, sizeof(pv_real));
@@ -385,7 +387,7 @@ pv_status pv_dws_model_new(const pv_model_request *request, pv_model *model)
     double flops = pv_dws_head_flops(&n->head);
     for (int k = 0; k < n->count; k++)
         flops += pv_dws_layer_flops(&n->layers[k]);
-    if (n->skipped) flops += 2.0 * (double)n->space.total[PV_VIEW_FULL] * n->hidden;
+    if (n->skipped) flops += 2.0 * (double)n->space.total[PV_MARGIN_FULL] * n->hidden;
     if (n->downs) flops += pv_dws_down_flops(&n->down);
     model->sample_flops = 3 * flops;
     model->ops = &dws_ops;

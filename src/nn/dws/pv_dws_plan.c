@@ -14,10 +14,10 @@ typedef struct planner {
     int indivisible;       /* a width of an attention that the heads do not divide, else 0 */
 } planner;
 
-/* One end of a map: a view of a tensor, cut into positions of so many channels. */
+/* One end of a map: a margin of a tensor, cut into positions of so many channels. */
 typedef struct end {
     int tensor;
-    pv_dws_view view;
+    pv_dws_margin margin;
     int positions, width; /* width: entries a position */
 } end;
 
@@ -87,34 +87,34 @@ static const pv_dws_op sab_op = {
 /* Each neuron of a sequence with all its channels: weight 0 and L-1, the biases. */
 static end sequence(const planner *p, int tensor)
 {
-    return (end){tensor, PV_VIEW_FULL, p->space->rows[tensor], p->space->cols[tensor]};
+    return (end){tensor, PV_MARGIN_FULL, p->space->rows[tensor], p->space->cols[tensor]};
 }
 static end entries(const planner *p, int tensor)
 {
-    return (end){tensor, PV_VIEW_FULL, p->space->rows[tensor] * p->space->cols[tensor], 1};
+    return (end){tensor, PV_MARGIN_FULL, p->space->rows[tensor] * p->space->cols[tensor], 1};
 }
 static end rows(const planner *p, int tensor)
 {
-    return (end){tensor, PV_VIEW_ROW, p->space->rows[tensor], 1};
+    return (end){tensor, PV_MARGIN_ROW, p->space->rows[tensor], 1};
 }
 static end cols(const planner *p, int tensor)
 {
-    return (end){tensor, PV_VIEW_COL, p->space->cols[tensor], 1};
+    return (end){tensor, PV_MARGIN_COL, p->space->cols[tensor], 1};
 }
 /* One position that keeps the columns apart: where these are the INR's inputs or outputs. */
 static end wide(const planner *p, int tensor)
 {
-    return (end){tensor, PV_VIEW_COL, 1, p->space->cols[tensor]};
+    return (end){tensor, PV_MARGIN_COL, 1, p->space->cols[tensor]};
 }
 static end all(int tensor)
 {
-    return (end){tensor, PV_VIEW_ALL, 1, 1};
+    return (end){tensor, PV_MARGIN_ALL, 1, 1};
 }
 
 /* An end without the axis that a symmetry permutes. */
 static end pooled(const planner *p, end e)
 {
-    return e.view == PV_VIEW_FULL ? wide(p, e.tensor) : all(e.tensor);
+    return e.margin == PV_MARGIN_FULL ? wide(p, e.tensor) : all(e.tensor);
 }
 
 /* A tensor as one vector, everything permutable pooled. */
@@ -131,8 +131,8 @@ static pv_dws_map *new_map(planner *p, const pv_dws_op *op, end from, end to, do
     *map = (pv_dws_map){.op = op,
                         .source = from.tensor,
                         .target = to.tensor,
-                        .from = from.view,
-                        .to = to.view,
+                        .from = from.margin,
+                        .to = to.margin,
                         .positions = from.positions,
                         .in = from.width * p->opts->in,
                         .out = to.width * p->opts->out,
@@ -148,7 +148,7 @@ static void add(planner *p, const char *suffix, end from, end to, int depth, boo
     pv_dws_map *map = new_map(p, depth > 1 ? &linear_op : NULL, from, to, scale);
     map->stack = pv_stack_new(p->params, name, map->in, map->out, depth, bias, PV_LINEAR_DWS);
     map->bias = pv_stack_last(&map->stack)->bias;
-    map->bias_to = to.width == p->space->cols[to.tensor] ? PV_VIEW_COL : PV_VIEW_ALL;
+    map->bias_to = to.width == p->space->cols[to.tensor] ? PV_MARGIN_COL : PV_MARGIN_ALL;
 }
 
 static void add_attention(planner *p, const char *suffix, end from, end to)
@@ -255,11 +255,11 @@ static void family(planner *p, const char *title, int low, int high, void (*make
         }
 }
 
-static pv_dws_joint *find(pv_dws_joint *joints, int *count, int tensor, pv_dws_view view)
+static pv_dws_joint *find(pv_dws_joint *joints, int *count, int tensor, pv_dws_margin margin)
 {
     for (int i = 0; i < *count; i++)
-        if (joints[i].tensor == tensor && joints[i].view == view) return &joints[i];
-    joints[*count] = (pv_dws_joint){.tensor = tensor, .view = view};
+        if (joints[i].tensor == tensor && joints[i].margin == margin) return &joints[i];
+    joints[*count] = (pv_dws_joint){.tensor = tensor, .margin = margin};
     return &joints[(*count)++];
 }
 
@@ -273,9 +273,9 @@ static void join(pv_dws_joint *joint, const pv_dws_map *map, int width)
 /* Packs the single linear maps, and gathers them by target and by source. */
 static void gather(pv_dws_plan *plan, int tensors, pv_nn_memory *memory)
 {
-    const int views = PV_VIEW_COUNT * tensors;
-    plan->targets = pv_nn_take(memory, views, sizeof *plan->targets);
-    plan->sources = pv_nn_take(memory, views, sizeof *plan->sources);
+    const int margins = PV_MARGIN_COUNT * tensors;
+    plan->targets = pv_nn_take(memory, margins, sizeof *plan->targets);
+    plan->sources = pv_nn_take(memory, margins, sizeof *plan->sources);
     for (int m = 0; m < plan->count; m++) {
         pv_dws_map *map = &plan->maps[m];
         if (map->op) continue;

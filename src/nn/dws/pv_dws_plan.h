@@ -1,4 +1,4 @@
-/* The maps of a DWS layer: which view of which tensor goes to which view of which other, through what. */
+/* The maps of a DWS layer: which margin of which tensor goes to which of which other, through what. */
 #ifndef PV_DWS_PLAN_H
 #define PV_DWS_PLAN_H
 
@@ -17,7 +17,7 @@ typedef struct pv_dws_layer_opts {
     int fc_layers;
     pv_set_layer set_layer;
     int heads; /* of set layer sab */
-    pv_reduction reduction;
+    pv_pooling reduction;
     bool diagonal, skip;
     bool
         picked; /* the output's gradient comes as picks where the plan has an entrywise map; not with a skip */
@@ -41,23 +41,23 @@ typedef struct pv_dws_map {
     pv_stack stack;      /* of a linear map */
     pv_sab sab;          /* of the attention op */
     int source, target;
-    pv_dws_view from, to;
-    int positions;       /* a sample: the same number at both ends */
-    int in, out;         /* channels a position: the features of one entry, or of a whole row or column */
-    double scale;        /* everything between the op and the sum: 1/(2L), 1/4, the sign of Lambda */
-    bool entrywise;      /* over all entries of one tensor */
-    int bias;            /* tensor id of the last linear's bias, -1 if the op has none to hand out */
-    pv_dws_view bias_to; /* it is the same for all samples: the coarsest view of the target that has it */
-    pv_real *forward;    /* [in][out], of a single linear map: its weight times scale, packed by the layer */
-    pv_real *backward;   /* [out][in] */
+    pv_dws_margin from, to;
+    int positions;         /* a sample: the same number at both ends */
+    int in, out;           /* channels a position: the features of one entry, or of a whole row or column */
+    double scale;          /* everything between the op and the sum: 1/(2L), 1/4, the sign of Lambda */
+    bool entrywise;        /* over all entries of one tensor */
+    int bias;              /* tensor id of the last linear's bias, -1 if the op has none to hand out */
+    pv_dws_margin bias_to; /* it is the same for all samples: the coarsest margin of the target that has it */
+    pv_real *forward;  /* [in][out], of a single linear map: its weight times scale, packed by the layer */
+    pv_real *backward; /* [out][in] */
 } pv_dws_map;
 
-/* All single linear maps that write one view of a target, or that read one view of a source. */
+/* All single linear maps that write one margin of a target, or that read one margin of a source. */
 enum { PV_DWS_JOINT_MAX = 8 * PV_DWS_MAX_LAYERS }; /* maps of a joint, at most */
 
 typedef struct pv_dws_joint {
     int tensor;
-    pv_dws_view view;
+    pv_dws_margin margin;
     int positions, width;
     const pv_dws_map **maps;
     int count;
@@ -73,8 +73,8 @@ typedef struct pv_dws_plan {
 
 /* Enumerates the maps and registers their parameters as <prefix>weight_to_weight.layers.0_0..., in
  * state_dict order.  Source   the published layer (Shamsian et al. 2024), with its divisor 2L and the sums of
- * its set layers Gamma(x) - Lambda(r(x)) taken apart: Lambda reads the pooled view that other maps read too,
- * and writes a coarser view of the target.  The set layer sab is one map.
+ * its set layers Gamma(x) - Lambda(r(x)) taken apart: Lambda reads the pooled margin that other maps read too,
+ * and writes a coarser margin of the target.  The set layer sab is one map.
  * `plan` must stay where it is.  Errors: PV_ERR_NOMEM, PV_ERR_CONFIG (heads). */
 pv_status pv_dws_plan_make(pv_dws_plan *plan, const pv_dws_space *space, const pv_dws_layer_opts *opts,
                            const char *prefix, pv_nn_params *params, pv_nn_memory *memory);

@@ -18,9 +18,9 @@ pv_status pv_dws_space_set(pv_dws_space *space, const int *dims, int layers)
         space->cols[layers + i] = i < layers - 1 ? 1 : dims[layers];
     }
     for (int t = 0; t < space->tensors; t++)
-        for (int view = 0; view < PV_VIEW_COUNT; view++) {
-            space->offset[t][view] = space->total[view];
-            space->total[view] += pv_dws_entries(space, t, (pv_dws_view)view);
+        for (int margin = 0; margin < PV_MARGIN_COUNT; margin++) {
+            space->offset[t][margin] = space->total[margin];
+            space->total[margin] += pv_dws_entries(space, t, (pv_dws_margin)margin);
         }
     return PV_OK;
 }
@@ -30,8 +30,8 @@ static void carry(const pv_dws_space *space, int layer, int batch, int sample, p
                   int entering)
 {
     const int in = space->dims[layer], out = space->dims[layer + 1];
-    pv_real *weight = set + pv_dws_at(space, layer, PV_VIEW_FULL, batch, sample, 1);
-    pv_real *bias = set + pv_dws_at(space, space->layers + layer, PV_VIEW_FULL, batch, sample, 1);
+    pv_real *weight = set + pv_dws_at(space, layer, PV_MARGIN_FULL, batch, sample, 1);
+    pv_real *bias = set + pv_dws_at(space, space->layers + layer, PV_MARGIN_FULL, batch, sample, 1);
     for (int o = 0; o < out; o++)
         for (int i = 0; i < in; i++) {
             pv_real *there = weight + (layer ? i * out + o : o * in + i), *here = row + o * in + i;
@@ -47,7 +47,7 @@ static void carry(const pv_dws_space *space, int layer, int batch, int sample, p
 static void carry_all(const pv_dws_space *space, int batch, pv_real *rows, pv_real *set, int entering)
 {
     for (int sample = 0; sample < batch; sample++) {
-        pv_real *row = rows + sample * space->total[PV_VIEW_FULL];
+        pv_real *row = rows + sample * space->total[PV_MARGIN_FULL];
         for (int layer = 0; layer < space->layers; layer++) {
             carry(space, layer, batch, sample, row, set, entering);
             row += (space->dims[layer] + 1) * space->dims[layer + 1];
@@ -67,6 +67,6 @@ void pv_dws_leave(const pv_dws_space *space, int batch, const pv_real *set, pv_r
 
 int pv_dws_tile(const pv_dws_space *space, int f)
 {
-    const int64_t values = space->total[PV_VIEW_FULL] * f;
+    const int64_t values = space->total[PV_MARGIN_FULL] * f;
     return values < TILE_VALUES ? (int)(TILE_VALUES / values) : 1;
 }

@@ -8,7 +8,7 @@
  *     bias i          [d_{i+1}][1]
  *     bias L-1        [1][d_L]         no symmetry acts on it
  * A feature set is one vector, tensor after tensor, each [batch][rows][cols][f]: whole-set operations see
- * [batch * P][f].  The pooled views of all tensors are held the same way. */
+ * [batch * P][f].  The margins of all tensors are held the same way. */
 #ifndef PV_DWS_SPACE_H
 #define PV_DWS_SPACE_H
 
@@ -17,14 +17,14 @@
 
 #include <stdint.h>
 
-/* Which axes of [rows][cols] a view keeps. */
-typedef enum pv_dws_view {
-    PV_VIEW_FULL, /* [rows][cols] */
-    PV_VIEW_ROW,  /* [rows]: pooled over, or spread along, columns */
-    PV_VIEW_COL,  /* [cols] */
-    PV_VIEW_ALL,  /* one */
-    PV_VIEW_COUNT
-} pv_dws_view;
+/* The table of a tensor, or one of its margins: what is left of [rows][cols] when an axis, or both, are pooled. */
+typedef enum pv_dws_margin {
+    PV_MARGIN_FULL, /* [rows][cols], the table itself */
+    PV_MARGIN_ROW,  /* [rows]: pooled over, or spread along, columns */
+    PV_MARGIN_COL,  /* [cols] */
+    PV_MARGIN_ALL,  /* one */
+    PV_MARGIN_COUNT
+} pv_dws_margin;
 
 enum { PV_DWS_MAX_LAYERS = 16 };
 
@@ -32,27 +32,27 @@ typedef struct pv_dws_space {
     int layers, tensors; /* L, 2L */
     int dims[PV_DWS_MAX_LAYERS + 1];
     int rows[2 * PV_DWS_MAX_LAYERS], cols[2 * PV_DWS_MAX_LAYERS];
-    int64_t offset[2 * PV_DWS_MAX_LAYERS][PV_VIEW_COUNT]; /* entries of the tensors before */
-    int64_t total[PV_VIEW_COUNT];                         /* entries of all; total[FULL] = P */
+    int64_t offset[2 * PV_DWS_MAX_LAYERS][PV_MARGIN_COUNT]; /* entries of the tensors before */
+    int64_t total[PV_MARGIN_COUNT];                         /* entries of all; total[FULL] = P */
 } pv_dws_space;
 
 /* Errors: PV_ERR_CONFIG (fewer than 2 or too many layers).  Differs: the published code refuses
  * two matrices; the same maps, with matrix 0 both first and next to last, are equivariant there too. */
 pv_status pv_dws_space_set(pv_dws_space *space, const int *dims, int layers);
 
-/* Entries of one view of one tensor. */
-static inline int64_t pv_dws_entries(const pv_dws_space *space, int tensor, pv_dws_view view)
+/* Entries of one margin of one tensor. */
+static inline int64_t pv_dws_entries(const pv_dws_space *space, int tensor, pv_dws_margin margin)
 {
     const int64_t rows = space->rows[tensor], cols = space->cols[tensor];
-    return (view == PV_VIEW_FULL || view == PV_VIEW_ROW ? rows : 1) *
-           (view == PV_VIEW_FULL || view == PV_VIEW_COL ? cols : 1);
+    return (margin == PV_MARGIN_FULL || margin == PV_MARGIN_ROW ? rows : 1) *
+           (margin == PV_MARGIN_FULL || margin == PV_MARGIN_COL ? cols : 1);
 }
 
-/* Where sample `sample` of a tensor's view begins in a set of `batch` samples with f features. */
-static inline int64_t pv_dws_at(const pv_dws_space *space, int tensor, pv_dws_view view, int batch,
+/* Where sample `sample` of a tensor's margin begins in a set of `batch` samples with f features. */
+static inline int64_t pv_dws_at(const pv_dws_space *space, int tensor, pv_dws_margin margin, int batch,
                                 int sample, int f)
 {
-    return (space->offset[tensor][view] * batch + sample * pv_dws_entries(space, tensor, view)) * f;
+    return (space->offset[tensor][margin] * batch + sample * pv_dws_entries(space, tensor, margin)) * f;
 }
 
 /* Between rows [batch][P] in state_dict order (weight [out][in], bias) and a set with one feature. */

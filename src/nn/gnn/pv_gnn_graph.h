@@ -2,26 +2,26 @@
  *
  * Of the nodes^2 edges of the graph all but the weights carry the same input, so edges are embedded once a distinct
  * input: the list of all weights (twice, once each way, with reversed features), and one more for what is no weight. */
-#ifndef PV_RT_GRAPH_H
-#define PV_RT_GRAPH_H
+#ifndef PV_GNN_GRAPH_H
+#define PV_GNN_GRAPH_H
 
 #include "nn/core/pv_model_opts.h"
 #include "nn/core/pv_packed.h"
-#include "nn/graph/pv_rt_kernels.h"
+#include "nn/gnn/pv_gnn_kernels.h"
 
-enum { PV_RT_EMBED_MAX = 8 }; /* linear maps of the deepest embedding */
+enum { PV_GNN_EMBED_MAX = 8 }; /* linear maps of the deepest embedding */
 
 /* [Fourier features,] Linear, (SiLU, Linear) ..., then one more Linear: from a few numbers to a vector. */
-typedef struct pv_rt_embed {
-    const pv_rt_kernels *kernels;
+typedef struct pv_gnn_embed {
+    const pv_gnn_kernels *kernels;
     int in, in_padded, out; /* out: padded */
     int basis;              /* tensor of the frequencies; -1 without Fourier features */
     int maps;               /* SiLU stands before map 1 .. maps - 2 */
-    pv_packed_linear map[PV_RT_EMBED_MAX + 1];
-} pv_rt_embed;
+    pv_packed_linear map[PV_GNN_EMBED_MAX + 1];
+} pv_gnn_embed;
 
-typedef struct pv_rt_graph {
-    const pv_rt_kernels *kernels;
+typedef struct pv_gnn_graph {
+    const pv_gnn_kernels *kernels;
     int nodes, first;           /* with the class token, which is node 0; the first that is a unit */
     int weights;                /* of the INR, without biases */
     int inputs;                 /* distinct edge inputs but one: the list is one longer */
@@ -32,32 +32,32 @@ typedef struct pv_rt_graph {
     int *bias_place;   /* [nodes - first] likewise, -1: none */
     int *position;     /* [nodes - first] rows of the positional embedding */
     pv_packed *class_token, *positions;
-    pv_rt_embed node, edge;
+    pv_gnn_embed node, edge;
     const pv_packed_set *set;
     pv_real *node_x, *edge_x, *dx;          /* inputs, of nodes, of edges; gradients of either */
     pv_real *features, *dfeatures;          /* of a block of inputs */
-    pv_real *act[PV_RT_EMBED_MAX + 1];      /* behind each map */
+    pv_real *act[PV_GNN_EMBED_MAX + 1];     /* behind each map */
     pv_real *slope, *dact, *silu, *scratch; /* of one map */
-} pv_rt_graph;
+} pv_gnn_graph;
 
 /* Registers construct_graph.* and, with `opts->graph_features` the class token, cls_token. Errors: PV_ERR_CONFIG. */
-pv_status pv_rt_graph_new(pv_rt_graph *graph, pv_packed_set *set, const pv_gnn_opts *opts, const int *dims,
-                          int layers);
+pv_status pv_gnn_graph_new(pv_gnn_graph *graph, pv_packed_set *set, const pv_gnn_opts *opts, const int *dims,
+                           int layers);
 
 /* Embeds a row.  Shapes   row [P]; nodes [nodes][node_width]; list [inputs + 1][edge_width] */
-void pv_rt_graph_forward(pv_rt_graph *graph, const pv_real *row, pv_real *nodes, pv_real *list);
+void pv_gnn_graph_forward(pv_gnn_graph *graph, const pv_real *row, pv_real *nodes, pv_real *list);
 
 /* The graph's edges from the list, and the list's gradients from theirs.  Shapes   edges [nodes][nodes][edge_width];
  * `rows` of them from row `first`, which is where `edges` begins. */
-void pv_rt_graph_spread(const pv_rt_graph *graph, const pv_real *list, int first, int rows, pv_real *edges);
-void pv_rt_graph_collect(const pv_rt_graph *graph, const pv_real *dedges, int first, int rows,
-                         pv_real *dlist);
+void pv_gnn_graph_spread(const pv_gnn_graph *graph, const pv_real *list, int first, int rows, pv_real *edges);
+void pv_gnn_graph_collect(const pv_gnn_graph *graph, const pv_real *dedges, int first, int rows,
+                          pv_real *dlist);
 
 /* Adds to the packed gradients; sets drow [P] unless it is NULL. */
-void pv_rt_graph_backward(pv_rt_graph *graph, const pv_real *row, const pv_real *dnodes, const pv_real *dlist,
-                          pv_real *drow);
+void pv_gnn_graph_backward(pv_gnn_graph *graph, const pv_real *row, const pv_real *dnodes,
+                           const pv_real *dlist, pv_real *drow);
 
 /* Multiply-adds of an embedding of one row, times two, forward. */
-double pv_rt_graph_flops(const pv_rt_graph *graph);
+double pv_gnn_graph_flops(const pv_gnn_graph *graph);
 
 #endif

@@ -4,8 +4,8 @@
  * Heads lie interleaved: channel c belongs to head c % heads, `heads` being a power of two, and what there is one of a
  * head is kept in groups of `width` numbers, a multiple of `heads` and of a vector, in which it is repeated: so sums
  * over a head's channels and factors of a head are plain vector operations. */
-#ifndef PV_RT_KERNELS_H
-#define PV_RT_KERNELS_H
+#ifndef PV_GNN_KERNELS_H
+#define PV_GNN_KERNELS_H
 
 #include "base/pv_cpu.h"
 #include "simd/pv_real.h"
@@ -13,16 +13,16 @@
 #include <stdint.h>
 
 /* The edges that leave one node, for attention with modulated queries, keys and values. */
-typedef struct pv_rt_row {
+typedef struct pv_gnn_row {
     int nodes, channels, heads, width;
     int edge_stride, node_stride; /* numbers from one edge, node to the next */
     int modulated;                /* values are multiplied by edges' factors */
     pv_real scale;                /* of the logits */
     const pv_real *query;         /* [channels], the node's */
     const pv_real *keys, *values; /* [nodes][channels] at node_stride */
-} pv_rt_row;
+} pv_gnn_row;
 
-typedef struct pv_rt_kernels {
+typedef struct pv_gnn_kernels {
     /* y = x Phi(x), exact to rounding; slope = its derivative.  x and y may be the same. */
     void (*gelu)(int64_t n, const pv_real *x, pv_real *y);
     void (*gelu_slope)(int64_t n, const pv_real *x, pv_real *y, pv_real *slope);
@@ -49,24 +49,25 @@ typedef struct pv_rt_kernels {
 
     /* Rows of edges are [query][key][factor] of `channels` each, the last only if modulated.
      * share[nodes][width] = softmax over nodes of scale <query + edge query, key + edge key>. */
-    void (*attend)(const pv_rt_row *row, const pv_real *edges, pv_real *share);
+    void (*attend)(const pv_gnn_row *row, const pv_real *edges, pv_real *share);
     /* out[channels] += sum over nodes of share * value * factor. */
-    void (*gather)(const pv_rt_row *row, const pv_real *edges, const pv_real *share, pv_real *out);
+    void (*gather)(const pv_gnn_row *row, const pv_real *edges, const pv_real *share, pv_real *out);
     /* On entry dshare is what the share's gradient has from elsewhere.  Edges are replaced by their gradients;
      * dquery, dkeys and dvalues (at node_stride) are added to. */
-    void (*attend_backward)(const pv_rt_row *row, const pv_real *share, const pv_real *dout, pv_real *dshare,
+    void (*attend_backward)(const pv_gnn_row *row, const pv_real *share, const pv_real *dout, pv_real *dshare,
                             pv_real *edges, pv_real *dquery, pv_real *dkeys, pv_real *dvalues);
 
     /* The values that edges add, pooled over nodes first: out[c] += sum over k < in of weight[k][c] pooled[k][c % width].
      */
-    void (*spread_pooled)(const pv_rt_row *row, int in, const pv_real *weight, const pv_real *pooled,
+    void (*spread_pooled)(const pv_gnn_row *row, int in, const pv_real *weight, const pv_real *pooled,
                           pv_real *out);
     /* dweight[k][c] += dout[c] pooled[k][c % width]; dpooled[k][head] = the sum over a head's channels of
      * weight[k][c] dout[c], and its transpose with every head once. Shapes   dpooled [in][width], flipped [width][in] */
-    void (*spread_pooled_backward)(const pv_rt_row *row, int in, const pv_real *weight, const pv_real *pooled,
-                                   const pv_real *dout, pv_real *dweight, pv_real *dpooled, pv_real *flipped);
-} pv_rt_kernels;
+    void (*spread_pooled_backward)(const pv_gnn_row *row, int in, const pv_real *weight,
+                                   const pv_real *pooled, const pv_real *dout, pv_real *dweight,
+                                   pv_real *dpooled, pv_real *flipped);
+} pv_gnn_kernels;
 
-PV_ISA_DECLARE(pv_rt_kernels);
+PV_ISA_DECLARE(pv_gnn_kernels);
 
 #endif

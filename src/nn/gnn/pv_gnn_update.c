@@ -1,4 +1,4 @@
-#include "pv_rt.h"
+#include "pv_gnn_layers.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -20,7 +20,7 @@ static pv_packed_norm add_norm(pv_packed_set *set, const char *prefix, const cha
                   : (pv_packed_norm){.width = width, .padded = pv_packed_pad(set, width)};
 }
 
-static void norm_forward(const pv_packed_norm *norm, const pv_rt_kernels *kernels, int64_t rows,
+static void norm_forward(const pv_packed_norm *norm, const pv_gnn_kernels *kernels, int64_t rows,
                          const pv_real *x, pv_real *y)
 {
     if (norm->weight)
@@ -29,7 +29,7 @@ static void norm_forward(const pv_packed_norm *norm, const pv_rt_kernels *kernel
         memcpy(y, x, sizeof *y * (size_t)rows * (size_t)norm->padded);
 }
 
-static void norm_backward(const pv_packed_norm *norm, const pv_rt_kernels *kernels, int64_t rows,
+static void norm_backward(const pv_packed_norm *norm, const pv_gnn_kernels *kernels, int64_t rows,
                           const pv_real *x, pv_real *dy)
 {
     if (norm->weight)
@@ -38,7 +38,7 @@ static void norm_backward(const pv_packed_norm *norm, const pv_rt_kernels *kerne
 }
 
 /* Masks and scales in training; backward does the same to the gradient. */
-static void drop(const pv_dropout *dropout, const pv_rt_part *part, int site, int64_t n, pv_real *x)
+static void drop(const pv_dropout *dropout, const pv_gnn_part *part, int site, int64_t n, pv_real *x)
 {
     if (part->pass->training && dropout->rate > 0)
         pv_dropout_apply(dropout, part->pass, site, part->sample, n, x);
@@ -46,8 +46,8 @@ static void drop(const pv_dropout *dropout, const pv_rt_part *part, int site, in
 
 /* ---- nodes ---- */
 
-void pv_rt_nodes_new(pv_rt_nodes *n, pv_packed_set *set, const pv_rt_shape *shape, const pv_gnn_opts *opts,
-                     const char *prefix, int site)
+void pv_gnn_nodes_new(pv_gnn_nodes *n, pv_packed_set *set, const pv_gnn_shape *shape, const pv_gnn_opts *opts,
+                      const char *prefix, int site)
 {
     char name[PV_NN_NAME];
     snprintf(name, sizeof name, "%s.self_attn.proj_out", prefix);
@@ -69,7 +69,7 @@ typedef struct node_steps {
     pv_real *before, *after, *slope;            /* [rows][node_hidden], around the GELU */
 } node_steps;
 
-static node_steps run_nodes(const pv_rt_nodes *n, const pv_rt_shape *s, const pv_rt_part *part,
+static node_steps run_nodes(const pv_gnn_nodes *n, const pv_gnn_shape *s, const pv_gnn_part *part,
                             const pv_real *x, const pv_real *out, bool slope)
 {
     const node_steps w = {s->node_work[0], s->node_work[1], s->node_work[2], s->node_work[3],
@@ -91,17 +91,17 @@ static node_steps run_nodes(const pv_rt_nodes *n, const pv_rt_shape *s, const pv
     return w;
 }
 
-void pv_rt_nodes_forward(const pv_rt_nodes *n, const pv_rt_shape *shape, const pv_rt_part *part,
-                         const pv_real *x, const pv_real *out, pv_real *y)
+void pv_gnn_nodes_forward(const pv_gnn_nodes *n, const pv_gnn_shape *shape, const pv_gnn_part *part,
+                          const pv_real *x, const pv_real *out, pv_real *y)
 {
     const node_steps w = run_nodes(n, shape, part, x, out, false);
     norm_forward(&n->norm1, shape->kernels, part->count, w.sum1, y);
 }
 
-void pv_rt_nodes_backward(const pv_rt_nodes *n, const pv_rt_shape *shape, const pv_rt_part *part,
-                          const pv_real *x, const pv_real *out, pv_real *dy, pv_real *dx, pv_real *dout)
+void pv_gnn_nodes_backward(const pv_gnn_nodes *n, const pv_gnn_shape *shape, const pv_gnn_part *part,
+                           const pv_real *x, const pv_real *out, pv_real *dy, pv_real *dx, pv_real *dout)
 {
-    const pv_rt_shape *const s = shape;
+    const pv_gnn_shape *const s = shape;
     const int64_t rows = part->count, values = rows * s->node;
     const size_t bytes = sizeof *dy * (size_t)values;
     pv_real *const dropped = s->node_work[4], *const d = s->node_work[5];
@@ -122,8 +122,8 @@ void pv_rt_nodes_backward(const pv_rt_nodes *n, const pv_rt_shape *shape, const 
 
 /* ---- edges ---- */
 
-void pv_rt_edges_new(pv_rt_edges *e, pv_packed_set *set, const pv_rt_shape *shape, const pv_gnn_opts *opts,
-                     const char *prefix, int site)
+void pv_gnn_edges_new(pv_gnn_edges *e, pv_packed_set *set, const pv_gnn_shape *shape, const pv_gnn_opts *opts,
+                      const char *prefix, int site)
 {
     char name[PV_NN_NAME];
     const int node = opts->d_node, edge = opts->d_edge, hidden = opts->d_edge_hid;
@@ -151,7 +151,7 @@ typedef struct edge_steps {
     pv_real *before0, *after0, *slope0, *before1, *after1, *slope1; /* [nodes][edge_hidden] */
 } edge_steps;
 
-static void apply_gelu(const pv_rt_shape *s, bool slope, pv_real *x, pv_real *y, pv_real *dx)
+static void apply_gelu(const pv_gnn_shape *s, bool slope, pv_real *x, pv_real *y, pv_real *dx)
 {
     const int64_t n = (int64_t)s->nodes * s->edge_hidden;
     if (slope)
@@ -160,7 +160,7 @@ static void apply_gelu(const pv_rt_shape *s, bool slope, pv_real *x, pv_real *y,
         s->kernels->gelu(n, x, y);
 }
 
-static edge_steps run_edges(const pv_rt_edges *e, const pv_rt_shape *s, const pv_rt_part *part, int i,
+static edge_steps run_edges(const pv_gnn_edges *e, const pv_gnn_shape *s, const pv_gnn_part *part, int i,
                             const pv_real *x, bool slope)
 {
     /* What is before a GELU is needed no more behind it: both share a place. */
@@ -189,8 +189,8 @@ static edge_steps run_edges(const pv_rt_edges *e, const pv_rt_shape *s, const pv
     return w;
 }
 
-void pv_rt_edges_forward(const pv_rt_edges *e, const pv_rt_shape *shape, const pv_rt_part *part,
-                         const pv_real *nodes, const pv_real *x, pv_real *y)
+void pv_gnn_edges_forward(const pv_gnn_edges *e, const pv_gnn_shape *shape, const pv_gnn_part *part,
+                          const pv_real *nodes, const pv_real *x, pv_real *y)
 {
     const int64_t values = (int64_t)shape->nodes * shape->edge;
     pv_packed_forward(&e->source, shape->nodes, nodes, false, shape->source);
@@ -201,7 +201,7 @@ void pv_rt_edges_forward(const pv_rt_edges *e, const pv_rt_shape *shape, const p
     }
 }
 
-static void backward_row(const pv_rt_edges *e, const pv_rt_shape *s, const pv_rt_part *part, int i,
+static void backward_row(const pv_gnn_edges *e, const pv_gnn_shape *s, const pv_gnn_part *part, int i,
                          const pv_real *x, pv_real *dy, pv_real *dx)
 {
     const int64_t n = s->nodes, width = s->edge, values = n * width, hidden = s->edge_hidden;
@@ -228,10 +228,10 @@ static void backward_row(const pv_rt_edges *e, const pv_rt_shape *s, const pv_rt
     s->kernels->add(n * hidden, d, s->dtarget);
 }
 
-void pv_rt_edges_backward(const pv_rt_edges *e, const pv_rt_shape *shape, const pv_rt_part *part,
-                          const pv_real *nodes, const pv_real *x, pv_real *dy, pv_real *dnodes, pv_real *dx)
+void pv_gnn_edges_backward(const pv_gnn_edges *e, const pv_gnn_shape *shape, const pv_gnn_part *part,
+                           const pv_real *nodes, const pv_real *x, pv_real *dy, pv_real *dnodes, pv_real *dx)
 {
-    const pv_rt_shape *const s = shape;
+    const pv_gnn_shape *const s = shape;
     const size_t bytes = sizeof *dy * (size_t)s->nodes * (size_t)s->edge_hidden;
     pv_packed_forward(&e->source, s->nodes, nodes, false, s->source);
     pv_packed_forward(&e->target, s->nodes, nodes, false, s->target);

@@ -1,4 +1,4 @@
-#include "pv_rt.h"
+#include "pv_gnn_layers.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -12,7 +12,7 @@ static int power_of_two(int n)
     return power;
 }
 
-static void reserve(pv_rt_shape *s, pv_nn_memory *memory)
+static void reserve(pv_gnn_shape *s, pv_nn_memory *memory)
 {
     const int64_t n = s->nodes;
     struct {
@@ -44,7 +44,7 @@ static void reserve(pv_rt_shape *s, pv_nn_memory *memory)
 }
 
 /* Where the channels of `parts` maps (numbers within a head's block of `all` maps) come from. */
-static int *head_map(const pv_packed_set *set, const pv_rt_shape *s, int all, int parts, const int *part)
+static int *head_map(const pv_packed_set *set, const pv_gnn_shape *s, int all, int parts, const int *part)
 {
     int *map = pv_nn_take(set->memory, (int64_t)parts * s->channels, sizeof *map);
     for (int p = 0; map && p < parts; p++)
@@ -56,29 +56,29 @@ static int *head_map(const pv_packed_set *set, const pv_rt_shape *s, int all, in
     return map;
 }
 
-pv_status pv_rt_shape_set(pv_rt_shape *shape, const pv_packed_set *set, const pv_gnn_opts *opts, int heads,
-                          int nodes)
+pv_status pv_gnn_shape_set(pv_gnn_shape *shape, const pv_packed_set *set, const pv_gnn_opts *opts, int heads,
+                           int nodes)
 {
     const int lanes = set->params->kernels->lanes;
     if (heads < 1 || opts->d_attn % heads != 0)
         return pv_fail(PV_ERR_CONFIG, "model.heads: must divide model.d_attn, %d, and %d does not",
                        opts->d_attn, heads);
-    pv_rt_shape *const s = shape;
-    *s = (pv_rt_shape){.dense = set->params->kernels,
-                       .kernels = PV_ISA_CHOOSE(pv_rt_kernels),
-                       .nodes = nodes,
-                       .node = pv_packed_pad(set, opts->d_node),
-                       .edge = pv_packed_pad(set, opts->d_edge),
-                       .node_hidden = pv_packed_pad(set, opts->d_node_hid),
-                       .edge_hidden = pv_packed_pad(set, opts->d_edge_hid),
-                       .heads = heads,
-                       .head_width = opts->d_attn / heads,
-                       .padded_heads = power_of_two(heads),
-                       .modulated = opts->modulate_v,
-                       .edge_maps = opts->modulate_v ? 3 : 2,
-                       .scale = (pv_real)(1 / sqrt(opts->d_attn)),
-                       .node_dropout = {opts->dropout_node, set->params->kernels},
-                       .edge_dropout = {opts->dropout_edge, set->params->kernels}};
+    pv_gnn_shape *const s = shape;
+    *s = (pv_gnn_shape){.dense = set->params->kernels,
+                        .kernels = PV_ISA_CHOOSE(pv_gnn_kernels),
+                        .nodes = nodes,
+                        .node = pv_packed_pad(set, opts->d_node),
+                        .edge = pv_packed_pad(set, opts->d_edge),
+                        .node_hidden = pv_packed_pad(set, opts->d_node_hid),
+                        .edge_hidden = pv_packed_pad(set, opts->d_edge_hid),
+                        .heads = heads,
+                        .head_width = opts->d_attn / heads,
+                        .padded_heads = power_of_two(heads),
+                        .modulated = opts->modulate_v,
+                        .edge_maps = opts->modulate_v ? 3 : 2,
+                        .scale = (pv_real)(1 / sqrt(opts->d_attn)),
+                        .node_dropout = {opts->dropout_node, set->params->kernels},
+                        .edge_dropout = {opts->dropout_edge, set->params->kernels}};
     s->width = s->padded_heads > lanes ? s->padded_heads : lanes;
     s->channels = (s->head_width * s->padded_heads + s->width - 1) / s->width * s->width;
     static const int whole[] = {0};
@@ -89,8 +89,8 @@ pv_status pv_rt_shape_set(pv_rt_shape *shape, const pv_packed_set *set, const pv
 
 enum { QUERY, KEY, ADDED, FACTOR }; /* the maps of an edge in the published order */
 
-void pv_rt_attention_new(pv_rt_attention *a, pv_packed_set *set, const pv_rt_shape *shape,
-                         const pv_gnn_opts *opts, const char *prefix)
+void pv_gnn_attention_new(pv_gnn_attention *a, pv_packed_set *set, const pv_gnn_shape *shape,
+                          const pv_gnn_opts *opts, const char *prefix)
 {
     static const int node_parts[] = {0, 1, 2}, edge_parts[] = {QUERY, KEY, FACTOR}, added_part[] = {ADDED};
     const int all = opts->modulate_v ? 4 : 3;
@@ -110,24 +110,25 @@ void pv_rt_attention_new(pv_rt_attention *a, pv_packed_set *set, const pv_rt_sha
                                     head_map(set, shape, all, 1, added_part));
 }
 
-static pv_rt_row row_of(const pv_rt_shape *s, int node)
+static pv_gnn_row row_of(const pv_gnn_shape *s, int node)
 {
     const int64_t stride = 3 * (int64_t)s->channels;
-    return (pv_rt_row){.nodes = s->nodes,
-                       .channels = s->channels,
-                       .heads = s->padded_heads,
-                       .width = s->width,
-                       .edge_stride = s->edge_maps * s->channels,
-                       .node_stride = (int)stride,
-                       .modulated = s->modulated,
-                       .scale = s->scale,
-                       .query = s->qkv + node * stride,
-                       .keys = s->qkv + s->channels,
-                       .values = s->qkv + 2 * (int64_t)s->channels};
+    return (pv_gnn_row){.nodes = s->nodes,
+                        .channels = s->channels,
+                        .heads = s->padded_heads,
+                        .width = s->width,
+                        .edge_stride = s->edge_maps * s->channels,
+                        .node_stride = (int)stride,
+                        .modulated = s->modulated,
+                        .scale = s->scale,
+                        .query = s->qkv + node * stride,
+                        .keys = s->qkv + s->channels,
+                        .values = s->qkv + 2 * (int64_t)s->channels};
 }
 
 /* The maps of a row's edges, its shares, and its edges pooled by them. */
-static void attend(const pv_rt_attention *a, const pv_rt_shape *s, const pv_rt_row *row, const pv_real *edges)
+static void attend(const pv_gnn_attention *a, const pv_gnn_shape *s, const pv_gnn_row *row,
+                   const pv_real *edges)
 {
     pv_packed_forward(&a->edge, s->nodes, edges, false, s->edges);
     s->kernels->attend(row, s->edges, s->share);
@@ -135,14 +136,14 @@ static void attend(const pv_rt_attention *a, const pv_rt_shape *s, const pv_rt_r
     s->dense->outer_product(s->edge, s->width, s->nodes, 1, edges, s->share, s->pooled);
 }
 
-void pv_rt_attention_forward(const pv_rt_attention *a, const pv_rt_shape *shape, const pv_rt_part *part,
-                             const pv_real *nodes, const pv_real *edges, pv_real *out)
+void pv_gnn_attention_forward(const pv_gnn_attention *a, const pv_gnn_shape *shape, const pv_gnn_part *part,
+                              const pv_real *nodes, const pv_real *edges, pv_real *out)
 {
-    const pv_rt_shape *const s = shape;
+    const pv_gnn_shape *const s = shape;
     memset(out, 0, sizeof *out * (size_t)part->count * (size_t)s->channels);
     pv_packed_forward(&a->node, s->nodes, nodes, false, s->qkv);
     for (int i = 0; i < part->count; i++, out += s->channels) {
-        const pv_rt_row row = row_of(s, part->first + i);
+        const pv_gnn_row row = row_of(s, part->first + i);
         attend(a, s, &row, edges + (int64_t)i * s->nodes * s->edge);
         s->kernels->gather(&row, s->edges, s->share, out);
         s->kernels->spread_pooled(&row, s->edge, a->added.weight->transposed, s->pooled, out);
@@ -157,11 +158,11 @@ static void add_transposed(const pv_packed *weight, const pv_real *transposed)
             weight->gradients[r * weight->cols + c] += transposed[c * weight->rows + r];
 }
 
-void pv_rt_attention_backward(const pv_rt_attention *a, const pv_rt_shape *shape, const pv_rt_part *part,
-                              const pv_real *nodes, const pv_real *edges, const pv_real *dout,
-                              pv_real *dnodes, pv_real *dedges)
+void pv_gnn_attention_backward(const pv_gnn_attention *a, const pv_gnn_shape *shape, const pv_gnn_part *part,
+                               const pv_real *nodes, const pv_real *edges, const pv_real *dout,
+                               pv_real *dnodes, pv_real *dedges)
 {
-    const pv_rt_shape *const s = shape;
+    const pv_gnn_shape *const s = shape;
     const int64_t stride = 3 * (int64_t)s->channels, step = (int64_t)s->nodes * s->edge;
     const pv_nn_kernels *const dense = s->dense;
     memset(s->dqkv, 0, sizeof *s->dqkv * (size_t)(s->nodes * stride));
@@ -169,7 +170,7 @@ void pv_rt_attention_backward(const pv_rt_attention *a, const pv_rt_shape *shape
     pv_packed_forward(&a->node, s->nodes, nodes, false, s->qkv);
     for (int i = 0; i < part->count; i++, dout += s->channels, edges += step, dedges += step) {
         const int node = part->first + i;
-        const pv_rt_row row = row_of(s, node);
+        const pv_gnn_row row = row_of(s, node);
         attend(a, s, &row, edges);
         s->kernels->spread_pooled_backward(&row, s->edge, a->added.weight->transposed, s->pooled, dout,
                                            s->dadded, s->dpooled, s->flipped);

@@ -4,25 +4,25 @@
  * A graph is worked on row by row, a row being the edges that leave one node: what a row needs between two maps stays
  * in the second-level cache, and backward makes it again rather than read it from memory.  Only what later layers read
  * is computed: attention and updates take a range of rows. */
-#ifndef PV_RT_H
-#define PV_RT_H
+#ifndef PV_GNN_LAYERS_H
+#define PV_GNN_LAYERS_H
 
 #include "nn/core/pv_dropout.h"
 #include "nn/core/pv_model_opts.h"
 #include "nn/core/pv_packed.h"
-#include "nn/graph/pv_rt_kernels.h"
+#include "nn/gnn/pv_gnn_kernels.h"
 
 #include <stdbool.h>
 
 /* What all layers share: sizes, padded, and workspace for one graph. */
-typedef struct pv_rt_shape {
+typedef struct pv_gnn_shape {
     const pv_nn_kernels *dense;
-    const pv_rt_kernels *kernels;
+    const pv_gnn_kernels *kernels;
     int nodes, node, edge, node_hidden, edge_hidden;
     int head_width;             /* channels of a head, as published */
     int heads;                  /* as published */
     int padded_heads, channels; /* all heads together, padded */
-    int width, edge_maps;       /* pv_rt_row.width; 3, or 2 without factors */
+    int width, edge_maps;       /* pv_gnn_row.width; 3, or 2 without factors */
     pv_real scale;
     bool modulated;
     pv_dropout node_dropout, edge_dropout;
@@ -37,66 +37,66 @@ typedef struct pv_rt_shape {
     pv_real *edge_work[6];                        /* [nodes][edge] of a row */
     pv_real *edge_act[5];                         /* [nodes][edge_hidden] of a row */
     pv_real *source, *target, *dsource, *dtarget; /* [nodes][edge_hidden] */
-} pv_rt_shape;
+} pv_gnn_shape;
 
 /* The rows first .. first + count of one sample's graph, and the numbers of its draws. */
-typedef struct pv_rt_part {
+typedef struct pv_gnn_part {
     const pv_pass *pass;
     int sample;
     int first, count;
-} pv_rt_part;
+} pv_gnn_part;
 
 /* Errors: PV_ERR_CONFIG (keys named), PV_ERR_NOMEM. */
-pv_status pv_rt_shape_set(pv_rt_shape *shape, const pv_packed_set *set, const pv_gnn_opts *opts, int heads,
-                          int nodes);
+pv_status pv_gnn_shape_set(pv_gnn_shape *shape, const pv_packed_set *set, const pv_gnn_opts *opts, int heads,
+                           int nodes);
 
-typedef struct pv_rt_attention {
+typedef struct pv_gnn_attention {
     pv_packed_linear node, edge; /* to query, key, value; to query, key, factor */
     pv_packed_linear added;      /* of an edge to what it adds to values */
-} pv_rt_attention;
+} pv_gnn_attention;
 
 /* Registers <prefix>.qkv_node and <prefix>.qkv_edge. */
-void pv_rt_attention_new(pv_rt_attention *a, pv_packed_set *set, const pv_rt_shape *shape,
-                         const pv_gnn_opts *opts, const char *prefix);
+void pv_gnn_attention_new(pv_gnn_attention *a, pv_packed_set *set, const pv_gnn_shape *shape,
+                          const pv_gnn_opts *opts, const char *prefix);
 /* Shapes   nodes [shape.nodes][node]; edges [part.count][nodes][edge]; out [part.count][channels] */
-void pv_rt_attention_forward(const pv_rt_attention *a, const pv_rt_shape *shape, const pv_rt_part *part,
-                             const pv_real *nodes, const pv_real *edges, pv_real *out);
+void pv_gnn_attention_forward(const pv_gnn_attention *a, const pv_gnn_shape *shape, const pv_gnn_part *part,
+                              const pv_real *nodes, const pv_real *edges, pv_real *out);
 /* Adds to dnodes and dedges. */
-void pv_rt_attention_backward(const pv_rt_attention *a, const pv_rt_shape *shape, const pv_rt_part *part,
-                              const pv_real *nodes, const pv_real *edges, const pv_real *dout,
-                              pv_real *dnodes, pv_real *dedges);
+void pv_gnn_attention_backward(const pv_gnn_attention *a, const pv_gnn_shape *shape, const pv_gnn_part *part,
+                               const pv_real *nodes, const pv_real *edges, const pv_real *dout,
+                               pv_real *dnodes, pv_real *dedges);
 
-typedef struct pv_rt_nodes {
+typedef struct pv_gnn_nodes {
     pv_packed_linear out, lin0, mlp0, mlp2;
     pv_packed_norm norm0, norm1;
     int site; /* of dropout: two */
-} pv_rt_nodes;
+} pv_gnn_nodes;
 
 /* Registers <prefix>.self_attn.proj_out, .lin0, .node_ln0, .node_ln1 and .node_mlp. */
-void pv_rt_nodes_new(pv_rt_nodes *n, pv_packed_set *set, const pv_rt_shape *shape, const pv_gnn_opts *opts,
-                     const char *prefix, int site);
+void pv_gnn_nodes_new(pv_gnn_nodes *n, pv_packed_set *set, const pv_gnn_shape *shape, const pv_gnn_opts *opts,
+                      const char *prefix, int site);
 /* Shapes   x, y [part.count][node], the nodes of the part; out [part.count][channels] of attention */
-void pv_rt_nodes_forward(const pv_rt_nodes *n, const pv_rt_shape *shape, const pv_rt_part *part,
-                         const pv_real *x, const pv_real *out, pv_real *y);
+void pv_gnn_nodes_forward(const pv_gnn_nodes *n, const pv_gnn_shape *shape, const pv_gnn_part *part,
+                          const pv_real *x, const pv_real *out, pv_real *y);
 /* Adds to dx; sets dout.  dy is overwritten. */
-void pv_rt_nodes_backward(const pv_rt_nodes *n, const pv_rt_shape *shape, const pv_rt_part *part,
-                          const pv_real *x, const pv_real *out, pv_real *dy, pv_real *dx, pv_real *dout);
+void pv_gnn_nodes_backward(const pv_gnn_nodes *n, const pv_gnn_shape *shape, const pv_gnn_part *part,
+                           const pv_real *x, const pv_real *out, pv_real *dy, pv_real *dx, pv_real *dout);
 
-typedef struct pv_rt_edges {
+typedef struct pv_gnn_edges {
     pv_packed_linear own, reverse; /* lin0_e of an edge, and of the one that runs back */
     pv_packed_linear source, target, lin1, mlp0, mlp2;
     pv_packed_norm norm0, norm1;
     int site; /* of dropout: two a node */
-} pv_rt_edges;
+} pv_gnn_edges;
 
 /* Registers <prefix>.edge_mlp0, .edge_mlp1, .eln0 and .eln1. */
-void pv_rt_edges_new(pv_rt_edges *e, pv_packed_set *set, const pv_rt_shape *shape, const pv_gnn_opts *opts,
-                     const char *prefix, int site);
+void pv_gnn_edges_new(pv_gnn_edges *e, pv_packed_set *set, const pv_gnn_shape *shape, const pv_gnn_opts *opts,
+                      const char *prefix, int site);
 /* Shapes   nodes [nodes][node], updated; x [nodes][nodes][edge]; y [part.count][nodes][edge] */
-void pv_rt_edges_forward(const pv_rt_edges *e, const pv_rt_shape *shape, const pv_rt_part *part,
-                         const pv_real *nodes, const pv_real *x, pv_real *y);
+void pv_gnn_edges_forward(const pv_gnn_edges *e, const pv_gnn_shape *shape, const pv_gnn_part *part,
+                          const pv_real *nodes, const pv_real *x, pv_real *y);
 /* Adds to dnodes and dx.  dy is overwritten. */
-void pv_rt_edges_backward(const pv_rt_edges *e, const pv_rt_shape *shape, const pv_rt_part *part,
-                          const pv_real *nodes, const pv_real *x, pv_real *dy, pv_real *dnodes, pv_real *dx);
+void pv_gnn_edges_backward(const pv_gnn_edges *e, const pv_gnn_shape *shape, const pv_gnn_part *part,
+                           const pv_real *nodes, const pv_real *x, pv_real *dy, pv_real *dnodes, pv_real *dx);
 
 #endif

@@ -1,4 +1,4 @@
-#include "nn/graph/pv_rt_kernels.h"
+#include "nn/gnn/pv_gnn_kernels.h"
 
 #include <math.h>
 #include <string.h>
@@ -336,9 +336,9 @@ static void softmax(int nodes, int width, pv_real *share)
     }
 }
 
-static void attend(const pv_rt_row *row, const pv_real *edges, pv_real *share)
+static void attend(const pv_gnn_row *row, const pv_real *edges, pv_real *share)
 {
-    const pv_rt_row r = *row;
+    const pv_gnn_row r = *row;
     for (int j = 0; j < r.nodes; j++) {
         const pv_real *edge = edges + (int64_t)j * r.edge_stride, *key = r.keys + (int64_t)j * r.node_stride;
         for (int v = 0; v < r.width; v += LANES) {
@@ -351,9 +351,9 @@ static void attend(const pv_rt_row *row, const pv_real *edges, pv_real *share)
     softmax(r.nodes, r.width, share);
 }
 
-static void gather(const pv_rt_row *row, const pv_real *edges, const pv_real *share, pv_real *out)
+static void gather(const pv_gnn_row *row, const pv_real *edges, const pv_real *share, pv_real *out)
 {
-    const pv_rt_row r = *row;
+    const pv_gnn_row r = *row;
     for (int j = 0; j < r.nodes; j++) {
         const pv_real *factor = edges + (int64_t)j * r.edge_stride + 2 * r.channels;
         const pv_real *value = r.values + (int64_t)j * r.node_stride;
@@ -370,7 +370,7 @@ static void gather(const pv_rt_row *row, const pv_real *edges, const pv_real *sh
 }
 
 /* The gradient of the logits, from the shares and their gradients. */
-static void softmax_backward(const pv_rt_row *r, const pv_real *share, pv_real *dshare)
+static void softmax_backward(const pv_gnn_row *r, const pv_real *share, pv_real *dshare)
 {
     for (int v = 0; v < r->width; v += LANES) {
         vector sum = {0};
@@ -383,10 +383,10 @@ static void softmax_backward(const pv_rt_row *r, const pv_real *share, pv_real *
     }
 }
 
-static void attend_backward(const pv_rt_row *row, const pv_real *share, const pv_real *dout, pv_real *dshare,
+static void attend_backward(const pv_gnn_row *row, const pv_real *share, const pv_real *dout, pv_real *dshare,
                             pv_real *edges, pv_real *dquery, pv_real *dkeys, pv_real *dvalues)
 {
-    const pv_rt_row r = *row;
+    const pv_gnn_row r = *row;
     for (int j = 0; j < r.nodes; j++) {
         const pv_real *factor = edges + (int64_t)j * r.edge_stride + 2 * r.channels;
         const pv_real *value = r.values + (int64_t)j * r.node_stride;
@@ -423,10 +423,10 @@ static void attend_backward(const pv_rt_row *row, const pv_real *share, const pv
     }
 }
 
-static void spread_pooled(const pv_rt_row *row, int in, const pv_real *weight, const pv_real *pooled,
+static void spread_pooled(const pv_gnn_row *row, int in, const pv_real *weight, const pv_real *pooled,
                           pv_real *out)
 {
-    const pv_rt_row r = *row;
+    const pv_gnn_row r = *row;
     for (int k = 0; k < in; k++)
         for (int v = 0; v < r.width; v += LANES) {
             const vector p = get(pooled + k * r.width + v);
@@ -435,10 +435,10 @@ static void spread_pooled(const pv_rt_row *row, int in, const pv_real *weight, c
         }
 }
 
-static void spread_pooled_backward(const pv_rt_row *row, int in, const pv_real *weight, const pv_real *pooled,
+static void spread_pooled_backward(const pv_gnn_row *row, int in, const pv_real *weight, const pv_real *pooled,
                                    const pv_real *dout, pv_real *dweight, pv_real *dpooled, pv_real *flipped)
 {
-    const pv_rt_row r = *row;
+    const pv_gnn_row r = *row;
     memset(flipped, 0, sizeof *flipped * (size_t)in * (size_t)r.width);
     for (int k = 0; k < in; k++) {
         for (int v = 0; v < r.width; v += LANES) {
@@ -456,7 +456,7 @@ static void spread_pooled_backward(const pv_rt_row *row, int in, const pv_real *
     }
 }
 
-const pv_rt_kernels PV_ISA_TABLE(pv_rt_kernels) = {
+const pv_gnn_kernels PV_ISA_TABLE(pv_gnn_kernels) = {
     .gelu = gelu,
     .gelu_slope = gelu_slope,
     .silu_slope = silu_slope,

@@ -1,6 +1,6 @@
 #include "nn/core/pv_model_kind.h"
-#include "pv_rt.h"
-#include "pv_rt_graph.h"
+#include "pv_gnn_layers.h"
+#include "pv_gnn_graph.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -8,9 +8,9 @@
 enum { MAX_LAYERS = 64, MAX_SITES = 1 << 16 }; /* places of a model that drop, pv_dropout.h */
 
 typedef struct layer {
-    pv_rt_attention attention;
-    pv_rt_nodes nodes;
-    pv_rt_edges edges; /* not in the last layer */
+    pv_gnn_attention attention;
+    pv_gnn_nodes nodes;
+    pv_gnn_edges edges; /* not in the last layer */
     /* What backward needs of every sample, beside the nodes; the last layer's edges are of read rows only. */
     pv_real *out;  /* [max_batch][rows][channels] of attention */
     pv_real *kept; /* [max_batch][rows][nodes][edge] edges that the layer is given; NULL for the first */
@@ -20,8 +20,8 @@ typedef struct layer {
 typedef struct net {
     pv_nn_params *params;
     pv_packed_set packed;
-    pv_rt_graph graph;
-    pv_rt_shape shape;
+    pv_gnn_graph graph;
+    pv_gnn_shape shape;
     pv_graph_features readout;
     int layers, inputs, classes, batch;
     int read_first, read_count; /* nodes that the read-out looks at */
@@ -42,13 +42,13 @@ static int64_t edge_values(const net *n, int rows)
 }
 
 /* The rows of the graph that layer l computes: all, and in the last one only those that are read. */
-static pv_rt_part part_of(const net *n, const pv_pass *pass, int sample, int l)
+static pv_gnn_part part_of(const net *n, const pv_pass *pass, int sample, int l)
 {
     const bool last = l == n->layers - 1;
-    return (pv_rt_part){.pass = pass,
-                        .sample = sample,
-                        .first = last ? n->read_first : 0,
-                        .count = last ? n->read_count : n->shape.nodes};
+    return (pv_gnn_part){.pass = pass,
+                         .sample = sample,
+                         .first = last ? n->read_first : 0,
+                         .count = last ? n->read_count : n->shape.nodes};
 }
 
 static pv_real *nodes_of(const net *n, int l, int sample)
@@ -66,7 +66,7 @@ static pv_real *out_of(const net *n, int l, int sample)
 /* The edges that layer l is given, from the first row that it computes. */
 static const pv_real *edges_of(const net *n, int l, int sample)
 {
-    const pv_rt_part part = part_of(n, NULL, sample, l);
+    const pv_gnn_part part = part_of(n, NULL, sample, l);
     return l == 0 ? n->edges + edge_values(n, part.first)
                   : n->layer[l].kept + sample * edge_values(n, part.count);
 }
@@ -74,7 +74,7 @@ static const pv_real *edges_of(const net *n, int l, int sample)
 static void spread_list(const net *n, int sample)
 {
     const pv_real *list = n->list + (int64_t)sample * (n->graph.inputs + 1) * n->shape.edge;
-    pv_rt_graph_spread(&n->graph, list, 0, n->shape.nodes, n->edges);
+    pv_gnn_graph_spread(&n->graph, list, 0, n->shape.nodes, n->edges);
 }
 
 /* ---- one sample ---- */
@@ -82,20 +82,20 @@ static void spread_list(const net *n, int sample)
 static void forward_sample(net *n, const pv_pass *pass, int sample)
 {
     pv_real *const list = n->list + (int64_t)sample * (n->graph.inputs + 1) * n->shape.edge;
-    pv_rt_graph_forward(&n->graph, n->rows + (int64_t)sample * n->inputs, nodes_of(n, 0, sample), list);
+    pv_gnn_graph_forward(&n->graph, n->rows + (int64_t)sample * n->inputs, nodes_of(n, 0, sample), list);
     spread_list(n, sample);
     for (int l = 0; l < n->layers; l++) {
         layer *const at = &n->layer[l];
-        const pv_rt_part part = part_of(n, pass, sample, l);
+        const pv_gnn_part part = part_of(n, pass, sample, l);
         const pv_real *x = nodes_of(n, l, sample);
         pv_real *const out = out_of(n, l, sample), *const updated = nodes_of(n, l + 1, sample);
-        pv_rt_attention_forward(&at->attention, &n->shape, &part, x, edges_of(n, l, sample), out);
-        pv_rt_nodes_forward(&at->nodes, &n->shape, &part, x + (int64_t)part.first * n->shape.node, out,
-                            updated);
+        pv_gnn_attention_forward(&at->attention, &n->shape, &part, x, edges_of(n, l, sample), out);
+        pv_gnn_nodes_forward(&at->nodes, &n->shape, &part, x + (int64_t)part.first * n->shape.node, out,
+                             updated);
         if (l == n->layers - 1) break;
-        const pv_rt_part next = part_of(n, pass, sample, l + 1);
-        pv_rt_edges_forward(&at->edges, &n->shape, &next, updated, edges_of(n, l, sample),
-                            n->layer[l + 1].kept + sample * edge_values(n, next.count));
+        const pv_gnn_part next = part_of(n, pass, sample, l + 1);
+        pv_gnn_edges_forward(&at->edges, &n->shape, &next, updated, edges_of(n, l, sample),
+                             n->layer[l + 1].kept + sample * edge_values(n, next.count));
     }
 }
 
@@ -142,27 +142,27 @@ static void backward_sample(net *n, const pv_pass *pass, int sample, pv_real *dr
     for (int l = n->layers - 1; l >= 0; l--) {
         const layer *const at = &n->layer[l];
         const bool last = l == n->layers - 1;
-        const pv_rt_part part = part_of(n, pass, sample, l);
+        const pv_gnn_part part = part_of(n, pass, sample, l);
         const pv_real *const x = nodes_of(n, l, sample), *const edges = edges_of(n, l, sample);
         const pv_real *const out = out_of(n, l, sample);
         const int64_t first = (int64_t)part.first * n->shape.node;
         clear(n->dnodes[1], node_values);
         clear(n->dedges[1], edge_values(n, part.count));
         if (!last) {
-            const pv_rt_part next = part_of(n, pass, sample, l + 1);
-            pv_rt_edges_backward(&at->edges, &n->shape, &next, nodes_of(n, l + 1, sample), edges,
-                                 n->dedges[0], n->dnodes[0], n->dedges[1]);
+            const pv_gnn_part next = part_of(n, pass, sample, l + 1);
+            pv_gnn_edges_backward(&at->edges, &n->shape, &next, nodes_of(n, l + 1, sample), edges,
+                                  n->dedges[0], n->dnodes[0], n->dedges[1]);
         }
-        pv_rt_nodes_backward(&at->nodes, &n->shape, &part, x + first, out, n->dnodes[0], n->dnodes[1] + first,
-                             n->dout);
-        pv_rt_attention_backward(&at->attention, &n->shape, &part, x, edges, n->dout, n->dnodes[1],
-                                 n->dedges[1]);
+        pv_gnn_nodes_backward(&at->nodes, &n->shape, &part, x + first, out, n->dnodes[0],
+                              n->dnodes[1] + first, n->dout);
+        pv_gnn_attention_backward(&at->attention, &n->shape, &part, x, edges, n->dout, n->dnodes[1],
+                                  n->dedges[1]);
         swap(n->dnodes);
         swap(n->dedges);
     }
-    const pv_rt_part given = part_of(n, pass, sample, 0);
-    pv_rt_graph_collect(&n->graph, n->dedges[0], given.first, given.count, n->dlist);
-    pv_rt_graph_backward(&n->graph, n->rows + (int64_t)sample * n->inputs, n->dnodes[0], n->dlist, drow);
+    const pv_gnn_part given = part_of(n, pass, sample, 0);
+    pv_gnn_graph_collect(&n->graph, n->dedges[0], given.first, given.count, n->dlist);
+    pv_gnn_graph_backward(&n->graph, n->rows + (int64_t)sample * n->inputs, n->dnodes[0], n->dlist, drow);
 }
 
 /* ---- a batch ---- */
@@ -230,11 +230,11 @@ static void register_layers(net *n, const pv_gnn_opts *opts)
         char name[PV_NN_NAME];
         layer *const at = &n->layer[l];
         snprintf(name, sizeof name, "layers.%d.self_attn", l);
-        pv_rt_attention_new(&at->attention, &n->packed, &n->shape, opts, name);
+        pv_gnn_attention_new(&at->attention, &n->packed, &n->shape, opts, name);
         snprintf(name, sizeof name, "layers.%d", l);
-        pv_rt_nodes_new(&at->nodes, &n->packed, &n->shape, opts, name, l * sites);
+        pv_gnn_nodes_new(&at->nodes, &n->packed, &n->shape, opts, name, l * sites);
         snprintf(name, sizeof name, "layers.%d.edge_updates", l);
-        if (l < n->layers - 1) pv_rt_edges_new(&at->edges, &n->packed, &n->shape, opts, name, l * sites + 2);
+        if (l < n->layers - 1) pv_gnn_edges_new(&at->edges, &n->packed, &n->shape, opts, name, l * sites + 2);
     }
     n->head[0] =
         pv_linear_new(n->params, "proj_out.0", n->features, opts->d_out_hid, true, PV_LINEAR_PYTORCH);
@@ -243,10 +243,10 @@ static void register_layers(net *n, const pv_gnn_opts *opts)
 
 static void reserve(net *n, pv_nn_memory *memory, int64_t max_batch)
 {
-    const pv_rt_shape *const s = &n->shape;
+    const pv_gnn_shape *const s = &n->shape;
     const size_t real = sizeof(pv_real);
     for (int l = 0; l < n->layers; l++) {
-        const pv_rt_part part = part_of(n, NULL, 0, l);
+        const pv_gnn_part part = part_of(n, NULL, 0, l);
         n->nodes[l] = pv_nn_take(memory, max_batch * s->nodes * s->node, real);
         n->layer[l].out = pv_nn_take(memory, max_batch * part.count * s->channels, real);
         if (l) n->layer[l].kept = pv_nn_take(memory, max_batch * edge_values(n, part.count), real);
@@ -271,7 +271,7 @@ static void reserve(net *n, pv_nn_memory *memory, int64_t max_batch)
 static double count_flops(const net *n, const pv_gnn_opts *opts)
 {
     const double node = opts->d_node, edge = opts->d_edge, attn = opts->d_attn, count = n->graph.nodes;
-    double sum = pv_rt_graph_flops(&n->graph) + 2.0 * n->features * opts->d_out_hid +
+    double sum = pv_gnn_graph_flops(&n->graph) + 2.0 * n->features * opts->d_out_hid +
                  2.0 * opts->d_out_hid * n->classes;
     for (int l = 0; l < n->layers; l++) {
         const double rows = part_of(n, NULL, 0, l).count;
@@ -303,7 +303,7 @@ static pv_status check(const pv_model_request *r, const pv_gnn_opts *o)
     return PV_OK;
 }
 
-pv_status pv_rt_model_new(const pv_model_request *request, pv_model *model)
+pv_status pv_gnn_new(const pv_model_request *request, pv_model *model)
 {
     const pv_gnn_opts *const opts = &request->opts->gnn;
     pv_status st = check(request, opts);
@@ -316,8 +316,8 @@ pv_status pv_rt_model_new(const pv_model_request *request, pv_model *model)
                .classes = request->classes};
     for (int i = 0; i < request->layers; i++)
         n->inputs += (request->dims[i] + 1) * request->dims[i + 1];
-    PV_TRY(pv_rt_graph_new(&n->graph, &n->packed, opts, request->dims, request->layers));
-    PV_TRY(pv_rt_shape_set(&n->shape, &n->packed, opts, request->opts->heads, n->graph.nodes));
+    PV_TRY(pv_gnn_graph_new(&n->graph, &n->packed, opts, request->dims, request->layers));
+    PV_TRY(pv_gnn_shape_set(&n->shape, &n->packed, opts, request->opts->heads, n->graph.nodes));
     if ((int64_t)n->layers * (2 + 2 * n->shape.nodes) > MAX_SITES)
         PV_TRY(pv_fail(PV_ERR_CONFIG, "model.layers: %d layers on graphs of %d nodes are too many", n->layers,
                        n->shape.nodes));

@@ -1,7 +1,7 @@
 #include "nn/core/pv_dropout.h"
 #include "nn/core/pv_model_kind.h"
 #include "nn/core/pv_packed.h"
-#include "nn/graph/pv_rt_kernels.h"
+#include "nn/gnn/pv_gnn_kernels.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -24,12 +24,12 @@ typedef struct layer {
  * GELU, without dropout of attention itself). */
 typedef struct net {
     pv_nn_params *params;
-    const pv_rt_kernels *kernels;
+    const pv_gnn_kernels *kernels;
     pv_packed_set packed;
     pv_dropout dropout;
     int layers, tensors, inputs, tokens, width, padded, channels, classes, batch;
     int dims[MAX_TENSORS + 1];
-    pv_rt_row row; /* attention, without the pointers of a token */
+    pv_gnn_row row; /* attention, without the pointers of a token */
     pv_packed_linear embed[MAX_TENSORS];
     pv_packed *position;
     layer layer[MAX_LAYERS];
@@ -69,9 +69,9 @@ static void norm_backward(const net *n, const pv_packed_norm *p, const pv_real *
 
 /* ---- attention of all tokens of a sample ---- */
 
-static pv_rt_row row_of(const net *n, int token)
+static pv_gnn_row row_of(const net *n, int token)
 {
-    pv_rt_row row = n->row;
+    pv_gnn_row row = n->row;
     row.query = n->qkv + (int64_t)token * 3 * n->channels;
     row.keys = n->qkv + n->channels;
     row.values = n->qkv + 2 * (int64_t)n->channels;
@@ -88,7 +88,7 @@ static void attend(const net *n)
     memset(n->out, 0, sizeof *n->out * (size_t)n->tokens * (size_t)n->channels);
     clear_edges(n);
     for (int i = 0; i < n->tokens; i++) {
-        const pv_rt_row row = row_of(n, i);
+        const pv_gnn_row row = row_of(n, i);
         n->kernels->attend(&row, n->edges, n->share);
         n->kernels->gather(&row, n->edges, n->share, n->out + (int64_t)i * n->channels);
     }
@@ -98,7 +98,7 @@ static void attend_backward(const net *n)
 {
     memset(n->dqkv, 0, sizeof *n->dqkv * (size_t)n->tokens * 3 * (size_t)n->channels);
     for (int i = 0; i < n->tokens; i++) {
-        const pv_rt_row row = row_of(n, i);
+        const pv_gnn_row row = row_of(n, i);
         clear_edges(n);
         n->kernels->attend(&row, n->edges, n->share);
         memset(n->dshare, 0, sizeof *n->dshare * (size_t)n->tokens * (size_t)row.width);
@@ -249,11 +249,11 @@ static const pv_real *features(const void *context, int *width)
     return n->feature;
 }
 
-static const pv_model_kind_ops inr2vec_ops = {.forward = forward, .backward = backward, .features = features};
+static const pv_model_kind_ops tokens_ops = {.forward = forward, .backward = backward, .features = features};
 
 /* ---- making one ---- */
 
-/* Where the interleaved channels of `parts` maps come from; pv_rt_kernels.h. */
+/* Where the interleaved channels of `parts` maps come from; pv_gnn_kernels.h. */
 static int *head_map(const net *n, int heads, int parts)
 {
     int *map = pv_nn_take(n->packed.memory, (int64_t)parts * n->channels, sizeof *map);
@@ -274,13 +274,13 @@ static void shape_attention(net *n, int heads)
         power *= 2;
     const int width = power > lanes ? power : lanes;
     n->channels = (n->width / heads * power + width - 1) / width * width;
-    n->row = (pv_rt_row){.nodes = n->tokens,
-                         .channels = n->channels,
-                         .heads = power,
-                         .width = width,
-                         .edge_stride = 2 * n->channels,
-                         .node_stride = 3 * n->channels,
-                         .scale = (pv_real)(1 / sqrt((double)n->width / heads))};
+    n->row = (pv_gnn_row){.nodes = n->tokens,
+                          .channels = n->channels,
+                          .heads = power,
+                          .width = width,
+                          .edge_stride = 2 * n->channels,
+                          .node_stride = 3 * n->channels,
+                          .scale = (pv_real)(1 / sqrt((double)n->width / heads))};
 }
 
 static void register_attention(net *n, layer *l, const char *prefix, int heads)
@@ -378,7 +378,7 @@ static double count_flops(const net *n)
     return 3 * 2 * sum;
 }
 
-pv_status pv_inr2vec_new(const pv_model_request *request, pv_model *model)
+pv_status pv_tokens_new(const pv_model_request *request, pv_model *model)
 {
     const pv_model_opts *opts = request->opts;
     if (opts->layers < 1 || opts->layers > MAX_LAYERS)
@@ -391,7 +391,7 @@ pv_status pv_inr2vec_new(const pv_model_request *request, pv_model *model)
     net *n = pv_nn_take(&model->memory, 1, sizeof *n);
     if (!n) return pv_nn_memory_status(&model->memory);
     *n = (net){.params = &model->params,
-               .kernels = PV_ISA_CHOOSE(pv_rt_kernels),
+               .kernels = PV_ISA_CHOOSE(pv_gnn_kernels),
                .packed = {.params = &model->params, .memory = &model->memory},
                .dropout = {opts->dropout, model->params.kernels},
                .layers = opts->layers,
@@ -409,7 +409,7 @@ pv_status pv_inr2vec_new(const pv_model_request *request, pv_model *model)
     register_tensors(n, opts->heads);
     reserve(n, &model->memory, request->max_batch);
     model->sample_flops = count_flops(n);
-    model->ops = &inr2vec_ops;
+    model->ops = &tokens_ops;
     model->net = n;
     return pv_nn_memory_status(&model->memory);
 }

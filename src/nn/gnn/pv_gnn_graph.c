@@ -1,4 +1,4 @@
-#include "pv_rt_graph.h"
+#include "pv_gnn_graph.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -7,23 +7,24 @@ enum { WAVES = 128, BLOCK = 64 }; /* frequencies; inputs that are embedded at on
 
 /* ---- the embedding of a list of inputs ---- */
 
-static pv_status embed_new(pv_rt_embed *embed, pv_packed_set *set, const char *prefix,
+static pv_status embed_new(pv_gnn_embed *embed, pv_packed_set *set, const char *prefix,
                            const pv_gnn_opts *opts, int in, int width)
 {
     char name[PV_NN_NAME];
     int index = 0;
-    if (opts->input_layers < 1 || opts->input_layers > PV_RT_EMBED_MAX)
-        return pv_fail(PV_ERR_CONFIG, "model.input_layers: must be between 1 and %d, not %d", PV_RT_EMBED_MAX,
-                       opts->input_layers);
-    *embed = (pv_rt_embed){.kernels = PV_ISA_CHOOSE(pv_rt_kernels),
-                           .in = in,
-                           .in_padded = pv_packed_pad(set, in),
-                           .out = pv_packed_pad(set, width),
-                           .basis = -1,
-                           .maps = opts->input_layers + 1};
+    if (opts->input_layers < 1 || opts->input_layers > PV_GNN_EMBED_MAX)
+        return pv_fail(PV_ERR_CONFIG, "model.input_layers: must be between 1 and %d, not %d",
+                       PV_GNN_EMBED_MAX, opts->input_layers);
+    *embed = (pv_gnn_embed){.kernels = PV_ISA_CHOOSE(pv_gnn_kernels),
+                            .in = in,
+                            .in_padded = pv_packed_pad(set, in),
+                            .out = pv_packed_pad(set, width),
+                            .basis = -1,
+                            .maps = opts->input_layers + 1};
     if (opts->sin_emb) {
         snprintf(name, sizeof name, "%s.%d._B", prefix, index++);
-        embed->basis = pv_nn_params_add_constant(set->params, name, in, WAVES, (pv_init){PV_INIT_NORMAL, opts->inp_factor});
+        embed->basis = pv_nn_params_add_constant(set->params, name, in, WAVES,
+                                                 (pv_init){PV_INIT_NORMAL, opts->inp_factor});
     }
     for (int i = 0; i < opts->input_layers; i++, index += 2) {
         snprintf(name, sizeof name, "%s.%d", prefix, index);
@@ -34,7 +35,7 @@ static pv_status embed_new(pv_rt_embed *embed, pv_packed_set *set, const char *p
 }
 
 /* What the first map is given. */
-static const pv_real *embed_features(const pv_rt_embed *e, const pv_rt_graph *g, int64_t rows,
+static const pv_real *embed_features(const pv_gnn_embed *e, const pv_gnn_graph *g, int64_t rows,
                                      const pv_real *x)
 {
     if (e->basis < 0) return x;
@@ -44,7 +45,7 @@ static const pv_real *embed_features(const pv_rt_embed *e, const pv_rt_graph *g,
 }
 
 /* Map i of a block, and the SiLU before it where there is one; returns what the map was given. */
-static const pv_real *embed_map(const pv_rt_embed *e, const pv_rt_graph *g, int i, int64_t rows,
+static const pv_real *embed_map(const pv_gnn_embed *e, const pv_gnn_graph *g, int i, int64_t rows,
                                 const pv_real *before, pv_real *after)
 {
     const pv_real *given = before;
@@ -56,7 +57,7 @@ static const pv_real *embed_map(const pv_rt_embed *e, const pv_rt_graph *g, int 
     return given;
 }
 
-static void embed_forward(const pv_rt_embed *e, const pv_rt_graph *g, int64_t count, const pv_real *x,
+static void embed_forward(const pv_gnn_embed *e, const pv_gnn_graph *g, int64_t count, const pv_real *x,
                           pv_real *y)
 {
     for (int64_t first = 0; first < count; first += BLOCK) {
@@ -71,7 +72,7 @@ static void embed_forward(const pv_rt_embed *e, const pv_rt_graph *g, int64_t co
 }
 
 /* dx NULL: not wanted. */
-static void embed_backward(const pv_rt_embed *e, const pv_rt_graph *g, int64_t count, const pv_real *x,
+static void embed_backward(const pv_gnn_embed *e, const pv_gnn_graph *g, int64_t count, const pv_real *x,
                            const pv_real *dy, pv_real *dx)
 {
     for (int64_t first = 0; first < count; first += BLOCK) {
@@ -98,7 +99,7 @@ static void embed_backward(const pv_rt_embed *e, const pv_rt_graph *g, int64_t c
     }
 }
 
-static double embed_flops(const pv_rt_embed *e)
+static double embed_flops(const pv_gnn_embed *e)
 {
     double sum = 0;
     for (int i = 0; i < e->maps; i++)
@@ -109,7 +110,7 @@ static double embed_flops(const pv_rt_embed *e)
 /* ---- the graph ---- */
 
 /* Which node a unit is, and what its input and position are. */
-static int lay_nodes(pv_rt_graph *g, const int *dims, int layers)
+static int lay_nodes(pv_gnn_graph *g, const int *dims, int layers)
 {
     int node = 0, place = 0, row = 0;
     for (int l = 0; l <= layers; l++) {
@@ -124,7 +125,7 @@ static int lay_nodes(pv_rt_graph *g, const int *dims, int layers)
     return row;
 }
 
-static void lay_edges(pv_rt_graph *g, const int *dims, int layers)
+static void lay_edges(pv_gnn_graph *g, const int *dims, int layers)
 {
     const int n = g->nodes;
     int from = g->first, place = 0, weight = 0;
@@ -144,7 +145,7 @@ static void lay_edges(pv_rt_graph *g, const int *dims, int layers)
     }
 }
 
-static pv_status reserve(pv_rt_graph *g, pv_nn_memory *memory)
+static pv_status reserve(pv_gnn_graph *g, pv_nn_memory *memory)
 {
     const int64_t width = g->node_width > g->edge_width ? g->node_width : g->edge_width;
     const int64_t padded = g->edge.in_padded, units = g->nodes - g->first;
@@ -162,19 +163,19 @@ static pv_status reserve(pv_rt_graph *g, pv_nn_memory *memory)
     return pv_nn_memory_status(memory);
 }
 
-pv_status pv_rt_graph_new(pv_rt_graph *graph, pv_packed_set *set, const pv_gnn_opts *opts, const int *dims,
-                          int layers)
+pv_status pv_gnn_graph_new(pv_gnn_graph *graph, pv_packed_set *set, const pv_gnn_opts *opts, const int *dims,
+                           int layers)
 {
-    pv_rt_graph *const g = graph;
+    pv_gnn_graph *const g = graph;
     const pv_init normal = {PV_INIT_NORMAL, 1};
     const bool token = opts->graph_features == PV_GRAPH_CLS_TOKEN;
     pv_status st;
-    *g = (pv_rt_graph){.kernels = PV_ISA_CHOOSE(pv_rt_kernels),
-                       .first = token,
-                       .reversed = opts->rev_edge_features,
-                       .set = set,
-                       .node_width = pv_packed_pad(set, opts->d_node),
-                       .edge_width = pv_packed_pad(set, opts->d_edge)};
+    *g = (pv_gnn_graph){.kernels = PV_ISA_CHOOSE(pv_gnn_kernels),
+                        .first = token,
+                        .reversed = opts->rev_edge_features,
+                        .set = set,
+                        .node_width = pv_packed_pad(set, opts->d_node),
+                        .edge_width = pv_packed_pad(set, opts->d_edge)};
     g->nodes = g->first + dims[0];
     for (int l = 0; l < layers; l++) {
         g->nodes += dims[l + 1];
@@ -201,7 +202,7 @@ done:
     return st;
 }
 
-static void fill_inputs(const pv_rt_graph *g, const pv_real *row)
+static void fill_inputs(const pv_gnn_graph *g, const pv_real *row)
 {
     const int stride = g->edge.in_padded;
     for (int u = 0; u < g->nodes - g->first; u++)
@@ -217,9 +218,9 @@ static void fill_inputs(const pv_rt_graph *g, const pv_real *row)
     }
 }
 
-void pv_rt_graph_forward(pv_rt_graph *graph, const pv_real *row, pv_real *nodes, pv_real *list)
+void pv_gnn_graph_forward(pv_gnn_graph *graph, const pv_real *row, pv_real *nodes, pv_real *list)
 {
-    const pv_rt_graph *const g = graph;
+    const pv_gnn_graph *const g = graph;
     const int units = g->nodes - g->first;
     pv_real *const first = nodes + g->first * g->node_width;
     fill_inputs(g, row);
@@ -231,7 +232,7 @@ void pv_rt_graph_forward(pv_rt_graph *graph, const pv_real *row, pv_real *nodes,
     if (g->class_token) memcpy(nodes, g->class_token->values, sizeof *nodes * (size_t)g->node_width);
 }
 
-void pv_rt_graph_spread(const pv_rt_graph *graph, const pv_real *list, int first, int rows, pv_real *edges)
+void pv_gnn_graph_spread(const pv_gnn_graph *graph, const pv_real *list, int first, int rows, pv_real *edges)
 {
     const int64_t width = graph->edge_width, n = graph->nodes;
     const int *input = graph->edge_input + first * n;
@@ -243,7 +244,8 @@ void pv_rt_graph_spread(const pv_rt_graph *graph, const pv_real *list, int first
     }
 }
 
-void pv_rt_graph_collect(const pv_rt_graph *graph, const pv_real *dedges, int first, int rows, pv_real *dlist)
+void pv_gnn_graph_collect(const pv_gnn_graph *graph, const pv_real *dedges, int first, int rows,
+                          pv_real *dlist)
 {
     const int64_t width = graph->edge_width, n = graph->nodes;
     const int *input = graph->edge_input + first * n;
@@ -252,10 +254,10 @@ void pv_rt_graph_collect(const pv_rt_graph *graph, const pv_real *dedges, int fi
         if (input[e] >= 0) graph->kernels->add(width, dedges + e * width, dlist + input[e] * width);
 }
 
-void pv_rt_graph_backward(pv_rt_graph *graph, const pv_real *row, const pv_real *dnodes, const pv_real *dlist,
-                          pv_real *drow)
+void pv_gnn_graph_backward(pv_gnn_graph *graph, const pv_real *row, const pv_real *dnodes,
+                           const pv_real *dlist, pv_real *drow)
 {
-    const pv_rt_graph *const g = graph;
+    const pv_gnn_graph *const g = graph;
     const int units = g->nodes - g->first, stride = g->edge.in_padded, token = g->first * g->node_width;
     pv_real *const dx = drow ? g->dx : NULL;
     fill_inputs(g, row);
@@ -273,7 +275,7 @@ void pv_rt_graph_backward(pv_rt_graph *graph, const pv_real *row, const pv_real 
     }
 }
 
-double pv_rt_graph_flops(const pv_rt_graph *graph)
+double pv_gnn_graph_flops(const pv_gnn_graph *graph)
 {
     return (graph->inputs + 1) * embed_flops(&graph->edge) +
            (graph->nodes - graph->first) * embed_flops(&graph->node);
