@@ -182,7 +182,8 @@ static void a_batch_may_be_split(void **state)
                          logits + (ptrdiff_t)i * CLASSES);
         pv_model_backward(s.model, &s.pass, s.dlogits + (ptrdiff_t)i * CLASSES, NULL);
     }
-    assert_memory_equal(logits, s.logits, sizeof logits);
+    for (int i = 0; i < BATCH * CLASSES; i++) /* the head's product of one row rounds otherwise in some BLAS */
+        assert_true(fabs((double)(logits[i] - s.logits[i])) < EXACT);
     for (int64_t i = 0; i < count; i++)
         assert_true(fabs((double)(whole[i] - pv_model_gradients(s.model)[i])) < EXACT);
     s.pass.first_sample = 1;
