@@ -1,6 +1,6 @@
-/* Weight matching: the symmetry that brings one INR closest to another (Ainsworth et al. 2022, section 3.2), by
- * coordinate descent over the hidden layers, each an assignment problem; plain, and signed: with the signs of SIREN
- * units the best sign of a pair is that of its value, and the assignment runs on absolute values. */
+/* Weight matching: the symmetry that brings one INR closest to another (Ainsworth et al. 2022, section 3.2),
+ * by coordinate descent over the hidden layers, each an assignment problem; plain, and signed: with the signs
+ * of SIREN units the best sign of a pair is that of its value, and the assignment runs on absolute values. */
 #ifndef PV_MATCH_H
 #define PV_MATCH_H
 
@@ -13,14 +13,15 @@
 /* Which symmetries bring one INR closer to another. */
 typedef enum pv_alignment { PV_ALIGN_NONE, PV_ALIGN_PERMUTATION, PV_ALIGN_SIGNED } pv_alignment;
 
+/* Of several descents the first assigns the layers in order, by the weights whose place is known; then, as
+ * published, one begins from B's own order at every hidden layer; each other begins from the best so far with
+ * half of one layer's units moved.  One is given up when it falls behind.  A single hidden layer has one
+ * optimum, which the first finds.  The usual number does as well as twenty published ones nearly always: 3
+ * for two hidden layers, 8 for more. */
 typedef struct pv_match_opts {
     bool signs;     /* permutations with signs */
-    int max_sweeps; /* > 0: visits of all layers before it stops; it stops earlier when a sweep gains nothing */
-    int starts; /* descents, of which the best is kept; 0: enough to do as well as twenty published ones nearly always, 3
-                   for two hidden layers and 8 for more.  The first assigns the layers in order, by the weights whose
-                   place is known; then, as published, one begins from B's own order at every hidden layer; each other
-                   begins from the best so far with half of one layer's units moved.  One is given up when it falls
-                   behind.  A single hidden layer has one optimum, which the first finds. */
+    int max_sweeps; /* > 0: visits of all layers before it stops; it stops earlier when one gains nothing */
+    int starts;     /* descents, of which the best is kept; 0: as many as the usual number */
 } pv_match_opts;
 
 typedef struct pv_match_result {
@@ -35,7 +36,8 @@ pv_status pv_matcher_new(const pv_arch *arch, const pv_match_opts *opts, pv_matc
 void pv_matcher_free(pv_matcher *matcher);
 
 /* Finds the symmetry (no phases) that, applied to `b`, brings it closest to `a`.
- * Shapes   a, b [P]; out made by pv_symmetry_make.  Random: `rng`, the order of the layers, sweep by sweep. */
+ * Shapes   a, b [P]; out made by pv_symmetry_make.
+ * Random   `rng`, the order of the layers, sweep by sweep. */
 pv_match_result pv_match(pv_matcher *matcher, const float *a, const float *b, pv_rng *rng, pv_symmetry *out);
 
 /* pv_match, then out_row = the aligned b.  Shapes: out_row [P], not b. */
@@ -44,10 +46,5 @@ pv_match_result pv_match_row(pv_matcher *matcher, const float *a, const float *b
 
 /* The objective of two rows as they are: sum over all tensors but the last bias of <a, b>. */
 double pv_match_objective(const pv_arch *arch, const float *a, const float *b);
-
-/* Matches many rows to one reference that is their running mean: row 0 is taken as it is, row i is matched to the mean
- * of the aligned rows before it; `passes` > 1 goes over all rows again, each against the mean of the others.
- * Shapes   rows [n][P], replaced by the aligned rows; mean [P], the mean at the end.  Errors: PV_ERR_NOMEM. */
-pv_status pv_match_to_mean(pv_matcher *matcher, int64_t n, int passes, pv_rng *rng, float *rows, float *mean);
 
 #endif

@@ -1,8 +1,8 @@
-/* The symmetries of a SIREN's weight space as values: what permutes the hidden units of a layer, flips their signs
- * and shifts their phases, and leaves the function as it is (SCIENCE: h = sin(w0 (W h + b))).
+/* The symmetries of a SIREN's weight space as values: what permutes the hidden units of a layer, flips their
+ * signs and shifts their phases, and leaves the function as it is (SCIENCE: h = sin(w0 (W h + b))).
  *
- * An element says for every hidden unit u of every hidden layer l = 0 .. M-2 (width dims[l + 1]) which unit it is made
- * of: with v = source[u], s = sign[u], k = phase[u],
+ * An element says for every hidden unit u of every hidden layer l = 0 .. M-2 (width dims[l + 1]) which unit
+ * it is made of: with v = source[u], s = sign[u], k = phase[u],
  *     new W_l[u, :] = s * old W_l[v, :],   new b_l[u] = s * old b_l[v] + k pi / w0,
  *     new W_{l+1}[:, u] = s * (-1)^k * old W_{l+1}[:, v]
  * (rows and columns of neighbouring layers are moved by their own layer's part of the element too). */
@@ -12,7 +12,7 @@
 #include "base/pv_rng.h"
 #include "inr/pv_arch.h"
 
-/* One element.  Shapes: [pv_symmetry_units(arch)], hidden layer by hidden layer; `source` counts within its layer. */
+/* One element.  Shapes: [pv_symmetry_units(arch)], layer by layer; `source` counts within its layer. */
 typedef struct pv_symmetry {
     int32_t *source;
     int8_t *sign;   /* +1 or -1 */
@@ -24,14 +24,14 @@ int pv_symmetry_units(const pv_arch *arch);
 /* Where the units of hidden layer `layer` begin. */
 int pv_symmetry_offset(const pv_arch *arch, int layer);
 
-/* Makes the identity.  Owner: pv_symmetry_free, which is safe on a zeroed value.  Local.  Errors: PV_ERR_NOMEM. */
+/* Makes the identity.  Owner: pv_symmetry_free, safe on a zeroed value.  Local.  Errors: PV_ERR_NOMEM. */
 pv_status pv_symmetry_make(const pv_arch *arch, pv_symmetry *out);
 void pv_symmetry_free(pv_symmetry *symmetry);
 /* Makes an element the identity again. */
 void pv_symmetry_identity(const pv_arch *arch, pv_symmetry *symmetry);
 void pv_symmetry_copy(const pv_arch *arch, const pv_symmetry *from, pv_symmetry *to);
 
-/* out = first, then second: applying `out` equals applying `first`, then `second`.  `out` is neither of them. */
+/* Applying `out` equals applying `first`, then `second`.  `out` is neither of them. */
 void pv_symmetry_compose(const pv_arch *arch, const pv_symmetry *first, const pv_symmetry *second,
                          pv_symmetry *out);
 /* The element that undoes `symmetry`.  `out` is another one. */
@@ -40,8 +40,8 @@ void pv_symmetry_invert(const pv_arch *arch, const pv_symmetry *symmetry, pv_sym
 /* Applies an element to a row.  Shapes: row, out [P]; out is not row. */
 void pv_symmetry_apply(const pv_arch *arch, const pv_symmetry *symmetry, const float *row, float *out);
 
-/* Random parts of an element, the other parts untouched: uniform permutations (Fisher-Yates); each sign -1 with
- * probability p; phases uniform in low .. high.  Random: `rng`, layer by layer, unit by unit. */
+/* Random parts of an element, the other parts untouched: uniform permutations (Fisher-Yates); each sign -1
+ * with probability p; phases uniform in low .. high.  Random: `rng`, layer by layer, unit by unit. */
 void pv_symmetry_draw_permutation(const pv_arch *arch, pv_rng *rng, pv_symmetry *symmetry);
 void pv_symmetry_draw_signs(const pv_arch *arch, double p, pv_rng *rng, pv_symmetry *symmetry);
 void pv_symmetry_draw_phases(const pv_arch *arch, int low, int high, pv_rng *rng, pv_symmetry *symmetry);
@@ -54,10 +54,10 @@ typedef enum pv_canonical {
     PV_CANONICAL_BOTH = 3 /* SIGN and PHASE */
 } pv_canonical;
 
-/* The element that brings `row` into canonical form: with PV_CANONICAL_PHASE every hidden bias is moved by multiples of
- * pi / w0 to within pi / (2 w0) of 0, up to rounding; with PV_CANONICAL_SIGN every hidden unit's bias is >= 0 (a zero
- * bias: the first non-zero incoming weight is > 0); both together: the bias is in [0, pi / (2 w0)].
- * Applying it twice changes nothing more. */
+/* The element that brings `row` into canonical form: with PV_CANONICAL_PHASE every hidden bias is moved by
+ * multiples of pi / w0 to within pi / (2 w0) of 0, up to rounding; with PV_CANONICAL_SIGN every hidden unit's
+ * bias is >= 0 (a zero bias: the first non-zero incoming weight is > 0); both together: the bias is in
+ * [0, pi / (2 w0)].  Applying it twice changes nothing more. */
 void pv_symmetry_canonical(const pv_arch *arch, const float *row, pv_canonical what,
                            pv_symmetry *out);
 

@@ -1,3 +1,4 @@
+/* The assignment problem: the workspace of the solver, and where it starts. */
 #include "pv_assign.h"
 #include "base/pv_mem.h"
 #include "pv_assign_kernels.h"
@@ -69,17 +70,6 @@ static double value_of(const float *value, int stride, int n, const int32_t *col
     return sum;
 }
 
-double pv_assign_max(pv_assign *work, int n, const float *value, int32_t *columns)
-{
-    pv_assign_problem *const p = &work->problem;
-    if (n == 0) return 0;
-    begin(p, n);
-    work->kernels->load(p, value, n, false);
-    work->kernels->solve(p);
-    memcpy(columns, p->column, sizeof *columns * (size_t)n);
-    return value_of(value, n, n, columns, false);
-}
-
 double pv_assign_max_f64(pv_assign *work, int n, const double *value, int32_t *columns)
 {
     pv_assign_problem *const p = &work->problem;
@@ -97,12 +87,13 @@ double pv_assign_max_f64(pv_assign *work, int n, const double *value, int32_t *c
     return sum;
 }
 
-double pv_assign_max_again(pv_assign *work, int n, const float *value, int stride, bool sizes,
-                           pv_assign_start *start)
+double pv_assign_max(pv_assign *work, int n, const float *value, int stride, bool sizes,
+                     pv_assign_start *start)
 {
     pv_assign_problem *const p = &work->problem;
     begin(p, n);
-    if (n == 0 || !work->kernels->load(p, value, stride, sizes)) return (double)NAN;
+    if (n == 0) return 0;
+    if (!work->kernels->load(p, value, stride, sizes)) return (double)NAN;
     if (start->is_set) {
         memcpy(p->column, start->columns, sizeof *p->column * (size_t)n);
         memcpy(p->price, start->price, sizeof *p->price * (size_t)n);

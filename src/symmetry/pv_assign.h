@@ -1,4 +1,4 @@
-/* The linear assignment problem, dense: shortest augmenting paths (Jonker and Volgenant 1987; Crouse 2016). */
+/* The linear assignment problem, dense: shortest augmenting paths (Jonker, Volgenant 1987; Crouse 2016). */
 #ifndef PV_ASSIGN_H
 #define PV_ASSIGN_H
 
@@ -15,25 +15,23 @@ typedef struct pv_assign pv_assign; /* workspace for problems of up to n_max row
 pv_status pv_assign_new(int n_max, pv_assign **out);
 void pv_assign_free(pv_assign *work);
 
-/* Finds the permutation that maximises the sum of value[row][columns[row]].  Ties and negative values are fine; of
- * several optima the one found depends on nothing but the values.  0 <= n <= n_max; every value is finite.
- * Shapes   value [n][n] row-major; columns [n].  Returns the sum (in double). */
-double pv_assign_max(pv_assign *work, int n, const float *value, int32_t *columns);
-/* The same for double values, exact to rounding of the input. */
-double pv_assign_max_f64(pv_assign *work, int n, const double *value, int32_t *columns);
-
-/* Where a solution is begun, and what it came to: an assignment and the prices (dual variables) of the columns.  Any
- * prices will do; those of a similar problem make it quick.  Owned by the caller. */
+/* Where a solution is begun, and what it came to: an assignment and the prices (dual variables) of the
+ * columns.  Any prices will do; those of a similar problem make it quick.  Owned by the caller. */
 typedef struct pv_assign_start {
     bool is_set;      /* else it begins from nothing */
     int32_t *columns; /* [n] a permutation */
     double *price;    /* [n] */
 } pv_assign_start;
 
-/* pv_assign_max of a problem that is solved again and again with changed values; of `sizes` their absolute values count.
- * Of several optima the one found depends on the start too.
- * Shapes   value [n][stride], of which the first n columns count.  NaN, and the start as it was, if one is not finite. */
-double pv_assign_max_again(pv_assign *work, int n, const float *value, int stride, bool sizes,
-                           pv_assign_start *start);
+/* Finds the permutation start->columns that maximises the sum of value[row][columns[row]], or with `sizes` of
+ * the absolute values.  Ties and negative values are fine; of several optima the one found depends on nothing
+ * but the values and the start.  0 <= n <= n_max.
+ * Shapes   value [n][stride], of which the first n columns count.
+ * Returns the sum (in double); NaN, and the start as it was, if a value is not finite. */
+double pv_assign_max(pv_assign *work, int n, const float *value, int stride, bool sizes,
+                     pv_assign_start *start);
+
+/* From nothing, of double values, all finite: exact to their rounding.  Shapes: value [n][n]; columns [n]. */
+double pv_assign_max_f64(pv_assign *work, int n, const double *value, int32_t *columns);
 
 #endif

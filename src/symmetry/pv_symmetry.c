@@ -1,3 +1,4 @@
+/* Elements of the symmetry group: made, composed, drawn, applied; the one of a row's canonical form. */
 #include "symmetry/pv_symmetry.h"
 #include "base/pv_mem.h"
 
@@ -172,8 +173,8 @@ static bool leads_negative(const float *weights, int count)
     return false;
 }
 
-/* Whether the sign of a unit is to be flipped.  Its incoming weights only count where its bias is exactly 0; they are looked
- * at as they stand once the layer before has its canonical signs. */
+/* Whether the sign of a unit is to be flipped.  Its incoming weights only count where its bias is exactly 0;
+ * they are looked at as they stand once the layer before has its canonical signs. */
 static bool flips(const float *weights, int ins, float bias, const moved_columns *columns)
 {
     float moved[PV_INR_MAX_WIDTH];
@@ -183,8 +184,8 @@ static bool flips(const float *weights, int ins, float bias, const moved_columns
     return leads_negative(moved, ins);
 }
 
-/* By how many multiples of `period` a bias lies outside the range of -period / 2 to period / 2.  One that rounding has put
- * just outside stays: else it would be moved from one end to the other and back. */
+/* By how many multiples of `period` a bias lies outside the range of -period / 2 to period / 2.  One that
+ * rounding has put just outside stays: else it would be moved from one end to the other and back. */
 static int periods_outside(double bias, double period)
 {
     const double slack = 1 + 1e-4;

@@ -4,7 +4,7 @@
 #include "pv_oracle.h"
 #include "symmetry/pv_assign.h"
 #include "symmetry/pv_match.h"
-#include "symmetry/pv_match_steps.h"
+#include "symmetry/pv_descent.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -109,7 +109,7 @@ static int by_value(const void *left, const void *right)
 }
 
 /* Runs one stored descent; true if it ends with the stored permutations. */
-static bool follow_run(const pv_oracle *oracle, const pair *p, pv_matcher *matcher, int run, int runs,
+static bool follow_run(const pv_oracle *oracle, const pair *p, pv_descent *descent, int run, int runs,
                        double *objective)
 {
     int64_t count;
@@ -117,11 +117,11 @@ static bool follow_run(const pv_oracle *oracle, const pair *p, pv_matcher *match
     double *orders = pv_oracle_read(oracle, p->name, "output/orders", &count);
     const int64_t steps = count / runs;
     bool same = true;
-    pv_match_begin(matcher, p->a, p->b);
+    pv_descent_begin(descent, p->a, p->b);
     for (int64_t s = 0; s < steps; s++)
-        if (orders[run * steps + s] >= 0) pv_match_visit(matcher, (int)orders[run * steps + s]);
+        if (orders[run * steps + s] >= 0) pv_descent_visit(descent, (int)orders[run * steps + s]);
     free(orders);
-    const pv_symmetry *found = pv_match_state(matcher);
+    const pv_symmetry *found = pv_descent_state(descent);
     pv_symmetry_apply(&p->arch, found, p->b, aligned);
     *objective = pv_match_objective(&p->arch, p->a, aligned);
     for (int l = 0; l + 1 < p->arch.layers; l++) {
@@ -149,15 +149,15 @@ static void stored_descents_are_followed(void **state)
         int64_t count;
         double *objectives = pv_oracle_read(oracle, name, "output/objective", &count);
         double *ties = pv_oracle_read(oracle, name, "output/run_has_tie", &count);
-        pv_matcher *matcher;
-        assert_int_equal(pv_matcher_new(&p.arch, &usual, &matcher), PV_OK);
+        pv_descent *descent;
+        assert_int_equal(pv_descent_new(&p.arch, usual.signs, usual.max_sweeps, &descent), PV_OK);
         for (int run = 0; run < runs; run++) {
             double objective;
-            const bool same = follow_run(oracle, &p, matcher, run, runs, &objective);
+            const bool same = follow_run(oracle, &p, descent, run, runs, &objective);
             if (ties[run] == 0) assert_true(same);
             assert_true(fabs(objective - objectives[run]) < 1e-5 * (1 + fabs(objectives[run])));
         }
-        pv_matcher_free(matcher);
+        pv_descent_free(descent);
         free(objectives);
         free(ties);
         free_pair(&p);

@@ -1,7 +1,7 @@
 /* Every augmentation against the published implementation: its stored draws are replayed, and rows, labels and the functions
  * that the rows are have to come out as stored. */
 #include "augment/pv_augment_kinds.h"
-#include "symmetry/pv_match_steps.h"
+#include "symmetry/pv_descent.h"
 #include "base/pv_mem.h"
 #include "inr/pv_inr.h"
 #include "pv_oracle.h"
@@ -219,21 +219,20 @@ static void assert_rows(const replay *r, const float *row, const char *prefix)
 /* Matches `other` to the row in the stored order of the layers, and mixes what comes of it in. */
 static void align(replay *r, const char *other_prefix)
 {
-    static const pv_match_opts opts = {.signs = false, .max_sweeps = 1, .starts = 1};
     float *const other = new_row(r, other_prefix), *const aligned = new_row(r, other_prefix);
     int64_t steps;
     double *orders = pv_oracle_read(r->oracle, r->name, "input/draw/orders", &steps);
-    pv_matcher *matcher;
-    assert_int_equal(pv_matcher_new(&r->arch, &opts, &matcher), PV_OK);
-    pv_match_begin(matcher, r->row, other);
+    pv_descent *descent;
+    assert_int_equal(pv_descent_new(&r->arch, false, 1, &descent), PV_OK);
+    pv_descent_begin(descent, r->row, other);
     for (int64_t s = 0; s < steps; s++)
-        pv_match_visit(matcher, (int)orders[s]);
-    pv_symmetry_apply(&r->arch, pv_match_state(matcher), other, aligned);
+        pv_descent_visit(descent, (int)orders[s]);
+    pv_symmetry_apply(&r->arch, pv_descent_state(descent), other, aligned);
     assert_rows(r, aligned, "output/aligned_rand.");
     const double objective = scalar(r, "output/objective");
     assert_true(fabs(pv_match_objective(&r->arch, r->row, aligned) - objective) <= 1e-5 * fabs(objective));
     mix(r, aligned, scalar(r, "input/draw/alpha"));
-    pv_matcher_free(matcher);
+    pv_descent_free(descent);
     free(orders);
     free(other);
     free(aligned);

@@ -124,47 +124,6 @@ static void the_same_stream_gives_the_same_match(void **state)
     pv_matcher_free(fresh);
 }
 
-/* Many noisy copies of one network, their units in any order: matched to their mean they stand in one order. */
-static void copies_gather_about_their_mean(void **state)
-{
-    enum { N = 12 };
-    (void)state;
-    const pv_arch *arch = &archs[0];
-    const int params = pv_arch_params(arch);
-    float *const rows = pv_alloc((int64_t)(N + 2) * params, sizeof *rows);
-    float *const base = rows + (int64_t)N * params, *const mean = base + params;
-    pv_matcher *matcher = new_matcher(arch, true, 1);
-    pv_symmetry e;
-    pv_rng rng = pv_rng_open(9, PV_RNG_TEST, 0, 0);
-    assert_int_equal(pv_symmetry_make(arch, &e), PV_OK);
-    draw_row(arch, 77, base);
-    for (int i = 0; i < N; i++) {
-        float *const row = rows + (int64_t)i * params;
-        draw_element(arch, true, (uint64_t)i + 100, &e);
-        pv_symmetry_apply(arch, &e, base, row);
-        for (int p = 0; p < params; p++)
-            row[p] += 0.05F * (float)pv_rng_normal(&rng);
-    }
-    float first[1185];
-    memcpy(first, rows, sizeof *rows * (size_t)params);
-    for (int passes = 1; passes <= 2; passes++) {
-        assert_int_equal(pv_match_to_mean(matcher, N, passes, &rng, rows, mean), PV_OK);
-        for (int i = 0; i < N; i++)
-            for (int p = 0; p < params; p++)
-                assert_true(fabs((double)(rows[i * params + p] - mean[p])) < 0.05 * 6);
-        for (int p = 0; p < params; p++) {
-            double sum = 0;
-            for (int i = 0; i < N; i++)
-                sum += (double)rows[i * params + p] / N;
-            assert_true(fabs((double)mean[p] - sum) < 1e-5);
-        }
-        if (passes == 1) assert_memory_equal(first, rows, sizeof *rows * (size_t)params);
-    }
-    pv_symmetry_free(&e);
-    pv_matcher_free(matcher);
-    free(rows);
-}
-
 /* Products beyond the range of floats: B stays as it is. */
 static void rows_that_are_too_large_are_left_alone(void **state)
 {
@@ -198,7 +157,6 @@ int main(void)
         cmocka_unit_test(the_objective_is_the_product_of_all_but_the_last_bias),
         cmocka_unit_test(more_freedom_never_loses),
         cmocka_unit_test(the_same_stream_gives_the_same_match),
-        cmocka_unit_test(copies_gather_about_their_mean),
         cmocka_unit_test(rows_that_are_too_large_are_left_alone),
         cmocka_unit_test(options_out_of_range_are_refused),
     };

@@ -1,0 +1,380 @@
+/* One descent of weight matching.  The values of pairs of units are kept from visit to visit. */
+#include "pv_descent.h"
+#include "base/pv_mem.h"
+#include "pv_assign.h"
+#include "pv_match_kernels.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What a sweep must gain, relative to the objective, to be followed by another: above rounding. */
+#define LEAST_GAIN 1e-7
+/* A descent is given up when what it has gained at the last visit of every layer, once more, and this,
+ * relative to the objective, would not bring it to the best one. */
+#define HOPE 0.01
+
+/* A feature of B's units: [n] of where its neighbour's unit 0 leads to or comes from, those of the other
+ * units behind it. */
+typedef struct feature {
+    const float *theirs;
+    int32_t unit; /* of the symmetry, that moves and flips it; -1: none does */
+} feature;
+
+/* One hidden layer: features of A's units [n][k] (incoming weights, bias, outgoing weights), so that the
+ * value of pairing two units is a scalar product.  The values are kept, and brought up to date by the
+ * features that have changed: late in a descent few do. */
+typedef struct layer {
+    int units, inputs, outputs, features, stride;
+    int first_unit, first_param; /* in the symmetry; in a row: the matrix, then the bias */
+    float *mine;                 /* [n][k] of A */
+    feature *made_of;            /* [k] of B */
+    float *values;               /* [n][stride] of the pairs */
+    bool has_values;             /* with B's features standing as `source` and `sign` say: */
+    int32_t *source;       /* [k] which of B's; the neighbouring layers' state when they were added up */
+    int8_t *sign;          /* [k] */
+    pv_assign_start start; /* the last assignment */
+    bool is_settled;       /* no neighbour has moved since */
+} layer;
+
+struct pv_descent {
+    pv_arch arch;
+    bool signs;
+    int max_sweeps, hidden, params;
+    layer layers[PV_INR_MAX_LAYERS];
+    const pv_match_kernels *kernels;
+    pv_assign *assign;
+    const float *mine;    /* A's row, borrowed since pv_descent_begin */
+    float *theirs;        /* B's row; this and `incoming` may be read past their ends by the lanes */
+    float *incoming;      /* B's matrices transposed: [d_{l-1}][d_l], at the offsets of the row */
+    pv_match_term *terms; /* [2 k] */
+    float *aligned;       /* [P] */
+    int32_t *chosen;      /* [n] */
+    pv_symmetry state;
+};
+
+static int round_up(int n)
+{
+    return (n + PV_MATCH_LANES - 1) / PV_MATCH_LANES * PV_MATCH_LANES;
+}
+
+static pv_status make_layer(layer *it)
+{
+    pv_status st = PV_OK;
+    PV_ALLOC(it->mine, (int64_t)it->units * it->features);
+    PV_ALLOC(it->made_of, it->features);
+    PV_ALLOC(it->values, (int64_t)it->units * it->stride);
+    PV_ALLOC(it->source, it->features);
+    PV_ALLOC(it->sign, it->features);
+    PV_ALLOC(it->start.columns, it->units);
+    PV_ALLOC(it->start.price, it->units);
+done:
+    return st;
+}
+
+static void free_layer(layer *it)
+{
+    free(it->mine);
+    free(it->made_of);
+    free(it->values);
+    free(it->source);
+    free(it->sign);
+    free(it->start.columns);
+    free(it->start.price);
+}
+
+/* Where the features of B's units are found. */
+static void find_features(pv_descent *d, int l)
+{
+    const layer *it = &d->layers[l];
+    const float *const bias = d->theirs + it->first_param + it->inputs * it->units;
+    const bool in_moves = l > 0, out_moves = l + 1 < d->hidden;
+    feature *at = it->made_of;
+    for (int c = 0; c < it->inputs; c++)
+        *at++ = (feature){d->incoming + it->first_param + (in_moves ? 0 : c * it->units),
+                          in_moves ? it[-1].first_unit + c : -1};
+    *at++ = (feature){bias, -1};
+    for (int o = 0; o < it->outputs; o++)
+        *at++ = (feature){bias + it->units + (out_moves ? 0 : o * it->units),
+                          out_moves ? it[1].first_unit + o : -1};
+}
+
+/* The layers and their place in a row; the most units and the most features of one. */
+static pv_status make_layers(pv_descent *d, int *widest, int *most)
+{
+    const int *const dims = d->arch.dims;
+    int first_param = 0;
+    *widest = *most = 1;
+    for (int l = 0; l < d->hidden; l++) {
+        layer *const it = &d->layers[l];
+        const int units = dims[l + 1], features = dims[l] + 1 + dims[l + 2];
+        *it = (layer){.units = units,
+                      .inputs = dims[l],
+                      .outputs = dims[l + 2],
+                      .features = features,
+                      .stride = round_up(units),
+                      .first_unit = pv_symmetry_offset(&d->arch, l),
+                      .first_param = first_param};
+        first_param += (it->inputs + 1) * units;
+        const pv_status st = make_layer(it);
+        if (st != PV_OK) return st;
+        *widest = units > *widest ? units : *widest;
+        *most = features > *most ? features : *most;
+    }
+    return PV_OK;
+}
+
+pv_status pv_descent_new(const pv_arch *arch, bool signs, int max_sweeps, pv_descent **out)
+{
+    int widest, most;
+    pv_status st;
+    *out = NULL;
+    pv_descent *d = pv_alloc(1, sizeof *d);
+    if (!d) return PV_ERR_NOMEM;
+    d->arch = *arch;
+    d->signs = signs;
+    d->max_sweeps = max_sweeps;
+    d->hidden = arch->layers - 1;
+    d->params = pv_arch_params(arch);
+    d->kernels = PV_ISA_CHOOSE(pv_match_kernels);
+    PV_TRY(make_layers(d, &widest, &most));
+    PV_ALLOC(d->theirs, d->params + PV_MATCH_LANES);
+    PV_ALLOC(d->incoming, d->params + PV_MATCH_LANES);
+    PV_ALLOC(d->aligned, d->params);
+    PV_ALLOC(d->terms, 2 * most);
+    PV_ALLOC(d->chosen, widest);
+    for (int l = 0; l < d->hidden; l++)
+        find_features(d, l);
+    PV_TRY(pv_assign_new(widest, &d->assign));
+    PV_TRY(pv_symmetry_make(arch, &d->state));
+    *out = d;
+    return PV_OK;
+done:
+    pv_descent_free(d);
+    return st;
+}
+
+void pv_descent_free(pv_descent *d)
+{
+    if (!d) return;
+    for (int l = 0; l < d->hidden; l++)
+        free_layer(&d->layers[l]);
+    free(d->theirs);
+    free(d->incoming);
+    free(d->aligned);
+    free(d->terms);
+    free(d->chosen);
+    pv_assign_free(d->assign);
+    pv_symmetry_free(&d->state);
+    free(d);
+}
+
+static void load_mine(pv_descent *d, const float *a)
+{
+    for (int l = 0; l < d->hidden; l++) {
+        const layer *it = &d->layers[l];
+        const float *in = a + it->first_param, *bias = in + it->inputs * it->units;
+        const float *out = bias + it->units;
+        for (int u = 0; u < it->units; u++) {
+            float *const mine = it->mine + (int64_t)u * it->features;
+            memcpy(mine, in + u * it->inputs, sizeof *mine * (size_t)it->inputs);
+            mine[it->inputs] = bias[u];
+            for (int o = 0; o < it->outputs; o++)
+                mine[it->inputs + 1 + o] = out[o * it->units + u];
+        }
+    }
+}
+
+static void load_theirs(pv_descent *d, const float *b)
+{
+    memcpy(d->theirs, b, sizeof *b * (size_t)d->params);
+    for (int l = 0; l < d->hidden; l++) {
+        const layer *it = &d->layers[l];
+        const float *in = b + it->first_param;
+        float *const turned = d->incoming + it->first_param;
+        for (int u = 0; u < it->units; u++)
+            for (int c = 0; c < it->inputs; c++)
+                turned[c * it->units + u] = in[u * it->inputs + c];
+    }
+}
+
+void pv_descent_begin(pv_descent *d, const float *a, const float *b)
+{
+    d->mine = a;
+    load_mine(d, a);
+    load_theirs(d, b);
+    pv_symmetry_identity(&d->arch, &d->state);
+    for (int l = 0; l < d->hidden; l++)
+        d->layers[l].has_values = d->layers[l].start.is_set = d->layers[l].is_settled = false;
+}
+
+const pv_symmetry *pv_descent_state(const pv_descent *d)
+{
+    return &d->state;
+}
+
+void pv_descent_apply(const pv_descent *d, const pv_symmetry *symmetry, float *out)
+{
+    pv_symmetry_apply(&d->arch, symmetry, d->theirs, out);
+}
+
+double pv_descent_objective(pv_descent *d, const pv_symmetry *symmetry)
+{
+    pv_descent_apply(d, symmetry, d->aligned);
+    return pv_match_objective(&d->arch, d->mine, d->aligned);
+}
+
+static pv_match_term term_of(const layer *it, int f, float factor)
+{
+    return (pv_match_term){it->made_of[f].theirs + it->source[f] * it->units, f, factor};
+}
+
+/* Notes how the features stand and lists what has to be added to the values: of a feature that has changed
+ * what it is now, less what it was.  Returns the number of terms; *anew: they make up the values alone. */
+static int list_terms(pv_descent *d, int l, bool *anew)
+{
+    layer *const it = &d->layers[l];
+    int count = 0;
+    for (int f = 0; f < it->features; f++) {
+        const int32_t unit = it->made_of[f].unit, source = unit < 0 ? 0 : d->state.source[unit];
+        const int8_t sign = unit < 0 ? 1 : d->state.sign[unit];
+        if (it->has_values && source == it->source[f] && sign == it->sign[f]) continue;
+        if (it->has_values && it->sign[f] != 0) d->terms[count++] = term_of(it, f, -(float)it->sign[f]);
+        it->source[f] = source;
+        it->sign[f] = sign;
+        if (sign != 0) d->terms[count++] = term_of(it, f, (float)sign);
+    }
+    *anew = !it->has_values || count > it->features;
+    if (!*anew) return count;
+    count = 0;
+    for (int f = 0; f < it->features; f++)
+        if (it->sign[f] != 0) d->terms[count++] = term_of(it, f, (float)it->sign[f]);
+    return count;
+}
+
+/* Takes the assignment over; returns whether a unit has moved. */
+static bool take_columns(pv_descent *d, int l)
+{
+    const layer *it = &d->layers[l];
+    int32_t *const source = d->state.source + it->first_unit;
+    int8_t *const sign = d->state.sign + it->first_unit;
+    bool moved = false;
+    for (int u = 0; u < it->units; u++) {
+        const int32_t from = it->start.columns[u];
+        const int8_t now = d->signs && it->values[u * it->stride + from] < 0 ? -1 : 1;
+        moved = moved || source[u] != from || sign[u] != now;
+        source[u] = from;
+        sign[u] = now;
+    }
+    return moved;
+}
+
+/* The values of the pairs that the layer's part of the state makes. */
+static double value_of_state(const pv_descent *d, int l)
+{
+    const layer *it = &d->layers[l];
+    const int begin = it->first_unit;
+    double sum = 0;
+    for (int u = 0; u < it->units; u++)
+        sum += d->state.sign[begin + u] * (double)it->values[u * it->stride + d->state.source[begin + u]];
+    return sum;
+}
+
+double pv_descent_visit(pv_descent *d, int l)
+{
+    layer *const it = &d->layers[l];
+    bool anew;
+    const int terms = list_terms(d, l, &anew);
+    d->kernels->add(it->units, it->stride, it->features, it->mine, terms, d->terms, anew, it->values);
+    it->has_values = it->is_settled = true;
+    const double before = value_of_state(d, l);
+    const double after = pv_assign_max(d->assign, it->units, it->values, it->stride, d->signs, &it->start);
+    if (isnan(after) || !take_columns(d, l)) return 0;
+    if (l > 0) d->layers[l - 1].is_settled = false;
+    if (l + 1 < d->hidden) d->layers[l + 1].is_settled = false;
+    return after - before;
+}
+
+static void swap_ints(int *a, int *b)
+{
+    const int kept = *a;
+    *a = *b;
+    *b = kept;
+}
+
+/* A random order of the hidden layers. */
+static void draw_order(pv_rng *rng, int count, int *order)
+{
+    for (int l = 0; l < count; l++)
+        order[l] = l;
+    for (int l = count - 1; l > 0; l--)
+        swap_ints(&order[l], &order[pv_rng_below(rng, (uint64_t)l + 1)]);
+}
+
+/* A layer whose neighbours stand as they stood need not be visited. */
+pv_match_result pv_descent_run(pv_descent *d, int first, double best, pv_rng *rng)
+{
+    int order[PV_INR_MAX_LAYERS], visits = 0, sweeps = 0;
+    double stood[PV_INR_MAX_LAYERS]; /* the objective before each of the last visits */
+    double objective = pv_descent_objective(d, &d->state);
+    for (bool gains = true; gains && sweeps < d->max_sweeps; sweeps++) {
+        const double begin = objective;
+        draw_order(rng, d->hidden, order);
+        for (int i = 0; first >= 0 && i < d->hidden; i++)
+            if (order[i] == first) swap_ints(&order[i], &order[0]);
+        first = -1;
+        for (int i = 0; i < d->hidden; i++) {
+            if (d->layers[order[i]].is_settled) continue;
+            stood[visits++ % d->hidden] = objective;
+            objective += pv_descent_visit(d, order[i]);
+            if (visits < d->hidden) continue;
+            const double latest = objective - stood[visits % d->hidden];
+            if (objective + latest + HOPE * fabs(objective) < best)
+                return (pv_match_result){objective, sweeps};
+        }
+        gains = objective - begin > LEAST_GAIN * fabs(objective);
+    }
+    return (pv_match_result){objective, sweeps};
+}
+
+void pv_descent_reset(pv_descent *d)
+{
+    pv_symmetry_identity(&d->arch, &d->state);
+    for (int l = 0; l < d->hidden; l++)
+        d->layers[l].is_settled = false;
+}
+
+void pv_descent_kick(pv_descent *d, const pv_symmetry *state, pv_rng *rng)
+{
+    const int l = (int)pv_rng_below(rng, (uint64_t)d->hidden), units = d->layers[l].units;
+    const int moved = (units + 1) / 2;
+    pv_symmetry_copy(&d->arch, state, &d->state);
+    int32_t *const source = d->state.source + d->layers[l].first_unit, *const chosen = d->chosen;
+    for (int u = 0; u < units; u++)
+        chosen[u] = u;
+    for (int i = 0; i < moved; i++) {
+        const int other = i + (int)pv_rng_below(rng, (uint64_t)(units - i));
+        const int32_t kept = chosen[i];
+        chosen[i] = chosen[other];
+        chosen[other] = kept;
+        if (i == 0) continue;
+        const int32_t unit = source[chosen[i]];
+        source[chosen[i]] = source[chosen[i - 1]];
+        source[chosen[i - 1]] = unit;
+    }
+    for (int i = 0; i < d->hidden; i++) /* only the neighbours have to be looked at again */
+        d->layers[i].is_settled = d->hidden > 1 && i != l - 1 && i != l + 1;
+}
+
+/* Those after it count for nothing yet: the order that B has them in, which has no meaning, would be taken
+ * for knowledge otherwise. */
+void pv_descent_assign_forward(pv_descent *d)
+{
+    const int units = pv_symmetry_units(&d->arch);
+    for (int u = 0; u < units; u++)
+        d->state.sign[u] = 0;
+    for (int l = 0; l < d->hidden; l++)
+        pv_descent_visit(d, l);
+    for (int u = 0; u < units; u++) /* rows so large that no value is finite */
+        if (d->state.sign[u] == 0) d->state.sign[u] = 1;
+}
