@@ -1,8 +1,8 @@
 #include "nn/core/pv_attention_kernels.h"
 
+#include "simd/pv_functions.h"
 #include "simd/pv_tile.h"
 
-#include <math.h>
 #include <string.h>
 
 PV_INLINE void multiply_tile(int rows, int vectors, int np, int k, pv_strided a, const pv_real *b, int add,
@@ -63,36 +63,6 @@ static void transpose(int rows, int cols, const pv_real *x, int64_t ldx, pv_real
         memset(y + c * ldy + rows, 0, sizeof *y * (size_t)(ldy - rows));
 }
 
-#ifdef PV_REAL_IS_DOUBLE
-PV_INLINE pv_vector exponential(pv_vector x)
-{
-    for (int i = 0; i < PV_LANES; i++)
-        x[i] = exp(x[i]);
-    return x;
-}
-#else
-typedef int32_t integers __attribute__((vector_size(PV_VECTOR_BYTES)));
-
-/* exp(x) for x <= 0 to 2 ulp: 2^n e^r with |r| <= ln 2 / 2, e^r by its Taylor polynomial of degree 7.  Differs
- * from exp: not below e^-87, where it stays at the smallest normal numbers. */
-PV_INLINE pv_vector exponential(pv_vector x)
-{
-    const pv_vector least = (pv_vector){0} - 87.0f, shift = (pv_vector){0} + 12582912.0f; /* 1.5 * 2^23 */
-    x = pv_vector_max(x, least);
-    const pv_vector shifted = x * 1.44269504f + shift, n = shifted - shift;
-    const pv_vector r = x - n * 0.693359375f + n * 2.12194440e-4f;
-    pv_vector e = r * (1.0f / 5040) + 1.0f / 720;
-    e = e * r + 1.0f / 120;
-    e = e * r + 1.0f / 24;
-    e = e * r + 1.0f / 6;
-    e = e * r + 0.5f;
-    e = e * r + 1.0f;
-    e = e * r + 1.0f;
-    const integers power = ((integers)shifted + 127) << 23; /* the low bits of `shifted` hold n */
-    return e * (pv_vector)power;
-}
-#endif
-
 /* `vectors` of queries together, for every sum is a chain. */
 PV_INLINE void softmax_columns(int vectors, int keys, int np, pv_real scale, pv_real *s, pv_real *share)
 {
@@ -107,7 +77,7 @@ PV_INLINE void softmax_columns(int vectors, int keys, int np, pv_real scale, pv_
     for (int j = 0; j < keys; j++)
         for (int v = 0; v < vectors; v++) {
             pv_real *at = s + (int64_t)j * np + v * PV_LANES;
-            const pv_vector e = exponential((pv_vector_load(at) - most[v]) * scale);
+            const pv_vector e = pv_vector_exp_below((pv_vector_load(at) - most[v]) * scale);
             sum[v] += e;
             pv_vector_store(at, e);
         }

@@ -12,7 +12,7 @@ PV_INLINE void product_tile(int rows, int vectors, int lanes, int n, int count, 
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 2
         for (int v = 0; v < vectors; v++)
-            sum[r][v] = add ? pv_part_load(v == vectors - 1 ? lanes : PV_LANES,
+            sum[r][v] = add ? pv_vector_load_first(v == vectors - 1 ? lanes : PV_LANES,
                                            c + (first + r) * n + column + v * PV_LANES)
                             : (pv_vector){0};
     for (int i = 0; i < count; i++)
@@ -22,7 +22,7 @@ PV_INLINE void product_tile(int rows, int vectors, int lanes, int n, int count, 
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 2
         for (int v = 0; v < vectors; v++)
-            pv_part_store(v == vectors - 1 ? lanes : PV_LANES, c + (first + r) * n + column + v * PV_LANES,
+            pv_vector_store_first(v == vectors - 1 ? lanes : PV_LANES, c + (first + r) * n + column + v * PV_LANES,
                           sum[r][v]);
 }
 
@@ -64,7 +64,7 @@ PV_INLINE void outer_tile(int rows, int vectors, int lanes, int m, int n, int64_
         for (int v = 0; v < vectors; v++) {
             const int part = v == vectors - 1 ? lanes : PV_LANES;
             pv_real *at = c + (int64_t)r * n + v * PV_LANES;
-            pv_part_store(part, at, pv_part_load(part, at) + alpha * sum[r][v]);
+            pv_vector_store_first(part, at, pv_vector_load_first(part, at) + alpha * sum[r][v]);
         }
 }
 

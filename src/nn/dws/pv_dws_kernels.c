@@ -14,18 +14,6 @@ static pv_dws_values from(const pv_dws_values *values, int feature)
 
 /* ---- activation and pooling */
 
-PV_INLINE pv_mask kept(const uint16_t *word)
-{
-#if defined(__AVX512F__)
-    return (pv_mask)*word;
-#else
-    pv_lanes lane;
-    for (int i = 0; i < PV_LANES; i++)
-        lane[i] = (*word >> i & 1) ? -1 : 0; // cppcheck-suppress uninitvar ; every lane is set here
-    return lane;
-#endif
-}
-
 /* How a panel of features is activated: one or two vectors, the last of `lanes`. */
 typedef struct recipe {
     pv_vector scale[PV_TILE_VECTORS], shift[PV_TILE_VECTORS], keep;
@@ -59,29 +47,29 @@ PV_INLINE void pool_rows(int rows, int vectors, int lanes, bool max, bool make, 
             const int part = v == vectors - 1 ? lanes : PV_LANES;
             pv_real *of_col = col + (int64_t)c * b->f + v * PV_LANES;
             pv_vector best = start;
-            if (!fresh) best = pv_part_load(part, of_col);
+            if (!fresh) best = pv_vector_load_first(part, of_col);
 #pragma GCC unroll 8
             for (int r = 0; r < rows; r++) {
                 const int64_t at = r * line + (int64_t)c * b->f + v * PV_LANES;
-                pv_vector value = pv_part_load(part, y + at);
+                pv_vector value = pv_vector_load_first(part, y + at);
                 if (make) {
                     value = pv_vector_max(zero, value * how->scale[v] + how->shift[v]);
                     if (drop)
                         value = pv_vector_keep(
-                            kept(how->bits + (entry + (int64_t)r * b->cols + c) * how->words + v),
+                            pv_mask_of_bits(how->bits[(entry + (int64_t)r * b->cols + c) * how->words + v]),
                             value * how->keep);
-                    pv_part_store(part, x + at, value);
+                    pv_vector_store_first(part, x + at, value);
                 }
                 of_row[r][v] = join(max, of_row[r][v], value);
                 best = join(max, best, value);
             }
-            pv_part_store(part, of_col, best);
+            pv_vector_store_first(part, of_col, best);
         }
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 2
         for (int v = 0; v < vectors; v++)
-            pv_part_store(v == vectors - 1 ? lanes : PV_LANES, row + (int64_t)r * b->f + v * PV_LANES,
+            pv_vector_store_first(v == vectors - 1 ? lanes : PV_LANES, row + (int64_t)r * b->f + v * PV_LANES,
                           of_row[r][v]);
 }
 
@@ -91,10 +79,10 @@ PV_INLINE void join_columns(int vectors, int lanes, bool max, const pv_dws_block
 #pragma GCC unroll 2
     for (int v = 0; v < vectors; v++) {
         const int part = v == vectors - 1 ? lanes : PV_LANES;
-        pv_vector best = pv_part_load(part, col + v * PV_LANES);
+        pv_vector best = pv_vector_load_first(part, col + v * PV_LANES);
         for (int c = 1; c < b->cols; c++)
-            best = join(max, best, pv_part_load(part, col + (int64_t)c * b->f + v * PV_LANES));
-        pv_part_store(part, all + v * PV_LANES, best);
+            best = join(max, best, pv_vector_load_first(part, col + (int64_t)c * b->f + v * PV_LANES));
+        pv_vector_store_first(part, all + v * PV_LANES, best);
     }
 }
 
@@ -150,8 +138,8 @@ static recipe recipe_of(const pv_dws_activation *how, int f, int k, int vectors,
     for (int v = 0; v < vectors; v++) {
         const int part = v == vectors - 1 ? lanes : PV_LANES;
         r.scale[v] += 1;
-        if (how->scale) r.scale[v] = pv_part_load(part, how->scale + k + v * PV_LANES);
-        if (how->shift) r.shift[v] = pv_part_load(part, how->shift + k + v * PV_LANES);
+        if (how->scale) r.scale[v] = pv_vector_load_first(part, how->scale + k + v * PV_LANES);
+        if (how->shift) r.shift[v] = pv_vector_load_first(part, how->shift + k + v * PV_LANES);
     }
     return r;
 }
@@ -206,15 +194,15 @@ PV_INLINE void combine_tile(int rows, int vectors, int lanes, int f, int k, cons
 #pragma GCC unroll 2
         for (int v = 0; v < vectors; v++) {
             const int part = v == vectors - 1 ? lanes : PV_LANES, at = r * f + v * PV_LANES;
-            sum[r][v] = pv_part_load(part, row + v * PV_LANES) + pv_part_load(part, col + at);
-            if (add) sum[r][v] += pv_part_load(part, y + at);
+            sum[r][v] = pv_vector_load_first(part, row + v * PV_LANES) + pv_vector_load_first(part, col + at);
+            if (add) sum[r][v] += pv_vector_load_first(part, y + at);
         }
     pv_tile_multiply(rows, vectors, lanes, k, x, k, 1, w, f, sum);
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 2
         for (int v = 0; v < vectors; v++)
-            pv_part_store(v == vectors - 1 ? lanes : PV_LANES, y + r * f + v * PV_LANES, sum[r][v]);
+            pv_vector_store_first(v == vectors - 1 ? lanes : PV_LANES, y + r * f + v * PV_LANES, sum[r][v]);
     if (!m) return;
     if (m->count == 0)
 #pragma GCC unroll 2
@@ -295,23 +283,23 @@ PV_INLINE void back_rows(int rows, int vectors, int lanes, const pv_dws_block *b
             const int part = v == vectors - 1 ? lanes : PV_LANES;
             pv_real *of_col = col + (int64_t)c * b->f + v * PV_LANES;
             pv_vector sum = {0};
-            if (!fresh) sum = pv_part_load(part, of_col);
+            if (!fresh) sum = pv_vector_load_first(part, of_col);
 #pragma GCC unroll 8
             for (int r = 0; r < rows; r++) {
                 const int64_t at = r * line + (int64_t)c * b->f + v * PV_LANES;
-                const pv_vector value = of[1][v] * pv_part_load(part, dz + at) +
-                                        (of[2][v] * (pv_part_load(part, y + at) - of[0][v]) + of[3][v]);
-                pv_part_store(part, dy + at, value);
+                const pv_vector value = of[1][v] * pv_vector_load_first(part, dz + at) +
+                                        (of[2][v] * (pv_vector_load_first(part, y + at) - of[0][v]) + of[3][v]);
+                pv_vector_store_first(part, dy + at, value);
                 of_row[r][v] += value;
                 sum += value;
             }
-            pv_part_store(part, of_col, sum);
+            pv_vector_store_first(part, of_col, sum);
         }
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 2
         for (int v = 0; v < vectors; v++)
-            pv_part_store(v == vectors - 1 ? lanes : PV_LANES, row + (int64_t)r * b->f + v * PV_LANES,
+            pv_vector_store_first(v == vectors - 1 ? lanes : PV_LANES, row + (int64_t)r * b->f + v * PV_LANES,
                           of_row[r][v]);
 }
 
@@ -323,7 +311,7 @@ PV_INLINE void back_panel(int vectors, int lanes, const pv_dws_block *b, const p
     for (int i = 0; i < 4; i++)
 #pragma GCC unroll 2
         for (int v = 0; v < vectors; v++)
-            of[i][v] = pv_part_load(v == vectors - 1 ? lanes : PV_LANES, vectors_of[i] + v * PV_LANES);
+            of[i][v] = pv_vector_load_first(v == vectors - 1 ? lanes : PV_LANES, vectors_of[i] + v * PV_LANES);
     const int64_t line = (int64_t)b->cols * b->f;
     for (int s = 0; s < b->count; s++, pooled.col += line, pooled.all += b->f) {
         int r = 0;
@@ -367,32 +355,32 @@ PV_INLINE void gate_stripe(int n, bool max, bool relu, bool collect, const pv_dw
     const pv_real *x = gate->x + k, *y = collect ? gate->y + k : NULL;
     const pv_dws_values best = max ? from(&gate->best, k) : (pv_dws_values){0};
     const pv_vector zero = {0}, keep = zero + gate->keep,
-                    mean = collect ? pv_part_load(n, gate->mean + k) : zero;
+                    mean = collect ? pv_vector_load_first(n, gate->mean + k) : zero;
     pv_vector sum = zero, dot = zero;
     int64_t row_at = 0, col_at = 0, at = 0;
     int pending = 0;
     for (int s = 0; s < b->count; s++, col_at += (int64_t)b->cols * b->f) {
         for (int r = 0; r < b->rows; r++, row_at += b->f) {
-            pv_vector of_row = pv_part_load(n, spread.row + row_at);
-            const pv_vector most = max ? pv_part_load(n, best.row + row_at) : zero;
+            pv_vector of_row = pv_vector_load_first(n, spread.row + row_at);
+            const pv_vector most = max ? pv_vector_load_first(n, best.row + row_at) : zero;
             for (int c = 0; c < b->cols; c++, at += b->f) {
                 const int64_t column = col_at + (int64_t)c * b->f;
-                const pv_vector v = pv_part_load(n, x + at), of_col = pv_part_load(n, spread.col + column);
-                pv_vector g = pv_part_load(n, dx + at);
+                const pv_vector v = pv_vector_load_first(n, x + at), of_col = pv_vector_load_first(n, spread.col + column);
+                pv_vector g = pv_vector_load_first(n, dx + at);
                 if (max) {
                     const pv_mask in_row = pv_vector_equal(v, most),
-                                  in_col = pv_vector_equal(v, pv_part_load(n, best.col + column));
+                                  in_col = pv_vector_equal(v, pv_vector_load_first(n, best.col + column));
                     g += pv_vector_keep(in_row, of_row) + pv_vector_keep(in_col, of_col);
                     of_row = pv_vector_choose(in_row, zero, of_row);
-                    pv_part_store(n, spread.col + column, pv_vector_choose(in_col, zero, of_col));
+                    pv_vector_store_first(n, spread.col + column, pv_vector_choose(in_col, zero, of_col));
                 } else {
                     g += of_row + of_col;
                 }
                 if (relu) g = pv_vector_keep(pv_vector_greater(v, zero), g * keep);
-                pv_part_store(n, dx + at, g);
+                pv_vector_store_first(n, dx + at, g);
                 if (collect) {
                     sum += g;
-                    dot += g * (pv_part_load(n, y + at) - mean);
+                    dot += g * (pv_vector_load_first(n, y + at) - mean);
                 }
             }
             pending += b->cols;
@@ -441,17 +429,17 @@ PV_INLINE void fold_stripe(int n, const pv_dws_block *b, int k, const pv_dws_val
     const pv_vector zero = {0};
     for (int s = 0; s < b->count; s++) {
         const int64_t at = (int64_t)s * b->f + k, column = (int64_t)s * b->cols * b->f + k;
-        pv_vector rest = pv_part_load(n, spread->all + at);
-        const pv_vector most = b->max ? pv_part_load(n, best->all + at) : zero;
+        pv_vector rest = pv_vector_load_first(n, spread->all + at);
+        const pv_vector most = b->max ? pv_vector_load_first(n, best->all + at) : zero;
         for (int c = 0; c < b->cols; c++) {
             pv_real *col = spread->col + column + (int64_t)c * b->f;
             if (b->max) {
                 const pv_mask here =
-                    pv_vector_equal(pv_part_load(n, best->col + column + (int64_t)c * b->f), most);
-                pv_part_store(n, col, pv_part_load(n, col) + pv_vector_keep(here, rest));
+                    pv_vector_equal(pv_vector_load_first(n, best->col + column + (int64_t)c * b->f), most);
+                pv_vector_store_first(n, col, pv_vector_load_first(n, col) + pv_vector_keep(here, rest));
                 rest = pv_vector_choose(here, zero, rest);
             } else {
-                pv_part_store(n, col, pv_part_load(n, col) + rest);
+                pv_vector_store_first(n, col, pv_vector_load_first(n, col) + rest);
             }
         }
     }
@@ -475,8 +463,8 @@ static void fold(const pv_dws_block *b, const pv_dws_values *best, const pv_dws_
 
 PV_INLINE pv_mask holds(int n, const pv_real *x, const pv_real *best)
 {
-    const pv_vector zero = {0}, most = pv_part_load(n, best);
-    return pv_vector_equal(pv_part_load(n, x), most) & pv_vector_greater(most, zero);
+    const pv_vector zero = {0}, most = pv_vector_load_first(n, best);
+    return pv_vector_equal(pv_vector_load_first(n, x), most) & pv_vector_greater(most, zero);
 }
 
 static bool holds_any(int f, const pv_real *x, const pv_real *best)
@@ -485,7 +473,7 @@ static bool holds_any(int f, const pv_real *x, const pv_real *best)
 #define STRIPE(at, n) any |= holds(n, x + (at), best + (at))
     FOR_STRIPES(f);
 #undef STRIPE
-    return pv_mask_any(any);
+    return pv_mask_bits(any) != 0;
 }
 
 static void take(int f, const pv_real *x, pv_real *best, const pv_real *due, pv_real keep, pv_real *dy)
@@ -494,8 +482,8 @@ static void take(int f, const pv_real *x, pv_real *best, const pv_real *due, pv_
 #define STRIPE(at, n)                                                                                        \
     do {                                                                                                     \
         const pv_mask here = holds(n, x + (at), best + (at));                                                \
-        pv_part_store(n, dy + (at), pv_vector_keep(here, pv_part_load(n, due + (at)) * keep));               \
-        pv_part_store(n, best + (at), pv_vector_choose(here, zero, pv_part_load(n, best + (at))));           \
+        pv_vector_store_first(n, dy + (at), pv_vector_keep(here, pv_vector_load_first(n, due + (at)) * keep));               \
+        pv_vector_store_first(n, best + (at), pv_vector_choose(here, zero, pv_vector_load_first(n, best + (at))));           \
     } while (0)
     FOR_STRIPES(f);
 #undef STRIPE
