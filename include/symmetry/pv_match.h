@@ -6,6 +6,7 @@
 
 #include "base/pv_rng.h"
 #include "inr/pv_arch.h"
+#include "symmetry/pv_objective.h"
 #include "symmetry/pv_symmetry.h"
 
 #include <stdbool.h>
@@ -24,27 +25,18 @@ typedef struct pv_match_opts {
     int starts;     /* descents, of which the best is kept; 0: as many as the usual number */
 } pv_match_opts;
 
-typedef struct pv_match_result {
-    double objective; /* sum over all tensors but the last bias of <A, aligned B> */
-    int sweeps;       /* of the descent that is kept */
-} pv_match_result;
-
 typedef struct pv_matcher pv_matcher; /* workspace of one thread */
 
 /* Owner: pv_matcher_free (NULL is a no-op).  Local.  Errors: PV_ERR_CONFIG, PV_ERR_NOMEM. */
 pv_status pv_matcher_new(const pv_arch *arch, const pv_match_opts *opts, pv_matcher **out);
 void pv_matcher_free(pv_matcher *matcher);
 
-/* Finds the symmetry (no phases) that, applied to `b`, brings it closest to `a`.
+/* Finds the symmetry (no phases) that, applied to `b`, brings it closest to `a`.  Returns their objective.
  * Shapes   a, b [P]; out made by pv_symmetry_make.
  * Random   `rng`, the order of the layers, sweep by sweep. */
-pv_match_result pv_match(pv_matcher *matcher, const float *a, const float *b, pv_rng *rng, pv_symmetry *out);
+double pv_match(pv_matcher *matcher, const float *a, const float *b, pv_rng *rng, pv_symmetry *out);
 
 /* pv_match, then out_row = the aligned b.  Shapes: out_row [P], not b. */
-pv_match_result pv_match_row(pv_matcher *matcher, const float *a, const float *b, pv_rng *rng,
-                             float *out_row);
-
-/* The objective of two rows as they are: sum over all tensors but the last bias of <a, b>. */
-double pv_match_objective(const pv_arch *arch, const float *a, const float *b);
+double pv_match_row(pv_matcher *matcher, const float *a, const float *b, pv_rng *rng, float *out_row);
 
 #endif

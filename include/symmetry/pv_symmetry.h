@@ -58,7 +58,6 @@ typedef enum pv_canonical {
  * multiples of pi / w0 to within pi / (2 w0) of 0, up to rounding; with PV_CANONICAL_SIGN every hidden unit's
  * bias is >= 0 (a zero bias: the first non-zero incoming weight is > 0); both together: the bias is in
  * [0, pi / (2 w0)].  Applying it twice changes nothing more. */
-void pv_symmetry_canonical(const pv_arch *arch, const float *row, pv_canonical what,
-                           pv_symmetry *out);
+void pv_symmetry_canonical(const pv_arch *arch, const float *row, pv_canonical what, pv_symmetry *out);
 
 #endif

@@ -3,6 +3,7 @@
 #include "base/pv_mem.h"
 #include "pv_assign.h"
 #include "pv_match_kernels.h"
+#include "symmetry/pv_objective.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -312,7 +313,7 @@ static void draw_order(pv_rng *rng, int count, int *order)
 }
 
 /* A layer whose neighbours stand as they stood need not be visited. */
-pv_match_result pv_descent_run(pv_descent *d, int first, double best, pv_rng *rng)
+double pv_descent_run(pv_descent *d, int first, double best, pv_rng *rng)
 {
     int order[PV_INR_MAX_LAYERS], visits = 0, sweeps = 0;
     double stood[PV_INR_MAX_LAYERS]; /* the objective before each of the last visits */
@@ -329,12 +330,11 @@ pv_match_result pv_descent_run(pv_descent *d, int first, double best, pv_rng *rn
             objective += pv_descent_visit(d, order[i]);
             if (visits < d->hidden) continue;
             const double latest = objective - stood[visits % d->hidden];
-            if (objective + latest + HOPE * fabs(objective) < best)
-                return (pv_match_result){objective, sweeps};
+            if (objective + latest + HOPE * fabs(objective) < best) return objective;
         }
         gains = objective - begin > LEAST_GAIN * fabs(objective);
     }
-    return (pv_match_result){objective, sweeps};
+    return objective;
 }
 
 void pv_descent_reset(pv_descent *d)

@@ -4,7 +4,10 @@
 #ifndef PV_DESCENT_H
 #define PV_DESCENT_H
 
-#include "symmetry/pv_match.h"
+#include "base/pv_rng.h"
+#include "symmetry/pv_symmetry.h"
+
+#include <stdbool.h>
 
 typedef struct pv_descent pv_descent; /* workspace of one thread, and where the descent stands */
 
@@ -32,7 +35,7 @@ void pv_descent_reset(pv_descent *descent);
 void pv_descent_kick(pv_descent *descent, const pv_symmetry *state, pv_rng *rng);
 
 /* Sweeps over the layers, the first sweep from layer `first` unless that is -1, until nothing is gained or
- * there is little hope of the objective `best`. */
-pv_match_result pv_descent_run(pv_descent *descent, int first, double best, pv_rng *rng);
+ * there is little hope of the objective `best`.  Returns the objective. */
+double pv_descent_run(pv_descent *descent, int first, double best, pv_rng *rng);
 
 #endif

@@ -49,7 +49,7 @@ void pv_matcher_free(pv_matcher *m)
 }
 
 /* The descent with this number, 0 the first; `state` is the best so far, of objective `best`. */
-static pv_match_result descend(pv_matcher *m, int number, double best, const pv_symmetry *state, pv_rng *rng)
+static double descend(pv_matcher *m, int number, double best, const pv_symmetry *state, pv_rng *rng)
 {
     if (number == 0) {
         pv_descent_assign_forward(m->descent);
@@ -63,37 +63,22 @@ static pv_match_result descend(pv_matcher *m, int number, double best, const pv_
     return pv_descent_run(m->descent, -1, best, rng);
 }
 
-pv_match_result pv_match(pv_matcher *m, const float *a, const float *b, pv_rng *rng, pv_symmetry *out)
+double pv_match(pv_matcher *m, const float *a, const float *b, pv_rng *rng, pv_symmetry *out)
 {
-    pv_match_result best = {-INFINITY, 0};
+    double best = -INFINITY;
     pv_descent_begin(m->descent, a, b);
     for (int number = 0; number < m->starts; number++) {
-        const pv_match_result found = descend(m, number, best.objective, out, rng);
-        if (number > 0 && !(found.objective > best.objective)) continue;
+        const double found = descend(m, number, best, out, rng);
+        if (number > 0 && !(found > best)) continue;
         best = found;
         pv_symmetry_copy(&m->arch, pv_descent_state(m->descent), out);
     }
-    best.objective = pv_descent_objective(m->descent, out);
-    return best;
+    return pv_descent_objective(m->descent, out);
 }
 
-pv_match_result pv_match_row(pv_matcher *m, const float *a, const float *b, pv_rng *rng, float *out_row)
+double pv_match_row(pv_matcher *m, const float *a, const float *b, pv_rng *rng, float *out_row)
 {
-    const pv_match_result result = pv_match(m, a, b, rng, &m->best);
+    const double objective = pv_match(m, a, b, rng, &m->best);
     pv_descent_apply(m->descent, &m->best, out_row);
-    return result;
-}
-
-double pv_match_objective(const pv_arch *arch, const float *a, const float *b)
-{
-    enum { SUMS = 8 }; /* side by side: one sum would wait for each addition */
-    const int count = pv_arch_params(arch) - arch->dims[arch->layers];
-    double sum[SUMS] = {0};
-    int i = 0;
-    for (; i + SUMS <= count; i += SUMS)
-        for (int s = 0; s < SUMS; s++)
-            sum[s] += (double)a[i + s] * (double)b[i + s];
-    for (int s = 0; i < count; i++, s++)
-        sum[s] += (double)a[i] * (double)b[i];
-    return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
+    return objective;
 }

@@ -192,8 +192,7 @@ static int periods_outside(double bias, double period)
     return fabs(bias) <= period / 2 * slack ? 0 : (int)floor(bias / period + 0.5);
 }
 
-void pv_symmetry_canonical(const pv_arch *arch, const float *row, pv_canonical what,
-                           pv_symmetry *out)
+void pv_symmetry_canonical(const pv_arch *arch, const float *row, pv_canonical what, pv_symmetry *out)
 {
     const double period = PI / (double)arch->w0;
     moved_columns columns;

@@ -246,7 +246,7 @@ static void match_pair(const pv_oracle *oracle, int number, int starts, reached 
     assert_int_equal(pv_symmetry_make(&p.arch, &found), PV_OK);
     for (uint64_t seed = 0; seed < DESCENT_SEEDS; seed++) {
         pv_rng rng = pv_rng_open(seed, PV_RNG_TEST, (uint64_t)number, 0);
-        const double objective = pv_match(matcher, p.a, p.b, &rng, &found).objective;
+        const double objective = pv_match(matcher, p.a, p.b, &rng, &found);
         count->matchings++;
         count->median += objective >= median - 1e-6 * fabs(median);
         count->best += objective >= best - 1e-6 * fabs(best);
