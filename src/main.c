@@ -4,28 +4,15 @@
 #include "base/pv_log.h"
 #include "base/pv_stop.h"
 #include "base/pv_version.h"
-#include "cmd/pv_cmd.h"
+#include "cmd/pv_commands.h"
 #include "store/pv_h5.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const pv_command *const commands[] = {&pv_command_fit,   &pv_command_extend, &pv_command_verify,
-                                             &pv_command_info,  &pv_command_render, &pv_command_train,
-                                             &pv_command_eval,  &pv_command_align,  &pv_command_probe,
-                                             &pv_command_bench, &pv_command_plan};
-enum { COMMANDS = sizeof commands / sizeof *commands };
-
 /* OpenBLAS's own; absent from other BLAS libraries. */
 extern void openblas_set_num_threads(int threads) __attribute__((weak));
-
-static const pv_command *find_command(const char *name)
-{
-    for (int i = 0; i < COMMANDS; i++)
-        if (strcmp(commands[i]->name, name) == 0) return commands[i];
-    return NULL;
-}
 
 static void print_help(FILE *out)
 {
@@ -33,8 +20,8 @@ static void print_help(FILE *out)
             "Polyview %s: fits neural views of signals and trains weight-space networks on them.\n\n"
             "usage: [mpirun -n RANKS] polyview COMMAND [OPTIONS]\n\n",
             pv_version());
-    for (int i = 0; i < COMMANDS; i++)
-        fprintf(out, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
+    for (const pv_command *const *command = pv_commands; *command; command++)
+        fprintf(out, "  %-8s %s\n", (*command)->name, (*command)->summary);
     fprintf(out, "  %-8s %s\n\n", "help",
             "this text; `help COMMAND`; `help config` lists every key of a config");
     fprintf(out, "Options of every command: --help, --quiet, --verbose.\n"
@@ -60,7 +47,7 @@ static int answer_questions(int argc, char **argv)
         pv_run_config_describe(stdout);
         return 0;
     }
-    const pv_command *command = find_command(asks ? (argc > 2 ? argv[2] : "") : word);
+    const pv_command *command = pv_command_find(pv_commands, asks ? (argc > 2 ? argv[2] : "") : word);
     for (int i = 2; command && !asks && i < argc; i++)
         if (strcmp(argv[i], "--help") == 0) return printf("%s", command->usage) < 0;
     if (asks && command) return printf("%s", command->usage) < 0;
@@ -88,27 +75,13 @@ static int take_verbosity(int *argc, char **argv)
     return verbosity;
 }
 
-static void print_result(const pv_command *command, pv_status st, json_t *result)
-{
-    char *text = NULL;
-    if (st == PV_OK || json_object_size(result) > 0) {
-        json_t *named = json_pack("{s:s, s:s}", "command", command->name, "status", pv_status_text(st));
-        json_object_update(named, result);
-        text = json_dumps(named, JSON_REAL_PRECISION(7));
-        json_decref(named);
-    }
-    if (text) printf("%s\n", text);
-    fflush(stdout);
-    free(text);
-}
-
 static pv_status run(const pv_comm *comm, int argc, char **argv)
 {
-    const pv_command *command = find_command(argv[1]);
+    const pv_command *command = pv_command_find(pv_commands, argv[1]);
     if (!command) return pv_fail(PV_ERR_USAGE, "unknown command '%s'; see `polyview --help`", argv[1]);
     json_t *result = json_object();
     const pv_status st = command->run(comm, argc - 1, argv + 1, result);
-    if (comm->rank == 0) print_result(command, st, result);
+    if (comm->rank == 0) pv_result_print(command->name, st, result);
     json_decref(result);
     return st;
 }

@@ -61,4 +61,7 @@ int pv_share_owner(int64_t n, int shares, int64_t i);
  * It ends where the next one begins.  n shares < 2^63.  Local. */
 int64_t pv_share_start(int64_t n, int64_t share, int64_t shares);
 
+/* Whether a path exists, as rank 0 sees it.  Collective. */
+bool pv_path_exists(const pv_comm *comm, const char *path);
+
 #endif

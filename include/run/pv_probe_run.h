@@ -2,7 +2,7 @@
 #ifndef PV_PROBE_RUN_H
 #define PV_PROBE_RUN_H
 
-#include "cmd/pv_cmd.h"
+#include "parallel/pv_comm.h"
 #include "probe/pv_probe.h"
 #include "store/pv_store.h"
 

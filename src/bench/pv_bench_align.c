@@ -2,7 +2,7 @@
 #include "base/pv_clock.h"
 #include "base/pv_mem.h"
 #include "bench/pv_bench.h"
-#include "cmd/pv_cmd.h"
+#include "bench/pv_benches.h"
 #include "run/pv_aligner.h"
 
 #include <math.h>
@@ -148,22 +148,22 @@ static void report(const pv_comm *comm, const align_bench *b, json_t *result)
     for (int i = 0; i < WIDTHS; i++) {
         json_t *entry = json_object(), *objective = json_object(), *barrier = json_object();
         for (int way = 0; way < PV_ALIGN_WAYS; way++) {
-            pv_cmd_put_real(objective, pv_aligner_way(way), b->of[i].objective[way]);
-            pv_cmd_put_real(barrier, pv_aligner_way(way), b->of[i].barrier[way]);
+            pv_json_real(objective, pv_aligner_way(way), b->of[i].objective[way]);
+            pv_json_real(barrier, pv_aligner_way(way), b->of[i].barrier[way]);
         }
-        pv_cmd_put_int(entry, "width", widths[i]);
-        pv_cmd_put_real(entry, "pairs_per_s_core", b->of[i].rate);
-        pv_cmd_put_real(entry, "signed_pairs_per_s_core", b->of[i].signed_rate);
-        pv_cmd_put_real(entry, "core_share", b->of[i].core_share);
+        pv_json_int(entry, "width", widths[i]);
+        pv_json_real(entry, "pairs_per_s_core", b->of[i].rate);
+        pv_json_real(entry, "signed_pairs_per_s_core", b->of[i].signed_rate);
+        pv_json_real(entry, "core_share", b->of[i].core_share);
         json_object_set_new(entry, "objective", objective);
         json_object_set_new(entry, "barrier", barrier);
         json_array_append_new(list, entry);
     }
-    pv_cmd_put_text(result, "bench", "align");
-    pv_cmd_put_real(result, "pairs_per_s_core", b->of[0].rate);
-    pv_cmd_put_int(result, "starts", b->starts);
+    pv_json_text(result, "bench", "align");
+    pv_json_real(result, "pairs_per_s_core", b->of[0].rate);
+    pv_json_int(result, "starts", b->starts);
     json_object_set_new(result, "widths", list);
-    pv_cmd_put_machine(comm, result);
+    pv_result_machine(comm, result);
 }
 
 static void print_table(const align_bench *b)
@@ -196,7 +196,7 @@ static pv_status run_bench(const pv_comm *comm, int argc, char **argv, json_t *r
     if (st == PV_OK && (b.starts < 0 || b.starts > MAX_STARTS))
         st = pv_fail(PV_ERR_USAGE, "--starts is 0 to %d", MAX_STARTS);
     PV_TRY(pv_agree(comm, st));
-    PV_TRY(pv_cmd_config(comm, config, &sets, &b.config));
+    PV_TRY(pv_config_of_file(comm, config, &sets, &b.config));
     for (int i = 0; i < WIDTHS; i++)
         PV_TRY(measure(comm, &b, i));
     report(comm, &b, result);
@@ -206,4 +206,4 @@ done:
     return st;
 }
 
-const pv_command pv_command_bench_align = {.name = "align", .run = run_bench};
+const pv_command pv_bench_align = {.name = "align", .run = run_bench};

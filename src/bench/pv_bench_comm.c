@@ -1,6 +1,6 @@
 /* `polyview bench comm`: what the messages of a fit and a training cost on these ranks. */
 #include "bench/pv_bench.h"
-#include "cmd/pv_cmd.h"
+#include "bench/pv_benches.h"
 #include "plan/pv_comm_measure.h"
 #include "nn/pv_model.h"
 
@@ -53,8 +53,8 @@ static double gigabytes(pv_link link)
 static void put_link(json_t *result, const char *name, pv_link link, bool known)
 {
     json_t *object = json_object();
-    pv_cmd_put_real(object, "latency_us", link.latency * 1e6);
-    pv_cmd_put_real(object, "gb_per_s", gigabytes(link));
+    pv_json_real(object, "latency_us", link.latency * 1e6);
+    pv_json_real(object, "gb_per_s", gigabytes(link));
     json_object_set_new(object, "measured", json_boolean(known));
     json_object_set_new(result, name, object);
 }
@@ -62,20 +62,20 @@ static void put_link(json_t *result, const char *name, pv_link link, bool known)
 static void report(const comm_bench *b, json_t *result)
 {
     const pv_comm_figures *f = &b->figures;
-    pv_cmd_put_text(result, "bench", "comm");
-    pv_cmd_put_int(result, "gradient_floats", b->gradient);
-    pv_cmd_put_int(result, "row_floats", b->row);
-    pv_cmd_put_real(result, "allreduce_8_bytes_us", f->small_allreduce * 1e6);
-    pv_cmd_put_real(result, "allreduce_gradient_us", f->gradient_allreduce * 1e6);
-    pv_cmd_put_real(result, "get_row_us", f->get * 1e6);
-    pv_cmd_put_real(result, "counter_answer_us", f->counter_answer * 1e6);
-    pv_cmd_put_real(result, "counter_fetches_per_s", 1 / f->counter);
-    pv_cmd_put_real(result, "store_create_ms", b->store.create * 1e3);
-    pv_cmd_put_real(result, "store_open_ms", b->store.open * 1e3);
-    pv_cmd_put_real(result, "store_close_ms", b->store.close * 1e3);
+    pv_json_text(result, "bench", "comm");
+    pv_json_int(result, "gradient_floats", b->gradient);
+    pv_json_int(result, "row_floats", b->row);
+    pv_json_real(result, "allreduce_8_bytes_us", f->small_allreduce * 1e6);
+    pv_json_real(result, "allreduce_gradient_us", f->gradient_allreduce * 1e6);
+    pv_json_real(result, "get_row_us", f->get * 1e6);
+    pv_json_real(result, "counter_answer_us", f->counter_answer * 1e6);
+    pv_json_real(result, "counter_fetches_per_s", 1 / f->counter);
+    pv_json_real(result, "store_create_ms", b->store.create * 1e3);
+    pv_json_real(result, "store_open_ms", b->store.open * 1e3);
+    pv_json_real(result, "store_close_ms", b->store.close * 1e3);
     put_link(result, "inside", f->inside, f->knows_inside);
     put_link(result, "between", f->between, f->knows_between);
-    pv_cmd_put_machine(b->comm, result);
+    pv_result_machine(b->comm, result);
 }
 
 static void print_link(const char *what, pv_link link, bool known)
@@ -107,7 +107,7 @@ static void print_table(const comm_bench *b)
 
 static pv_status prepare(comm_bench *b, const char *config, const pv_sets *sets)
 {
-    pv_status st = pv_cmd_config(b->comm, config, sets, &b->config);
+    pv_status st = pv_config_of_file(b->comm, config, sets, &b->config);
     if (st != PV_OK) return st;
     pv_signal_opts *signal = &b->config->signal;
     if (signal->train > OBJECTS) signal->train = OBJECTS;
@@ -139,4 +139,4 @@ done:
     return st;
 }
 
-const pv_command pv_command_bench_comm = {.name = "comm", .run = run_bench};
+const pv_command pv_bench_comm = {.name = "comm", .run = run_bench};

@@ -4,7 +4,7 @@
 #include "base/pv_mem.h"
 #include "base/pv_stop.h"
 #include "bench/pv_bench.h"
-#include "cmd/pv_cmd.h"
+#include "bench/pv_benches.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -161,7 +161,7 @@ static void put_window(const fit_bench *bench, const pv_bench_window *window, co
     for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
         char key[64];
         snprintf(key, sizeof key, "%s%s", figures[i].name, suffix);
-        pv_cmd_put_real(result, key, figures[i].value);
+        pv_json_real(result, key, figures[i].value);
     }
 }
 
@@ -171,24 +171,24 @@ static void report(const pv_comm *comm, const fit_bench *bench, json_t *result)
     json_t *dims = json_array();
     for (int i = 0; i <= arch->layers; i++)
         json_array_append_new(dims, json_integer(arch->dims[i]));
-    pv_cmd_put_text(result, "bench", "fit");
-    pv_cmd_put_text(result, "signal", bench->signal ? bench->config->signal.path : "synthetic");
+    pv_json_text(result, "bench", "fit");
+    pv_json_text(result, "signal", bench->signal ? bench->config->signal.path : "synthetic");
     json_object_set_new(result, "dims", dims);
-    pv_cmd_put_int(result, "samples", pv_bench_fits_samples(bench->fits));
-    pv_cmd_put_real(result, "step_flops", pv_bench_fits_flops(bench->fits));
-    pv_cmd_put_real(result, "step_sincos", pv_bench_fits_pairs(bench->fits));
+    pv_json_int(result, "samples", pv_bench_fits_samples(bench->fits));
+    pv_json_real(result, "step_flops", pv_bench_fits_flops(bench->fits));
+    pv_json_real(result, "step_sincos", pv_bench_fits_pairs(bench->fits));
     put_window(bench, &bench->alone, "", result);
     put_window(bench, &bench->together, "_together", result);
-    pv_cmd_put_text(result, "sincos_of_limit", libmvec_is_cheaper(bench) ? "libmvec" : "polyview");
-    pv_cmd_put_real(result, "inr_steps_per_s", bench->together.rate * comm->size);
-    pv_cmd_put_real(result, "scaling", bench->scaling);
-    pv_cmd_put_real(result, "psnr_db", bench->psnr);
-    pv_cmd_put_int(result, "psnr_images", quality_images(bench));
-    pv_cmd_put_int(result, "steps", bench->steps);
-    pv_cmd_put_real(result, "overhead_us_per_view", bench->overhead * 1e6);
-    pv_cmd_put_real(result, "overhead_share", overhead_share(bench));
-    pv_cmd_put_real(result, "seconds", bench->seconds);
-    pv_cmd_put_machine(comm, result);
+    pv_json_text(result, "sincos_of_limit", libmvec_is_cheaper(bench) ? "libmvec" : "polyview");
+    pv_json_real(result, "inr_steps_per_s", bench->together.rate * comm->size);
+    pv_json_real(result, "scaling", bench->scaling);
+    pv_json_real(result, "psnr_db", bench->psnr);
+    pv_json_int(result, "psnr_images", quality_images(bench));
+    pv_json_int(result, "steps", bench->steps);
+    pv_json_real(result, "overhead_us_per_view", bench->overhead * 1e6);
+    pv_json_real(result, "overhead_share", overhead_share(bench));
+    pv_json_real(result, "seconds", bench->seconds);
+    pv_result_machine(comm, result);
 }
 
 static void print_row(const char *name, const char *format, double alone, double together)
@@ -260,7 +260,7 @@ static int64_t at_most(int64_t value, int64_t most)
 /* Loads the config and as much of its signal as the bench needs. */
 static pv_status prepare(const pv_comm *comm, const fit_words *words, fit_bench *bench)
 {
-    pv_status st = pv_cmd_config(comm, words->config, &words->sets, &bench->config);
+    pv_status st = pv_config_of_file(comm, words->config, &words->sets, &bench->config);
     if (st != PV_OK) return st;
     pv_signal_opts *signal = &bench->config->signal;
     signal->train = at_most(signal->train, SPLIT_OBJECTS);
@@ -295,4 +295,4 @@ done:
     return st;
 }
 
-const pv_command pv_command_bench_fit = {.name = "fit", .run = run_bench};
+const pv_command pv_bench_fit = {.name = "fit", .run = run_bench};

@@ -3,8 +3,8 @@
 #include "base/pv_clock.h"
 #include "base/pv_mem.h"
 #include "bench/pv_bench.h"
+#include "bench/pv_benches.h"
 #include "parallel/pv_shared.h"
-#include "cmd/pv_cmd.h"
 #include "data/pv_dataset.h"
 #include "store/pv_store.h"
 #include "store/pv_verify.h"
@@ -291,10 +291,10 @@ static double megabytes(const store_bench *b)
 static json_t *describe(const store_bench *b, const timing *t)
 {
     json_t *object = json_object();
-    pv_cmd_put_real(object, "mb_per_s", megabytes(b) / t->ours);
-    pv_cmd_put_real(object, "rows_per_s", (double)pv_signal_objects(b->signal) / t->ours);
-    pv_cmd_put_real(object, "plain_mb_per_s", megabytes(b) / t->plain);
-    pv_cmd_put_real(object, "share", t->plain / t->ours);
+    pv_json_real(object, "mb_per_s", megabytes(b) / t->ours);
+    pv_json_real(object, "rows_per_s", (double)pv_signal_objects(b->signal) / t->ours);
+    pv_json_real(object, "plain_mb_per_s", megabytes(b) / t->plain);
+    pv_json_real(object, "share", t->plain / t->ours);
     return object;
 }
 
@@ -339,16 +339,16 @@ static void print_table(const store_bench *b)
 static void report(const store_bench *b, bool json_only, json_t *result)
 {
     if (!json_only && b->comm->rank == 0) print_table(b);
-    pv_cmd_put_text(result, "bench", "store");
-    pv_cmd_put_int(result, "rows", pv_signal_objects(b->signal));
-    pv_cmd_put_int(result, "params", b->params);
+    pv_json_text(result, "bench", "store");
+    pv_json_int(result, "rows", pv_signal_objects(b->signal));
+    pv_json_int(result, "params", b->params);
     json_object_set_new(result, "write", describe_batches(b, b->write));
     json_object_set_new(result, "write_sync", describe_batches(b, b->synced));
     json_object_set_new(result, "collective", describe_batches(b, b->collective));
     json_object_set_new(result, "verify", describe(b, &b->verify));
     json_object_set_new(result, "load", describe(b, &b->load));
     json_object_set_new(result, "load_unverified", describe(b, &b->load_unverified));
-    pv_cmd_put_machine(b->comm, result);
+    pv_result_machine(b->comm, result);
 }
 
 /* A batch of made-up rows. */
@@ -390,7 +390,7 @@ static pv_status name_files(store_bench *b, const char *directory)
 
 static pv_status prepare(store_bench *b, const char *config, const pv_sets *sets, const char *directory)
 {
-    pv_status st = pv_cmd_config(b->comm, config, sets, &b->config);
+    pv_status st = pv_config_of_file(b->comm, config, sets, &b->config);
     if (st != PV_OK) return st;
     PV_TRY(open_signal(b));
     PV_TRY(pv_agree(b->comm, pv_arch_make(&b->config->inr, pv_signal_inputs(b->signal),
@@ -436,4 +436,4 @@ done:
     return st;
 }
 
-const pv_command pv_command_bench_store = {.name = "store", .run = run_bench};
+const pv_command pv_bench_store = {.name = "store", .run = run_bench};

@@ -5,7 +5,7 @@
 #include "base/pv_stop.h"
 #include "bench/pv_bench.h"
 #include "pv_bench_task.h"
-#include "cmd/pv_cmd.h"
+#include "bench/pv_benches.h"
 #include "train/pv_stepper.h"
 
 #include <math.h>
@@ -174,25 +174,25 @@ static void report(const pv_comm *comm, train_bench *bench, json_t *result)
     json_t *dims = json_array();
     for (int i = 0; i <= bench->arch.layers; i++)
         json_array_append_new(dims, json_integer(bench->arch.dims[i]));
-    pv_cmd_put_text(result, "bench", "train");
-    pv_cmd_put_text(result, "model", pv_model_kind_name(bench->config->model.kind));
+    pv_json_text(result, "bench", "train");
+    pv_json_text(result, "model", pv_model_kind_name(bench->config->model.kind));
     json_object_set_new(result, "dims", dims);
-    pv_cmd_put_int(result, "parameters", pv_model_count(model));
-    pv_cmd_put_real(result, "sample_flops", pv_model_sample_flops(model));
-    pv_cmd_put_int(result, "batch", opts->batch);
-    pv_cmd_put_text(result, "reduce", opts->reduce == PV_REDUCE_ORDERED ? "ordered" : "fast");
-    pv_cmd_put_int(result, "augmentations", bench->config->augment.count);
+    pv_json_int(result, "parameters", pv_model_count(model));
+    pv_json_real(result, "sample_flops", pv_model_sample_flops(model));
+    pv_json_int(result, "batch", opts->batch);
+    pv_json_text(result, "reduce", opts->reduce == PV_REDUCE_ORDERED ? "ordered" : "fast");
+    pv_json_int(result, "augmentations", bench->config->augment.count);
     for (int i = 0; i < FIGURES; i++) {
         char key[64];
-        pv_cmd_put_real(result, names[i], bench->figures[1][i]);
+        pv_json_real(result, names[i], bench->figures[1][i]);
         snprintf(key, sizeof key, "%s_alone", names[i]);
-        pv_cmd_put_real(result, key, bench->figures[0][i]);
+        pv_json_real(result, key, bench->figures[0][i]);
     }
-    pv_cmd_put_real(result, "samples_per_s", bench->figures[1][RATE] * comm->size);
-    pv_cmd_put_real(result, "speedup", bench->scaling * comm->size);
-    pv_cmd_put_real(result, "scaling", bench->scaling);
-    pv_cmd_put_real(result, "seconds", bench->seconds);
-    pv_cmd_put_machine(comm, result);
+    pv_json_real(result, "samples_per_s", bench->figures[1][RATE] * comm->size);
+    pv_json_real(result, "speedup", bench->scaling * comm->size);
+    pv_json_real(result, "scaling", bench->scaling);
+    pv_json_real(result, "seconds", bench->seconds);
+    pv_result_machine(comm, result);
 }
 
 static void print_table(const pv_comm *comm, const train_bench *bench)
@@ -230,7 +230,7 @@ static pv_status prepare(const pv_comm *comm, const char *config, const pv_sets 
 {
     enum { CLASSES = 10, INPUTS = 2, OUTPUTS = 1 };
     pv_status st;
-    PV_TRY(pv_cmd_config(comm, config, sets, &bench->config));
+    PV_TRY(pv_config_of_file(comm, config, sets, &bench->config));
     st = pv_arch_make(&bench->config->inr, INPUTS, OUTPUTS, &bench->arch);
     if (st == PV_OK) st = pv_bench_rows_make(&bench->arch, bench->config->inr.variant, CLASSES, &bench->rows);
     bench->alone.opts = opts_of_one(&bench->config->train, comm->size);
@@ -272,4 +272,4 @@ done:
     return st;
 }
 
-const pv_command pv_command_bench_train = {.name = "train", .run = run_bench};
+const pv_command pv_bench_train = {.name = "train", .run = run_bench};

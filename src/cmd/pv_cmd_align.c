@@ -1,6 +1,7 @@
+/* `polyview align`: aligns the views of objects, and judges the path between them. */
 #include "base/pv_clock.h"
 #include "base/pv_mem.h"
-#include "cmd/pv_cmd.h"
+#include "cmd/pv_commands.h"
 #include "run/pv_record.h"
 #include "signal/pv_signal.h"
 #include "store/pv_store.h"
@@ -125,19 +126,19 @@ static void report(const pv_comm *comm, const align *a, json_t *result)
         json_t *entry = json_object(), *losses = json_array();
         for (int i = 0; i < PV_PATH_POINTS; i++)
             json_array_append_new(losses, json_real(of->losses[i] / pairs));
-        pv_cmd_put_real(entry, "objective", of->objective / pairs);
-        pv_cmd_put_real(entry, "barrier", of->barrier / pairs);
-        pv_cmd_put_real(entry, "barrier_error", standard_error(of->barrier, of->squares, a->pairs));
+        pv_json_real(entry, "objective", of->objective / pairs);
+        pv_json_real(entry, "barrier", of->barrier / pairs);
+        pv_json_real(entry, "barrier_error", standard_error(of->barrier, of->squares, a->pairs));
         json_object_set_new(entry, "losses", losses);
         json_object_set_new(ways, pv_aligner_way(way), entry);
     }
-    pv_cmd_put_text(result, "store", pv_store_path(a->store));
-    pv_cmd_put_int(result, "pairs", a->pairs);
-    pv_cmd_put_int(result, "starts", a->starts);
+    pv_json_text(result, "store", pv_store_path(a->store));
+    pv_json_int(result, "pairs", a->pairs);
+    pv_json_int(result, "starts", a->starts);
     json_object_set_new(result, "lambda", lambda);
     json_object_set_new(result, "alignments", ways);
-    pv_cmd_put_real(result, "seconds", a->seconds);
-    pv_cmd_put_machine(comm, result);
+    pv_json_real(result, "seconds", a->seconds);
+    pv_result_machine(comm, result);
 }
 
 static void print_table(const align *a)
@@ -195,7 +196,7 @@ static pv_status open_signal(const pv_comm *comm, align *a)
 {
     pv_run_config *config = NULL;
     pv_status st =
-        pv_agree(comm, pv_cmd_kept_config(pv_store_path(a->store), pv_store_config(a->store), &config));
+        pv_agree(comm, pv_config_kept(pv_store_path(a->store), pv_store_config(a->store), &config));
     if (st == PV_OK) st = pv_signal_open(comm, &config->signal, &a->signal);
     pv_run_config_free(config);
     return st;

@@ -1,16 +1,12 @@
-#include "cmd/pv_cmd.h"
-
-#include <string.h>
-
-static const pv_command *const benches[] = {&pv_command_bench_fit, &pv_command_bench_store,
-                                            &pv_command_bench_train, &pv_command_bench_align,
-                                            &pv_command_bench_comm};
+/* `polyview bench`: hands its words to one of the benches. */
+#include "bench/pv_benches.h"
+#include "cmd/pv_commands.h"
 
 static pv_status run_bench(const pv_comm *comm, int argc, char **argv, json_t *result)
 {
     const char *name = argc > 1 ? argv[1] : "";
-    for (size_t i = 0; i < sizeof benches / sizeof *benches; i++)
-        if (strcmp(benches[i]->name, name) == 0) return benches[i]->run(comm, argc - 1, argv + 1, result);
+    const pv_command *bench = pv_command_find(pv_benches, name);
+    if (bench) return bench->run(comm, argc - 1, argv + 1, result);
     return pv_agree(comm,
                     pv_fail(PV_ERR_USAGE,
                             "bench needs to know of what, fit, store, train, align or comm, not '%s'; see "

@@ -1,11 +1,12 @@
+/* `polyview eval`: scores a model on a split of a store. */
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
-#include "cmd/pv_cmd.h"
+#include "cmd/pv_commands.h"
+#include "run/pv_open_model.h"
 #include "run/pv_record.h"
 #include "store/pv_store.h"
 #include "train/pv_evaluate.h"
 #include "train/pv_logits_file.h"
-#include "train/pv_model_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,25 +48,27 @@ done:
     return st;
 }
 
-/* The model of a file, ready to run on the store's rows. */
-static pv_status load_model(const pv_comm *comm, const request *r, const pv_store *store, pv_model_head *head,
-                            pv_run_config **config, pv_model **model)
+static pv_status open_model(const pv_comm *comm, const request *r, const pv_store *store, pv_open_model *m)
 {
-    const pv_arch *arch = pv_store_arch(store);
-    pv_status st;
-    PV_TRY(pv_model_file_head(comm, r->model, head));
-    PV_TRY(pv_agree(comm, pv_cmd_kept_config(r->model, head->config, config)));
-    if ((*config)->train.task == PV_TASK_SIMCLR)
-        PV_TRY(pv_fail(PV_ERR_DATA,
-                       "'%s' was trained without labels: judge its embedding with `polyview probe`",
-                       r->model));
-    if (!pv_arch_equal(&head->arch, arch))
-        PV_TRY(pv_fail(PV_ERR_DATA, "'%s' was made for INRs of another architecture than those of '%s'",
-                       r->model, r->store));
-    PV_TRY(pv_agree(comm, pv_model_new(&(*config)->model, arch->dims, arch->layers, head->classes,
-                                       PV_EVAL_BATCH, model)));
-    PV_TRY(pv_model_file_load(comm, r->model, *model, NULL));
-done:
+    pv_status st = pv_open_model_file(comm, r->model, store, PV_EVAL_BATCH, m);
+    if (st == PV_OK && m->config->train.task == PV_TASK_SIMCLR)
+        st = pv_fail(PV_ERR_DATA,
+                     "'%s' was trained without labels: judge its embedding with `polyview probe`", r->model);
+    return st;
+}
+
+/* The samples that are asked for, in the form that the model takes. */
+static pv_status open_data(const pv_comm *comm, const request *r, const pv_store *store,
+                           const pv_open_model *m, pv_dataset **dataset)
+{
+    pv_dataset_opts opts = r->data;
+    opts.canonical = m->form.canonical;
+    opts.align = m->form.align;
+    opts.reference = m->form.reference;
+    opts.placement = PV_PLACE_NODE;
+    pv_status st = pv_dataset_open(comm, store, &opts, dataset);
+    if (st == PV_OK && pv_dataset_samples(*dataset) == 0)
+        st = pv_fail(PV_ERR_DATA, "'%s' has no objects in that split", r->store);
     return st;
 }
 
@@ -89,26 +92,27 @@ static void report(const request *r, const pv_score *score, int64_t trained_view
                               json_pack("{s:i, s:I, s:I, s:f}", "class", c, "samples", (json_int_t)samples,
                                         "correct", (json_int_t)correct, "accuracy", accuracy));
     }
-    pv_cmd_put_text(result, "model", r->model);
-    pv_cmd_put_text(result, "store", r->store);
-    pv_cmd_put_text(result, "generalisation", generalisation(r, trained_views));
-    pv_cmd_put_int(result, "samples", score->samples);
-    pv_cmd_put_real(result, "accuracy", score->accuracy);
-    pv_cmd_put_real(result, "loss", score->loss);
+    pv_json_text(result, "model", r->model);
+    pv_json_text(result, "store", r->store);
+    pv_json_text(result, "generalisation", generalisation(r, trained_views));
+    pv_json_int(result, "samples", score->samples);
+    pv_json_real(result, "accuracy", score->accuracy);
+    pv_json_real(result, "loss", score->loss);
     json_object_set_new(result, "per_class", classes);
 }
 
-static pv_status score_data(const pv_comm *comm, const request *r, pv_model *model, const pv_model_head *head,
+static pv_status score_data(const pv_comm *comm, const request *r, const pv_open_model *m,
                             const pv_dataset *dataset, pv_score *score)
 {
+    const int classes = m->head.classes;
     float *logits = NULL;
     int64_t first, share;
     pv_status st = PV_OK;
     pv_eval_share(comm, pv_dataset_samples(dataset), &first, &share);
-    if (r->logits && !(logits = pv_alloc(share * head->classes, sizeof *logits))) st = PV_ERR_NOMEM;
+    if (r->logits && !(logits = pv_alloc(share * classes, sizeof *logits))) st = PV_ERR_NOMEM;
     PV_TRY(pv_agree(comm, st));
-    PV_TRY(pv_evaluate(comm, model, &head->norm, dataset, head->classes, true, logits, score));
-    if (r->logits) PV_TRY(pv_logits_file_write(comm, r->logits, dataset, head->classes, logits));
+    PV_TRY(pv_evaluate(comm, m->model, &m->head.norm, dataset, classes, true, logits, score));
+    if (r->logits) PV_TRY(pv_logits_file_write(comm, r->logits, dataset, classes, logits));
 done:
     free(logits);
     return st;
@@ -119,34 +123,26 @@ static pv_status run_eval(const pv_comm *comm, int argc, char **argv, json_t *re
     const pv_run run = pv_run_begin(argc, argv);
     request r = {0};
     pv_store *store = NULL;
-    pv_run_config *config = NULL;
-    pv_model *model = NULL;
+    pv_open_model model = {0};
     pv_dataset *dataset = NULL;
-    pv_model_head head = {0};
     pv_score score = {0};
     bool scored = false;
     pv_status st;
     PV_TRY(pv_agree(comm, parse_request(argc, argv, &r)));
     PV_TRY(pv_store_open(comm, r.store, PV_STORE_READ, NULL, &store));
-    PV_TRY(load_model(comm, &r, store, &head, &config, &model));
-    PV_TRY(pv_agree(comm, pv_cmd_model_rows(r.model, &head, config, &r.data)));
-    r.data.placement = PV_PLACE_NODE;
-    PV_TRY(pv_dataset_open(comm, store, &r.data, &dataset));
-    if (pv_dataset_samples(dataset) == 0)
-        PV_TRY(pv_fail(PV_ERR_DATA, "'%s' has no objects in that split", r.store));
-    PV_TRY(score_data(comm, &r, model, &head, dataset, &score));
-    report(&r, &score, config->train.views, result);
-    pv_cmd_put_machine(comm, result);
+    PV_TRY(open_model(comm, &r, store, &model));
+    PV_TRY(open_data(comm, &r, store, &model, &dataset));
+    PV_TRY(score_data(comm, &r, &model, dataset, &score));
+    report(&r, &score, model.config->train.views, result);
+    pv_result_machine(comm, result);
     scored = true;
 done:
     free(score.class_samples);
     free(score.class_correct);
     pv_dataset_close(dataset);
-    pv_model_free(model);
-    pv_model_head_free(&head);
     pv_store_close(store);
-    if (scored) pv_run_record(comm, &run, r.model, config, st, result);
-    pv_run_config_free(config);
+    if (scored) pv_run_record(comm, &run, r.model, model.config, st, result);
+    pv_open_model_close(&model);
     return st;
 }
 

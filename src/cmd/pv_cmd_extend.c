@@ -1,5 +1,6 @@
+/* `polyview extend`: grows a store. */
 #include "base/pv_log.h"
-#include "cmd/pv_cmd.h"
+#include "cmd/pv_commands.h"
 #include "run/pv_fill_run.h"
 #include "run/pv_record.h"
 #include "store/pv_lock.h"
@@ -65,11 +66,11 @@ static pv_status grow(const pv_comm *comm, const pv_store *store, const request 
     pv_log_info("'%s' now has %lld views of %lld objects: `polyview fit --store %s` fits the %lld new rows",
                 config->store, (long long)growth.views, (long long)growth.objects, config->store,
                 (long long)added);
-    pv_cmd_put_text(result, "store", config->store);
-    pv_cmd_put_int(result, "views", growth.views);
-    pv_cmd_put_int(result, "objects", growth.objects);
-    pv_cmd_put_int(result, "rows", rows);
-    pv_cmd_put_int(result, "added", added);
+    pv_json_text(result, "store", config->store);
+    pv_json_int(result, "views", growth.views);
+    pv_json_int(result, "objects", growth.objects);
+    pv_json_int(result, "rows", rows);
+    pv_json_int(result, "added", added);
 done:
     pv_signal_close(signal);
     free(yaml);
@@ -108,7 +109,7 @@ static pv_status run_extend(const pv_comm *comm, int argc, char **argv, json_t *
         st = pv_fail(PV_ERR_USAGE, "extend needs a store; see `polyview extend --help`");
     if (st == PV_OK) st = take_request(views, objects, &asked);
     PV_TRY(pv_agree(comm, st));
-    PV_TRY(pv_cmd_store_config(comm, path, &kept));
+    PV_TRY(pv_config_of_store(comm, path, &kept));
     PV_TRY(pv_lock_take(comm, path, &lock));
     PV_TRY(pv_store_open(comm, path, PV_STORE_READ, NULL, &store));
     PV_TRY(pv_agree(comm, load_config(path, store, &sets, kept, &config)));

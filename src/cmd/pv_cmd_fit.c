@@ -1,6 +1,7 @@
+/* `polyview fit`: creates or resumes a store. */
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
-#include "cmd/pv_cmd.h"
+#include "cmd/pv_commands.h"
 #include "run/pv_fill_run.h"
 #include "run/pv_record.h"
 #include "inr/pv_arch.h"
@@ -16,7 +17,7 @@ static pv_status check_resume(const pv_run_config *config, const pv_store *store
     char keys[1024] = "";
     int conflicts = 0;
     pv_status st;
-    PV_TRY(pv_cmd_kept_config(pv_store_path(store), pv_store_config(store), &stored));
+    PV_TRY(pv_config_kept(pv_store_path(store), pv_store_config(store), &stored));
     PV_TRY(pv_run_config_conflicts(config, stored, PV_KEYS_ROWS, keys, sizeof keys, &conflicts));
     if (conflicts > 0)
         st = pv_fail(PV_ERR_CONFIG,
@@ -45,9 +46,10 @@ static pv_status prepare_store(const pv_comm *comm, const pv_run_config *config,
     pv_arch arch;
     char *yaml = NULL;
     const char *variant = config->inr.variant == PV_INR_STANDARD ? "standard" : "dwsnets";
-    PV_TRY(pv_agree(comm, pv_arch_make(&config->inr, pv_signal_inputs(signal), pv_signal_channels(signal), &arch)));
+    PV_TRY(pv_agree(comm,
+                    pv_arch_make(&config->inr, pv_signal_inputs(signal), pv_signal_channels(signal), &arch)));
     PV_TRY(pv_agree(comm, pv_run_config_emit(config, &yaml)));
-    if (!pv_cmd_exists(comm, config->store)) {
+    if (!pv_path_exists(comm, config->store)) {
         const pv_store_spec spec = {signal, config->signal.path, &arch, variant, config->fit.views, yaml};
         PV_TRY(pv_store_create(comm, config->store, &spec, &config->storage));
         pv_log_info("made the store '%s': %lld views of %lld objects, %d parameters each", config->store,
@@ -66,8 +68,8 @@ static pv_status load_config(const pv_comm *comm, const char *config_path, const
                              const pv_sets *sets, pv_run_config **config)
 {
     pv_status st;
-    if (!config_path) return pv_cmd_store_config(comm, store_path, config);
-    PV_TRY(pv_cmd_config(comm, config_path, sets, config));
+    if (!config_path) return pv_config_of_store(comm, store_path, config);
+    PV_TRY(pv_config_of_file(comm, config_path, sets, config));
     if (store_path) {
         free((*config)->store);
         (*config)->store = pv_strdup(store_path);
@@ -82,12 +84,13 @@ static pv_status run_fit(const pv_comm *comm, int argc, char **argv, json_t *res
     const pv_run run = pv_run_begin(argc, argv);
     const char *config_path = NULL, *store_path = NULL;
     pv_sets sets = {0};
+    const char *max_hours = NULL, *grace = NULL;
     pv_run_limits limits = {0};
     bool retry_refused = false;
     const pv_cmd_option options[] = {
         {.name = "config", .text = &config_path}, {.name = "store", .text = &store_path},
-        {.name = "set", .sets = &sets},           {.name = "max-hours", .text = &limits.max_hours},
-        {.name = "grace", .text = &limits.grace}, {.name = "retry-refused", .flag = &retry_refused}};
+        {.name = "set", .sets = &sets},           {.name = "max-hours", .text = &max_hours},
+        {.name = "grace", .text = &grace},        {.name = "retry-refused", .flag = &retry_refused}};
     pv_run_config *config = NULL;
     pv_signal *signal = NULL;
     pv_store *store = NULL;
@@ -98,20 +101,22 @@ static pv_status run_fit(const pv_comm *comm, int argc, char **argv, json_t *res
     if (st == PV_OK && !config_path && (!store_path || sets.count > 0))
         st = pv_fail(PV_ERR_USAGE,
                      "fit needs --config FILE, or the --store of a store alone; see `polyview fit --help`");
+    if (st == PV_OK && max_hours) st = pv_cmd_real("--max-hours", max_hours, &limits.max_hours);
+    if (st == PV_OK && grace) st = pv_cmd_real("--grace", grace, &limits.grace);
     PV_TRY(pv_agree(comm, st));
     PV_TRY(load_config(comm, config_path, store_path, &sets, &config));
     PV_TRY(pv_signal_open(comm, &config->signal, &signal));
     PV_TRY(pv_lock_take(comm, config->store, &lock));
     PV_TRY(prepare_store(comm, config, signal, &store));
     filled = true;
-    st = pv_cmd_fill(comm, config, signal, store, lock, retry_refused, &limits, &fill);
+    st = pv_run_fill(comm, config, signal, store, lock, retry_refused, &limits, &fill);
     if (st == PV_OK || st == PV_STOPPED) {
-        pv_cmd_put_text(result, "store", config->store);
-        pv_cmd_put_fill(&fill, result);
-        pv_cmd_put_machine(comm, result);
+        pv_json_text(result, "store", config->store);
+        pv_result_fill(&fill, result);
+        pv_result_machine(comm, result);
     }
 done:;
-    const pv_status closed = pv_cmd_close_written(comm, store, lock);
+    const pv_status closed = pv_run_close_written(comm, store, lock);
     pv_signal_close(signal);
     if (st == PV_OK) st = closed;
     if (filled) pv_run_record(comm, &run, config->store, config, st, result);

@@ -1,5 +1,6 @@
-#include "cmd/pv_cmd.h"
-#include "run/pv_fill_run.h"
+/* `polyview info`: what a store holds. */
+#include "cmd/pv_commands.h"
+#include "run/pv_record.h"
 #include "store/pv_store.h"
 #include "store/pv_tally.h"
 
@@ -47,19 +48,39 @@ static json_t *describe_psnr(const pv_tally *tally)
     return bins;
 }
 
+/* What the runs that made a store took. */
+typedef struct making {
+    int64_t runs, fitted;
+    double seconds, core_seconds, steps;
+} making;
+
+static void add_run(void *context, const pv_past_run *run)
+{
+    making *total = context;
+    if (run->fitted <= 0) return;
+    total->runs++;
+    total->fitted += run->fitted;
+    total->steps += run->fit_steps;
+    total->seconds += run->fit_seconds;
+    total->core_seconds += run->fit_seconds * run->ranks;
+}
+
 /* How the store was made, as far as its runs were recorded. */
 static void report_making(const pv_store *store, json_t *result)
 {
-    const pv_runs_total runs = pv_cmd_runs_total(pv_store_path(store));
-    pv_cmd_put_text(result, "code_version", pv_store_code_version(store));
-    pv_cmd_put_text(result, "instruction_set", pv_store_instruction_set(store));
-    pv_cmd_put_int(result, "runs", runs.runs);
+    making runs = {0};
+    char *records = pv_record_path(pv_store_path(store));
+    if (records) (void)pv_records_read(records, add_run, &runs);
+    free(records);
+    pv_json_text(result, "code_version", pv_store_code_version(store));
+    pv_json_text(result, "instruction_set", pv_store_instruction_set(store));
+    pv_json_int(result, "runs", runs.runs);
     if (runs.seconds <= 0) return;
-    pv_cmd_put_int(result, "runs_fitted", runs.fitted);
-    pv_cmd_put_real(result, "runs_seconds", runs.seconds);
-    pv_cmd_put_real(result, "core_hours", runs.core_seconds / 3600);
-    pv_cmd_put_real(result, "inr_steps_per_s", runs.steps / runs.seconds);
-    pv_cmd_put_real(result, "views_per_s", (double)runs.fitted / runs.seconds);
+    pv_json_int(result, "runs_fitted", runs.fitted);
+    pv_json_real(result, "runs_seconds", runs.seconds);
+    pv_json_real(result, "core_hours", runs.core_seconds / 3600);
+    pv_json_real(result, "inr_steps_per_s", runs.steps / runs.seconds);
+    pv_json_real(result, "views_per_s", (double)runs.fitted / runs.seconds);
 }
 
 static pv_status report(const pv_store *store, const int64_t splits[SPLITS], const pv_tally *counts,
@@ -68,24 +89,24 @@ static pv_status report(const pv_store *store, const int64_t splits[SPLITS], con
     int64_t length, on_disk;
     const pv_status st = pv_store_bytes(store, &length, &on_disk);
     if (st != PV_OK) return st;
-    pv_cmd_put_text(result, "store", pv_store_path(store));
+    pv_json_text(result, "store", pv_store_path(store));
     json_object_set_new(result, "arch", describe_arch(pv_store_arch(store)));
-    pv_cmd_put_int(result, "params", pv_store_params(store));
-    pv_cmd_put_int(result, "views", pv_store_views(store));
-    pv_cmd_put_int(result, "objects", pv_store_objects(store));
-    pv_cmd_put_int(result, "train", splits[0]);
-    pv_cmd_put_int(result, "val", splits[1]);
-    pv_cmd_put_int(result, "test", splits[2]);
-    pv_cmd_put_int(result, "rows", pv_store_views(store) * pv_store_objects(store));
-    pv_cmd_put_int(result, "fitted", counts->fitted);
-    pv_cmd_put_int(result, "refused", counts->refused);
-    pv_cmd_put_real(result, "mean_psnr_db", counts->mean_psnr_db);
-    pv_cmd_put_int(result, "missing",
-                   pv_store_views(store) * pv_store_objects(store) - counts->fitted - counts->refused);
+    pv_json_int(result, "params", pv_store_params(store));
+    pv_json_int(result, "views", pv_store_views(store));
+    pv_json_int(result, "objects", pv_store_objects(store));
+    pv_json_int(result, "train", splits[0]);
+    pv_json_int(result, "val", splits[1]);
+    pv_json_int(result, "test", splits[2]);
+    pv_json_int(result, "rows", pv_store_views(store) * pv_store_objects(store));
+    pv_json_int(result, "fitted", counts->fitted);
+    pv_json_int(result, "refused", counts->refused);
+    pv_json_real(result, "mean_psnr_db", counts->mean_psnr_db);
+    pv_json_int(result, "missing",
+                pv_store_views(store) * pv_store_objects(store) - counts->fitted - counts->refused);
     json_object_set_new(result, "psnr_histogram", describe_psnr(counts));
-    pv_cmd_put_int(result, "shards", pv_store_shards(store));
-    pv_cmd_put_int(result, "bytes", length);
-    pv_cmd_put_int(result, "bytes_on_disk", on_disk);
+    pv_json_int(result, "shards", pv_store_shards(store));
+    pv_json_int(result, "bytes", length);
+    pv_json_int(result, "bytes_on_disk", on_disk);
     report_making(store, result);
     json_object_set_new(result, "signal", json_loads(pv_store_signal_json(store), 0, NULL));
     return st;

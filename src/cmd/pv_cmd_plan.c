@@ -1,20 +1,13 @@
 /* `polyview plan`: what a fit and a training would take, before they are paid for. */
 #include "base/pv_mem.h"
-#include "cmd/pv_cmd.h"
+#include "cmd/pv_commands.h"
 #include "plan/pv_plan.h"
 #include "plan/pv_plan_measure.h"
+#include "run/pv_record.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* A run that is over, as its record tells. */
-typedef struct finished_run {
-    char command[16];
-    int nodes, ranks_per_node;
-    int64_t rows; /* that it fitted */
-    double wall, compute, files, communication, idle;
-} finished_run;
 
 /* The command's words, understood. */
 typedef struct plan_request {
@@ -52,49 +45,24 @@ static pv_status parse(const pv_comm *comm, int argc, char **argv, plan_request 
     return st;
 }
 
-static double real_of(const json_t *object, const char *key)
+static int ranks_per_node(const pv_past_run *run)
 {
-    return json_number_value(json_object_get(object, key));
+    return (run->ranks + run->nodes - 1) / run->nodes;
 }
 
-/* Takes a record of a fit or a training that ended well; false if it is of something else. */
-static bool take_record(const json_t *record, finished_run *run)
+/* Keeps the last fit or training that was done. */
+static void take_done(void *context, const pv_past_run *run)
 {
-    const char *command = json_string_value(json_object_get(record, "command"));
-    const json_t *time = json_object_get(record, "time"), *result = json_object_get(record, "result");
-    if (!command || (strcmp(command, "fit") != 0 && strcmp(command, "train") != 0) ||
-        json_integer_value(json_object_get(record, "exit_status")) != 0 || real_of(time, "wall_s") <= 0)
-        return false;
-    *run = (finished_run){.nodes = (int)real_of(record, "nodes"),
-                          .rows = (int64_t)real_of(result, "fitted"),
-                          .wall = real_of(time, "wall_s"),
-                          .compute = real_of(time, "compute_s"),
-                          .files = real_of(time, "io_s"),
-                          .communication = real_of(time, "communication_s"),
-                          .idle = real_of(time, "idle_s")};
-    snprintf(run->command, sizeof run->command, "%s", command);
-    if (run->nodes < 1) return false;
-    run->ranks_per_node = ((int)real_of(record, "ranks") + run->nodes - 1) / run->nodes;
-    return run->ranks_per_node > 0;
+    const bool known = strcmp(run->command, "fit") == 0 || strcmp(run->command, "train") == 0;
+    if (known && run->exit_status == 0 && run->time.wall > 0 && run->nodes > 0 && run->ranks > 0)
+        *(pv_past_run *)context = *run;
 }
 
-/* The last fit or training in a file of run records. */
-static pv_status read_record(const char *path, finished_run *run)
+static pv_status read_record(const char *path, pv_past_run *run)
 {
-    FILE *file = fopen(path, "r");
-    char *line = NULL;
-    size_t capacity = 0;
-    bool found = false;
-    if (!file) return pv_fail(PV_ERR_IO, "cannot open '%s'", path);
-    while (getline(&line, &capacity, file) > 0) {
-        json_t *record = json_loads(line, 0, NULL);
-        found = (record && take_record(record, run)) || found;
-        json_decref(record);
-    }
-    free(line);
-    fclose(file);
-    return found ? PV_OK
-                 : pv_fail(PV_ERR_DATA, "'%s' holds no record of a fit or training that was done", path);
+    const pv_status st = pv_records_read(path, take_done, run);
+    if (st != PV_OK || run->nodes > 0) return st;
+    return pv_fail(PV_ERR_DATA, "'%s' holds no record of a fit or training that was done", path);
 }
 
 static json_t *describe(const pv_prediction *p)
@@ -110,8 +78,8 @@ static json_t *describe(const pv_prediction *p)
                    {"small_s", p->small_s},   {"node_hours", p->node_hours},
                    {"node_mib", p->node_mib}, {"file_mib", p->file_mib}};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        pv_cmd_put_real(object, numbers[i].name, numbers[i].value);
-    pv_cmd_put_text(object, "largest_beside_compute", p->largest);
+        pv_json_real(object, numbers[i].name, numbers[i].value);
+    pv_json_text(object, "largest_beside_compute", p->largest);
     return object;
 }
 
@@ -156,43 +124,44 @@ static void plan(const pv_comm *comm, const plan_request *r, const pv_figures *f
         print_prediction("fit", &fit);
         print_prediction("train", &train);
     }
-    pv_cmd_put_int(result, "nodes", nodes);
-    pv_cmd_put_int(result, "ranks_per_node", ranks);
+    pv_json_int(result, "nodes", nodes);
+    pv_json_int(result, "ranks_per_node", ranks);
     json_object_set_new(result, "fit", describe(&fit));
     json_object_set_new(result, "train", describe(&train));
-    pv_cmd_put_text(result, "gradient_reduction", pv_allreduce_name(kind));
+    pv_json_text(result, "gradient_reduction", pv_allreduce_name(kind));
     json_object_set_new(result, "figures", pv_figures_json(figures));
 }
 
-static void compare(const pv_comm *comm, const plan_request *r, const finished_run *run,
+static void compare(const pv_comm *comm, const plan_request *r, const pv_past_run *run,
                     const pv_figures *figures, const pv_workload *work, json_t *result)
 {
     pv_workload done = *work;
     const bool fits = strcmp(run->command, "fit") == 0;
-    if (fits) done.rows = run->rows;
-    const pv_prediction p = fits ? pv_plan_fit(figures, &done, run->nodes, run->ranks_per_node)
-                                 : pv_plan_train(figures, &done, run->nodes, run->ranks_per_node);
+    if (fits) done.rows = run->fitted;
+    const pv_prediction p = fits ? pv_plan_fit(figures, &done, run->nodes, ranks_per_node(run))
+                                 : pv_plan_train(figures, &done, run->nodes, ranks_per_node(run));
     const struct {
         const char *name;
         double planned, measured;
-    } rows[] = {{"wall time", p.wall_s, run->wall},
-                {"computing", p.compute_s, run->compute},
-                {"files", p.io_s, run->files},
-                {"communication and waiting", p.communication_s + p.idle_s, run->communication + run->idle}};
+    } rows[] = {{"wall time", p.wall_s, run->time.wall},
+                {"computing", p.compute_s, run->time.compute},
+                {"files", p.io_s, run->time.files},
+                {"communication and waiting", p.communication_s + p.idle_s,
+                 run->time.communication + run->time.idle}};
     if (comm->rank == 0 && !r->json_only) {
         fprintf(stderr, "  %s on %d node(s) x %d ranks: seconds\n  %-28s %10s %10s %8s\n", run->command,
-                run->nodes, run->ranks_per_node, "", "planned", "measured", "ratio");
+                run->nodes, ranks_per_node(run), "", "planned", "measured", "ratio");
         for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
             fprintf(stderr, "  %-28s %10.2f %10.2f %8.3f\n", rows[i].name, rows[i].planned, rows[i].measured,
                     rows[i].measured > 0 ? rows[i].planned / rows[i].measured : 0);
     }
-    pv_cmd_put_text(result, "compared", run->command);
-    pv_cmd_put_int(result, "nodes", run->nodes);
-    pv_cmd_put_int(result, "ranks_per_node", run->ranks_per_node);
-    pv_cmd_put_real(result, "measured_wall_s", run->wall);
-    pv_cmd_put_real(result, "ratio", p.wall_s / run->wall);
+    pv_json_text(result, "compared", run->command);
+    pv_json_int(result, "nodes", run->nodes);
+    pv_json_int(result, "ranks_per_node", ranks_per_node(run));
+    pv_json_real(result, "measured_wall_s", run->time.wall);
+    pv_json_real(result, "ratio", p.wall_s / run->time.wall);
     json_object_set_new(result, "within_error_bar",
-                        json_boolean(run->wall >= p.low_s && run->wall <= p.high_s));
+                        json_boolean(run->time.wall >= p.low_s && run->time.wall <= p.high_s));
     json_object_set_new(result, "planned", describe(&p));
     json_object_set_new(result, "figures", pv_figures_json(figures));
 }
@@ -200,16 +169,16 @@ static void compare(const pv_comm *comm, const plan_request *r, const finished_r
 static pv_status run_plan(const pv_comm *comm, int argc, char **argv, json_t *result)
 {
     plan_request r = {0};
-    finished_run run = {0};
+    pv_past_run run = {0};
     pv_run_config *config = NULL;
     pv_workload work;
     pv_figures figures;
     pv_status st;
     PV_TRY(pv_agree(comm, parse(comm, argc, argv, &r)));
     PV_TRY(pv_agree(comm, r.compare ? read_record(r.compare, &run) : PV_OK));
-    PV_TRY(pv_cmd_config(comm, r.config, &r.sets, &config));
+    PV_TRY(pv_config_of_file(comm, r.config, &r.sets, &config));
     PV_TRY(pv_plan_workload(comm, config, &work));
-    const int64_t ranks = r.compare ? run.nodes * (int64_t)run.ranks_per_node : r.node_count * r.ranks;
+    const int64_t ranks = r.compare ? run.nodes * (int64_t)ranks_per_node(&run) : r.node_count * r.ranks;
     const int64_t share = (work.batch + ranks - 1) / ranks;
     PV_TRY(r.figures ? pv_agree(comm, pv_figures_read(r.figures, &figures))
                      : pv_figures_measure(comm, config, share, r.directory, &figures));

@@ -1,6 +1,7 @@
+/* `polyview probe`: judges frozen features. */
 #include "base/pv_clock.h"
 #include "base/pv_log.h"
-#include "cmd/pv_cmd.h"
+#include "cmd/pv_commands.h"
 #include "run/pv_record.h"
 #include "run/pv_probe_run.h"
 
@@ -164,10 +165,10 @@ static void report_score(const request *r, const pv_probe_data *data, const pv_p
     char name[32];
     if (data->val.samples > 0) {
         snprintf(name, sizeof name, "val_%s", what);
-        pv_cmd_put_real(result, name, found->val_score);
+        pv_json_real(result, name, found->val_score);
     }
     snprintf(name, sizeof name, "test_%s", what);
-    pv_cmd_put_real(result, name, found->test_score);
+    pv_json_real(result, name, found->test_score);
     pv_log_info("test %s %.4f with %s %g", what, found->test_score,
                 r->method == KNN ? "neighbours" : "lambda", found->chosen);
     if (data->classes) return;
@@ -180,14 +181,14 @@ static void report_score(const request *r, const pv_probe_data *data, const pv_p
 static void report_system(const pv_probe_result *found, json_t *result)
 {
     const double n = (double)found->system, flops = n * n * n / 3;
-    pv_cmd_put_real(result, "lambda", found->chosen);
-    pv_cmd_put_real(result, "alpha", found->added);
-    pv_cmd_put_real(result, "reciprocal_condition", found->rcond);
-    pv_cmd_put_int(result, "unknowns", found->system);
-    pv_cmd_put_real(result, "system_mib_rank", (double)found->system_bytes / 0x1p20);
-    pv_cmd_put_real(result, "build_seconds", found->build_seconds);
-    pv_cmd_put_real(result, "factor_seconds", found->factor_seconds);
-    pv_cmd_put_real(result, "factor_gflops", flops / found->factor_seconds / 1e9);
+    pv_json_real(result, "lambda", found->chosen);
+    pv_json_real(result, "alpha", found->added);
+    pv_json_real(result, "reciprocal_condition", found->rcond);
+    pv_json_int(result, "unknowns", found->system);
+    pv_json_real(result, "system_mib_rank", (double)found->system_bytes / 0x1p20);
+    pv_json_real(result, "build_seconds", found->build_seconds);
+    pv_json_real(result, "factor_seconds", found->factor_seconds);
+    pv_json_real(result, "factor_gflops", flops / found->factor_seconds / 1e9);
 }
 
 static pv_status predict(const pv_comm *comm, const request *r, const pv_probe_data *data, json_t *result)
@@ -200,12 +201,12 @@ static pv_status predict(const pv_comm *comm, const request *r, const pv_probe_d
                               : pv_probe_knn(comm, data, &r->neighbours, &found));
     report_score(r, data, &found, result);
     if (r->method == KNN)
-        pv_cmd_put_int(result, "neighbours", (int64_t)found.chosen);
+        pv_json_int(result, "neighbours", (int64_t)found.chosen);
     else
         report_system(&found, result);
     if (r->method == KRR) {
-        pv_cmd_put_text(result, "kernel", r->kernel == PV_KERNEL_RBF ? "rbf" : "linear");
-        if (r->kernel == PV_KERNEL_RBF) pv_cmd_put_real(result, "gamma", gamma);
+        pv_json_text(result, "kernel", r->kernel == PV_KERNEL_RBF ? "rbf" : "linear");
+        if (r->kernel == PV_KERNEL_RBF) pv_json_real(result, "gamma", gamma);
     }
     if (r->output) PV_TRY(pv_probe_write_predictions(comm, r->output, &data->test, found.predictions));
 done:
@@ -252,8 +253,8 @@ static pv_status alignments(const pv_comm *comm, const request *r, const pv_stor
         }
     }
     json_object_set(result, "cka", rows);
-    pv_cmd_put_int(result, "width", one.of[0].width);
-    pv_cmd_put_int(result, "test", one.of[0].samples);
+    pv_json_int(result, "width", one.of[0].width);
+    pv_json_int(result, "test", one.of[0].samples);
 done:
     json_decref(rows);
     pv_probe_views_close(&one);
@@ -268,11 +269,11 @@ static pv_status fit_and_judge(const pv_comm *comm, const request *r, const pv_s
     const double start = pv_seconds();
     PV_TRY(pv_probe_data_open(comm, store, &r->source, &r->sampling, &data));
     if (r->scaled) PV_TRY(pv_probe_data_scale(comm, &data));
-    pv_cmd_put_int(result, "width", data.train.width);
-    pv_cmd_put_int(result, "train", data.train.samples);
-    pv_cmd_put_int(result, "val", data.val.samples);
-    pv_cmd_put_int(result, "test", data.test.samples);
-    pv_cmd_put_real(result, "features_seconds", pv_seconds() - start);
+    pv_json_int(result, "width", data.train.width);
+    pv_json_int(result, "train", data.train.samples);
+    pv_json_int(result, "val", data.val.samples);
+    pv_json_int(result, "test", data.test.samples);
+    pv_json_real(result, "features_seconds", pv_seconds() - start);
     PV_TRY(r->method == PCA ? components(comm, r, &data, result) : predict(comm, r, &data, result));
 done:
     pv_probe_data_close(&data);
@@ -296,12 +297,12 @@ static pv_status run_probe(const pv_comm *comm, int argc, char **argv, json_t *r
     const double start = pv_seconds();
     PV_TRY(pv_agree(comm, parse_request(argc, argv, &w, &r)));
     PV_TRY(pv_store_open(comm, w.store, PV_STORE_READ, NULL, &store));
-    pv_cmd_put_text(result, "method", method_names[r.method]);
-    pv_cmd_put_text(result, "store", w.store);
-    pv_cmd_put_text(result, "features", w.model ? w.model : w.untrained ? "untrained" : w.features);
+    pv_json_text(result, "method", method_names[r.method]);
+    pv_json_text(result, "store", w.store);
+    pv_json_text(result, "features", w.model ? w.model : w.untrained ? "untrained" : w.features);
     PV_TRY(r.method == CKA ? alignments(comm, &r, store, result) : fit_and_judge(comm, &r, store, result));
-    pv_cmd_put_real(result, "seconds", pv_seconds() - start);
-    pv_cmd_put_machine(comm, result);
+    pv_json_real(result, "seconds", pv_seconds() - start);
+    pv_result_machine(comm, result);
 done:
     if (st != PV_OK) json_object_clear(result);
     pv_store_close(store);

@@ -1,6 +1,7 @@
+/* `polyview render`: draws an INR beside its image. */
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
-#include "cmd/pv_cmd.h"
+#include "cmd/pv_commands.h"
 #include "signal/pv_png.h"
 #include "inr/pv_inr.h"
 #include "store/pv_store.h"
@@ -77,7 +78,7 @@ static pv_status open_original(const pv_comm *comm, const pv_store *store, pv_si
 {
     pv_run_config *config = NULL;
     *signal = NULL;
-    pv_status st = pv_cmd_kept_config(pv_store_path(store), pv_store_config(store), &config);
+    pv_status st = pv_config_kept(pv_store_path(store), pv_store_config(store), &config);
     if (st == PV_OK) st = pv_signal_open(comm, &config->signal, signal);
     pv_run_config_free(config);
     return st;
@@ -137,8 +138,8 @@ static pv_status draw(const pv_store *store, const pv_signal *original, int64_t 
     PV_TRY(draw_inr(&c, c.panels - 2, pv_store_arch(store), row, 1));
     PV_TRY(draw_inr(&c, c.panels - 1, pv_store_arch(store), row, scale));
     PV_TRY(pv_png_write(path, c.height * scale, c.row_pixels, c.channels, c.pixels));
-    pv_cmd_put_text(result, "picture", path);
-    pv_cmd_put_real(result, "psnr_db", (double)psnr);
+    pv_json_text(result, "picture", path);
+    pv_json_real(result, "psnr_db", (double)psnr);
 done:
     free(c.pixels);
     free(row);

@@ -1,4 +1,5 @@
-#include "cmd/pv_cmd.h"
+/* `polyview train`: trains a network on the rows of a store. */
+#include "cmd/pv_commands.h"
 #include "run/pv_record.h"
 #include "nn/pv_model.h"
 #include "store/pv_store.h"
@@ -16,7 +17,7 @@ static pv_status check_resume(const pv_comm *comm, const pv_run_config *config, 
     int conflicts = 0;
     pv_status st = pv_model_file_head(comm, checkpoint, &head);
     if (st != PV_OK) return st;
-    PV_TRY(pv_cmd_kept_config(checkpoint, head.config, &saved));
+    PV_TRY(pv_config_kept(checkpoint, head.config, &saved));
     PV_TRY(pv_run_config_conflicts(config, saved, PV_KEYS_MODEL, keys, sizeof keys, &conflicts));
     if (conflicts > 0)
         st = pv_fail(
@@ -39,29 +40,29 @@ done:
 static void report(const pv_comm *comm, const pv_run_config *config, const pv_train_result *trained,
                    json_t *result)
 {
-    pv_cmd_put_text(result, "model", config->train.output);
-    pv_cmd_put_text(result, "kind", pv_model_kind_name(config->model.kind));
-    pv_cmd_put_int(result, "parameters", trained->parameters);
-    pv_cmd_put_int(result, "samples", trained->samples);
-    pv_cmd_put_int(result, "epochs", trained->epochs);
-    pv_cmd_put_int(result, "best_epoch", trained->best_epoch);
-    pv_cmd_put_real(result, "train_loss", trained->train_loss);
+    pv_json_text(result, "model", config->train.output);
+    pv_json_text(result, "kind", pv_model_kind_name(config->model.kind));
+    pv_json_int(result, "parameters", trained->parameters);
+    pv_json_int(result, "samples", trained->samples);
+    pv_json_int(result, "epochs", trained->epochs);
+    pv_json_int(result, "best_epoch", trained->best_epoch);
+    pv_json_real(result, "train_loss", trained->train_loss);
     if (config->train.task == PV_TASK_SIMCLR)
-        pv_cmd_put_real(result, "best_val_loss", trained->best_val_loss);
+        pv_json_real(result, "best_val_loss", trained->best_val_loss);
     else
-        pv_cmd_put_real(result, "best_val_accuracy", trained->best_val_accuracy);
-    pv_cmd_put_real(result, "test_loss", trained->test_loss);
-    pv_cmd_put_real(result, "test_accuracy", trained->test_accuracy);
-    pv_cmd_put_real(result, "samples_per_s", trained->samples_per_s);
-    pv_cmd_put_real(result, "reduce_share", trained->reduce_share);
-    pv_cmd_put_real(result, "data_share", trained->data_share);
-    pv_cmd_put_int(result, "memory_plan_mib", trained->memory_plan >> 20);
-    pv_cmd_put_text(result, "placement", trained->sharded ? "job" : "node");
-    pv_cmd_put_int(result, "partners", trained->partners);
-    pv_cmd_put_int(result, "remote_samples", trained->remote_samples);
-    pv_cmd_put_int(result, "remote_partners", trained->remote_partners);
-    pv_cmd_put_real(result, "seconds", trained->seconds);
-    pv_cmd_put_machine(comm, result);
+        pv_json_real(result, "best_val_accuracy", trained->best_val_accuracy);
+    pv_json_real(result, "test_loss", trained->test_loss);
+    pv_json_real(result, "test_accuracy", trained->test_accuracy);
+    pv_json_real(result, "samples_per_s", trained->samples_per_s);
+    pv_json_real(result, "reduce_share", trained->reduce_share);
+    pv_json_real(result, "data_share", trained->data_share);
+    pv_json_int(result, "memory_plan_mib", trained->memory_plan >> 20);
+    pv_json_text(result, "placement", trained->sharded ? "job" : "node");
+    pv_json_int(result, "partners", trained->partners);
+    pv_json_int(result, "remote_samples", trained->remote_samples);
+    pv_json_int(result, "remote_partners", trained->remote_partners);
+    pv_json_real(result, "seconds", trained->seconds);
+    pv_result_machine(comm, result);
 }
 
 static pv_status run_train(const pv_comm *comm, int argc, char **argv, json_t *result)
@@ -84,13 +85,13 @@ static pv_status run_train(const pv_comm *comm, int argc, char **argv, json_t *r
     if (st == PV_OK && !config_path)
         st = pv_fail(PV_ERR_USAGE, "train needs --config FILE; see `polyview train --help`");
     PV_TRY(pv_agree(comm, st));
-    PV_TRY(pv_cmd_config(comm, config_path, &sets, &config));
+    PV_TRY(pv_config_of_file(comm, config_path, &sets, &config));
     config->train.no_verify = no_verify;
     PV_TRY(pv_agree(comm, pv_run_config_emit(config, &yaml)));
     checkpoint = pv_train_checkpoint_path(&config->train);
     PV_TRY(pv_agree(comm, checkpoint ? PV_OK : pv_fail(PV_ERR_NOMEM, "no memory for a file name")));
     PV_TRY(pv_store_open(comm, store_path ? store_path : config->store, PV_STORE_READ, NULL, &store));
-    const bool resume = !fresh && pv_cmd_exists(comm, checkpoint);
+    const bool resume = !fresh && pv_path_exists(comm, checkpoint);
     if (resume) PV_TRY(check_resume(comm, config, checkpoint));
     trained_some = true;
     st = pv_train(comm, store, &config->model, &config->train, &config->augment, yaml, resume, &trained);

@@ -1,5 +1,6 @@
+/* `polyview verify`: checks the rows of a store, and repairs them. */
 #include "base/pv_log.h"
-#include "cmd/pv_cmd.h"
+#include "cmd/pv_commands.h"
 #include "run/pv_fill_run.h"
 #include "run/pv_record.h"
 #include "store/pv_lock.h"
@@ -27,16 +28,16 @@ static void report(const pv_comm *comm, const pv_store *store, const pv_verify_r
             (long long)(checked->bad - NAMED_ROWS));
     const double bytes =
         (double)(checked->rows - checked->missing) * pv_store_params(store) * (double)sizeof(float);
-    pv_cmd_put_text(result, "store", pv_store_path(store));
-    pv_cmd_put_int(result, "rows", checked->rows);
-    pv_cmd_put_int(result, "fitted", checked->fitted);
-    pv_cmd_put_int(result, "refused", checked->refused);
-    pv_cmd_put_int(result, "missing", checked->missing);
-    pv_cmd_put_int(result, "bad", checked->bad);
+    pv_json_text(result, "store", pv_store_path(store));
+    pv_json_int(result, "rows", checked->rows);
+    pv_json_int(result, "fitted", checked->fitted);
+    pv_json_int(result, "refused", checked->refused);
+    pv_json_int(result, "missing", checked->missing);
+    pv_json_int(result, "bad", checked->bad);
     json_object_set_new(result, "bad_rows", rows);
-    pv_cmd_put_real(result, "mb_per_s", checked->seconds > 0 ? bytes / 1e6 / checked->seconds : 0);
-    pv_cmd_put_real(result, "seconds", checked->seconds);
-    pv_cmd_put_machine(comm, result);
+    pv_json_real(result, "mb_per_s", checked->seconds > 0 ? bytes / 1e6 / checked->seconds : 0);
+    pv_json_real(result, "seconds", checked->seconds);
+    pv_result_machine(comm, result);
 }
 
 /* Fits the bad and the missing rows of an open store, and looks at the bad ones again. */
@@ -51,16 +52,16 @@ static pv_status refit(const pv_comm *comm, const pv_run_config *config, const p
     if (comm->rank == 0) st = pv_verify_checksums(store, checked, &before);
     if (comm->rank == 0 && st == PV_OK) st = pv_verify_discard(store, checked);
     PV_TRY(pv_agree(comm, st));
-    st = pv_cmd_fill(comm, config, signal, store, lock, false, limits, &fill);
+    st = pv_run_fill(comm, config, signal, store, lock, false, limits, &fill);
     if (st == PV_OK || st == PV_STOPPED) {
         json_t *repair = json_object();
-        pv_cmd_put_fill(&fill, repair);
+        pv_result_fill(&fill, repair);
         json_object_set_new(result, "repair", repair);
     }
     PV_TRY(st);
     PV_TRY(pv_agree(comm, comm->rank == 0 ? pv_verify_again(store, checked, before, &sound, &same) : PV_OK));
-    pv_cmd_put_int(result, "repaired", fill.fitted);
-    pv_cmd_put_int(result, "same_checksum", same);
+    pv_json_int(result, "repaired", fill.fitted);
+    pv_json_int(result, "same_checksum", same);
     if (comm->rank == 0 && sound < checked->bad)
         st = pv_fail(PV_ERR_DATA, "'%s': %lld rows are bad still: the disk may be failing",
                      pv_store_path(store), (long long)(checked->bad - sound));
@@ -84,7 +85,7 @@ static pv_status repair(const pv_comm *comm, const char *path, const pv_run_limi
     pv_store *store = NULL;
     pv_verify_result checked = {0};
     pv_status st;
-    PV_TRY(pv_cmd_store_config(comm, path, &config));
+    PV_TRY(pv_config_of_store(comm, path, &config));
     PV_TRY(pv_signal_open(comm, &config->signal, &signal));
     PV_TRY(pv_lock_take(comm, path, &lock));
     PV_TRY(pv_store_open(comm, path, PV_STORE_WRITE, &config->storage, &store));
@@ -93,7 +94,7 @@ static pv_status repair(const pv_comm *comm, const char *path, const pv_run_limi
     if (checked.bad + checked.missing > 0)
         st = refit(comm, config, signal, store, lock, limits, &checked, result);
 done:;
-    const pv_status closed = pv_cmd_close_written(comm, store, lock);
+    const pv_status closed = pv_run_close_written(comm, store, lock);
     free(checked.bad_rows);
     pv_signal_close(signal);
     pv_run_config_free(config);
@@ -123,15 +124,18 @@ static pv_status run_verify(const pv_comm *comm, int argc, char **argv, json_t *
     const pv_run run = pv_run_begin(argc, argv);
     const char *path = NULL;
     bool repairs = false;
+    const char *max_hours = NULL, *grace = NULL;
     pv_run_limits limits = {0};
     const pv_cmd_option options[] = {{.name = "repair", .flag = &repairs},
-                                 {.name = "max-hours", .text = &limits.max_hours},
-                                 {.name = "grace", .text = &limits.grace}};
+                                 {.name = "max-hours", .text = &max_hours},
+                                 {.name = "grace", .text = &grace}};
     pv_status st = pv_cmd_parse(argc, argv, options, 3, &path, 1);
     if (st == PV_OK && !path)
         st = pv_fail(PV_ERR_USAGE, "verify needs a store; see `polyview verify --help`");
-    if (st == PV_OK && !repairs && (limits.max_hours || limits.grace))
+    if (st == PV_OK && !repairs && (max_hours || grace))
         st = pv_fail(PV_ERR_USAGE, "--max-hours and --grace go with --repair");
+    if (st == PV_OK && max_hours) st = pv_cmd_real("--max-hours", max_hours, &limits.max_hours);
+    if (st == PV_OK && grace) st = pv_cmd_real("--grace", grace, &limits.grace);
     st = pv_agree(comm, st);
     if (st != PV_OK) return st;
     st = repairs ? repair(comm, path, &limits, result) : inspect(comm, path, result);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { MESSAGE_BYTES = 1536 };
 
@@ -96,4 +97,11 @@ int pv_share_owner(int64_t n, int shares, int64_t i)
 {
     const int64_t base = n / shares, extra = n % shares, large = extra * (base + 1);
     return (int)(i < large ? i / (base + 1) : extra + (i - large) / base);
+}
+
+bool pv_path_exists(const pv_comm *comm, const char *path)
+{
+    int there = comm->rank == 0 && access(path, F_OK) == 0;
+    MPI_Bcast(&there, 1, MPI_INT, 0, comm->world);
+    return there != 0;
 }

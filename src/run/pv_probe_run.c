@@ -1,9 +1,11 @@
+/* Makes the features that `probe` works on. */
 #include "run/pv_probe_run.h"
 #include "base/pv_mem.h"
 #include "base/pv_rng.h"
 #include "probe/pv_represent.h"
 #include "store/pv_columns.h"
-#include "train/pv_model_file.h"
+#include "run/pv_open_model.h"
+#include "run/pv_config_source.h"
 
 #include <hdf5.h>
 #include <stdlib.h>
@@ -11,57 +13,22 @@
 
 enum { BATCH = 128 };
 
-/* What a source needs to make features. */
+/* What a source needs to make features.  Of the weights as they are, only the form of the open model is used. */
 typedef struct maker {
-    pv_model *model;
-    pv_model_head head; /* of the model; of the weights as they are, nothing of it is used */
-    pv_run_config *config;
-    pv_dataset_opts form; /* of the rows that it takes */
+    pv_open_model of;
     pv_representation how;
 } maker;
 
-static void maker_close(maker *m)
-{
-    pv_model_free(m->model);
-    pv_model_head_free(&m->head);
-    pv_run_config_free(m->config);
-}
-
-static pv_status make_model(const pv_comm *comm, const pv_store *store, maker *m)
-{
-    const pv_arch *arch = pv_store_arch(store);
-    m->config->model.projection = m->config->train.task == PV_TASK_SIMCLR;
-    return pv_agree(
-        comm, pv_model_new(&m->config->model, arch->dims, arch->layers, m->head.classes, BATCH, &m->model));
-}
-
-static pv_status load_model(const pv_comm *comm, const pv_store *store, const char *path, maker *m)
-{
-    pv_status st;
-    PV_TRY(pv_model_file_head(comm, path, &m->head));
-    PV_TRY(pv_agree(comm, pv_cmd_kept_config(path, m->head.config, &m->config)));
-    if (!pv_arch_equal(&m->head.arch, pv_store_arch(store)))
-        PV_TRY(pv_fail(PV_ERR_DATA, "'%s' was made for INRs of another architecture than those of '%s'", path,
-                       pv_store_path(store)));
-    PV_TRY(pv_agree(comm, pv_cmd_model_rows(path, &m->head, m->config, &m->form)));
-    PV_TRY(make_model(comm, store, m));
-    PV_TRY(pv_model_file_load(comm, path, m->model, NULL));
-done:
-    return st;
-}
-
 /* The model that training by a config starts from. */
 static pv_status draw_model(const pv_comm *comm, const pv_store *store, const char *path, uint64_t seed,
-                            maker *m)
+                            pv_open_model *m)
 {
     const pv_sets none = {0};
     pv_status st;
-    PV_TRY(pv_cmd_config(comm, path, &none, &m->config));
-    m->head.classes =
-        m->config->train.task == PV_TASK_SIMCLR ? (int)m->config->train.embedding : pv_store_classes(store);
-    m->form.canonical = m->config->train.canonical;
-    m->form.align = m->config->train.align;
-    PV_TRY(make_model(comm, store, m));
+    PV_TRY(pv_config_of_file(comm, path, &none, &m->config));
+    const pv_train_opts *opts = &m->config->train;
+    m->head.classes = opts->task == PV_TASK_SIMCLR ? (int)opts->embedding : pv_store_classes(store);
+    PV_TRY(pv_open_model_make(comm, store, BATCH, m));
     pv_model_init(m->model, seed);
     PV_TRY(pv_agree(comm, pv_norm_make(pv_store_params(store), &m->head.norm)));
 done:
@@ -71,7 +38,9 @@ done:
 static pv_status open_split(const pv_comm *comm, const pv_store *store, const maker *m, uint8_t split,
                             int64_t first, int64_t views, pv_dataset **out)
 {
-    pv_dataset_opts opts = m->form;
+    pv_dataset_opts opts = m->of.form;
+    opts.verify = true;
+    opts.placement = PV_PLACE_JOB;
     opts.split = split;
     opts.first_view = first;
     opts.views = views;
@@ -80,13 +49,13 @@ static pv_status open_split(const pv_comm *comm, const pv_store *store, const ma
 
 static pv_status keep_reference(const pv_comm *comm, const pv_dataset *train, maker *m)
 {
-    const size_t bytes = sizeof *m->head.reference * (size_t)pv_dataset_params(train);
+    const size_t bytes = sizeof *m->of.head.reference * (size_t)pv_dataset_params(train);
     const float *reference = pv_dataset_reference(train);
     if (!reference) return pv_fail(PV_ERR_DATA, "there is no training object to match others to");
-    m->head.reference = pv_alloc(pv_dataset_params(train), sizeof *m->head.reference);
-    if (m->head.reference) memcpy(m->head.reference, reference, bytes);
-    m->form.reference = m->head.reference;
-    return pv_agree(comm, m->head.reference ? PV_OK : PV_ERR_NOMEM);
+    m->of.head.reference = pv_alloc(pv_dataset_params(train), sizeof *m->of.head.reference);
+    if (m->of.head.reference) memcpy(m->of.head.reference, reference, bytes);
+    m->of.form.reference = m->of.head.reference;
+    return pv_agree(comm, m->of.head.reference ? PV_OK : PV_ERR_NOMEM);
 }
 
 /* What is measured on the train split: the norm of an untrained model, the reference of matched rows. */
@@ -96,9 +65,10 @@ static pv_status measure(const pv_comm *comm, const pv_store *store, const pv_pr
     pv_dataset *train = NULL;
     pv_status st;
     PV_TRY(open_split(comm, store, m, PV_SPLIT_TRAIN, sampling->first_view, sampling->views, &train));
-    if (m->form.align != PV_ALIGN_NONE) PV_TRY(keep_reference(comm, train, m));
-    if (m->model)
-        st = pv_norm_measure(comm, train, pv_store_arch(store), m->config->train.normalise, &m->head.norm);
+    if (m->of.form.align != PV_ALIGN_NONE) PV_TRY(keep_reference(comm, train, m));
+    if (m->of.model)
+        st = pv_norm_measure(comm, train, pv_store_arch(store), m->of.config->train.normalise,
+                             &m->of.head.norm);
 done:
     pv_dataset_close(train);
     return st;
@@ -108,13 +78,12 @@ static pv_status maker_open(const pv_comm *comm, const pv_store *store, const pv
                             const pv_probe_sampling *sampling, maker *m)
 {
     pv_status st = PV_OK;
-    *m = (maker){.form = {.verify = true, .placement = PV_PLACE_JOB}};
-    if (source->model) st = load_model(comm, store, source->model, m);
-    if (source->untrained) st = draw_model(comm, store, source->untrained, sampling->seed, m);
-    if (source->aligned) m->form.align = PV_ALIGN_SIGNED;
+    if (source->model) st = pv_open_model_file(comm, source->model, store, BATCH, &m->of);
+    if (source->untrained) st = draw_model(comm, store, source->untrained, sampling->seed, &m->of);
+    if (source->aligned) m->of.form.align = PV_ALIGN_SIGNED;
     if (st == PV_OK && (source->untrained || source->aligned)) st = measure(comm, store, sampling, m);
     m->how = (pv_representation){
-        .model = m->model, .norm = &m->head.norm, .max_batch = BATCH, .outputs = m->head.classes};
+        .model = m->of.model, .norm = &m->of.head.norm, .max_batch = BATCH, .outputs = m->of.head.classes};
     return st;
 }
 
@@ -202,7 +171,7 @@ pv_status pv_probe_data_open(const pv_comm *comm, const pv_store *store, const p
     PV_TRY(open_features(comm, store, &m, PV_SPLIT_VAL, sampling, &data->val));
     PV_TRY(open_features(comm, store, &m, PV_SPLIT_TEST, sampling, &data->test));
 done:
-    maker_close(&m);
+    pv_open_model_close(&m.of);
     return st;
 }
 
@@ -247,7 +216,7 @@ pv_status pv_probe_views_open(const pv_comm *comm, const pv_store *store, const 
         pv_dataset_close(dataset);
     }
 done:
-    maker_close(&m);
+    pv_open_model_close(&m.of);
     return st;
 }
 

@@ -1,75 +1,27 @@
+/* Gathers from all ranks what a run record tells. */
 #include "run/pv_record.h"
-#include "base/pv_checksum.h"
-#include "base/pv_cpu.h"
 #include "base/pv_clock.h"
+#include "base/pv_checksum.h"
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
-#include "base/pv_version.h"
-#include "cmd/pv_cmd.h"
+#include "pv_usage.h"
+#include "run/pv_result.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <glob.h>
 #include <math.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
-enum { RECORD_VERSION = 1, HOST_BYTES = 64 };
-
-static double cpu_seconds(void)
-{
-    struct rusage usage;
-    if (getrusage(RUSAGE_SELF, &usage) != 0) return 0;
-    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-           1e-6 * (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
-}
-
-static int64_t read_counter(const char *path)
-{
-    long long value = -1;
-    FILE *file = fopen(path, "r");
-    if (!file) return -1;
-    if (fscanf(file, "%lld", &value) != 1) value = -1;
-    fclose(file);
-    return value;
-}
-
-/* The counters that Slurm's own energy plugins read: Cray's of the node, else RAPL's of the processor packages, where
- * users may. */
-static int64_t node_joules(void)
-{
-    const int64_t cray = read_counter("/sys/cray/pm_counters/energy");
-    if (cray >= 0) return cray;
-    glob_t packages;
-    int64_t sum = -1;
-    if (glob("/sys/class/powercap/intel-rapl:[0-9]/energy_uj", 0, NULL, &packages) != 0) return -1;
-    for (size_t i = 0; i < packages.gl_pathc; i++) {
-        const int64_t microjoules = read_counter(packages.gl_pathv[i]);
-        if (microjoules >= 0) sum = (sum < 0 ? 0 : sum) + microjoules / 1000000;
-    }
-    globfree(&packages);
-    return sum;
-}
+enum { HOST_BYTES = 64 };
 
 pv_run pv_run_begin(int argc, char **argv)
 {
-    return (pv_run){.argc = argc,
-                    .argv = argv,
-                    .started = time(NULL),
+    return (pv_run){.origin = {argc, argv, time(NULL)},
                     .begin = pv_seconds(),
-                    .cpu_seconds = cpu_seconds(),
-                    .joules = node_joules(),
+                    .cpu_seconds = pv_usage_cpu_seconds(),
+                    .joules = pv_usage_joules(),
                     .meter = pv_meter_read()};
-}
-
-pv_time_split pv_time_split_make(double wall, double files, double mpi, double busiest)
-{
-    const double communication = fmin(mpi, fmax(0, wall - busiest));
-    return (pv_time_split){wall, fmax(0, wall - files - mpi), files, communication, mpi - communication};
 }
 
 /* What a node tells. */
@@ -105,7 +57,7 @@ static node_facts look_at_node(const pv_comm *comm, const pv_run *run)
     MPI_Get_processor_name(host, &length);
     snprintf(facts.host, sizeof facts.host, "%.*s", HOST_BYTES - 1, slurm_name ? slurm_name : host);
     MPI_Allreduce(&peak, &facts.memory, 1, MPI_INT64_T, MPI_SUM, comm->node);
-    const int64_t joules = node_joules();
+    const int64_t joules = pv_usage_joules();
     if (run->joules >= 0 && joules >= run->joules) facts.joules = joules - run->joules;
     look_at_cpus(comm, &facts);
     return facts;
@@ -135,7 +87,7 @@ static void put_nodes(const pv_comm *comm, const pv_run *run, json_t *record)
         }
         json_object_set_new(record, "hosts", hosts);
         json_object_set_new(record, "cpus_shared", known ? json_boolean(shared > 0) : json_null());
-        pv_cmd_put_int(record, "node_memory_mib", most >> 20);
+        pv_json_int(record, "node_memory_mib", most >> 20);
         json_object_set_new(record, "energy_j", joules < 0 ? json_null() : json_integer(joules));
     }
     free(all);
@@ -145,42 +97,16 @@ static void put_time(const pv_comm *comm, const pv_run *run, json_t *record)
 {
     const pv_meter now = pv_meter_read(), spent = pv_meter_between(&run->meter, &now);
     const double wall = pv_seconds() - run->begin, mpi = spent.seconds[PV_METER_MPI];
-    double sums[4] = {wall, spent.seconds[PV_METER_FILES], mpi, cpu_seconds() - run->cpu_seconds};
+    double sums[4] = {wall, spent.seconds[PV_METER_FILES], mpi, pv_usage_cpu_seconds() - run->cpu_seconds};
     double busiest = wall - mpi;
     MPI_Allreduce(MPI_IN_PLACE, sums, 4, MPI_DOUBLE, MPI_SUM, comm->world);
     MPI_Allreduce(MPI_IN_PLACE, &busiest, 1, MPI_DOUBLE, MPI_MAX, comm->world);
     for (int i = 0; i < 4; i++)
         sums[i] /= comm->size;
     const pv_time_split split = pv_time_split_make(sums[0], sums[1], sums[2], busiest);
-    json_t *time = json_object();
-    pv_cmd_put_real(time, "wall_s", split.wall);
-    pv_cmd_put_real(time, "compute_s", split.compute);
-    pv_cmd_put_real(time, "io_s", split.files);
-    pv_cmd_put_real(time, "communication_s", split.communication);
-    pv_cmd_put_real(time, "idle_s", split.idle);
-    pv_cmd_put_real(time, "cpu_s", sums[3]);
-    json_object_set_new(record, "time", time);
-    pv_cmd_put_int(record, "allreduces", spent.allreduces);
-    pv_cmd_put_real(record, "allreduce_mb", (double)spent.allreduce_bytes / 1e6);
-}
-
-static void put_slurm(json_t *record)
-{
-    static const char *const names[][2] = {{"job_id", "SLURM_JOB_ID"},
-                                           {"step_id", "SLURM_STEP_ID"},
-                                           {"restart_count", "SLURM_RESTART_COUNT"},
-                                           {"array_job_id", "SLURM_ARRAY_JOB_ID"},
-                                           {"array_task_id", "SLURM_ARRAY_TASK_ID"},
-                                           {"partition", "SLURM_JOB_PARTITION"}};
-    json_t *slurm = json_object();
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const char *value = getenv(names[i][1]);
-        if (value) pv_cmd_put_text(slurm, names[i][0], value);
-    }
-    if (json_object_size(slurm) > 0)
-        json_object_set_new(record, "slurm", slurm);
-    else
-        json_decref(slurm);
+    pv_record_put_time(&split, sums[3], record);
+    pv_json_int(record, "allreduces", spent.allreduces);
+    pv_json_real(record, "allreduce_mb", (double)spent.allreduce_bytes / 1e6);
 }
 
 /* The hash of every key's value: two runs with the same hash had the same config. */
@@ -189,45 +115,8 @@ static void put_config(const pv_run_config *config, json_t *record)
     char *yaml = NULL, hash[24];
     if (!config || pv_run_config_emit(config, &yaml) != PV_OK) return;
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)pv_checksum(yaml, strlen(yaml)));
-    pv_cmd_put_text(record, "config_hash", hash);
+    pv_json_text(record, "config_hash", hash);
     free(yaml);
-}
-
-static void put_origin(const pv_run *run, const char *output, pv_status end, json_t *record)
-{
-    char when[32];
-    struct tm utc;
-    json_t *words = json_array();
-    for (int i = 1; i < run->argc; i++)
-        json_array_append_new(words, json_string(run->argv[i]));
-    strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&run->started, &utc));
-    pv_cmd_put_int(record, "polyview_run", RECORD_VERSION);
-    pv_cmd_put_text(record, "command", run->argv[0]);
-    json_object_set_new(record, "words", words);
-    pv_cmd_put_text(record, "output", output);
-    pv_cmd_put_text(record, "started", when);
-    pv_cmd_put_text(record, "end", pv_status_text(end));
-    pv_cmd_put_int(record, "exit_status", pv_status_exit_code(end));
-    pv_cmd_put_text(record, "code_version", pv_version());
-}
-
-/* One write at the end of the file, and on to the disk. */
-static pv_status append(const char *output, const json_t *record)
-{
-    char *path = NULL, *line = NULL, *text = json_dumps(record, JSON_REAL_PRECISION(9));
-    pv_status st = PV_OK;
-    int length = 0, fd = -1;
-    if (!text || asprintf(&path, "%s.runs.jsonl", output) < 0 || (length = asprintf(&line, "%s\n", text)) < 0)
-        PV_TRY(pv_fail(PV_ERR_NOMEM, "no memory for the record of this run"));
-    fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-    if (fd < 0 || write(fd, line, (size_t)length) != length || fsync(fd) != 0)
-        st = pv_fail(PV_ERR_IO, "cannot write '%s': %s", path, strerror(errno));
-done:
-    if (fd >= 0) close(fd);
-    free(line);
-    free(path);
-    free(text);
-    return st;
 }
 
 void pv_run_record(const pv_comm *comm, const pv_run *run, const char *output, const pv_run_config *config,
@@ -235,14 +124,14 @@ void pv_run_record(const pv_comm *comm, const pv_run *run, const char *output, c
 {
     char *message = pv_strdup(pv_fail_message());
     json_t *record = json_object();
-    put_origin(run, output, end, record);
+    pv_record_put_origin(&run->origin, output, end, record);
     put_config(config, record);
     put_time(comm, run, record);
-    pv_cmd_put_machine(comm, record);
+    pv_result_machine(comm, record);
     put_nodes(comm, run, record);
-    put_slurm(record);
+    pv_record_put_slurm(record);
     json_object_set_new(record, "result", json_deep_copy(result));
-    if (comm->rank == 0 && append(output, record) != PV_OK)
+    if (comm->rank == 0 && pv_record_append(output, record) != PV_OK)
         pv_log_warn("this run is not recorded: %s", pv_fail_message());
     json_decref(record);
     if (message) pv_fail(end, "%s", message);

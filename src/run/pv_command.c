@@ -1,15 +1,21 @@
-#include "cmd/pv_cmd.h"
-#include "base/pv_cpu.h"
-#include "base/pv_mem.h"
+/* Reads the words of a command. */
+#include "run/pv_command.h"
 
 #include <errno.h>
 #include <getopt.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { MAX_OPTIONS = 16 };
+
+const pv_command *pv_command_find(const pv_command *const *table, const char *name)
+{
+    for (; *table; table++)
+        if (strcmp((*table)->name, name) == 0) return *table;
+    return NULL;
+}
 
 static pv_status take_option(const pv_cmd_option *option, const char *value)
 {
@@ -99,77 +105,4 @@ pv_status pv_cmd_views(const char *option, const char *text, int64_t *first, int
     return pv_cmd_number(option, text, first) == PV_OK
                ? PV_OK
                : pv_fail(PV_ERR_USAGE, "%s is a view (3) or a range (0-9), not '%s'", option, text);
-}
-
-pv_status pv_cmd_config(const pv_comm *comm, const char *path, const pv_sets *sets, pv_run_config **config)
-{
-    char *text = NULL;
-    int64_t bytes = 0;
-    pv_status st;
-    *config = NULL;
-    if (!path) return pv_agree(comm, pv_run_config_load("the defaults", "", sets->words, sets->count, config));
-    PV_TRY(pv_agree(comm, comm->rank == 0 ? pv_config_read_text(path, &text) : PV_OK));
-    if (comm->rank == 0) bytes = (int64_t)strlen(text) + 1;
-    MPI_Bcast(&bytes, 1, MPI_INT64_T, 0, comm->world);
-    if (comm->rank != 0 && !(text = pv_alloc(bytes, 1))) st = PV_ERR_NOMEM;
-    PV_TRY(pv_agree(comm, st));
-    MPI_Bcast(text, (int)bytes, MPI_CHAR, 0, comm->world);
-    PV_TRY(pv_agree(comm, pv_run_config_load(path, text, sets->words, sets->count, config)));
-done:
-    free(text);
-    return st;
-}
-
-pv_status pv_cmd_kept_config(const char *path, const char *yaml_text, pv_run_config **config)
-{
-    const pv_status st = pv_run_config_load(path, yaml_text, NULL, 0, config);
-    if (st != PV_ERR_CONFIG) return st;
-    char *why = pv_strdup(pv_fail_message());
-    if (!why) return PV_ERR_NOMEM;
-    pv_fail(PV_ERR_DATA, "'%s': the config it keeps is damaged: %s", path, why);
-    free(why);
-    return PV_ERR_DATA;
-}
-
-pv_status pv_cmd_model_rows(const char *path, const pv_model_head *head, const pv_run_config *config,
-                            pv_dataset_opts *opts)
-{
-    opts->canonical = config->train.canonical;
-    opts->align = config->train.align;
-    opts->reference = head->reference;
-    if (opts->align == PV_ALIGN_NONE || opts->reference) return PV_OK;
-    return pv_fail(PV_ERR_DATA,
-                   "'%s' is damaged: it has no dataset '/reference', but its config has train.align", path);
-}
-
-bool pv_cmd_exists(const pv_comm *comm, const char *path)
-{
-    int there = comm->rank == 0 && access(path, F_OK) == 0;
-    MPI_Bcast(&there, 1, MPI_INT, 0, comm->world);
-    return there != 0;
-}
-
-void pv_cmd_put_real(json_t *object, const char *key, double value)
-{
-    json_object_set_new(object, key, isfinite(value) ? json_real(value) : json_null());
-}
-
-void pv_cmd_put_int(json_t *object, const char *key, int64_t value)
-{
-    json_object_set_new(object, key, json_integer((json_int_t)value));
-}
-
-void pv_cmd_put_text(json_t *object, const char *key, const char *value)
-{
-    json_object_set_new(object, key, json_string(value));
-}
-
-void pv_cmd_put_machine(const pv_comm *comm, json_t *object)
-{
-    int64_t peak = pv_peak_memory();
-    MPI_Allreduce(MPI_IN_PLACE, &peak, 1, MPI_INT64_T, MPI_MAX, comm->world);
-    pv_cmd_put_int(object, "ranks", comm->size);
-    pv_cmd_put_int(object, "nodes", comm->nodes);
-    pv_cmd_put_text(object, "instruction_set", pv_isa_name(pv_cpu_isa()));
-    pv_cmd_put_int(object, "peak_memory_mib", peak >> 20);
 }

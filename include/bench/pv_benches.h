@@ -1,0 +1,20 @@
+/* The registry of benches: one line each. */
+#ifndef PV_BENCHES_H
+#define PV_BENCHES_H
+
+#include "run/pv_command.h"
+
+#define PV_BENCHES(X)                                                                                        \
+    X(fit)                                                                                                   \
+    X(store)                                                                                                 \
+    X(train)                                                                                                 \
+    X(align)                                                                                                 \
+    X(comm)
+
+#define PV_BENCH_EXTERN(name) extern const pv_command pv_bench_##name;
+PV_BENCHES(PV_BENCH_EXTERN)
+
+/* All of them; ends with NULL. */
+extern const pv_command *const pv_benches[];
+
+#endif

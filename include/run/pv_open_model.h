@@ -1,0 +1,30 @@
+/* Opening the model of a file, for whoever runs it on the rows of a store. */
+#ifndef PV_OPEN_MODEL_H
+#define PV_OPEN_MODEL_H
+
+#include "run/pv_run_config.h"
+#include "data/pv_dataset.h"
+#include "train/pv_model_file.h"
+
+/* Owner: pv_open_model_close, safe on zeros. */
+typedef struct pv_open_model {
+    pv_model *model;
+    pv_model_head head; /* of the file */
+    pv_run_config *config;  /* that it was trained with */
+    pv_dataset_opts
+        form; /* of the rows that it takes: canonical, align, reference (the head's); else zeros */
+} pv_open_model;
+
+/* Makes the model of an open model's config for the INRs of a store, with head.classes outputs and batches of at most
+ * `batch` rows: with a projection's embedding as its features where it was trained without labels.
+ * Collective.  Errors: as pv_model_new, agreed. */
+pv_status pv_open_model_make(const pv_comm *comm, const pv_store *store, int batch, pv_open_model *m);
+
+/* Makes the model of the file at `path` and loads it.
+ * Collective.  Errors: as pv_model_file_load; PV_ERR_DATA (a damaged file, a model for other INRs than the store's),
+ * agreed. */
+pv_status pv_open_model_file(const pv_comm *comm, const char *path, const pv_store *store, int batch,
+                             pv_open_model *m);
+void pv_open_model_close(pv_open_model *m);
+
+#endif

@@ -1,0 +1,40 @@
+/* Opens the model of a file. */
+#include "run/pv_open_model.h"
+#include "run/pv_config_source.h"
+
+pv_status pv_open_model_make(const pv_comm *comm, const pv_store *store, int batch, pv_open_model *m)
+{
+    const pv_arch *arch = pv_store_arch(store);
+    m->config->model.projection = m->config->train.task == PV_TASK_SIMCLR;
+    m->form.canonical = (int)m->config->train.canonical;
+    m->form.align = m->config->train.align;
+    return pv_agree(
+        comm, pv_model_new(&m->config->model, arch->dims, arch->layers, m->head.classes, batch, &m->model));
+}
+
+pv_status pv_open_model_file(const pv_comm *comm, const char *path, const pv_store *store, int batch,
+                             pv_open_model *m)
+{
+    pv_status st;
+    PV_TRY(pv_model_file_head(comm, path, &m->head));
+    PV_TRY(pv_agree(comm, pv_config_kept(path, m->head.config, &m->config)));
+    if (!pv_arch_equal(&m->head.arch, pv_store_arch(store)))
+        PV_TRY(pv_fail(PV_ERR_DATA, "'%s' was made for INRs of another architecture than those of '%s'", path,
+                       pv_store_path(store)));
+    m->form.reference = m->head.reference;
+    if (m->config->train.align != PV_ALIGN_NONE && !m->head.reference)
+        PV_TRY(pv_fail(PV_ERR_DATA,
+                       "'%s' is damaged: it has no dataset '/reference', but its config has train.align",
+                       path));
+    PV_TRY(pv_open_model_make(comm, store, batch, m));
+    PV_TRY(pv_model_file_load(comm, path, m->model, NULL));
+done:
+    return st;
+}
+
+void pv_open_model_close(pv_open_model *m)
+{
+    pv_model_free(m->model);
+    pv_model_head_free(&m->head);
+    pv_run_config_free(m->config);
+}
