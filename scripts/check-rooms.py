@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The rooms of the house.  A file includes headers of its own room and of rooms before it in ROOMS only, no private
-header of another room, and no two files of the house need each other.  Dense kernels know nothing of MPI or HDF5."""
+header of another room, and no two files of the house need each other.  Dense kernels know nothing of MPI or HDF5.
+Every file says at its top what it is, in lines of at most COLUMNS and in at most LINES of them."""
 
 import re
 import sys
@@ -11,6 +12,7 @@ ROOMS = (
     "base parallel simd config signal inr store fit symmetry augment data nn/core nn/mlp nn/dws nn/gnn nn/tokens nn train "
     "probe run plan bench cmd"
 ).split()
+COLUMNS, LINES = 110, 500
 INCLUDE = re.compile(r'^#include "([^"]+)"', re.M)
 
 
@@ -60,6 +62,17 @@ def circles(edges: dict[str, set[str]]) -> list[list[str]]:
     return found
 
 
+def shape(path: Path) -> list[str]:
+    """What is wrong with the form of a file."""
+    lines = path.read_text().splitlines()
+    wrong = [f"{path}:{n}: {len(line)} columns" for n, line in enumerate(lines, 1) if len(line) > COLUMNS]
+    if not lines or not lines[0].startswith("/* "):
+        wrong.append(f"{path}: no line at the top says what it is")
+    if len(lines) > LINES:
+        wrong.append(f"{path}: {len(lines)} lines")
+    return wrong
+
+
 def main() -> int:
     """Prints what is wrong, a line each; status 1 if anything is."""
     wrong: list[str] = []
@@ -85,6 +98,8 @@ def main() -> int:
                 wrong.append(f"{path}: room '{room}' uses '{name}', which is of a later room")
             if unit_of(used) != unit_of(path):
                 edges[unit_of(path)].add(unit_of(used))
+    for path in [*files, *sorted(Path("tests").rglob("*.[ch]"))]:
+        wrong += shape(path)
     wrong += [f"these need each other: {', '.join(group)}" for group in circles(edges)]
     for line in wrong:
         print(line, file=sys.stderr)
