@@ -1,3 +1,4 @@
+/* Crafted HDF5 files: the changes that the bytes of an input ask for. */
 #include "craft.h"
 #include "fuzz.h"
 

@@ -1,3 +1,4 @@
+/* What the fuzz targets share: files made of inputs, and what must hold. */
 #include "fuzz.h"
 #include "base/pv_status.h"
 

@@ -1,3 +1,4 @@
+/* TAP lines of tests on several ranks. */
 #include "pv_mpi_test.h"
 #include "base/pv_log.h"
 

@@ -1,3 +1,4 @@
+/* Reads the reference vectors of tests/oracle/data. */
 #include "pv_oracle.h"
 
 #include <hdf5.h>

@@ -1,3 +1,4 @@
+/* A fit by plain loops in double precision, to compare the kernels with. */
 #include "pv_siren_witness.h"
 
 #include <math.h>

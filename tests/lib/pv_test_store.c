@@ -1,3 +1,4 @@
+/* Small data sets and stores for tests. */
 #include "pv_test_store.h"
 
 #include <stdio.h>

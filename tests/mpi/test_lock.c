@@ -1,3 +1,4 @@
+/* The lock of a store: one writer, and what becomes of the locks of runs that died. */
 #include "pv_mpi_test.h"
 #include "store/pv_lock.h"
 

@@ -1,3 +1,4 @@
+/* The meter: time in blocking calls counts as waiting, whoever is late. */
 #include "pv_mpi_test.h"
 #include "base/pv_clock.h"
 #include "base/pv_meter.h"

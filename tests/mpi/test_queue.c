@@ -1,3 +1,4 @@
+/* The queue: every item is given out once, to whichever rank asks. */
 #include "pv_mpi_test.h"
 #include "parallel/pv_queue.h"
 

@@ -1,3 +1,4 @@
+/* Sources of signals: the same objects on any number of ranks. */
 #include "pv_mpi_test.h"
 #include "base/pv_mem.h"
 #include "signal/pv_signal.h"

@@ -1,3 +1,4 @@
+/* When a fit ends, and how its learning rate and batches run. */
 #include "pv_siren_witness.h"
 #include "inr/pv_fitter.h"
 #include "inr/pv_inr.h"

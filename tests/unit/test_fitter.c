@@ -1,3 +1,4 @@
+/* The fit kernels against plain loops, on every instruction set. */
 #include "base/pv_cpu.h"
 #include "base/pv_mem.h"
 #include "inr/pv_inr.h"

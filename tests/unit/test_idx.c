@@ -1,3 +1,4 @@
+/* IDX files, plain and gzipped: what is read, and what is refused. */
 #include "signal/pv_idx.h"
 
 #include <setjmp.h>

@@ -1,3 +1,4 @@
+/* INRs: layout, initialisation, evaluation. */
 #include "base/pv_cpu.h"
 #include "pv_siren_witness.h"
 #include "inr/pv_inr.h"

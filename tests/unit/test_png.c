@@ -1,3 +1,4 @@
+/* PNG files are written whole, and read back as written. */
 #include "base/pv_status.h"
 #include "signal/pv_png.h"
 

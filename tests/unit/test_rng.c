@@ -1,3 +1,4 @@
+/* The streams of random numbers. */
 #include "base/pv_rng.h"
 
 #include <setjmp.h>
