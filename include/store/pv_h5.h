@@ -29,6 +29,11 @@ hid_t pv_h5_access(const pv_comm *comm, MPI_Info hints);
  * PV_ERR_CONFIG (hints), agreed. */
 pv_status pv_h5_open(const pv_comm *comm, const char *path, bool writing, const char *hints, hid_t *file);
 
+/* What a file of ours says it is: the attributes polyview_kind and polyview_version.
+ * Errors of the check: PV_ERR_DATA (path named) when it is of another kind or version, or says neither. */
+pv_status pv_h5_write_kind(hid_t file, const char *kind, int version);
+pv_status pv_h5_check_kind(hid_t file, const char *path, const char *kind, int version);
+
 /* Attributes of an object: UTF-8 strings of fixed length, and 64-bit integers.
  * Collective over the file's communicator when it was opened for parallel access. */
 pv_status pv_h5_write_text(hid_t object, const char *name, const char *text);

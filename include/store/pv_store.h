@@ -16,7 +16,7 @@
 #include <stdbool.h>
 
 /* The status of a row.  REFUSED: its loss was not finite, nor after every restart; the row is zeros. */
-enum { PV_VIEW_MISSING = 0, PV_VIEW_FITTED = 1, PV_VIEW_REFUSED = 2 };
+enum { PV_ROW_MISSING = 0, PV_ROW_FITTED = 1, PV_ROW_REFUSED = 2 };
 
 /* Shard files of one store, at most. */
 enum { PV_STORE_MAX_SHARDS = 4096 };
@@ -100,7 +100,7 @@ pv_status pv_store_read_splits(const pv_store *store, int64_t first, int64_t cou
 pv_status pv_store_read_sources(const pv_store *store, int64_t first, int64_t count, uint64_t *sources);
 
 /* Writes `count` rows of consecutive objects: rows, checksums, psnr and steps; brings them to disk if the store was
- * opened with sync; then the status of each, PV_VIEW_FITTED or PV_VIEW_REFUSED.
+ * opened with sync; then the status of each, PV_ROW_FITTED or PV_ROW_REFUSED.
  * Independent of other ranks.  Errors: PV_ERR_HDF5 (disk full, ...), PV_ERR_IO (cannot be brought to disk): rows
  * already marked stay good. */
 pv_status pv_store_write_rows(pv_store *store, int64_t view, int64_t first, int64_t count, const float *rows,

@@ -365,7 +365,7 @@ static pv_status make_rows(store_bench *b)
     PV_ALLOC(b->status, most);
     for (int64_t i = 0; i < floats; i++)
         b->rows[i] = (float)i / (float)floats - 0.5F;
-    memset(b->status, PV_VIEW_FITTED, (size_t)most);
+    memset(b->status, PV_ROW_FITTED, (size_t)most);
 done:
     return st;
 }

@@ -46,7 +46,7 @@ static pv_status read_view(const align *a, int64_t view, int64_t object, float *
 {
     uint8_t status = 0;
     pv_status st = pv_store_read_status(a->store, view, object, 1, &status);
-    *fitted = status == PV_VIEW_FITTED;
+    *fitted = status == PV_ROW_FITTED;
     if (st == PV_OK && *fitted) st = pv_store_read_rows(a->store, view, object, 1, row);
     return st;
 }

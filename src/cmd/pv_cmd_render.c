@@ -119,10 +119,10 @@ static pv_status draw(const pv_store *store, const pv_signal *original, int64_t 
     PV_ALLOC(row, pv_store_params(store));
     PV_ALLOC(values, (int64_t)c.height * c.width * c.channels);
     PV_TRY(pv_store_read_status(store, view, object, 1, &fitted));
-    if (fitted != PV_VIEW_FITTED)
+    if (fitted != PV_ROW_FITTED)
         PV_TRY(pv_fail(PV_ERR_DATA, "'%s': view %lld of object %lld is %s", pv_store_path(store),
                        (long long)view, (long long)object,
-                       fitted == PV_VIEW_REFUSED ? "refused: its loss was not finite" : "not fitted"));
+                       fitted == PV_ROW_REFUSED ? "refused: its loss was not finite" : "not fitted"));
     PV_TRY(pv_store_read_rows(store, view, object, 1, row));
     PV_TRY(pv_store_read_psnr(store, view, object, 1, &psnr));
     PV_TRY(pv_store_read_sources(store, object, 1, &source));

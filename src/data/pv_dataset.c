@@ -128,7 +128,7 @@ static pv_status fail_refused(const pv_dataset *dataset)
             const pv_status st = pv_store_read_status(dataset->store, view, dataset->ids[i], run, status);
             if (st != PV_OK) return st;
             for (int64_t r = 0; r < run; r++, i++)
-                if (status[r] == PV_VIEW_REFUSED && refused++ == 0) {
+                if (status[r] == PV_ROW_REFUSED && refused++ == 0) {
                     first_view = view;
                     first_object = dataset->ids[i];
                 }
@@ -145,8 +145,8 @@ static pv_status check_rows(const pv_dataset *dataset, int64_t view, int64_t obj
 {
     const size_t bytes = sizeof *rows * (size_t)dataset->params;
     for (int64_t i = 0; i < count; i++) {
-        if (status[i] == PV_VIEW_REFUSED) return fail_refused(dataset);
-        if (status[i] != PV_VIEW_FITTED)
+        if (status[i] == PV_ROW_REFUSED) return fail_refused(dataset);
+        if (status[i] != PV_ROW_FITTED)
             return pv_fail(PV_ERR_DATA,
                            "'%s': view %lld of object %lld is not fitted: run `polyview fit` first",
                            pv_store_path(dataset->store), (long long)view, (long long)(object + i));

@@ -82,11 +82,11 @@ static bool end_fit(filler *f, int slot, int row, int attempt)
     f->steps[row] = (uint32_t)result.steps;
     f->fresh[row] = true;
     if (st == PV_OK) {
-        f->status[row] = PV_VIEW_FITTED;
+        f->status[row] = PV_ROW_FITTED;
         f->psnr[row] = (float)pv_psnr(result.mse);
         f->fitted++;
     } else {
-        f->status[row] = PV_VIEW_REFUSED;
+        f->status[row] = PV_ROW_REFUSED;
         f->psnr[row] = NAN;
         memset(weights, 0, (size_t)f->params * sizeof *weights);
     }
@@ -171,9 +171,9 @@ static pv_status fit_run(filler *f, int64_t view, int64_t first, int count)
     if (st == PV_OK) st = pv_store_read_sources(f->store, first, count, f->sources);
     if (st == PV_OK) st = check_sources(f, first, count);
     for (int row = 0; st == PV_OK && row < count; row++) {
-        const bool refused = f->status[row] == PV_VIEW_REFUSED;
+        const bool refused = f->status[row] == PV_ROW_REFUSED;
         f->fresh[row] = false;
-        if (f->status[row] != PV_VIEW_FITTED && (!refused || f->opts->retry_refused)) wanted[found++] = row;
+        if (f->status[row] != PV_ROW_FITTED && (!refused || f->opts->retry_refused)) wanted[found++] = row;
     }
     for (int done = 0; st == PV_OK && done < found; done += slots)
         st = fit_group(f, view, wanted + done, found - done < slots ? found - done : slots);

@@ -1,3 +1,4 @@
+/* Small helpers around HDF5 that turn its failures into pv_status with a message. */
 #include "store/pv_h5.h"
 #include "base/pv_file.h"
 #include "base/pv_mem.h"
@@ -228,6 +229,27 @@ pv_status pv_h5_read_int(hid_t object, const char *name, int64_t *value)
 pv_status pv_h5_read_real(hid_t object, const char *name, double *value)
 {
     return read_number(object, name, H5T_NATIVE_DOUBLE, value);
+}
+
+pv_status pv_h5_write_kind(hid_t file, const char *kind, int version)
+{
+    const pv_status st = pv_h5_write_text(file, "polyview_kind", kind);
+    return st == PV_OK ? pv_h5_write_int(file, "polyview_version", version) : st;
+}
+
+pv_status pv_h5_check_kind(hid_t file, const char *path, const char *kind, int version)
+{
+    char *found = NULL;
+    int64_t written = 0;
+    pv_status st = PV_OK;
+    if (pv_h5_read_text(file, "polyview_kind", &found) != PV_OK || strcmp(found, kind) != 0)
+        st = pv_fail(PV_ERR_DATA, "'%s' is not a %s: its attribute polyview_kind is %s", path, kind,
+                     found ? found : "missing");
+    else if (pv_h5_read_int(file, "polyview_version", &written) != PV_OK || written != version)
+        st = pv_fail(PV_ERR_DATA, "'%s' has format version %lld; this program reads version %d", path,
+                     (long long)written, version);
+    free(found);
+    return st;
 }
 
 pv_status pv_h5_create(hid_t file, const char *name, hid_t type, int rank, const hsize_t *dims, hid_t *out)

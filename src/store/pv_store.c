@@ -112,23 +112,6 @@ pv_status store_look_at(const char *path, pv_store_mode mode)
     return look_inside(path, mode);
 }
 
-static pv_status check_kind(const pv_store *store)
-{
-    char *kind = NULL;
-    int64_t version = 0;
-    if (pv_h5_read_text(store->file, "polyview_kind", &kind) != PV_OK || strcmp(kind, "store") != 0) {
-        const pv_status st = pv_fail(PV_ERR_DATA, "'%s' is not a store: its attribute polyview_kind is %s",
-                                     store->path, kind ? kind : "missing");
-        free(kind);
-        return st;
-    }
-    free(kind);
-    if (pv_h5_read_int(store->file, "polyview_version", &version) != PV_OK || version != PV_STORE_VERSION)
-        return pv_fail(PV_ERR_DATA, "'%s' has format version %lld; this program reads version %d",
-                       store->path, (long long)version, PV_STORE_VERSION);
-    return PV_OK;
-}
-
 static pv_status parse_arch(pv_store *store, const char *text)
 {
     json_t *root = json_loads(text, 0, NULL), *dims = json_object_get(root, "dims");
@@ -224,7 +207,7 @@ static pv_status read_remark(const pv_store *store, const char *name, char **tex
 static pv_status read_head(pv_store *store)
 {
     pv_status st;
-    PV_TRY(check_kind(store));
+    PV_TRY(pv_h5_check_kind(store->file, store->path, "store", PV_STORE_VERSION));
     PV_TRY(pv_h5_read_text(store->file, "arch", &store->arch_json));
     PV_TRY(parse_arch(store, store->arch_json));
     PV_TRY(pv_h5_read_text(store->file, "config", &store->config));
@@ -535,7 +518,7 @@ done:
 
 pv_status pv_store_discard(pv_store *store, int64_t view, int64_t object)
 {
-    const uint8_t missing = PV_VIEW_MISSING;
+    const uint8_t missing = PV_ROW_MISSING;
     part p;
     pv_status st = PV_OK;
     for (int i = 0; st == PV_OK && i < store->piece_count; i++)

@@ -16,8 +16,7 @@ enum { OTHER_BYTES = 1 << 16 };
 static pv_status write_attributes(hid_t file, const store_recipe *recipe)
 {
     pv_status st;
-    PV_TRY(pv_h5_write_text(file, "polyview_kind", "store"));
-    PV_TRY(pv_h5_write_int(file, "polyview_version", PV_STORE_VERSION));
+    PV_TRY(pv_h5_write_kind(file, "store", PV_STORE_VERSION));
     PV_TRY(pv_h5_write_text(file, "arch", recipe->arch_json));
     PV_TRY(pv_h5_write_text(file, "signal", recipe->signal_json));
     PV_TRY(pv_h5_write_text(file, "config", recipe->config));

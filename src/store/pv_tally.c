@@ -12,12 +12,12 @@ enum { FITTED, REFUSED, PSNR_SUM, FIRST_BIN, SUMS = FIRST_BIN + PV_TALLY_BINS };
 static void add_block(int64_t count, const uint8_t *status, const float *psnr, double sums[SUMS])
 {
     for (int64_t i = 0; i < count; i++)
-        if (status[i] == PV_VIEW_FITTED) {
+        if (status[i] == PV_ROW_FITTED) {
             const int bin = psnr[i] >= PV_TALLY_BINS - 1 ? PV_TALLY_BINS - 1 : psnr[i] > 0 ? (int)psnr[i] : 0;
             sums[FITTED] += 1;
             sums[PSNR_SUM] += (double)psnr[i];
             sums[FIRST_BIN + bin] += 1;
-        } else if (status[i] == PV_VIEW_REFUSED) {
+        } else if (status[i] == PV_ROW_REFUSED) {
             sums[REFUSED] += 1;
         }
 }
@@ -30,7 +30,7 @@ static pv_status add_view(const pv_store *store, int64_t view, int64_t first, in
     for (; st == PV_OK && left > 0; left -= BLOCK, first += BLOCK) {
         const int64_t count = left < BLOCK ? left : BLOCK;
         st = pv_store_read_status(store, view, first, count, status);
-        if (st == PV_OK && memchr(status, PV_VIEW_FITTED, (size_t)count))
+        if (st == PV_OK && memchr(status, PV_ROW_FITTED, (size_t)count))
             st = pv_store_read_psnr(store, view, first, count, psnr);
         if (st == PV_OK) add_block(count, status, psnr, sums);
     }

@@ -44,14 +44,14 @@ static bool is_finite(const float *row, int params)
 static bool is_sound(const check *c, uint8_t status, int64_t i)
 {
     const int params = pv_store_params(c->store);
-    return status <= PV_VIEW_REFUSED && c->computed[i] == c->checksums[i] &&
+    return status <= PV_ROW_REFUSED && c->computed[i] == c->checksums[i] &&
            is_finite(c->rows + i * params, params);
 }
 
 static bool is_missing(const uint8_t *status, int64_t count)
 {
     for (int64_t i = 0; i < count; i++)
-        if (status[i] != PV_VIEW_MISSING) return false;
+        if (status[i] != PV_ROW_MISSING) return false;
     return true;
 }
 
@@ -86,7 +86,7 @@ static pv_status check_block(check *c, int64_t view, int64_t first, int64_t coun
     PV_TRY(pv_store_read_rows(c->store, view, first, count, c->rows));
     pv_checksum_rows(c->rows, sizeof *c->rows * (size_t)pv_store_params(c->store), count, c->computed);
     for (int64_t i = 0; i < count; i++)
-        if (status[i] != PV_VIEW_MISSING && !is_sound(c, status[i], i)) PV_TRY(note_bad(c, view, first + i));
+        if (status[i] != PV_ROW_MISSING && !is_sound(c, status[i], i)) PV_TRY(note_bad(c, view, first + i));
 done:
     return st;
 }
@@ -97,9 +97,9 @@ static pv_status check_view(check *c, int64_t view, int64_t first, int64_t count
     pv_status st;
     PV_TRY(pv_store_read_status(c->store, view, first, count, c->status));
     for (int64_t i = 0; i < count; i++) {
-        c->fitted += c->status[i] == PV_VIEW_FITTED;
-        c->refused += c->status[i] == PV_VIEW_REFUSED;
-        c->missing += c->status[i] == PV_VIEW_MISSING;
+        c->fitted += c->status[i] == PV_ROW_FITTED;
+        c->refused += c->status[i] == PV_ROW_REFUSED;
+        c->missing += c->status[i] == PV_ROW_MISSING;
     }
     for (int64_t done = 0; done < count; done += BLOCK_ROWS) {
         const int64_t block = count - done < BLOCK_ROWS ? count - done : BLOCK_ROWS;
@@ -232,7 +232,7 @@ pv_status pv_verify_again(const pv_store *store, const pv_verify_result *found, 
         const pv_bad_row *row = &found->bad_rows[i];
         const int64_t bad = c.bad;
         PV_TRY(check_view(&c, row->view, row->object, 1));
-        if (c.status[0] == PV_VIEW_MISSING || c.bad > bad) continue;
+        if (c.status[0] == PV_ROW_MISSING || c.bad > bad) continue;
         ++*sound;
         *same += c.checksums[0] == before[i];
     }

@@ -87,8 +87,7 @@ static pv_status write_head(hid_t file, const pv_model_head *head)
     const hsize_t params = (hsize_t)head->norm.params, dims = (hsize_t)head->arch.layers + 1, start = 0;
     hid_t dataset = -1;
     pv_status st;
-    PV_TRY(pv_h5_write_text(file, "polyview_kind", "model"));
-    PV_TRY(pv_h5_write_int(file, "polyview_version", MODEL_VERSION));
+    PV_TRY(pv_h5_write_kind(file, "model", MODEL_VERSION));
     PV_TRY(pv_h5_write_text(file, "code_version", pv_version()));
     PV_TRY(pv_h5_write_text(file, "config", head->config));
     PV_TRY(pv_h5_write_int(file, "classes", head->classes));
@@ -146,23 +145,13 @@ done:
 
 static pv_status open_model(const char *path, hid_t *file)
 {
-    char *kind = NULL;
-    int64_t version = 0;
     if (access(path, R_OK) != 0)
         return pv_fail(PV_ERR_IO, "cannot open the model '%s': %s", path, strerror(errno));
     if (H5Fis_hdf5(path) <= 0)
         return pv_fail(PV_ERR_DATA, "'%s' is not a model: it is not an HDF5 file", path);
     if ((*file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT)) < 0)
         return pv_h5_fail_as(PV_ERR_DATA, "cannot open the model", path);
-    pv_status st = PV_OK;
-    if (pv_h5_read_text(*file, "polyview_kind", &kind) != PV_OK || strcmp(kind, "model") != 0)
-        st = pv_fail(PV_ERR_DATA, "'%s' is not a model: its attribute polyview_kind is %s", path,
-                     kind ? kind : "missing");
-    else if (pv_h5_read_int(*file, "polyview_version", &version) != PV_OK || version != MODEL_VERSION)
-        st = pv_fail(PV_ERR_DATA, "'%s' has format version %lld; this program reads version %d", path,
-                     (long long)version, MODEL_VERSION);
-    free(kind);
-    return st;
+    return pv_h5_check_kind(*file, path, "model", MODEL_VERSION);
 }
 
 /* Reads a dataset whose shape must be `shape`; `where` names the file. */

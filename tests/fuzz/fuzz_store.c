@@ -44,7 +44,7 @@ static void fill_store(const char *path)
             rows[i][p] = pv_test_entry(0, i, p);
         psnr[i] = 20;
         steps[i] = 7;
-        status[i] = i == 3 ? PV_VIEW_REFUSED : PV_VIEW_FITTED;
+        status[i] = i == 3 ? PV_ROW_REFUSED : PV_ROW_FITTED;
     }
     fuzz_require(pv_store_open(&comm, path, PV_STORE_WRITE, NULL, &store) == PV_OK, "a valid store opens");
     for (int view = 0; view < 2; view++)
@@ -155,7 +155,7 @@ static void write_some(pv_store *store)
 {
     const float psnr = 1;
     const uint32_t steps = 1;
-    const uint8_t status = PV_VIEW_FITTED;
+    const uint8_t status = PV_ROW_FITTED;
     float *row = pv_alloc(pv_store_params(store), sizeof *row);
     if (row && pv_store_views(store) > 0 && pv_store_objects(store) > 0) {
         told(pv_store_write_rows(store, 0, 0, 1, row, &psnr, &steps, &status));

@@ -34,7 +34,7 @@ static void make_store(const pv_comm *comm, const pv_test_files *files)
     for (int64_t object = comm->rank; object < PV_TEST_OBJECTS; object += comm->size)
         for (int64_t view = 0; view < PV_TEST_VIEWS && st == PV_OK; view++)
             if (view != MISSING_VIEW || object != MISSING_OBJECT)
-                st = write_row(store, view, object, PV_VIEW_FITTED);
+                st = write_row(store, view, object, PV_ROW_FITTED);
     pv_test_check(comm, st == PV_OK, "and filled");
     pv_store_close(store);
 }
@@ -146,7 +146,7 @@ static void refused_rows_are_counted(const pv_comm *comm, const pv_test_files *f
     if (pv_store_open(comm, files->store, PV_STORE_WRITE, NULL, &store) != PV_OK) return;
     pv_status st = PV_OK;
     for (int64_t view = 1; view < 3 && comm->rank == 0; view++)
-        st = st == PV_OK ? write_row(store, view, first + 2 * view, PV_VIEW_REFUSED) : st;
+        st = st == PV_OK ? write_row(store, view, first + 2 * view, PV_ROW_REFUSED) : st;
     pv_test_check(comm, st == PV_OK, "two rows are marked refused");
     pv_store_close(store);
     if (pv_store_open(comm, files->store, PV_STORE_READ, NULL, &store) != PV_OK) return;

@@ -30,7 +30,7 @@ static void make_store(const pv_comm *comm, const pv_test_files *files)
         for (int64_t view = 0; view < VIEWS && st == PV_OK; view++) {
             float row[PARAMS], psnr = 20;
             const uint32_t steps = 1;
-            const uint8_t status = PV_VIEW_FITTED;
+            const uint8_t status = PV_ROW_FITTED;
             make_row(object * VIEWS + view, row);
             st = pv_store_write_rows(store, view, object, 1, row, &psnr, &steps, &status);
         }

@@ -36,7 +36,7 @@ static pv_status write_range(pv_store *store, int64_t view, int64_t first, int64
     for (int64_t i = 0; i < count; i++) {
         psnr[i] = psnr_of(view, first + i);
         steps[i] = 100;
-        status[i] = PV_VIEW_FITTED;
+        status[i] = PV_ROW_FITTED;
     }
     return pv_store_write_rows(store, view, first, count, rows, psnr, steps, status);
 }
@@ -91,7 +91,7 @@ static bool rows_read_back(const pv_store *store)
                 pv_store_read_psnr(store, view, 0, PV_TEST_OBJECTS, psnr) == PV_OK &&
                 pv_store_read_checksums(store, view, 0, PV_TEST_OBJECTS, checksums) == PV_OK;
         for (int64_t i = 0; holds && i < PV_TEST_OBJECTS; i++) {
-            if (status[i] != PV_VIEW_FITTED) continue;
+            if (status[i] != PV_ROW_FITTED) continue;
             make_rows(view, i, 1, expected);
             holds = memcmp(rows + i * PARAMS, expected, sizeof expected) == 0 &&
                     psnr[i] == psnr_of(view, i) && checksums[i] == pv_checksum(expected, sizeof expected);
@@ -189,7 +189,7 @@ static void checking_finds_damage(const pv_comm *comm, const pv_test_files *file
     if (comm->rank == comm->size - 1) {
         float row[PARAMS], psnr = 1;
         const uint32_t steps = 1;
-        const uint8_t status = PV_VIEW_FITTED;
+        const uint8_t status = PV_ROW_FITTED;
         make_rows(1, 20, 1, row);
         row[PARAMS - 1] = (float)strtod("nan", NULL);
         pv_store_write_rows(store, 1, 20, 1, row, &psnr, &steps, &status);
