@@ -1,4 +1,5 @@
-/* XXH3 in the instruction set that this file is compiled for: the library's own build has the narrowest one only. */
+/* XXH3 in the instruction set that this file is compiled for: the library's own build has the narrowest one
+ * only. */
 #define XXH_INLINE_ALL
 #include "pv_checksum_kernels.h"
 

@@ -1,26 +1,26 @@
+/* Loops that do nothing but what they are timed for: multiply-adds, and libmvec's sines and cosines. */
 #include "pv_limits_kernels.h"
 
+#include "simd/pv_vector.h"
+
 #include <stddef.h>
-#include <stdlib.h>
 
 /* BLOCKS x EACH independent sums hide the latency of a multiply-add (4 or 5 cycles, up to 4 started a cycle)
  * and leave registers for its factors.  Two short loops, which a compiler unrolls whole, where it may not
  * one. */
 #if defined(__AVX512F__)
-enum { LANES = 16, BLOCKS = 6 };
+enum { BLOCKS = 6 };
 #define LIBMVEC(name) _ZGVeN16v_##name
 #elif defined(__AVX2__)
-enum { LANES = 8, BLOCKS = 3 };
+enum { BLOCKS = 3 };
 #define LIBMVEC(name) _ZGVdN8v_##name
 #elif defined(__x86_64__)
-enum { LANES = 4, BLOCKS = 3 };
+enum { BLOCKS = 3 };
 #define LIBMVEC(name) _ZGVbN4v_##name
 #else
-enum { LANES = 4, BLOCKS = 6 };
+enum { BLOCKS = 6 };
 #endif
 enum { EACH = 4 };
-
-typedef float vec __attribute__((vector_size(4 * LANES), may_alias));
 
 /* Makes the compiler take a vector for changed, so that no product of it is used twice. */
 #if defined(__x86_64__)
@@ -33,36 +33,36 @@ typedef float vec __attribute__((vector_size(4 * LANES), may_alias));
 
 static float multiply_adds_kernel(int64_t rounds)
 {
-    vec a = (vec){0} + 0.5f, b = (vec){0} + 0.25f, sum[BLOCKS][EACH];
+    pv_vector a = pv_vector_splat(0.5f), b = pv_vector_splat(0.25f), sum[BLOCKS][EACH];
     for (int i = 0; i < BLOCKS; i++)
         for (int j = 0; j < EACH; j++)
-            sum[i][j] = (vec){0};
+            sum[i][j] = (pv_vector){0};
     for (int64_t r = 0; r < rounds; r++)
         for (int i = 0; i < BLOCKS; i++)
             for (int j = 0; j < EACH; j++) {
                 TOUCH(a);
                 sum[i][j] += a * b;
             }
-    vec all = {0};
+    pv_vector all = {0};
     for (int i = 0; i < BLOCKS; i++)
         for (int j = 0; j < EACH; j++)
             all += sum[i][j];
     float total = 0;
-    for (int i = 0; i < LANES; i++)
+    for (int i = 0; i < PV_LANES; i++)
         total += all[i];
     return total;
 }
 
 #if defined(__GLIBC__) && defined(LIBMVEC)
-vec LIBMVEC(sinf)(vec x);
-vec LIBMVEC(cosf)(vec x);
+pv_vector LIBMVEC(sinf)(pv_vector x);
+pv_vector LIBMVEC(cosf)(pv_vector x);
 
 static void sincos_kernel(int n, const float *x, float *sine, float *cosine)
 {
-    for (int i = 0; i < n; i += LANES) {
-        const vec v = *(const vec *)(x + i);
-        *(vec *)(sine + i) = LIBMVEC(sinf)(v);
-        *(vec *)(cosine + i) = LIBMVEC(cosf)(v);
+    for (int i = 0; i < n; i += PV_LANES) {
+        const pv_vector v = pv_vector_get(x + i);
+        *pv_vector_at(sine + i) = LIBMVEC(sinf)(v);
+        *pv_vector_at(cosine + i) = LIBMVEC(cosf)(v);
     }
 }
 #else
@@ -72,6 +72,6 @@ static void sincos_kernel(int n, const float *x, float *sine, float *cosine)
 extern const pv_limits_kernels PV_ISA_TABLE(pv_limits_kernels);
 const pv_limits_kernels PV_ISA_TABLE(pv_limits_kernels) = {
     multiply_adds_kernel,
-    2.0 * BLOCKS *EACH *LANES,
+    2.0 * BLOCKS *EACH *PV_LANES,
     sincos_kernel,
 };

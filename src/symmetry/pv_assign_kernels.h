@@ -9,8 +9,8 @@
 
 enum { PV_ASSIGN_LANES = 8 };
 
-/* A problem and its workspace.  Rows of `cost` are `stride` apart, a multiple of the lanes; the columns from n on cost
- * infinity, and no more is needed of them. */
+/* A problem and its workspace.  Rows of `cost` are `stride` apart, a multiple of the lanes; the columns from
+ * n on cost infinity, and no more is needed of them. */
 typedef struct pv_assign_problem {
     int n, stride;
     double *cost;          /* [n][stride], to be minimised */
@@ -23,8 +23,8 @@ typedef struct pv_assign_problem {
 } pv_assign_problem;
 
 typedef struct pv_assign_kernels {
-    /* Sets the costs of the problem's n rows: minus the values, or minus their sizes.  False if one is not finite: there
-     * is nothing to solve then.  Rows of `value` are `stride` apart. */
+    /* Sets the costs of the problem's n rows: minus the values, or minus their sizes.  False if one is not
+     * finite: there is nothing to solve then.  Rows of `value` are `stride` apart. */
     bool (*load)(pv_assign_problem *p, const float *value, int stride, bool sizes);
     /* Finds the assignment of least cost: column[row]. */
     void (*solve)(pv_assign_problem *p);
