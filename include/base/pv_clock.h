@@ -5,4 +5,7 @@
 /* Monotonic seconds from some instant on.  Local. */
 double pv_seconds(void);
 
+/* Seconds that this thread has run.  Local. */
+double pv_thread_seconds(void);
+
 #endif

@@ -37,6 +37,9 @@ pv_status pv_cmd_number(const char *option, const char *text, int64_t *value);
 /* Likewise a non-negative real number. */
 pv_status pv_cmd_real(const char *option, const char *text, double *value);
 
+/* Reads the option --seconds.  Errors: PV_ERR_USAGE. */
+pv_status pv_cmd_seconds(const char *text, double *seconds);
+
 /* A view ("3") or a range of views ("0-9"); PV_ERR_USAGE naming the option otherwise. */
 pv_status pv_cmd_views(const char *option, const char *text, int64_t *first, int64_t *count);
 

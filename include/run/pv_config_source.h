@@ -14,7 +14,8 @@ typedef struct pv_sets {
 
 /* Reads a config file on rank 0, gives it to all and loads it with the --set words; the defaults with them if `path` is
  * NULL.  Owner: pv_run_config_free.  Collective.  Errors: PV_ERR_CONFIG, agreed. */
-pv_status pv_config_of_file(const pv_comm *comm, const char *path, const pv_sets *sets, pv_run_config **config);
+pv_status pv_config_of_file(const pv_comm *comm, const char *path, const pv_sets *sets,
+                            pv_run_config **config);
 
 /* Loads the config that a store or model keeps as text.  Owner: pv_run_config_free.
  * Local.  Errors: PV_ERR_DATA (`path`, line and key named), PV_ERR_NOMEM. */

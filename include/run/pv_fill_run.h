@@ -13,8 +13,9 @@ typedef struct pv_run_limits {
 
 /* Fits what is missing of a store by its config.
  * Collective.  Errors: as pv_fill (PV_STOPPED: *result is valid). */
-pv_status pv_run_fill(const pv_comm *comm, const pv_run_config *config, const pv_signal *signal, pv_store *store,
-                      pv_lock *lock, bool retry_refused, const pv_run_limits *limits, pv_fill_result *result);
+pv_status pv_run_fill(const pv_comm *comm, const pv_run_config *config, const pv_signal *signal,
+                      pv_store *store, pv_lock *lock, bool retry_refused, const pv_run_limits *limits,
+                      pv_fill_result *result);
 
 /* Ends the writing of a store: its files must be where they were, and the lock ours.  Gives both back; NULL for none.
  * Collective.  Errors: PV_ERR_IO (what was written is lost: the files are gone), as pv_store_close, agreed. */

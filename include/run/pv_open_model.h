@@ -9,8 +9,8 @@
 /* Owner: pv_open_model_close, safe on zeros. */
 typedef struct pv_open_model {
     pv_model *model;
-    pv_model_head head; /* of the file */
-    pv_run_config *config;  /* that it was trained with */
+    pv_model_head head;    /* of the file */
+    pv_run_config *config; /* that it was trained with */
     pv_dataset_opts
         form; /* of the rows that it takes: canonical, align, reference (the head's); else zeros */
 } pv_open_model;

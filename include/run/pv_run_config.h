@@ -40,7 +40,7 @@ enum {
  * ranges. Owner: pv_run_config_free(*out); NULL on failure.  Local. Errors: PV_ERR_CONFIG (the message names
  * file, line and key, or the --set), PV_ERR_NOMEM. */
 pv_status pv_run_config_load(const char *name, const char *yaml_text, const char *const *sets, int set_count,
-                         pv_run_config **out);
+                             pv_run_config **out);
 
 /* Reads a config file whole, for pv_run_config_load().  Owner: the caller frees *text; NULL on failure.  Local.
  * Errors: PV_ERR_CONFIG (cannot be read, longer than 1 MiB, holds a NUL byte; names the path), PV_ERR_NOMEM.
@@ -58,8 +58,8 @@ pv_status pv_run_config_emit(const pv_run_config *config, char **yaml_text);
 /* Compares the keys of `scope` (PV_KEYS_ROWS, PV_KEYS_MODEL or both).  Each key that differs adds a line to
  * `text` ("fit.lr: 0.005 here, 0.0005 in the store"; lines are separated by newlines, one that does not fit
  * into `size` bytes is left out) and 1 to *count.  Borrows both.  Local.  Errors: PV_ERR_NOMEM. */
-pv_status pv_run_config_conflicts(const pv_run_config *now, const pv_run_config *stored, unsigned scope, char *text,
-                              size_t size, int *count);
+pv_status pv_run_config_conflicts(const pv_run_config *now, const pv_run_config *stored, unsigned scope,
+                                  char *text, size_t size, int *count);
 
 /* Prints every key with its type, range or choices, default and meaning: for a terminal, and as
  * docs/config.md. Local. */

@@ -1,7 +1,8 @@
 /* `polyview bench align`: pairs that weight matching aligns a second on a core, and how well. */
 #include "base/pv_clock.h"
 #include "base/pv_mem.h"
-#include "bench/pv_bench.h"
+#include "base/pv_median.h"
+#include "run/pv_timed_fits.h"
 #include "bench/pv_benches.h"
 #include "run/pv_aligner.h"
 
@@ -28,7 +29,7 @@ typedef struct align_bench {
 
 /* Pairs of views of made-up pictures. */
 typedef struct pair_rows {
-    pv_bench_fits *fits;
+    pv_timed_fits *fits;
     pv_arch arch;
     int count, params;
     float *first, *second; /* [count][P] */
@@ -36,7 +37,7 @@ typedef struct pair_rows {
 
 static void free_pairs(pair_rows *pairs)
 {
-    pv_bench_fits_close(pairs->fits);
+    pv_timed_fits_close(pairs->fits);
     free(pairs->first);
     free(pairs->second);
 }
@@ -50,14 +51,14 @@ static pv_status fit_pairs(const align_bench *b, int index, pair_rows *pairs)
     pv_status st;
     config.inr.hidden = hidden;
     config.inr.hidden_count = 2;
-    PV_TRY(pv_bench_fits_open(&config, NULL, &pairs->fits));
-    pairs->arch = *pv_bench_fits_arch(pairs->fits);
+    PV_TRY(pv_timed_fits_open(&config, NULL, &pairs->fits));
+    pairs->arch = *pv_timed_fits_arch(pairs->fits);
     pairs->params = pv_arch_params(&pairs->arch);
     pairs->count = pair_counts[index];
     PV_ALLOC(pairs->first, (int64_t)pairs->count * pairs->params);
     PV_ALLOC(pairs->second, (int64_t)pairs->count * pairs->params);
-    PV_TRY(pv_bench_fits_rows(pairs->fits, 0, 0, pairs->count, steps, pairs->first, &psnr));
-    PV_TRY(pv_bench_fits_rows(pairs->fits, 1, 0, pairs->count, steps, pairs->second, &psnr));
+    PV_TRY(pv_timed_fits_rows(pairs->fits, 0, 0, pairs->count, steps, pairs->first, &psnr));
+    PV_TRY(pv_timed_fits_rows(pairs->fits, 1, 0, pairs->count, steps, pairs->second, &psnr));
 done:
     return st;
 }
@@ -73,7 +74,7 @@ static pv_status time_matching(const pair_rows *pairs, bool signs, int starts, d
     pv_status st;
     PV_ALLOC(out, pairs->params);
     PV_TRY(pv_matcher_new(&pairs->arch, &opts, &matcher));
-    const double begin = pv_seconds(), busy = pv_bench_busy();
+    const double begin = pv_seconds(), busy = pv_thread_seconds();
     for (int r = 0; r < REPETITIONS; r++) {
         const double start = pv_seconds();
         int64_t done = 0;
@@ -85,8 +86,8 @@ static pv_status time_matching(const pair_rows *pairs, bool signs, int starts, d
             }
         rates[r] = (double)done / (pv_seconds() - start);
     }
-    *core_share = fmin(1, (pv_bench_busy() - busy) / (pv_seconds() - begin));
-    *rate = pv_bench_median(REPETITIONS, rates);
+    *core_share = fmin(1, (pv_thread_seconds() - busy) / (pv_seconds() - begin));
+    *rate = pv_median(REPETITIONS, rates);
 done:
     pv_matcher_free(matcher);
     free(out);
@@ -95,17 +96,17 @@ done:
 
 static pv_status judge_pairs(const pair_rows *pairs, int starts, width_result *found)
 {
-    const int samples = pv_bench_fits_samples(pairs->fits);
+    const int samples = pv_timed_fits_samples(pairs->fits);
     pv_aligner *aligner = NULL;
     float *values = NULL;
     pv_status st;
     PV_ALLOC(values, samples);
     PV_TRY(
-        pv_aligner_new(&pairs->arch, samples, pv_bench_fits_coords(pairs->fits), SWEEPS, starts, &aligner));
+        pv_aligner_new(&pairs->arch, samples, pv_timed_fits_coords(pairs->fits), SWEEPS, starts, &aligner));
     for (int i = 0; i < pairs->count; i++) {
         pv_alignment_score scores[PV_ALIGN_WAYS];
         pv_rng rng = pv_rng_open(1, PV_RNG_MATCH, (uint64_t)i, 0);
-        pv_bench_fits_values(pairs->fits, i, values);
+        pv_timed_fits_values(pairs->fits, i, values);
         PV_TRY(pv_aligner_judge(aligner, pairs->first + (int64_t)i * pairs->params,
                                 pairs->second + (int64_t)i * pairs->params, values, &rng, scores));
         for (int way = 0; way < PV_ALIGN_WAYS; way++) {
@@ -185,13 +186,13 @@ static pv_status run_bench(const pv_comm *comm, int argc, char **argv, json_t *r
     bool json_only = false;
     pv_sets sets = {0};
     const pv_cmd_option options[] = {{.name = "seconds", .text = &seconds},
-                                 {.name = "starts", .text = &starts},
-                                 {.name = "config", .text = &config},
-                                 {.name = "json", .flag = &json_only},
-                                 {.name = "set", .sets = &sets}};
+                                     {.name = "starts", .text = &starts},
+                                     {.name = "config", .text = &config},
+                                     {.name = "json", .flag = &json_only},
+                                     {.name = "set", .sets = &sets}};
     align_bench b = {.seconds = default_seconds};
     pv_status st = pv_cmd_parse(argc, argv, options, sizeof options / sizeof *options, NULL, 0);
-    if (st == PV_OK && seconds) st = pv_bench_seconds(seconds, &b.seconds);
+    if (st == PV_OK && seconds) st = pv_cmd_seconds(seconds, &b.seconds);
     if (st == PV_OK && starts) st = pv_cmd_number("--starts", starts, &b.starts);
     if (st == PV_OK && (b.starts < 0 || b.starts > MAX_STARTS))
         st = pv_fail(PV_ERR_USAGE, "--starts is 0 to %d", MAX_STARTS);

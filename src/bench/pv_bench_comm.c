@@ -1,5 +1,6 @@
 /* `polyview bench comm`: what the messages of a fit and a training cost on these ranks. */
-#include "bench/pv_bench.h"
+#include "run/pv_timing.h"
+#include "run/pv_timed_fill.h"
 #include "bench/pv_benches.h"
 #include "plan/pv_comm_measure.h"
 #include "nn/pv_model.h"
@@ -16,7 +17,7 @@ typedef struct comm_bench {
     int64_t gradient;
     int row;
     pv_comm_figures figures;
-    pv_bench_filling store;
+    pv_timed_fill store;
 } comm_bench;
 
 /* Sizes of a row and of the model's gradient. */
@@ -37,10 +38,10 @@ static pv_status find_sizes(comm_bench *b)
 
 static pv_status time_store(comm_bench *b, const char *directory)
 {
-    char path[4096];
-    pv_status st = pv_agree(b->comm, pv_bench_path(b->comm, directory, path));
+    char path[PV_TIMING_PATH];
+    pv_status st = pv_agree(b->comm, pv_timing_path(b->comm, directory, path));
     if (st != PV_OK) return st;
-    st = pv_bench_fill(b->comm, b->config, b->signal, path, &b->config->storage, 1, &b->store);
+    st = pv_time_fill(b->comm, b->config, b->signal, path, &b->config->storage, 1, &b->store);
     if (b->comm->rank == 0) unlink(path);
     return st;
 }
@@ -122,9 +123,9 @@ static pv_status run_bench(const pv_comm *comm, int argc, char **argv, json_t *r
     bool json_only = false;
     pv_sets sets = {0};
     const pv_cmd_option options[] = {{.name = "config", .text = &config},
-                                 {.name = "dir", .text = &directory},
-                                 {.name = "json", .flag = &json_only},
-                                 {.name = "set", .sets = &sets}};
+                                     {.name = "dir", .text = &directory},
+                                     {.name = "json", .flag = &json_only},
+                                     {.name = "set", .sets = &sets}};
     comm_bench b = {.comm = comm};
     pv_status st;
     PV_TRY(pv_agree(comm, pv_cmd_parse(argc, argv, options, sizeof options / sizeof *options, NULL, 0)));

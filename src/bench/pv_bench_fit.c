@@ -3,7 +3,11 @@
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
 #include "base/pv_stop.h"
-#include "bench/pv_bench.h"
+#include "base/pv_median.h"
+#include "run/pv_timed_fits.h"
+#include "run/pv_timing.h"
+#include "run/pv_timed_fill.h"
+#include "pv_bench_window.h"
 #include "bench/pv_benches.h"
 
 #include <math.h>
@@ -25,7 +29,7 @@ typedef struct fit_bench {
     const char *directory; /* for the temporary store */
     pv_run_config *config;
     pv_signal *signal; /* NULL: made-up pictures */
-    pv_bench_fits *fits;
+    pv_timed_fits *fits;
     pv_bench_window alone, together; /* medians over rounds; per core, `together` the mean of all */
     double scaling;                  /* rate of a core among all / rate of a core alone */
     double psnr;
@@ -56,7 +60,7 @@ static pv_bench_window median_of_rounds(const pv_bench_window rounds[ROUNDS])
             memcpy(all, &rounds[r], sizeof all);
             values[r] = all[i];
         }
-        figures[i] = pv_bench_median(ROUNDS, values);
+        figures[i] = pv_median(ROUNDS, values);
     }
     pv_bench_window median;
     memcpy(&median, figures, sizeof median);
@@ -71,12 +75,12 @@ static pv_status measure_rates(const pv_comm *comm, fit_bench *bench)
     const double window = bench->seconds / ROUNDS / (comm->size > 1 ? 2 : 1);
     for (int r = 0; r < ROUNDS; r++) {
         pv_status st = PV_OK;
-        pv_bench_barrier(comm);
+        pv_timing_barrier(comm);
         if (comm->rank == 0) st = pv_bench_watch(bench->fits, window, &alone[r]);
-        pv_bench_barrier(comm);
+        pv_timing_barrier(comm);
         together[r] = alone[r];
         if (st == PV_OK && comm->size > 1) st = pv_bench_watch(bench->fits, window, &together[r]);
-        pv_bench_barrier(comm);
+        pv_timing_barrier(comm);
         if (st == PV_OK && pv_stop_requested()) st = pv_stop_fail();
         st = pv_agree(comm, st);
         if (st != PV_OK) return st;
@@ -85,7 +89,7 @@ static pv_status measure_rates(const pv_comm *comm, fit_bench *bench)
     }
     bench->alone = median_of_rounds(alone);
     bench->together = median_of_rounds(together);
-    bench->scaling = comm->rank == 0 ? pv_bench_median(ROUNDS, scaling) : 1;
+    bench->scaling = comm->rank == 0 ? pv_median(ROUNDS, scaling) : 1;
     return PV_OK;
 }
 
@@ -101,7 +105,8 @@ static pv_status measure_quality(const pv_comm *comm, fit_bench *bench)
     int64_t first, count;
     double sum = 0;
     pv_share_of(quality_images(bench), comm->rank, comm->size, &first, &count);
-    const pv_status st = pv_agree(comm, pv_bench_fits_quality(bench->fits, first, count, bench->steps, &sum));
+    const pv_status st =
+        pv_agree(comm, pv_timed_fits_rows(bench->fits, 0, first, count, bench->steps, NULL, &sum));
     if (st != PV_OK) return st;
     MPI_Allreduce(MPI_IN_PLACE, &sum, 1, MPI_DOUBLE, MPI_SUM, comm->world);
     bench->psnr = sum / (double)quality_images(bench);
@@ -110,13 +115,13 @@ static pv_status measure_quality(const pv_comm *comm, fit_bench *bench)
 
 static pv_status measure_overhead(const pv_comm *comm, fit_bench *bench)
 {
-    char path[4096];
-    pv_bench_filling took = {0};
+    char path[PV_TIMING_PATH];
+    pv_timed_fill took = {0};
     bench->overhead = (double)NAN;
     if (!bench->signal) return PV_OK;
-    pv_status st = pv_agree(comm, pv_bench_path(comm, bench->directory, path));
+    pv_status st = pv_agree(comm, pv_timing_path(comm, bench->directory, path));
     if (st != PV_OK) return st;
-    st = pv_bench_fill(comm, bench->config, bench->signal, path, NULL, 1, &took);
+    st = pv_time_fill(comm, bench->config, bench->signal, path, NULL, 1, &took);
     if (comm->rank == 0) unlink(path);
     if (st == PV_ERR_IO || st == PV_ERR_HDF5) {
         pv_log_warn("the overhead of the store is not measured: %s; --dir names another directory",
@@ -135,8 +140,8 @@ static double overhead_share(const fit_bench *bench)
 
 static double limit_rate(const fit_bench *bench, const pv_bench_window *window)
 {
-    return 1 / pv_limits_seconds(&window->limits, pv_bench_fits_flops(bench->fits),
-                                 pv_bench_fits_pairs(bench->fits));
+    return 1 / pv_limits_seconds(&window->limits, pv_timed_fits_flops(bench->fits),
+                                 pv_timed_fits_pairs(bench->fits));
 }
 
 static bool libmvec_is_cheaper(const fit_bench *bench)
@@ -167,16 +172,16 @@ static void put_window(const fit_bench *bench, const pv_bench_window *window, co
 
 static void report(const pv_comm *comm, const fit_bench *bench, json_t *result)
 {
-    const pv_arch *arch = pv_bench_fits_arch(bench->fits);
+    const pv_arch *arch = pv_timed_fits_arch(bench->fits);
     json_t *dims = json_array();
     for (int i = 0; i <= arch->layers; i++)
         json_array_append_new(dims, json_integer(arch->dims[i]));
     pv_json_text(result, "bench", "fit");
     pv_json_text(result, "signal", bench->signal ? bench->config->signal.path : "synthetic");
     json_object_set_new(result, "dims", dims);
-    pv_json_int(result, "samples", pv_bench_fits_samples(bench->fits));
-    pv_json_real(result, "step_flops", pv_bench_fits_flops(bench->fits));
-    pv_json_real(result, "step_sincos", pv_bench_fits_pairs(bench->fits));
+    pv_json_int(result, "samples", pv_timed_fits_samples(bench->fits));
+    pv_json_real(result, "step_flops", pv_timed_fits_flops(bench->fits));
+    pv_json_real(result, "step_sincos", pv_timed_fits_pairs(bench->fits));
     put_window(bench, &bench->alone, "", result);
     put_window(bench, &bench->together, "_together", result);
     pv_json_text(result, "sincos_of_limit", libmvec_is_cheaper(bench) ? "libmvec" : "polyview");
@@ -201,16 +206,16 @@ static void print_row(const char *name, const char *format, double alone, double
 
 static void print_table(const pv_comm *comm, const fit_bench *bench)
 {
-    const pv_arch *arch = pv_bench_fits_arch(bench->fits);
+    const pv_arch *arch = pv_timed_fits_arch(bench->fits);
     const pv_bench_window *alone = &bench->alone, *together = &bench->together;
     fprintf(stderr, "  fits of ");
     for (int i = 0; i <= arch->layers; i++)
         fprintf(stderr, "%s%d", i ? "-" : "", arch->dims[i]);
-    fprintf(stderr, " to %d samples (%s), %s, %d rank%s\n", pv_bench_fits_samples(bench->fits),
+    fprintf(stderr, " to %d samples (%s), %s, %d rank%s\n", pv_timed_fits_samples(bench->fits),
             bench->signal ? bench->config->signal.path : "made-up pictures", pv_isa_name(pv_cpu_isa()),
             comm->size, comm->size == 1 ? "" : "s");
     fprintf(stderr, "  one step: %.4g multiply-add operations, %.0f sine-cosine pairs\n\n",
-            pv_bench_fits_flops(bench->fits), pv_bench_fits_pairs(bench->fits));
+            pv_timed_fits_flops(bench->fits), pv_timed_fits_pairs(bench->fits));
     fprintf(stderr, "  %-44s %10s %12s\n", "per core", "alone", "together");
     print_row("multiply-add peak, GFLOP/s", "%.1f", alone->limits.fma_gflops, together->limits.fma_gflops);
     print_row("sine-cosine pair, ns", "%.3f", alone->limits.sincos_own_ns, together->limits.sincos_own_ns);
@@ -245,7 +250,7 @@ static pv_status parse(int argc, char **argv, fit_words *words, fit_bench *bench
     if (st != PV_OK) return st;
     bench->directory = words->directory ? words->directory : ".";
     bench->seconds = default_seconds;
-    if (words->seconds) st = pv_bench_seconds(words->seconds, &bench->seconds);
+    if (words->seconds) st = pv_cmd_seconds(words->seconds, &bench->seconds);
     if (st == PV_OK && words->steps) st = pv_cmd_number("--steps", words->steps, &bench->steps);
     if (st == PV_OK && words->steps && (bench->steps < 1 || bench->steps > INT32_MAX))
         st = pv_fail(PV_ERR_USAGE, "--steps needs a number from 1 up, not '%s'", words->steps);
@@ -273,7 +278,7 @@ static pv_status prepare(const pv_comm *comm, const fit_words *words, fit_bench 
         st = PV_OK;
     }
     if (st != PV_OK) return st;
-    return pv_agree(comm, pv_bench_fits_open(bench->config, bench->signal, &bench->fits));
+    return pv_agree(comm, pv_timed_fits_open(bench->config, bench->signal, &bench->fits));
 }
 
 static pv_status run_bench(const pv_comm *comm, int argc, char **argv, json_t *result)
@@ -289,7 +294,7 @@ static pv_status run_bench(const pv_comm *comm, int argc, char **argv, json_t *r
     report(comm, &bench, result);
     if (comm->rank == 0 && !words.json_only) print_table(comm, &bench);
 done:
-    pv_bench_fits_close(bench.fits);
+    pv_timed_fits_close(bench.fits);
     pv_signal_close(bench.signal);
     pv_run_config_free(bench.config);
     return st;

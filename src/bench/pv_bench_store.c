@@ -2,7 +2,8 @@
  * bytes in the same run. */
 #include "base/pv_clock.h"
 #include "base/pv_mem.h"
-#include "bench/pv_bench.h"
+#include "base/pv_median.h"
+#include "run/pv_timing.h"
 #include "bench/pv_benches.h"
 #include "parallel/pv_shared.h"
 #include "data/pv_dataset.h"
@@ -17,7 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PATH = 4096, MAX_ROUNDS = 99, DEFAULT_ROUNDS = 5, READ_BYTES = 1 << 20 };
+enum { MAX_ROUNDS = 99, DEFAULT_ROUNDS = 5, READ_BYTES = 1 << 20 };
 static const int batches[] = {1, 16, 64, 256, 1024};
 enum { BATCHES = sizeof batches / sizeof *batches };
 
@@ -33,22 +34,14 @@ typedef struct store_bench {
     pv_arch arch;
     int64_t first, count; /* this rank's objects */
     int params, rounds;
-    char path[PATH], plain[PATH]; /* of the store, and of a file of the same rows */
-    float *rows, *psnr;           /* a batch */
+    char path[PV_TIMING_PATH], plain[PV_TIMING_PATH + 4]; /* of the store, and of a file of the same rows */
+    float *rows, *psnr;                                   /* a batch */
     uint32_t *steps;
     uint8_t *status;
     timing write[BATCHES], synced[BATCHES];
     timing collective[BATCHES]; /* by MPI-IO, beside independent ones */
     timing verify, load, load_unverified;
 } store_bench;
-
-/* Seconds from `start` to the end of the slowest rank.  Collective. */
-static double slowest(const store_bench *b, double start)
-{
-    double seconds = pv_seconds() - start;
-    MPI_Allreduce(MPI_IN_PLACE, &seconds, 1, MPI_DOUBLE, MPI_MAX, b->comm->world);
-    return seconds;
-}
 
 static double begin(const store_bench *b)
 {
@@ -79,7 +72,7 @@ static pv_status time_store(store_bench *b, int batch, bool sync, double *second
     PV_TRY(pv_store_open(b->comm, b->path, PV_STORE_WRITE, &storage, &store));
     const double start = begin(b);
     st = write_rows(b, store, batch);
-    *seconds = slowest(b, start);
+    *seconds = pv_timing_slowest(b->comm, start);
     st = pv_agree(b->comm, st);
 done:
     pv_store_close(store);
@@ -125,7 +118,7 @@ static pv_status time_plain_write(const store_bench *b, int batch, bool sync, do
     const int fd = open(b->plain, O_WRONLY);
     const double start = begin(b);
     st = fd < 0 ? plain_error(b) : write_plainly(b, fd, batch, sync);
-    *seconds = slowest(b, start);
+    *seconds = pv_timing_slowest(b->comm, start);
     if (fd >= 0) close(fd);
     return pv_agree(b->comm, st);
 }
@@ -155,7 +148,7 @@ static pv_status time_mpi_write(const store_bench *b, int batch, bool collective
     PV_TRY(pv_agree(b->comm, unopened ? pv_fail(PV_ERR_IO, "cannot open '%s'", b->plain) : PV_OK));
     const double start = begin(b);
     const int failed = write_by_mpi(b, file, batch, collective);
-    *seconds = slowest(b, start);
+    *seconds = pv_timing_slowest(b->comm, start);
     MPI_File_close(&file);
     st = pv_agree(b->comm, failed ? pv_fail(PV_ERR_IO, "cannot write '%s'", b->plain) : PV_OK);
 done:
@@ -182,7 +175,7 @@ static pv_status time_verify(store_bench *b, const pv_store *store, timing *t)
     pv_verify_result found = {0};
     double start = begin(b);
     pv_status st = pv_verify(b->comm, store, &found);
-    t->ours = slowest(b, start);
+    t->ours = pv_timing_slowest(b->comm, start);
     if (st == PV_OK && found.bad > 0)
         st = pv_fail(PV_ERR_DATA, "'%s': %lld rows were not read as they were written", b->path,
                      (long long)found.bad);
@@ -190,7 +183,7 @@ static pv_status time_verify(store_bench *b, const pv_store *store, timing *t)
     if (st != PV_OK) return st;
     start = begin(b);
     st = pv_agree(b->comm, read_plainly(b, NULL));
-    t->plain = slowest(b, start);
+    t->plain = pv_timing_slowest(b->comm, start);
     return st;
 }
 
@@ -203,14 +196,14 @@ static pv_status time_load(store_bench *b, const pv_store *store, bool verified,
     pv_shared shared = {0};
     double start = begin(b);
     pv_status st = pv_dataset_open(b->comm, store, &opts, &dataset);
-    t->ours = slowest(b, start);
+    t->ours = pv_timing_slowest(b->comm, start);
     pv_dataset_close(dataset);
     if (st != PV_OK) return st;
     start = begin(b);
     PV_TRY(pv_agree(b->comm, pv_shared_open(b->comm, bytes, &shared)));
     PV_TRY(pv_agree(b->comm, read_plainly(b, shared.data)));
     pv_shared_sync(b->comm, &shared);
-    t->plain = slowest(b, start);
+    t->plain = pv_timing_slowest(b->comm, start);
 done:
     pv_shared_close(&shared);
     return st;
@@ -236,7 +229,7 @@ static timing median_of(const timing *rounds, int count, int stride)
         ours[i] = rounds[i * stride].ours;
         plain[i] = rounds[i * stride].plain;
     }
-    return (timing){pv_bench_median(count, ours), pv_bench_median(count, plain)};
+    return (timing){pv_median(count, ours), pv_median(count, plain)};
 }
 
 /* Writes of one batch size: t[0] by the store, t[1] with sync, t[2] collective. */
@@ -379,15 +372,6 @@ static pv_status open_signal(store_bench *b)
     return pv_signal_open(b->comm, &opts, &b->signal);
 }
 
-static pv_status name_files(store_bench *b, const char *directory)
-{
-    long long pid = getpid();
-    MPI_Bcast(&pid, 1, MPI_LONG_LONG, 0, b->comm->world);
-    const int length = snprintf(b->path, PATH, "%s/polyview-bench-%lld.h5", directory, pid);
-    snprintf(b->plain, PATH, "%s/polyview-bench-%lld.bin", directory, pid);
-    return length < PATH - 4 ? PV_OK : pv_fail(PV_ERR_USAGE, "--dir: the path is too long");
-}
-
 static pv_status prepare(store_bench *b, const char *config, const pv_sets *sets, const char *directory)
 {
     pv_status st = pv_config_of_file(b->comm, config, sets, &b->config);
@@ -396,7 +380,8 @@ static pv_status prepare(store_bench *b, const char *config, const pv_sets *sets
     PV_TRY(pv_agree(b->comm, pv_arch_make(&b->config->inr, pv_signal_inputs(b->signal),
                                           pv_signal_channels(b->signal), &b->arch)));
     PV_TRY(pv_agree(b->comm, make_rows(b)));
-    PV_TRY(pv_agree(b->comm, name_files(b, directory)));
+    PV_TRY(pv_agree(b->comm, pv_timing_path(b->comm, directory, b->path)));
+    snprintf(b->plain, sizeof b->plain, "%s.bin", b->path);
 done:
     return st;
 }
@@ -408,10 +393,10 @@ static pv_status run_bench(const pv_comm *comm, int argc, char **argv, json_t *r
     pv_sets sets = {0};
     int64_t rounds = DEFAULT_ROUNDS;
     const pv_cmd_option options[] = {{.name = "config", .text = &config},
-                                 {.name = "dir", .text = &directory},
-                                 {.name = "rounds", .text = &rounds_text},
-                                 {.name = "json", .flag = &json_only},
-                                 {.name = "set", .sets = &sets}};
+                                     {.name = "dir", .text = &directory},
+                                     {.name = "rounds", .text = &rounds_text},
+                                     {.name = "json", .flag = &json_only},
+                                     {.name = "set", .sets = &sets}};
     store_bench b = {.comm = comm};
     pv_status st = pv_cmd_parse(argc, argv, options, sizeof options / sizeof *options, NULL, 0);
     if (st == PV_OK && rounds_text) st = pv_cmd_number("--rounds", rounds_text, &rounds);

@@ -68,7 +68,8 @@ static pv_status take(pv_task *task, int64_t epoch, int64_t batch, pv_part *part
 {
     bench_task *const own = task->own;
     const pv_comm *comm = task->data.comm;
-    const int64_t piece = pv_task_piece(task->data.opts), first = pv_share_start(piece, comm->rank, comm->size);
+    const int64_t piece = pv_task_piece(task->data.opts),
+                  first = pv_share_start(piece, comm->rank, comm->size);
     const int64_t count = pv_share_start(piece, comm->rank + 1, comm->size) - first;
     pv_status st = PV_OK;
     for (int64_t i = 0; i < count; i++) {

@@ -3,7 +3,9 @@
 #include "base/pv_clock.h"
 #include "base/pv_mem.h"
 #include "base/pv_stop.h"
-#include "bench/pv_bench.h"
+#include "base/pv_median.h"
+#include "run/pv_timing.h"
+#include "run/pv_limits.h"
 #include "pv_bench_task.h"
 #include "bench/pv_benches.h"
 #include "train/pv_stepper.h"
@@ -95,13 +97,13 @@ static pv_status repeat(const train_bench *bench, training *t, double figures[FI
     pv_limits_measure(limits_seconds, &limits);
     MPI_Barrier(t->comm->world);
     const pv_step_times before = pv_stepper_times(t->stepper);
-    const double start = pv_seconds(), busy = pv_bench_busy();
+    const double start = pv_seconds(), busy = pv_thread_seconds();
     const pv_status st = take_steps(bench, t, t->steps);
     const double elapsed = pv_seconds() - start;
     const pv_step_times after = pv_stepper_times(t->stepper);
     figures[RATE] = (double)t->opts.batch * t->steps / t->comm->size / elapsed;
     figures[PEAK] = limits.fma_gflops;
-    figures[CORE] = fmin(1, (pv_bench_busy() - busy) / elapsed);
+    figures[CORE] = fmin(1, (pv_thread_seconds() - busy) / elapsed);
     figures[SHARE] =
         figures[RATE] * pv_model_sample_flops(pv_stepper_model(t->stepper)) / (limits.fma_gflops * 1e9);
     figures[REDUCE] = (after.reduce - before.reduce) / elapsed;
@@ -129,7 +131,7 @@ static pv_status watch(const train_bench *bench, training *t, double seconds, do
         MPI_Bcast(&more, 1, MPI_INT, 0, t->comm->world);
     }
     for (int i = 0; i < FIGURES; i++)
-        figures[i] = pv_bench_median(count, values[i]);
+        figures[i] = pv_median(count, values[i]);
     MPI_Allreduce(MPI_IN_PLACE, figures, FIGURES, MPI_DOUBLE, MPI_SUM, t->comm->world);
     for (int i = 0; i < FIGURES; i++)
         figures[i] /= t->comm->size;
@@ -144,9 +146,9 @@ static pv_status measure(const pv_comm *comm, train_bench *bench)
     for (int r = 0; r < ROUNDS; r++) {
         double alone[FIGURES] = {0}, together[FIGURES];
         pv_status st = PV_OK;
-        pv_bench_barrier(comm);
+        pv_timing_barrier(comm);
         if (comm->rank == 0) st = watch(bench, &bench->alone, window, alone);
-        pv_bench_barrier(comm);
+        pv_timing_barrier(comm);
         if (comm->size > 1) {
             const pv_status all = watch(bench, &bench->together, window, together);
             if (st == PV_OK) st = all;
@@ -162,8 +164,8 @@ static pv_status measure(const pv_comm *comm, train_bench *bench)
     if (comm->rank != 0) return PV_OK;
     for (int which = 0; which < 2; which++)
         for (int i = 0; i < FIGURES; i++)
-            bench->figures[which][i] = pv_bench_median(ROUNDS, values[which][i]);
-    bench->scaling = pv_bench_median(ROUNDS, scaling);
+            bench->figures[which][i] = pv_median(ROUNDS, values[which][i]);
+    bench->scaling = pv_median(ROUNDS, scaling);
     return PV_OK;
 }
 
@@ -251,13 +253,13 @@ static pv_status run_bench(const pv_comm *comm, int argc, char **argv, json_t *r
     bool json_only = false;
     pv_sets sets = {0};
     const pv_cmd_option options[] = {{.name = "seconds", .text = &seconds},
-                                 {.name = "config", .text = &config},
-                                 {.name = "json", .flag = &json_only},
-                                 {.name = "set", .sets = &sets}};
+                                     {.name = "config", .text = &config},
+                                     {.name = "json", .flag = &json_only},
+                                     {.name = "set", .sets = &sets}};
     train_bench bench = {.seconds = default_seconds,
-                         .self = {.world = MPI_COMM_NULL, .node = MPI_COMM_NULL, .leaders = MPI_COMM_NULL}};
+                         .self = {.world = MPI_COMM_NULL}};
     pv_status st = pv_cmd_parse(argc, argv, options, sizeof options / sizeof *options, NULL, 0);
-    if (st == PV_OK && seconds) st = pv_bench_seconds(seconds, &bench.seconds);
+    if (st == PV_OK && seconds) st = pv_cmd_seconds(seconds, &bench.seconds);
     PV_TRY(pv_agree(comm, st));
     PV_TRY(prepare(comm, config, &sets, &bench));
     PV_TRY(measure(comm, &bench));
@@ -266,7 +268,7 @@ static pv_status run_bench(const pv_comm *comm, int argc, char **argv, json_t *r
 done:
     close_training(&bench.alone);
     close_training(&bench.together);
-    pv_comm_close(&bench.self);
+    if (bench.self.world != MPI_COMM_NULL) pv_comm_close(&bench.self);
     pv_bench_rows_free(&bench.rows);
     pv_run_config_free(bench.config);
     return st;

@@ -151,9 +151,9 @@ static void print_table(const align *a)
             "barrier");
     for (int way = 0; way < PV_ALIGN_WAYS; way++) {
         const sums *of = &a->of[way];
-        fprintf(stderr, "  %-18s %10.4f %12.5f %12.5f %12.5f\n", pv_aligner_way(way),
-                of->objective / pairs, (of->losses[0] + of->losses[PV_PATH_POINTS - 1]) / (2 * pairs),
-                of->losses[middle] / pairs, of->barrier / pairs);
+        fprintf(stderr, "  %-18s %10.4f %12.5f %12.5f %12.5f\n", pv_aligner_way(way), of->objective / pairs,
+                (of->losses[0] + of->losses[PV_PATH_POINTS - 1]) / (2 * pairs), of->losses[middle] / pairs,
+                of->barrier / pairs);
     }
 }
 
@@ -177,9 +177,9 @@ static pv_status parse_views(const char *text, align *a)
 static pv_status parse(int argc, char **argv, words *w, align *a)
 {
     const pv_cmd_option options[] = {{.name = "objects", .text = &w->objects},
-                                 {.name = "views", .text = &w->views},
-                                 {.name = "starts", .text = &w->starts},
-                                 {.name = "json", .flag = &w->json_only}};
+                                     {.name = "views", .text = &w->views},
+                                     {.name = "starts", .text = &w->starts},
+                                     {.name = "json", .flag = &w->json_only}};
     pv_status st = pv_cmd_parse(argc, argv, options, sizeof options / sizeof *options, &w->store, 1);
     *a = (align){.objects = DEFAULT_OBJECTS, .second_view = 1};
     if (st == PV_OK && !w->store)

@@ -97,8 +97,8 @@ static pv_status run_extend(const pv_comm *comm, int argc, char **argv, json_t *
     const char *path = NULL, *views = NULL, *objects = NULL;
     pv_sets sets = {0};
     const pv_cmd_option options[] = {{.name = "views", .text = &views},
-                                 {.name = "objects", .text = &objects},
-                                 {.name = "set", .sets = &sets}};
+                                     {.name = "objects", .text = &objects},
+                                     {.name = "set", .sets = &sets}};
     request asked = {0};
     pv_run_config *kept = NULL, *config = NULL;
     pv_store *store = NULL;

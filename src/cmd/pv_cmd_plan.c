@@ -20,13 +20,13 @@ typedef struct plan_request {
 static pv_status parse(const pv_comm *comm, int argc, char **argv, plan_request *r)
 {
     const pv_cmd_option options[] = {{.name = "config", .text = &r->config},
-                                 {.name = "nodes", .text = &r->nodes},
-                                 {.name = "ranks-per-node", .text = &r->ranks_per_node},
-                                 {.name = "figures", .text = &r->figures},
-                                 {.name = "compare", .text = &r->compare},
-                                 {.name = "dir", .text = &r->directory},
-                                 {.name = "json", .flag = &r->json_only},
-                                 {.name = "set", .sets = &r->sets}};
+                                     {.name = "nodes", .text = &r->nodes},
+                                     {.name = "ranks-per-node", .text = &r->ranks_per_node},
+                                     {.name = "figures", .text = &r->figures},
+                                     {.name = "compare", .text = &r->compare},
+                                     {.name = "dir", .text = &r->directory},
+                                     {.name = "json", .flag = &r->json_only},
+                                     {.name = "set", .sets = &r->sets}};
     enum { MOST = 1000000 };
     r->directory = ".";
     r->node_count = comm->nodes;

@@ -107,22 +107,22 @@ static pv_status parse_request(int argc, char **argv, words *w, request *r)
     static const char *const kernels[] = {"rbf", "linear"}, *const scales[] = {"none", "std"};
     static const char *const targets[] = {"label", "object"};
     const pv_cmd_option options[] = {{.name = "store", .text = &w->store},
-                                 {.name = "model", .text = &w->model},
-                                 {.name = "untrained", .text = &w->untrained},
-                                 {.name = "features", .text = &w->features},
-                                 {.name = "against", .text = &w->against},
-                                 {.name = "method", .text = &w->method},
-                                 {.name = "targets", .text = &w->targets},
-                                 {.name = "views", .text = &w->views},
-                                 {.name = "lambda", .text = &w->lambda},
-                                 {.name = "kernel", .text = &w->kernel},
-                                 {.name = "gamma", .text = &w->gamma},
-                                 {.name = "neighbours", .text = &w->neighbours},
-                                 {.name = "components", .text = &w->components},
-                                 {.name = "labels-per-class", .text = &w->labels_per_class},
-                                 {.name = "seed", .text = &w->seed},
-                                 {.name = "scale", .text = &w->scale},
-                                 {.name = "output", .text = &w->output}};
+                                     {.name = "model", .text = &w->model},
+                                     {.name = "untrained", .text = &w->untrained},
+                                     {.name = "features", .text = &w->features},
+                                     {.name = "against", .text = &w->against},
+                                     {.name = "method", .text = &w->method},
+                                     {.name = "targets", .text = &w->targets},
+                                     {.name = "views", .text = &w->views},
+                                     {.name = "lambda", .text = &w->lambda},
+                                     {.name = "kernel", .text = &w->kernel},
+                                     {.name = "gamma", .text = &w->gamma},
+                                     {.name = "neighbours", .text = &w->neighbours},
+                                     {.name = "components", .text = &w->components},
+                                     {.name = "labels-per-class", .text = &w->labels_per_class},
+                                     {.name = "seed", .text = &w->seed},
+                                     {.name = "scale", .text = &w->scale},
+                                     {.name = "output", .text = &w->output}};
     int method_number = 0, kernel = 0, scale = 0, target = 0;
     pv_status st;
     PV_TRY(pv_cmd_parse(argc, argv, options, sizeof options / sizeof *options, NULL, 0));

@@ -151,9 +151,9 @@ static pv_status run_render(const pv_comm *comm, int argc, char **argv, json_t *
 {
     const char *path = NULL, *object_text = NULL, *view_text = "0", *out = NULL, *scale_text = NULL;
     const pv_cmd_option options[] = {{.name = "object", .text = &object_text},
-                                 {.name = "view", .text = &view_text},
-                                 {.name = "scale", .text = &scale_text},
-                                 {.name = "o", .text = &out}};
+                                     {.name = "view", .text = &view_text},
+                                     {.name = "scale", .text = &scale_text},
+                                     {.name = "o", .text = &out}};
     int64_t object = 0, view = 0, scale = DEFAULT_SCALE;
     pv_store *store = NULL;
     pv_signal *original = NULL;

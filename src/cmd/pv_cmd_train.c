@@ -72,10 +72,10 @@ static pv_status run_train(const pv_comm *comm, int argc, char **argv, json_t *r
     bool fresh = false, no_verify = false;
     pv_sets sets = {0};
     const pv_cmd_option options[] = {{.name = "config", .text = &config_path},
-                                 {.name = "store", .text = &store_path},
-                                 {.name = "fresh", .flag = &fresh},
-                                 {.name = "no-verify", .flag = &no_verify},
-                                 {.name = "set", .sets = &sets}};
+                                     {.name = "store", .text = &store_path},
+                                     {.name = "fresh", .flag = &fresh},
+                                     {.name = "no-verify", .flag = &no_verify},
+                                     {.name = "set", .sets = &sets}};
     pv_run_config *config = NULL;
     pv_store *store = NULL;
     char *yaml = NULL, *checkpoint = NULL;

@@ -41,9 +41,9 @@ static void report(const pv_comm *comm, const pv_store *store, const pv_verify_r
 }
 
 /* Fits the bad and the missing rows of an open store, and looks at the bad ones again. */
-static pv_status refit(const pv_comm *comm, const pv_run_config *config, const pv_signal *signal, pv_store *store,
-                       pv_lock *lock, const pv_run_limits *limits, const pv_verify_result *checked,
-                       json_t *result)
+static pv_status refit(const pv_comm *comm, const pv_run_config *config, const pv_signal *signal,
+                       pv_store *store, pv_lock *lock, const pv_run_limits *limits,
+                       const pv_verify_result *checked, json_t *result)
 {
     uint64_t *before = NULL;
     int64_t sound = 0, same = 0;
@@ -127,8 +127,8 @@ static pv_status run_verify(const pv_comm *comm, int argc, char **argv, json_t *
     const char *max_hours = NULL, *grace = NULL;
     pv_run_limits limits = {0};
     const pv_cmd_option options[] = {{.name = "repair", .flag = &repairs},
-                                 {.name = "max-hours", .text = &max_hours},
-                                 {.name = "grace", .text = &grace}};
+                                     {.name = "max-hours", .text = &max_hours},
+                                     {.name = "grace", .text = &grace}};
     pv_status st = pv_cmd_parse(argc, argv, options, 3, &path, 1);
     if (st == PV_OK && !path)
         st = pv_fail(PV_ERR_USAGE, "verify needs a store; see `polyview verify --help`");

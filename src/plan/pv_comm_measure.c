@@ -2,7 +2,7 @@
 #include "parallel/pv_shared.h"
 #include "base/pv_clock.h"
 #include "base/pv_mem.h"
-#include "bench/pv_bench.h"
+#include "base/pv_median.h"
 
 #include <stdlib.h>
 
@@ -72,7 +72,7 @@ static double repeat(const operation *o, void (*act)(const operation *))
     const int repetitions = once > 0 && batch_seconds / once < 1e5 ? 1 + (int)(batch_seconds / once) : 100000;
     for (int i = 0; i < BATCHES; i++)
         seconds[i] = time_batch(o, act, repetitions);
-    return pv_bench_median(BATCHES, seconds);
+    return pv_median(BATCHES, seconds);
 }
 
 /* Latency and bandwidth between the first two ranks of a communicator; false if it has but one. */

@@ -4,7 +4,9 @@
 #include "base/pv_mem.h"
 #include "base/pv_meter.h"
 #include "base/pv_stop.h"
-#include "bench/pv_bench.h"
+#include "run/pv_timed_fits.h"
+#include "run/pv_timing.h"
+#include "run/pv_timed_fill.h"
 #include "plan/pv_comm_measure.h"
 #include "data/pv_dataset.h"
 #include "train/pv_trainer.h"
@@ -26,7 +28,7 @@ typedef struct probe {
     const pv_comm *comm;
     const pv_run_config *config;
     pv_signal *signal; /* a part of the config's */
-    char store[4096], model[4096 + 16];
+    char store[PV_TIMING_PATH], model[PV_TIMING_PATH + 16];
     char *yaml;
     pv_figures *figures;
 } probe;
@@ -76,7 +78,7 @@ static pv_status open_signal(probe *p)
     p->figures->fit_start_s = pv_seconds() - start;
     pv_signal_close(whole);
     if (st != PV_OK) return st;
-    pv_bench_add_spent(p->comm, &before, &p->figures->fit_start_io_s, &p->figures->fit_start_mpi_s);
+    pv_timing_add_spent(p->comm, &before, &p->figures->fit_start_io_s, &p->figures->fit_start_mpi_s);
     opts.train = at_most(opts.train, TRAIN_OBJECTS);
     opts.val = at_most(opts.val, SCORED_OBJECTS);
     opts.test = at_most(opts.test, SCORED_OBJECTS);
@@ -86,13 +88,13 @@ static pv_status open_signal(probe *p)
 /* Adam steps on all ranks at once, window after window: their spread, and about how long one takes. */
 static pv_status time_steps(probe *p)
 {
-    pv_bench_fits *fits = NULL;
+    pv_timed_fits *fits = NULL;
     double step[WINDOWS], mean = 0, deviation = 0, core_share;
     pv_status st;
-    PV_TRY(pv_agree(p->comm, pv_bench_fits_open(p->config, p->signal, &fits)));
+    PV_TRY(pv_agree(p->comm, pv_timed_fits_open(p->config, p->signal, &fits)));
     for (int i = 0; i < WINDOWS; i++) {
         MPI_Barrier(p->comm->world);
-        step[i] = 1 / pv_bench_fits_rate(fits, window_seconds, &core_share);
+        step[i] = 1 / pv_timed_fits_rate(fits, window_seconds, &core_share);
         MPI_Allreduce(MPI_IN_PLACE, &step[i], 1, MPI_DOUBLE, MPI_SUM, p->comm->world);
         step[i] /= p->comm->size;
         mean += step[i] / WINDOWS;
@@ -103,7 +105,7 @@ static pv_status time_steps(probe *p)
     p->figures->fit_step_s = mean;
     p->figures->spread = sqrt(deviation) / mean;
 done:
-    pv_bench_fits_close(fits);
+    pv_timed_fits_close(fits);
     return st;
 }
 
@@ -112,14 +114,14 @@ done:
 static pv_status time_filling(probe *p)
 {
     pv_figures *const f = p->figures;
-    pv_bench_filling one = {0}, many = {0};
+    pv_timed_fill one = {0}, many = {0};
     const double each = (double)pv_signal_objects(p->signal) / p->comm->size;
     const int64_t wanted = 2 + (int64_t)(fill_seconds / (each * f->fit_step_s));
     const int64_t steps = at_most(wanted, p->config->fit.steps);
     const pv_storage_opts *storage = &p->config->storage;
-    pv_status st = pv_bench_fill(p->comm, p->config, p->signal, p->store, storage, steps, &many);
+    pv_status st = pv_time_fill(p->comm, p->config, p->signal, p->store, storage, steps, &many);
     if (p->comm->rank == 0) unlink(p->store);
-    if (st == PV_OK) st = pv_bench_fill(p->comm, p->config, p->signal, p->store, storage, 1, &one);
+    if (st == PV_OK) st = pv_time_fill(p->comm, p->config, p->signal, p->store, storage, 1, &one);
     if (st != PV_OK) return st;
     const double computed = (many.fill - many.files) - (one.fill - one.files);
     if (computed > 1) { /* less would drown in the noise of the files */
@@ -162,7 +164,7 @@ static pv_status run_epochs(probe *p, const pv_store *store, int64_t batch, int6
                           .reduced_bytes = (double)spent.allreduce_bytes,
                           .gradient_bytes = (double)result.parameters * 4};
     MPI_Bcast(took, sizeof *took, MPI_BYTE, 0, p->comm->world);
-    pv_bench_add_spent(p->comm, &before, &took->files, &took->mpi);
+    pv_timing_add_spent(p->comm, &before, &took->files, &took->mpi);
     return PV_OK;
 }
 
@@ -256,7 +258,7 @@ static pv_status time_loading(probe *p, const pv_store *store)
     const pv_status st = pv_dataset_open(p->comm, store, &opts, &dataset);
     if (st != PV_OK) return st;
     const double seconds = pv_seconds() - start, rows = per_rank(pv_dataset_samples(dataset), p->comm);
-    pv_bench_add_spent(p->comm, &before, &files, &mpi);
+    pv_timing_add_spent(p->comm, &before, &files, &mpi);
     p->figures->row_io_s = files / rows;
     p->figures->row_load_s = fmax(0, seconds - files - mpi) / rows;
     pv_dataset_close(dataset);
@@ -301,7 +303,7 @@ pv_status pv_figures_measure(const pv_comm *comm, const pv_run_config *config, i
     pv_store *store = NULL;
     pv_status st;
     *figures = (pv_figures){.measured_nodes = comm->nodes, .measured_ranks_per_node = comm->node_size};
-    PV_TRY(pv_agree(comm, pv_bench_path(comm, directory, p.store)));
+    PV_TRY(pv_agree(comm, pv_timing_path(comm, directory, p.store)));
     snprintf(p.model, sizeof p.model, "%s.model", p.store);
     PV_TRY(pv_agree(comm, pv_run_config_emit(config, &p.yaml)));
     PV_TRY(open_signal(&p));

@@ -106,3 +106,13 @@ pv_status pv_cmd_views(const char *option, const char *text, int64_t *first, int
                ? PV_OK
                : pv_fail(PV_ERR_USAGE, "%s is a view (3) or a range (0-9), not '%s'", option, text);
 }
+
+pv_status pv_cmd_seconds(const char *text, double *seconds)
+{
+    char *end;
+    errno = 0;
+    *seconds = strtod(text, &end);
+    if (errno != 0 || end == text || *end != '\0' || !(*seconds > 0) || *seconds > 1e6)
+        return pv_fail(PV_ERR_USAGE, "--seconds needs a number of seconds above 0, not '%s'", text);
+    return PV_OK;
+}

@@ -18,8 +18,9 @@ static void warn_of_instruction_set(const pv_store *store)
             pv_store_path(store), made, here, made);
 }
 
-pv_status pv_run_fill(const pv_comm *comm, const pv_run_config *config, const pv_signal *signal, pv_store *store,
-                      pv_lock *lock, bool retry_refused, const pv_run_limits *limits, pv_fill_result *result)
+pv_status pv_run_fill(const pv_comm *comm, const pv_run_config *config, const pv_signal *signal,
+                      pv_store *store, pv_lock *lock, bool retry_refused, const pv_run_limits *limits,
+                      pv_fill_result *result)
 {
     const pv_fill_opts opts = {.variant = config->inr.variant,
                                .fit = &config->fit,

@@ -1,11 +1,12 @@
+/* Measures what a core can do at most. */
 #include "run/pv_limits.h"
 
 #include "base/pv_clock.h"
+#include "base/pv_median.h"
 #include "pv_limits_kernels.h"
 #include "inr/pv_inr.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 enum {
     BATCHES = 512, /* at most; a batch, of some ten microseconds, is timed on its own */
@@ -15,18 +16,6 @@ enum {
 };
 
 typedef void sincos_loop(int n, const float *t, float *sine, float *cosine);
-
-static int by_value(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, int n)
-{
-    qsort(values, (size_t)n, sizeof *values, by_value);
-    return values[n / 2];
-}
 
 static double measure_gflops(double seconds)
 {
@@ -41,7 +30,7 @@ static double measure_gflops(double seconds)
         took[batches++] = now - before;
         before = now;
     }
-    return ROUNDS * kernels->round_flops / median(took, batches) * 1e-9;
+    return ROUNDS * kernels->round_flops / pv_median(batches, took) * 1e-9;
 }
 
 static double measure_pair_ns(sincos_loop *loop, double seconds)
@@ -60,7 +49,7 @@ static double measure_pair_ns(sincos_loop *loop, double seconds)
         took[batches++] = now - before;
         before = now;
     }
-    return median(took, batches) / ((double)PASSES * PHASES) * 1e9;
+    return pv_median(batches, took) / ((double)PASSES * PHASES) * 1e9;
 }
 
 void pv_limits_measure(double seconds, pv_limits *limits)

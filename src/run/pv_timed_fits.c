@@ -1,26 +1,22 @@
-#include "bench/pv_bench.h"
-
+/* Fits whose steps are timed. */
+#include "run/pv_timed_fits.h"
 #include "base/pv_clock.h"
 #include "base/pv_mem.h"
 #include "base/pv_stop.h"
 #include "inr/pv_fitter.h"
 #include "inr/pv_inr.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
     SLICE_STEPS = 25,   /* of one call of the fitter, as in `fit`; fewer where steps are slow */
     SYNTHETIC_SIDE = 28 /* pixels of a made-up picture */
 };
 static const double slice_seconds = 0.02; /* a slice is shorter */
-/* One repetition: the limits, then the fits. */
-static const double limits_seconds = 0.01, rate_seconds = 0.03;
 
-struct pv_bench_fits {
+struct pv_timed_fits {
     pv_arch arch;
     pv_inr_variant variant;
     pv_fit_opts opts;        /* without the rules that end a fit: a rate is of steps */
@@ -48,7 +44,7 @@ static void draw_synthetic(int64_t object, float *values)
     }
 }
 
-void pv_bench_fits_values(const pv_bench_fits *fits, int64_t object, float *values)
+void pv_timed_fits_values(const pv_timed_fits *fits, int64_t object, float *values)
 {
     if (fits->signal)
         pv_signal_values(fits->signal, object, values);
@@ -57,18 +53,18 @@ void pv_bench_fits_values(const pv_bench_fits *fits, int64_t object, float *valu
 }
 
 /* Puts an object's INR into a slot: the row that `fit` starts the view from. */
-static void start(pv_bench_fits *fits, pv_fitter *fitter, int slot, int64_t object, int64_t view)
+static void start(pv_timed_fits *fits, pv_fitter *fitter, int slot, int64_t object, int64_t view)
 {
     const uint64_t source = fits->signal ? pv_signal_source_id(fits->signal, object) : (uint64_t)object;
     const pv_fit_key key = {.source = source, .view = view};
-    pv_bench_fits_values(fits, object, fits->values);
+    pv_timed_fits_values(fits, object, fits->values);
     pv_rng rng = pv_fit_stream(&fits->opts, PV_RNG_VIEW_INIT, key);
     pv_inr_init(&fits->arch, fits->variant, &rng, fits->row);
     pv_fitter_start(fitter, slot, fits->row, fits->values, key);
 }
 
 /* Fills every slot; as many steps a slice as `fit` takes, fewer if they are slow. */
-static void start_all(pv_bench_fits *fits)
+static void start_all(pv_timed_fits *fits)
 {
     const int64_t objects = fits->signal ? pv_signal_objects(fits->signal) : fits->slots;
     for (int slot = 0; slot < fits->slots; slot++)
@@ -76,7 +72,7 @@ static void start_all(pv_bench_fits *fits)
     fits->taken = 0;
 }
 
-static void plan_slice(pv_bench_fits *fits)
+static void plan_slice(pv_timed_fits *fits)
 {
     start_all(fits);
     const double begin = pv_seconds();
@@ -86,10 +82,10 @@ static void plan_slice(pv_bench_fits *fits)
     fits->taken = 1;
 }
 
-pv_status pv_bench_fits_open(const pv_run_config *config, const pv_signal *signal, pv_bench_fits **out)
+pv_status pv_timed_fits_open(const pv_run_config *config, const pv_signal *signal, pv_timed_fits **out)
 {
     pv_status st = PV_OK;
-    pv_bench_fits *fits = NULL;
+    pv_timed_fits *fits = NULL;
     *out = NULL;
     PV_ALLOC(fits, 1);
     fits->variant = config->inr.variant;
@@ -120,11 +116,11 @@ pv_status pv_bench_fits_open(const pv_run_config *config, const pv_signal *signa
     *out = fits;
     fits = NULL;
 done:
-    pv_bench_fits_close(fits);
+    pv_timed_fits_close(fits);
     return st;
 }
 
-void pv_bench_fits_close(pv_bench_fits *fits)
+void pv_timed_fits_close(pv_timed_fits *fits)
 {
     if (!fits) return;
     pv_fitter_free(fits->fitter);
@@ -134,60 +130,47 @@ void pv_bench_fits_close(pv_bench_fits *fits)
     free(fits);
 }
 
-const pv_arch *pv_bench_fits_arch(const pv_bench_fits *fits)
+const pv_arch *pv_timed_fits_arch(const pv_timed_fits *fits)
 {
     return &fits->arch;
 }
 
-int pv_bench_fits_samples(const pv_bench_fits *fits)
+int pv_timed_fits_samples(const pv_timed_fits *fits)
 {
     return fits->samples;
 }
 
-const float *pv_bench_fits_coords(const pv_bench_fits *fits)
+const float *pv_timed_fits_coords(const pv_timed_fits *fits)
 {
     return fits->coords;
 }
 
-double pv_bench_fits_flops(const pv_bench_fits *fits)
+double pv_timed_fits_flops(const pv_timed_fits *fits)
 {
     return pv_fitter_step_flops(fits->fitter);
 }
 
-double pv_bench_fits_pairs(const pv_bench_fits *fits)
+double pv_timed_fits_pairs(const pv_timed_fits *fits)
 {
     return pv_fitter_step_sincos(fits->fitter);
 }
 
-double pv_bench_busy(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-double pv_bench_fits_rate(pv_bench_fits *fits, double seconds, double *core_share)
+double pv_timed_fits_rate(pv_timed_fits *fits, double seconds, double *core_share)
 {
     if (fits->taken >= fits->steps) start_all(fits);
-    const double begin = pv_seconds(), busy = pv_bench_busy();
+    const double begin = pv_seconds(), busy = pv_thread_seconds();
     double elapsed, steps = 0;
     do {
         pv_fitter_advance(fits->fitter, fits->slots, fits->slice);
         steps += fits->slice;
         elapsed = pv_seconds() - begin;
     } while (elapsed < seconds);
-    *core_share = fmin(1, (pv_bench_busy() - busy) / elapsed);
+    *core_share = fmin(1, (pv_thread_seconds() - busy) / elapsed);
     fits->taken += (int64_t)steps;
     return steps * fits->slots / elapsed;
 }
 
-pv_status pv_bench_fits_quality(pv_bench_fits *fits, int64_t first, int64_t count, int64_t steps,
-                                double *psnr_sum)
-{
-    return pv_bench_fits_rows(fits, 0, first, count, steps, NULL, psnr_sum);
-}
-
-pv_status pv_bench_fits_rows(pv_bench_fits *fits, int64_t view, int64_t first, int64_t count, int64_t steps,
+pv_status pv_timed_fits_rows(pv_timed_fits *fits, int64_t view, int64_t first, int64_t count, int64_t steps,
                              float *rows, double *psnr_sum)
 {
     const int params = pv_arch_params(&fits->arch);
@@ -213,89 +196,5 @@ pv_status pv_bench_fits_rows(pv_bench_fits *fits, int64_t view, int64_t first, i
     }
 done:
     pv_fitter_free(fitter);
-    return st;
-}
-
-void pv_bench_barrier(const pv_comm *comm)
-{
-    enum { POLL_NS = 1000000 };
-    MPI_Request request;
-    int done = 0;
-    MPI_Ibarrier(comm->world, &request);
-    for (;;) {
-        MPI_Test(&request, &done, MPI_STATUS_IGNORE);
-        if (done) return;
-        nanosleep(&(struct timespec){.tv_nsec = POLL_NS}, NULL);
-    }
-}
-
-pv_status pv_bench_seconds(const char *text, double *seconds)
-{
-    char *end;
-    errno = 0;
-    *seconds = strtod(text, &end);
-    if (errno != 0 || end == text || *end != '\0' || !(*seconds > 0) || *seconds > 1e6)
-        return pv_fail(PV_ERR_USAGE, "--seconds needs a number of seconds above 0, not '%s'", text);
-    return PV_OK;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-double pv_bench_median(int n, double *values)
-{
-    for (int i = 0; i < n; i++)
-        if (isnan(values[i])) return (double)NAN;
-    qsort(values, (size_t)n, sizeof *values, by_value);
-    return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
-}
-
-enum { FMA, OWN, LIBMVEC, PAIR, RATE, CORE, SHARE, FIGURES };
-
-static void repeat(pv_bench_fits *fits, double figures[FIGURES])
-{
-    pv_limits limits;
-    pv_limits_measure(limits_seconds, &limits);
-    figures[RATE] = pv_bench_fits_rate(fits, rate_seconds, &figures[CORE]);
-    figures[SHARE] = figures[RATE] / figures[CORE] *
-                     pv_limits_seconds(&limits, pv_bench_fits_flops(fits), pv_bench_fits_pairs(fits));
-    figures[FMA] = limits.fma_gflops;
-    figures[OWN] = limits.sincos_own_ns;
-    figures[LIBMVEC] = limits.sincos_libmvec_ns;
-    figures[PAIR] = limits.sincos_ns;
-}
-
-pv_status pv_bench_watch(pv_bench_fits *fits, double seconds, pv_bench_window *window)
-{
-    pv_status st = PV_OK;
-    const int room = 1 + (int)fmin(seconds / (limits_seconds + rate_seconds), 1e6);
-    const double begin = pv_seconds();
-    double *figures = NULL, median[FIGURES];
-    int count = 0;
-    PV_ALLOC(figures, (int64_t)FIGURES * room);
-    while (count < room) {
-        double now[FIGURES];
-        repeat(fits, now);
-        /* One that outlasts the window saw other ranks come to their end. */
-        if (count > 0 && pv_seconds() - begin > seconds) break;
-        for (int i = 0; i < FIGURES; i++)
-            figures[i * room + count] = now[i];
-        count++;
-    }
-    for (int i = 0; i < FIGURES; i++)
-        median[i] = pv_bench_median(count, figures + (int64_t)i * room);
-    window->limits = (pv_limits){.fma_gflops = median[FMA],
-                                 .sincos_ns = median[PAIR],
-                                 .sincos_own_ns = median[OWN],
-                                 .sincos_libmvec_ns = median[LIBMVEC]};
-    window->rate = median[RATE];
-    window->core_share = median[CORE];
-    window->share = median[SHARE];
-    window->repetitions = count;
-done:
-    free(figures);
     return st;
 }
