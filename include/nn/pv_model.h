@@ -2,47 +2,16 @@
  *
  * A model owns two flat vectors, parameters and gradients, so that optimisers and reductions see one array,
  * and a table of named tensors with PyTorch's state_dict names and shapes.  It plans its workspace when it is
- * made: forward and backward allocate nothing.  It knows nothing of MPI: where the global batch matters
- * (batch norm), it calls the sum given with the pass. */
+ * made: forward and backward allocate nothing.  It knows nothing of MPI: where the whole batch matters (batch
+ * norm, sums of gradients), a pass stops between two stages and lets the caller sum. */
 #ifndef PV_MODEL_H
 #define PV_MODEL_H
 
-#include "base/pv_status.h"
 #include "nn/core/pv_model_opts.h"
-#include "simd/pv_real.h"
-
-#include <stdbool.h>
-#include <stdint.h>
+#include "nn/core/pv_nn_params.h"
+#include "nn/core/pv_pass.h"
 
 typedef struct pv_model pv_model;
-
-typedef struct pv_model_tensor {
-    const char *name; /* "layers.layers.0.bias_to_bias.layers.0_0.layer.set_layer.Gamma.0.weight" */
-    int rank;
-    int64_t shape[4]; /* PyTorch's */
-    int64_t count;
-    pv_real *values;    /* in the parameter vector, or in a buffer */
-    pv_real *gradients; /* NULL for a buffer (running_mean, running_var, num_batches_tracked) */
-    bool constant;      /* a buffer that is drawn once and never changes: as fixed as a parameter in use */
-} pv_model_tensor;
-
-/* Adds `values` element-wise over all ranks that hold a part of the batch; the identity when NULL. */
-typedef void (*pv_batch_sum)(void *context, double *values, int count);
-
-/* Says that the gradients from `offset` of the flat vector on are final: they may be read, and summed over ranks, while
- * backward goes on.  Offsets fall; pv_model_backward itself ends with 0. */
-typedef void (*pv_gradients_ready)(void *context, int64_t offset);
-
-/* What one forward or backward pass is about. */
-typedef struct pv_pass {
-    bool training;        /* batch statistics and dropout; else running statistics and none */
-    int64_t global_batch; /* samples over all ranks */
-    int64_t first_sample; /* position of this part's first sample in the global batch */
-    uint64_t seed, step;  /* dropout draws: PV_RNG_DROPOUT, (step, layer and sample position) */
-    pv_batch_sum sum;     /* collective: called the same number of times on every rank, also with batch 0 */
-    pv_gradients_ready ready; /* NULL: nobody listens */
-    void *sum_context;        /* of sum and ready */
-} pv_pass;
 
 /* Makes a model for INRs with matrices d_0..d_layers (`dims`, layers + 1 of them) and `classes` outputs (with a
  * projection: the width of embedding and projection), for at most `max_batch` rows a pass.  Parameters and gradients are zero until pv_model_init or a load. Owner:
@@ -67,14 +36,25 @@ pv_real *pv_model_gradients(pv_model *model);
  */
 int pv_model_tensors(const pv_model *model, const pv_model_tensor **tensors);
 
-/* Forward.
- * Shapes   rows [batch][P], normalised INR rows in state_dict order; logits [batch][classes]; 0 <= batch <=
- * max_batch Training mode keeps what backward needs and updates running statistics. */
+/* A pass of a whole batch on its own.
+ * Shapes   rows [batch][P], normalised INR rows in state_dict order; logits, dlogits [batch][classes]; drows [batch][P], or
+ *          NULL when the input's gradient is not wanted; 0 <= batch <= max_batch
+ * Owner    rows are borrowed until backward has come back.
+ * Training mode keeps what backward needs and updates running statistics.  Backward is of the last training forward, and
+ * adds to the gradients. */
 void pv_model_forward(pv_model *model, const pv_pass *pass, const pv_real *rows, int batch, pv_real *logits);
-
-/* Backward of the last training forward; adds to the gradients.
- * Shapes   dlogits [batch][classes]; drows [batch][P] or NULL when the input's gradient is not wanted. */
 void pv_model_backward(pv_model *model, const pv_pass *pass, const pv_real *dlogits, pv_real *drows);
+
+/* The same, stage by stage: forward through 0 .. pv_model_stages() - 1 and backward down again, each with what the whole
+ * pass is given.  Where several passes make up a batch, the caller replaces what a stage leaves by its sum over all of
+ * them before any goes on.  Every pass of a batch leaves as much at a stage, also one of no rows. */
+int pv_model_stages(const pv_model *model);
+pv_batch_sums pv_model_forward_stage(pv_model *model, const pv_pass *pass, int stage, const pv_real *rows,
+                                     int batch, pv_real *logits);
+pv_batch_sums pv_model_backward_stage(pv_model *model, const pv_pass *pass, int stage, const pv_real *dlogits,
+                                      pv_real *drows);
+/* Gradients from here on of the flat vector are final when backward leaves a stage; 0 for stage 0. */
+int64_t pv_model_stage_begin(const pv_model *model, int stage);
 
 /* The model's features of every row in the last forward: what the last linear map was given, or the embedding where a
  * projection stands on it.

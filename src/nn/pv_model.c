@@ -1,23 +1,38 @@
-#include "nn/core/pv_model_kind.h"
+/* Models of any kind: makes them, runs their passes stage by stage, with the projection behind the net. */
+#include "nn/pv_model.h"
 #include "base/pv_mem.h"
+#include "nn/core/pv_model_kind.h"
+#include "nn/core/pv_projection.h"
 
 #include <stdlib.h>
 
 /* Row counts travel through BLAS as int. */
 static const double MOST_ROWS = 2147483647.0;
 
-typedef struct kind {
-    const char *name;
-    pv_status (*make)(const pv_model_request *request, pv_model *model);
-} kind;
+struct pv_model {
+    const pv_model_kind_ops *ops;
+    void *net; /* from `memory`, like all that the net holds */
+    pv_nn_memory memory;
+    pv_nn_params params;
+    pv_projection projection; /* of the net's outputs, if it has one: the last stage */
+    int batch;                /* of the last forward */
+};
 
-#define KIND(identifier, label, maker) [PV_MODEL_##identifier] = {.name = (label), .make = (maker)},
-static const kind kinds[PV_MODEL_KIND_COUNT] = {PV_MODEL_KINDS(KIND)};
+#define KIND(identifier, label, ops) extern const pv_model_kind_ops ops;
+PV_MODEL_KINDS(KIND)
+#undef KIND
+
+#define KIND(identifier, label, ops) [PV_MODEL_##identifier] = (label),
+static const char *const names[PV_MODEL_KIND_COUNT] = {PV_MODEL_KINDS(KIND)};
+#undef KIND
+
+#define KIND(identifier, label, ops) [PV_MODEL_##identifier] = &(ops),
+static const pv_model_kind_ops *const kinds[PV_MODEL_KIND_COUNT] = {PV_MODEL_KINDS(KIND)};
 #undef KIND
 
 const char *pv_model_kind_name(pv_model_kind number)
 {
-    return kinds[number].name;
+    return names[number];
 }
 
 static pv_status check(const pv_model_request *r)
@@ -53,11 +68,10 @@ pv_status pv_model_new(const pv_model_opts *opts, const int *dims, int layers, i
     PV_TRY(check(&request));
     PV_ALLOC(model, 1);
     pv_nn_params_open(&model->params, &model->memory);
-    PV_TRY(kinds[opts->kind].make(&request, model));
-    if (opts->projection) {
+    model->ops = kinds[opts->kind];
+    PV_TRY(model->ops->make(&request, &model->params, &model->net));
+    if (opts->projection)
         pv_projection_new(&model->projection, classes, max_batch, &model->params, &model->memory);
-        model->sample_flops += 3 * pv_stack_row_flops(&model->projection.stack);
-    }
     PV_TRY(pv_nn_params_close(&model->params));
     *out = model;
     model = NULL;
@@ -107,20 +121,60 @@ int pv_model_tensors(const pv_model *model, const pv_model_tensor **tensors)
     return model->params.count;
 }
 
-void pv_model_forward(pv_model *model, const pv_pass *pass, const pv_real *rows, int batch, pv_real *logits)
+int pv_model_stages(const pv_model *model)
+{
+    return model->params.stages;
+}
+
+int64_t pv_model_stage_begin(const pv_model *model, int stage)
+{
+    return pv_nn_stage_begin(&model->params, stage);
+}
+
+/* The projection is the last stage of a model that has one. */
+static bool is_projection(const pv_model *model, int stage)
+{
+    return model->projection.width && stage == model->params.stages - 1;
+}
+
+pv_batch_sums pv_model_forward_stage(pv_model *model, const pv_pass *pass, int stage, const pv_real *rows,
+                                     int batch, pv_real *logits)
 {
     pv_projection *const projection = &model->projection;
     model->batch = batch;
-    model->ops->forward(model->net, pass, rows, batch, projection->width ? projection->embedding : logits);
-    if (projection->width) pv_projection_forward(projection, &model->params, batch, logits);
+    if (!is_projection(model, stage))
+        return model->ops->forward(model->net, pass, stage, rows, batch,
+                                   projection->width ? projection->embedding : logits);
+    pv_projection_forward(projection, &model->params, batch, logits);
+    return (pv_batch_sums){0};
+}
+
+pv_batch_sums pv_model_backward_stage(pv_model *model, const pv_pass *pass, int stage, const pv_real *dlogits,
+                                      pv_real *drows)
+{
+    pv_projection *const projection = &model->projection;
+    if (!is_projection(model, stage))
+        return model->ops->backward(model->net, pass, stage,
+                                    projection->width ? projection->dembedding : dlogits, drows);
+    pv_projection_backward(projection, &model->params, model->batch, dlogits);
+    return (pv_batch_sums){0};
+}
+
+void pv_model_forward(pv_model *model, const pv_pass *pass, const pv_real *rows, int batch, pv_real *logits)
+{
+    for (int stage = 0; stage < pv_model_stages(model); stage++) {
+        const pv_batch_sums sums = pv_model_forward_stage(model, pass, stage, rows, batch, logits);
+        if (pass->sum && sums.count) pass->sum(pass->sum_context, sums.values, sums.count);
+    }
 }
 
 void pv_model_backward(pv_model *model, const pv_pass *pass, const pv_real *dlogits, pv_real *drows)
 {
-    pv_projection *const projection = &model->projection;
-    if (projection->width) pv_projection_backward(projection, &model->params, pass, model->batch, dlogits);
-    model->ops->backward(model->net, pass, projection->width ? projection->dembedding : dlogits, drows);
-    if (pass->ready) pass->ready(pass->sum_context, 0);
+    for (int stage = pv_model_stages(model) - 1; stage >= 0; stage--) {
+        const pv_batch_sums sums = pv_model_backward_stage(model, pass, stage, dlogits, drows);
+        if (pass->ready) pass->ready(pass->sum_context, pv_model_stage_begin(model, stage));
+        if (pass->sum && sums.count) pass->sum(pass->sum_context, sums.values, sums.count);
+    }
 }
 
 const pv_real *pv_model_features(const pv_model *model, int *width)
@@ -132,7 +186,9 @@ const pv_real *pv_model_features(const pv_model *model, int *width)
 
 double pv_model_sample_flops(const pv_model *model)
 {
-    return model->sample_flops;
+    const pv_projection *const projection = &model->projection;
+    const double projected = projection->width ? pv_stack_row_flops(&projection->stack) : 0;
+    return 3 * (model->ops->forward_flops(model->net) + projected);
 }
 
 int64_t pv_model_memory(const pv_model *model)

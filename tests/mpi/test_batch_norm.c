@@ -20,12 +20,6 @@ typedef struct subject {
     pv_real logits[BATCH * CLASSES], dlogits[BATCH * CLASSES];
 } subject;
 
-static void sum(void *context, double *values, int count)
-{
-    const pv_comm *comm = context;
-    MPI_Allreduce(MPI_IN_PLACE, values, count, MPI_DOUBLE, MPI_SUM, comm->world);
-}
-
 static bool open(subject *s)
 {
     *s = (subject){0};
@@ -48,11 +42,27 @@ static bool open(subject *s)
     return s->rows != NULL;
 }
 
-static void step(subject *s, const pv_pass *pass, int64_t first, int count)
+static void meet(const pv_comm *comm, pv_batch_sums sums)
 {
-    pv_model_forward(s->model, pass, s->rows + first * s->weights, count, s->logits);
+    MPI_Allreduce(MPI_IN_PLACE, sums.values, sums.count, MPI_DOUBLE, MPI_SUM, comm->world);
+}
+
+/* A pass over rows first .. first + count - 1 that meets those of the other ranks; comm NULL: there are none. */
+static void step(subject *s, const pv_comm *comm, int64_t first, int count)
+{
+    const pv_pass pass = {
+        .training = true, .global_batch = BATCH, .first_sample = first, .seed = 1, .step = 1};
+    const int stages = pv_model_stages(s->model);
+    for (int stage = 0; stage < stages; stage++) {
+        const pv_batch_sums sums =
+            pv_model_forward_stage(s->model, &pass, stage, s->rows + first * s->weights, count, s->logits);
+        if (comm) meet(comm, sums);
+    }
     pv_cross_entropy(count, CLASSES, s->logits, labels + first, 1.0 / BATCH, s->dlogits);
-    pv_model_backward(s->model, pass, s->dlogits, NULL);
+    for (int stage = stages - 1; stage >= 0; stage--) {
+        const pv_batch_sums sums = pv_model_backward_stage(s->model, &pass, stage, s->dlogits, NULL);
+        if (comm) meet(comm, sums);
+    }
 }
 
 static double distance(int64_t n, const pv_real *a, const pv_real *b)
@@ -83,15 +93,10 @@ int main(int argc, char **argv)
     pv_test_begin(&argc, &argv, &comm);
     subject whole, part;
     pv_test_check(&comm, open(&whole) && open(&part), "both models are made");
-    pv_pass pass = {.training = true, .global_batch = BATCH, .seed = 1, .step = 1};
-    step(&whole, &pass, 0, BATCH);
-
+    step(&whole, NULL, 0, BATCH);
     int64_t first = 0, count = 0;
     pv_share_of(BATCH, comm.rank, comm.size, &first, &count);
-    pass.first_sample = first;
-    pass.sum = sum;
-    pass.sum_context = &comm;
-    step(&part, &pass, first, (int)count);
+    step(&part, &comm, first, (int)count);
     pv_test_check(&comm, distance(count * CLASSES, part.logits, whole.logits + first * CLASSES) < 1e-5,
                   "every rank's logits are the whole batch's");
     const int64_t length = pv_model_count(part.model);

@@ -6,7 +6,6 @@
 #include "nn/pv_model.h"
 
 #include <math.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -442,96 +441,69 @@ static void dropout_is_off_in_evaluation(void **state)
     close_model(&c);
 }
 
-/* Two threads play two ranks: a sum that both must call.  Only one of them runs at a time, the other waits in the sum,
- * because a serial BLAS must not be called from two threads at once. */
-typedef struct meeting {
-    pthread_mutex_t turn; /* held by the thread that runs */
-    pthread_cond_t met;
-    int arrived, meetings;
-    double values[2][2][4096]; /* of even and odd meetings, so that a fast rank spoils nothing */
-    int calls[2];
-} meeting;
-
-typedef struct rank_case {
-    model_case c;
-    meeting *meeting;
-    int rank, first, count;
-} rank_case;
-
-static void meet(void *context, double *values, int count)
+/* What two passes leave at a stage, summed and given back to both. */
+static void meet(pv_batch_sums one, pv_batch_sums other)
 {
-    rank_case *r = context;
-    meeting *m = r->meeting;
-    const int number = m->meetings;
-    double(*const both)[4096] = m->values[number % 2];
-    memcpy(both[r->rank], values, sizeof *values * (size_t)count);
-    m->calls[r->rank]++;
-    if (++m->arrived == 2) {
-        m->arrived = 0;
-        m->meetings++;
-        pthread_cond_signal(&m->met);
-    }
-    while (m->meetings == number)
-        pthread_cond_wait(&m->met, &m->turn);
-    for (int i = 0; i < count; i++)
-        values[i] = both[0][i] + both[1][i];
+    assert_int_equal(one.count, other.count);
+    for (int i = 0; i < one.count; i++)
+        one.values[i] = other.values[i] = one.values[i] + other.values[i];
 }
 
-static void *rank_work(void *context)
+static void run_in_step(model_case parts[2], const int count[2])
 {
-    rank_case *r = context;
-    model_case *c = &r->c;
-    pthread_mutex_lock(&r->meeting->turn);
-    pv_model_forward(c->model, &c->pass, c->rows + r->first * c->weights, r->count, c->logits);
-    pv_cross_entropy(r->count, CLASSES, c->logits, labels + r->first, 1, c->dlogits);
-    pv_model_backward(c->model, &c->pass, c->dlogits, c->drows);
-    pthread_mutex_unlock(&r->meeting->turn);
-    return NULL;
+    pv_batch_sums sums[2];
+    const int stages = pv_model_stages(parts[0].model);
+    for (int stage = 0; stage < stages; stage++) {
+        for (int i = 0; i < 2; i++) {
+            const model_case *c = &parts[i];
+            sums[i] =
+                pv_model_forward_stage(c->model, &c->pass, stage, c->rows + c->pass.first_sample * c->weights,
+                                       count[i], parts[i].logits);
+        }
+        meet(sums[0], sums[1]);
+    }
+    for (int i = 0; i < 2; i++)
+        pv_cross_entropy(count[i], CLASSES, parts[i].logits, labels + parts[i].pass.first_sample, 1,
+                         parts[i].dlogits);
+    for (int stage = stages - 1; stage >= 0; stage--) {
+        for (int i = 0; i < 2; i++)
+            sums[i] = pv_model_backward_stage(parts[i].model, &parts[i].pass, stage, parts[i].dlogits,
+                                              parts[i].drows);
+        meet(sums[0], sums[1]);
+    }
 }
 
 static void check_split(const pv_model_opts *opts, int first_part)
 {
-    model_case whole;
+    model_case whole, parts[2];
     open_model(&whole, opts, short_dims, SHORT);
     model_loss(&whole);
     pv_model_backward(whole.model, &whole.pass, whole.dlogits, whole.drows);
-
-    meeting m = {.turn = PTHREAD_MUTEX_INITIALIZER, .met = PTHREAD_COND_INITIALIZER};
-    rank_case ranks[2];
-    pthread_t threads[2];
+    const int count[2] = {first_part, BATCH - first_part};
     for (int i = 0; i < 2; i++) {
-        ranks[i] = (rank_case){.meeting = &m, .rank = i, .first = i ? first_part : 0};
-        ranks[i].count = i ? BATCH - first_part : first_part;
-        open_model(&ranks[i].c, opts, short_dims, SHORT);
-        ranks[i].c.pass.sum = meet;
-        ranks[i].c.pass.sum_context = &ranks[i];
-        ranks[i].c.pass.first_sample = ranks[i].first;
+        open_model(&parts[i], opts, short_dims, SHORT);
+        parts[i].pass.first_sample = i ? first_part : 0;
     }
-    for (int i = 0; i < 2; i++)
-        pthread_create(&threads[i], NULL, rank_work, &ranks[i]);
-    for (int i = 0; i < 2; i++)
-        pthread_join(threads[i], NULL);
-
-    assert_true(m.calls[0] > 0 && m.calls[0] == m.calls[1]);
-    const int64_t count = pv_model_count(whole.model);
-    double *sum = calloc((size_t)count, sizeof *sum);
+    run_in_step(parts, count);
+    const int64_t params = pv_model_count(whole.model);
+    double *sum = calloc((size_t)params, sizeof *sum);
     for (int i = 0; i < 2; i++) {
-        const rank_case *r = &ranks[i];
-        assert_true(difference((int64_t)r->count * CLASSES, r->c.logits, whole.logits + r->first * CLASSES) <
+        const int64_t first = parts[i].pass.first_sample;
+        assert_true(difference((int64_t)count[i] * CLASSES, parts[i].logits, whole.logits + first * CLASSES) <
                     EXACT);
-        assert_true(difference((int64_t)r->count * whole.weights, r->c.drows,
-                               whole.drows + r->first * whole.weights) < EXACT);
-        for (int64_t k = 0; k < count; k++)
-            sum[k] += pv_model_gradients(r->c.model)[k];
+        assert_true(difference((int64_t)count[i] * whole.weights, parts[i].drows,
+                               whole.drows + first * whole.weights) < EXACT);
+        for (int64_t k = 0; k < params; k++)
+            sum[k] += pv_model_gradients(parts[i].model)[k];
     }
-    assert_true(difference(count, sum, pv_model_gradients(whole.model)) < 1e-9);
+    assert_true(difference(params, sum, pv_model_gradients(whole.model)) < 1e-9);
     free(sum);
     for (int i = 0; i < 2; i++)
-        close_model(&ranks[i].c);
+        close_model(&parts[i]);
     close_model(&whole);
 }
 
-static void a_batch_may_be_split_over_ranks(void **state)
+static void a_batch_may_be_split(void **state)
 {
     (void)state;
     pv_model_opts opts = plain();
@@ -540,7 +512,7 @@ static void a_batch_may_be_split_over_ranks(void **state)
     opts.skip = true;
     check_split(&opts, 1);
     check_split(&opts, 3);
-    check_split(&opts, BATCH); /* the second rank has nothing, and still takes part in every sum */
+    check_split(&opts, BATCH); /* the second pass has no rows, and leaves as much */
 }
 
 static void a_bad_model_is_refused_by_name(void **state)
@@ -579,7 +551,7 @@ int main(void)
         cmocka_unit_test(inputs_are_sampled_down),
         cmocka_unit_test(the_usual_shapes_are_learned),
         cmocka_unit_test(dropout_is_off_in_evaluation),
-        cmocka_unit_test(a_batch_may_be_split_over_ranks),
+        cmocka_unit_test(a_batch_may_be_split),
         cmocka_unit_test(a_bad_model_is_refused_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

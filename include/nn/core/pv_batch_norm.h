@@ -1,14 +1,14 @@
 /* Batch normalisation over the global batch, for several tensors at once.
  *
  * A slot is one tensor with its own parameters: x[batch][positions][features], statistics over batch and
- * positions.  Work on a slot can be done in pieces; the sums of all slots then meet in one call of pass->sum,
- * forward and backward. */
+ * positions.  Work on a slot can be done chunk by chunk; the sums of all slots are then due at once, between
+ * two stages of a pass, forward and backward. */
 #ifndef PV_BATCH_NORM_H
 #define PV_BATCH_NORM_H
 
-#include "nn/pv_model.h"
 #include "nn/core/pv_nn_memory.h"
 #include "nn/core/pv_nn_params.h"
+#include "nn/core/pv_pass.h"
 
 enum { PV_NORM_MAX_SLOTS = 32 };
 
@@ -31,13 +31,15 @@ void pv_batch_norm_open(pv_batch_norm *norm, pv_nn_params *params, int features)
 void pv_batch_norm_add(pv_batch_norm *norm, const char *prefix, int64_t positions);
 void pv_batch_norm_reserve(pv_batch_norm *norm, pv_nn_memory *memory);
 
-/* Forward: clear, collect all pieces of all slots (training only), settle, then apply pieces.
+/* Forward: clear, collect all chunks of all slots and have their sums taken over the batch (training only), settle,
+ * then apply to chunks.
  * Source  PyTorch's BatchNorm1d: biased variance to normalise, unbiased in running_var, momentum 0.1,
  * eps 1e-5. */
 void pv_batch_norm_clear(pv_batch_norm *norm);
 void pv_batch_norm_collect(pv_batch_norm *norm, int slot, int64_t rows, const pv_real *y);
-/* Settles the statistics and updates the running ones; in evaluation takes those.  Collective if the pass'
- * sum is, in training only. */
+/* What was collected. */
+pv_batch_sums pv_batch_norm_sums(const pv_batch_norm *norm);
+/* Settles the statistics from the batch's sums and updates the running ones; in evaluation takes those. */
 void pv_batch_norm_settle(pv_batch_norm *norm, const pv_pass *pass);
 /* x = ReLU(norm(y)); rows = samples * positions. */
 void pv_batch_norm_apply(const pv_batch_norm *norm, int slot, int64_t rows, const pv_real *y, pv_real *x);
@@ -47,10 +49,12 @@ void pv_batch_norm_apply(const pv_batch_norm *norm, int slot, int64_t rows, cons
 double *pv_batch_norm_first(const pv_batch_norm *norm, int slot);
 double *pv_batch_norm_second(const pv_batch_norm *norm, int slot);
 
-/* Backward: clear, collect, settle (adds to the gradients of weight and bias; collective likewise), apply:
- * dz, the gradient of norm(y), becomes that of y. */
+/* Backward: clear, collect, have the sums taken over the batch, settle, apply: dz, the gradient of norm(y), becomes that
+ * of y. */
 void pv_batch_norm_backward_collect(pv_batch_norm *norm, int slot, int64_t rows, const pv_real *y,
                                     const pv_real *dz);
+/* What was collected; adds it, this pass' own, to the gradients of weight and bias. */
+pv_batch_sums pv_batch_norm_backward_sums(pv_batch_norm *norm);
 void pv_batch_norm_backward_settle(pv_batch_norm *norm, const pv_pass *pass);
 void pv_batch_norm_backward_apply(const pv_batch_norm *norm, int slot, int64_t rows, const pv_real *y,
                                   pv_real *dz);

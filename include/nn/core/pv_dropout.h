@@ -2,9 +2,8 @@
 #ifndef PV_DROPOUT_H
 #define PV_DROPOUT_H
 
-#include "nn/dws/pv_dws_kernels.h"
-#include "nn/pv_model.h"
 #include "nn/core/pv_nn_kernels.h"
+#include "nn/core/pv_pass.h"
 
 typedef struct pv_dropout {
     double rate;
@@ -19,10 +18,9 @@ double pv_dropout_scale(const pv_dropout *dropout);
 void pv_dropout_apply(const pv_dropout *dropout, const pv_pass *pass, int site, int sample, int64_t n,
                       pv_real *x);
 
-/* The same mask for [entries][f] values of one sample, as pv_dws_activation.bits.  draws: scratch for
- * PV_DROPOUT_DRAWS(entries * f). */
-void pv_dropout_bits(const pv_dropout *dropout, const pv_pass *pass, int site, int sample, int64_t entries,
-                     int f, const pv_dws_kernels *kernels, uint16_t *draws, uint16_t *bits);
+/* The draws of the same mask, and below what number a draw keeps its value; writes PV_DROPOUT_DRAWS(n) of them. */
+void pv_dropout_draw(const pv_pass *pass, int site, int sample, int64_t n, uint16_t *draws);
+uint32_t pv_dropout_threshold(const pv_dropout *dropout);
 #define PV_DROPOUT_DRAWS(n) ((n) + 3)
 
 #endif

@@ -4,13 +4,22 @@
 #define PV_NN_PARAMS_H
 
 #include "base/pv_status.h"
-#include "nn/pv_model.h"
 #include "nn/core/pv_nn_kernels.h"
 #include "nn/core/pv_nn_memory.h"
 #include "simd/pv_real.h"
 
 #include <stdbool.h>
 #include <stdint.h>
+
+typedef struct pv_model_tensor {
+    const char *name; /* "layers.layers.0.bias_to_bias.layers.0_0.layer.set_layer.Gamma.0.weight" */
+    int rank;
+    int64_t shape[4]; /* PyTorch's */
+    int64_t count;
+    pv_real *values;    /* in the parameter vector, or in a buffer */
+    pv_real *gradients; /* NULL for a buffer (running_mean, running_var, num_batches_tracked) */
+    bool constant;      /* a buffer that is drawn once and never changes: as fixed as a parameter in use */
+} pv_model_tensor;
 
 /* How pv_nn_params_init fills a tensor. */
 typedef enum pv_init_kind { PV_INIT_CONSTANT, PV_INIT_NORMAL, PV_INIT_UNIFORM } pv_init_kind;
@@ -25,6 +34,7 @@ typedef struct pv_nn_params {
     pv_nn_memory *memory;
     const pv_nn_kernels *kernels; /* chosen once, for everyone who computes with these tensors */
     int count, trained, capacity;
+    int stages;                  /* of a pass */
     struct pv_nn_entry *entries; /* in the order of registration */
     pv_model_tensor *tensors;    /* trained ones first, then buffers */
     pv_real *values, *gradients; /* flat vectors of `length` */
@@ -40,6 +50,9 @@ void pv_nn_params_open(pv_nn_params *params, pv_nn_memory *memory);
 int pv_nn_params_add(pv_nn_params *params, const char *name, int rank, int64_t rows, int64_t cols,
                      bool trained, pv_init init);
 
+/* What is registered from here on belongs to the next stage of a pass; there is one stage to begin with. */
+void pv_nn_params_next_stage(pv_nn_params *params);
+
 /* Registers a buffer that is drawn once and then stays as it is. */
 int pv_nn_params_add_constant(pv_nn_params *params, const char *name, int64_t rows, int64_t cols,
                               pv_init init);
@@ -50,8 +63,8 @@ pv_status pv_nn_params_close(pv_nn_params *params);
 pv_real *pv_nn_values(const pv_nn_params *params, int id);
 pv_real *pv_nn_gradients(const pv_nn_params *params, int id);
 
-/* Tells pass->ready that the gradients of tensor `id` and of all that were registered after it are final. */
-void pv_nn_ready(const pv_nn_params *params, const pv_pass *pass, int id);
+/* Where the gradients of stage `stage` begin in the flat vector: a stage has all up to the next one's. */
+int64_t pv_nn_stage_begin(const pv_nn_params *params, int stage);
 
 /* Draws every tensor anew.  Random: PV_RNG_MODEL_INIT, (number in `tensors`, 0). */
 void pv_nn_params_init(pv_nn_params *params, uint64_t seed);

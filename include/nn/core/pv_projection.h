@@ -3,7 +3,6 @@
 #define PV_PROJECTION_H
 
 #include "nn/core/pv_linear.h"
-#include "nn/pv_model.h"
 
 typedef struct pv_projection {
     int width; /* 0: there is none */
@@ -11,7 +10,7 @@ typedef struct pv_projection {
     pv_real *embedding, *dembedding; /* [max_batch][width], what the encoder gives */
 } pv_projection;
 
-/* Registers projection.0 and projection.2, initialised as PyTorch's Linear.  Source   Chen et al. 2020; the published
+/* Registers projection.0 and projection.2, as a stage of their own, initialised as PyTorch's Linear.  Source   Chen et al. 2020; the published
  * code's head on DWS. */
 void pv_projection_new(pv_projection *projection, int width, int64_t max_batch, pv_nn_params *params,
                        pv_nn_memory *memory);
@@ -20,7 +19,7 @@ void pv_projection_new(pv_projection *projection, int width, int64_t max_batch, 
 void pv_projection_forward(pv_projection *projection, const pv_nn_params *params, int batch, pv_real *out);
 
 /* Adds to the gradients of its tensors, sets `dembedding`. */
-void pv_projection_backward(pv_projection *projection, const pv_nn_params *params, const pv_pass *pass,
-                            int batch, const pv_real *dout);
+void pv_projection_backward(pv_projection *projection, const pv_nn_params *params, int batch,
+                            const pv_real *dout);
 
 #endif

@@ -62,9 +62,9 @@ void pv_batch_norm_collect(pv_batch_norm *norm, int slot, int64_t rows, const pv
                                    pv_batch_norm_second(norm, slot));
 }
 
-static void sum_over_ranks(pv_batch_norm *norm, const pv_pass *pass)
+pv_batch_sums pv_batch_norm_sums(const pv_batch_norm *norm)
 {
-    if (pass->sum) pass->sum(pass->sum_context, norm->sums, 2 * norm->slots * norm->features);
+    return (pv_batch_sums){norm->sums, 2 * norm->slots * norm->features};
 }
 
 /* Statistics of feature k of a slot from the sums; what PyTorch keeps for evaluation follows them. */
@@ -80,7 +80,6 @@ static void take_statistics(pv_batch_norm *norm, int slot, int k, double n, doub
 
 void pv_batch_norm_settle(pv_batch_norm *norm, const pv_pass *pass)
 {
-    if (pass->training) sum_over_ranks(norm, pass);
     for (int slot = 0; slot < norm->slots; slot++) {
         const double n = (double)pass->global_batch * (double)norm->positions[slot];
         const pv_real *weight = pv_nn_values(norm->params, norm->weight[slot]);
@@ -113,17 +112,21 @@ void pv_batch_norm_backward_collect(pv_batch_norm *norm, int slot, int64_t rows,
         pv_batch_norm_first(norm, slot), pv_batch_norm_second(norm, slot));
 }
 
-/* With xh = (y - mean) inverse:  dy = weight inverse (dz - mean(dz) - xh mean(dz xh)). */
-void pv_batch_norm_backward_settle(pv_batch_norm *norm, const pv_pass *pass)
+pv_batch_sums pv_batch_norm_backward_sums(pv_batch_norm *norm)
 {
-    for (int slot = 0; slot < norm->slots; slot++) /* gradients are this part's share, so before the sum */
+    for (int slot = 0; slot < norm->slots; slot++)
         for (int k = 0; k < norm->features; k++) {
             const double inverse = norm->inverse[(int64_t)slot * norm->features + k];
             pv_nn_gradients(norm->params, norm->weight[slot])[k] +=
                 (pv_real)(pv_batch_norm_second(norm, slot)[k] * inverse);
             pv_nn_gradients(norm->params, norm->bias[slot])[k] += (pv_real)pv_batch_norm_first(norm, slot)[k];
         }
-    sum_over_ranks(norm, pass);
+    return pv_batch_norm_sums(norm);
+}
+
+/* With xh = (y - mean) inverse:  dy = weight inverse (dz - mean(dz) - xh mean(dz xh)). */
+void pv_batch_norm_backward_settle(pv_batch_norm *norm, const pv_pass *pass)
+{
     for (int slot = 0; slot < norm->slots; slot++) {
         const double n = (double)pass->global_batch * (double)norm->positions[slot];
         const pv_real *weight = pv_nn_values(norm->params, norm->weight[slot]);

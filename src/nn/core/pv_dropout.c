@@ -5,14 +5,14 @@
 
 enum { DRAW_BITS = 16, CHUNK = 1024, SITE_SHIFT = 48 };
 
-static uint32_t threshold(const pv_dropout *dropout)
+uint32_t pv_dropout_threshold(const pv_dropout *dropout)
 {
     return (uint32_t)lround((1 - dropout->rate) * (1 << DRAW_BITS));
 }
 
 double pv_dropout_scale(const pv_dropout *dropout)
 {
-    const uint32_t keep = threshold(dropout);
+    const uint32_t keep = pv_dropout_threshold(dropout);
     return keep ? (double)(1 << DRAW_BITS) / keep : 0;
 }
 
@@ -44,14 +44,12 @@ void pv_dropout_apply(const pv_dropout *dropout, const pv_pass *pass, int site, 
     for (int64_t first = 0; first < n; first += CHUNK) {
         const int64_t count = n - first < CHUNK ? n - first : CHUNK;
         draw(&rng, count, draws);
-        dropout->kernels->dropout(count, draws, threshold(dropout), scale, x + first);
+        dropout->kernels->dropout(count, draws, pv_dropout_threshold(dropout), scale, x + first);
     }
 }
 
-void pv_dropout_bits(const pv_dropout *dropout, const pv_pass *pass, int site, int sample, int64_t entries,
-                     int f, const pv_dws_kernels *kernels, uint16_t *draws, uint16_t *bits)
+void pv_dropout_draw(const pv_pass *pass, int site, int sample, int64_t n, uint16_t *draws)
 {
     pv_rng rng = open_draws(pass, site, sample);
-    draw(&rng, entries * f, draws);
-    kernels->pack_bits(entries, f, draws, threshold(dropout), bits);
+    draw(&rng, n, draws);
 }

@@ -7,6 +7,7 @@
 typedef struct pv_nn_entry {
     char name[PV_NN_NAME];
     int rank, number; /* number: its place in `tensors` */
+    int stage;
     int64_t rows, cols, count;
     bool trained, constant;
     pv_init init;
@@ -14,7 +15,7 @@ typedef struct pv_nn_entry {
 
 void pv_nn_params_open(pv_nn_params *params, pv_nn_memory *memory)
 {
-    *params = (pv_nn_params){.memory = memory, .kernels = PV_ISA_CHOOSE(pv_nn_kernels)};
+    *params = (pv_nn_params){.memory = memory, .kernels = PV_ISA_CHOOSE(pv_nn_kernels), .stages = 1};
 }
 
 static bool grow(pv_nn_params *params)
@@ -33,7 +34,12 @@ int pv_nn_params_add(pv_nn_params *params, const char *name, int rank, int64_t r
 {
     if (params->count == params->capacity && !grow(params)) return -1;
     pv_nn_entry *entry = &params->entries[params->count];
-    *entry = (pv_nn_entry){.rank = rank, .rows = rows, .cols = cols, .trained = trained, .init = init};
+    *entry = (pv_nn_entry){.rank = rank,
+                           .stage = params->stages - 1,
+                           .rows = rows,
+                           .cols = cols,
+                           .trained = trained,
+                           .init = init};
     entry->count = (rank > 0 ? rows : 1) * (rank > 1 ? cols : 1);
     if (snprintf(entry->name, PV_NN_NAME, "%s", name) >= PV_NN_NAME) params->failed = true;
     params->trained += trained;
@@ -46,6 +52,11 @@ int pv_nn_params_add_constant(pv_nn_params *params, const char *name, int64_t ro
     const int id = pv_nn_params_add(params, name, 2, rows, cols, false, init);
     if (id >= 0) params->entries[id].constant = true;
     return id;
+}
+
+void pv_nn_params_next_stage(pv_nn_params *params)
+{
+    params->stages++;
 }
 
 pv_status pv_nn_params_close(pv_nn_params *params)
@@ -90,9 +101,12 @@ pv_real *pv_nn_gradients(const pv_nn_params *params, int id)
     return params->tensors[params->entries[id].number].gradients;
 }
 
-void pv_nn_ready(const pv_nn_params *params, const pv_pass *pass, int id)
+int64_t pv_nn_stage_begin(const pv_nn_params *params, int stage)
 {
-    if (pass->ready) pass->ready(pass->sum_context, pv_nn_gradients(params, id) - params->gradients);
+    for (int i = 0; i < params->count; i++)
+        if (params->entries[i].trained && params->entries[i].stage >= stage)
+            return pv_nn_gradients(params, i) - params->gradients;
+    return params->length;
 }
 
 void pv_nn_params_init(pv_nn_params *params, uint64_t seed)

@@ -6,6 +6,7 @@ void pv_projection_new(pv_projection *projection, int width, int64_t max_batch, 
                        pv_nn_memory *memory)
 {
     projection->width = width;
+    pv_nn_params_next_stage(params);
     projection->stack = pv_stack_new(params, "projection", width, width, DEPTH, true, PV_LINEAR_PYTORCH);
     pv_stack_reserve(&projection->stack, memory, max_batch);
     projection->embedding = pv_nn_take(memory, max_batch * width, sizeof(pv_real));
@@ -18,11 +19,10 @@ void pv_projection_forward(pv_projection *projection, const pv_nn_params *params
     pv_linear_add_bias(pv_stack_last(&projection->stack), params, batch, 1, out);
 }
 
-void pv_projection_backward(pv_projection *projection, const pv_nn_params *params, const pv_pass *pass,
-                            int batch, const pv_real *dout)
+void pv_projection_backward(pv_projection *projection, const pv_nn_params *params, int batch,
+                            const pv_real *dout)
 {
     pv_linear_bias_backward(pv_stack_last(&projection->stack), params, batch, 1, dout);
     pv_stack_backward(&projection->stack, params, 0, batch, 1, projection->embedding, dout, 0,
                       projection->dembedding);
-    pv_nn_ready(params, pass, projection->stack.linear[0].weight);
 }

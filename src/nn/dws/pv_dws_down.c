@@ -1,3 +1,4 @@
+/* The down-sampling of wide inputs: attention over neurons, then a DeepSets layer. */
 #include "pv_dws_down.h"
 #include "nn/core/pv_blas.h"
 
@@ -28,7 +29,6 @@ pv_status pv_dws_down_new(pv_dws_down *down, const int *dims, int layers, int ou
     down->query = (pv_linear){.in = inputs, .out = 1, .weight = query, .bias = -1};
     pv_stack_reserve(&down->gamma, memory, units);
     pv_stack_reserve(&down->lambda, memory, 1);
-    down->x = pv_nn_take(memory, (int64_t)max_batch * units * inputs, sizeof(pv_real));
     down->shares = pv_nn_take(memory, (int64_t)max_batch * units, sizeof(pv_real));
     down->mean = pv_nn_take(memory, (int64_t)max_batch * inputs, sizeof(pv_real));
     down->rows = pv_nn_take(memory, max_batch * down->left, sizeof(pv_real));
@@ -62,13 +62,11 @@ static void sample_forward(pv_dws_down *down, int sample, const pv_real *row, pv
 {
     const int inputs = down->inputs, units = down->units, outputs = down->outputs;
     const pv_nn_params *params = down->params;
-    pv_real *x = down->x + (int64_t)sample * units * inputs, *shares = down->shares + (int64_t)sample * units;
-    pv_real *mean = down->mean + (int64_t)sample * inputs;
-    memcpy(x, row, sizeof *x * (size_t)units * (size_t)inputs);
-    pv_linear_forward(&down->query, params, units, 1, x, 0, shares);
+    pv_real *shares = down->shares + (int64_t)sample * units, *mean = down->mean + (int64_t)sample * inputs;
+    pv_linear_forward(&down->query, params, units, 1, row, 0, shares);
     softmax(units, shares);
-    pv_gemm(params->kernels, false, false, 1, inputs, units, 1, shares, x, 0, mean);
-    pv_stack_forward(&down->gamma, params, 0, units, 1, x, 0, out);
+    pv_gemm(params->kernels, false, false, 1, inputs, units, 1, shares, row, 0, mean);
+    pv_stack_forward(&down->gamma, params, 0, units, 1, row, 0, out);
     pv_linear_add_bias(pv_stack_last(&down->gamma), params, units, 1, out);
     pv_stack_forward(&down->lambda, params, 0, 1, 1, mean, 0, down->pooled);
     params->kernels->add_row(units, outputs, -1, down->pooled, out);
@@ -77,6 +75,7 @@ static void sample_forward(pv_dws_down *down, int sample, const pv_real *row, pv
 
 const pv_real *pv_dws_down_forward(pv_dws_down *down, const pv_real *rows, int batch)
 {
+    down->given = rows;
     for (int s = 0; s < batch; s++)
         sample_forward(down, s, rows + s * down->entries, down->rows + s * down->left);
     return down->rows;
@@ -96,8 +95,7 @@ static void sample_backward(pv_dws_down *down, int sample, const pv_real *dout, 
 {
     const int inputs = down->inputs, units = down->units, outputs = down->outputs;
     const pv_nn_params *params = down->params;
-    const pv_real *x = down->x + (int64_t)sample * units * inputs,
-                  *shares = down->shares + (int64_t)sample * units;
+    const pv_real *x = down->given + sample * down->entries, *shares = down->shares + (int64_t)sample * units;
     memset(down->pooled, 0, sizeof *down->pooled * (size_t)outputs);
     params->kernels->sum_rows(units, outputs, -1, dout, down->pooled);
     pv_stack_backward(&down->lambda, params, 0, 1, 1, down->mean + (int64_t)sample * inputs, down->pooled, 0,

@@ -11,7 +11,7 @@ typedef struct pv_dws_down {
     int64_t entries, left;      /* of a row, before and behind */
     pv_stack gamma, lambda;
     pv_linear query;
-    pv_real *x; /* [batch][d_1][d_0] the matrices of the last forward */
+    const pv_real *given; /* the rows of the last forward, which begin with the matrix [d_1][d_0] */
     pv_real *shares,
         *mean; /* [batch][d_1], [batch][d_0]: the mean of the neurons, by the shares of a softmax */
     pv_real *rows, *drows;    /* [batch][left] */
@@ -25,7 +25,7 @@ pv_status pv_dws_down_new(pv_dws_down *down, const int *dims, int layers, int ou
                           int max_batch, const char *prefix, pv_nn_params *params, pv_nn_memory *memory);
 
 /* y_u = Gamma(x_u) - Lambda(sum of s_v x_v over neurons), s the softmax of <x_v, query>; the other tensors as they are.
- * Shapes   rows [batch][entries].  Returns [batch][left], owned by `down`.  A sample's numbers do not depend on others.
+ * Shapes   rows [batch][entries], borrowed until backward.  Returns [batch][left], owned by `down`.  A sample's numbers do not depend on others.
  * Source   the published down_sample (DWSNets: a DeepSets layer with attention for its reduction).  Differs: there every
  * layer goes down, and up again by another such map; here the rows do once, and the layers stay in the small space. */
 const pv_real *pv_dws_down_forward(pv_dws_down *down, const pv_real *rows, int batch);

@@ -22,9 +22,9 @@ typedef struct net {
     bool normed, skipped, downs;
     pv_dws_down down;        /* in front of everything; `space` is what it leaves */
     int count, hidden, tile; /* DWS layers, features behind them, samples of a tile */
-    int batch, sweeps;       /* samples of the last forward, sweeps since it began */
+    const pv_real *rows;     /* of the last forward, or what they are down-sampled to */
+    int batch, sweeps;       /* samples of it, sweeps since it began */
     pv_dws_layer *layers;
-    int *starts;          /* the first tensor of every layer */
     pv_batch_norm *norms; /* behind all layers but the last */
     pv_linear skip;       /* from the input to the last layer's output */
     pv_dws_head head;
@@ -71,12 +71,15 @@ static uint16_t *words_of(const tile *t, int k, int tensor)
 static void draw_bits(const tile *t, int k)
 {
     const net *n = t->n;
+    const uint32_t threshold = pv_dropout_threshold(&n->dropout);
     for (int tensor = 0; tensor < n->space.tensors; tensor++) {
         const int64_t entries = pv_dws_entries(&n->space, tensor, PV_MARGIN_FULL);
+        const int site = (k + 1) * n->space.tensors + tensor;
         uint16_t *bits = words_of(t, k, tensor);
-        for (int i = 0; i < t->count; i++, bits += entries * pv_dws_words(n->kernels, n->hidden))
-            pv_dropout_bits(&n->dropout, t->pass, (k + 1) * n->space.tensors + tensor, t->first + i, entries,
-                            n->hidden, n->kernels, n->draws, bits);
+        for (int i = 0; i < t->count; i++, bits += entries * pv_dws_words(n->kernels, n->hidden)) {
+            pv_dropout_draw(t->pass, site, t->first + i, entries * n->hidden, n->draws);
+            n->kernels->pack_bits(entries, n->hidden, n->draws, threshold, bits);
+        }
     }
 }
 
@@ -124,11 +127,11 @@ static void tile_to_head(const tile *t)
     pv_dws_head_take(&n->head, t->first, t->count, n->x);
 }
 
-static void enter(const tile *t, int k, void *rows)
+static void enter(const tile *t, int k, void *context)
 {
-    (void)k;
+    (void)k, (void)context;
     const net *n = t->n;
-    pv_dws_enter(&n->space, t->count, (const pv_real *)rows + t->first * n->space.total[PV_MARGIN_FULL],
+    pv_dws_enter(&n->space, t->count, n->rows + t->first * n->space.total[PV_MARGIN_FULL],
                  of_tile(t, n->input, 1));
 }
 
@@ -154,26 +157,35 @@ static void sweep(net *n, const pv_pass *pass, int k, void (*work)(const tile *,
     n->sweeps++;
 }
 
-static void forward(void *context, const pv_pass *pass, const pv_real *rows, int batch, pv_real *logits)
+static void begin(net *n, const pv_pass *pass, const pv_real *rows, int batch)
 {
-    net *n = context;
     n->batch = batch;
     n->sweeps = 0;
-    if (n->downs) rows = pv_dws_down_forward(&n->down, rows, batch);
-    sweep(n, pass, 0, enter, (void *)rows);
-    for (int k = 0; k < n->count; k++) {
-        pv_dws_moments moments = {.sum = {NULL}};
-        const bool normed = norm_behind(n, k);
-        if (normed) pv_batch_norm_clear(&n->norms[k]);
-        for (int i = 0; normed && pass->training && i < n->space.tensors; i++) {
-            moments.sum[i] = pv_batch_norm_first(&n->norms[k], i);
-            moments.square[i] = pv_batch_norm_second(&n->norms[k], i);
-        }
-        pv_dws_layer_pack(&n->layers[k]);
-        sweep(n, pass, k, tile_forward, &moments);
-        if (normed) pv_batch_norm_settle(&n->norms[k], pass);
+    n->rows = n->downs ? pv_dws_down_forward(&n->down, rows, batch) : rows;
+    sweep(n, pass, 0, enter, NULL);
+}
+
+/* Stage k is DWS layer k, and the last one the head's. */
+static pv_batch_sums forward(void *context, const pv_pass *pass, int k, const pv_real *rows, int batch,
+                             pv_real *logits)
+{
+    net *n = context;
+    if (k == 0) begin(n, pass, rows, batch);
+    if (k > 0 && norm_behind(n, k - 1)) pv_batch_norm_settle(&n->norms[k - 1], pass);
+    if (k == n->count) {
+        pv_dws_head_forward(&n->head, batch, logits);
+        return (pv_batch_sums){0};
     }
-    pv_dws_head_forward(&n->head, batch, logits);
+    pv_dws_moments moments = {.sum = {NULL}};
+    const bool collects = norm_behind(n, k) && pass->training;
+    if (collects) pv_batch_norm_clear(&n->norms[k]);
+    for (int i = 0; collects && i < n->space.tensors; i++) {
+        moments.sum[i] = pv_batch_norm_first(&n->norms[k], i);
+        moments.square[i] = pv_batch_norm_second(&n->norms[k], i);
+    }
+    pv_dws_layer_pack(&n->layers[k]);
+    sweep(n, pass, k, tile_forward, &moments);
+    return collects ? pv_batch_norm_sums(&n->norms[k]) : (pv_batch_sums){0};
 }
 
 /* The gradient of the last layer's output in n->dy, from the head's. */
@@ -259,22 +271,25 @@ static void leave(const tile *t, int k, void *rows)
     pv_dws_leave(&n->space, t->count, dinput, drows + t->first * entries);
 }
 
-static void backward(void *context, const pv_pass *pass, const pv_real *dlogits, pv_real *drows)
+/* Stage k ends in front of DWS layer k, with the gradient behind batch norm, if there is one, in n->gradient. */
+static pv_batch_sums backward(void *context, const pv_pass *pass, int k, const pv_real *dlogits,
+                              pv_real *drows)
 {
     net *n = context;
-    pv_real *const dinput = n->downs ? n->down.drows : drows;
-    pv_dws_head_backward(&n->head, n->batch, dlogits);
-    for (int k = n->count - 1; k >= 0; k--) {
-        const bool normed = k > 0 && norm_behind(n, k - 1);
-        if (normed) pv_batch_norm_clear(&n->norms[k - 1]);
-        pv_dws_layer_backward_begin(&n->layers[k]);
-        sweep(n, pass, k, tile_backward, dinput);
-        pv_dws_layer_backward_end(&n->layers[k]);
-        if (normed) pv_batch_norm_backward_settle(&n->norms[k - 1], pass);
-        pv_nn_ready(n->params, pass, n->starts[k]);
+    if (k == n->count) {
+        pv_dws_head_backward(&n->head, n->batch, dlogits);
+        return (pv_batch_sums){0};
     }
-    if (dinput) sweep(n, pass, 0, leave, dinput);
-    if (n->downs) pv_dws_down_backward(&n->down, n->batch, drows);
+    pv_real *const dinput = n->downs ? n->down.drows : drows;
+    const bool collects = k > 0 && norm_behind(n, k - 1);
+    if (norm_behind(n, k)) pv_batch_norm_backward_settle(&n->norms[k], pass);
+    if (collects) pv_batch_norm_clear(&n->norms[k - 1]);
+    pv_dws_layer_backward_begin(&n->layers[k]);
+    sweep(n, pass, k, tile_backward, dinput);
+    pv_dws_layer_backward_end(&n->layers[k]);
+    if (k == 0 && dinput) sweep(n, pass, 0, leave, dinput);
+    if (k == 0 && n->downs) pv_dws_down_backward(&n->down, n->batch, drows);
+    return collects ? pv_batch_norm_backward_sums(&n->norms[k - 1]) : (pv_batch_sums){0};
 }
 
 static const pv_real *features(const void *context, int *width)
@@ -283,7 +298,16 @@ static const pv_real *features(const void *context, int *width)
     return pv_dws_head_features(&n->head, width);
 }
 
-static const pv_model_kind_ops dws_ops = {.forward = forward, .backward = backward, .features = features};
+static double forward_flops(const void *context)
+{
+    const net *n = context;
+    double flops = pv_dws_head_flops(&n->head);
+    for (int k = 0; k < n->count; k++)
+        flops += pv_dws_layer_flops(&n->layers[k]);
+    if (n->skipped) flops += 2.0 * (double)n->space.total[PV_MARGIN_FULL] * n->hidden;
+    if (n->downs) flops += pv_dws_down_flops(&n->down);
+    return flops;
+}
 
 static void new_norm(net *n, int k, int slot)
 {
@@ -316,7 +340,7 @@ static pv_status new_layers(net *n, const pv_model_request *request, pv_nn_memor
         const int slot = k * (n->normed ? 4 : 3);
         char prefix[PV_NN_NAME];
         snprintf(prefix, sizeof prefix, "layers.layers.%d.", slot);
-        n->starts[k] = n->params->count;
+        if (k) pv_nn_params_next_stage(n->params);
         const pv_status st =
             pv_dws_layer_new(&n->layers[k], &n->space, &opts, n->tile, prefix, n->params, memory);
         if (st != PV_OK) return st;
@@ -325,6 +349,7 @@ static pv_status new_layers(net *n, const pv_model_request *request, pv_nn_memor
             pv_batch_norm_reserve(&n->norms[k], memory);
         }
     }
+    pv_nn_params_next_stage(n->params);
     return pv_dws_head_new(&n->head, &n->space, n->hidden, request->classes, o->out_fc, o->reduction,
                            request->max_batch, n->tile, n->params, memory);
 }
@@ -347,50 +372,53 @@ static void reserve(net *n, pv_nn_memory *memory, int64_t max_batch)
     n->draws = pv_nn_take(memory, PV_DROPOUT_DRAWS(values), sizeof *n->draws);
 }
 
-pv_status pv_dws_model_new(const pv_model_request *request, pv_model *model)
+/* The space that the layers work in: that of the INRs, with narrower inputs if they are sampled down. */
+static pv_status set_space(net *n, const pv_model_request *request)
 {
     const pv_model_opts *opts = request->opts;
-    pv_nn_memory *memory = &model->memory;
+    int dims[PV_DWS_MAX_LAYERS + 1] = {0};
+    pv_status st = pv_dws_space_set(&n->space, request->dims, request->layers);
+    if (st != PV_OK || !n->downs) return st;
+    st = pv_dws_down_new(&n->down, request->dims, request->layers, opts->downsample, opts->fc_layers,
+                         request->max_batch, "layers.layers.0.down_sample.set_layer.", n->params,
+                         n->params->memory);
+    if (st != PV_OK) return st;
+    memcpy(dims, request->dims, sizeof *dims * (size_t)(request->layers + 1));
+    dims[0] = opts->downsample;
+    return pv_dws_space_set(&n->space, dims, request->layers);
+}
+
+static pv_status make(const pv_model_request *request, pv_nn_params *params, void **out)
+{
+    const pv_model_opts *opts = request->opts;
+    pv_nn_memory *memory = params->memory;
     net *n = pv_nn_take(memory, 1, sizeof *n);
     if (!n) return pv_nn_memory_status(memory);
-    *n = (net){.params = &model->params,
+    *out = n;
+    *n = (net){.params = params,
                .kernels = PV_ISA_CHOOSE(pv_dws_kernels),
-               .dropout = {opts->dropout, model->params.kernels},
+               .dropout = {opts->dropout, params->kernels},
                .normed = opts->batch_norm,
                .skipped = opts->skip,
                .downs = opts->downsample > 0,
                .count = opts->layers + 1,
                .hidden = opts->hidden};
-    int dims[PV_DWS_MAX_LAYERS + 1] = {0};
-    pv_status st = pv_dws_space_set(&n->space, request->dims, request->layers);
+    pv_status st = set_space(n, request);
     if (st != PV_OK) return st;
-    if (n->downs) {
-        st = pv_dws_down_new(&n->down, request->dims, request->layers, opts->downsample, opts->fc_layers,
-                             request->max_batch, "layers.layers.0.down_sample.set_layer.", n->params, memory);
-        if (st != PV_OK) return st;
-        memcpy(dims, request->dims, sizeof *dims * (size_t)(request->layers + 1));
-        dims[0] = opts->downsample;
-        st = pv_dws_space_set(&n->space, dims, request->layers);
-        if (st != PV_OK) return st;
-    }
     n->tile = pv_dws_tile(&n->space, n->hidden);
     if (n->tile > request->max_batch) n->tile = request->max_batch;
     n->layers = pv_nn_take(memory, n->count, sizeof *n->layers);
-    n->starts = pv_nn_take(memory, n->count, sizeof *n->starts);
     n->norms = pv_nn_take(memory, n->count, sizeof *n->norms);
     n->y = pv_nn_take(memory, n->count, sizeof *n->y);
     n->bits = pv_nn_take(memory, n->count, sizeof *n->bits);
     if (memory->failed) return pv_nn_memory_status(memory);
     st = new_layers(n, request, memory);
-    if (st != PV_OK) return st;
-    reserve(n, memory, request->max_batch);
-    double flops = pv_dws_head_flops(&n->head);
-    for (int k = 0; k < n->count; k++)
-        flops += pv_dws_layer_flops(&n->layers[k]);
-    if (n->skipped) flops += 2.0 * (double)n->space.total[PV_MARGIN_FULL] * n->hidden;
-    if (n->downs) flops += pv_dws_down_flops(&n->down);
-    model->sample_flops = 3 * flops;
-    model->ops = &dws_ops;
-    model->net = n;
-    return pv_nn_memory_status(memory);
+    if (st == PV_OK) reserve(n, memory, request->max_batch);
+    return st != PV_OK ? st : pv_nn_memory_status(memory);
 }
+
+const pv_model_kind_ops pv_dws_ops = {.make = make,
+                                      .forward = forward,
+                                      .backward = backward,
+                                      .features = features,
+                                      .forward_flops = forward_flops};

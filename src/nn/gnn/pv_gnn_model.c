@@ -1,3 +1,4 @@
+/* The graph network: the relational transformer on the graph of an INR, and a perceptron on what is read out. */
 #include "nn/core/pv_model_kind.h"
 #include "pv_gnn_layers.h"
 #include "pv_gnn_graph.h"
@@ -22,14 +23,14 @@ typedef struct net {
     pv_packed_set packed;
     pv_gnn_graph graph;
     pv_gnn_shape shape;
-    pv_graph_features readout;
+    pv_gnn_opts opts;
     int layers, inputs, classes, batch;
     int read_first, read_count; /* nodes that the read-out looks at */
     int node, features;         /* features of a node and of a graph, unpadded */
     layer layer[MAX_LAYERS];
     pv_real *nodes[MAX_LAYERS + 1]; /* [max_batch][nodes][node] before layer l; behind the last: read nodes */
     pv_real *list;                  /* [max_batch][graph.inputs + 1][edge] embedded edges */
-    pv_real *rows;                  /* [max_batch][inputs] */
+    const pv_real *rows;            /* [batch][inputs] of the last forward, borrowed */
     pv_linear head[2];
     pv_real *feature, *hidden, *dfeature, *dhidden; /* [max_batch][...] */
     pv_real *edges, *dedges[2];                     /* [nodes][nodes][edge], of one sample */
@@ -104,7 +105,7 @@ static void read_out(const net *n, int sample)
 {
     pv_real *const feature = n->feature + (int64_t)sample * n->features;
     const pv_real *node = nodes_of(n, n->layers, sample);
-    const bool mean = n->readout == PV_GRAPH_MEAN;
+    const bool mean = n->opts.graph_features == PV_GRAPH_MEAN;
     memset(feature, 0, sizeof *feature * (size_t)n->features);
     for (int i = 0; i < n->read_count; i++, node += n->shape.node)
         for (int k = 0; k < n->node; k++)
@@ -114,7 +115,7 @@ static void read_out(const net *n, int sample)
 static void read_back(const net *n, int sample, pv_real *dnodes)
 {
     const pv_real *const dfeature = n->dfeature + (int64_t)sample * n->features;
-    const bool mean = n->readout == PV_GRAPH_MEAN;
+    const bool mean = n->opts.graph_features == PV_GRAPH_MEAN;
     memset(dnodes, 0, sizeof *dnodes * (size_t)n->read_count * (size_t)n->shape.node);
     for (int i = 0; i < n->read_count; i++, dnodes += n->shape.node)
         for (int k = 0; k < n->node; k++)
@@ -167,37 +168,52 @@ static void backward_sample(net *n, const pv_pass *pass, int sample, pv_real *dr
 
 /* ---- a batch ---- */
 
-static void forward(void *context, const pv_pass *pass, const pv_real *rows, int batch, pv_real *logits)
+/* Stage 0 is the graph, stage 1 the perceptron behind it. */
+static pv_batch_sums forward(void *context, const pv_pass *pass, int stage, const pv_real *rows, int batch,
+                             pv_real *logits)
 {
     net *n = context;
-    n->batch = batch;
-    memcpy(n->rows, rows, sizeof *rows * (size_t)batch * (size_t)n->inputs);
-    pv_packed_load(&n->packed);
-    for (int sample = 0; sample < batch; sample++) {
-        forward_sample(n, pass, sample);
-        read_out(n, sample);
+    if (stage == 0) {
+        n->batch = batch;
+        n->rows = rows;
+        pv_packed_load(&n->packed);
+        for (int sample = 0; sample < batch; sample++) {
+            forward_sample(n, pass, sample);
+            read_out(n, sample);
+        }
+        return (pv_batch_sums){0};
     }
     pv_linear_forward(&n->head[0], n->params, batch, 1, n->feature, 0, n->hidden);
     pv_linear_add_bias(&n->head[0], n->params, batch, 1, n->hidden);
     n->params->kernels->relu((int64_t)batch * n->head[0].out, n->hidden, n->hidden);
     pv_linear_forward(&n->head[1], n->params, batch, 1, n->hidden, 0, logits);
     pv_linear_add_bias(&n->head[1], n->params, batch, 1, logits);
+    return (pv_batch_sums){0};
 }
 
-static void backward(void *context, const pv_pass *pass, const pv_real *dlogits, pv_real *drows)
+static void head_backward(net *n, const pv_real *dlogits)
 {
-    net *n = context;
     const int batch = n->batch;
     pv_linear_backward(&n->head[1], n->params, batch, 1, n->hidden, dlogits, 0, n->dhidden);
     pv_linear_bias_backward(&n->head[1], n->params, batch, 1, dlogits);
     n->params->kernels->relu_backward((int64_t)batch * n->head[0].out, n->hidden, 1, n->dhidden);
     pv_linear_backward(&n->head[0], n->params, batch, 1, n->feature, n->dhidden, 0, n->dfeature);
     pv_linear_bias_backward(&n->head[0], n->params, batch, 1, n->dhidden);
-    pv_nn_ready(n->params, pass, n->head[0].weight);
+}
+
+static pv_batch_sums backward(void *context, const pv_pass *pass, int stage, const pv_real *dlogits,
+                              pv_real *drows)
+{
+    net *n = context;
+    if (stage == 1) {
+        head_backward(n, dlogits);
+        return (pv_batch_sums){0};
+    }
     pv_packed_clear(&n->packed);
-    for (int sample = 0; sample < batch; sample++)
+    for (int sample = 0; sample < n->batch; sample++)
         backward_sample(n, pass, sample, drows ? drows + (int64_t)sample * n->inputs : NULL);
     pv_packed_flush(&n->packed);
+    return (pv_batch_sums){0};
 }
 
 static const pv_real *features(const void *context, int *width)
@@ -207,19 +223,16 @@ static const pv_real *features(const void *context, int *width)
     return n->hidden;
 }
 
-static const pv_model_kind_ops gnn_ops = {.forward = forward, .backward = backward, .features = features};
-
 /* ---- making one ---- */
 
 static void choose_readout(net *n, const pv_gnn_opts *opts, int outputs)
 {
-    n->readout = opts->graph_features;
     n->node = opts->d_node;
-    n->read_first = n->readout == PV_GRAPH_CAT_LAST_LAYER ? n->graph.nodes - outputs : 0;
-    n->read_count = n->readout == PV_GRAPH_CAT_LAST_LAYER ? outputs
-                    : n->readout == PV_GRAPH_MEAN         ? n->graph.nodes
-                                                          : 1;
-    n->features = n->readout == PV_GRAPH_CAT_LAST_LAYER ? outputs * opts->d_node : opts->d_node;
+    n->read_first = n->opts.graph_features == PV_GRAPH_CAT_LAST_LAYER ? n->graph.nodes - outputs : 0;
+    n->read_count = n->opts.graph_features == PV_GRAPH_CAT_LAST_LAYER ? outputs
+                    : n->opts.graph_features == PV_GRAPH_MEAN         ? n->graph.nodes
+                                                                      : 1;
+    n->features = n->opts.graph_features == PV_GRAPH_CAT_LAST_LAYER ? outputs * opts->d_node : opts->d_node;
 }
 
 /* Tensors in the order of PyTorch's state_dict. */
@@ -236,6 +249,7 @@ static void register_layers(net *n, const pv_gnn_opts *opts)
         snprintf(name, sizeof name, "layers.%d.edge_updates", l);
         if (l < n->layers - 1) pv_gnn_edges_new(&at->edges, &n->packed, &n->shape, opts, name, l * sites + 2);
     }
+    pv_nn_params_next_stage(n->params);
     n->head[0] =
         pv_linear_new(n->params, "proj_out.0", n->features, opts->d_out_hid, true, PV_LINEAR_PYTORCH);
     n->head[1] = pv_linear_new(n->params, "proj_out.2", opts->d_out_hid, n->classes, true, PV_LINEAR_PYTORCH);
@@ -253,7 +267,6 @@ static void reserve(net *n, pv_nn_memory *memory, int64_t max_batch)
     }
     n->nodes[n->layers] = pv_nn_take(memory, max_batch * n->read_count * s->node, real);
     n->list = pv_nn_take(memory, max_batch * (n->graph.inputs + 1) * s->edge, real);
-    n->rows = pv_nn_take(memory, max_batch * n->inputs, real);
     n->feature = pv_nn_take(memory, max_batch * n->features, real);
     n->dfeature = pv_nn_take(memory, max_batch * n->features, real);
     n->hidden = pv_nn_take(memory, max_batch * n->head[0].out, real);
@@ -268,8 +281,10 @@ static void reserve(net *n, pv_nn_memory *memory, int64_t max_batch)
 }
 
 /* Every edge goes through its maps once in every layer whose result is read. */
-static double count_flops(const net *n, const pv_gnn_opts *opts)
+static double forward_flops(const void *context)
 {
+    const net *n = context;
+    const pv_gnn_opts *const opts = &n->opts;
     const double node = opts->d_node, edge = opts->d_edge, attn = opts->d_attn, count = n->graph.nodes;
     double sum = pv_gnn_graph_flops(&n->graph) + 2.0 * n->features * opts->d_out_hid +
                  2.0 * opts->d_out_hid * n->classes;
@@ -282,7 +297,7 @@ static double count_flops(const net *n, const pv_gnn_opts *opts)
         const double next = part_of(n, NULL, 0, l + 1).count;
         sum += 2 * count * 2 * node * opts->d_edge_hid + 2 * next * count * 5 * edge * opts->d_edge_hid;
     }
-    return 3 * sum;
+    return sum;
 }
 
 static pv_status check(const pv_model_request *r, const pv_gnn_opts *o)
@@ -303,15 +318,17 @@ static pv_status check(const pv_model_request *r, const pv_gnn_opts *o)
     return PV_OK;
 }
 
-pv_status pv_gnn_new(const pv_model_request *request, pv_model *model)
+static pv_status make(const pv_model_request *request, pv_nn_params *params, void **out)
 {
     const pv_gnn_opts *const opts = &request->opts->gnn;
     pv_status st = check(request, opts);
     if (st != PV_OK) return st;
-    net *n = pv_nn_take(&model->memory, 1, sizeof *n);
-    if (!n) return pv_nn_memory_status(&model->memory);
-    *n = (net){.params = &model->params,
-               .packed = {.params = &model->params, .memory = &model->memory},
+    net *n = pv_nn_take(params->memory, 1, sizeof *n);
+    if (!n) return pv_nn_memory_status(params->memory);
+    *out = n;
+    *n = (net){.params = params,
+               .packed = {.params = params, .memory = params->memory},
+               .opts = *opts,
                .layers = request->opts->layers,
                .classes = request->classes};
     for (int i = 0; i < request->layers; i++)
@@ -323,11 +340,14 @@ pv_status pv_gnn_new(const pv_model_request *request, pv_model *model)
                        n->shape.nodes));
     choose_readout(n, opts, request->dims[request->layers]);
     register_layers(n, opts);
-    reserve(n, &model->memory, request->max_batch);
-    model->sample_flops = count_flops(n, opts);
-    model->ops = &gnn_ops;
-    model->net = n;
-    st = pv_nn_memory_status(&model->memory);
+    reserve(n, params->memory, request->max_batch);
+    st = pv_nn_memory_status(params->memory);
 done:
     return st;
 }
+
+const pv_model_kind_ops pv_gnn_ops = {.make = make,
+                                      .forward = forward,
+                                      .backward = backward,
+                                      .features = features,
+                                      .forward_flops = forward_flops};

@@ -1,3 +1,4 @@
+/* The baseline that knows no symmetry: a perceptron on flattened rows. */
 #include "nn/core/pv_batch_norm.h"
 #include "nn/core/pv_dropout.h"
 #include "nn/core/pv_linear.h"
@@ -16,69 +17,91 @@ typedef struct net {
     int hidden_layers, inputs, width, classes, batch; /* batch: of the last forward */
     pv_linear linear[MAX_HIDDEN + 1];
     pv_batch_norm norm[MAX_HIDDEN];
-    pv_real *x[MAX_HIDDEN + 1]; /* x[0] the rows; x[i] behind hidden layer i - 1 */
-    pv_real *y[MAX_HIDDEN];     /* behind the linear map, kept for batch norm; else the same as x */
+    const pv_real *rows;    /* of the last forward, borrowed */
+    pv_real *x[MAX_HIDDEN]; /* behind hidden layer i */
+    pv_real *y[MAX_HIDDEN]; /* behind its linear map, kept for batch norm; else the same as x */
     pv_real *dx, *dy;
 } net;
 
-static void forward(void *context, const pv_pass *pass, const pv_real *rows, int batch, pv_real *logits)
+/* What linear map i is given. */
+static const pv_real *input_of(const net *n, int i)
 {
-    net *n = context;
-    n->batch = batch;
-    memcpy(n->x[0], rows, sizeof *rows * (size_t)batch * (size_t)n->inputs);
-    for (int i = 0; i < n->hidden_layers; i++) {
-        pv_linear_forward(&n->linear[i], n->params, batch, 1, n->x[i], 0, n->y[i]);
-        pv_linear_add_bias(&n->linear[i], n->params, batch, 1, n->y[i]);
-        if (n->normed) {
-            pv_batch_norm_clear(&n->norm[i]);
-            if (pass->training) pv_batch_norm_collect(&n->norm[i], 0, batch, n->y[i]);
-            pv_batch_norm_settle(&n->norm[i], pass);
-            pv_batch_norm_apply(&n->norm[i], 0, batch, n->y[i], n->x[i + 1]);
-        } else {
-            n->params->kernels->relu((int64_t)batch * n->width, n->y[i], n->x[i + 1]);
-        }
-        for (int sample = 0; pass->training && n->dropout.rate > 0 && sample < batch; sample++)
-            pv_dropout_apply(&n->dropout, pass, i, sample, n->width,
-                             n->x[i + 1] + (int64_t)sample * n->width);
-    }
-    pv_linear_forward(&n->linear[n->hidden_layers], n->params, batch, 1, n->x[n->hidden_layers], 0, logits);
-    pv_linear_add_bias(&n->linear[n->hidden_layers], n->params, batch, 1, logits);
+    return i ? n->x[i - 1] : n->rows;
 }
 
-static void backward(void *context, const pv_pass *pass, const pv_real *dlogits, pv_real *drows)
+/* From behind linear map i to x[i]. */
+static void activate(net *n, const pv_pass *pass, int i)
+{
+    if (n->normed) {
+        pv_batch_norm_settle(&n->norm[i], pass);
+        pv_batch_norm_apply(&n->norm[i], 0, n->batch, n->y[i], n->x[i]);
+    } else {
+        n->params->kernels->relu((int64_t)n->batch * n->width, n->y[i], n->x[i]);
+    }
+    for (int sample = 0; pass->training && n->dropout.rate > 0 && sample < n->batch; sample++)
+        pv_dropout_apply(&n->dropout, pass, i, sample, n->width, n->x[i] + (int64_t)sample * n->width);
+}
+
+/* Stage i ends behind linear map i. */
+static pv_batch_sums forward(void *context, const pv_pass *pass, int i, const pv_real *rows, int batch,
+                             pv_real *logits)
 {
     net *n = context;
-    const int batch = n->batch;
+    n->rows = rows;
+    n->batch = batch;
+    if (i) activate(n, pass, i - 1);
+    pv_real *const y = i < n->hidden_layers ? n->y[i] : logits;
+    pv_linear_forward(&n->linear[i], n->params, batch, 1, input_of(n, i), 0, y);
+    pv_linear_add_bias(&n->linear[i], n->params, batch, 1, y);
+    if (i == n->hidden_layers || !n->normed || !pass->training) return (pv_batch_sums){0};
+    pv_batch_norm_clear(&n->norm[i]);
+    pv_batch_norm_collect(&n->norm[i], 0, batch, y);
+    return pv_batch_norm_sums(&n->norm[i]);
+}
+
+/* Stage i begins behind linear map i, where n->dx holds the gradient, or in front of batch norm. */
+static pv_batch_sums backward(void *context, const pv_pass *pass, int i, const pv_real *dlogits,
+                              pv_real *drows)
+{
+    net *n = context;
     const pv_real *dy = dlogits;
-    for (int i = n->hidden_layers; i >= 0; i--) {
-        pv_real *dx = i ? n->dx : drows;
-        pv_linear_backward(&n->linear[i], n->params, batch, 1, n->x[i], dy, 0, dx);
-        pv_linear_bias_backward(&n->linear[i], n->params, batch, 1, dy);
-        pv_nn_ready(n->params, pass, n->linear[i].weight);
-        if (i == 0) break;
-        n->params->kernels->relu_backward((int64_t)batch * n->width, n->x[i],
-                                          (pv_real)pv_dropout_scale(&n->dropout), dx);
+    if (i < n->hidden_layers) {
+        pv_real *const given = n->dx;
         if (n->normed) {
-            pv_batch_norm *norm = &n->norm[i - 1];
-            pv_batch_norm_clear(norm);
-            pv_batch_norm_backward_collect(norm, 0, batch, n->y[i - 1], dx);
-            pv_batch_norm_backward_settle(norm, pass);
-            pv_batch_norm_backward_apply(norm, 0, batch, n->y[i - 1], dx);
+            pv_batch_norm_backward_settle(&n->norm[i], pass);
+            pv_batch_norm_backward_apply(&n->norm[i], 0, n->batch, n->y[i], given);
         }
         n->dx = n->dy;
-        n->dy = dx;
-        dy = dx;
+        n->dy = given;
+        dy = given;
     }
+    pv_real *const dx = i ? n->dx : drows;
+    pv_linear_backward(&n->linear[i], n->params, n->batch, 1, input_of(n, i), dy, 0, dx);
+    pv_linear_bias_backward(&n->linear[i], n->params, n->batch, 1, dy);
+    if (i == 0) return (pv_batch_sums){0};
+    n->params->kernels->relu_backward((int64_t)n->batch * n->width, input_of(n, i),
+                                      (pv_real)pv_dropout_scale(&n->dropout), dx);
+    if (!n->normed) return (pv_batch_sums){0};
+    pv_batch_norm_clear(&n->norm[i - 1]);
+    pv_batch_norm_backward_collect(&n->norm[i - 1], 0, n->batch, n->y[i - 1], dx);
+    return pv_batch_norm_backward_sums(&n->norm[i - 1]);
 }
 
 static const pv_real *features(const void *context, int *width)
 {
     const net *n = context;
     *width = n->linear[n->hidden_layers].in;
-    return n->x[n->hidden_layers];
+    return input_of(n, n->hidden_layers);
 }
 
-static const pv_model_kind_ops mlp_ops = {.forward = forward, .backward = backward, .features = features};
+static double forward_flops(const void *context)
+{
+    const net *n = context;
+    double flops = 0;
+    for (int i = 0; i <= n->hidden_layers; i++)
+        flops += 2.0 * n->linear[i].in * n->linear[i].out;
+    return flops;
+}
 
 /* Tensor names carry the index that each module has in a torch Sequential. */
 static void register_layers(net *n)
@@ -86,6 +109,7 @@ static void register_layers(net *n)
     char name[PV_NN_NAME];
     int index = 0;
     for (int i = 0; i <= n->hidden_layers; i++) {
+        if (i) pv_nn_params_next_stage(n->params);
         snprintf(name, sizeof name, "seq.%d", index++);
         n->linear[i] = pv_linear_new(n->params, name, i ? n->width : n->inputs,
                                      i < n->hidden_layers ? n->width : n->classes, true, PV_LINEAR_PYTORCH);
@@ -101,25 +125,25 @@ static void register_layers(net *n)
 
 static void reserve(net *n, pv_nn_memory *memory, int64_t max_batch)
 {
-    n->x[0] = pv_nn_take(memory, max_batch * n->inputs, sizeof(pv_real));
     for (int i = 0; i < n->hidden_layers; i++) {
-        n->x[i + 1] = pv_nn_take(memory, max_batch * n->width, sizeof(pv_real));
-        n->y[i] = n->normed ? pv_nn_take(memory, max_batch * n->width, sizeof(pv_real)) : n->x[i + 1];
+        n->x[i] = pv_nn_take(memory, max_batch * n->width, sizeof(pv_real));
+        n->y[i] = n->normed ? pv_nn_take(memory, max_batch * n->width, sizeof(pv_real)) : n->x[i];
         if (n->normed) pv_batch_norm_reserve(&n->norm[i], memory);
     }
     n->dx = pv_nn_take(memory, max_batch * n->width, sizeof(pv_real));
     n->dy = pv_nn_take(memory, max_batch * n->width, sizeof(pv_real));
 }
 
-pv_status pv_mlp_new(const pv_model_request *request, pv_model *model)
+static pv_status make(const pv_model_request *request, pv_nn_params *params, void **out)
 {
     const pv_model_opts *opts = request->opts;
     if (opts->layers > MAX_HIDDEN)
         return pv_fail(PV_ERR_CONFIG, "model.layers: at most %d, not %d", MAX_HIDDEN, opts->layers);
-    net *n = pv_nn_take(&model->memory, 1, sizeof *n);
-    if (!n) return pv_nn_memory_status(&model->memory);
-    *n = (net){.params = &model->params,
-               .dropout = {opts->dropout, model->params.kernels},
+    net *n = pv_nn_take(params->memory, 1, sizeof *n);
+    if (!n) return pv_nn_memory_status(params->memory);
+    *out = n;
+    *n = (net){.params = params,
+               .dropout = {opts->dropout, params->kernels},
                .normed = opts->batch_norm,
                .hidden_layers = opts->layers,
                .width = opts->hidden,
@@ -127,10 +151,12 @@ pv_status pv_mlp_new(const pv_model_request *request, pv_model *model)
     for (int i = 0; i < request->layers; i++)
         n->inputs += (request->dims[i] + 1) * request->dims[i + 1];
     register_layers(n);
-    reserve(n, &model->memory, request->max_batch);
-    for (int i = 0; i <= n->hidden_layers; i++)
-        model->sample_flops += 3 * 2.0 * n->linear[i].in * n->linear[i].out;
-    model->ops = &mlp_ops;
-    model->net = n;
-    return pv_nn_memory_status(&model->memory);
+    reserve(n, params->memory, request->max_batch);
+    return PV_OK;
 }
+
+const pv_model_kind_ops pv_mlp_ops = {.make = make,
+                                      .forward = forward,
+                                      .backward = backward,
+                                      .features = features,
+                                      .forward_flops = forward_flops};

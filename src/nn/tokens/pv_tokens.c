@@ -1,3 +1,4 @@
+/* The baseline that takes an INR for a sequence: a transformer over its units. */
 #include "nn/core/pv_dropout.h"
 #include "nn/core/pv_model_kind.h"
 #include "nn/core/pv_packed.h"
@@ -35,9 +36,10 @@ typedef struct net {
     layer layer[MAX_LAYERS];
     pv_packed_norm last;
     pv_linear head;
-    pv_real *x[MAX_LAYERS + 1];         /* [max_batch][tokens][padded] before layer l, behind the last */
-    pv_real *rows, *feature, *dfeature; /* [max_batch][inputs], [width] */
-    pv_real *unit, *dunit;              /* [tokens][widest padded input]: rows as tokens */
+    pv_real *x[MAX_LAYERS + 1];  /* [max_batch][tokens][padded] before layer l, behind the last */
+    const pv_real *rows;         /* [batch][inputs] of the last forward, borrowed */
+    pv_real *feature, *dfeature; /* [max_batch][width] */
+    pv_real *unit, *dunit;       /* [tokens][widest padded input]: rows as tokens */
     pv_real *normed, *sum, *mixed, *dx, *dropped; /* [tokens][padded] */
     pv_real *qkv, *dqkv;                          /* [tokens][3 channels] */
     pv_real *out, *dout;                          /* [tokens][channels] */
@@ -199,47 +201,65 @@ static void embed_backward(const net *n, const pv_real *row, const pv_real *dx, 
 
 /* ---- a batch ---- */
 
-static void forward(void *context, const pv_pass *pass, const pv_real *rows, int batch, pv_real *logits)
+static void forward_sample(const net *n, const pv_pass *pass, int sample)
 {
-    net *n = context;
-    n->batch = batch;
-    memcpy(n->rows, rows, sizeof *rows * (size_t)batch * (size_t)n->inputs);
-    pv_packed_load(&n->packed);
-    for (int sample = 0; sample < batch; sample++) {
-        const int64_t at = sample * token_values(n);
-        pv_real *const feature = n->feature + (int64_t)sample * n->width;
-        embed(n, n->rows + (int64_t)sample * n->inputs, n->x[0] + at);
-        for (int l = 0; l < n->layers; l++)
-            run_layer(n, &n->layer[l], pass, sample, l * SITES, n->x[l] + at, n->x[l + 1] + at);
-        norm(n, &n->last, n->x[n->layers] + at, n->normed);
-        memset(feature, 0, sizeof *feature * (size_t)n->width);
-        for (int t = 0; t < n->tokens; t++)
-            for (int k = 0; k < n->width; k++)
-                feature[k] += n->normed[(int64_t)t * n->padded + k] / (pv_real)n->tokens;
-    }
-    pv_linear_forward(&n->head, n->params, batch, 1, n->feature, 0, logits);
-    pv_linear_add_bias(&n->head, n->params, batch, 1, logits);
+    const int64_t at = sample * token_values(n);
+    pv_real *const feature = n->feature + (int64_t)sample * n->width;
+    embed(n, n->rows + (int64_t)sample * n->inputs, n->x[0] + at);
+    for (int l = 0; l < n->layers; l++)
+        run_layer(n, &n->layer[l], pass, sample, l * SITES, n->x[l] + at, n->x[l + 1] + at);
+    norm(n, &n->last, n->x[n->layers] + at, n->normed);
+    memset(feature, 0, sizeof *feature * (size_t)n->width);
+    for (int t = 0; t < n->tokens; t++)
+        for (int k = 0; k < n->width; k++)
+            feature[k] += n->normed[(int64_t)t * n->padded + k] / (pv_real)n->tokens;
 }
 
-static void backward(void *context, const pv_pass *pass, const pv_real *dlogits, pv_real *drows)
+static void backward_sample(const net *n, const pv_pass *pass, int sample, pv_real *drow)
+{
+    const int64_t at = sample * token_values(n);
+    for (int t = 0; t < n->tokens; t++)
+        for (int k = 0; k < n->padded; k++)
+            n->dx[(int64_t)t * n->padded + k] =
+                k < n->width ? n->dfeature[(int64_t)sample * n->width + k] / (pv_real)n->tokens : 0;
+    norm_backward(n, &n->last, n->x[n->layers] + at, n->dx);
+    for (int l = n->layers - 1; l >= 0; l--)
+        layer_backward(n, &n->layer[l], pass, sample, l * SITES, n->x[l] + at, n->dx);
+    embed_backward(n, n->rows + (int64_t)sample * n->inputs, n->dx, drow);
+}
+
+/* Stage 0 is the transformer, stage 1 the linear map behind it. */
+static pv_batch_sums forward(void *context, const pv_pass *pass, int stage, const pv_real *rows, int batch,
+                             pv_real *logits)
 {
     net *n = context;
-    pv_linear_backward(&n->head, n->params, n->batch, 1, n->feature, dlogits, 0, n->dfeature);
-    pv_linear_bias_backward(&n->head, n->params, n->batch, 1, dlogits);
-    pv_nn_ready(n->params, pass, n->head.weight);
-    pv_packed_clear(&n->packed);
-    for (int sample = 0; sample < n->batch; sample++) {
-        const int64_t at = sample * token_values(n), input = (int64_t)sample * n->inputs;
-        for (int t = 0; t < n->tokens; t++)
-            for (int k = 0; k < n->padded; k++)
-                n->dx[(int64_t)t * n->padded + k] =
-                    k < n->width ? n->dfeature[(int64_t)sample * n->width + k] / (pv_real)n->tokens : 0;
-        norm_backward(n, &n->last, n->x[n->layers] + at, n->dx);
-        for (int l = n->layers - 1; l >= 0; l--)
-            layer_backward(n, &n->layer[l], pass, sample, l * SITES, n->x[l] + at, n->dx);
-        embed_backward(n, n->rows + input, n->dx, drows ? drows + input : NULL);
+    if (stage == 0) {
+        n->batch = batch;
+        n->rows = rows;
+        pv_packed_load(&n->packed);
+        for (int sample = 0; sample < batch; sample++)
+            forward_sample(n, pass, sample);
+    } else {
+        pv_linear_forward(&n->head, n->params, batch, 1, n->feature, 0, logits);
+        pv_linear_add_bias(&n->head, n->params, batch, 1, logits);
     }
-    pv_packed_flush(&n->packed);
+    return (pv_batch_sums){0};
+}
+
+static pv_batch_sums backward(void *context, const pv_pass *pass, int stage, const pv_real *dlogits,
+                              pv_real *drows)
+{
+    net *n = context;
+    if (stage == 1) {
+        pv_linear_backward(&n->head, n->params, n->batch, 1, n->feature, dlogits, 0, n->dfeature);
+        pv_linear_bias_backward(&n->head, n->params, n->batch, 1, dlogits);
+    } else {
+        pv_packed_clear(&n->packed);
+        for (int sample = 0; sample < n->batch; sample++)
+            backward_sample(n, pass, sample, drows ? drows + (int64_t)sample * n->inputs : NULL);
+        pv_packed_flush(&n->packed);
+    }
+    return (pv_batch_sums){0};
 }
 
 static const pv_real *features(const void *context, int *width)
@@ -248,8 +268,6 @@ static const pv_real *features(const void *context, int *width)
     *width = n->head.in;
     return n->feature;
 }
-
-static const pv_model_kind_ops tokens_ops = {.forward = forward, .backward = backward, .features = features};
 
 /* ---- making one ---- */
 
@@ -328,6 +346,7 @@ static void register_tensors(net *n, int heads)
         l->norm2 = pv_packed_norm_add(&n->packed, leaf, n->width);
     }
     n->last = pv_packed_norm_add(&n->packed, "encoder.norm", n->width);
+    pv_nn_params_next_stage(n->params);
     n->head = pv_linear_new(n->params, "head", n->width, n->classes, true, PV_LINEAR_PYTORCH);
 }
 
@@ -344,8 +363,7 @@ static void reserve(net *n, pv_nn_memory *memory, int64_t max_batch)
     struct {
         pv_real **where;
         int64_t count;
-    } pieces[] = {{&n->rows, max_batch * n->inputs},
-                  {&n->feature, max_batch * n->width},
+    } pieces[] = {{&n->feature, max_batch * n->width},
                   {&n->dfeature, max_batch * n->width},
                   {&n->unit, widest},
                   {&n->dunit, widest},
@@ -368,17 +386,18 @@ static void reserve(net *n, pv_nn_memory *memory, int64_t max_batch)
         *pieces[i].where = pv_nn_take(memory, pieces[i].count, sizeof(pv_real));
 }
 
-static double count_flops(const net *n)
+static double forward_flops(const void *context)
 {
+    const net *n = context;
     const double tokens = n->tokens, width = n->width;
     double sum = width * n->classes;
     for (int l = 0; l < n->tensors; l++)
         sum += (n->dims[l] + 1.0) * n->dims[l + 1] * width;
     sum += n->layers * tokens * width * ((4 + 2 * WIDER) * width + 2 * tokens);
-    return 3 * 2 * sum;
+    return 2 * sum;
 }
 
-pv_status pv_tokens_new(const pv_model_request *request, pv_model *model)
+static pv_status make(const pv_model_request *request, pv_nn_params *params, void **out)
 {
     const pv_model_opts *opts = request->opts;
     if (opts->layers < 1 || opts->layers > MAX_LAYERS)
@@ -388,12 +407,13 @@ pv_status pv_tokens_new(const pv_model_request *request, pv_model *model)
     if (opts->heads < 1 || opts->hidden % opts->heads != 0)
         return pv_fail(PV_ERR_CONFIG, "model.heads: must divide model.hidden, %d, and %d does not",
                        opts->hidden, opts->heads);
-    net *n = pv_nn_take(&model->memory, 1, sizeof *n);
-    if (!n) return pv_nn_memory_status(&model->memory);
-    *n = (net){.params = &model->params,
+    net *n = pv_nn_take(params->memory, 1, sizeof *n);
+    if (!n) return pv_nn_memory_status(params->memory);
+    *out = n;
+    *n = (net){.params = params,
                .kernels = PV_ISA_CHOOSE(pv_gnn_kernels),
-               .packed = {.params = &model->params, .memory = &model->memory},
-               .dropout = {opts->dropout, model->params.kernels},
+               .packed = {.params = params, .memory = params->memory},
+               .dropout = {opts->dropout, params->kernels},
                .layers = opts->layers,
                .tensors = request->layers,
                .width = opts->hidden,
@@ -407,9 +427,12 @@ pv_status pv_tokens_new(const pv_model_request *request, pv_model *model)
     }
     shape_attention(n, opts->heads);
     register_tensors(n, opts->heads);
-    reserve(n, &model->memory, request->max_batch);
-    model->sample_flops = count_flops(n);
-    model->ops = &tokens_ops;
-    model->net = n;
-    return pv_nn_memory_status(&model->memory);
+    reserve(n, params->memory, request->max_batch);
+    return pv_nn_memory_status(params->memory);
 }
+
+const pv_model_kind_ops pv_tokens_ops = {.make = make,
+                                         .forward = forward,
+                                         .backward = backward,
+                                         .features = features,
+                                         .forward_flops = forward_flops};
