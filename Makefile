@@ -6,7 +6,7 @@
 #   DEBUG=1        -O0 -g, no optimisation          SANITIZE=1  AddressSanitizer and UBSan
 #   FUZZ_SECONDS=60  how long `make fuzz` runs every target, FUZZ_JOBS=1 how many processes of it
 #   MPICC=mpicc    the MPI compiler                  PYTHON=...  a python3 that has h5py and numpy
-#   HDF5_DIR, OPENBLAS_DIR, SCALAPACK_DIR, RANDOM123_DIR, XXHASH_DIR, CYAML_DIR, YAML_DIR, JANSSON_DIR,
+#   HDF5_DIR, OPENBLAS_DIR, SCALAPACK_DIR, RANDOM123_DIR, XXHASH_DIR, YAML_DIR, JANSSON_DIR,
 #   ZLIB_DIR, PNG_DIR, CMOCKA_DIR=/prefix   where a library lives, when pkg-config does not find it
 #   MKL=/prefix    use MKL for BLAS and ScaLAPACK
 
@@ -96,7 +96,7 @@ deps:  ## install what is missing (apt-get as root or through sudo; else list it
 $(BUILD)/libs.mk: scripts/find-libs.sh
 	@mkdir -p $(BUILD)
 	@MPICC='$(MPICC)' HDF5_DIR='$(HDF5_DIR)' OPENBLAS_DIR='$(OPENBLAS_DIR)' SCALAPACK_DIR='$(SCALAPACK_DIR)' \
-	 RANDOM123_DIR='$(RANDOM123_DIR)' XXHASH_DIR='$(XXHASH_DIR)' CYAML_DIR='$(CYAML_DIR)' YAML_DIR='$(YAML_DIR)' \
+	 RANDOM123_DIR='$(RANDOM123_DIR)' XXHASH_DIR='$(XXHASH_DIR)' YAML_DIR='$(YAML_DIR)' \
 	 JANSSON_DIR='$(JANSSON_DIR)' ZLIB_DIR='$(ZLIB_DIR)' PNG_DIR='$(PNG_DIR)' CMOCKA_DIR='$(CMOCKA_DIR)' MKL='$(MKL)' \
 	 scripts/find-libs.sh > $@.part && mv $@.part $@
 

@@ -4,7 +4,7 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 packages="gcc make pkg-config git libopenmpi-dev openmpi-bin libhdf5-openmpi-dev libscalapack-openmpi-dev
-    libopenblas-serial-dev librandom123-dev libxxhash-dev libyaml-dev libcyaml-dev libjansson-dev zlib1g-dev
+    libopenblas-serial-dev librandom123-dev libxxhash-dev libyaml-dev libjansson-dev zlib1g-dev
     libpng-dev libcmocka-dev dataset-fashion-mnist python3 python3-h5py python3-numpy python3-matplotlib"
 
 missing=""

@@ -79,10 +79,6 @@ library libyaml YAML_DIR "${YAML_DIR:-}" yaml-0.1 -lyaml libyaml-dev <<'C'
 #include <yaml.h>
 int main(void) { yaml_parser_t p; return !yaml_parser_initialize(&p); }
 C
-library libcyaml CYAML_DIR "${CYAML_DIR:-}" libcyaml "-lcyaml -lyaml" libcyaml-dev <<'C'
-#include <cyaml/cyaml.h>
-int main(void) { return cyaml_strerror(CYAML_OK) == 0; }
-C
 library jansson JANSSON_DIR "${JANSSON_DIR:-}" jansson -ljansson libjansson-dev <<'C'
 #include <jansson.h>
 int main(void) { json_decref(json_object()); return 0; }

@@ -2,6 +2,7 @@
 #ifndef PV_AUGMENT_OPTS_H
 #define PV_AUGMENT_OPTS_H
 
+#include "config/pv_option.h"
 #include "augment/pv_augment_registry.h"
 
 #include <stdbool.h>
@@ -34,5 +35,8 @@ typedef struct pv_augment_list {
     pv_augment_opts *items;
     unsigned count;
 } pv_augment_list;
+
+/* The rows of the section. */
+extern const pv_option pv_augment_options[];
 
 #endif

@@ -2,6 +2,8 @@
 #ifndef PV_INR_OPTS_H
 #define PV_INR_OPTS_H
 
+#include "config/pv_option.h"
+
 #include <stdint.h>
 
 enum { PV_INR_MAX_LAYERS = 8, PV_INR_MAX_WIDTH = 256 };
@@ -36,5 +38,8 @@ typedef struct pv_fit_opts {
     int64_t restarts;      /* of a view whose loss is not finite */
     uint64_t seed;
 } pv_fit_opts;
+
+/* The rows of the sections. */
+extern const pv_option pv_inr_options[], pv_fit_options[];
 
 #endif

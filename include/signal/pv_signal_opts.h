@@ -2,6 +2,8 @@
 #ifndef PV_SIGNAL_OPTS_H
 #define PV_SIGNAL_OPTS_H
 
+#include "config/pv_option.h"
+
 #include <stdint.h>
 
 typedef enum pv_signal_source { PV_SIGNAL_IDX, PV_SIGNAL_SINE } pv_signal_source;
@@ -18,5 +20,8 @@ typedef struct pv_signal_opts {
     int64_t samples;     /* sine: of a wave */
     uint64_t seed;       /* sine */
 } pv_signal_opts;
+
+/* The rows of the section. */
+extern const pv_option pv_signal_options[];
 
 #endif

@@ -2,6 +2,8 @@
 #ifndef PV_STORAGE_OPTS_H
 #define PV_STORAGE_OPTS_H
 
+#include "config/pv_option.h"
+
 #include <stdbool.h>
 
 typedef struct pv_storage_opts {
@@ -10,5 +12,8 @@ typedef struct pv_storage_opts {
     bool sync;        /* bring rows to disk before they are marked fitted */
     char *hints;      /* MPI-IO: "key=value key=value ..."; "" for none; owned by the config */
 } pv_storage_opts;
+
+/* The rows of the section. */
+extern const pv_option pv_storage_options[];
 
 #endif

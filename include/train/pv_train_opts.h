@@ -2,6 +2,8 @@
 #ifndef PV_TRAIN_OPTS_H
 #define PV_TRAIN_OPTS_H
 
+#include "config/pv_option.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -54,5 +56,8 @@ typedef struct pv_train_opts {
     bool
         no_verify; /* rows are not compared with their checksums as they are loaded; no key: of the command line */
 } pv_train_opts;
+
+/* The rows of the section. */
+extern const pv_option pv_train_options[];
 
 #endif

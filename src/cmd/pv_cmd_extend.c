@@ -21,7 +21,7 @@ static pv_status load_config(const char *path, const pv_store *store, const pv_s
     int conflicts = 0;
     pv_status st;
     PV_TRY(pv_run_config_load(path, pv_store_config(store), sets->words, sets->count, grown));
-    PV_TRY(pv_run_config_conflicts(*grown, kept, PV_KEYS_ROWS, keys, sizeof keys, &conflicts));
+    PV_TRY(pv_run_config_conflicts(*grown, kept, PV_FIXES_ROWS, keys, sizeof keys, &conflicts));
     if (conflicts > 0 || (*grown)->fit.views != kept->fit.views)
         st = pv_fail(PV_ERR_CONFIG, "--set may not change what rows '%s' holds: %s", path,
                      conflicts > 0 ? keys : "fit.views; give --views");
@@ -113,9 +113,7 @@ static pv_status run_extend(const pv_comm *comm, int argc, char **argv, json_t *
     PV_TRY(pv_lock_take(comm, path, &lock));
     PV_TRY(pv_store_open(comm, path, PV_STORE_READ, NULL, &store));
     PV_TRY(pv_agree(comm, load_config(path, store, &sets, kept, &config)));
-    free(config->store);
-    config->store = kept->store;
-    kept->store = NULL;
+    PV_TRY(pv_agree(comm, pv_run_config_set(config, "store", path)));
     st = grow(comm, store, &asked, config, result);
     if (st == PV_OK) st = pv_lock_confirm(comm, lock);
     grown = true;

@@ -18,7 +18,7 @@ static pv_status check_resume(const pv_run_config *config, const pv_store *store
     int conflicts = 0;
     pv_status st;
     PV_TRY(pv_config_kept(pv_store_path(store), pv_store_config(store), &stored));
-    PV_TRY(pv_run_config_conflicts(config, stored, PV_KEYS_ROWS, keys, sizeof keys, &conflicts));
+    PV_TRY(pv_run_config_conflicts(config, stored, PV_FIXES_ROWS, keys, sizeof keys, &conflicts));
     if (conflicts > 0)
         st = pv_fail(PV_ERR_CONFIG,
                      "the config would not make the rows that '%s' holds; take another --store or its "
@@ -70,11 +70,7 @@ static pv_status load_config(const pv_comm *comm, const char *config_path, const
     pv_status st;
     if (!config_path) return pv_config_of_store(comm, store_path, config);
     PV_TRY(pv_config_of_file(comm, config_path, sets, config));
-    if (store_path) {
-        free((*config)->store);
-        (*config)->store = pv_strdup(store_path);
-    }
-    PV_TRY(pv_agree(comm, (*config)->store ? PV_OK : PV_ERR_NOMEM));
+    if (store_path) PV_TRY(pv_agree(comm, pv_run_config_set(*config, "store", store_path)));
 done:
     return st;
 }

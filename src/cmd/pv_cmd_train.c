@@ -18,7 +18,7 @@ static pv_status check_resume(const pv_comm *comm, const pv_run_config *config, 
     pv_status st = pv_model_file_head(comm, checkpoint, &head);
     if (st != PV_OK) return st;
     PV_TRY(pv_config_kept(checkpoint, head.config, &saved));
-    PV_TRY(pv_run_config_conflicts(config, saved, PV_KEYS_MODEL, keys, sizeof keys, &conflicts));
+    PV_TRY(pv_run_config_conflicts(config, saved, PV_FIXES_MODEL, keys, sizeof keys, &conflicts));
     if (conflicts > 0)
         st = pv_fail(
             PV_ERR_CONFIG,

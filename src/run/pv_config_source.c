@@ -59,9 +59,7 @@ pv_status pv_config_of_store(const pv_comm *comm, const char *path, pv_run_confi
     PV_TRY(pv_store_open(comm, path, PV_STORE_READ, NULL, &store));
     PV_TRY(pv_agree(comm, check_made_here(store)));
     PV_TRY(pv_agree(comm, pv_config_kept(path, pv_store_config(store), config)));
-    free((*config)->store);
-    (*config)->store = pv_strdup(path);
-    PV_TRY(pv_agree(comm, (*config)->store ? PV_OK : PV_ERR_NOMEM));
+    PV_TRY(pv_agree(comm, pv_run_config_set(*config, "store", path)));
 done:
     pv_store_close(store);
     if (st != PV_OK) {

@@ -25,7 +25,7 @@ static void round_trip(const pv_run_config *config)
                  "an emitted config cannot be loaded");
     fuzz_require(pv_run_config_emit(again, &second) == PV_OK, "a reloaded config cannot be emitted");
     fuzz_require(strcmp(first, second) == 0, "emit, load, emit changed the text");
-    fuzz_require(pv_run_config_conflicts(config, again, PV_KEYS_ROWS | PV_KEYS_MODEL, text, sizeof text,
+    fuzz_require(pv_run_config_conflicts(config, again, PV_FIXES_ROWS | PV_FIXES_MODEL, text, sizeof text,
                                      &count) == PV_OK &&
                      count == 0,
                  "emit, load changed the config");

@@ -353,19 +353,19 @@ static void conflicts_name_the_keys_of_the_scope(void **state)
                "inr: {hidden: [64], variant: standard}\n"
                "train: {batch: 64, epochs: 3, output: c.h5, checkpoint_epochs: 2, amsgrad: false}\n",
                NULL);
-    assert_int_equal(pv_run_config_conflicts(now, stored, PV_KEYS_ROWS, text, sizeof text, &count), PV_OK);
+    assert_int_equal(pv_run_config_conflicts(now, stored, PV_FIXES_ROWS, text, sizeof text, &count), PV_OK);
     assert_int_equal(count, 3);
     assert_string_equal(text, "inr.hidden: [64] here, [32, 32] in the store\n"
                               "inr.variant: standard here, dwsnets in the store\n"
                               "fit.lr: 0.005 here, 0.0005 in the store");
-    assert_int_equal(pv_run_config_conflicts(now, stored, PV_KEYS_MODEL, text, sizeof text, &count), PV_OK);
+    assert_int_equal(pv_run_config_conflicts(now, stored, PV_FIXES_MODEL, text, sizeof text, &count), PV_OK);
     assert_int_equal(count, 2);
     assert_string_equal(text, "train.batch: 64 here, 256 in the checkpoint\n"
                               "train.amsgrad: false here, true in the checkpoint");
-    assert_int_equal(pv_run_config_conflicts(now, stored, PV_KEYS_ROWS, text, 50, &count), PV_OK);
+    assert_int_equal(pv_run_config_conflicts(now, stored, PV_FIXES_ROWS, text, 50, &count), PV_OK);
     assert_int_equal(count, 3);
     assert_string_equal(text, "inr.hidden: [64] here, [32, 32] in the store");
-    assert_int_equal(pv_run_config_conflicts(now, now, PV_KEYS_ROWS | PV_KEYS_MODEL, text, sizeof text, &count),
+    assert_int_equal(pv_run_config_conflicts(now, now, PV_FIXES_ROWS | PV_FIXES_MODEL, text, sizeof text, &count),
                      PV_OK);
     assert_int_equal(count, 0);
     assert_string_equal(text, "");

@@ -2,6 +2,7 @@
 #ifndef PV_MODEL_OPTS_H
 #define PV_MODEL_OPTS_H
 
+#include "config/pv_option.h"
 #include "nn/pv_model_kinds.h"
 
 #include <stdbool.h>
@@ -53,5 +54,8 @@ typedef struct pv_model_opts {
     pv_gnn_opts gnn;
     bool projection; /* on top, for contrastive training: no key of its own, train.task says it */
 } pv_model_opts;
+
+/* The rows of the section. */
+extern const pv_option pv_model_options[];
 
 #endif

@@ -1,0 +1,155 @@
+/* Two configs of a schema held against each other: which keys would change the results that are to be
+ * resumed. */
+#include "config/pv_schema.h"
+
+#include "base/pv_mem.h"
+#include "pv_value.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What is found, a line for each key. */
+typedef struct findings {
+    unsigned scope;
+    char *text;
+    size_t size;
+    int *count;
+} findings;
+
+/* Adds "fit.lr: 0.005 here, 0.0005 in the store" as a line, if there is room for all of it. */
+static void add_line(const findings *f, const char *section, const char *name, const char *here,
+                     const char *there, unsigned fixes)
+{
+    ++*f->count;
+    if (f->size == 0) return;
+    const size_t used = strnlen(f->text, f->size);
+    const int added = snprintf(f->text + used, f->size - used, "%s%s%s%s: %s here, %s in the %s",
+                               used ? "\n" : "", section, section[0] && name[0] ? "." : "", name, here, there,
+                               fixes & PV_FIXES_ROWS ? "store" : "checkpoint");
+    if (added < 0 || (size_t)added >= f->size - used) f->text[used] = '\0';
+}
+
+static pv_status compare_row(const findings *f, const char *section, const pv_option *row, const void *now,
+                             const void *stored)
+{
+    pv_status st = PV_OK;
+    char *here = NULL, *there = NULL;
+    if (!(row->fixes & f->scope)) return PV_OK;
+    PV_TRY(pv_option_text(row, now, &here));
+    PV_TRY(pv_option_text(row, stored, &there));
+    if (strcmp(here, there) != 0) add_line(f, section, row->name, here, there, row->fixes);
+done:
+    free(here);
+    free(there);
+    return st;
+}
+
+/* Rows, and where both pick the same plug-in, its own. */
+static pv_status compare_rows(const findings *f, const char *section, const pv_option *rows, const void *now,
+                              const void *stored)
+{
+    pv_status st = PV_OK;
+    for (const pv_option *row = rows; row && row->name; row++)
+        PV_TRY(compare_row(f, section, row, now, stored));
+    for (const pv_option *row = rows; row && row->name; row++) {
+        if (row->type != PV_OPTION_PICK) continue;
+        const pv_pick *here = pv_picked(row, now), *there = pv_picked(row, stored);
+        if (here->plugin == there->plugin)
+            PV_TRY(compare_rows(f, section, here->plugin->options, here->options, there->options));
+    }
+done:
+    return st;
+}
+
+/* Writes "kind: noise, p: 0.5" of the rows that fix something and do not hold their default. */
+static pv_status write_rows(unsigned scope, const pv_option *rows, const void *options, const void *initial,
+                            FILE *out, bool *first)
+{
+    pv_status st = PV_OK;
+    char *text = NULL, *usual = NULL;
+    for (const pv_option *row = rows; row && row->name; row++) {
+        if (!(row->fixes & scope)) continue;
+        PV_TRY(pv_option_text(row, options, &text));
+        if (!row->required) PV_TRY(pv_option_text(row, initial, &usual));
+        if (row->required || strcmp(text, usual) != 0) {
+            fprintf(out, "%s%s: %s", *first ? "" : ", ", row->name, text);
+            *first = false;
+        }
+        free(text);
+        free(usual);
+        text = usual = NULL;
+    }
+done:
+    free(text);
+    free(usual);
+    return st;
+}
+
+/* The same of a struct's rows, and of those that it picks; `size` of the struct. */
+static pv_status write_options(unsigned scope, const pv_option *rows, const void *options, size_t size,
+                               FILE *out, bool *first)
+{
+    void *initial = pv_alloc((int64_t)size, 1);
+    pv_status st = initial ? PV_OK : PV_ERR_NOMEM;
+    if (st == PV_OK) st = pv_options_defaults(rows, initial);
+    if (st == PV_OK) st = write_rows(scope, rows, options, initial, out, first);
+    for (const pv_option *row = rows; st == PV_OK && row && row->name; row++)
+        if (row->type == PV_OPTION_PICK) {
+            const pv_pick *pick = pv_picked(row, options);
+            st = write_options(scope, pick->plugin->options, pick->options, pick->plugin->options_size, out,
+                               first);
+        }
+    if (initial) pv_options_free(rows, initial);
+    free(initial);
+    return st;
+}
+
+/* A list as text: "[{kind: noise, p: 0.5}]", with what differs from the defaults.  Owner: free(). */
+static pv_status items_text(const pv_section *section, unsigned scope, const char *config, char **text)
+{
+    pv_status st = PV_OK;
+    size_t size = 0;
+    const unsigned count = *(const unsigned *)(config + section->count);
+    const char *item = *(void *const *)(config + section->offset);
+    FILE *out = open_memstream(text, &size);
+    if (!out) return pv_fail(PV_ERR_NOMEM, "out of memory while comparing configs");
+    fputs("[", out);
+    for (unsigned i = 0; i < count && st == PV_OK; i++, item += section->item_size) {
+        bool first = true;
+        fputs(i ? ", {" : "{", out);
+        st = write_options(scope, section->options, item, section->item_size, out, &first);
+        fputs("}", out);
+    }
+    fputs("]", out);
+    fclose(out);
+    return st;
+}
+
+static pv_status compare_items(const findings *f, const pv_section *section, const void *now,
+                               const void *stored)
+{
+    pv_status st = PV_OK;
+    char *here = NULL, *there = NULL;
+    if (!(section->options->fixes & f->scope)) return PV_OK;
+    PV_TRY(items_text(section, f->scope, now, &here));
+    PV_TRY(items_text(section, f->scope, stored, &there));
+    if (strcmp(here, there) != 0) add_line(f, section->name, "", here, there, section->options->fixes);
+done:
+    free(here);
+    free(there);
+    return st;
+}
+
+pv_status pv_schema_conflicts(const pv_schema *schema, const void *now, const void *stored, unsigned scope,
+                              char *text, size_t size, int *count)
+{
+    const findings f = {.scope = scope, .text = text, .size = size, .count = count};
+    pv_status st = PV_OK;
+    *count = 0;
+    if (size > 0) text[0] = '\0';
+    for (const pv_section *s = schema->sections; s->name && st == PV_OK; s++)
+        st = s->item_size > 0 ? compare_items(&f, s, now, stored)
+                              : compare_rows(&f, s->name, s->options, (const char *)now + s->offset,
+                                             (const char *)stored + s->offset);
+    return st;
+}

@@ -1,0 +1,225 @@
+/* Layers of YAML -> the structs of a schema: each layer is checked, then laid over the ones before, then
+ * the whole is set. */
+#include "config/pv_schema.h"
+
+#include "base/pv_mem.h"
+#include "pv_rows.h"
+#include "pv_value.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static pv_status check_list(const pv_schema *schema, const pv_section *section, const pv_node *list)
+{
+    char text[PV_FOUND_MAX];
+    int count = 0;
+    pv_status st = PV_OK;
+    if (list->kind != PV_NODE_LIST)
+        return pv_layer_fail(list->layer, list->line, section->name, "must be a list such as [%s], found %s",
+                             section->example, pv_node_found(list, text));
+    for (const pv_node *item = list->first; item; item = item->next) {
+        if (item->kind != PV_NODE_MAPPING)
+            PV_TRY(pv_layer_fail(item->layer, item->line, section->name,
+                                 "an entry must be a mapping such as %s, found %s", section->example,
+                                 pv_node_found(item, text)));
+        if (count++ == section->most)
+            PV_TRY(
+                pv_layer_fail(item->layer, item->line, section->name, "more than %d entries", section->most));
+        PV_TRY(pv_rows_check(schema, section, item));
+    }
+done:
+    return st;
+}
+
+static pv_status check_section(const pv_schema *schema, const pv_section *section, const pv_node *node)
+{
+    char text[PV_FOUND_MAX];
+    if (pv_node_is_null(node)) return PV_OK;
+    if (section->item_size > 0) return check_list(schema, section, node);
+    if (node->kind == PV_NODE_MAPPING) return pv_rows_check(schema, section, node);
+    return pv_layer_fail(node->layer, node->line, section->name,
+                         "must be a mapping of keys to values, found %s", pv_node_found(node, text));
+}
+
+/* Checks a layer on its own. */
+static pv_status check_layer(const pv_schema *schema, const pv_node *root)
+{
+    pv_status st = PV_OK;
+    char text[PV_FOUND_MAX];
+    if (!root || pv_node_is_null(root)) return PV_OK;
+    if (root->kind != PV_NODE_MAPPING)
+        return pv_layer_fail(root->layer, root->line, NULL, "must be a mapping of keys to values, found %s",
+                             pv_node_found(root, text));
+    for (const pv_node *node = root->first; node && st == PV_OK; node = node->next) {
+        const pv_section *section = schema->sections;
+        while (section->name && (section->name[0] == '\0' || !pv_node_named(node, section->name)))
+            section++;
+        st = section->name ? check_section(schema, section, node)
+                           : pv_rows_check_key(schema, schema->sections, node);
+    }
+    return st;
+}
+
+/* Lays a layer over those before it: a mapping adds to what a section holds, all else replaces.  Takes
+ * `over`. */
+static void merge(pv_node **under, pv_node *over)
+{
+    if (!*under || (*under)->kind != PV_NODE_MAPPING || over->kind != PV_NODE_MAPPING) {
+        const bool says_nothing = *under && (*under)->kind == PV_NODE_MAPPING && pv_node_is_null(over);
+        pv_node *loser = says_nothing ? over : *under;
+        if (!says_nothing) {
+            over->next = *under ? (*under)->next : NULL;
+            *under = over;
+        }
+        if (loser) loser->next = NULL;
+        pv_node_free(loser);
+        return;
+    }
+    for (pv_node *entry = over->first, *next; entry; entry = next) {
+        pv_node **at = &(*under)->first;
+        next = entry->next;
+        entry->next = NULL;
+        while (*at && ((*at)->name_length != entry->name_length ||
+                       memcmp((*at)->name, entry->name, entry->name_length) != 0))
+            at = &(*at)->next;
+        merge(at, entry);
+    }
+    over->first = NULL;
+    pv_node_free(over);
+}
+
+static pv_status set_items(const pv_section *section, const pv_node *list, char *config)
+{
+    pv_status st = PV_OK;
+    unsigned count = 0;
+    char *items = NULL;
+    for (const pv_node *item = list ? list->first : NULL; item; item = item->next)
+        count++;
+    if (count == 0) return PV_OK;
+    if (!(items = pv_alloc(count, section->item_size))) return PV_ERR_NOMEM;
+    *(void **)(config + section->offset) = items;
+    *(unsigned *)(config + section->count) = count;
+    for (const pv_node *item = list->first; item; item = item->next, items += section->item_size) {
+        PV_TRY(pv_rows_set(section, section->options, item, items));
+        PV_TRY(pv_rows_foreign(section, item, items));
+    }
+done:
+    return st;
+}
+
+static pv_status set_all(const pv_schema *schema, const pv_node *root, void *config)
+{
+    pv_status st = PV_OK;
+    for (const pv_section *s = schema->sections; s->name && st == PV_OK; s++) {
+        const pv_node *node = s->name[0] ? pv_node_find(root, s->name) : root;
+        st = s->item_size > 0 ? set_items(s, node, config)
+                              : pv_rows_set(s, s->options, node, (char *)config + s->offset);
+    }
+    return st;
+}
+
+pv_status pv_schema_load(const pv_schema *schema, const char *name, const char *yaml_text,
+                         const char *const *sets, int set_count, void **out)
+{
+    pv_status st = PV_OK;
+    pv_node *root = NULL, *node = NULL;
+    pv_layer *layers = NULL;
+    *out = NULL;
+    PV_ALLOC(layers, set_count + 1);
+    for (int i = 0; i <= set_count; i++) {
+        layers[i].set = i > 0 ? sets[i - 1] : NULL;
+        layers[i].file = i > 0 ? NULL : name ? name : "config";
+        PV_TRY(pv_yaml_read(&layers[i], yaml_text, &node));
+        PV_TRY(check_layer(schema, node));
+        if (node) merge(&root, node);
+        node = NULL;
+    }
+    if (!(*out = pv_alloc(1, schema->size))) PV_TRY(PV_ERR_NOMEM);
+    st = set_all(schema, root, *out);
+done:
+    if (st != PV_OK) {
+        pv_schema_free(schema, *out);
+        *out = NULL;
+    }
+    pv_node_free(root);
+    pv_node_free(node);
+    free(layers);
+    return st;
+}
+
+void pv_schema_free(const pv_schema *schema, void *config)
+{
+    for (const pv_section *s = schema->sections; config && s->name; s++) {
+        char *at = (char *)config + s->offset;
+        if (s->item_size == 0) {
+            pv_options_free(s->options, at);
+            continue;
+        }
+        const unsigned count = *(unsigned *)((char *)config + s->count);
+        char *items = *(void **)at;
+        for (unsigned i = 0; i < count; i++)
+            pv_options_free(s->options, items + i * s->item_size);
+        free(items);
+    }
+    free(config);
+}
+
+/* Sets one row of a struct, or of the options of what it picks, to a text; false: no such row. */
+static bool set_one(const pv_option *rows, const char *key, pv_node *node, void *options, pv_status *st)
+{
+    for (; rows && rows->name; rows++) {
+        if (pv_node_named(node, rows->name)) {
+            *st = pv_option_check(rows, key, node);
+            if (*st == PV_OK) *st = pv_option_set(rows, node, options);
+            return true;
+        }
+        if (rows->type != PV_OPTION_PICK) continue;
+        const pv_pick *pick = pv_picked(rows, options);
+        if (set_one(pick->plugin->options, key, node, pick->options, st)) return true;
+    }
+    return false;
+}
+
+pv_status pv_schema_set(const pv_schema *schema, void *config, const char *key, const char *text)
+{
+    const pv_layer layer = {.file = "a value set"};
+    const char *dot = strchr(key, '.');
+    const size_t length = dot ? (size_t)(dot - key) : 0;
+    const pv_section *s = schema->sections;
+    pv_status st = PV_OK;
+    pv_node *node = pv_node_scalar(&layer, dot ? dot + 1 : key, text);
+    if (!node) return PV_ERR_NOMEM;
+    while (s->name && (strlen(s->name) != length || memcmp(s->name, key, length) != 0))
+        s++;
+    if (!s->name || s->item_size > 0 || !set_one(s->options, key, node, (char *)config + s->offset, &st))
+        st = pv_fail(PV_ERR_CONFIG, "%s: unknown key", key);
+    pv_node_free(node);
+    return st;
+}
+
+pv_status pv_config_read_text(const char *path, char **text)
+{
+    enum { LIMIT = 1 << 20 };
+    pv_status st = PV_OK;
+    size_t length = 0;
+    char *buffer = NULL;
+    *text = NULL;
+    FILE *file = fopen(path, "rb");
+    if (!file) return pv_fail(PV_ERR_CONFIG, "cannot read the config '%s': %s", path, strerror(errno));
+    PV_ALLOC(buffer, LIMIT + 1);
+    length = fread(buffer, 1, LIMIT + 1, file);
+    if (ferror(file))
+        PV_TRY(pv_fail(PV_ERR_CONFIG, "cannot read the config '%s': %s", path, strerror(errno)));
+    if (length > LIMIT)
+        PV_TRY(pv_fail(PV_ERR_CONFIG, "the config '%s' is longer than 1 MiB: is it a config?", path));
+    if (memchr(buffer, '\0', length))
+        PV_TRY(pv_fail(PV_ERR_CONFIG, "the config '%s' holds NUL bytes: is it a text file?", path));
+    buffer[length] = '\0';
+    *text = pv_strdup(buffer);
+    if (!*text) st = PV_ERR_NOMEM;
+done:
+    free(buffer);
+    fclose(file);
+    return st;
+}

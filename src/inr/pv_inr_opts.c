@@ -1,0 +1,44 @@
+/* The rows of the `inr` and `fit` sections: what an INR is and how it is fitted. */
+#include "inr/pv_inr_opts.h"
+
+static const char *const variants[] = {[PV_INR_DWSNETS] = "dwsnets", [PV_INR_STANDARD] = "standard", NULL};
+static const char *const schedules[] = {
+    [PV_SCHEDULE_CONSTANT] = "constant", [PV_SCHEDULE_COSINE] = "cosine", NULL};
+
+const pv_option pv_inr_options[] = {
+    {PV_KEY(pv_inr_opts, hidden), .count = offsetof(pv_inr_opts, hidden_count), .most = PV_INR_MAX_LAYERS - 1,
+     .initial = "[32, 32]", PV_BETWEEN(1, PV_INR_MAX_WIDTH), .fixes = PV_FIXES_ROWS,
+     .meaning = "widths of the hidden layers"},
+    {PV_KEY(pv_inr_opts, variant), .choices = variants, .initial = "dwsnets", .fixes = PV_FIXES_ROWS,
+     .meaning = "initialisation of the first layer; dwsnets: as the published sets, standard: Sitzmann "
+                "et al. 2020"},
+    {PV_KEY(pv_inr_opts, w0), .initial = "30.0", PV_ABOVE(0), .fixes = PV_FIXES_ROWS,
+     .meaning = "frequency of the sine layers"},
+    {PV_KEY(pv_inr_opts, offset), .initial = "0.5", .fixes = PV_FIXES_ROWS,
+     .meaning = "constant added to the output"},
+    {0}};
+
+const pv_option pv_fit_options[] = {
+    {PV_KEY(pv_fit_opts, views), .initial = "1", PV_BETWEEN(1, 1e6),
+     .meaning = "independently initialised INRs of every object"},
+    {PV_KEY(pv_fit_opts, steps), .initial = "1000", PV_BETWEEN(1, 1e7), .fixes = PV_FIXES_ROWS,
+     .meaning = "Adam steps of a fit; a stop rule (target_psnr, plateau_steps) may end it earlier"},
+    {PV_KEY(pv_fit_opts, lr), .initial = "5.0e-4", PV_ABOVE(0), .fixes = PV_FIXES_ROWS,
+     .meaning = "learning rate of the fits"},
+    {PV_KEY(pv_fit_opts, schedule), .choices = schedules, .initial = "constant", .fixes = PV_FIXES_ROWS,
+     .meaning = "constant: lr at every step; cosine: from lr down to 0 over steps, by half a cosine"},
+    {PV_KEY(pv_fit_opts, target_psnr), .initial = "0.0", PV_AT_LEAST(0), .fixes = PV_FIXES_ROWS,
+     .meaning = "dB; a fit ends as soon as its loss has reached it; 0: off"},
+    {PV_KEY(pv_fit_opts, plateau_steps), .initial = "0", PV_BETWEEN(0, 1e7), .fixes = PV_FIXES_ROWS,
+     .meaning = "a fit ends when its best loss has not improved by plateau_drop for so many steps; 0: off"},
+    {PV_KEY(pv_fit_opts, plateau_drop), .initial = "1.0e-3", PV_FRACTION, .fixes = PV_FIXES_ROWS,
+     .meaning = "share of the best loss by which a lower one must be lower to count as an improvement"},
+    {PV_KEY(pv_fit_opts, batch), .initial = "0", PV_BETWEEN(0, 1e9), .fixes = PV_FIXES_ROWS,
+     .meaning = "samples (coordinates) of one step, taken in a shuffled order, each once a pass; 0: all "
+                "of them"},
+    {PV_KEY(pv_fit_opts, restarts), .initial = "3", PV_BETWEEN(0, 1000),
+     .meaning = "times a view whose loss is not finite starts again, from its next initialisation, "
+                "before it is refused"},
+    {PV_KEY(pv_fit_opts, seed), .initial = "1", .fixes = PV_FIXES_ROWS,
+     .meaning = "seed of the initialisations"},
+    {0}};

@@ -1,0 +1,106 @@
+/* The rows of the `train` section: how a network is trained. */
+#include "train/pv_train_opts.h"
+
+static const char *const tasks[] = {[PV_TASK_CLASSIFY] = "classify", [PV_TASK_SIMCLR] = "simclr", NULL};
+static const char *const positives[] = {
+    [PV_POSITIVES_AUGMENT] = "augment", [PV_POSITIVES_VIEWS] = "views", [PV_POSITIVES_BOTH] = "both", NULL};
+static const char *const optimizers[] = {
+    [PV_OPTIM_SGD] = "sgd", [PV_OPTIM_ADAM] = "adam", [PV_OPTIM_ADAMW] = "adamw", NULL};
+static const char *const normalisations[] = {
+    [PV_NORMALISE_ENTRY] = "entry", [PV_NORMALISE_TENSOR] = "tensor", [PV_NORMALISE_NONE] = "none", NULL};
+static const char *const canonicals[] = {[PV_CANONICAL_NONE] = "none",
+                                         [PV_CANONICAL_SIGN] = "sign",
+                                         [PV_CANONICAL_PHASE] = "phase",
+                                         [PV_CANONICAL_BOTH] = "both",
+                                         NULL};
+static const char *const alignments[] = {
+    [PV_ALIGN_NONE] = "none", [PV_ALIGN_PERMUTATION] = "permutation", [PV_ALIGN_SIGNED] = "signed", NULL};
+static const char *const placements[] = {
+    [PV_PLACE_AUTO] = "auto", [PV_PLACE_NODE] = "node", [PV_PLACE_JOB] = "job", NULL};
+static const char *const reduces[] = {[PV_REDUCE_FAST] = "fast", [PV_REDUCE_ORDERED] = "ordered", NULL};
+static const char *const rates[] = {[PV_RATE_CONSTANT] = "constant", [PV_RATE_COSINE] = "cosine", NULL};
+static const char *const rate_scalings[] = {
+    [PV_RATE_AS_IS] = "none", [PV_RATE_LINEAR] = "linear", [PV_RATE_SQRT] = "sqrt", NULL};
+
+const pv_option pv_train_options[] = {
+    {PV_KEY(pv_train_opts, task), .choices = tasks, .initial = "classify", .fixes = PV_FIXES_MODEL,
+     .meaning = "what is learned; classify: the label of the object from its INR; simclr: an embedding "
+                "in which what stands for one object is alike, without labels"},
+    {PV_KEY(pv_train_opts, output), .initial = "model.h5",
+     .meaning = "path of the model file; the checkpoint (.ckpt) and the log (.jsonl) stand beside it"},
+    {PV_KEY(pv_train_opts, views), .initial = "1", PV_BETWEEN(1, 1e6), .fixes = PV_FIXES_MODEL,
+     .meaning = "views of every object to train on, from the first"},
+    {PV_KEY(pv_train_opts, epochs), .initial = "100", PV_BETWEEN(1, 1e9),
+     .meaning = "passes over the train split"},
+    {PV_KEY(pv_train_opts, batch), .initial = "256", PV_BETWEEN(1, 1e9), .fixes = PV_FIXES_MODEL,
+     .meaning = "samples of one step, over all ranks"},
+    {PV_KEY(pv_train_opts, accumulate), .initial = "1", PV_BETWEEN(1, 1e9), .fixes = PV_FIXES_MODEL,
+     .meaning = "passes of the model that a step adds up, each of an equal part of the batch: less "
+                "memory; batch normalisation sees one part at a time"},
+    {PV_KEY(pv_train_opts, micro_batch), .initial = "16", PV_BETWEEN(1, 1e9), .fixes = PV_FIXES_MODEL,
+     .meaning = "reduce: ordered: samples of a leaf of the tree of sums, at most; there are a power of "
+                "two of leaves and at most as many ranks"},
+    {PV_KEY(pv_train_opts, warmup_steps), .initial = "0", PV_BETWEEN(0, 1e12), .fixes = PV_FIXES_MODEL,
+     .meaning = "steps over which the learning rate rises linearly from 0"},
+    {PV_KEY(pv_train_opts, checkpoint_epochs), .initial = "1", PV_BETWEEN(1, 1e9),
+     .meaning = "epochs from one checkpoint to the next"},
+    {PV_KEY(pv_train_opts, checkpoint_steps), .initial = "0", PV_BETWEEN(0, 1e12),
+     .meaning = "steps of an epoch from one checkpoint to the next; 0: none within an epoch"},
+    {PV_KEY(pv_train_opts, checkpoint_minutes), .initial = "0.0", PV_AT_LEAST(0),
+     .meaning = "minutes from one checkpoint within an epoch to the next; 0: none"},
+    {PV_KEY(pv_train_opts, keep), .initial = "1", PV_BETWEEN(1, 1000),
+     .meaning = "checkpoints that are kept: <output>.ckpt, and before it <output>.ckpt.1, .2, ...; the "
+                "best model is <output>"},
+    {PV_KEY(pv_train_opts, log_steps), .initial = "0", PV_BETWEEN(0, 1e12),
+     .meaning = "the metrics hold the loss of every so many steps of an epoch; 0: of epochs only"},
+    {PV_KEY(pv_train_opts, optimizer), .choices = optimizers, .initial = "adamw", .fixes = PV_FIXES_MODEL,
+     .meaning = "the optimiser, with the semantics of PyTorch's of the same name"},
+    {PV_KEY(pv_train_opts, lr), .initial = "1.0e-3", PV_ABOVE(0), .fixes = PV_FIXES_MODEL,
+     .meaning = "learning rate, of base_batch if lr_scaling says so"},
+    {PV_KEY(pv_train_opts, schedule), .choices = rates, .initial = "constant", .fixes = PV_FIXES_MODEL,
+     .meaning = "the rate after the warm-up; cosine: down to 0 at the end of the last epoch, by half a "
+                "cosine"},
+    {PV_KEY(pv_train_opts, lr_scaling), .choices = rate_scalings, .initial = "none", .fixes = PV_FIXES_MODEL,
+     .meaning = "for large batches: the rate is lr, lr batch / base_batch (linear), or lr times the root "
+                "of that (sqrt)"},
+    {PV_KEY(pv_train_opts, base_batch), .initial = "256", PV_BETWEEN(1, 1e9), .fixes = PV_FIXES_MODEL,
+     .meaning = "the batch that lr is for"},
+    {PV_KEY(pv_train_opts, clip), .initial = "0.0", PV_AT_LEAST(0), .fixes = PV_FIXES_MODEL,
+     .meaning = "largest norm of the gradient of all parameters; a longer one is shortened to it; 0: "
+                "never"},
+    {PV_KEY(pv_train_opts, weight_decay), .initial = "5.0e-4", PV_AT_LEAST(0), .fixes = PV_FIXES_MODEL,
+     .meaning = "weight decay: decoupled in adamw, added to the gradient in sgd and adam"},
+    {PV_KEY(pv_train_opts, momentum), .initial = "0.9", PV_FRACTION, .fixes = PV_FIXES_MODEL,
+     .meaning = "momentum of sgd"},
+    {PV_KEY(pv_train_opts, amsgrad), .initial = "true", .fixes = PV_FIXES_MODEL,
+     .meaning = "adam, adamw: divide by the maximum of the second moments so far"},
+    {PV_KEY(pv_train_opts, embedding), .initial = "64", PV_BETWEEN(1, 65536), .fixes = PV_FIXES_MODEL,
+     .meaning = "simclr: width of the encoder's output, which is the embedding, and of the two-layer "
+                "projection on it"},
+    {PV_KEY(pv_train_opts, temperature), .initial = "0.1", PV_ABOVE(0), .fixes = PV_FIXES_MODEL,
+     .meaning = "simclr: by which cosine similarities are divided"},
+    {PV_KEY(pv_train_opts, positives), .choices = positives, .initial = "augment", .fixes = PV_FIXES_MODEL,
+     .meaning = "simclr: the pair that an object gives; augment: two augmentations of one view; views: "
+                "two views as they are; both: augmentations of two views"},
+    {PV_KEY(pv_train_opts, normalise), .choices = normalisations, .initial = "entry", .fixes = PV_FIXES_MODEL,
+     .meaning = "weights are standardised over the train split: every entry, every tensor, or not at all"},
+    {PV_KEY(pv_train_opts, random_view), .initial = "false", .fixes = PV_FIXES_MODEL,
+     .meaning = "an epoch draws one random view of every object; false: it passes over every view"},
+    {PV_KEY(pv_train_opts, test_each_epoch), .initial = "false",
+     .meaning = "write the test split's loss and accuracy into the metrics after every epoch; nothing is "
+                "chosen by them"},
+    {PV_KEY(pv_train_opts, canonical), .choices = canonicals, .initial = "none", .fixes = PV_FIXES_MODEL,
+     .meaning = "weights are brought into a canonical form when they are loaded: sign (biases >= 0), "
+                "phase (biases within pi/2w0 of 0), both"},
+    {PV_KEY(pv_train_opts, align), .choices = alignments, .initial = "none", .fixes = PV_FIXES_MODEL,
+     .meaning = "every INR is then weight-matched to the first view of the first training object, which "
+                "the model file keeps: by permutations of hidden units, or by permutations with signs"},
+    {PV_KEY(pv_train_opts, placement), .choices = placements, .initial = "auto",
+     .meaning = "where training rows are kept; node: a copy on every node, job: one copy over all ranks, "
+                "fetched by one-sided MPI; auto: node where that takes at most a quarter of its memory"},
+    {PV_KEY(pv_train_opts, reduce), .choices = reduces, .initial = "fast", .fixes = PV_FIXES_MODEL,
+     .meaning = "how sums over ranks are taken; fast: results may differ by rounding with the number of "
+                "ranks; ordered: along a fixed tree, with the same bits on any power of two of ranks"},
+    {PV_KEY(pv_train_opts, seed), .initial = "1", .fixes = PV_FIXES_MODEL,
+     .meaning = "seed of the model's initialisation, the shuffles, dropout and augmentations"},
+    {0}};
