@@ -18,9 +18,6 @@
 /* The status of a row.  REFUSED: its loss was not finite, nor after every restart; the row is zeros. */
 enum { PV_ROW_MISSING = 0, PV_ROW_FITTED = 1, PV_ROW_REFUSED = 2 };
 
-/* Shard files of one store, at most. */
-enum { PV_STORE_MAX_SHARDS = 4096 };
-
 typedef struct pv_store pv_store;
 
 typedef enum pv_store_mode { PV_STORE_READ, PV_STORE_WRITE } pv_store_mode;
@@ -75,9 +72,13 @@ const pv_arch *pv_store_arch(const pv_store *store);
 int pv_store_params(const pv_store *store);              /* P */
 const char *pv_store_config(const pv_store *store);      /* YAML */
 const char *pv_store_signal_json(const pv_store *store); /* JSON text */
-const char *
-pv_store_code_version(const pv_store *store); /* of the program that made it, "" if it does not say */
-const char *pv_store_instruction_set(const pv_store *store); /* likewise */
+const char *pv_store_arch_json(const pv_store *store);   /* likewise */
+/* Of the program that made the store, and of the rows it fitted; "" if the store does not say. */
+const char *pv_store_code_version(const pv_store *store);
+const char *pv_store_instruction_set(const pv_store *store);
+/* The files of the rows, for the room's own use. */
+struct shards;
+const struct shards *pv_store_shard_set(const pv_store *store);
 int pv_store_classes(const pv_store *store);
 int pv_store_targets(const pv_store *store); /* real targets of an object, 0 or up to PV_SIGNAL_MAX_TARGETS */
 /* The shape of an image object; 0 x 0 x 0 if the signal is not an image. */

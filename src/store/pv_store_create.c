@@ -1,5 +1,5 @@
 /* Making and growing a store: which files, in which order, so that a file of the store's name is always whole. */
-#include "pv_store_file.h"
+#include "pv_store_files.h"
 #include "base/pv_cpu.h"
 #include "base/pv_file.h"
 #include "base/pv_mem.h"
@@ -33,8 +33,9 @@ static char *arch_text(const pv_arch *arch, const char *variant)
 static char *signal_text(const pv_signal *signal, const char *signal_path)
 {
     if (pv_signal_targets(signal) > 0)
-        return pv_strdup("{\"source\": \"sine\", \"classes\": 1, \"targets\": [\"a\", \"b\"], \"function\": \"a sin(b x)\", "
-                         "\"coordinates\": \"linspace(-pi, pi)\"}");
+        return pv_strdup(
+            "{\"source\": \"sine\", \"classes\": 1, \"targets\": [\"a\", \"b\"], \"function\": \"a sin(b x)\", "
+            "\"coordinates\": \"linspace(-pi, pi)\"}");
     json_t *root = json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:s}", "source", "idx", "path", signal_path,
                              "height", pv_signal_height(signal), "width", pv_signal_width(signal), "channels",
                              pv_signal_channels(signal), "classes", pv_signal_classes(signal), "coordinates",
@@ -65,7 +66,7 @@ static pv_status plan_make(const char *path, shard_plan *plan)
     const char *slash = strrchr(path, '/');
     pv_status st = PV_OK;
     plan->path = path;
-    PV_ALLOC(plan->entries, PV_STORE_MAX_SHARDS);
+    PV_ALLOC(plan->entries, SHARDS_MAX);
     if (asprintf(&plan->directory, "%s.shards", slash ? slash + 1 : path) < 0) {
         plan->directory = NULL;
         st = pv_fail(PV_ERR_NOMEM, "no memory for a file name");
@@ -78,34 +79,34 @@ done:
 
 static pv_status plan_box(shard_plan *plan, const store_box *box)
 {
-    if (plan->count == PV_STORE_MAX_SHARDS)
+    if (plan->count == SHARDS_MAX)
         return pv_fail(PV_ERR_CONFIG, "'%s' would have more than %d shards: raise storage.shard_gib",
-                       plan->path, PV_STORE_MAX_SHARDS);
+                       plan->path, SHARDS_MAX);
     plan->entries[plan->count++] = (shard_entry){.box = *box};
     return PV_OK;
 }
 
-static int64_t pieces_of(int64_t n, int64_t most)
+static int64_t shares_of(int64_t n, int64_t most)
 {
     return (n + most - 1) / most;
 }
 
-/* Cuts a box into shards of at most plan->most rows: whole views where they fit, else parts of a view; all about
- * equal. */
+/* Divides a box into shards of at most plan->most rows: whole views where they fit, else some objects of a view; all
+ * about equal. */
 static pv_status plan_shards(shard_plan *plan, const store_box *box)
 {
     pv_status st = PV_OK;
     if (box->views == 0 || box->objects == 0) return st;
     const int64_t views_each = box->objects < plan->most ? plan->most / box->objects : 1;
-    const int64_t bands = pieces_of(box->views, views_each), slices = pieces_of(box->objects, plan->most);
+    const int64_t bands = shares_of(box->views, views_each), slices = shares_of(box->objects, plan->most);
     for (int64_t band = 0; st == PV_OK && band < bands; band++)
         for (int64_t slice = 0; st == PV_OK && slice < slices; slice++) {
-            store_box shard;
-            pv_share_of(box->views, (int)band, (int)bands, &shard.first_view, &shard.views);
-            pv_share_of(box->objects, (int)slice, (int)slices, &shard.first_object, &shard.objects);
-            shard.first_view += box->first_view;
-            shard.first_object += box->first_object;
-            st = plan_box(plan, &shard);
+            store_box one;
+            pv_share_of(box->views, (int)band, (int)bands, &one.first_view, &one.views);
+            pv_share_of(box->objects, (int)slice, (int)slices, &one.first_object, &one.objects);
+            one.first_view += box->first_view;
+            one.first_object += box->first_object;
+            st = plan_box(plan, &one);
         }
     return st;
 }
@@ -113,9 +114,10 @@ static pv_status plan_shards(shard_plan *plan, const store_box *box)
 /* Rows of a shard, at most. */
 static int64_t rows_of(const pv_storage_opts *storage, int params)
 {
-    int64_t row = 0;
+    const store_shape shape = {.params = params};
+    size_t row = 0;
     for (int c = 0; c < ROW_COLUMNS; c++)
-        row += (int64_t)H5Tget_size(store_column_type((store_column)c)) * (c == COLUMN_PARAMS ? params : 1);
+        row += store_column_entry((store_column)c, &shape);
     const double rows = storage->shard_gib * 0x1p30 / (double)row;
     return storage->shard_gib == 0 || rows > 0x1p62 ? INT64_MAX / 4 : rows < 1 ? 1 : (int64_t)rows;
 }
@@ -127,7 +129,7 @@ static pv_status name_shard(shard_plan *plan, int i, int *number)
     shard_entry *const entry = &plan->entries[i];
     for (; *number <= MAX_NUMBER; ++*number) {
         snprintf(entry->name, sizeof entry->name, "%.240s/%05d.h5", plan->directory, *number);
-        char *path = store_beside(plan->path, entry->name);
+        char *path = shards_beside(plan->path, entry->name);
         if (!path) return PV_ERR_NOMEM;
         const bool taken = access(path, F_OK) == 0;
         free(path);
@@ -138,7 +140,7 @@ static pv_status name_shard(shard_plan *plan, int i, int *number)
 
 static pv_status make_directory(const shard_plan *plan)
 {
-    char *path = store_beside(plan->path, plan->directory);
+    char *path = shards_beside(plan->path, plan->directory);
     if (!path) return PV_ERR_NOMEM;
     const pv_status st =
         mkdir(path, 0777) == 0 || errno == EEXIST
@@ -155,7 +157,7 @@ static pv_status link_first(shard_plan *plan)
     char *path = NULL;
     pv_status st;
     PV_TRY(name_shard(plan, 0, &number));
-    path = store_beside(plan->path, plan->entries[0].name);
+    path = shards_beside(plan->path, plan->entries[0].name);
     if (!path)
         st = PV_ERR_NOMEM;
     else if (link(plan->path, path) != 0)
@@ -175,7 +177,7 @@ static pv_status make_shards(shard_plan *plan, const store_recipe *recipe)
         st = name_shard(plan, plan->made, &number);
         if (st != PV_OK) break;
         const shard_entry *entry = &plan->entries[plan->made];
-        char *path = store_beside(plan->path, entry->name);
+        char *path = shards_beside(plan->path, entry->name);
         st = path ? store_write_file(recipe, path, &entry->box, true) : PV_ERR_NOMEM;
         free(path);
         if (st == PV_OK) plan->made++;
@@ -187,11 +189,11 @@ static pv_status make_shards(shard_plan *plan, const store_recipe *recipe)
 static void unmake_shards(const shard_plan *plan)
 {
     for (int i = plan->kept; i < plan->made; i++) {
-        char *path = store_beside(plan->path, plan->entries[i].name);
+        char *path = shards_beside(plan->path, plan->entries[i].name);
         if (path) unlink(path);
         free(path);
     }
-    char *directory = store_beside(plan->path, plan->directory);
+    char *directory = shards_beside(plan->path, plan->directory);
     if (directory && plan->kept == 0) rmdir(directory);
     free(directory);
 }
@@ -244,10 +246,11 @@ pv_status pv_store_create(const pv_comm *comm, const char *path, const pv_store_
 static pv_status plan_present(shard_plan *plan, const pv_store *store)
 {
     pv_status st = PV_OK;
-    for (int i = 0; st == PV_OK && i < store->piece_count; i++) {
-        const store_piece *piece = &store->pieces[i];
-        st = plan_box(plan, &piece->box);
-        if (st == PV_OK && piece->name) snprintf(plan->entries[i].name, SHARD_NAME_BYTES, "%s", piece->name);
+    const shards *present = pv_store_shard_set(store);
+    for (int i = 0; st == PV_OK && i < present->count; i++) {
+        const shard *one = &present->all[i];
+        st = plan_box(plan, &one->box);
+        if (st == PV_OK && one->name) snprintf(plan->entries[i].name, SHARD_NAME_BYTES, "%s", one->name);
     }
     plan->kept = plan->made = pv_store_shards(store);
     return st;
@@ -255,21 +258,22 @@ static pv_status plan_present(shard_plan *plan, const pv_store *store)
 
 static pv_status extend(const pv_store *store, const pv_store_growth *growth, const pv_storage_opts *storage)
 {
-    const store_box views = {store->views, growth->views - store->views, 0, store->objects};
-    const store_box objects = {0, growth->views, store->objects, growth->objects - store->objects};
-    const store_recipe recipe = {store->arch_json,
-                                 store->signal_json,
-                                 growth->config,
-                                 store->code_version,
-                                 store->instruction_set,
-                                 &store->arch,
-                                 store,
-                                 growth->signal,
-                                 growth->first_new,
-                                 storage};
-    shard_plan plan = {.most = rows_of(storage, store->params)};
+    const int64_t old_views = pv_store_views(store), old_objects = pv_store_objects(store);
+    const store_box views = {old_views, growth->views - old_views, 0, old_objects};
+    const store_box objects = {0, growth->views, old_objects, growth->objects - old_objects};
+    const store_recipe recipe = {.arch_json = pv_store_arch_json(store),
+                                 .signal_json = pv_store_signal_json(store),
+                                 .config = growth->config,
+                                 .code_version = pv_store_code_version(store),
+                                 .instruction_set = pv_store_instruction_set(store),
+                                 .arch = pv_store_arch(store),
+                                 .old = store,
+                                 .signal = growth->signal,
+                                 .first_new = growth->first_new,
+                                 .storage = storage};
+    shard_plan plan = {.most = rows_of(storage, pv_store_params(store))};
     pv_status st;
-    PV_TRY(plan_make(store->path, &plan));
+    PV_TRY(plan_make(pv_store_path(store), &plan));
     PV_TRY(plan_present(&plan, store));
     PV_TRY(plan_shards(&plan, &views));
     PV_TRY(plan_shards(&plan, &objects));
@@ -282,12 +286,13 @@ done:
 pv_status pv_store_extend(const pv_comm *comm, const pv_store *store, const pv_store_growth *growth,
                           const pv_storage_opts *storage)
 {
+    const int64_t views = pv_store_views(store), objects = pv_store_objects(store);
     pv_status st = PV_OK;
     if (comm->rank == 0) {
-        if (growth->views < store->views || growth->objects < store->objects)
+        if (growth->views < views || growth->objects < objects)
             st = pv_fail(PV_ERR_CONFIG,
-                         "'%s' has %lld views of %lld objects and cannot shrink to %lld of %lld", store->path,
-                         (long long)store->views, (long long)store->objects, (long long)growth->views,
+                         "'%s' has %lld views of %lld objects and cannot shrink to %lld of %lld",
+                         pv_store_path(store), (long long)views, (long long)objects, (long long)growth->views,
                          (long long)growth->objects);
         else
             st = extend(store, growth, storage ? storage : &ordinary);

@@ -1,5 +1,5 @@
 /* Writing the files of a store, on one rank: a file with rows, all missing, and the master over shards. */
-#include "pv_store_file.h"
+#include "pv_store_files.h"
 #include "base/pv_file.h"
 #include "base/pv_mem.h"
 #include "store/pv_h5.h"
@@ -16,7 +16,7 @@ enum { OTHER_BYTES = 1 << 16 };
 static pv_status write_attributes(hid_t file, const store_recipe *recipe)
 {
     pv_status st;
-    PV_TRY(pv_h5_write_kind(file, "store", PV_STORE_VERSION));
+    PV_TRY(pv_h5_write_kind(file, "store", STORE_VERSION));
     PV_TRY(pv_h5_write_text(file, "arch", recipe->arch_json));
     PV_TRY(pv_h5_write_text(file, "signal", recipe->signal_json));
     PV_TRY(pv_h5_write_text(file, "config", recipe->config));
@@ -53,63 +53,104 @@ static pv_status write_layout(hid_t file, const pv_arch *arch)
     return st;
 }
 
-/* Labels, splits and sources of `count` objects from `first`. */
-static pv_status read_objects(const store_recipe *recipe, int64_t first, int64_t count, int32_t *labels,
-                              uint8_t *splits, uint64_t *sources)
+static int64_t old_objects(const store_recipe *recipe)
 {
-    const int64_t kept = recipe->old ? recipe->old->objects : 0;
-    const int64_t old = first >= kept ? 0 : kept - first < count ? kept - first : count;
+    return recipe->old ? pv_store_objects(recipe->old) : 0;
+}
+
+/* What a file with the rows of a box holds. */
+static store_shape shape_of(const store_recipe *recipe, const store_box *box)
+{
+    return (store_shape){box->views, box->objects, pv_arch_params(recipe->arch),
+                         recipe->old ? pv_store_targets(recipe->old) : pv_signal_targets(recipe->signal)};
+}
+
+/* Some objects on their way into a file. */
+typedef struct object_block {
+    int32_t *labels;
+    uint8_t *splits;
+    uint64_t *sources;
+    float *targets; /* [objects][targets] */
+} object_block;
+
+static void block_free(object_block *b)
+{
+    free(b->labels);
+    free(b->splits);
+    free(b->sources);
+    free(b->targets);
+}
+
+static pv_status block_make(int targets, object_block *b)
+{
     pv_status st = PV_OK;
-    if (old > 0) {
-        st = pv_store_read_labels(recipe->old, first, old, labels);
-        if (st == PV_OK) st = pv_store_read_splits(recipe->old, first, old, splits);
-        if (st == PV_OK) st = pv_store_read_sources(recipe->old, first, old, sources);
-    }
+    PV_ALLOC(b->labels, OBJECT_BLOCK);
+    PV_ALLOC(b->splits, OBJECT_BLOCK);
+    PV_ALLOC(b->sources, OBJECT_BLOCK);
+    PV_ALLOC(b->targets, OBJECT_BLOCK * (int64_t)targets);
+done:
+    return st;
+}
+
+static pv_status read_old(const pv_store *old, int64_t first, int64_t count, int targets, object_block *b)
+{
+    pv_status st;
+    PV_TRY(pv_store_read_labels(old, first, count, b->labels));
+    PV_TRY(pv_store_read_splits(old, first, count, b->splits));
+    PV_TRY(pv_store_read_sources(old, first, count, b->sources));
+    if (targets > 0) st = pv_store_read_targets(old, first, count, b->targets);
+done:
+    return st;
+}
+
+/* `count` objects from `first`. */
+static pv_status read_objects(const store_recipe *recipe, int64_t first, int64_t count, int targets,
+                              object_block *b)
+{
+    const int64_t kept = old_objects(recipe);
+    const int64_t old = first >= kept ? 0 : kept - first < count ? kept - first : count;
+    const pv_status st = old > 0 ? read_old(recipe->old, first, old, targets, b) : PV_OK;
     for (int64_t i = old; i < count; i++) {
         const int64_t object = recipe->first_new + first + i - kept;
-        labels[i] = pv_signal_label(recipe->signal, object);
-        splits[i] = pv_signal_split(recipe->signal, object);
-        sources[i] = pv_signal_source_id(recipe->signal, object);
+        b->labels[i] = pv_signal_label(recipe->signal, object);
+        b->splits[i] = pv_signal_split(recipe->signal, object);
+        b->sources[i] = pv_signal_source_id(recipe->signal, object);
+        if (targets > 0) pv_signal_target(recipe->signal, object, b->targets + i * targets);
     }
     return st;
 }
 
 static pv_status write_objects(const store_recipe *recipe, const hid_t columns[COLUMNS], const store_box *box)
 {
-    pv_status st = PV_OK;
-    int32_t *labels = NULL;
-    uint8_t *splits = NULL;
-    uint64_t *sources = NULL;
-    PV_ALLOC(labels, OBJECT_BLOCK);
-    PV_ALLOC(splits, OBJECT_BLOCK);
-    PV_ALLOC(sources, OBJECT_BLOCK);
+    const store_shape shape = shape_of(recipe, box);
+    object_block b = {0};
+    pv_status st;
+    PV_TRY(block_make(shape.targets, &b));
     for (int64_t done = 0; done < box->objects; done += OBJECT_BLOCK) {
-        const int64_t left = box->objects - done, block = left < OBJECT_BLOCK ? left : OBJECT_BLOCK;
-        PV_TRY(read_objects(recipe, box->first_object + done, block, labels, splits, sources));
-        const void *data[COLUMNS] = {
-            [COLUMN_LABEL] = labels, [COLUMN_SPLIT] = splits, [COLUMN_SOURCE] = sources};
-        const hsize_t start = (hsize_t)done, count = (hsize_t)block;
+        const int64_t left = box->objects - done, count = left < OBJECT_BLOCK ? left : OBJECT_BLOCK;
+        PV_TRY(read_objects(recipe, box->first_object + done, count, shape.targets, &b));
+        const void *data[COLUMNS] = {[COLUMN_LABEL] = b.labels,
+                                     [COLUMN_SPLIT] = b.splits,
+                                     [COLUMN_SOURCE] = b.sources,
+                                     [COLUMN_TARGET] = b.targets};
         for (int c = ROW_COLUMNS; c < COLUMNS; c++)
-            PV_TRY(pv_h5_write_box(columns[c], store_column_name((store_column)c),
-                                   store_column_type((store_column)c), STORE_OBJECT_RANK, &start, &count,
-                                   data[c]));
+            if (columns[c] >= 0)
+                PV_TRY(store_column_write(columns[c], (store_column)c, &shape, 0, done, count, data[c]));
     }
 done:
-    free(labels);
-    free(splits);
-    free(sources);
+    block_free(&b);
     return st;
 }
 
-/* Creates the columns first .. COLUMNS - 1 of a box. */
-static pv_status create_columns(hid_t file, int first, const store_box *box, int params,
-                                hid_t columns[COLUMNS])
+/* Creates the columns from `first` on. */
+static pv_status create_columns(hid_t file, int first, const store_shape *shape, hid_t columns[COLUMNS])
 {
     pv_status st = PV_OK;
     for (int c = first; st == PV_OK && c < COLUMNS; c++) {
-        hsize_t dims[STORE_PARAMS_RANK];
+        hsize_t dims[STORE_MAX_RANK];
         const store_column column = (store_column)c;
-        const int rank = store_column_dims(column, box->views, box->objects, params, dims);
+        const int rank = store_column_dims(column, shape, dims);
+        if (column == COLUMN_TARGET && shape->targets == 0) continue;
         st =
             pv_h5_create(file, store_column_name(column), store_column_type(column), rank, dims, &columns[c]);
     }
@@ -117,23 +158,23 @@ static pv_status create_columns(hid_t file, int first, const store_box *box, int
 }
 
 /* A column of the master: every shard's dataset at its place. */
-static pv_status create_virtual(hid_t file, store_column column, const store_box *whole, int params,
-                                const shard_entry *shards, int count)
+static pv_status create_virtual(hid_t file, store_column column, const store_shape *whole,
+                                const shard_entry *entries, int count)
 {
-    hsize_t dims[STORE_PARAMS_RANK], size[STORE_PARAMS_RANK], start[STORE_PARAMS_RANK];
+    hsize_t dims[STORE_MAX_RANK], size[STORE_MAX_RANK], start[STORE_MAX_RANK];
     const char *name = store_column_name(column);
-    const int rank = store_column_dims(column, whole->views, whole->objects, params, dims);
+    const int rank = store_column_dims(column, whole, dims);
     const hid_t space = H5Screate_simple(rank, dims, NULL), create = H5Pcreate(H5P_DATASET_CREATE);
     const hid_t link = H5Pcreate(H5P_LINK_CREATE);
     herr_t bad = 0;
     for (int i = 0; bad >= 0 && i < count; i++) {
-        const store_box *box = &shards[i].box;
+        const store_box *box = &entries[i].box;
         if (box->objects == 0) continue;
-        store_column_dims(column, box->first_view, box->first_object, 0, start);
-        store_column_dims(column, box->views, box->objects, params, size);
+        store_column_dims(column, &(store_shape){box->first_view, box->first_object, 0, 0}, start);
+        store_column_dims(column, &(store_shape){box->views, box->objects, whole->params, 0}, size);
         const hid_t source = H5Screate_simple(rank, size, NULL);
         H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, size, NULL);
-        bad = H5Pset_virtual(create, space, shards[i].name, name, source);
+        bad = H5Pset_virtual(create, space, entries[i].name, name, source);
         H5Sclose(source);
     }
     H5Sselect_all(space);
@@ -149,18 +190,12 @@ static pv_status create_virtual(hid_t file, store_column column, const store_box
 }
 
 /* No less than a file will take: its columns, and room for everything else. */
-static int64_t file_bytes(const store_recipe *recipe, const store_box *box)
+static int64_t file_bytes(const store_recipe *recipe, const store_shape *shape)
 {
     int64_t bytes = (int64_t)strlen(recipe->config) + OTHER_BYTES;
-    for (int c = 0; c < COLUMNS; c++) {
-        hsize_t dims[STORE_PARAMS_RANK];
-        int64_t entries = 1;
-        const int rank =
-            store_column_dims((store_column)c, box->views, box->objects, pv_arch_params(recipe->arch), dims);
-        for (int i = 0; i < rank; i++)
-            entries *= (int64_t)dims[i];
-        bytes += entries * (int64_t)H5Tget_size(store_column_type((store_column)c));
-    }
+    for (int c = 0; c < COLUMNS; c++)
+        bytes += (c < ROW_COLUMNS ? shape->views : 1) * shape->objects *
+                 (int64_t)store_column_entry((store_column)c, shape);
     return bytes;
 }
 
@@ -194,46 +229,50 @@ done:
 }
 
 /* Closes a file that is being made, and gives it its name or takes it away. */
-static pv_status end_file(pv_status st, hid_t file, const hid_t columns[COLUMNS], const char *part,
+static pv_status end_file(pv_status st, hid_t file, hid_t columns[COLUMNS], const char *part,
                           const char *path)
 {
-    for (int c = 0; c < COLUMNS; c++)
-        if (columns[c] >= 0) H5Dclose(columns[c]);
+    store_columns_close(COLUMNS, columns);
     if (file >= 0 && H5Fclose(file) < 0 && st == PV_OK) st = pv_h5_fail("cannot close the new store", part);
     if (st == PV_OK) st = pv_file_publish(part, path);
     if (st != PV_OK) unlink(part);
     return st;
 }
 
+static void no_columns(hid_t columns[COLUMNS])
+{
+    for (int c = 0; c < COLUMNS; c++)
+        columns[c] = -1;
+}
+
 pv_status store_write_file(const store_recipe *recipe, const char *path, const store_box *box, bool is_shard)
 {
+    const store_shape shape = shape_of(recipe, box);
     hid_t file = -1, columns[COLUMNS];
     pv_status st;
     char *part = pv_file_part(path);
-    for (int c = 0; c < COLUMNS; c++)
-        columns[c] = -1;
     if (!part) return PV_ERR_NOMEM;
-    PV_TRY(begin_file(recipe->storage, path, part, file_bytes(recipe, box), &file));
+    no_columns(columns);
+    PV_TRY(begin_file(recipe->storage, path, part, file_bytes(recipe, &shape), &file));
     PV_TRY(write_attributes(file, recipe));
     if (is_shard) {
         PV_TRY(pv_h5_write_int(file, "first_view", box->first_view));
         PV_TRY(pv_h5_write_int(file, "first_object", box->first_object));
     }
-    PV_TRY(create_columns(file, 0, box, pv_arch_params(recipe->arch), columns));
+    PV_TRY(create_columns(file, 0, &shape, columns));
     PV_TRY(write_layout(file, recipe->arch));
     PV_TRY(write_objects(recipe, columns, box));
-    PV_TRY(store_write_targets(recipe, file, box));
 done:
     st = end_file(st, file, columns, part, path);
     free(part);
     return st;
 }
 
-static store_box extent_of(const shard_entry *shards, int count)
+static store_box extent_of(const shard_entry *entries, int count)
 {
     store_box whole = {0};
     for (int i = 0; i < count; i++) {
-        const store_box *box = &shards[i].box;
+        const store_box *box = &entries[i].box;
         if (box->first_view + box->views > whole.views) whole.views = box->first_view + box->views;
         if (box->first_object + box->objects > whole.objects)
             whole.objects = box->first_object + box->objects;
@@ -241,30 +280,28 @@ static store_box extent_of(const shard_entry *shards, int count)
     return whole;
 }
 
-pv_status store_write_master(const store_recipe *recipe, const char *path, const shard_entry *shards,
+pv_status store_write_master(const store_recipe *recipe, const char *path, const shard_entry *entries,
                              int count)
 {
-    const store_box whole = extent_of(shards, count);
-    const int params = pv_arch_params(recipe->arch);
+    const store_box whole = extent_of(entries, count);
+    const store_shape shape = shape_of(recipe, &whole);
     hid_t file = -1, columns[COLUMNS];
     pv_status st;
     char *part = pv_file_part(path);
+    if (!part) return PV_ERR_NOMEM;
     const hid_t type = shard_entry_type();
-    for (int c = 0; c < COLUMNS; c++)
-        columns[c] = -1;
-    PV_TRY(part ? PV_OK : PV_ERR_NOMEM);
+    no_columns(columns);
     file = H5Fcreate(part, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
     if (file < 0) PV_TRY(pv_h5_fail("cannot create the store", part));
     PV_TRY(write_attributes(file, recipe));
     for (int c = 0; c < ROW_COLUMNS; c++)
-        PV_TRY(create_virtual(file, (store_column)c, &whole, params, shards, count));
-    PV_TRY(create_columns(file, ROW_COLUMNS, &whole, params, columns));
+        PV_TRY(create_virtual(file, (store_column)c, &shape, entries, count));
+    PV_TRY(create_columns(file, ROW_COLUMNS, &shape, columns));
     PV_TRY(write_layout(file, recipe->arch));
-    PV_TRY(write_table(file, SHARDS_TABLE, type, count, shards));
+    PV_TRY(write_table(file, SHARDS_TABLE, type, count, entries));
     PV_TRY(write_objects(recipe, columns, &whole));
-    PV_TRY(store_write_targets(recipe, file, &whole));
 done:
-    if (part) st = end_file(st, file, columns, part, path);
+    st = end_file(st, file, columns, part, path);
     H5Tclose(type);
     free(part);
     return st;

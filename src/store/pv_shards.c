@@ -1,0 +1,238 @@
+/* Which file holds which rows of an open store: its own, or shards named in /shards. */
+#include "pv_shards.h"
+#include "base/pv_mem.h"
+#include "pv_store_look.h"
+#include "store/pv_h5.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+hid_t shard_entry_type(void)
+{
+    const hid_t name = H5Tcopy(H5T_C_S1), type = H5Tcreate(H5T_COMPOUND, sizeof(shard_entry));
+    H5Tset_size(name, SHARD_NAME_BYTES);
+    H5Tinsert(type, "file", HOFFSET(shard_entry, name), name);
+    H5Tinsert(type, "first_view", HOFFSET(shard_entry, box.first_view), H5T_NATIVE_INT64);
+    H5Tinsert(type, "views", HOFFSET(shard_entry, box.views), H5T_NATIVE_INT64);
+    H5Tinsert(type, "first_object", HOFFSET(shard_entry, box.first_object), H5T_NATIVE_INT64);
+    H5Tinsert(type, "objects", HOFFSET(shard_entry, box.objects), H5T_NATIVE_INT64);
+    H5Tclose(name);
+    return type;
+}
+
+char *shards_beside(const char *path, const char *name)
+{
+    const char *const slash = strrchr(path, '/');
+    char *out = NULL;
+    if (asprintf(&out, "%.*s%s", slash ? (int)(slash - path + 1) : 0, path, name) >= 0) return out;
+    pv_fail(PV_ERR_NOMEM, "no memory for a path beside '%s'", path);
+    return NULL;
+}
+
+static pv_status make_shards(shards *set, int count)
+{
+    set->all = pv_alloc(count, sizeof *set->all);
+    if (!set->all) return PV_ERR_NOMEM;
+    set->count = count;
+    for (int i = 0; i < count; i++) {
+        set->all[i].file = -1;
+        set->all[i].sync = -1;
+        for (int c = 0; c < ROW_COLUMNS; c++)
+            set->all[i].columns[c] = -1;
+    }
+    return PV_OK;
+}
+
+/* The store is one file: its extent is that of /params. */
+static pv_status find_own_rows(hid_t file, shards *set, store_shape *shape)
+{
+    hsize_t dims[STORE_MAX_RANK] = {0};
+    const char *name = store_column_name(COLUMN_PARAMS);
+    const hid_t params = H5Dopen2(file, name, H5P_DEFAULT);
+    if (params < 0) return pv_fail(PV_ERR_DATA, "'%s' is damaged: it has no dataset %s", set->path, name);
+    const hid_t space = H5Dget_space(params);
+    const int rank = H5Sget_simple_extent_ndims(space);
+    if (rank == STORE_MAX_RANK) H5Sget_simple_extent_dims(space, dims, NULL);
+    H5Sclose(space);
+    H5Dclose(params);
+    if (rank != STORE_MAX_RANK || dims[0] > INT32_MAX || dims[1] > INT64_MAX / INT32_MAX)
+        return pv_fail(PV_ERR_DATA, "'%s' is damaged: %s has %d dimensions, %llu x %llu", set->path, name,
+                       rank, (unsigned long long)dims[0], (unsigned long long)dims[1]);
+    shape->views = (int64_t)dims[0];
+    shape->objects = (int64_t)dims[1];
+    const pv_status st = make_shards(set, 1);
+    if (st == PV_OK) set->all[0].box = (store_box){0, shape->views, 0, shape->objects};
+    return st;
+}
+
+static pv_status read_table(hid_t file, const shards *set, shard_entry **out, int *count)
+{
+    hsize_t length = 0;
+    const hid_t table = H5Dopen2(file, SHARDS_TABLE, H5P_DEFAULT);
+    if (table < 0) return pv_fail(PV_ERR_DATA, "'%s' is damaged: %s is no table", set->path, SHARDS_TABLE);
+    const hid_t space = H5Dget_space(table), type = shard_entry_type();
+    pv_status st = PV_OK;
+    if (H5Sget_simple_extent_ndims(space) == 1) H5Sget_simple_extent_dims(space, &length, NULL);
+    if (!pv_h5_is_own(table))
+        st = pv_fail(PV_ERR_DATA, "'%s' is damaged: %s is kept in other files", set->path, SHARDS_TABLE);
+    else if (length < 1 || length > SHARDS_MAX)
+        st = pv_fail(PV_ERR_DATA, "'%s' is damaged: %s has %llu entries, expected 1 to %d", set->path,
+                     SHARDS_TABLE, (unsigned long long)length, SHARDS_MAX);
+    else if (!(*out = pv_alloc((int64_t)length, sizeof **out)))
+        st = PV_ERR_NOMEM;
+    else if (H5Dread(table, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, *out) < 0)
+        st = pv_fail(PV_ERR_DATA,
+                     "'%s' is damaged: %s cannot be read as (file, first_view, views, "
+                     "first_object, objects)",
+                     set->path, SHARDS_TABLE);
+    *count = (int)length;
+    H5Tclose(type);
+    H5Sclose(space);
+    H5Dclose(table);
+    return st;
+}
+
+/* A name that stays below the master's directory. */
+static bool is_inside(const char *name)
+{
+    return name[0] != '\0' && name[0] != '/' && !strstr(name, "..");
+}
+
+static bool overlap(const store_box *a, const store_box *b)
+{
+    return a->first_view < b->first_view + b->views && b->first_view < a->first_view + a->views &&
+           a->first_object < b->first_object + b->objects && b->first_object < a->first_object + a->objects;
+}
+
+static bool is_sane(const store_box *box)
+{
+    const int64_t most = INT64_MAX / INT32_MAX / 4;
+    return box->first_view >= 0 && box->views > 0 && box->views <= INT32_MAX &&
+           box->first_view <= INT32_MAX - box->views && box->first_object >= 0 && box->first_object < most &&
+           box->objects >= 0 && box->objects < most;
+}
+
+/* The boxes must tile the store: none overlaps another, and their rows are as many as the store's. */
+static pv_status check_tiling(const shards *set, const store_shape *shape)
+{
+    double rows = 0;
+    for (int i = 0; i < set->count; i++) {
+        rows += (double)set->all[i].box.views * (double)set->all[i].box.objects;
+        for (int j = 0; j < i; j++)
+            if (overlap(&set->all[i].box, &set->all[j].box))
+                return pv_fail(PV_ERR_DATA, "'%s' is damaged: its shards %d and %d overlap", set->path, j, i);
+    }
+    if (rows != (double)shape->views * (double)shape->objects)
+        return pv_fail(PV_ERR_DATA, "'%s' is damaged: its shards hold %.0f rows of %.0f", set->path, rows,
+                       (double)shape->views * (double)shape->objects);
+    return PV_OK;
+}
+
+static pv_status take_entries(shards *set, store_shape *shape, shard_entry *entries, int count)
+{
+    pv_status st = make_shards(set, count);
+    if (st != PV_OK) return st;
+    shape->views = shape->objects = 0;
+    for (int i = 0; i < count; i++) {
+        const store_box *box = &entries[i].box;
+        entries[i].name[SHARD_NAME_BYTES - 1] = '\0';
+        if (!is_inside(entries[i].name) || !is_sane(box))
+            return pv_fail(PV_ERR_DATA,
+                           "'%s' is damaged: shard %d is views %lld + %lld of objects %lld + %lld in '%s'",
+                           set->path, i, (long long)box->first_view, (long long)box->views,
+                           (long long)box->first_object, (long long)box->objects, entries[i].name);
+        set->all[i].box = *box;
+        set->all[i].name = pv_strdup(entries[i].name);
+        if (!set->all[i].name) return PV_ERR_NOMEM;
+        if (box->first_view + box->views > shape->views) shape->views = box->first_view + box->views;
+        if (box->first_object + box->objects > shape->objects)
+            shape->objects = box->first_object + box->objects;
+    }
+    return check_tiling(set, shape);
+}
+
+pv_status shards_find(hid_t file, const char *path, shards *found, store_shape *shape)
+{
+    shard_entry *entries = NULL;
+    int count = 0;
+    *found = (shards){.path = path};
+    if (H5Lexists(file, SHARDS_TABLE, H5P_DEFAULT) <= 0) return find_own_rows(file, found, shape);
+    pv_status st = read_table(file, found, &entries, &count);
+    if (st == PV_OK) st = take_entries(found, shape, entries, count);
+    free(entries);
+    return st;
+}
+
+static pv_status open_columns(hid_t own, int params, const char *path, bool sync, shard *one)
+{
+    const hid_t file = one->file >= 0 ? one->file : own;
+    const store_shape shape = {.views = one->box.views, .objects = one->box.objects, .params = params};
+    pv_status st = PV_OK;
+    for (int c = 0; st == PV_OK && c < ROW_COLUMNS; c++)
+        st = store_column_open(file, path, (store_column)c, &shape, &one->columns[c]);
+    if (st == PV_OK && sync && (one->sync = open(path, O_RDONLY | O_CLOEXEC)) < 0)
+        st = pv_fail(PV_ERR_IO, "cannot open '%s': %s", path, strerror(errno));
+    return st;
+}
+
+static pv_status open_shard(const pv_comm *comm, hid_t own, const shards *set, int params, bool writing,
+                            const pv_storage_opts *storage, shard *one)
+{
+    pv_status st;
+    char *path = one->name ? shards_beside(set->path, one->name) : pv_strdup(set->path);
+    PV_TRY(pv_agree(comm, path ? PV_OK : PV_ERR_NOMEM));
+    if (one->name) {
+        PV_TRY(pv_agree(comm, comm->node_rank == 0 ? store_look_at(path, writing) : PV_OK));
+        PV_TRY(pv_h5_open(comm, path, writing, storage ? storage->hints : "", &one->file));
+    }
+    PV_TRY(pv_agree(comm, open_columns(own, params, path, writing && storage && storage->sync, one)));
+done:
+    free(path);
+    return st;
+}
+
+/* Makes room for the descriptors of all shards: the usual limit of 1024 open files may be raised by anyone. */
+static pv_status allow_files(const shards *set, bool sync)
+{
+    enum { OTHERS = 64 }; /* MPI's, HDF5's, the signal's */
+    struct rlimit limit;
+    const rlim_t wanted = (rlim_t)set->count * (sync ? 2 : 1) + OTHERS;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= wanted)
+        return PV_OK;
+    if (limit.rlim_max != RLIM_INFINITY && limit.rlim_max < wanted)
+        return pv_fail(PV_ERR_IO,
+                       "'%s' has %d shards: %llu files would be open at a time, and this system allows %llu "
+                       "(ulimit -Hn)",
+                       set->path, set->count, (unsigned long long)wanted, (unsigned long long)limit.rlim_max);
+    limit.rlim_cur = wanted;
+    return setrlimit(RLIMIT_NOFILE, &limit) == 0 ? PV_OK
+                                                 : pv_fail(PV_ERR_IO, "cannot allow %llu open files: %s",
+                                                           (unsigned long long)wanted, strerror(errno));
+}
+
+pv_status shards_open(const pv_comm *comm, hid_t own, const store_shape *shape, bool writing,
+                      const pv_storage_opts *storage, shards *found)
+{
+    pv_status st = pv_agree(comm, allow_files(found, writing && storage && storage->sync));
+    for (int i = 0; st == PV_OK && i < found->count; i++)
+        st = open_shard(comm, own, found, shape->params, writing, storage, &found->all[i]);
+    return st;
+}
+
+void shards_close(shards *found)
+{
+    for (int i = 0; i < found->count; i++) {
+        shard *const one = &found->all[i];
+        store_columns_close(ROW_COLUMNS, one->columns);
+        if (one->file >= 0) H5Fclose(one->file);
+        if (one->sync >= 0) close(one->sync);
+        free(one->name);
+    }
+    free(found->all);
+    *found = (shards){0};
+}

@@ -1,0 +1,53 @@
+/* Which file holds which rows of an open store: its own, or shards named in /shards. */
+#ifndef PV_SHARDS_H
+#define PV_SHARDS_H
+
+#include "parallel/pv_comm.h"
+#include "pv_store_columns.h"
+#include "store/pv_storage_opts.h"
+
+enum { SHARDS_MAX = 4096, SHARD_NAME_BYTES = 256 };
+
+/* A box of rows: views first_view .., objects first_object ... */
+typedef struct store_box {
+    int64_t first_view, views, first_object, objects;
+} store_box;
+
+/* An entry of /shards. */
+typedef struct shard_entry {
+    char name[SHARD_NAME_BYTES]; /* of the file, relative to the master's directory */
+    store_box box;
+} shard_entry;
+
+/* The HDF5 compound type of shard_entry; the caller closes it. */
+hid_t shard_entry_type(void);
+
+/* One file's rows. */
+typedef struct shard {
+    store_box box;
+    char *name; /* as in shard_entry; NULL: the rows are in the store's own file */
+    hid_t file; /* -1: the store's own */
+    hid_t columns[ROW_COLUMNS];
+    int sync; /* a descriptor to bring the file's rows to disk with, -1 if that is not wanted */
+} shard;
+
+/* All rows of a store; a store in one file has one shard without a name. */
+typedef struct shards {
+    const char *path; /* of the store; borrowed */
+    shard *all;
+    int count;
+} shards;
+
+/* The path of a file named relative to the directory of `path`; the caller frees it, NULL after pv_fail. */
+char *shards_beside(const char *path, const char *name);
+
+/* Finds the shards of a store whose file is open, and sets the shape's views and objects by them.
+ * Owner: shards_close, whatever is returned.  Local.  Errors: PV_ERR_DATA, PV_ERR_NOMEM. */
+pv_status shards_find(hid_t file, const char *path, shards *found, store_shape *shape);
+/* Opens their files and columns; `own` is the store's file.  Collective.  Errors: as pv_store_open, agreed. */
+pv_status shards_open(const pv_comm *comm, hid_t own, const store_shape *shape, bool writing,
+                      const pv_storage_opts *storage, shards *found);
+/* Collective where files are open.  Safe on a zeroed one. */
+void shards_close(shards *found);
+
+#endif

@@ -1,0 +1,117 @@
+/* The columns of a store: their names, types and shapes, and reading and writing a run of their objects. */
+#include "pv_store_columns.h"
+#include "store/pv_h5.h"
+
+const char *store_column_name(store_column column)
+{
+    static const char *const names[COLUMNS] = {
+        [COLUMN_PARAMS] = "/params",          [COLUMN_STATUS] = "/view/status",
+        [COLUMN_CHECKSUM] = "/view/checksum", [COLUMN_PSNR] = "/view/psnr",
+        [COLUMN_STEPS] = "/view/steps",       [COLUMN_LABEL] = "/object/label",
+        [COLUMN_SPLIT] = "/object/split",     [COLUMN_SOURCE] = "/object/source",
+        [COLUMN_TARGET] = "/object/target",
+    };
+    return names[column];
+}
+
+hid_t store_column_type(store_column column)
+{
+    switch (column) {
+    case COLUMN_PARAMS:
+    case COLUMN_PSNR:
+    case COLUMN_TARGET:
+        return H5T_NATIVE_FLOAT;
+    case COLUMN_CHECKSUM:
+    case COLUMN_SOURCE:
+        return H5T_NATIVE_UINT64;
+    case COLUMN_STEPS:
+        return H5T_NATIVE_UINT32;
+    case COLUMN_LABEL:
+        return H5T_NATIVE_INT32;
+    default:
+        return H5T_NATIVE_UINT8;
+    }
+}
+
+int store_column_dims(store_column column, const store_shape *shape, hsize_t dims[STORE_MAX_RANK])
+{
+    int rank = 0;
+    if (column < ROW_COLUMNS) dims[rank++] = (hsize_t)shape->views;
+    dims[rank++] = (hsize_t)shape->objects;
+    if (column == COLUMN_PARAMS) dims[rank++] = (hsize_t)shape->params;
+    if (column == COLUMN_TARGET) dims[rank++] = (hsize_t)shape->targets;
+    return rank;
+}
+
+size_t store_column_entry(store_column column, const store_shape *shape)
+{
+    const int values = column == COLUMN_PARAMS ? shape->params : column == COLUMN_TARGET ? shape->targets : 1;
+    return H5Tget_size(store_column_type(column)) * (size_t)values;
+}
+
+static pv_status check_shape(hid_t dataset, const char *path, store_column column, const store_shape *shape)
+{
+    const char *name = store_column_name(column);
+    const hid_t type = H5Dget_type(dataset), space = H5Dget_space(dataset);
+    const bool alike = H5Tget_class(type) == H5Tget_class(store_column_type(column));
+    const int rank = H5Sget_simple_extent_ndims(space);
+    hsize_t dims[STORE_MAX_RANK] = {0}, want[STORE_MAX_RANK];
+    if (rank > 0 && rank <= STORE_MAX_RANK) H5Sget_simple_extent_dims(space, dims, NULL);
+    H5Sclose(space);
+    H5Tclose(type);
+    if (!alike) return pv_fail(PV_ERR_DATA, "'%s' is damaged: %s is of another type", path, name);
+    if (!pv_h5_is_own(dataset))
+        return pv_fail(PV_ERR_DATA, "'%s' is damaged: %s is kept in other files", path, name);
+    if (rank != store_column_dims(column, shape, want))
+        return pv_fail(PV_ERR_DATA, "'%s' is damaged: %s has %d dimensions", path, name, rank);
+    for (int i = 0; i < rank; i++)
+        if (dims[i] != want[i])
+            return pv_fail(PV_ERR_DATA, "'%s' is damaged: dimension %d of %s is %llu, not %llu", path, i,
+                           name, (unsigned long long)dims[i], (unsigned long long)want[i]);
+    return PV_OK;
+}
+
+pv_status store_column_open(hid_t file, const char *path, store_column column, const store_shape *shape,
+                            hid_t *out)
+{
+    *out = H5Dopen2(file, store_column_name(column), H5P_DEFAULT);
+    if (*out < 0)
+        return pv_fail(PV_ERR_DATA, "'%s' is damaged: it has no dataset %s", path, store_column_name(column));
+    const pv_status st = check_shape(*out, path, column, shape);
+    if (st != PV_OK) store_columns_close(1, out);
+    return st;
+}
+
+void store_columns_close(int count, hid_t columns[])
+{
+    for (int c = 0; c < count; c++) {
+        if (columns[c] >= 0) H5Dclose(columns[c]);
+        columns[c] = -1;
+    }
+}
+
+/* The box of a dataset that some objects of a view take; returns its rank. */
+static int box_of(store_column column, const store_shape *shape, int64_t view, int64_t first, int64_t count,
+                  hsize_t start[STORE_MAX_RANK], hsize_t size[STORE_MAX_RANK])
+{
+    store_column_dims(column, &(store_shape){view, first, 0, 0}, start);
+    return store_column_dims(column, &(store_shape){1, count, shape->params, shape->targets}, size);
+}
+
+pv_status store_column_read(hid_t dataset, store_column column, const store_shape *shape, int64_t view,
+                            int64_t first, int64_t count, void *data)
+{
+    hsize_t start[STORE_MAX_RANK], size[STORE_MAX_RANK];
+    const int rank = box_of(column, shape, view, first, count, start, size);
+    return pv_h5_read_box(dataset, store_column_name(column), store_column_type(column), rank, start, size,
+                          data);
+}
+
+pv_status store_column_write(hid_t dataset, store_column column, const store_shape *shape, int64_t view,
+                             int64_t first, int64_t count, const void *data)
+{
+    hsize_t start[STORE_MAX_RANK], size[STORE_MAX_RANK];
+    const int rank = box_of(column, shape, view, first, count, start, size);
+    return pv_h5_write_box(dataset, store_column_name(column), store_column_type(column), rank, start, size,
+                           data);
+}

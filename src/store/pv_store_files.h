@@ -1,0 +1,25 @@
+/* Writing the files of a store, on one rank: a file with rows, all missing, and the master over shards. */
+#ifndef PV_STORE_FILES_H
+#define PV_STORE_FILES_H
+
+#include "pv_shards.h"
+#include "store/pv_store.h"
+
+/* What a new file of a store holds beside rows: texts for its attributes, and where its objects come from. */
+typedef struct store_recipe {
+    const char *arch_json, *signal_json, *config, *code_version, *instruction_set;
+    const pv_arch *arch;
+    const pv_store *old;     /* the first objects are copied from it, all that it has; NULL for none */
+    const pv_signal *signal; /* the others are the signal's first_new, first_new + 1, ... */
+    int64_t first_new;
+    const pv_storage_opts *storage;
+} store_recipe;
+
+/* Local: a whole file for the rows of a box, all missing, under the name `path`, which must not exist;
+ * `is_shard`: it says that it is one.  Errors: PV_ERR_IO, PV_ERR_HDF5; nothing is left behind. */
+pv_status store_write_file(const store_recipe *recipe, const char *path, const store_box *box, bool is_shard);
+/* As store_write_file, the master file over shards, which replaces a file of that name. */
+pv_status store_write_master(const store_recipe *recipe, const char *path, const shard_entry *entries,
+                             int count);
+
+#endif
