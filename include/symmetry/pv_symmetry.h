@@ -1,5 +1,5 @@
-/* The symmetries of a SIREN's weight space as values: what permutes the hidden units of a layer, flips their
- * signs and shifts their phases, and leaves the function as it is (SCIENCE: h = sin(w0 (W h + b))).
+/* The symmetries of the weight space of INRs as values: what permutes the hidden units of a layer, flips their
+ * signs and shifts their phases, and leaves the function as it is; for a SIREN, h = sin(w0 (W h + b)).
  *
  * An element says for every hidden unit u of every hidden layer l = 0 .. M-2 (width dims[l + 1]) which unit
  * it is made of: with v = source[u], s = sign[u], k = phase[u],
@@ -11,6 +11,13 @@
 
 #include "base/pv_rng.h"
 #include "inr/pv_arch.h"
+
+/* What units of an INR allow besides a change of their order, as their activation does. */
+enum {
+    PV_SYMMETRY_SIGNS = 1, /* all weights and the bias of a unit may change their sign, and what is made of it */
+    PV_SYMMETRY_PHASES = 2 /* its bias may move by multiples of the activation's antiperiod / w0 */
+};
+unsigned pv_symmetry_kinds(const pv_arch *arch);
 
 /* One element.  Shapes: [pv_symmetry_units(arch)], layer by layer; `source` counts within its layer. */
 typedef struct pv_symmetry {
@@ -49,8 +56,8 @@ void pv_symmetry_draw_phases(const pv_arch *arch, int low, int high, pv_rng *rng
 /* What a canonical form fixes. */
 typedef enum pv_canonical {
     PV_CANONICAL_NONE = 0,
-    PV_CANONICAL_SIGN = 1,
-    PV_CANONICAL_PHASE = 2,
+    PV_CANONICAL_SIGN = PV_SYMMETRY_SIGNS,
+    PV_CANONICAL_PHASE = PV_SYMMETRY_PHASES,
     PV_CANONICAL_BOTH = 3 /* SIGN and PHASE */
 } pv_canonical;
 

@@ -31,7 +31,7 @@ typedef struct align {
 
 static void add_scores(align *a, const pv_alignment_score scores[PV_ALIGN_WAYS])
 {
-    for (int way = 0; way < PV_ALIGN_WAYS; way++) {
+    for (int way = 0; way < pv_aligner_ways(pv_store_arch(a->store)); way++) {
         a->of[way].objective += scores[way].objective;
         a->of[way].barrier += scores[way].barrier;
         a->of[way].squares += scores[way].barrier * scores[way].barrier;
@@ -121,7 +121,7 @@ static void report(const pv_comm *comm, const align *a, json_t *result)
     json_t *lambda = json_array(), *ways = json_object();
     for (int i = 0; i < PV_PATH_POINTS; i++)
         json_array_append_new(lambda, json_real((double)i / (PV_PATH_POINTS - 1)));
-    for (int way = 0; way < PV_ALIGN_WAYS; way++) {
+    for (int way = 0; way < pv_aligner_ways(pv_store_arch(a->store)); way++) {
         const sums *of = &a->of[way];
         json_t *entry = json_object(), *losses = json_array();
         for (int i = 0; i < PV_PATH_POINTS; i++)
@@ -149,7 +149,7 @@ static void print_table(const align *a)
             (long long)a->first_view, (long long)a->second_view, (long long)a->pairs);
     fprintf(stderr, "  %-18s %10s %12s %12s %12s\n", "alignment", "objective", "at the ends", "midway",
             "barrier");
-    for (int way = 0; way < PV_ALIGN_WAYS; way++) {
+    for (int way = 0; way < pv_aligner_ways(pv_store_arch(a->store)); way++) {
         const sums *of = &a->of[way];
         fprintf(stderr, "  %-18s %10.4f %12.5f %12.5f %12.5f\n", pv_aligner_way(way), of->objective / pairs,
                 (of->losses[0] + of->losses[PV_PATH_POINTS - 1]) / (2 * pairs), of->losses[middle] / pairs,

@@ -315,21 +315,22 @@ static void draw_order(pv_rng *rng, int count, int *order)
 /* A layer whose neighbours stand as they stood need not be visited. */
 double pv_descent_run(pv_descent *d, int first, double best, pv_rng *rng)
 {
+    const int hidden = d->hidden;
     int order[PV_INR_MAX_LAYERS], visits = 0, sweeps = 0;
     double stood[PV_INR_MAX_LAYERS]; /* the objective before each of the last visits */
     double objective = pv_descent_objective(d, &d->state);
     for (bool gains = true; gains && sweeps < d->max_sweeps; sweeps++) {
         const double begin = objective;
-        draw_order(rng, d->hidden, order);
-        for (int i = 0; first >= 0 && i < d->hidden; i++)
+        draw_order(rng, hidden, order);
+        for (int i = 0; first >= 0 && i < hidden; i++)
             if (order[i] == first) swap_ints(&order[i], &order[0]);
         first = -1;
-        for (int i = 0; i < d->hidden; i++) {
+        for (int i = 0; i < hidden; i++) {
             if (d->layers[order[i]].is_settled) continue;
-            stood[visits++ % d->hidden] = objective;
+            stood[visits++ % hidden] = objective;
             objective += pv_descent_visit(d, order[i]);
-            if (visits < d->hidden) continue;
-            const double latest = objective - stood[visits % d->hidden];
+            if (visits < hidden) continue;
+            const double latest = objective - stood[visits % hidden];
             if (objective + latest + HOPE * fabs(objective) < best) return objective;
         }
         gains = objective - begin > LEAST_GAIN * fabs(objective);

@@ -8,6 +8,18 @@
 
 #define PI 3.14159265358979323846
 
+unsigned pv_symmetry_kinds(const pv_arch *arch)
+{
+    (void)arch; /* every INR is a SIREN: the sine is odd, and half a turn changes its sign */
+    return PV_SYMMETRY_SIGNS | PV_SYMMETRY_PHASES;
+}
+
+/* By a multiple of what a bias may move. */
+static double period_of(const pv_arch *arch)
+{
+    return PI / (double)arch->w0;
+}
+
 int pv_symmetry_offset(const pv_arch *arch, int layer)
 {
     int units = 0;
@@ -111,7 +123,7 @@ static void list_columns(const pv_symmetry *symmetry, int before, int count, mov
 
 void pv_symmetry_apply(const pv_arch *arch, const pv_symmetry *symmetry, const float *row, float *out)
 {
-    const double period = PI / (double)arch->w0;
+    const double period = period_of(arch);
     moved_columns moved;
     int before = -1, own = 0; /* where the units of the layer before, and of this one, begin */
     for (int l = 0; l < arch->layers; l++) {
@@ -194,7 +206,7 @@ static int periods_outside(double bias, double period)
 
 void pv_symmetry_canonical(const pv_arch *arch, const float *row, pv_canonical what, pv_symmetry *out)
 {
-    const double period = PI / (double)arch->w0;
+    const double period = period_of(arch);
     moved_columns columns;
     int before = -1, begin = 0;
     pv_symmetry_identity(arch, out);
