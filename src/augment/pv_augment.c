@@ -1,96 +1,103 @@
+/* A pipeline of augmentations: made of a list, checked against the INRs, and applied item by item. */
 #include "augment/pv_augment.h"
+#include "augment/pv_augmentation.h"
 #include "base/pv_mem.h"
-#include "pv_augment_kinds.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct augment_kind {
-    const char *name;
-    double usual, low, high; /* amount */
-    int inputs, what;
-    augment_apply apply;
-} augment_kind;
-
-#define AUGMENT_KIND(id, name, usual, low, high, inputs, what)                                               \
-    [PV_AUGMENT_##id] = {#name, usual, low, high, inputs, what, augment_##name},
-static const augment_kind kinds[PV_AUGMENT_KINDS] = {PV_AUGMENTS(AUGMENT_KIND)};
-
 struct pv_augmenter {
     pv_arch arch;
     int classes, params, count;
-    augment_item *items;
+    const pv_augment_opts *opts;
+    pv_augment_item *items; /* one for each of opts */
 };
 
-const char *pv_augment_name(pv_augment_kind kind)
+static void free_item(pv_augment_item *item)
 {
-    return kinds[kind].name;
+    for (int i = 0; i < item->uses_count; i++) {
+        pv_options_free(item->uses[i].kind->plugin.options, (void *)item->uses[i].options);
+        free((void *)item->uses[i].options);
+        free_item(&item->uses[i]);
+    }
+    free(item->uses);
+    pv_symmetry_free(&item->symmetry);
+    pv_matcher_free(item->matcher);
+    free(item->scratch);
+    free(item->copy);
+    *item = (pv_augment_item){0};
 }
 
-bool pv_augment_mixes(pv_augment_kind kind)
+/* What the INRs lack that a kind needs; NULL: it suits them. */
+static const char *lacking(const pv_augmentation *kind, const void *options, const pv_arch *arch)
 {
-    return (kinds[kind].what & PV_AUGMENT_MIXES) != 0;
+    const pv_match_opts *match =
+        kind->match && options ? (const void *)((const char *)options + kind->match) : NULL;
+    const unsigned needs = kind->symmetries | (match && match->signs ? PV_SYMMETRY_SIGNS : 0);
+    const unsigned lacks = needs & ~pv_symmetry_kinds(arch);
+    if (arch->dims[0] < kind->inputs) return "INRs of more coordinates";
+    if (lacks & PV_SYMMETRY_SIGNS) return "an odd activation, whose units may change their sign";
+    return lacks ? "a periodic activation, whose units have phases" : NULL;
 }
 
-void augment_apply_usual(augment_item *item, pv_augment_kind kind, pv_rng *rng, float *row)
+static pv_status make_item(const pv_arch *arch, int classes, const pv_augmentation *kind, const void *options,
+                           pv_augment_item *item);
+
+/* The items that an item applies itself, with their defaults. */
+static pv_status make_used(pv_augment_item *item)
 {
-    const double amount = item->amount;
-    augment_subject it = {.rng = rng, .row = row};
-    item->amount = kinds[kind].usual;
-    kinds[kind].apply(item, &it);
-    item->amount = amount;
+    const pv_augmentation *const *kinds = item->kind->uses;
+    int count = 0;
+    pv_status st = PV_OK;
+    while (kinds && kinds[count])
+        count++;
+    PV_ALLOC(item->uses, count);
+    for (int i = 0; i < count; i++) {
+        const pv_plugin *plugin = &kinds[i]->plugin;
+        if (item->kind->uses_one && lacking(kinds[i], NULL, item->arch)) continue;
+        void *options = plugin->options_size ? pv_alloc(1, plugin->options_size) : NULL;
+        if (plugin->options_size && !options) return PV_ERR_NOMEM;
+        pv_augment_item *const used = &item->uses[item->uses_count++];
+        used->kind = kinds[i];
+        used->options = options;
+        PV_TRY(pv_options_defaults(plugin->options, options));
+        PV_TRY(make_item(item->arch, item->classes, kinds[i], options, used));
+    }
+done:
+    return st;
 }
 
-static pv_status check_amount(const augment_kind *kind, unsigned i, double amount)
+static pv_status make_item(const pv_arch *arch, int classes, const pv_augmentation *kind, const void *options,
+                           pv_augment_item *item)
 {
-    if (amount < 0) return PV_OK;
-    if (kind->usual == PV_AUGMENT_NO_AMOUNT)
-        return pv_fail(PV_ERR_CONFIG, "augment[%u]: %s takes no amount", i, kind->name);
-    if (amount < kind->low || amount > kind->high)
-        return pv_fail(PV_ERR_CONFIG, "augment[%u]: the amount of %s is %g to %g, not %g", i, kind->name,
-                       kind->low, kind->high, amount);
-    if (kind == &kinds[PV_AUGMENT_PHASE] && amount != floor(amount))
-        return pv_fail(PV_ERR_CONFIG, "augment[%u]: the amount of phase is a whole number, not %g", i,
-                       amount);
-    return PV_OK;
+    const char *lack = lacking(kind, options, arch);
+    pv_status st;
+    *item = (pv_augment_item){
+        .kind = kind, .options = options, .arch = arch, .params = pv_arch_params(arch), .classes = classes};
+    if (lack) return pv_fail(PV_ERR_CONFIG, "augment: %s needs %s", kind->plugin.name, lack);
+    PV_ALLOC(item->scratch, item->params);
+    PV_ALLOC(item->copy, item->params);
+    PV_TRY(pv_symmetry_make(arch, &item->symmetry));
+    if (kind->match)
+        PV_TRY(pv_matcher_new(arch, (const void *)((const char *)options + kind->match), &item->matcher));
+    PV_TRY(make_used(item));
+done:
+    return st;
 }
 
-static pv_status check_list(const pv_augment_list *list, const pv_arch *arch)
+static pv_status check_mixups(const pv_augment_list *list)
 {
     const char *mixup = NULL;
     for (unsigned i = 0; i < list->count; i++) {
-        const pv_augment_opts *opts = &list->items[i];
-        const augment_kind *kind = &kinds[opts->kind];
-        const pv_status st = check_amount(kind, i, opts->amount);
-        if (st != PV_OK) return st;
-        if (pv_augment_mixes(opts->kind) && mixup)
+        const char *name = list->items[i].kind.plugin->name;
+        if (pv_augment_partner(&list->items[i]) == PV_PARTNER_NONE) continue;
+        if (mixup)
             return pv_fail(PV_ERR_CONFIG, "augment[%u]: %s is a second MixUp, after %s: a list takes one", i,
-                           kind->name, mixup);
-        if (pv_augment_mixes(opts->kind)) mixup = kind->name;
-        if (arch->dims[0] < kind->inputs)
-            return pv_fail(PV_ERR_CONFIG, "augment[%u]: %s needs INRs of %d coordinates, these have %d", i,
-                           kind->name, kind->inputs, arch->dims[0]);
+                           name, mixup);
+        mixup = name;
     }
     return PV_OK;
-}
-
-static pv_status make_item(pv_augmenter *a, const pv_augment_opts *opts, augment_item *item)
-{
-    const augment_kind *kind = &kinds[opts->kind];
-    const pv_match_opts match = {opts->signs, opts->sweeps, opts->starts};
-    pv_status st;
-    *item = (augment_item){.arch = &a->arch,
-                           .params = a->params,
-                           .classes = a->classes,
-                           .opts = *opts,
-                           .amount = opts->amount < 0 ? kind->usual : opts->amount};
-    PV_ALLOC(item->scratch, a->params);
-    PV_ALLOC(item->copy, a->params);
-    PV_TRY(pv_symmetry_make(&a->arch, &item->symmetry));
-    if (kind->what & PV_AUGMENT_MATCHES) PV_TRY(pv_matcher_new(&a->arch, &match, &item->matcher));
-done:
-    return st;
 }
 
 pv_status pv_augmenter_new(const pv_augment_list *list, const pv_arch *arch, int classes, pv_augmenter **out)
@@ -102,13 +109,13 @@ pv_status pv_augmenter_new(const pv_augment_list *list, const pv_arch *arch, int
     a->arch = *arch;
     a->classes = classes;
     a->params = pv_arch_params(arch);
-    PV_TRY(check_list(list, arch));
+    a->opts = list->items;
+    PV_TRY(check_mixups(list));
     PV_ALLOC(a->items, list->count);
-    for (a->count = 0; a->count < (int)list->count; a->count++) {
-        st = make_item(a, &list->items[a->count], &a->items[a->count]);
-        if (st == PV_OK) continue;
-        a->count++;
-        goto done;
+    while (a->count < (int)list->count) {
+        const pv_pick *kind = &list->items[a->count].kind;
+        PV_TRY(make_item(&a->arch, classes, (const pv_augmentation *)kind->plugin, kind->options,
+                         &a->items[a->count++]));
     }
     *out = a;
     return PV_OK;
@@ -120,12 +127,8 @@ done:
 void pv_augmenter_free(pv_augmenter *a)
 {
     if (!a) return;
-    for (int i = 0; i < a->count; i++) {
-        pv_symmetry_free(&a->items[i].symmetry);
-        pv_matcher_free(a->items[i].matcher);
-        free(a->items[i].scratch);
-        free(a->items[i].copy);
-    }
+    for (int i = 0; i < a->count; i++)
+        free_item(&a->items[i]);
     free(a->items);
     free(a);
 }
@@ -136,16 +139,22 @@ static bool is_applied(const pv_augmenter *a, pv_augment_key key, int item, pv_r
     enum { EPOCH_BITS = 32 };
     *rng = pv_rng_open(key.seed, PV_RNG_AUGMENT, (uint64_t)key.place,
                        (uint64_t)key.epoch + ((uint64_t)item << EPOCH_BITS));
-    return pv_rng_uniform(rng) < a->items[item].opts.p;
+    return pv_rng_uniform(rng) < a->opts[item].p;
 }
 
 pv_partner pv_augmenter_partner(const pv_augmenter *a, pv_augment_key key)
 {
     pv_rng rng;
     for (int i = 0; i < a->count; i++)
-        if (pv_augment_mixes(a->items[i].opts.kind))
-            return is_applied(a, key, i, &rng) ? a->items[i].opts.partner : PV_PARTNER_NONE;
+        if (a->items[i].kind->mixes)
+            return is_applied(a, key, i, &rng) ? pv_augment_partner(&a->opts[i]) : PV_PARTNER_NONE;
     return PV_PARTNER_NONE;
+}
+
+void pv_augment_use(pv_augment_item *item, pv_rng *rng, float *row)
+{
+    pv_augment_subject it = {.rng = rng, .row = row};
+    item->kind->apply(item, &it);
 }
 
 static bool is_finite(const float *row, int params)
@@ -162,16 +171,15 @@ pv_status pv_augmenter_apply(pv_augmenter *a, pv_augment_key key, pv_augment_sam
     for (int c = 0; c < a->classes; c++)
         target[c] = c == sample.label ? 1.0F : 0.0F;
     for (int i = 0; i < a->count; i++) {
-        augment_item *const item = &a->items[i];
-        const augment_kind *kind = &kinds[item->opts.kind];
+        pv_augment_item *const item = &a->items[i];
         pv_rng rng;
-        augment_subject it = {&rng, partner, row, target};
+        pv_augment_subject it = {&rng, partner, row, target};
         if (!is_applied(a, key, i, &rng)) continue;
-        kind->apply(item, &it);
+        item->kind->apply(item, &it);
         if (!is_finite(row, a->params))
             return pv_fail(PV_ERR_NUMERIC,
                            "augment[%d] (%s) gave weights that are not finite: lower its amount", i,
-                           kind->name);
+                           item->kind->plugin.name);
     }
     return PV_OK;
 }

@@ -1,11 +1,12 @@
 /* Maps of the coordinates, folded into the first layer. */
-#include "pv_augment_kinds.h"
+#include "augment/pv_augmentation.h"
+#include "pv_augment_maps.h"
 
 #include <math.h>
 
 #define DEGREE (3.14159265358979323846 / 180)
 
-void augment_translate_by(const pv_arch *arch, const float *t, int order, float *row)
+void pv_augment_translate_by(const pv_arch *arch, const float *t, int order, float *row)
 {
     double moved[PV_INR_MAX_WIDTH] = {0}, next[PV_INR_MAX_WIDTH];
     for (int c = 0; c < arch->dims[0]; c++)
@@ -26,7 +27,7 @@ void augment_translate_by(const pv_arch *arch, const float *t, int order, float 
         row[u] += (float)moved[u];
 }
 
-void augment_rotate_by(const pv_arch *arch, double cosine, double sine, float *row)
+void pv_augment_rotate_by(const pv_arch *arch, double cosine, double sine, float *row)
 {
     const int ins = arch->dims[0];
     for (int u = 0; u < arch->dims[1]; u++, row += ins) {
@@ -36,41 +37,78 @@ void augment_rotate_by(const pv_arch *arch, double cosine, double sine, float *r
     }
 }
 
-void augment_scale_by(const pv_arch *arch, float s, float *row)
+void pv_augment_scale_by(const pv_arch *arch, float s, float *row)
 {
     for (int i = 0; i < arch->dims[0] * arch->dims[1]; i++)
         row[i] *= s;
 }
 
-static void draw_shift(const augment_item *item, pv_rng *rng, float *t)
+static void draw_shift(const pv_augment_item *item, pv_rng *rng, float *t)
 {
     for (int c = 0; c < item->arch->dims[0]; c++)
-        t[c] = (float)pv_rng_range(rng, -item->amount, item->amount);
+        t[c] = (float)pv_rng_range(rng, -pv_augment_amount(item), pv_augment_amount(item));
 }
 
-void augment_translate(augment_item *item, augment_subject *it)
+static void translate(pv_augment_item *item, pv_augment_subject *it)
 {
     float t[PV_INR_MAX_WIDTH];
     draw_shift(item, it->rng, t);
-    augment_translate_by(item->arch, t, 1, it->row);
+    pv_augment_translate_by(item->arch, t, 1, it->row);
 }
 
-void augment_translate_deep(augment_item *item, augment_subject *it)
+static const pv_option translate_rows[] = {
+    {PV_AMOUNT_ROW("0.25", "largest shift of a coordinate"), PV_BETWEEN(0, 1000)}, {0}};
+
+const pv_augmentation pv_augmentation_translate = {
+    .plugin = {.name = "translate",
+               .help = "x -> x + t, exactly",
+               PV_AUGMENT_OPTIONS(translate_rows, pv_amount_opts)},
+    .apply = translate};
+
+static void translate_deep(pv_augment_item *item, pv_augment_subject *it)
 {
     float t[PV_INR_MAX_WIDTH];
     const int hidden = item->arch->layers - 1;
     draw_shift(item, it->rng, t);
-    augment_translate_by(item->arch, t, hidden > 1 ? 1 + (int)pv_rng_below(it->rng, (uint64_t)hidden) : 1,
-                         it->row);
+    pv_augment_translate_by(item->arch, t, hidden > 1 ? 1 + (int)pv_rng_below(it->rng, (uint64_t)hidden) : 1,
+                            it->row);
 }
 
-void augment_rotate(augment_item *item, augment_subject *it)
+static const pv_option translate_deep_rows[] = {
+    {PV_AMOUNT_ROW("0.25", "largest shift of a coordinate"), PV_BETWEEN(0, 1000)}, {0}};
+
+const pv_augmentation pv_augmentation_translate_deep = {
+    .plugin = {.name = "translate_deep",
+               .help = "the published translation, into the bias of a random layer",
+               PV_AUGMENT_OPTIONS(translate_deep_rows, pv_amount_opts)},
+    .apply = translate_deep};
+
+static void rotate(pv_augment_item *item, pv_augment_subject *it)
 {
-    const double angle = pv_rng_range(it->rng, -item->amount, item->amount) * DEGREE;
-    augment_rotate_by(item->arch, cos(angle), sin(angle), it->row);
+    const double angle = pv_rng_range(it->rng, -pv_augment_amount(item), pv_augment_amount(item)) * DEGREE;
+    pv_augment_rotate_by(item->arch, cos(angle), sin(angle), it->row);
 }
 
-void augment_scale(augment_item *item, augment_subject *it)
+static const pv_option rotate_rows[] = {{PV_AMOUNT_ROW("30", "largest angle, degrees"), PV_BETWEEN(0, 360)},
+                                        {0}};
+
+const pv_augmentation pv_augmentation_rotate = {
+    .plugin = {.name = "rotate",
+               .help = "turns the plane of the first two coordinates",
+               PV_AUGMENT_OPTIONS(rotate_rows, pv_amount_opts)},
+    .apply = rotate,
+    .inputs = 2};
+
+static void scale(pv_augment_item *item, pv_augment_subject *it)
 {
-    augment_scale_by(item->arch, (float)pv_rng_range(it->rng, 1 - item->amount, 1 + item->amount), it->row);
+    pv_augment_scale_by(
+        item->arch, (float)pv_rng_range(it->rng, 1 - pv_augment_amount(item), 1 + pv_augment_amount(item)),
+        it->row);
 }
+
+static const pv_option scale_rows[] = {
+    {PV_AMOUNT_ROW("0.2", "largest change of the factor 1"), PV_BETWEEN(0, 0.99)}, {0}};
+
+const pv_augmentation pv_augmentation_scale = {
+    .plugin = {.name = "scale", .help = "x -> s x", PV_AUGMENT_OPTIONS(scale_rows, pv_amount_opts)},
+    .apply = scale};

@@ -1,5 +1,6 @@
-/* MixUp of two INRs and their labels, and label smoothing. */
-#include "pv_augment_kinds.h"
+/* MixUp of two INRs and their labels, the published variants of it, and label smoothing. */
+#include "augment/pv_augmentation.h"
+#include "pv_augment_maps.h"
 
 #include <math.h>
 #include <string.h>
@@ -16,90 +17,171 @@ static double draw_gamma(pv_rng *rng, double shape)
     }
 }
 
-double augment_draw_lambda(const pv_augment_opts *opts, pv_rng *rng)
+double pv_augment_draw_lambda(const pv_lambda_opts *opts, pv_rng *rng)
 {
     if (opts->lambda == PV_LAMBDA_UNIFORM) return pv_rng_uniform(rng);
     const double a = draw_gamma(rng, opts->beta), b = draw_gamma(rng, opts->beta);
     return a + b > 0 ? a / (a + b) : 0.5; /* tiny shapes can underflow both */
 }
 
-void augment_mix_by(int params, float lambda, const float *other, float *row)
+void pv_augment_mix_by(int params, float lambda, const float *other, float *row)
 {
     for (int i = 0; i < params; i++)
         row[i] = lambda * row[i] + (1 - lambda) * other[i];
 }
 
-void augment_mix_label(int classes, float lambda, int32_t other, float *target)
+void pv_augment_mix_label(int classes, float lambda, int32_t other, float *target)
 {
     for (int c = 0; c < classes; c++)
         target[c] *= lambda;
     target[other] += 1 - lambda;
 }
 
-void augment_align(augment_item *item, pv_rng *rng, const float *row, const float *other, float *aligned)
-{
-    pv_match_row(item->matcher, row, other, rng, aligned);
-}
-
-void augment_smooth_by(int classes, float rate, float *target)
+void pv_augment_smooth_by(int classes, float rate, float *target)
 {
     for (int c = 0; c < classes; c++)
         target[c] = (1 - rate) * target[c] + rate / (float)classes;
 }
 
-void augment_label_smoothing(augment_item *item, augment_subject *it)
+static void label_smoothing(pv_augment_item *item, pv_augment_subject *it)
 {
-    augment_smooth_by(item->classes, (float)item->amount, it->target);
+    pv_augment_smooth_by(item->classes, (float)pv_augment_amount(item), it->target);
 }
 
-void augment_mixup(augment_item *item, augment_subject *it)
+static const pv_option label_smoothing_rows[] = {{PV_AMOUNT_ROW("0.1", "rate"), PV_BETWEEN(0, 1)}, {0}};
+
+const pv_augmentation pv_augmentation_label_smoothing = {
+    .plugin = {.name = "label_smoothing",
+               .help = "mixes the label with all classes alike",
+               PV_AUGMENT_OPTIONS(label_smoothing_rows, pv_amount_opts)},
+    .apply = label_smoothing};
+
+/* Mixes the partner, or `other` that stands for its row, in. */
+static void mix(const pv_augment_item *item, pv_augment_subject *it, float lambda, const float *other)
 {
-    const float lambda = (float)augment_draw_lambda(&item->opts, it->rng);
-    augment_mix_by(item->params, lambda, it->partner->row, it->row);
-    augment_mix_label(item->classes, lambda, it->partner->label, it->target);
+    pv_augment_mix_by(item->params, lambda, other, it->row);
+    pv_augment_mix_label(item->classes, lambda, it->partner->label, it->target);
 }
 
-void augment_mixup_perm(augment_item *item, augment_subject *it)
+static float draw_share(const pv_augment_item *item, pv_rng *rng)
 {
-    augment_permute(item, it);
-    augment_mixup(item, it);
+    const pv_mixup_opts *opts = item->options;
+    return (float)pv_augment_draw_lambda(&opts->share, rng);
 }
 
-void augment_mixup_aligned(augment_item *item, augment_subject *it)
+static const pv_option mixup_rows[] = {PV_MIXUP_ROWS(pv_mixup_opts, partner, share), {0}};
+
+static void mixup(pv_augment_item *item, pv_augment_subject *it)
 {
-    const float lambda = (float)augment_draw_lambda(&item->opts, it->rng);
-    augment_align(item, it->rng, it->row, it->partner->row, item->copy);
-    augment_mix_by(item->params, lambda, item->copy, it->row);
-    augment_mix_label(item->classes, lambda, it->partner->label, it->target);
+    mix(item, it, draw_share(item, it->rng), it->partner->row);
 }
 
-/* The copy's label is the sample's own.  The published code mixes in the label of an unrelated sample, whose weights take
- * no part; that we do not follow. */
-void augment_self_aligned(augment_item *item, augment_subject *it)
+const pv_augmentation pv_augmentation_mixup = {
+    .plugin = {.name = "mixup",
+               .help = "mixes a sample and its label with those of another",
+               PV_AUGMENT_OPTIONS(mixup_rows, pv_mixup_opts)},
+    .apply = mixup,
+    .mixes = true};
+
+static void mixup_perm(pv_augment_item *item, pv_augment_subject *it)
 {
-    static const pv_augment_kind kinds[] = {PV_AUGMENT_TRANSLATE, PV_AUGMENT_SCALE,    PV_AUGMENT_NOISE,
-                                            PV_AUGMENT_DROPOUT,   PV_AUGMENT_NEGATION, PV_AUGMENT_PHASE,
-                                            PV_AUGMENT_ROTATE};
-    const uint64_t count = sizeof kinds / sizeof *kinds - (item->arch->dims[0] < 2);
-    const float lambda = (float)augment_draw_lambda(&item->opts, it->rng);
-    const pv_augment_kind chosen = kinds[pv_rng_below(it->rng, count)];
+    pv_augment_use(&item->uses[0], it->rng, it->row);
+    mixup(item, it);
+}
+
+const pv_augmentation pv_augmentation_mixup_perm = {
+    .plugin = {.name = "mixup_perm",
+               .help = "mixup of the sample with its units in a random order",
+               PV_AUGMENT_OPTIONS(mixup_rows, pv_mixup_opts)},
+    .apply = mixup_perm,
+    .mixes = true,
+    .uses = (const pv_augmentation *const[]){&pv_augmentation_permute, NULL}};
+
+static void weights_only(pv_augment_item *item, pv_augment_subject *it)
+{
+    const float lambda = draw_share(item, it->rng);
+    pv_augment_mix_by(item->params, lambda, it->partner->row, it->row);
+    if (lambda < 0.5F) pv_augment_mix_label(item->classes, 0, it->partner->label, it->target);
+}
+
+const pv_augmentation pv_augmentation_weights_only = {
+    .plugin = {.name = "weights_only",
+               .help = "mixup of the weights; the label is that of the larger share",
+               PV_AUGMENT_OPTIONS(mixup_rows, pv_mixup_opts)},
+    .apply = weights_only,
+    .mixes = true};
+
+/* ---- with weight matching ---- */
+
+typedef struct aligned_opts {
+    pv_mixup_opts mixup;
+    pv_match_opts match;
+} aligned_opts;
+
+static const pv_option aligned_rows[] = {
+    PV_MIXUP_ROWS(aligned_opts, mixup.partner, mixup.share), PV_MATCH_ROWS(aligned_opts, match), {0}};
+
+static void mixup_aligned(pv_augment_item *item, pv_augment_subject *it)
+{
+    const float lambda = draw_share(item, it->rng);
+    pv_match_row(item->matcher, it->row, it->partner->row, it->rng, item->copy);
+    mix(item, it, lambda, item->copy);
+}
+
+const pv_augmentation pv_augmentation_mixup_aligned = {
+    .plugin = {.name = "mixup_aligned",
+               .help = "mixup with the partner's units matched to the sample's",
+               PV_AUGMENT_OPTIONS(aligned_rows, aligned_opts)},
+    .apply = mixup_aligned,
+    .mixes = true,
+    .match = offsetof(aligned_opts, match)};
+
+static void combine(pv_augment_item *item, pv_augment_subject *it)
+{
+    for (int i = 0; i < item->uses_count; i++)
+        pv_augment_use(&item->uses[i], it->rng, it->row);
+    mixup_aligned(item, it);
+}
+
+const pv_augmentation pv_augmentation_combine = {
+    .plugin = {.name = "combine",
+               .help = "translate, noise and negation at their usual amounts, then mixup_aligned",
+               PV_AUGMENT_OPTIONS(aligned_rows, aligned_opts)},
+    .apply = combine,
+    .mixes = true,
+    .match = offsetof(aligned_opts, match),
+    .uses = (const pv_augmentation *const[]){&pv_augmentation_translate, &pv_augmentation_noise,
+                                             &pv_augmentation_negation, NULL}};
+
+typedef struct self_aligned_opts {
+    pv_lambda_opts share;
+    pv_match_opts match;
+} self_aligned_opts;
+
+static const pv_option self_aligned_rows[] = {
+    PV_LAMBDA_ROWS(self_aligned_opts, share), PV_MATCH_ROWS(self_aligned_opts, match), {0}};
+
+/* The copy's label is the sample's own.  The published code mixes in the label of an unrelated sample, whose
+ * weights take no part; that we do not follow. */
+static void self_aligned(pv_augment_item *item, pv_augment_subject *it)
+{
+    const self_aligned_opts *opts = item->options;
+    const float lambda = (float)pv_augment_draw_lambda(&opts->share, it->rng);
+    const uint64_t chosen = pv_rng_below(it->rng, (uint64_t)item->uses_count);
     memcpy(item->copy, it->row, sizeof *it->row * (size_t)item->params);
-    augment_apply_usual(item, chosen, it->rng, item->copy);
-    augment_align(item, it->rng, it->row, item->copy, item->copy);
-    augment_mix_by(item->params, lambda, item->copy, it->row);
+    pv_augment_use(&item->uses[chosen], it->rng, item->copy);
+    pv_match_row(item->matcher, it->row, item->copy, it->rng, item->copy);
+    pv_augment_mix_by(item->params, lambda, item->copy, it->row);
 }
 
-void augment_combine(augment_item *item, augment_subject *it)
-{
-    augment_apply_usual(item, PV_AUGMENT_TRANSLATE, it->rng, it->row);
-    augment_apply_usual(item, PV_AUGMENT_NOISE, it->rng, it->row);
-    augment_apply_usual(item, PV_AUGMENT_NEGATION, it->rng, it->row);
-    augment_mixup_aligned(item, it);
-}
-
-void augment_weights_only(augment_item *item, augment_subject *it)
-{
-    const float lambda = (float)augment_draw_lambda(&item->opts, it->rng);
-    augment_mix_by(item->params, lambda, it->partner->row, it->row);
-    if (lambda < 0.5F) augment_mix_label(item->classes, 0, it->partner->label, it->target);
-}
+const pv_augmentation pv_augmentation_self_aligned = {
+    .plugin = {.name = "self_aligned",
+               .help = "mixes a sample with a copy of itself, changed by another augmentation and matched",
+               PV_AUGMENT_OPTIONS(self_aligned_rows, self_aligned_opts)},
+    .apply = self_aligned,
+    .match = offsetof(self_aligned_opts, match),
+    .uses = (const pv_augmentation *const[]){&pv_augmentation_translate, &pv_augmentation_scale,
+                                             &pv_augmentation_noise, &pv_augmentation_dropout,
+                                             &pv_augmentation_negation, &pv_augmentation_phase,
+                                             &pv_augmentation_rotate, NULL},
+    .uses_one = true};

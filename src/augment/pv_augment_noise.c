@@ -1,5 +1,6 @@
 /* Augmentations that disturb the function a little. */
-#include "pv_augment_kinds.h"
+#include "augment/pv_augmentation.h"
+#include "pv_augment_maps.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -18,7 +19,7 @@ static double deviation_of(const float *values, int count)
     return sqrt(squares / (count - 1));
 }
 
-void augment_noise_by(const pv_arch *arch, double amount, const float *normal, float *row)
+void pv_augment_noise_by(const pv_arch *arch, double amount, const float *normal, float *row)
 {
     pv_arch_tensor tensors[2 * PV_INR_MAX_LAYERS];
     const int count = pv_arch_layout(arch, tensors);
@@ -31,7 +32,7 @@ void augment_noise_by(const pv_arch *arch, double amount, const float *normal, f
     }
 }
 
-void augment_dropout_by(int params, double rate, const float *keep, float *row)
+void pv_augment_dropout_by(int params, double rate, const float *keep, float *row)
 {
     const float factor = (float)(1 / (1 - rate));
     for (int i = 0; i < params; i++)
@@ -44,7 +45,7 @@ static int by_size(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
-void augment_quantile_by(int params, double level, float *scratch, float *row)
+void pv_augment_quantile_by(int params, double level, float *scratch, float *row)
 {
     for (int i = 0; i < params; i++)
         scratch[i] = fabsf(row[i]);
@@ -57,21 +58,47 @@ void augment_quantile_by(int params, double level, float *scratch, float *row)
         if ((double)fabsf(row[i]) < quantile) row[i] = 0;
 }
 
-void augment_noise(augment_item *item, augment_subject *it)
+static void noise(pv_augment_item *item, pv_augment_subject *it)
 {
     for (int i = 0; i < item->params; i++)
         item->scratch[i] = (float)pv_rng_normal(it->rng);
-    augment_noise_by(item->arch, item->amount, item->scratch, it->row);
+    pv_augment_noise_by(item->arch, pv_augment_amount(item), item->scratch, it->row);
 }
 
-void augment_dropout(augment_item *item, augment_subject *it)
+static const pv_option noise_rows[] = {
+    {PV_AMOUNT_ROW("0.32", "standard deviations of the tensor"), PV_BETWEEN(0, 1000)}, {0}};
+
+const pv_augmentation pv_augmentation_noise = {.plugin = {.name = "noise",
+                                                          .help = "adds Gaussian noise to every tensor",
+                                                          PV_AUGMENT_OPTIONS(noise_rows, pv_amount_opts)},
+                                               .apply = noise};
+
+static void dropout(pv_augment_item *item, pv_augment_subject *it)
 {
     for (int i = 0; i < item->params; i++)
-        item->scratch[i] = pv_rng_uniform(it->rng) >= item->amount ? 1.0F : 0.0F;
-    augment_dropout_by(item->params, item->amount, item->scratch, it->row);
+        item->scratch[i] = pv_rng_uniform(it->rng) >= pv_augment_amount(item) ? 1.0F : 0.0F;
+    pv_augment_dropout_by(item->params, pv_augment_amount(item), item->scratch, it->row);
 }
 
-void augment_quantile_dropout(augment_item *item, augment_subject *it)
+static const pv_option dropout_rows[] = {{PV_AMOUNT_ROW("0.1", "rate"), PV_BETWEEN(0, 0.99)}, {0}};
+
+const pv_augmentation pv_augmentation_dropout = {
+    .plugin = {.name = "dropout",
+               .help = "sets weights to 0; the others are divided by 1 - rate",
+               PV_AUGMENT_OPTIONS(dropout_rows, pv_amount_opts)},
+    .apply = dropout};
+
+static void quantile_dropout(pv_augment_item *item, pv_augment_subject *it)
 {
-    augment_quantile_by(item->params, pv_rng_range(it->rng, 0, item->amount), item->scratch, it->row);
+    pv_augment_quantile_by(item->params, pv_rng_range(it->rng, 0, pv_augment_amount(item)), item->scratch,
+                           it->row);
 }
+
+static const pv_option quantile_dropout_rows[] = {
+    {PV_AMOUNT_ROW("0.1", "largest share of weights"), PV_BETWEEN(0, 1)}, {0}};
+
+const pv_augmentation pv_augmentation_quantile_dropout = {
+    .plugin = {.name = "quantile_dropout",
+               .help = "sets the smallest weights to 0",
+               PV_AUGMENT_OPTIONS(quantile_dropout_rows, pv_amount_opts)},
+    .apply = quantile_dropout};

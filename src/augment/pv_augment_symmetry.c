@@ -1,32 +1,55 @@
 /* Augmentations that leave the function as it is. */
-#include "pv_augment_kinds.h"
+#include "augment/pv_augmentation.h"
 
 #include <string.h>
 
-static void apply_drawn(augment_item *item, float *row)
+static void apply_drawn(pv_augment_item *item, float *row)
 {
     memcpy(item->scratch, row, sizeof *row * (size_t)item->params);
     pv_symmetry_apply(item->arch, &item->symmetry, item->scratch, row);
 }
 
-void augment_negation(augment_item *item, augment_subject *it)
+static void negation(pv_augment_item *item, pv_augment_subject *it)
 {
     pv_symmetry_identity(item->arch, &item->symmetry);
-    pv_symmetry_draw_signs(item->arch, item->amount, it->rng, &item->symmetry);
+    pv_symmetry_draw_signs(item->arch, pv_augment_amount(item), it->rng, &item->symmetry);
     apply_drawn(item, it->row);
 }
 
-void augment_phase(augment_item *item, augment_subject *it)
+static const pv_option negation_rows[] = {{PV_AMOUNT_ROW("0.5", "probability a unit"), PV_BETWEEN(0, 1)},
+                                          {0}};
+
+const pv_augmentation pv_augmentation_negation = {
+    .plugin = {.name = "negation",
+               .help = "flips the signs of hidden units",
+               PV_AUGMENT_OPTIONS(negation_rows, pv_amount_opts)},
+    .apply = negation,
+    .symmetries = PV_SYMMETRY_SIGNS};
+
+static void phase(pv_augment_item *item, pv_augment_subject *it)
 {
-    const int most = (int)item->amount;
+    const int most = (int)pv_augment_amount(item);
     pv_symmetry_identity(item->arch, &item->symmetry);
     pv_symmetry_draw_phases(item->arch, -most, most - 1, it->rng, &item->symmetry);
     apply_drawn(item, it->row);
 }
 
-void augment_permute(augment_item *item, augment_subject *it)
+static const pv_option phase_rows[] = {
+    {PV_AMOUNT_ROW("4", "k of the range -k .. k - 1 of multiples"), PV_BETWEEN(1, 1000), .whole = true}, {0}};
+
+const pv_augmentation pv_augmentation_phase = {.plugin = {.name = "phase",
+                                                          .help = "shifts the phases of hidden units",
+                                                          PV_AUGMENT_OPTIONS(phase_rows, pv_amount_opts)},
+                                               .apply = phase,
+                                               .symmetries = PV_SYMMETRY_PHASES};
+
+static void permute(pv_augment_item *item, pv_augment_subject *it)
 {
     pv_symmetry_identity(item->arch, &item->symmetry);
     pv_symmetry_draw_permutation(item->arch, it->rng, &item->symmetry);
     apply_drawn(item, it->row);
 }
+
+const pv_augmentation pv_augmentation_permute = {
+    .plugin = {.name = "permute", .help = "puts the hidden units of every layer in a random order"},
+    .apply = permute};

@@ -87,10 +87,11 @@ static bool holds_default(const pv_section *section, const pv_node *node)
         for (int i = 0; pick->registry && pick->registry->plugins[i]; i++) {
             const pv_option *row = pv_row_find(pick->registry->plugins[i]->options, node);
             if (!row || node->kind != PV_NODE_SCALAR) continue;
-            if (row->negative_is_initial && node->text[0] == '-') return true;
-            if (row->initial && row->type == PV_OPTION_REAL
-                    ? strtod(row->initial, NULL) == strtod(node->text, NULL)
-                    : row->initial && strcmp(row->initial, node->text) == 0)
+            if (row->negative_is_initial) {
+                if (node->text[0] == '-') return true;
+            } else if (row->initial && row->type == PV_OPTION_REAL
+                           ? strtod(row->initial, NULL) == strtod(node->text, NULL)
+                           : row->initial && strcmp(row->initial, node->text) == 0)
                 return true;
         }
     return false;

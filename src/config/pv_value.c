@@ -77,7 +77,7 @@ const char *pv_option_type_name(const pv_option *row)
         [PV_OPTION_CHOICE] = "choice", [PV_OPTION_INTS] = "list of integers", [PV_OPTION_PICK] = "choice",
         [PV_OPTION_WORD] = "text",     [PV_OPTION_SPAN] = "number or range",  [PV_OPTION_WORDS] = "text",
     };
-    return names[row->type];
+    return row->whole ? "whole number" : names[row->type];
 }
 
 /* Zeroed: any. */
@@ -158,6 +158,7 @@ static bool in_range(const pv_option *row, double value)
 {
     const pv_range *range = &row->range;
     if (row->negative_is_initial && value < 0) return true;
+    if (row->whole && value != floor(value)) return false;
     if (!bounded(range)) return true;
     return (range->open_low ? value > range->low : value >= range->low) &&
            (range->open_high ? value < range->high : value <= range->high);

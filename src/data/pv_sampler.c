@@ -52,13 +52,13 @@ static int64_t objects_of(const pv_dataset *dataset)
 static pv_status check_partners(const pv_dataset *dataset, const pv_augment_list *list)
 {
     for (unsigned i = 0; i < list->count; i++) {
-        const pv_augment_opts *item = &list->items[i];
-        if (!pv_augment_mixes(item->kind)) continue;
-        if (item->partner == PV_PARTNER_VIEW && pv_dataset_views(dataset) < 2)
+        const pv_partner partner = pv_augment_partner(&list->items[i]);
+        if (partner == PV_PARTNER_NONE) continue;
+        if (partner == PV_PARTNER_VIEW && pv_dataset_views(dataset) < 2)
             return pv_fail(PV_ERR_CONFIG,
                            "augment[%u]: partner is view, but there is one view an object: raise train.views",
                            i);
-        if (item->partner == PV_PARTNER_OBJECT && objects_of(dataset) < 2)
+        if (partner == PV_PARTNER_OBJECT && objects_of(dataset) < 2)
             return pv_fail(PV_ERR_CONFIG, "augment[%u]: there is no other object to mix with", i);
         if (pv_dataset_samples(dataset) < 2)
             return pv_fail(PV_ERR_CONFIG, "augment[%u]: there is no other sample to mix with", i);

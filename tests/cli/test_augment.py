@@ -123,9 +123,9 @@ def lists_that_make_no_sense_are_refused(work: Path) -> None:
     make_store(work)
     for augment, words in {
         "[{kind: mixup}, {kind: combine}]": ("augment[1]", "second MixUp"),
-        "[{kind: noise}, {kind: scale, amount: 2}]": ("augment[1]", "scale"),
-        "[{kind: permute, amount: 0.5}]": ("augment[0]", "takes no amount"),
-        "[{kind: phase, amount: 1.5}]": ("augment[0]", "whole number"),
+        "[{kind: noise}, {kind: scale, amount: 2}]": ("augment.amount", "0.99"),
+        "[{kind: permute, amount: 0.5}]": ("permute takes no amount",),
+        "[{kind: phase, amount: 1.5}]": ("augment.amount", "whole number"),
         "[{kind: mixup, partner: view}]": ("augment[0]", "train.views"),
         "[{kind: noise, p: 2}]": ("augment.p",),
         "[{kind: mixup, beta: 0}]": ("augment.beta",),

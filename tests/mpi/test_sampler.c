@@ -1,6 +1,7 @@
 /* The sampler: the stream of augmented rows is the one that its parts define, place by place, whatever number of ranks takes
  * it and wherever the rows are kept; partners that other ranks hold are fetched. */
 #include "augment/pv_augment.h"
+#include "run/pv_run_config.h"
 #include "pv_mpi_test.h"
 #include "pv_test_store.h"
 #include "data/pv_sampler.h"
@@ -42,26 +43,16 @@ static void make_store(const pv_comm *comm, const pv_test_files *files)
 typedef struct stream {
     const char *name;
     bool random_view;
-    pv_augment_opts items[3];
-    unsigned count;
+    const char *augment;
 } stream;
 
-#define ITEM(k, probability, whom)                                                                           \
-    {                                                                                                        \
-        .kind = (k), .p = (probability), .amount = -1, .partner = (whom), .beta = 1, .sweeps = 8,            \
-        .starts = 1                                                                                          \
-    }
-
 static const stream streams[] = {
-    {"bare", false, {ITEM(0, 0, PV_PARTNER_ANY)}, 0},
-    {"noise on random views", true, {ITEM(PV_AUGMENT_NOISE, 0.5, PV_PARTNER_ANY)}, 1},
-    {"aligned MixUp",
-     false,
-     {ITEM(PV_AUGMENT_NEGATION, 1, PV_PARTNER_ANY), ITEM(PV_AUGMENT_MIXUP_ALIGNED, 0.7, PV_PARTNER_ANY),
-      ITEM(PV_AUGMENT_LABEL_SMOOTHING, 1, PV_PARTNER_ANY)},
-     3},
-    {"MixUp with other objects", true, {ITEM(PV_AUGMENT_MIXUP, 1, PV_PARTNER_OBJECT)}, 1},
-    {"MixUp of views", false, {ITEM(PV_AUGMENT_MIXUP_PERM, 1, PV_PARTNER_VIEW)}, 1},
+    {"bare", false, "augment: []"},
+    {"noise on random views", true, "augment: [{kind: noise, p: 0.5}]"},
+    {"aligned MixUp", false,
+     "augment: [{kind: negation}, {kind: mixup_aligned, p: 0.7, sweeps: 8}, {kind: label_smoothing}]"},
+    {"MixUp with other objects", true, "augment: [{kind: mixup, partner: object}]"},
+    {"MixUp of views", false, "augment: [{kind: mixup_perm, partner: view}]"},
 };
 enum { STREAMS = sizeof streams / sizeof *streams };
 
@@ -139,15 +130,14 @@ static void stream_is_as_defined(const pv_comm *comm, const pv_store *store, con
                                  pv_placement placement)
 {
     const pv_dataset_opts data = {PV_SPLIT_TRAIN, 0, VIEWS, true, .placement = placement};
-    pv_augment_opts items[3];
-    memcpy(items, s->items, sizeof items);
-    const pv_augment_list list = {items, s->count};
+    pv_run_config *config = NULL;
+    pv_test_check(comm, pv_run_config_load("test", s->augment, NULL, 0, &config) == PV_OK, s->augment);
     const pv_sampler_opts opts = {.seed = SEED,
                                   .batch = BATCH,
                                   .random_view = s->random_view,
                                   .ahead = 2,
                                   .classes = PV_TEST_CLASSES,
-                                  .augment = &list};
+                                  .augment = &config->augment};
     const pv_arch arch = pv_test_arch();
     pv_dataset *dataset = NULL;
     pv_sampler *sampler = NULL;
@@ -155,7 +145,7 @@ static void stream_is_as_defined(const pv_comm *comm, const pv_store *store, con
     seen found = {0};
     char statement[128];
     if (pv_dataset_open(comm, store, &data, &dataset) == PV_OK &&
-        pv_augmenter_new(&list, &arch, PV_TEST_CLASSES, &augmenter) == PV_OK &&
+        pv_augmenter_new(&config->augment, &arch, PV_TEST_CLASSES, &augmenter) == PV_OK &&
         pv_sampler_open(comm, dataset, &arch, &opts, &sampler) == PV_OK)
         found = take_all(s, augmenter, dataset, sampler);
     snprintf(statement, sizeof statement, "%s, %s: every place holds what its parts say", s->name,
@@ -175,16 +165,17 @@ static void stream_is_as_defined(const pv_comm *comm, const pv_store *store, con
     pv_sampler_close(sampler);
     pv_augmenter_free(augmenter);
     pv_dataset_close(dataset);
+    pv_run_config_free(config);
 }
 
 /* A MixUp that can find no partner is refused when the sampler is opened. */
 static void lonely_mixups_are_refused(const pv_comm *comm, const pv_store *store)
 {
-    pv_augment_opts item = ITEM(PV_AUGMENT_MIXUP, 1, PV_PARTNER_VIEW);
-    const pv_augment_list list = {&item, 1};
+    pv_run_config *config = NULL;
+    pv_run_config_load("test", "augment: [{kind: mixup, partner: view}]", NULL, 0, &config);
     const pv_dataset_opts data = {PV_SPLIT_TRAIN, 0, 1, true, .placement = PV_PLACE_NODE};
     const pv_sampler_opts opts = {
-        .seed = 1, .batch = 4, .ahead = 1, .classes = PV_TEST_CLASSES, .augment = &list};
+        .seed = 1, .batch = 4, .ahead = 1, .classes = PV_TEST_CLASSES, .augment = &config->augment};
     const pv_arch arch = pv_test_arch();
     pv_dataset *dataset = NULL;
     pv_sampler *sampler = NULL;
@@ -195,6 +186,7 @@ static void lonely_mixups_are_refused(const pv_comm *comm, const pv_store *store
                   "MixUp of views needs two views of an object");
     pv_sampler_close(sampler);
     pv_dataset_close(dataset);
+    pv_run_config_free(config);
 }
 
 int main(int argc, char **argv)

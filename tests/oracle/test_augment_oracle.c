@@ -1,6 +1,6 @@
 /* Every augmentation against the published implementation: its stored draws are replayed, and rows, labels and the functions
  * that the rows are have to come out as stored. */
-#include "augment/pv_augment_kinds.h"
+#include "augment/pv_augment_maps.h"
 #include "symmetry/pv_descent.h"
 #include "base/pv_mem.h"
 #include "inr/pv_inr.h"
@@ -93,19 +93,19 @@ static void translate(replay *r)
     int64_t count;
     double *t = pv_oracle_read(r->oracle, r->name, "input/draw/translation", &count);
     const float shift[2] = {(float)t[0], (float)t[1]};
-    augment_translate_by(&r->arch, shift, (int)scalar(r, "input/draw/order"), r->row);
+    pv_augment_translate_by(&r->arch, shift, (int)scalar(r, "input/draw/order"), r->row);
     free(t);
 }
 
 static void rotate(replay *r)
 {
     const double angle = scalar(r, "input/draw/angle_deg") * DEGREE;
-    augment_rotate_by(&r->arch, cos(angle), sin(angle), r->row);
+    pv_augment_rotate_by(&r->arch, cos(angle), sin(angle), r->row);
 }
 
 static void scale(replay *r)
 {
-    augment_scale_by(&r->arch, (float)scalar(r, "input/draw/scale"), r->row);
+    pv_augment_scale_by(&r->arch, (float)scalar(r, "input/draw/scale"), r->row);
 }
 
 /* The noise is stored as it was added: 0.32 (standard deviation of the tensor + 1e-8) times normal draws. */
@@ -125,18 +125,18 @@ static void noise(replay *r)
         for (int i = 0; i < count; i++)
             r->scratch[tensors[t].offset + i] /= (float)(0.32 * (deviation + 1e-8));
     }
-    augment_noise_by(&r->arch, 0.32, r->scratch, r->row);
+    pv_augment_noise_by(&r->arch, 0.32, r->scratch, r->row);
 }
 
 static void dropout(replay *r)
 {
     read_row(r, "input/draw/mask.", r->scratch);
-    augment_dropout_by(r->params, pv_oracle_real(r->oracle, r->name, "drop_rate"), r->scratch, r->row);
+    pv_augment_dropout_by(r->params, pv_oracle_real(r->oracle, r->name, "drop_rate"), r->scratch, r->row);
 }
 
 static void quantile(replay *r)
 {
-    augment_quantile_by(r->params, scalar(r, "input/draw/q_level"), r->scratch, r->row);
+    pv_augment_quantile_by(r->params, scalar(r, "input/draw/q_level"), r->scratch, r->row);
 }
 
 /* Applies what was drawn: permutations, signs or phases, by the prefix of the draws. */
@@ -175,15 +175,15 @@ static void label(replay *r, const char *path)
 static void smooth(replay *r)
 {
     label(r, "input/label");
-    augment_smooth_by(r->classes, (float)pv_oracle_real(r->oracle, r->name, "smoothing_rate"), r->target);
+    pv_augment_smooth_by(r->classes, (float)pv_oracle_real(r->oracle, r->name, "smoothing_rate"), r->target);
 }
 
 /* Mixes a row in; `share` is the sample's in the label. */
 static void mix(replay *r, const float *other, double share)
 {
-    augment_mix_by(r->params, (float)scalar(r, "input/draw/alpha"), other, r->row);
+    pv_augment_mix_by(r->params, (float)scalar(r, "input/draw/alpha"), other, r->row);
     label(r, "input/label_a");
-    augment_mix_label(r->classes, (float)share, (int32_t)scalar(r, "input/label_b"), r->target);
+    pv_augment_mix_label(r->classes, (float)share, (int32_t)scalar(r, "input/label_b"), r->target);
 }
 
 static void mixup(replay *r)

@@ -1,14 +1,17 @@
 /* The augmentations as training applies them: what they keep, how far they reach, and what they make of labels. */
 #include "augment/pv_augment.h"
+#include "augment/pv_augment_registry.h"
 #include "inr/pv_inr.h"
 #include "base/pv_mem.h"
 #include "base/pv_rng.h"
+#include "run/pv_run_config.h"
 #include "symmetry/pv_symmetry.h"
 
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -18,18 +21,30 @@ enum { P = 1185, CLASSES = 10, DRAWS = 400, POINTS = 50 };
 
 static const pv_arch arch = {.layers = 3, .dims = {2, 32, 32, 1}, .w0 = 30, .offset = 0.5F};
 
-static pv_augment_opts item_of(pv_augment_kind kind)
+static pv_run_config *config; /* of the augmenter that is made */
+
+/* Of the list `items` as YAML has it. */
+static pv_status try_augmenter(const char *items, const pv_arch *of, pv_augmenter **augmenter)
 {
-    return (pv_augment_opts){
-        .kind = kind, .p = 1, .amount = -1, .partner = PV_PARTNER_ANY, .beta = 1, .sweeps = 16, .starts = 1};
+    char text[256];
+    *augmenter = NULL;
+    snprintf(text, sizeof text, "augment: [%s]", items);
+    const pv_status st = pv_run_config_load("test", text, NULL, 0, &config);
+    return st != PV_OK ? st : pv_augmenter_new(&config->augment, of, CLASSES, augmenter);
 }
 
-static pv_augmenter *augmenter_of(pv_augment_opts *items, unsigned count)
+static pv_augmenter *augmenter_of(const char *items)
 {
-    const pv_augment_list list = {items, count};
     pv_augmenter *augmenter;
-    assert_int_equal(pv_augmenter_new(&list, &arch, CLASSES, &augmenter), PV_OK);
+    assert_int_equal(try_augmenter(items, &arch, &augmenter), PV_OK);
     return augmenter;
+}
+
+static void free_augmenter(pv_augmenter *augmenter)
+{
+    pv_augmenter_free(augmenter);
+    pv_run_config_free(config);
+    config = NULL;
 }
 
 /* As large as fitted ones. */
@@ -51,32 +66,34 @@ static void apply(pv_augmenter *augmenter, int64_t place, const float *row, cons
                      PV_OK);
 }
 
-static void every_kind_is_repeatable_keeps_its_name_and_labels_that_sum_to_one(void **state)
+static void every_kind_is_repeatable_and_its_labels_sum_to_one(void **state)
 {
     (void)state;
-    for (pv_augment_kind kind = 0; kind < PV_AUGMENT_KINDS; kind++) {
+    for (const pv_plugin *const *kind = pv_augmentations.plugins; *kind; kind++) {
         float row[P], other[P], once[P], again[P], next[P], target[CLASSES];
-        pv_augment_opts item = item_of(kind);
-        pv_augmenter *augmenter = augmenter_of(&item, 1);
+        char item[64];
+        snprintf(item, sizeof item, "{kind: %s}", (*kind)->name);
+        pv_augmenter *augmenter = augmenter_of(item);
         draw_row(1, row);
         draw_row(2, other);
         apply(augmenter, 5, row, other, once, target);
         apply(augmenter, 6, row, other, next, target);
         apply(augmenter, 5, row, other, again, target);
         assert_memory_equal(once, again, sizeof once);
-        assert_true((memcmp(once, next, sizeof once) == 0) == (kind == PV_AUGMENT_LABEL_SMOOTHING));
+        assert_true((memcmp(once, next, sizeof once) == 0) ==
+                    (strcmp((*kind)->name, "label_smoothing") == 0));
         double sum = 0;
         for (int c = 0; c < CLASSES; c++)
             sum += (double)target[c];
-        assert_true(fabs(sum - 1) < 1e-6 && strlen(pv_augment_name(kind)) > 0);
-        pv_augmenter_free(augmenter);
-        item.p = 0;
-        augmenter = augmenter_of(&item, 1);
+        assert_true(fabs(sum - 1) < 1e-6);
+        free_augmenter(augmenter);
+        snprintf(item, sizeof item, "{kind: %s, p: 0}", (*kind)->name);
+        augmenter = augmenter_of(item);
         apply(augmenter, 5, row, other, once, target);
         assert_memory_equal(once, row, sizeof once);
         assert_true(target[3] == 1 &&
                     pv_augmenter_partner(augmenter, (pv_augment_key){1, 2, 5}) == PV_PARTNER_NONE);
-        pv_augmenter_free(augmenter);
+        free_augmenter(augmenter);
     }
 }
 
@@ -98,19 +115,18 @@ static void draw_coords(float *coords)
 
 static void symmetries_keep_the_function(void **state)
 {
-    static const pv_augment_kind kinds[] = {PV_AUGMENT_NEGATION, PV_AUGMENT_PHASE, PV_AUGMENT_PERMUTE};
+    static const char *const kinds[] = {"{kind: negation}", "{kind: phase}", "{kind: permute}"};
     (void)state;
     float coords[2 * POINTS], row[P], out[P], target[CLASSES];
     draw_coords(coords);
     for (int k = 0; k < 3; k++) {
-        pv_augment_opts item = item_of(kinds[k]);
-        pv_augmenter *augmenter = augmenter_of(&item, 1);
+        pv_augmenter *augmenter = augmenter_of(kinds[k]);
         for (int64_t place = 0; place < 30; place++) {
             draw_row((uint64_t)place, row);
             apply(augmenter, place, row, NULL, out, target);
             assert_function(out, coords, row, coords);
         }
-        pv_augmenter_free(augmenter);
+        free_augmenter(augmenter);
     }
 }
 
@@ -133,19 +149,23 @@ static void solve_map(const float *before, const float *after, double m[4], doub
 /* Coordinates are moved by a map of the announced kind and size, and the function with them. */
 static void geometry_moves_the_coordinates(void **state)
 {
+    enum { TRANSLATE, ROTATE, SCALE };
     static const struct {
-        pv_augment_kind kind;
-        double amount, most;
-    } cases[] = {{PV_AUGMENT_TRANSLATE, -1, 0.25}, {PV_AUGMENT_TRANSLATE, 0.1, 0.1},
-                 {PV_AUGMENT_ROTATE, -1, 30},      {PV_AUGMENT_ROTATE, 90, 90},
-                 {PV_AUGMENT_SCALE, -1, 0.2},      {PV_AUGMENT_SCALE, 0.5, 0.5}};
+        const char *item;
+        int kind;
+        double most;
+    } cases[] = {{"{kind: translate}", TRANSLATE, 0.25},
+                 {"{kind: translate, amount: 0.1}", TRANSLATE, 0.1},
+                 {"{kind: rotate, amount: -1}", ROTATE, 30},
+                 {"{kind: rotate, amount: 90}", ROTATE, 90},
+                 {"{kind: scale}", SCALE, 0.2},
+                 {"{kind: scale, amount: 0.5}", SCALE, 0.5}};
     (void)state;
     float coords[2 * POINTS], moved[2 * POINTS], row[P], out[P], target[CLASSES];
     draw_coords(coords);
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
-        pv_augment_opts item = item_of(cases[k].kind);
-        item.amount = cases[k].amount;
-        pv_augmenter *augmenter = augmenter_of(&item, 1);
+        const int kind = cases[k].kind;
+        pv_augmenter *augmenter = augmenter_of(cases[k].item);
         double reached = 0;
         draw_row(8, row);
         for (int64_t place = 0; place < 100; place++) {
@@ -153,13 +173,13 @@ static void geometry_moves_the_coordinates(void **state)
             apply(augmenter, place, row, NULL, out, target);
             solve_map(row, out, m, t);
             const double angle = atan2(m[1], m[0]), scale = sqrt(m[0] * m[0] + m[1] * m[1]);
-            size = item.kind == PV_AUGMENT_TRANSLATE ? fmax(fabs(t[0]), fabs(t[1]))
-                   : item.kind == PV_AUGMENT_ROTATE  ? fabs(angle) / DEGREE
-                                                     : fabs(scale - 1);
+            size = kind == TRANSLATE ? fmax(fabs(t[0]), fabs(t[1]))
+                   : kind == ROTATE  ? fabs(angle) / DEGREE
+                                     : fabs(scale - 1);
             assert_true(size <= cases[k].most * (1 + 1e-3));
-            if (item.kind != PV_AUGMENT_TRANSLATE) assert_true(fabs(t[0]) + fabs(t[1]) < 1e-4);
-            if (item.kind != PV_AUGMENT_ROTATE) assert_true(fabs(angle) < 1e-4);
-            if (item.kind != PV_AUGMENT_SCALE) assert_true(fabs(scale - 1) < 1e-4);
+            if (kind != TRANSLATE) assert_true(fabs(t[0]) + fabs(t[1]) < 1e-4);
+            if (kind != ROTATE) assert_true(fabs(angle) < 1e-4);
+            if (kind != SCALE) assert_true(fabs(scale - 1) < 1e-4);
             reached = fmax(reached, size);
             for (int p = 0; p < POINTS; p++) {
                 const double x = (double)coords[2 * p], y = (double)coords[2 * p + 1];
@@ -169,7 +189,7 @@ static void geometry_moves_the_coordinates(void **state)
             assert_function(out, coords, row, moved);
         }
         assert_true(reached > 0.9 * cases[k].most);
-        pv_augmenter_free(augmenter);
+        free_augmenter(augmenter);
     }
 }
 
@@ -178,11 +198,10 @@ static void disturbances_have_their_strength(void **state)
     (void)state;
     float row[P], out[P], target[CLASSES];
     double squares = 0, dropped = 0, zeroed = 0;
-    pv_augment_opts items[] = {item_of(PV_AUGMENT_NOISE), item_of(PV_AUGMENT_DROPOUT),
-                               item_of(PV_AUGMENT_QUANTILE_DROPOUT)};
+    static const char *const items[] = {"{kind: noise}", "{kind: dropout}", "{kind: quantile_dropout}"};
     draw_row(4, row);
     for (int k = 0; k < 3; k++) {
-        pv_augmenter *augmenter = augmenter_of(&items[k], 1);
+        pv_augmenter *augmenter = augmenter_of(items[k]);
         for (int64_t place = 0; place < DRAWS; place++) {
             float largest = 0;
             apply(augmenter, place, row, NULL, out, target);
@@ -196,7 +215,7 @@ static void disturbances_have_their_strength(void **state)
             for (int p = 0; k == 2 && p < P - 1; p++)
                 if (out[p] != 0) assert_true(out[p] == row[p] && fabsf(row[p]) >= largest);
         }
-        pv_augmenter_free(augmenter);
+        free_augmenter(augmenter);
     }
     assert_true(fabs(sqrt(squares) - 0.32) < 0.02);
     assert_true(fabs(dropped - 0.1) < 0.005 && fabs(zeroed - 0.05) < 0.005);
@@ -224,11 +243,10 @@ static void labels_are_mixed_as_weights_are(void **state)
     draw_row(1, row);
     draw_row(2, other);
     for (int k = 0; k < 3; k++) {
-        pv_augment_opts item = item_of(k == 2 ? PV_AUGMENT_WEIGHTS_ONLY : PV_AUGMENT_MIXUP);
+        static const char *const items[] = {"{kind: mixup}", "{kind: mixup, lambda: beta, beta: 0.2}",
+                                            "{kind: weights_only}"};
         double sum = 0, squares = 0;
-        if (k == 1) item.lambda = PV_LAMBDA_BETA;
-        item.beta = 0.2;
-        pv_augmenter *augmenter = augmenter_of(&item, 1);
+        pv_augmenter *augmenter = augmenter_of(items[k]);
         for (int64_t place = 0; place < DRAWS; place++) {
             apply(augmenter, place, row, other, out, target);
             const double share = share_of(row, other, out);
@@ -240,7 +258,7 @@ static void labels_are_mixed_as_weights_are(void **state)
         /* variance of U(0, 1): 1/12; of Beta(a, a): 1 / (4 (2 a + 1)) */
         assert_true(fabs(sum - 0.5) < 0.08);
         assert_true(fabs(squares - sum * sum - (k == 1 ? 1 / 5.6 : 1.0 / 12)) < 0.03);
-        pv_augmenter_free(augmenter);
+        free_augmenter(augmenter);
     }
 }
 
@@ -250,10 +268,9 @@ static void aligned_mixup_with_the_same_network_changes_nothing(void **state)
     (void)state;
     float row[P], other[P], out[P], target[CLASSES];
     for (int signs = 0; signs < 2; signs++) {
-        pv_augment_opts item = item_of(PV_AUGMENT_MIXUP_ALIGNED);
         pv_symmetry e;
-        item.signs = signs;
-        pv_augmenter *augmenter = augmenter_of(&item, 1);
+        pv_augmenter *augmenter =
+            augmenter_of(signs ? "{kind: mixup_aligned, signs: true}" : "{kind: mixup_aligned}");
         assert_int_equal(pv_symmetry_make(&arch, &e), PV_OK);
         for (int64_t place = 0; place < 20; place++) {
             pv_rng rng = pv_rng_open(6, PV_RNG_TEST, (uint64_t)place, 2);
@@ -266,7 +283,7 @@ static void aligned_mixup_with_the_same_network_changes_nothing(void **state)
                 assert_true(fabs((double)out[p] - (double)row[p]) < 1e-6);
         }
         pv_symmetry_free(&e);
-        pv_augmenter_free(augmenter);
+        free_augmenter(augmenter);
     }
 }
 
@@ -274,86 +291,74 @@ static void a_list_is_applied_in_order(void **state)
 {
     (void)state;
     float row[P], other[P], out[P], target[CLASSES];
-    pv_augment_opts items[] = {item_of(PV_AUGMENT_LABEL_SMOOTHING), item_of(PV_AUGMENT_MIXUP)};
-    const pv_augment_opts swapped = items[0];
     draw_row(1, row);
     draw_row(2, other);
-    pv_augmenter *augmenter = augmenter_of(items, 2);
+    pv_augmenter *augmenter = augmenter_of("{kind: label_smoothing}, {kind: mixup}");
     apply(augmenter, 0, row, other, out, target); /* the sample's label is smooth, the partner's not */
     assert_true(fabs((double)target[0] - 0.01 * share_of(row, other, out)) < 1e-6);
-    pv_augmenter_free(augmenter);
-    items[0] = items[1];
-    items[1] = swapped;
-    augmenter = augmenter_of(items, 2);
+    free_augmenter(augmenter);
+    augmenter = augmenter_of("{kind: mixup}, {kind: label_smoothing}");
     apply(augmenter, 0, row, other, out, target);
     assert_true(fabs((double)target[0] - 0.01) < 1e-6);
-    pv_augmenter_free(augmenter);
+    free_augmenter(augmenter);
 }
 
 static void probabilities_and_partners_are_those_of_the_config(void **state)
 {
     (void)state;
-    pv_augment_opts item = item_of(PV_AUGMENT_MIXUP);
     int mixed = 0;
-    item.p = 0.3;
-    item.partner = PV_PARTNER_OBJECT;
-    pv_augmenter *augmenter = augmenter_of(&item, 1);
+    pv_augmenter *augmenter = augmenter_of("{kind: mixup, p: 0.3, partner: object}");
     for (int64_t place = 0; place < 10 * DRAWS; place++) {
         const pv_partner whom = pv_augmenter_partner(augmenter, (pv_augment_key){1, 2, place});
         assert_true(whom == PV_PARTNER_NONE || whom == PV_PARTNER_OBJECT);
         mixed += whom != PV_PARTNER_NONE;
     }
     assert_true(fabs(mixed / (10.0 * DRAWS) - 0.3) < 0.03);
-    pv_augmenter_free(augmenter);
+    free_augmenter(augmenter);
 }
 
-static void amounts_have_ranges(void **state)
+static void what_does_not_fit_is_refused(void **state)
 {
     static const struct {
-        pv_augment_kind kind;
-        double amount;
+        const char *items;
         bool valid;
-    } cases[] = {{PV_AUGMENT_SCALE, 0.99, true},
-                 {PV_AUGMENT_SCALE, 1, false},
-                 {PV_AUGMENT_ROTATE, 360, true},
-                 {PV_AUGMENT_ROTATE, 361, false},
-                 {PV_AUGMENT_NEGATION, 1, true},
-                 {PV_AUGMENT_NEGATION, 1.1, false},
-                 {PV_AUGMENT_DROPOUT, 0.99, true},
-                 {PV_AUGMENT_DROPOUT, 1, false},
-                 {PV_AUGMENT_QUANTILE_DROPOUT, 1, true},
-                 {PV_AUGMENT_QUANTILE_DROPOUT, 1.5, false},
-                 {PV_AUGMENT_PHASE, 1, true},
-                 {PV_AUGMENT_PHASE, 0, false},
-                 {PV_AUGMENT_PHASE, 2.5, false},
-                 {PV_AUGMENT_LABEL_SMOOTHING, 1, true},
-                 {PV_AUGMENT_LABEL_SMOOTHING, 2, false},
-                 {PV_AUGMENT_PERMUTE, 0, false},
-                 {PV_AUGMENT_MIXUP, 0.5, false},
-                 {PV_AUGMENT_TRANSLATE, 0, true}};
+    } cases[] = {{"{kind: scale, amount: 0.99}", true},
+                 {"{kind: scale, amount: 1}", false},
+                 {"{kind: rotate, amount: 360}", true},
+                 {"{kind: rotate, amount: 361}", false},
+                 {"{kind: negation, amount: 1}", true},
+                 {"{kind: negation, amount: 1.1}", false},
+                 {"{kind: dropout, amount: 0.99}", true},
+                 {"{kind: dropout, amount: 1}", false},
+                 {"{kind: quantile_dropout, amount: 1}", true},
+                 {"{kind: quantile_dropout, amount: 1.5}", false},
+                 {"{kind: phase, amount: 1}", true},
+                 {"{kind: phase, amount: 0}", false},
+                 {"{kind: phase, amount: 2.5}", false},
+                 {"{kind: label_smoothing, amount: 1}", true},
+                 {"{kind: label_smoothing, amount: 2}", false},
+                 {"{kind: permute, amount: 0}", false},
+                 {"{kind: mixup, amount: 0.5}", false},
+                 {"{kind: mixup}, {kind: mixup_perm}", false},
+                 {"{kind: noise, partner: view}", false},
+                 {"{kind: translate, amount: 0}", true}};
     (void)state;
+    pv_augmenter *augmenter;
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
-        pv_augment_opts item = item_of(cases[k].kind);
-        const pv_augment_list list = {&item, 1};
-        pv_augmenter *augmenter;
-        item.amount = cases[k].amount;
-        assert_int_equal(pv_augmenter_new(&list, &arch, CLASSES, &augmenter),
+        assert_int_equal(try_augmenter(cases[k].items, &arch, &augmenter),
                          cases[k].valid ? PV_OK : PV_ERR_CONFIG);
-        pv_augmenter_free(augmenter);
+        free_augmenter(augmenter);
     }
     const pv_arch line = {.layers = 2, .dims = {1, 8, 1}, .w0 = 30};
-    pv_augment_opts rotate = item_of(PV_AUGMENT_ROTATE);
-    const pv_augment_list list = {&rotate, 1};
-    pv_augmenter *augmenter;
-    assert_int_equal(pv_augmenter_new(&list, &line, CLASSES, &augmenter), PV_ERR_CONFIG);
+    assert_int_equal(try_augmenter("{kind: rotate}", &line, &augmenter), PV_ERR_CONFIG);
+    free_augmenter(augmenter);
 }
 
 static void weights_that_are_no_numbers_are_told(void **state)
 {
     (void)state;
     float row[P], out[P], target[CLASSES];
-    pv_augment_opts items[] = {item_of(PV_AUGMENT_SCALE), item_of(PV_AUGMENT_DROPOUT)};
-    pv_augmenter *augmenter = augmenter_of(items, 2);
+    pv_augmenter *augmenter = augmenter_of("{kind: scale}, {kind: dropout}");
     draw_row(1, row);
     row[100] = 3.4e38F;
     pv_status st = PV_OK;
@@ -362,13 +367,13 @@ static void weights_that_are_no_numbers_are_told(void **state)
                                 out, target);
     assert_int_equal(st, PV_ERR_NUMERIC);
     assert_non_null(strstr(pv_fail_message(), "augment[1] (dropout)"));
-    pv_augmenter_free(augmenter);
+    free_augmenter(augmenter);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_kind_is_repeatable_keeps_its_name_and_labels_that_sum_to_one),
+        cmocka_unit_test(every_kind_is_repeatable_and_its_labels_sum_to_one),
         cmocka_unit_test(symmetries_keep_the_function),
         cmocka_unit_test(geometry_moves_the_coordinates),
         cmocka_unit_test(disturbances_have_their_strength),
@@ -376,7 +381,7 @@ int main(void)
         cmocka_unit_test(aligned_mixup_with_the_same_network_changes_nothing),
         cmocka_unit_test(a_list_is_applied_in_order),
         cmocka_unit_test(probabilities_and_partners_are_those_of_the_config),
-        cmocka_unit_test(amounts_have_ranges),
+        cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test(weights_that_are_no_numbers_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

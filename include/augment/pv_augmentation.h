@@ -1,0 +1,76 @@
+/* What an augmentation is: a const pv_augmentation called pv_augmentation_NAME, in a file of its own or
+ * beside its kin, and a word in PV_AUGMENTATIONS. */
+#ifndef PV_AUGMENTATION_H
+#define PV_AUGMENTATION_H
+
+#include "augment/pv_augment.h"
+#include "augment/pv_augment_registry.h"
+#include "base/pv_rng.h"
+#include "config/pv_plugin.h"
+#include "symmetry/pv_match.h"
+#include "symmetry/pv_symmetry.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef struct pv_augmentation pv_augmentation;
+
+/* One item of a pipeline: its options, and the workspace of one thread. */
+typedef struct pv_augment_item {
+    const pv_augmentation *kind;
+    const void *options; /* the kind's own */
+    const pv_arch *arch;
+    int params, classes;
+    pv_symmetry symmetry;  /* to draw into */
+    float *scratch, *copy; /* [P] */
+    pv_matcher *matcher;   /* NULL unless the kind matches */
+    struct pv_augment_item
+        *uses; /* those of kind->uses, with their default options and a workspace of their own */
+    int uses_count;
+} pv_augment_item;
+
+/* What an item is applied to: it draws from `rng` and changes row and target in place. */
+typedef struct pv_augment_subject {
+    pv_rng *rng;
+    const pv_augment_sample *partner; /* of kinds that mix; NULL for the others */
+    float *row;                       /* [P] */
+    float *target;                    /* [classes], sums to 1 */
+} pv_augment_subject;
+
+struct pv_augmentation {
+    pv_plugin plugin;
+    void (*apply)(pv_augment_item *item, pv_augment_subject *it);
+    bool mixes;          /* mixes a sample with another one: its options begin with a pv_mixup_opts */
+    size_t match;        /* where its options have a pv_match_opts, by which it matches weights; 0: nowhere */
+    int inputs;          /* coordinates that the INR needs at least */
+    unsigned symmetries; /* of the units, that the INR needs: PV_SYMMETRY_... */
+    const pv_augmentation *const *uses; /* others that it applies; NULL ends them */
+    bool uses_one; /* it chooses: those that do not suit the INR are left out, instead of being refused */
+};
+
+/* For kinds whose one option is a strength. */
+typedef struct pv_amount_opts {
+    double amount;
+} pv_amount_opts;
+
+/* The row of an amount; a negative one, as older files write it, is the default. */
+#define PV_AMOUNT_ROW(default_value, means)                                                                  \
+    PV_KEY(pv_amount_opts, amount), .initial = (default_value), .negative_is_initial = true,                 \
+                                    .fixes = PV_FIXES_MODEL, .meaning = (means)
+
+static inline double pv_augment_amount(const pv_augment_item *item)
+{
+    return ((const pv_amount_opts *)item->options)->amount;
+}
+
+/* The members of a plug-in whose options are the struct `owner`. */
+#define PV_AUGMENT_OPTIONS(rows, owner) .options = (rows), .options_size = sizeof(owner)
+
+/* Applies a used item to `row`: one that touches neither partner nor target. */
+void pv_augment_use(pv_augment_item *item, pv_rng *rng, float *row);
+
+#define PV_AUGMENTATION_EXTERN(name) extern const pv_augmentation pv_augmentation_##name;
+PV_AUGMENTATIONS(PV_AUGMENTATION_EXTERN)
+#undef PV_AUGMENTATION_EXTERN
+
+#endif
