@@ -8,24 +8,23 @@
 
 #include "parallel/pv_comm.h"
 #include "data/pv_placement.h"
+#include "data/pv_row_form.h"
 #include "store/pv_store.h"
-#include "symmetry/pv_match.h"
 
 typedef struct pv_dataset pv_dataset;
 
 typedef struct pv_dataset_opts {
     uint8_t split;             /* PV_SPLIT_TRAIN, ... */
-    int64_t first_view, views; /* which views of every object of the split */
+    int64_t first_view, views; /* of every object of the split */
     bool verify;               /* compare every row with its checksum */
-    pv_canonical canonical;    /* the form that rows are brought into */
-    pv_alignment align;        /* PV_ALIGN_NONE, or how every row is then matched to `reference` */
-    const float *reference; /* [P], copied; NULL: the first view of the split's first object, in that form */
+    pv_row_form *form; /* that rows are brought into, up to its normalisation; NULL: they stay as stored */
     pv_placement placement; /* evaluation wants a copy a node */
 } pv_dataset_opts;
 
 /* Loads the rows in parallel: the ranks of a node read equal shares into the node's shared memory, or each rank of the
  * job reads the share that it keeps.
- * Matching (pv_match) is a function of the row, the object, the view and the reference.  Random: PV_RNG_MATCH, seed 0.
+ * A form that matches rows and has no reference yet gets the first view of the split's first object, in canonical form.
+ * Random: PV_RNG_MATCH, seed 0.
  * Owner: pv_dataset_close.
  * Collective.  Errors: PV_ERR_CONFIG (no such view), PV_ERR_DATA (a row that is missing, refused or
  * fails its checksum: view and object named, refused ones counted), PV_ERR_NOMEM, agreed.  An empty split
@@ -45,8 +44,9 @@ void pv_dataset_share(const pv_dataset *dataset, int64_t *first, int64_t *count)
 int64_t pv_dataset_memory(const pv_dataset *dataset);
 /* Whether ranks hold shares of one copy. */
 bool pv_dataset_is_sharded(const pv_dataset *dataset);
-/* The row [P] that all rows are matched to, owned by the data set; NULL if they are not, or there are none. */
-const float *pv_dataset_reference(const pv_dataset *dataset);
+/* A number for the rows in their form, their labels and their order, whoever holds them: a store's other contents do not
+ * count. */
+uint64_t pv_dataset_identity(const pv_dataset *dataset);
 /* One row [P], owned by the data set; NULL if another rank holds it. */
 const float *pv_dataset_row(const pv_dataset *dataset, int64_t sample);
 /* Begins to fetch a row from the rank that holds it.

@@ -1,8 +1,9 @@
-/* The distributed sampler: batch after batch of augmented rows with soft labels.
+/* The distributed sampler: batch after batch of augmented rows, ready for a model, with soft labels.
  *
  * The stream - which sample stands at which place, which view of it, every draw of the augmentations, whom it is mixed
- * with - is a pure function of (seed, epoch, place, copy): any number of ranks trains on the same one.  Rows that other ranks
- * hold are fetched by one-sided MPI for a few batches ahead, while the batches before them train; nobody serves. */
+ * with - is a pure function of (seed, epoch, place, copy): any number of ranks trains on the same one.  Rows that other
+ * ranks hold are fetched by one-sided MPI for a few batches ahead, while the batches before them train: no rank has to
+ * answer for it. */
 #ifndef PV_SAMPLER_H
 #define PV_SAMPLER_H
 
@@ -18,27 +19,28 @@ typedef struct pv_sampler_opts {
     int ahead;        /* batches that are fetched ahead, at least 1 */
     int classes;
     const pv_augment_list *augment; /* borrowed while opening */
+    const pv_row_form *form;        /* rows are normalised as it says; borrowed; NULL: they are not */
     bool pairs;                     /* every place gives two rows, which are positives of each other */
     pv_positives positives;         /* of pairs: what the two rows are */
 } pv_sampler_opts;
 
 typedef struct pv_sampler pv_sampler;
 
-/* This rank's part of a batch; owned by the sampler, until the next is taken. */
+/* This rank's share of a batch, whatever made it; owned by its maker, until the next is taken. */
 typedef struct pv_batch {
-    int count;             /* places; of pairs the two rows of a place follow each other: rows = 2 count */
-    int64_t first, global; /* position of the part in the batch; places of the whole batch */
-    const float *rows;     /* [rows][P], augmented, not normalised */
-    const float *targets;  /* [rows][classes], each sums to 1 */
-    const int32_t *labels; /* [rows], of the samples themselves */
-    uint64_t mark;         /* sum of the stream's marks over the part */
+    int count;             /* rows of the share; of pairs the two rows of a place follow each other */
+    int64_t first, global; /* rows of the batch before the share, and of all ranks */
+    float *rows;           /* [count][P], augmented and normalised */
+    float *targets;        /* [count][classes], each sums to 1 */
+    int32_t *labels;       /* [count], of the samples themselves */
+    uint64_t mark;         /* sum of the stream's marks over the share */
 } pv_batch;
 
 /* What a sampler has done on this rank since it was opened. */
 typedef struct pv_sampler_counts {
     int64_t samples, partners;               /* placed, and mixed in */
     int64_t remote_samples, remote_partners; /* of them, fetched from other ranks */
-    double wait_seconds, augment_seconds;    /* waiting for fetches; augmenting */
+    double wait_seconds, augment_seconds;    /* waiting for fetches; augmenting and normalising */
 } pv_sampler_counts;
 
 /* Owner: pv_sampler_close, before the data set is closed; `dataset` is borrowed.
@@ -52,9 +54,9 @@ void pv_sampler_close(pv_sampler *sampler);
 int64_t pv_sampler_samples(const pv_sampler *sampler); /* places of an epoch */
 int64_t pv_sampler_batches(const pv_sampler *sampler); /* of an epoch; the last may be smaller */
 
-/* Gives this rank's part of a batch and begins to fetch the ones after it, the next epoch's first after an epoch's
+/* Gives this rank's share of a batch and begins to fetch the ones after it, the next epoch's first after an epoch's
  * last.  Taken out of order, it starts over.  Not collective.  Errors: PV_ERR_NUMERIC (an augmentation gave a row that
- * is not finite). */
+ * is not finite; *out may be used all the same, what is in it is nothing). */
 pv_status pv_sampler_take(pv_sampler *sampler, int64_t epoch, int64_t batch, pv_batch *out);
 
 /* Bytes of the rows and places it holds. */

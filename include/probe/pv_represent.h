@@ -5,12 +5,11 @@
 #include "nn/pv_model.h"
 #include "probe/pv_features.h"
 #include "data/pv_dataset.h"
-#include "data/pv_norm.h"
 
 /* How rows become features: by a model's features (pv_model_features), or as they are. */
 typedef struct pv_representation {
     pv_model *model; /* NULL: the weights themselves */
-    const pv_norm *norm;
+    const pv_row_form *form;
     int max_batch, outputs; /* of the model */
 } pv_representation;
 

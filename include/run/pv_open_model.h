@@ -3,16 +3,14 @@
 #define PV_OPEN_MODEL_H
 
 #include "run/pv_run_config.h"
-#include "data/pv_dataset.h"
+#include "store/pv_store.h"
 #include "train/pv_model_file.h"
 
 /* Owner: pv_open_model_close, safe on zeros. */
 typedef struct pv_open_model {
     pv_model *model;
-    pv_model_head head;    /* of the file */
+    pv_model_head head;    /* of the file; head.form is that of the rows that it takes */
     pv_run_config *config; /* that it was trained with */
-    pv_dataset_opts
-        form; /* of the rows that it takes: canonical, align, reference (the head's); else zeros */
 } pv_open_model;
 
 /* Makes the model of an open model's config for the INRs of a store, with head.classes outputs and batches of at most

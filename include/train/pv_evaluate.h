@@ -1,13 +1,12 @@
-/* Evaluation of a model on a data set, sharded over the ranks.  The samples are cut into passes, and the passes into groups
- * whose losses are summed, without regard to the ranks, which take whole groups: what comes out has the same bits on any
- * number of them. */
+/* Evaluation of a model on a data set, shared out over the ranks.  Samples are taken in passes, and losses are summed in
+ * groups of passes, without regard to the ranks, which take whole groups: what comes out has the same bits on any number
+ * of them. */
 #ifndef PV_EVALUATE_H
 #define PV_EVALUATE_H
 
 #include "parallel/pv_comm.h"
 #include "nn/pv_model.h"
 #include "data/pv_dataset.h"
-#include "data/pv_norm.h"
 
 /* Samples of one pass: a model that is scored must hold as many. */
 enum { PV_EVAL_BATCH = 32 };
@@ -23,11 +22,11 @@ typedef struct pv_score {
 /* The samples that a rank scores; over all ranks every one, in order.  Local. */
 void pv_eval_share(const pv_comm *comm, int64_t samples, int64_t *first, int64_t *count);
 
-/* Scores `model` in evaluation mode.
+/* Scores `model` in evaluation mode on rows that were loaded in `form`.
  * Shapes   logits [samples of this rank][classes] or NULL
  * Owner    the caller frees score->class_samples and class_correct when per_class
  * Collective.  Errors: PV_ERR_NOMEM, PV_ERR_DATA (a label outside the model's classes), agreed. */
-pv_status pv_evaluate(const pv_comm *comm, pv_model *model, const pv_norm *norm, const pv_dataset *dataset,
-                      int classes, bool per_class, float *logits, pv_score *score);
+pv_status pv_evaluate(const pv_comm *comm, pv_model *model, const pv_row_form *form,
+                      const pv_dataset *dataset, int classes, bool per_class, float *logits, pv_score *score);
 
 #endif

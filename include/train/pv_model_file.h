@@ -1,25 +1,26 @@
 /* Model files and checkpoints (HDF5; docs/formats.md).
  *
  * /model/<state_dict name> holds every tensor with PyTorch's name and shape; /norm/mean and /norm/std the
- * statistics that rows are normalised with, /reference the row that they are matched to before.  A checkpoint adds /optimizer/<slot> and the position in the
- * training stream. */
+ * statistics that rows are normalised with, /reference the row that they are matched to before.  A checkpoint adds
+ * /optimizer/<slot> and the position in the training stream. */
 #ifndef PV_MODEL_FILE_H
 #define PV_MODEL_FILE_H
 
-#include "parallel/pv_comm.h"
-#include "nn/pv_model.h"
-#include "nn/core/pv_optim.h"
+#include "data/pv_row_form.h"
 #include "inr/pv_arch.h"
-#include "data/pv_norm.h"
+#include "nn/core/pv_optim.h"
+#include "nn/pv_model.h"
+#include "parallel/pv_comm.h"
 
 /* Where training stands: everything that is not a tensor. */
 typedef struct pv_train_state {
-    int64_t epoch;            /* epochs finished */
-    int64_t batch;            /* batches finished in the current epoch */
-    double loss_sum;          /* over the samples of the current epoch */
-    int64_t correct;          /* likewise */
-    uint64_t stream;          /* checksum of the samples of the current epoch */
-    double best_val_accuracy; /* -1: none yet */
+    int64_t epoch;   /* epochs finished */
+    int64_t batch;   /* batches finished in the current epoch */
+    double loss_sum; /* over the samples of the current epoch */
+    int64_t correct; /* likewise */
+    uint64_t stream; /* checksum of the samples of the current epoch */
+    double
+        best_merit; /* of the kept model (pv_task_score), under best_val_accuracy in the file; -1: none yet */
     int64_t best_epoch;
 } pv_train_state;
 
@@ -28,8 +29,7 @@ typedef struct pv_model_head {
     char *config; /* YAML */
     pv_arch arch; /* of the INRs that are its input */
     int classes;
-    pv_norm norm;
-    float *reference; /* [P] that input rows are matched to (train.align), or NULL */
+    pv_row_form form; /* that it takes rows in; as read: without opts, which are the config's */
     uint64_t rows;    /* identifies what it was trained on; 0 in a model that was made elsewhere */
     pv_train_state state;
 } pv_model_head;
@@ -49,5 +49,8 @@ pv_status pv_model_file_head(const pv_comm *comm, const char *path, pv_model_hea
  * shapes), agreed.
  */
 pv_status pv_model_file_load(const pv_comm *comm, const char *path, pv_model *model, pv_optim *optim);
+
+/* The path of a model's checkpoint, <output>.ckpt; owned by the caller, NULL when there is no memory. */
+char *pv_checkpoint_path(const char *output);
 
 #endif

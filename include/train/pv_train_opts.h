@@ -3,15 +3,13 @@
 #define PV_TRAIN_OPTS_H
 
 #include "config/pv_option.h"
+#include "data/pv_placement.h"
+#include "data/pv_positives.h"
+#include "data/pv_row_form.h"
+#include "nn/core/pv_optim.h"
 
 #include <stdbool.h>
 #include <stdint.h>
-
-#include "nn/core/pv_optim.h"
-#include "data/pv_placement.h"
-#include "data/pv_positives.h"
-#include "symmetry/pv_match.h"
-#include "symmetry/pv_symmetry.h"
 
 typedef enum pv_task_kind { PV_TASK_CLASSIFY, PV_TASK_SIMCLR } pv_task_kind;
 typedef enum pv_reduce { PV_REDUCE_FAST, PV_REDUCE_ORDERED } pv_reduce;
@@ -19,7 +17,6 @@ typedef enum pv_reduce { PV_REDUCE_FAST, PV_REDUCE_ORDERED } pv_reduce;
 typedef enum pv_rate_schedule { PV_RATE_CONSTANT, PV_RATE_COSINE } pv_rate_schedule;
 /* How the rate follows from the batch: lr is for base_batch. */
 typedef enum pv_rate_scaling { PV_RATE_AS_IS, PV_RATE_LINEAR, PV_RATE_SQRT } pv_rate_scaling;
-typedef enum pv_normalise { PV_NORMALISE_ENTRY, PV_NORMALISE_TENSOR, PV_NORMALISE_NONE } pv_normalise;
 
 typedef struct pv_train_opts {
     pv_task_kind task;
@@ -27,7 +24,7 @@ typedef struct pv_train_opts {
     int64_t views; /* the first `views` views of every training object are samples */
     int64_t epochs;
     int64_t batch;             /* global batch, over all ranks */
-    int64_t accumulate;        /* the batch is passed through the model in so many pieces; divides it */
+    int64_t accumulate;        /* the batch is passed through the model in so many chunks; divides it */
     int64_t micro_batch;       /* ordered: samples of a leaf of the tree, at most */
     int64_t warmup_steps;      /* linear warm-up from 0 to lr */
     int64_t checkpoint_epochs; /* a checkpoint every so many epochs */
@@ -45,16 +42,13 @@ typedef struct pv_train_opts {
     int64_t embedding;      /* simclr: width of the encoder's output and of the projection */
     double temperature;     /* simclr */
     pv_positives positives; /* simclr */
-    pv_normalise normalise;
-    bool random_view;     /* an epoch draws one view of every object */
-    bool test_each_epoch; /* the metrics hold the test split's score; selection never looks at it */
-    pv_canonical canonical;
-    pv_alignment align; /* every row is then matched to the first training row */
+    pv_row_form_opts form;  /* rows are matched to the first training row */
+    bool random_view;       /* an epoch draws one view of every object */
+    bool test_each_epoch;   /* the metrics hold the test split's score; selection never looks at it */
     pv_placement placement; /* of the training rows */
     pv_reduce reduce;
     uint64_t seed;
-    bool
-        no_verify; /* rows are not compared with their checksums as they are loaded; no key: of the command line */
+    bool no_verify; /* rows are not compared with their checksums as they are loaded; an option of `train` */
 } pv_train_opts;
 
 /* The rows of the section. */

@@ -1,4 +1,4 @@
-/* Data-parallel training of a classifier on the rows of a store. */
+/* Data-parallel training of a weight-space network on the rows of a store, for whatever task the options name. */
 #ifndef PV_TRAINER_H
 #define PV_TRAINER_H
 
@@ -14,8 +14,8 @@ typedef struct pv_train_result {
     int64_t parameters, samples;     /* of the model; of the training split, views counted */
     int64_t epochs, best_epoch;      /* finished; the one whose model is kept */
     double train_loss;               /* of the last finished epoch, NaN if this run finished none */
-    double best_val_accuracy;        /* classify; NaN without a validation split */
-    double best_val_loss;            /* simclr; likewise */
+    const char *best_name;           /* what the task calls the figure that the model is kept by */
+    double best;                     /* that figure; NaN without a validation split */
     double test_loss, test_accuracy; /* of the kept model; NaN without a test split */
     double samples_per_s;            /* over all ranks, training only */
     double reduce_share;             /* share of the training time in gradient reductions, on rank 0 */
@@ -27,19 +27,19 @@ typedef struct pv_train_result {
     double seconds;
 } pv_train_result;
 
-/* Trains until opts->epochs; opts->output receives the model of the best validation accuracy (of the last
- * epoch without a validation split), <output>.ckpt the checkpoint, <output>.jsonl the metrics.
+/* Trains until opts->epochs; opts->output receives the model of the best validation score (of the last epoch without a
+ * validation split), <output>.ckpt the checkpoint, <output>.jsonl the metrics.
  *
- * A batch is opts->batch places of the training stream, shared out over the ranks; gradients are summed over
- * all ranks, batch norm uses the statistics of the whole batch.  Validation and test use view 0. `resume`
- * continues from the checkpoint, at the batch where it stopped; its config has been compared by the caller.
- * Collective.  Errors: PV_STOPPED (a signal; the state is saved), PV_ERR_NUMERIC (the loss is not finite),
- * PV_ERR_IO, PV_ERR_DATA, agreed. Random   PV_RNG_SHUFFLE, PV_RNG_MODEL_INIT, PV_RNG_DROPOUT. */
+ * A batch is opts->batch places of the training stream, shared out over the ranks; gradients are summed over all ranks,
+ * batch norm uses the statistics of the whole batch (with opts->accumulate of one chunk of it).  Which views validation
+ * and test use is the task's (scores_views).  `resume` continues from the checkpoint, at the batch where it stopped; its
+ * config has been compared by the caller.
+ * Collective.  Errors: PV_STOPPED (a signal; the state is saved), PV_ERR_NUMERIC (the loss is not finite), PV_ERR_CONFIG,
+ * PV_ERR_NOMEM, PV_ERR_IO, PV_ERR_HDF5, PV_ERR_DATA, agreed.
+ * Random   PV_RNG_SHUFFLE, PV_RNG_VIEW, PV_RNG_PARTNER, PV_RNG_AUGMENT, PV_RNG_MATCH, PV_RNG_MODEL_INIT,
+ * PV_RNG_DROPOUT. */
 pv_status pv_train(const pv_comm *comm, const pv_store *store, const pv_model_opts *model_opts,
                    const pv_train_opts *opts, const pv_augment_list *augment, const char *config_yaml,
                    bool resume, pv_train_result *result);
-
-/* The checkpoint's path, <output>.ckpt; owned by the caller, NULL when there is no memory. */
-char *pv_train_checkpoint_path(const pv_train_opts *opts);
 
 #endif

@@ -9,9 +9,9 @@
 /* The made-up rows of a rank: freshly initialised INRs. */
 typedef struct pv_bench_rows {
     int params, classes;
-    float *rows;     /* [PV_BENCH_ROWS][P] */
-    int32_t *labels; /* [PV_BENCH_ROWS] */
-    pv_norm norm;    /* with the statistics of the rows */
+    float *rows;      /* [PV_BENCH_ROWS][P] */
+    int32_t *labels;  /* [PV_BENCH_ROWS] */
+    pv_row_form form; /* with the statistics of the rows */
 } pv_bench_rows;
 
 enum { PV_BENCH_ROWS = 512 };

@@ -48,7 +48,7 @@ typedef struct train_bench {
 static pv_status open_training(const pv_comm *comm, const train_bench *bench, training *t)
 {
     t->comm = comm;
-    const pv_stepper_parts parts = {.comm = comm,
+    const pv_stepper_setup setup = {.comm = comm,
                                     .opts = &t->opts,
                                     .task = &t->task,
                                     .model = &bench->config->model,
@@ -56,7 +56,7 @@ static pv_status open_training(const pv_comm *comm, const train_bench *bench, tr
                                     .steps = INT64_MAX};
     pv_status st;
     PV_TRY(pv_bench_task_open(comm, &t->opts, &bench->arch, &bench->config->augment, &bench->rows, &t->task));
-    PV_TRY(pv_stepper_new(&parts, &t->stepper));
+    PV_TRY(pv_stepper_new(&setup, &t->stepper));
     pv_model_init(pv_stepper_model(t->stepper), t->opts.seed);
 done:
     return st;
@@ -68,37 +68,37 @@ static void close_training(training *t)
     pv_task_close(&t->task);
 }
 
-static pv_status take_steps(const train_bench *bench, training *t, int count)
+static pv_status take_steps(training *t, int count)
 {
     pv_step step;
     pv_status st = PV_OK;
     for (int i = 0; st == PV_OK && i < count; i++) {
         step.save = false;
-        st = pv_stepper_step(t->stepper, &bench->rows.norm, 0, t->batch++, &step);
+        st = pv_stepper_step(t->stepper, 0, t->batch++, &step);
     }
     return st;
 }
 
 /* The steps of a repetition, as rank 0's clock says. */
-static pv_status plan_steps(const train_bench *bench, training *t)
+static pv_status plan_steps(training *t)
 {
-    pv_status st = take_steps(bench, t, 2);
+    pv_status st = take_steps(t, 2);
     const double start = pv_seconds();
-    if (st == PV_OK) st = take_steps(bench, t, 1);
+    if (st == PV_OK) st = take_steps(t, 1);
     t->steps = (int)fmin(1000, fmax(1, steps_seconds / (pv_seconds() - start)));
     MPI_Bcast(&t->steps, 1, MPI_INT, 0, t->comm->world);
     return st;
 }
 
 /* One repetition.  Collective over the training's ranks. */
-static pv_status repeat(const train_bench *bench, training *t, double figures[FIGURES])
+static pv_status repeat(training *t, double figures[FIGURES])
 {
     pv_limits limits;
     pv_limits_measure(limits_seconds, &limits);
     MPI_Barrier(t->comm->world);
     const pv_step_times before = pv_stepper_times(t->stepper);
     const double start = pv_seconds(), busy = pv_thread_seconds();
-    const pv_status st = take_steps(bench, t, t->steps);
+    const pv_status st = take_steps(t, t->steps);
     const double elapsed = pv_seconds() - start;
     const pv_step_times after = pv_stepper_times(t->stepper);
     figures[RATE] = (double)t->opts.batch * t->steps / t->comm->size / elapsed;
@@ -114,7 +114,7 @@ static pv_status repeat(const train_bench *bench, training *t, double figures[FI
 }
 
 /* Medians over the repetitions of a window, then means over the ranks. */
-static pv_status watch(const train_bench *bench, training *t, double seconds, double figures[FIGURES])
+static pv_status watch(training *t, double seconds, double figures[FIGURES])
 {
     enum { MOST = 1000 };
     double values[FIGURES][MOST];
@@ -123,7 +123,7 @@ static pv_status watch(const train_bench *bench, training *t, double seconds, do
     pv_status st = PV_OK;
     while (st == PV_OK && more && count < MOST) {
         double now[FIGURES];
-        st = repeat(bench, t, now);
+        st = repeat(t, now);
         for (int i = 0; i < FIGURES; i++)
             values[i][count] = now[i];
         count++;
@@ -147,10 +147,10 @@ static pv_status measure(const pv_comm *comm, train_bench *bench)
         double alone[FIGURES] = {0}, together[FIGURES];
         pv_status st = PV_OK;
         pv_timing_barrier(comm);
-        if (comm->rank == 0) st = watch(bench, &bench->alone, window, alone);
+        if (comm->rank == 0) st = watch(&bench->alone, window, alone);
         pv_timing_barrier(comm);
         if (comm->size > 1) {
-            const pv_status all = watch(bench, &bench->together, window, together);
+            const pv_status all = watch(&bench->together, window, together);
             if (st == PV_OK) st = all;
         }
         if (st == PV_OK && pv_stop_requested()) st = pv_stop_fail();
@@ -239,10 +239,10 @@ static pv_status prepare(const pv_comm *comm, const char *config, const pv_sets 
     bench->together.opts = bench->config->train;
     if (st == PV_OK && comm->rank == 0) pv_comm_open(MPI_COMM_SELF, 0, &bench->self);
     if (st == PV_OK && comm->rank == 0) st = open_training(&bench->self, bench, &bench->alone);
-    if (st == PV_OK && comm->rank == 0) st = plan_steps(bench, &bench->alone);
+    if (st == PV_OK && comm->rank == 0) st = plan_steps(&bench->alone);
     PV_TRY(pv_agree(comm, st));
     PV_TRY(pv_agree(comm, open_training(comm, bench, &bench->together)));
-    st = pv_agree(comm, plan_steps(bench, &bench->together));
+    st = pv_agree(comm, plan_steps(&bench->together));
 done:
     return st;
 }

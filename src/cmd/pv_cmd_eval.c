@@ -7,6 +7,7 @@
 #include "store/pv_store.h"
 #include "train/pv_evaluate.h"
 #include "train/pv_logits_file.h"
+#include "train/pv_task.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,7 +52,7 @@ done:
 static pv_status open_model(const pv_comm *comm, const request *r, const pv_store *store, pv_open_model *m)
 {
     pv_status st = pv_open_model_file(comm, r->model, store, PV_EVAL_BATCH, m);
-    if (st == PV_OK && m->config->train.task == PV_TASK_SIMCLR)
+    if (st == PV_OK && pv_task_of(&m->config->train)->embeds)
         st = pv_fail(PV_ERR_DATA,
                      "'%s' was trained without labels: judge its embedding with `polyview probe`", r->model);
     return st;
@@ -59,12 +60,10 @@ static pv_status open_model(const pv_comm *comm, const request *r, const pv_stor
 
 /* The samples that are asked for, in the form that the model takes. */
 static pv_status open_data(const pv_comm *comm, const request *r, const pv_store *store,
-                           const pv_open_model *m, pv_dataset **dataset)
+                           pv_open_model *m, pv_dataset **dataset)
 {
     pv_dataset_opts opts = r->data;
-    opts.canonical = m->form.canonical;
-    opts.align = m->form.align;
-    opts.reference = m->form.reference;
+    opts.form = &m->head.form;
     opts.placement = PV_PLACE_NODE;
     pv_status st = pv_dataset_open(comm, store, &opts, dataset);
     if (st == PV_OK && pv_dataset_samples(*dataset) == 0)
@@ -111,7 +110,7 @@ static pv_status score_data(const pv_comm *comm, const request *r, const pv_open
     pv_eval_share(comm, pv_dataset_samples(dataset), &first, &share);
     if (r->logits && !(logits = pv_alloc(share * classes, sizeof *logits))) st = PV_ERR_NOMEM;
     PV_TRY(pv_agree(comm, st));
-    PV_TRY(pv_evaluate(comm, m->model, &m->head.norm, dataset, classes, true, logits, score));
+    PV_TRY(pv_evaluate(comm, m->model, &m->head.form, dataset, classes, true, logits, score));
     if (r->logits) PV_TRY(pv_logits_file_write(comm, r->logits, dataset, classes, logits));
 done:
     free(logits);

@@ -47,10 +47,7 @@ static void report(const pv_comm *comm, const pv_run_config *config, const pv_tr
     pv_json_int(result, "epochs", trained->epochs);
     pv_json_int(result, "best_epoch", trained->best_epoch);
     pv_json_real(result, "train_loss", trained->train_loss);
-    if (config->train.task == PV_TASK_SIMCLR)
-        pv_json_real(result, "best_val_loss", trained->best_val_loss);
-    else
-        pv_json_real(result, "best_val_accuracy", trained->best_val_accuracy);
+    pv_json_real(result, trained->best_name, trained->best);
     pv_json_real(result, "test_loss", trained->test_loss);
     pv_json_real(result, "test_accuracy", trained->test_accuracy);
     pv_json_real(result, "samples_per_s", trained->samples_per_s);
@@ -88,7 +85,7 @@ static pv_status run_train(const pv_comm *comm, int argc, char **argv, json_t *r
     PV_TRY(pv_config_of_file(comm, config_path, &sets, &config));
     config->train.no_verify = no_verify;
     PV_TRY(pv_agree(comm, pv_run_config_emit(config, &yaml)));
-    checkpoint = pv_train_checkpoint_path(&config->train);
+    checkpoint = pv_checkpoint_path(config->train.output);
     PV_TRY(pv_agree(comm, checkpoint ? PV_OK : pv_fail(PV_ERR_NOMEM, "no memory for a file name")));
     PV_TRY(pv_store_open(comm, store_path ? store_path : config->store, PV_STORE_READ, NULL, &store));
     const bool resume = !fresh && pv_path_exists(comm, checkpoint);

@@ -1,13 +1,14 @@
+/* One split in memory: who holds which rows, and how others get them. */
 #include "data/pv_dataset.h"
-#include "parallel/pv_shared.h"
-#include "base/pv_checksum.h"
 #include "base/pv_mem.h"
+#include "parallel/pv_shared.h"
+#include "pv_row_loader.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { SCAN_BLOCK = 65536, READ_ROWS = 256, MATCH_SWEEPS = 16 };
+enum { SCAN_BLOCK = 65536 };
 
 struct pv_dataset {
     const pv_store *store;
@@ -22,7 +23,7 @@ struct pv_dataset {
     int64_t *ids;         /* [objects] numbers in the store */
     int32_t *labels;      /* [objects] */
     float *rows;          /* [views][objects][P], or of this rank's objects only */
-    float *reference;     /* [P] if rows are matched */
+    uint64_t identity;
 };
 
 /* Calls for every object of the split, in order: counts them, and notes ids and labels where wanted. */
@@ -107,170 +108,75 @@ static pv_status share_memory(const pv_comm *comm, pv_dataset *dataset)
     return PV_OK;
 }
 
-/* How many objects from sample number i on, below `end`, are neighbours in the store: what one read takes. */
-static int64_t run_of(const pv_dataset *dataset, int64_t i, int64_t end)
-{
-    int64_t run = 1;
-    while (i + run < end && run < READ_ROWS && dataset->ids[i + run] == dataset->ids[i] + run)
-        run++;
-    return run;
-}
-
-/* Names the first refused row of the samples, and says how many there are. */
-static pv_status fail_refused(const pv_dataset *dataset)
-{
-    const pv_dataset_opts *opts = &dataset->opts;
-    int64_t refused = 0, first_view = 0, first_object = 0;
-    for (int64_t view = opts->first_view; view < opts->first_view + opts->views; view++)
-        for (int64_t i = 0; i < dataset->objects;) {
-            uint8_t status[READ_ROWS];
-            const int64_t run = run_of(dataset, i, dataset->objects);
-            const pv_status st = pv_store_read_status(dataset->store, view, dataset->ids[i], run, status);
-            if (st != PV_OK) return st;
-            for (int64_t r = 0; r < run; r++, i++)
-                if (status[r] == PV_ROW_REFUSED && refused++ == 0) {
-                    first_view = view;
-                    first_object = dataset->ids[i];
-                }
-        }
-    return pv_fail(PV_ERR_DATA,
-                   "'%s': this split holds %lld refused row(s), the first is view %lld of object %lld: fit "
-                   "them with a higher fit.restarts and `polyview fit --retry-refused`, or use other views",
-                   pv_store_path(dataset->store), (long long)refused, (long long)first_view,
-                   (long long)first_object);
-}
-
-static pv_status check_rows(const pv_dataset *dataset, int64_t view, int64_t object, int64_t count,
-                            const uint8_t *status, const uint64_t *checksums, const float *rows)
-{
-    const size_t bytes = sizeof *rows * (size_t)dataset->params;
-    for (int64_t i = 0; i < count; i++) {
-        if (status[i] == PV_ROW_REFUSED) return fail_refused(dataset);
-        if (status[i] != PV_ROW_FITTED)
-            return pv_fail(PV_ERR_DATA,
-                           "'%s': view %lld of object %lld is not fitted: run `polyview fit` first",
-                           pv_store_path(dataset->store), (long long)view, (long long)(object + i));
-        if (dataset->opts.verify && pv_checksum(rows + i * dataset->params, bytes) != checksums[i])
-            return pv_fail(PV_ERR_DATA,
-                           "'%s': view %lld of object %lld fails its checksum: see `polyview verify`",
-                           pv_store_path(dataset->store), (long long)view, (long long)(object + i));
-    }
-    return PV_OK;
-}
-
 /* Where the row of view v (counted from 0) of object i of the split is, or is to be. */
-static float *place_of(const pv_dataset *dataset, int64_t v, int64_t i)
+static float *row_at(const pv_dataset *dataset, int64_t v, int64_t i)
 {
-    const int64_t place =
+    const int64_t number =
         dataset->sharded ? v * dataset->count + i - dataset->first : v * dataset->objects + i;
-    return dataset->rows + place * dataset->params;
+    return dataset->rows + number * dataset->params;
 }
 
-static pv_status make_canonical(const pv_dataset *dataset, int64_t count, float *rows)
+/* A form that matches rows gets its reference from the first row of the split, unless it has one. */
+static pv_status choose_reference(const pv_comm *comm, pv_row_form *form, const pv_row_loader *loader)
 {
-    const pv_arch *arch = pv_store_arch(dataset->store);
-    const size_t bytes = sizeof *rows * (size_t)dataset->params;
-    pv_symmetry symmetry = {0};
-    float *before = NULL;
-    pv_status st;
-    PV_ALLOC(before, dataset->params);
-    PV_TRY(pv_symmetry_make(arch, &symmetry));
-    for (int64_t i = 0; i < count; i++) {
-        float *row = rows + i * dataset->params;
-        memcpy(before, row, bytes);
-        pv_symmetry_canonical(arch, before, dataset->opts.canonical, &symmetry);
-        pv_symmetry_apply(arch, &symmetry, before, row);
-    }
-done:
-    pv_symmetry_free(&symmetry);
-    free(before);
-    return st;
-}
-
-/* The row that all are matched to: the one that was given, or the first of the split. */
-static pv_status read_reference(const pv_comm *comm, pv_dataset *dataset)
-{
-    const int64_t view = dataset->opts.first_view;
-    uint8_t status;
-    uint64_t checksum;
+    pv_row_loader first = *loader;
     pv_status st = PV_OK;
-    if (dataset->opts.align == PV_ALIGN_NONE || dataset->objects == 0) return PV_OK;
-    PV_ALLOC(dataset->reference, dataset->params);
-    if (dataset->opts.reference) {
-        memcpy(dataset->reference, dataset->opts.reference,
-               sizeof *dataset->reference * (size_t)dataset->params);
-    } else if (comm->rank == 0) {
-        const int64_t object = dataset->ids[0];
-        PV_TRY(pv_store_read_status(dataset->store, view, object, 1, &status));
-        PV_TRY(pv_store_read_checksums(dataset->store, view, object, 1, &checksum));
-        PV_TRY(pv_store_read_rows(dataset->store, view, object, 1, dataset->reference));
-        PV_TRY(check_rows(dataset, view, object, 1, &status, &checksum, dataset->reference));
-        if (dataset->opts.canonical) PV_TRY(make_canonical(dataset, 1, dataset->reference));
+    if (!form || form->opts.align == PV_ALIGN_NONE || form->reference || loader->objects == 0) return PV_OK;
+    float *reference = pv_alloc(form->params, sizeof *reference);
+    if (!reference) st = PV_ERR_NOMEM;
+    if (st == PV_OK && comm->rank == 0) st = pv_row_loader_read(&first, 0, 0, 1, reference);
+    if ((st = pv_agree(comm, st)) == PV_OK) {
+        MPI_Bcast(reference, form->params, MPI_FLOAT, 0, comm->world);
+        form->reference = reference;
+        reference = NULL;
     }
-done:
-    if ((st = pv_agree(comm, st)) == PV_OK && !dataset->opts.reference)
-        MPI_Bcast(dataset->reference, dataset->params, MPI_FLOAT, 0, comm->world);
+    free(reference);
     return st;
 }
 
-static pv_status match(const pv_dataset *dataset, int64_t view, int64_t object, int64_t count, float *rows)
+/* This rank's share, view by view. */
+static pv_status load_share(pv_dataset *dataset, pv_row_loader *loader)
 {
-    const pv_match_opts opts = {dataset->opts.align == PV_ALIGN_SIGNED, MATCH_SWEEPS, .starts = 1};
-    const size_t bytes = sizeof *rows * (size_t)dataset->params;
-    pv_matcher *matcher = NULL;
-    float *before = NULL;
-    pv_status st;
-    PV_ALLOC(before, dataset->params);
-    PV_TRY(pv_matcher_new(pv_store_arch(dataset->store), &opts, &matcher));
-    for (int64_t i = 0; i < count; i++) {
-        float *row = rows + i * dataset->params;
-        pv_rng rng = pv_rng_open(0, PV_RNG_MATCH, (uint64_t)(object + i), (uint64_t)view);
-        memcpy(before, row, bytes);
-        pv_match_row(matcher, dataset->reference, before, &rng, row);
-    }
-done:
-    pv_matcher_free(matcher);
-    free(before);
-    return st;
-}
-
-/* Reads this rank's share of one view: objects [first, first + count) of the split, in runs of consecutive
- * ones. */
-static pv_status load_view(pv_dataset *dataset, int64_t v)
-{
-    const int64_t end = dataset->first + dataset->count;
-    const int64_t view = dataset->opts.first_view + v;
-    uint8_t status[READ_ROWS];
-    uint64_t checksums[READ_ROWS];
     pv_status st = PV_OK;
-    for (int64_t i = dataset->first; st == PV_OK && i < end;) {
-        const int64_t object = dataset->ids[i], run = run_of(dataset, i, end);
-        float *rows = place_of(dataset, v, i);
-        st = pv_store_read_status(dataset->store, view, object, run, status);
-        if (st == PV_OK) st = pv_store_read_checksums(dataset->store, view, object, run, checksums);
-        if (st == PV_OK) st = pv_store_read_rows(dataset->store, view, object, run, rows);
-        if (st == PV_OK) st = check_rows(dataset, view, object, run, status, checksums, rows);
-        if (st == PV_OK && dataset->opts.canonical) st = make_canonical(dataset, run, rows);
-        if (st == PV_OK && dataset->reference) st = match(dataset, view, object, run, rows);
-        i += run;
-    }
+    for (int64_t v = 0; st == PV_OK && v < loader->views; v++)
+        st =
+            pv_row_loader_read(loader, v, dataset->first, dataset->count, row_at(dataset, v, dataset->first));
     return st;
+}
+
+/* Gives every rank what all ranks together have read. */
+static void sync_rows(const pv_comm *comm, pv_dataset *dataset)
+{
+    pv_shared_sync(comm, &dataset->shared);
+    if (dataset->sharded) pv_window_sync(comm, dataset->window);
+    MPI_Allreduce(MPI_IN_PLACE, &dataset->identity, 1, MPI_UINT64_T, MPI_SUM,
+                  dataset->sharded ? comm->world : comm->node);
 }
 
 static pv_status load(const pv_comm *comm, pv_dataset *dataset)
 {
-    pv_status st = PV_OK;
+    const pv_dataset_opts *opts = &dataset->opts;
+    pv_row_loader loader = {.store = dataset->store,
+                            .objects = dataset->objects,
+                            .ids = dataset->ids,
+                            .labels = dataset->labels,
+                            .first_view = opts->first_view,
+                            .views = opts->views,
+                            .verify = opts->verify};
     int64_t counted;
+    pv_status st = PV_OK;
     if (comm->node_rank == 0)
-        st = scan_split(dataset->store, dataset->opts.split, dataset->ids, dataset->labels, &counted);
-    if ((st = pv_agree(comm, st)) != PV_OK) return st;
+        st = scan_split(dataset->store, opts->split, dataset->ids, dataset->labels, &counted);
+    if (st == PV_OK && opts->form)
+        st = pv_row_shaper_new(pv_store_arch(dataset->store), opts->form, &loader.shaper);
+    PV_TRY(pv_agree(comm, st));
     pv_shared_sync(comm, &dataset->shared);
-    if ((st = read_reference(comm, dataset)) != PV_OK) return st;
-    for (int64_t v = 0; st == PV_OK && v < dataset->opts.views; v++)
-        st = load_view(dataset, v);
-    if ((st = pv_agree(comm, st)) != PV_OK) return st;
-    pv_shared_sync(comm, &dataset->shared);
-    if (dataset->sharded) pv_window_sync(comm, dataset->window);
+    PV_TRY(choose_reference(comm, opts->form, &loader));
+    PV_TRY(pv_agree(comm, load_share(dataset, &loader)));
+    dataset->identity = loader.identity;
+    sync_rows(comm, dataset);
+done:
+    pv_row_shaper_free(loader.shaper);
     return st;
 }
 
@@ -307,7 +213,6 @@ void pv_dataset_close(pv_dataset *dataset)
     if (!dataset) return;
     pv_window_close(&dataset->window);
     pv_shared_close(&dataset->shared);
-    free(dataset->reference);
     free(dataset);
 }
 
@@ -344,9 +249,9 @@ int64_t pv_dataset_memory(const pv_dataset *dataset)
     return dataset->objects * object + rows * dataset->params * (int64_t)sizeof *dataset->rows;
 }
 
-const float *pv_dataset_reference(const pv_dataset *dataset)
+uint64_t pv_dataset_identity(const pv_dataset *dataset)
 {
-    return dataset->reference;
+    return dataset->identity;
 }
 
 bool pv_dataset_is_sharded(const pv_dataset *dataset)
@@ -359,7 +264,7 @@ const float *pv_dataset_row(const pv_dataset *dataset, int64_t sample)
     const int64_t views = dataset->opts.views, object = sample / views;
     const bool held =
         !dataset->sharded || (object >= dataset->first && object < dataset->first + dataset->count);
-    return held ? place_of(dataset, sample % views, object) : NULL;
+    return held ? row_at(dataset, sample % views, object) : NULL;
 }
 
 void pv_dataset_fetch(const pv_dataset *dataset, int64_t sample, float *row, MPI_Request *request)
@@ -368,8 +273,8 @@ void pv_dataset_fetch(const pv_dataset *dataset, int64_t sample, float *row, MPI
     int64_t first, count;
     const int owner = pv_share_owner(dataset->objects, dataset->size, object);
     pv_share_of(dataset->objects, owner, dataset->size, &first, &count);
-    const MPI_Aint place = (MPI_Aint)(sample % views * count + object - first);
-    MPI_Rget(row, dataset->params, MPI_FLOAT, owner, place, dataset->params, MPI_FLOAT, dataset->window,
+    const MPI_Aint at = (MPI_Aint)(sample % views * count + object - first);
+    MPI_Rget(row, dataset->params, MPI_FLOAT, owner, at, dataset->params, MPI_FLOAT, dataset->window,
              request);
 }
 

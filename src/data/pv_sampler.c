@@ -1,3 +1,4 @@
+/* Plans batches ahead, fetches their rows, and makes of them what a model takes. */
 #include "data/pv_sampler.h"
 #include "augment/pv_augment.h"
 #include "base/pv_clock.h"
@@ -20,26 +21,26 @@ typedef struct slot {
     int64_t epoch, batch; /* -1: free */
     int64_t first, global;
     int count;
-    place *places;         /* [part rows] */
-    float *fetched;        /* [2 part rows][P] */
-    MPI_Request *requests; /* [2 part rows] */
+    place *places;         /* [share] */
+    float *fetched;        /* [2 share][P] */
+    MPI_Request *requests; /* [2 share] */
     int request_count;
 } slot;
 
 struct pv_sampler {
     const pv_comm *comm;
     const pv_dataset *dataset;
+    const pv_row_form *form;
     pv_augmenter *augmenter;
     uint64_t seed;
     int64_t batch, samples; /* places: of a batch, of an epoch */
     bool random_view;
     pv_positives positives;
-    int copies;                /* rows of a place */
-    int params, classes, part; /* part: rows of a batch on this rank, at most */
-    slot *slots;               /* a ring */
+    int copies;                 /* rows of a place */
+    int params, classes, share; /* share: rows of a batch on this rank, at most */
+    slot *slots;                /* a ring */
     int slot_count;
-    float *rows, *targets;
-    int32_t *labels;
+    pv_batch taken; /* its arrays are made once */
     pv_sampler_counts counts;
 };
 
@@ -94,14 +95,14 @@ static pv_status make_slots(pv_sampler *s)
     for (int i = 0; i < s->slot_count; i++) {
         slot *const it = &s->slots[i];
         it->epoch = -1;
-        PV_ALLOC(it->places, s->part);
+        PV_ALLOC(it->places, s->share);
         if (!pv_dataset_is_sharded(s->dataset)) continue;
-        PV_ALLOC(it->fetched, 2 * (int64_t)s->part * s->params);
-        PV_ALLOC(it->requests, 2 * (int64_t)s->part);
+        PV_ALLOC(it->fetched, 2 * (int64_t)s->share * s->params);
+        PV_ALLOC(it->requests, 2 * (int64_t)s->share);
     }
-    PV_ALLOC(s->rows, (int64_t)s->part * s->params);
-    PV_ALLOC(s->targets, (int64_t)s->part * s->classes);
-    PV_ALLOC(s->labels, s->part);
+    PV_ALLOC(s->taken.rows, (int64_t)s->share * s->params);
+    PV_ALLOC(s->taken.targets, (int64_t)s->share * s->classes);
+    PV_ALLOC(s->taken.labels, s->share);
 done:
     return st;
 }
@@ -115,6 +116,7 @@ pv_status pv_sampler_open(const pv_comm *comm, const pv_dataset *dataset, const 
     if (!s) return PV_ERR_NOMEM;
     *s = (pv_sampler){.comm = comm,
                       .dataset = dataset,
+                      .form = opts->form,
                       .seed = opts->seed,
                       .batch = opts->batch,
                       .samples = opts->random_view ? objects_of(dataset) : pv_dataset_samples(dataset),
@@ -123,7 +125,7 @@ pv_status pv_sampler_open(const pv_comm *comm, const pv_dataset *dataset, const 
                       .copies = opts->pairs ? 2 : 1,
                       .params = pv_dataset_params(dataset),
                       .classes = opts->classes,
-                      .part = (int)((opts->batch + comm->size - 1) / comm->size) * (opts->pairs ? 2 : 1),
+                      .share = (int)((opts->batch + comm->size - 1) / comm->size) * (opts->pairs ? 2 : 1),
                       .slot_count = opts->ahead + 1};
     PV_TRY(check_partners(dataset, opts->augment));
     PV_TRY(check_pairs(dataset, opts));
@@ -156,9 +158,9 @@ void pv_sampler_close(pv_sampler *s)
     }
     pv_augmenter_free(s->augmenter);
     free(s->slots);
-    free(s->rows);
-    free(s->targets);
-    free(s->labels);
+    free(s->taken.rows);
+    free(s->taken.targets);
+    free(s->taken.labels);
     free(s);
 }
 
@@ -174,17 +176,18 @@ int64_t pv_sampler_batches(const pv_sampler *s)
 
 int64_t pv_sampler_memory(const pv_sampler *s)
 {
-    const int64_t row = s->params * (int64_t)sizeof *s->rows;
+    if (!s) return 0;
+    const int64_t row = s->params * (int64_t)sizeof *s->taken.rows;
     const int64_t of_slot =
         (int64_t)sizeof *s->slots->places +
         (pv_dataset_is_sharded(s->dataset) ? 2 * (row + (int64_t)sizeof(MPI_Request)) : 0);
-    const int64_t target = s->classes * (int64_t)sizeof *s->targets + (int64_t)sizeof *s->labels;
-    return s->part * (s->slot_count * of_slot + row + target);
+    const int64_t target = s->classes * (int64_t)sizeof *s->taken.targets + (int64_t)sizeof *s->taken.labels;
+    return s->share * (s->slot_count * of_slot + row + target);
 }
 
 pv_sampler_counts pv_sampler_count(const pv_sampler *s)
 {
-    return s->counts;
+    return s ? s->counts : (pv_sampler_counts){0};
 }
 
 /* Where the row of a sample is, or is being brought to. */
@@ -247,14 +250,18 @@ static slot *slot_of(pv_sampler *s, int64_t epoch, int64_t batch)
     return it;
 }
 
-static pv_status augment_place(pv_sampler *s, const place *p, int i)
+/* Makes row i of the batch: augmented, then normalised, in place. */
+static pv_status make_row(pv_sampler *s, const place *p, int i)
 {
-    const pv_augment_sample sample = {p->row, s->labels[i]};
+    float *const row = s->taken.rows + (int64_t)i * s->params;
+    const pv_augment_sample sample = {p->row, s->taken.labels[i]};
     pv_augment_sample partner = {.row = p->partner_row};
     if (p->partner >= 0) partner.label = pv_dataset_label(s->dataset, p->partner);
-    return pv_augmenter_apply(s->augmenter, (pv_augment_key){s->seed, p->epoch, p->place}, sample,
-                              p->partner >= 0 ? &partner : NULL, s->rows + (int64_t)i * s->params,
-                              s->targets + (int64_t)i * s->classes);
+    const pv_status st = pv_augmenter_apply(s->augmenter, (pv_augment_key){s->seed, p->epoch, p->place},
+                                            sample, p->partner >= 0 ? &partner : NULL, row,
+                                            s->taken.targets + (int64_t)i * s->classes);
+    if (s->form) pv_row_form_normalise(s->form, 1, row, row);
+    return st;
 }
 
 pv_status pv_sampler_take(pv_sampler *s, int64_t epoch, int64_t batch, pv_batch *out)
@@ -265,18 +272,22 @@ pv_status pv_sampler_take(pv_sampler *s, int64_t epoch, int64_t batch, pv_batch 
     wait_for(s, it);
     for (int ahead = 1; ahead < s->slot_count; ahead++)
         slot_of(s, epoch + (batch + ahead) / batches, (batch + ahead) % batches);
-    *out = (pv_batch){it->count, it->first, it->global, s->rows, s->targets, s->labels, 0};
+    s->taken.count = it->count * s->copies;
+    s->taken.first = it->first * s->copies;
+    s->taken.global = it->global * s->copies;
+    s->taken.mark = 0;
     const double start = pv_seconds();
-    for (int i = 0; st == PV_OK && i < it->count * s->copies; i++) {
+    for (int i = 0; st == PV_OK && i < s->taken.count; i++) {
         const place *p = &it->places[i];
-        s->labels[i] = pv_dataset_label(s->dataset, p->sample);
-        out->mark += pv_stream_mark(p->place, p->sample, p->partner);
-        st = augment_place(s, p, i);
+        s->taken.labels[i] = pv_dataset_label(s->dataset, p->sample);
+        s->taken.mark += pv_stream_mark(p->place, p->sample, p->partner);
+        st = make_row(s, p, i);
         s->counts.partners += p->partner >= 0;
         s->counts.remote_samples += p->remote;
         s->counts.remote_partners += p->partner_remote;
     }
-    s->counts.samples += (int64_t)it->count * s->copies;
+    s->counts.samples += s->taken.count;
     s->counts.augment_seconds += pv_seconds() - start;
+    *out = s->taken;
     return st;
 }

@@ -245,24 +245,24 @@ static pv_status time_training(probe *p, const pv_store *store, int64_t share)
 /* Reading rows into memory, with their checksums. */
 static pv_status time_loading(probe *p, const pv_store *store)
 {
-    const pv_dataset_opts opts = {.split = PV_SPLIT_TRAIN,
-                                  .views = 1,
-                                  .verify = true,
-                                  .canonical = p->config->train.canonical,
-                                  .align = p->config->train.align,
-                                  .placement = PV_PLACE_NODE};
+    pv_row_form form;
+    const pv_dataset_opts opts = {
+        .split = PV_SPLIT_TRAIN, .views = 1, .verify = true, .form = &form, .placement = PV_PLACE_NODE};
     pv_dataset *dataset = NULL;
     double files = 0, mpi = 0;
+    pv_status st;
+    PV_TRY(pv_agree(p->comm, pv_row_form_make(&p->config->train.form, pv_store_params(store), &form)));
     const double start = pv_seconds();
     const pv_meter before = pv_meter_read();
-    const pv_status st = pv_dataset_open(p->comm, store, &opts, &dataset);
-    if (st != PV_OK) return st;
+    PV_TRY(pv_dataset_open(p->comm, store, &opts, &dataset));
     const double seconds = pv_seconds() - start, rows = per_rank(pv_dataset_samples(dataset), p->comm);
     pv_timing_add_spent(p->comm, &before, &files, &mpi);
     p->figures->row_io_s = files / rows;
     p->figures->row_load_s = fmax(0, seconds - files - mpi) / rows;
+done:
     pv_dataset_close(dataset);
-    return PV_OK;
+    pv_row_form_free(&form);
+    return st;
 }
 
 static pv_status time_messages(probe *p, int row)

@@ -1,13 +1,12 @@
 /* Opens the model of a file. */
 #include "run/pv_open_model.h"
 #include "run/pv_config_source.h"
+#include "train/pv_task.h"
 
 pv_status pv_open_model_make(const pv_comm *comm, const pv_store *store, int batch, pv_open_model *m)
 {
     const pv_arch *arch = pv_store_arch(store);
-    m->config->model.projection = m->config->train.task == PV_TASK_SIMCLR;
-    m->form.canonical = (int)m->config->train.canonical;
-    m->form.align = m->config->train.align;
+    m->config->model.projection = pv_task_of(&m->config->train)->embeds;
     return pv_agree(
         comm, pv_model_new(&m->config->model, arch->dims, arch->layers, m->head.classes, batch, &m->model));
 }
@@ -21,8 +20,8 @@ pv_status pv_open_model_file(const pv_comm *comm, const char *path, const pv_sto
     if (!pv_arch_equal(&m->head.arch, pv_store_arch(store)))
         PV_TRY(pv_fail(PV_ERR_DATA, "'%s' was made for INRs of another architecture than those of '%s'", path,
                        pv_store_path(store)));
-    m->form.reference = m->head.reference;
-    if (m->config->train.align != PV_ALIGN_NONE && !m->head.reference)
+    m->head.form.opts = m->config->train.form;
+    if (m->config->train.form.align != PV_ALIGN_NONE && !m->head.form.reference)
         PV_TRY(pv_fail(PV_ERR_DATA,
                        "'%s' is damaged: it has no dataset '/reference', but its config has train.align",
                        path));

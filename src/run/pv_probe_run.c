@@ -2,10 +2,12 @@
 #include "run/pv_probe_run.h"
 #include "base/pv_mem.h"
 #include "base/pv_rng.h"
+#include "data/pv_row_statistics.h"
 #include "probe/pv_represent.h"
 #include "store/pv_columns.h"
 #include "run/pv_open_model.h"
 #include "run/pv_config_source.h"
+#include "train/pv_task.h"
 
 #include <hdf5.h>
 #include <stdlib.h>
@@ -27,48 +29,37 @@ static pv_status draw_model(const pv_comm *comm, const pv_store *store, const ch
     pv_status st;
     PV_TRY(pv_config_of_file(comm, path, &none, &m->config));
     const pv_train_opts *opts = &m->config->train;
-    m->head.classes = opts->task == PV_TASK_SIMCLR ? (int)opts->embedding : pv_store_classes(store);
+    m->head.classes = pv_task_of(opts)->outputs(opts, pv_store_classes(store));
+    PV_TRY(pv_agree(comm, pv_row_form_make(&opts->form, pv_store_params(store), &m->head.form)));
     PV_TRY(pv_open_model_make(comm, store, BATCH, m));
     pv_model_init(m->model, seed);
-    PV_TRY(pv_agree(comm, pv_norm_make(pv_store_params(store), &m->head.norm)));
 done:
     return st;
 }
 
-static pv_status open_split(const pv_comm *comm, const pv_store *store, const maker *m, uint8_t split,
-                            int64_t first, int64_t views, pv_dataset **out)
+static pv_status open_split(const pv_comm *comm, const pv_store *store, maker *m, uint8_t split, int64_t first,
+                            int64_t views, pv_dataset **out)
 {
-    pv_dataset_opts opts = m->of.form;
-    opts.verify = true;
-    opts.placement = PV_PLACE_JOB;
-    opts.split = split;
-    opts.first_view = first;
-    opts.views = views;
+    const pv_dataset_opts opts = {.split = split,
+                                  .first_view = first,
+                                  .views = views,
+                                  .verify = true,
+                                  .form = m->of.head.form.params > 0 ? &m->of.head.form : NULL,
+                                  .placement = PV_PLACE_JOB};
     return pv_dataset_open(comm, store, &opts, out);
 }
 
-static pv_status keep_reference(const pv_comm *comm, const pv_dataset *train, maker *m)
-{
-    const size_t bytes = sizeof *m->of.head.reference * (size_t)pv_dataset_params(train);
-    const float *reference = pv_dataset_reference(train);
-    if (!reference) return pv_fail(PV_ERR_DATA, "there is no training object to match others to");
-    m->of.head.reference = pv_alloc(pv_dataset_params(train), sizeof *m->of.head.reference);
-    if (m->of.head.reference) memcpy(m->of.head.reference, reference, bytes);
-    m->of.form.reference = m->of.head.reference;
-    return pv_agree(comm, m->of.head.reference ? PV_OK : PV_ERR_NOMEM);
-}
-
-/* What is measured on the train split: the norm of an untrained model, the reference of matched rows. */
+/* What is measured on the train split: the statistics of an untrained model's form, the reference of matched rows. */
 static pv_status measure(const pv_comm *comm, const pv_store *store, const pv_probe_sampling *sampling,
                          maker *m)
 {
+    pv_row_form *const form = &m->of.head.form;
     pv_dataset *train = NULL;
     pv_status st;
     PV_TRY(open_split(comm, store, m, PV_SPLIT_TRAIN, sampling->first_view, sampling->views, &train));
-    if (m->of.form.align != PV_ALIGN_NONE) PV_TRY(keep_reference(comm, train, m));
-    if (m->of.model)
-        st = pv_norm_measure(comm, train, pv_store_arch(store), m->of.config->train.normalise,
-                             &m->of.head.norm);
+    if (form->opts.align != PV_ALIGN_NONE && !form->reference)
+        PV_TRY(pv_fail(PV_ERR_DATA, "there is no training object to match others to"));
+    st = pv_row_statistics_measure(comm, train, pv_store_arch(store), form);
 done:
     pv_dataset_close(train);
     return st;
@@ -77,13 +68,15 @@ done:
 static pv_status maker_open(const pv_comm *comm, const pv_store *store, const pv_probe_source *source,
                             const pv_probe_sampling *sampling, maker *m)
 {
+    const pv_row_form_opts aligned = {.align = PV_ALIGN_SIGNED, .normalise = PV_NORMALISE_NONE};
     pv_status st = PV_OK;
     if (source->model) st = pv_open_model_file(comm, source->model, store, BATCH, &m->of);
     if (source->untrained) st = draw_model(comm, store, source->untrained, sampling->seed, &m->of);
-    if (source->aligned) m->of.form.align = PV_ALIGN_SIGNED;
+    if (source->aligned)
+        st = pv_agree(comm, pv_row_form_make(&aligned, pv_store_params(store), &m->of.head.form));
     if (st == PV_OK && (source->untrained || source->aligned)) st = measure(comm, store, sampling, m);
     m->how = (pv_representation){
-        .model = m->of.model, .norm = &m->of.head.norm, .max_batch = BATCH, .outputs = m->of.head.classes};
+        .model = m->of.model, .form = &m->of.head.form, .max_batch = BATCH, .outputs = m->of.head.classes};
     return st;
 }
 
@@ -140,7 +133,7 @@ static pv_status keep_few(const pv_comm *comm, const pv_dataset *train, const pv
 
 /* ---- splits ---- */
 
-static pv_status open_features(const pv_comm *comm, const pv_store *store, const maker *m, uint8_t split,
+static pv_status open_features(const pv_comm *comm, const pv_store *store, maker *m, uint8_t split,
                                const pv_probe_sampling *sampling, pv_features *out)
 {
     const bool train = split == PV_SPLIT_TRAIN;

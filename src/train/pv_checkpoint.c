@@ -57,12 +57,12 @@ pv_status pv_checkpoint_load(const pv_comm *comm, const char *path, pv_model_hea
             "another train.output, or --fresh to start again",
             path);
     if (st == PV_OK) {
-        const size_t bytes = sizeof *saved.norm.mean * (size_t)saved.norm.params;
+        const size_t bytes = sizeof *saved.form.mean * (size_t)saved.form.params;
         head->state = saved.state;
         if (comm->rank != 0) /* the saved mark is the sum over all ranks */
             head->state.stream = 0;
-        memcpy(head->norm.mean, saved.norm.mean, bytes);
-        memcpy(head->norm.std, saved.norm.std, bytes);
+        memcpy(head->form.mean, saved.form.mean, bytes);
+        memcpy(head->form.std, saved.form.std, bytes);
         st = pv_model_file_load(comm, path, model, optim);
     }
     pv_model_head_free(&saved);

@@ -13,7 +13,7 @@
 pv_status pv_checkpoint_save(const pv_comm *comm, const char *path, int64_t keep, pv_model_head *head,
                              pv_model *model, pv_optim *optim);
 
-/* Reads a checkpoint into model, optimiser, head->norm and head->state; head's arch, classes and rows say what it must be
+/* Reads a checkpoint into model, optimiser, head->form's statistics and head->state; head's arch, classes and rows say what it must be
  * of.  Collective.  Errors: PV_ERR_IO, PV_ERR_DATA (not a checkpoint of this model), agreed. */
 pv_status pv_checkpoint_load(const pv_comm *comm, const char *path, pv_model_head *head, pv_model *model,
                              pv_optim *optim);

@@ -1,60 +1,18 @@
-/* The task `classify`: the label of an object from its INR, by cross entropy with soft labels. */
-#include "base/pv_mem.h"
+/* The task `classify`: the label of an object from its INR. */
 #include "nn/core/pv_loss.h"
 #include "train/pv_evaluate.h"
 #include "train/pv_task.h"
 
-#include <stdlib.h>
-
-typedef struct classify {
-    pv_batch batch; /* taken last */
-    pv_real *targets;
-} classify;
-
-static pv_status take(pv_task *task, int64_t epoch, int64_t batch, pv_part *part)
+static int outputs(const pv_train_opts *opts, int classes)
 {
-    classify *const own = task->own;
-    const pv_status st = pv_sampler_take(task->sampler, epoch, batch, &own->batch);
-    for (int64_t i = 0; i < (int64_t)own->batch.count * task->outputs; i++)
-        own->targets[i] = (pv_real)own->batch.targets[i];
-    *part = (pv_part){.count = own->batch.count,
-                      .first = own->batch.first,
-                      .global = own->batch.global,
-                      .rows = own->batch.rows,
-                      .mark = own->batch.mark};
-    return st;
+    (void)opts;
+    return classes;
 }
 
-static int64_t loss(pv_task *task, const pv_part *part, const pv_real *outputs, double scale, double *losses,
-                    pv_real *doutputs)
+static double accuracy(double merit)
 {
-    const classify *const own = task->own;
-    for (int i = 0; i < part->count; i++) {
-        const int64_t at = (int64_t)i * task->outputs;
-        losses[i] =
-            pv_cross_entropy_soft(1, task->outputs, outputs + at, own->targets + at, scale, doutputs + at);
-    }
-    return pv_count_correct(part->count, task->outputs, outputs, own->batch.labels);
+    return merit;
 }
-
-static pv_status score(pv_task *task, uint8_t split, pv_model *model, const pv_norm *norm, pv_task_score *out)
-{
-    pv_score found;
-    const pv_dataset *dataset = split == PV_SPLIT_VAL ? task->data.val : task->data.test;
-    const pv_status st =
-        pv_evaluate(task->data.comm, model, norm, dataset, task->outputs, false, NULL, &found);
-    if (st == PV_OK) *out = (pv_task_score){found.samples, found.loss, found.accuracy, found.accuracy};
-    return st;
-}
-
-static void close_task(pv_task *task)
-{
-    classify *const own = task->own;
-    if (own) free(own->targets);
-    free(own);
-}
-
-static const pv_task_ops ops = {.take = take, .loss = loss, .score = score, .close = close_task};
 
 static pv_status check_labels(const pv_task_data *data)
 {
@@ -68,26 +26,42 @@ static pv_status check_labels(const pv_task_data *data)
     return PV_OK;
 }
 
-pv_status pv_classify_open(pv_task *task)
+static pv_status open_task(pv_task *task)
 {
     const pv_task_data *data = &task->data;
-    const int64_t piece = pv_task_piece(data->opts),
-                  share = (piece + data->comm->size - 1) / data->comm->size;
-    const pv_sampler_opts sampler = {.seed = data->opts->seed,
-                                     .batch = piece,
-                                     .random_view = data->opts->random_view,
-                                     .ahead = PV_TASK_BATCHES_AHEAD,
-                                     .classes = data->classes,
-                                     .augment = data->augment};
-    classify *own = NULL;
-    pv_status st;
-    PV_TRY(check_labels(data));
-    PV_ALLOC(own, 1);
-    task->ops = &ops;
-    task->own = own;
-    task->outputs = data->classes;
-    PV_ALLOC(own->targets, share * data->classes);
-    st = pv_sampler_open(data->comm, data->train, pv_store_arch(data->store), &sampler, &task->sampler);
-done:
+    const pv_sampler_opts opts = pv_task_sampler_opts(data);
+    const pv_status st = check_labels(data);
+    return st != PV_OK
+               ? st
+               : pv_sampler_open(data->comm, data->train, pv_store_arch(data->store), &opts, &task->sampler);
+}
+
+static int64_t loss(pv_task *task, const pv_batch *batch, const pv_real *logits, double scale, double *losses,
+                    pv_real *dlogits)
+{
+    for (int i = 0; i < batch->count; i++) {
+        const int64_t at = (int64_t)i * task->outputs;
+        losses[i] =
+            pv_cross_entropy_soft(1, task->outputs, logits + at, batch->targets + at, scale, dlogits + at);
+    }
+    return pv_count_correct(batch->count, task->outputs, logits, batch->labels);
+}
+
+static pv_status score(pv_task *task, uint8_t split, pv_model *model, pv_task_score *out)
+{
+    const pv_task_data *data = &task->data;
+    pv_score found;
+    const pv_status st =
+        pv_evaluate(data->comm, model, data->form, split == PV_SPLIT_VAL ? data->val : data->test,
+                    task->outputs, false, NULL, &found);
+    if (st == PV_OK) *out = (pv_task_score){found.samples, found.loss, found.accuracy, found.accuracy};
     return st;
 }
+
+const pv_task_ops pv_task_classify = {.place_rows = 1,
+                                      .best = "best_val_accuracy",
+                                      .best_of = accuracy,
+                                      .outputs = outputs,
+                                      .open = open_task,
+                                      .loss = loss,
+                                      .score = score};

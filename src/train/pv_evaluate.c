@@ -1,3 +1,4 @@
+/* A model's loss and accuracy over a data set. */
 #include "train/pv_evaluate.h"
 #include "base/pv_mem.h"
 #include "nn/core/pv_loss.h"
@@ -50,15 +51,15 @@ static void count_classes(const evaluation *e, int batch, int classes, pv_score 
 }
 
 /* One group, pass after pass. */
-static pv_status evaluate_group(evaluation *e, pv_model *model, const pv_norm *norm,
+static pv_status evaluate_group(evaluation *e, pv_model *model, const pv_row_form *form,
                                 const pv_dataset *dataset, int64_t group, float **logits, pv_score *score)
 {
-    const int classes = score->classes, params = norm->params;
+    const int classes = score->classes, params = form->params;
     const int64_t end = start_of(score->samples, group + 1);
     for (int64_t first = start_of(score->samples, group); first < end; first += PV_EVAL_BATCH) {
         const int batch = (int)(end - first < PV_EVAL_BATCH ? end - first : PV_EVAL_BATCH);
         for (int i = 0; i < batch; i++) {
-            pv_norm_apply(norm, pv_dataset_row(dataset, first + i), e->rows + (int64_t)i * params);
+            pv_row_form_normalise(form, 1, pv_dataset_row(dataset, first + i), e->rows + (int64_t)i * params);
             e->labels[i] = pv_dataset_label(dataset, first + i);
             if (e->labels[i] < 0 || e->labels[i] >= classes)
                 return pv_fail(PV_ERR_DATA, "object %lld has label %d, but the model knows classes 0-%d",
@@ -75,14 +76,14 @@ static pv_status evaluate_group(evaluation *e, pv_model *model, const pv_norm *n
     return PV_OK;
 }
 
-static pv_status evaluate_share(const pv_comm *comm, evaluation *e, pv_model *model, const pv_norm *norm,
+static pv_status evaluate_share(const pv_comm *comm, evaluation *e, pv_model *model, const pv_row_form *form,
                                 const pv_dataset *dataset, float *logits, pv_score *score)
 {
     int64_t first, count;
     pv_status st = PV_OK;
     pv_share_of(groups_of(score->samples), comm->rank, comm->size, &first, &count);
     for (int64_t group = first; st == PV_OK && group < first + count; group++)
-        st = evaluate_group(e, model, norm, dataset, group, &logits, score);
+        st = evaluate_group(e, model, form, dataset, group, &logits, score);
     return st;
 }
 
@@ -101,14 +102,14 @@ done:
     return st;
 }
 
-pv_status pv_evaluate(const pv_comm *comm, pv_model *model, const pv_norm *norm, const pv_dataset *dataset,
-                      int classes, bool per_class, float *logits, pv_score *score)
+pv_status pv_evaluate(const pv_comm *comm, pv_model *model, const pv_row_form *form,
+                      const pv_dataset *dataset, int classes, bool per_class, float *logits, pv_score *score)
 {
     evaluation e = {0};
     pv_status st;
     *score = (pv_score){.samples = pv_dataset_samples(dataset), .classes = classes};
-    PV_TRY(pv_agree(comm, allocate(&e, norm->params, per_class, score)));
-    PV_TRY(pv_agree(comm, evaluate_share(comm, &e, model, norm, dataset, logits, score)));
+    PV_TRY(pv_agree(comm, allocate(&e, form->params, per_class, score)));
+    PV_TRY(pv_agree(comm, evaluate_share(comm, &e, model, form, dataset, logits, score)));
     const int groups = groups_of(score->samples);
     double loss = 0;
     MPI_Allreduce(MPI_IN_PLACE, e.losses, groups, MPI_DOUBLE, MPI_SUM, comm->world);

@@ -1,3 +1,4 @@
+/* Model files and checkpoints, written and read on rank 0. */
 #include "train/pv_model_file.h"
 #include "base/pv_file.h"
 #include "base/pv_mem.h"
@@ -11,30 +12,26 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MODEL_VERSION = 1, NAME_BYTES = 320, IMAGE_STEP = 1 << 20 };
+/* Options stand in the config of a file, which whoever opens it reads. */
+static const pv_row_form_opts unknown = {0};
 
-#ifdef PV_REAL_IS_DOUBLE
-#define REAL_TYPE H5T_NATIVE_DOUBLE
-#else
-#define REAL_TYPE H5T_NATIVE_FLOAT
-#endif
+enum { MODEL_VERSION = 1, NAME_BYTES = 320, IMAGE_STEP = 1 << 20 };
 
 void pv_model_head_free(pv_model_head *head)
 {
     free(head->config);
-    pv_norm_free(&head->norm);
-    free(head->reference);
+    pv_row_form_free(&head->form);
     *head = (pv_model_head){0};
 }
 
 /* ---- writing ---- */
 
-static pv_status write_array(hid_t file, const char *name, hid_t memory, int rank, const hsize_t *shape,
-                             const void *values)
+static pv_status write_array(hid_t file, const char *name, int rank, const hsize_t *shape,
+                             const float *values)
 {
     hid_t dataset = -1;
     pv_status st = pv_h5_create(file, name, H5T_NATIVE_FLOAT, rank, shape, &dataset);
-    if (st == PV_OK && H5Dwrite(dataset, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0)
+    if (st == PV_OK && H5Dwrite(dataset, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0)
         st = pv_h5_fail("cannot write", name);
     if (dataset >= 0) H5Dclose(dataset);
     return st;
@@ -51,7 +48,7 @@ static pv_status write_tensors(hid_t file, pv_model *model)
         for (int i = 0; i < tensors[t].rank; i++)
             shape[i] = (hsize_t)tensors[t].shape[i];
         snprintf(name, sizeof name, "/model/%s", tensors[t].name);
-        st = write_array(file, name, REAL_TYPE, tensors[t].rank, shape, tensors[t].values);
+        st = write_array(file, name, tensors[t].rank, shape, tensors[t].values);
     }
     return st;
 }
@@ -63,7 +60,7 @@ static pv_status write_optim(hid_t file, pv_optim *optim, int64_t count)
     for (int slot = 0; st == PV_OK && slot < pv_optim_slots(optim); slot++) {
         char name[NAME_BYTES];
         snprintf(name, sizeof name, "/optimizer/%s", pv_optim_slot_name(optim, slot));
-        st = write_array(file, name, REAL_TYPE, 1, &shape, pv_optim_slot(optim, slot));
+        st = write_array(file, name, 1, &shape, pv_optim_slot(optim, slot));
     }
     return st == PV_OK ? pv_h5_write_int(file, "optimizer_steps", pv_optim_steps(optim)) : st;
 }
@@ -76,7 +73,7 @@ static pv_status write_state(hid_t file, const pv_train_state *state)
     PV_TRY(pv_h5_write_real(file, "loss_sum", state->loss_sum));
     PV_TRY(pv_h5_write_int(file, "correct", state->correct));
     PV_TRY(pv_h5_write_int(file, "stream", (int64_t)state->stream));
-    PV_TRY(pv_h5_write_real(file, "best_val_accuracy", state->best_val_accuracy));
+    PV_TRY(pv_h5_write_real(file, "best_val_accuracy", state->best_merit));
     PV_TRY(pv_h5_write_int(file, "best_epoch", state->best_epoch));
 done:
     return st;
@@ -84,7 +81,7 @@ done:
 
 static pv_status write_head(hid_t file, const pv_model_head *head)
 {
-    const hsize_t params = (hsize_t)head->norm.params, dims = (hsize_t)head->arch.layers + 1, start = 0;
+    const hsize_t params = (hsize_t)head->form.params, dims = (hsize_t)head->arch.layers + 1, start = 0;
     hid_t dataset = -1;
     pv_status st;
     PV_TRY(pv_h5_write_kind(file, "model", MODEL_VERSION));
@@ -95,10 +92,9 @@ static pv_status write_head(hid_t file, const pv_model_head *head)
     PV_TRY(pv_h5_write_real(file, "inr_offset", (double)head->arch.offset));
     PV_TRY(pv_h5_write_int(file, "trained_rows", (int64_t)head->rows));
     PV_TRY(write_state(file, &head->state));
-    PV_TRY(write_array(file, "/norm/mean", H5T_NATIVE_FLOAT, 1, &params, head->norm.mean));
-    PV_TRY(write_array(file, "/norm/std", H5T_NATIVE_FLOAT, 1, &params, head->norm.std));
-    if (head->reference)
-        PV_TRY(write_array(file, "/reference", H5T_NATIVE_FLOAT, 1, &params, head->reference));
+    PV_TRY(write_array(file, "/norm/mean", 1, &params, head->form.mean));
+    PV_TRY(write_array(file, "/norm/std", 1, &params, head->form.std));
+    if (head->form.reference) PV_TRY(write_array(file, "/reference", 1, &params, head->form.reference));
     PV_TRY(pv_h5_create(file, "/inr_dims", H5T_NATIVE_INT, 1, &dims, &dataset));
     PV_TRY(pv_h5_write_box(dataset, "/inr_dims", H5T_NATIVE_INT, 1, &start, &dims, head->arch.dims));
 done:
@@ -155,8 +151,8 @@ static pv_status open_model(const char *path, hid_t *file)
 }
 
 /* Reads a dataset whose shape must be `shape`; `where` names the file. */
-static pv_status read_array(hid_t file, const char *where, const char *name, hid_t memory, int rank,
-                            const int64_t *shape, void *values)
+static pv_status read_array(hid_t file, const char *where, const char *name, int rank, const int64_t *shape,
+                            float *values)
 {
     hsize_t dims[H5S_MAX_RANK] = {0};
     const hid_t dataset = H5Dopen2(file, name, H5P_DEFAULT);
@@ -174,7 +170,7 @@ static pv_status read_array(hid_t file, const char *where, const char *name, hid
                      (long long)(rank > 0 ? shape[0] : 1), (long long)(rank > 1 ? shape[1] : 1));
     else if (!pv_h5_is_own(dataset))
         st = pv_fail(PV_ERR_DATA, "'%s' is damaged: '%s' is kept in other files", where, name);
-    else if (H5Dread(dataset, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0)
+    else if (H5Dread(dataset, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0)
         st = pv_h5_fail("cannot read", name);
     H5Sclose(space);
     H5Dclose(dataset);
@@ -210,24 +206,34 @@ static pv_status read_state(hid_t file, pv_train_state *state)
     PV_TRY(pv_h5_read_real(file, "loss_sum", &state->loss_sum));
     PV_TRY(pv_h5_read_int(file, "correct", &state->correct));
     PV_TRY(pv_h5_read_int(file, "stream", &stream));
-    PV_TRY(pv_h5_read_real(file, "best_val_accuracy", &state->best_val_accuracy));
+    PV_TRY(pv_h5_read_real(file, "best_val_accuracy", &state->best_merit));
     PV_TRY(pv_h5_read_int(file, "best_epoch", &state->best_epoch));
     state->stream = (uint64_t)stream;
 done:
     return st;
 }
 
-static pv_status read_reference(hid_t file, const char *path, pv_model_head *head)
+/* Reads [P] numbers of a row form; they are to be finite, and above 0 where they divide. */
+static pv_status read_row(hid_t file, const char *path, const char *name, bool divides, int64_t params,
+                          float *row)
 {
-    const int64_t params = head->norm.params;
+    pv_status st = read_array(file, path, name, 1, &params, row);
+    for (int64_t i = 0; st == PV_OK && i < params; i++)
+        if (!isfinite(row[i]) || (divides && !(row[i] > 0)))
+            st = pv_fail(PV_ERR_DATA, "'%s' is damaged: '%s' holds %g at %lld, where a %s number has to be",
+                         path, name, (double)row[i], (long long)i, divides ? "positive" : "finite");
+    return st;
+}
+
+static pv_status read_form(hid_t file, const char *path, pv_row_form *form)
+{
     pv_status st;
-    if (H5Lexists(file, "/reference", H5P_DEFAULT) <= 0) return PV_OK;
-    PV_ALLOC(head->reference, params);
-    PV_TRY(read_array(file, path, "/reference", H5T_NATIVE_FLOAT, 1, &params, head->reference));
-    for (int64_t i = 0; i < params; i++)
-        if (!isfinite(head->reference[i]))
-            PV_TRY(pv_fail(PV_ERR_DATA, "'%s' is damaged: '/reference' holds a number that is not finite",
-                           path));
+    PV_TRY(read_row(file, path, "/norm/mean", false, form->params, form->mean));
+    PV_TRY(read_row(file, path, "/norm/std", true, form->params, form->std));
+    if (H5Lexists(file, "/reference", H5P_DEFAULT) > 0) {
+        PV_ALLOC(form->reference, form->params);
+        PV_TRY(read_row(file, path, "/reference", false, form->params, form->reference));
+    }
 done:
     return st;
 }
@@ -252,11 +258,8 @@ static pv_status read_head(const char *path, pv_model_head *head)
     head->classes = (int)classes;
     head->arch.w0 = (float)w0;
     head->arch.offset = (float)offset;
-    PV_TRY(pv_norm_make(pv_arch_params(&head->arch), &head->norm));
-    const int64_t params = head->norm.params;
-    PV_TRY(read_array(file, path, "/norm/mean", H5T_NATIVE_FLOAT, 1, &params, head->norm.mean));
-    PV_TRY(read_array(file, path, "/norm/std", H5T_NATIVE_FLOAT, 1, &params, head->norm.std));
-    st = read_reference(file, path, head);
+    PV_TRY(pv_row_form_make(&unknown, pv_arch_params(&head->arch), &head->form));
+    st = read_form(file, path, &head->form);
 done:
     if (file >= 0) H5Fclose(file);
     return st;
@@ -273,17 +276,16 @@ static pv_status share_head(const pv_comm *comm, pv_model_head *head)
     if (comm->rank != 0) {
         *head = (pv_model_head){
             .arch = plain.arch, .classes = plain.classes, .rows = plain.rows, .state = plain.state};
-        head->config = pv_alloc(config_bytes, 1);
-        if (plain.reference) head->reference = pv_alloc(plain.norm.params, sizeof *head->reference);
-        st = head->config && (head->reference || !plain.reference)
-                 ? pv_norm_make(plain.norm.params, &head->norm)
-                 : PV_ERR_NOMEM;
+        PV_ALLOC(head->config, config_bytes);
+        PV_TRY(pv_row_form_make(&unknown, plain.form.params, &head->form));
+        if (plain.form.reference) PV_ALLOC(head->form.reference, plain.form.params);
     }
+done:
     if ((st = pv_agree(comm, st)) != PV_OK) return st;
     MPI_Bcast(head->config, (int)config_bytes, MPI_CHAR, 0, comm->world);
-    MPI_Bcast(head->norm.mean, head->norm.params, MPI_FLOAT, 0, comm->world);
-    MPI_Bcast(head->norm.std, head->norm.params, MPI_FLOAT, 0, comm->world);
-    if (head->reference) MPI_Bcast(head->reference, head->norm.params, MPI_FLOAT, 0, comm->world);
+    MPI_Bcast(head->form.mean, head->form.params, MPI_FLOAT, 0, comm->world);
+    MPI_Bcast(head->form.std, head->form.params, MPI_FLOAT, 0, comm->world);
+    if (head->form.reference) MPI_Bcast(head->form.reference, head->form.params, MPI_FLOAT, 0, comm->world);
     return PV_OK;
 }
 
@@ -343,12 +345,12 @@ static pv_status read_tensors(const char *path, pv_model *model, pv_optim *optim
     PV_TRY(open_model(path, &file));
     for (int t = 0; t < count; t++) {
         snprintf(name, sizeof name, "/model/%s", tensors[t].name);
-        PV_TRY(read_array(file, path, name, REAL_TYPE, tensors[t].rank, tensors[t].shape, tensors[t].values));
+        PV_TRY(read_array(file, path, name, tensors[t].rank, tensors[t].shape, tensors[t].values));
     }
     PV_TRY(refuse_strangers(file, path, tensors, count));
     for (int slot = 0; optim && slot < pv_optim_slots(optim); slot++) {
         snprintf(name, sizeof name, "/optimizer/%s", pv_optim_slot_name(optim, slot));
-        PV_TRY(read_array(file, path, name, REAL_TYPE, 1, &params, pv_optim_slot(optim, slot)));
+        PV_TRY(read_array(file, path, name, 1, &params, pv_optim_slot(optim, slot)));
     }
     if (optim) {
         PV_TRY(pv_h5_read_int(file, "optimizer_steps", &steps));
@@ -361,11 +363,10 @@ done:
 
 static void share_reals(const pv_comm *comm, pv_real *values, int64_t count)
 {
-    enum { PART = 1 << 24 };
-    for (int64_t first = 0; first < count; first += PART) {
-        const int64_t part = count - first < PART ? count - first : PART;
-        MPI_Bcast(values + first, (int)(part * (int64_t)sizeof *values), MPI_BYTE, 0, comm->world);
-    }
+    enum { CHUNK = 1 << 26 };
+    for (int64_t first = 0; first < count; first += CHUNK)
+        MPI_Bcast(values + first, (int)(count - first < CHUNK ? count - first : CHUNK), MPI_FLOAT, 0,
+                  comm->world);
 }
 
 pv_status pv_model_file_load(const pv_comm *comm, const char *path, pv_model *model, pv_optim *optim)
@@ -383,4 +384,10 @@ pv_status pv_model_file_load(const pv_comm *comm, const char *path, pv_model *mo
     MPI_Bcast(&steps, 1, MPI_INT64_T, 0, comm->world);
     pv_optim_set_steps(optim, steps);
     return PV_OK;
+}
+
+char *pv_checkpoint_path(const char *output)
+{
+    char *path = NULL;
+    return asprintf(&path, "%s.ckpt", output) < 0 ? NULL : path;
 }

@@ -12,59 +12,56 @@ enum { COPIES = 2 };
 
 typedef struct simclr {
     pv_contrast *contrast;
-    pv_sampler *val, *test;  /* of the same pairs, always those of one epoch */
-    pv_real *rows, *outputs; /* of scoring: [share rows][P], [share rows][outputs] */
-    double *losses;          /* [share rows] */
+    pv_sampler *val, *test; /* of the same pairs, always those of one epoch */
+    pv_real *outputs;       /* of scoring: [share][outputs] */
+    double *losses;         /* [share] */
 } simclr;
 
-static int64_t share_rows(const pv_task_data *data)
+static int outputs(const pv_train_opts *opts, int classes)
 {
-    return (pv_task_piece(data->opts) + data->comm->size - 1) / data->comm->size * COPIES;
+    (void)classes;
+    return (int)opts->embedding;
 }
 
-static pv_status take(pv_task *task, int64_t epoch, int64_t batch, pv_part *part)
+/* A merit is to be at least 0, and higher where the loss is lower. */
+static double merit_of(double loss)
 {
-    pv_batch taken;
-    const pv_status st = pv_sampler_take(task->sampler, epoch, batch, &taken);
-    *part = (pv_part){.count = COPIES * taken.count,
-                      .first = COPIES * taken.first,
-                      .global = COPIES * taken.global,
-                      .rows = taken.rows,
-                      .mark = taken.mark};
-    return st;
+    return exp(-loss);
 }
 
-static int64_t loss(pv_task *task, const pv_part *part, const pv_real *outputs, double scale, double *losses,
-                    pv_real *doutputs)
+static double loss_of(double merit)
+{
+    return -log(merit);
+}
+
+static int64_t loss(pv_task *task, const pv_batch *batch, const pv_real *embeddings, double scale,
+                    double *losses, pv_real *dembeddings)
 {
     const simclr *const own = task->own;
-    return pv_contrast_loss(own->contrast, part->count, outputs, task->data.opts->temperature, scale, losses,
-                            doutputs);
+    return pv_contrast_loss(own->contrast, batch->count, embeddings, task->data.opts->temperature, scale,
+                            losses, dembeddings);
 }
 
 /* Adds one batch's losses and hits to sums[2]. */
-static pv_status score_batch(pv_task *task, pv_sampler *sampler, int64_t batch, pv_model *model,
-                             const pv_norm *norm, double *sums)
+static pv_status score_batch(pv_task *task, pv_sampler *sampler, int64_t batch, pv_model *model, double *sums)
 {
     simclr *const own = task->own;
     pv_batch taken;
     const pv_status st = pv_sampler_take(sampler, 0, batch, &taken);
-    const int rows = COPIES * taken.count;
-    const pv_pass pass = {.training = false, .global_batch = COPIES * taken.global};
-    for (int64_t i = 0; i < rows; i++)
-        pv_norm_apply(norm, taken.rows + i * norm->params, own->rows + i * norm->params);
-    for (int64_t first = 0; first < rows; first += PV_EVAL_BATCH)
-        pv_model_forward(model, &pass, own->rows + first * norm->params,
-                         (int)(rows - first < PV_EVAL_BATCH ? rows - first : PV_EVAL_BATCH),
-                         own->outputs + first * task->outputs);
-    sums[1] += (double)pv_contrast_loss(own->contrast, rows, own->outputs, task->data.opts->temperature, 1,
-                                        own->losses, NULL);
-    for (int i = 0; i < rows; i++)
+    const pv_pass pass = {.training = false, .global_batch = taken.global};
+    const int64_t params = task->data.form->params;
+    for (int first = 0; first < taken.count; first += PV_EVAL_BATCH)
+        pv_model_forward(model, &pass, taken.rows + first * params,
+                         taken.count - first < PV_EVAL_BATCH ? taken.count - first : PV_EVAL_BATCH,
+                         own->outputs + (int64_t)first * task->outputs);
+    sums[1] += (double)pv_contrast_loss(own->contrast, taken.count, own->outputs,
+                                        task->data.opts->temperature, 1, own->losses, NULL);
+    for (int i = 0; i < taken.count; i++)
         sums[0] += own->losses[i];
     return st;
 }
 
-static pv_status score(pv_task *task, uint8_t split, pv_model *model, const pv_norm *norm, pv_task_score *out)
+static pv_status score(pv_task *task, uint8_t split, pv_model *model, pv_task_score *out)
 {
     const simclr *const own = task->own;
     pv_sampler *const sampler = split == PV_SPLIT_VAL ? own->val : own->test;
@@ -73,14 +70,14 @@ static pv_status score(pv_task *task, uint8_t split, pv_model *model, const pv_n
     *out = (pv_task_score){0, (double)NAN, (double)NAN, (double)NAN};
     if (!sampler) return PV_OK;
     for (int64_t batch = 0; batch < pv_sampler_batches(sampler); batch++) {
-        const pv_status scored = score_batch(task, sampler, batch, model, norm, sums);
+        const pv_status scored = score_batch(task, sampler, batch, model, sums);
         if (st == PV_OK) st = scored;
     }
     MPI_Allreduce(MPI_IN_PLACE, sums, 2, MPI_DOUBLE, MPI_SUM, task->data.comm->world);
     out->samples = COPIES * pv_sampler_samples(sampler);
     out->loss = sums[0] / (double)out->samples;
     out->accuracy = sums[1] / (double)out->samples;
-    out->merit = exp(-out->loss);
+    out->merit = merit_of(out->loss);
     return pv_agree(task->data.comm, st);
 }
 
@@ -91,41 +88,30 @@ static void close_task(pv_task *task)
     pv_contrast_free(own->contrast);
     pv_sampler_close(own->val);
     pv_sampler_close(own->test);
-    free(own->rows);
     free(own->outputs);
     free(own->losses);
     free(own);
 }
 
-static const pv_task_ops ops = {.take = take, .loss = loss, .score = score, .close = close_task};
-
 static pv_status open_sampler(const pv_task_data *data, const pv_dataset *dataset, pv_sampler **out)
 {
-    const pv_sampler_opts opts = {.seed = data->opts->seed,
-                                  .batch = pv_task_piece(data->opts),
-                                  .random_view = true,
-                                  .ahead = PV_TASK_BATCHES_AHEAD,
-                                  .classes = data->classes,
-                                  .augment = data->augment,
-                                  .pairs = true,
-                                  .positives = data->opts->positives};
+    pv_sampler_opts opts = pv_task_sampler_opts(data);
+    opts.random_view = true;
+    opts.pairs = true;
+    opts.positives = data->opts->positives;
     return pv_sampler_open(data->comm, dataset, pv_store_arch(data->store), &opts, out);
 }
 
-pv_status pv_simclr_open(pv_task *task)
+static pv_status open_task(pv_task *task)
 {
     const pv_task_data *data = &task->data;
-    const int64_t rows = share_rows(data);
+    const int64_t rows = pv_task_share(task->ops, data->opts, data->comm->size);
     simclr *own = NULL;
     pv_status st;
     PV_ALLOC(own, 1);
-    task->ops = &ops;
     task->own = own;
-    task->outputs = (int)data->opts->embedding;
-    task->place_rows = COPIES;
-    PV_TRY(pv_contrast_new(data->comm, (int)rows, COPIES * pv_task_piece(data->opts), task->outputs,
+    PV_TRY(pv_contrast_new(data->comm, (int)rows, COPIES * pv_task_chunk(data->opts), task->outputs,
                            &own->contrast));
-    PV_ALLOC(own->rows, rows * pv_dataset_params(data->train));
     PV_ALLOC(own->outputs, rows * task->outputs);
     PV_ALLOC(own->losses, rows);
     PV_TRY(open_sampler(data, data->train, &task->sampler));
@@ -134,3 +120,14 @@ pv_status pv_simclr_open(pv_task *task)
 done:
     return st;
 }
+
+const pv_task_ops pv_task_simclr = {.embeds = true,
+                                    .scores_views = true,
+                                    .place_rows = COPIES,
+                                    .best = "best_val_loss",
+                                    .best_of = loss_of,
+                                    .outputs = outputs,
+                                    .open = open_task,
+                                    .close = close_task,
+                                    .loss = loss,
+                                    .score = score};

@@ -1,3 +1,4 @@
+/* A step: chunks of a batch through the model, sums over micro-batches and ranks, the update. */
 #include "train/pv_stepper.h"
 #include "base/pv_clock.h"
 #include "base/pv_mem.h"
@@ -11,11 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A micro-batch of this rank, or all of its part. */
+/* A micro-batch of this rank, or all of its share. */
 typedef struct micro {
     pv_stepper *stepper;
     pv_model *model;
-    int64_t first; /* rows of the part before it */
+    int64_t first; /* rows of the share before it */
     int count;
     double *values; /* what it has brought to a sum, while it waits in it */
     int value_count;
@@ -23,61 +24,59 @@ typedef struct micro {
 } micro;
 
 struct pv_stepper {
-    pv_stepper_parts parts;
+    pv_stepper_setup setup;
     micro *micros;
     int count; /* of them: a power of two */
     pv_lanes *lanes;
     pv_optim *optim;
     pv_reducer *reducer;
-    int64_t combined;                   /* gradients from here on are summed over this rank's micro-batches */
-    pv_real *rows, *outputs, *doutputs; /* of this rank's part */
-    double *losses;                     /* of its rows */
-    double *micro_losses;               /* [count] */
-    int64_t part_rows;                  /* of the largest part */
-    pv_part part;
-    int64_t before; /* rows of the step before this piece */
-    bool last;      /* this piece is the step's last one */
+    int64_t combined;            /* gradients from here on are summed over this rank's micro-batches */
+    pv_batch batch;              /* this rank's share of a chunk */
+    int64_t share;               /* rows of the largest one */
+    pv_real *outputs, *doutputs; /* [share][outputs] */
+    double *losses;              /* [share] */
+    double *micro_losses;        /* [count] */
+    int64_t before;              /* rows of the step before this chunk */
+    bool last;                   /* this chunk is the step's last one */
     pv_step_times times;
 };
 
-/* Micro-batches of a rank, and the rows of the largest part and micro-batch. */
-typedef struct part_shape {
+/* Micro-batches of a rank, and the rows of the largest one. */
+typedef struct micro_plan {
     int count;
-    int64_t part, micro;
-} part_shape;
+    int64_t rows;
+} micro_plan;
 
-static pv_status plan_shape(const pv_stepper_parts *parts, part_shape *shape)
+static pv_status make_plan(const pv_stepper_setup *setup, micro_plan *out)
 {
-    const pv_train_opts *opts = parts->opts;
-    const int64_t piece = pv_task_piece(opts), size = parts->comm->size, rows = parts->task->place_rows;
+    const pv_train_opts *opts = setup->opts;
+    const int64_t chunk = pv_task_chunk(opts), size = setup->comm->size;
     int64_t leaves = size;
     if (opts->reduce == PV_REDUCE_ORDERED) {
-        for (leaves = 1; leaves * opts->micro_batch < piece;)
+        for (leaves = 1; leaves * opts->micro_batch < chunk;)
             leaves *= 2;
         if (leaves < size)
             return pv_fail(
                 PV_ERR_CONFIG,
                 "train.micro_batch: a pass of %lld samples has %lld micro-batches of at most %lld, too few "
                 "for %lld ranks",
-                (long long)piece, (long long)leaves, (long long)opts->micro_batch, (long long)size);
+                (long long)chunk, (long long)leaves, (long long)opts->micro_batch, (long long)size);
     }
-    shape->count = (int)(leaves / size);
-    shape->part = (piece + size - 1) / size * rows;
-    shape->micro = (piece + leaves - 1) / leaves * rows;
+    *out = (micro_plan){(int)(leaves / size), (chunk + leaves - 1) / leaves * setup->task->ops->place_rows};
     return PV_OK;
 }
 
-static pv_status make_micros(pv_stepper *s, const part_shape *shape)
+static pv_status make_micros(pv_stepper *s, const micro_plan *plan)
 {
-    const pv_stepper_parts *parts = &s->parts;
+    const pv_stepper_setup *setup = &s->setup;
     pv_status st = PV_OK;
-    PV_ALLOC(s->micros, shape->count);
-    s->count = shape->count;
+    PV_ALLOC(s->micros, plan->count);
+    s->count = plan->count;
     for (int i = 0; i < s->count; i++) {
         /* the first one evaluates, too */
-        const int64_t rows = i == 0 && shape->micro < PV_EVAL_BATCH ? PV_EVAL_BATCH : shape->micro;
+        const int64_t rows = i == 0 && plan->rows < PV_EVAL_BATCH ? PV_EVAL_BATCH : plan->rows;
         s->micros[i].stepper = s;
-        PV_TRY(pv_model_new(parts->model, parts->arch->dims, parts->arch->layers, parts->task->outputs,
+        PV_TRY(pv_model_new(setup->model, setup->arch->dims, setup->arch->layers, setup->task->outputs,
                             (int)rows, &s->micros[i].model));
         if (i > 0) pv_model_share_params(s->micros[i].model, s->micros[0].model);
     }
@@ -86,27 +85,26 @@ done:
     return st;
 }
 
-pv_status pv_stepper_new(const pv_stepper_parts *parts, pv_stepper **out)
+pv_status pv_stepper_new(const pv_stepper_setup *setup, pv_stepper **out)
 {
-    const pv_train_opts *opts = parts->opts;
+    const pv_train_opts *opts = setup->opts;
     const pv_optim_opts optim = {opts->optimizer, opts->weight_decay, opts->momentum, opts->amsgrad};
-    const int64_t outputs = parts->task->outputs;
+    const int64_t outputs = setup->task->outputs;
     pv_stepper *s = NULL;
-    part_shape shape = {0};
+    micro_plan plan = {0};
     pv_status st = PV_OK;
     *out = NULL;
     PV_ALLOC(s, 1);
-    s->parts = *parts;
-    PV_TRY(plan_shape(parts, &shape));
-    PV_TRY(make_micros(s, &shape));
+    s->setup = *setup;
+    PV_TRY(make_plan(setup, &plan));
+    PV_TRY(make_micros(s, &plan));
     const int64_t count = pv_model_count(s->micros[0].model);
     PV_TRY(pv_optim_new(&optim, count, &s->optim));
-    PV_TRY(pv_reducer_open(parts->comm, opts->reduce, count, &s->reducer));
-    s->part_rows = shape.part;
-    PV_ALLOC(s->rows, shape.part * pv_arch_params(parts->arch));
-    PV_ALLOC(s->outputs, shape.part * outputs);
-    PV_ALLOC(s->doutputs, shape.part * outputs);
-    PV_ALLOC(s->losses, shape.part);
+    PV_TRY(pv_reducer_open(setup->comm, opts->reduce, count, &s->reducer));
+    s->share = pv_task_share(setup->task->ops, opts, setup->comm->size);
+    PV_ALLOC(s->outputs, s->share * outputs);
+    PV_ALLOC(s->doutputs, s->share * outputs);
+    PV_ALLOC(s->losses, s->share);
     PV_ALLOC(s->micro_losses, s->count);
     *out = s;
     s = NULL;
@@ -124,7 +122,6 @@ void pv_stepper_free(pv_stepper *s)
     pv_lanes_free(s->lanes);
     pv_optim_free(s->optim);
     pv_reducer_close(s->reducer);
-    free(s->rows);
     free(s->outputs);
     free(s->doutputs);
     free(s->losses);
@@ -144,7 +141,7 @@ pv_optim *pv_stepper_optim(pv_stepper *s)
 
 double pv_stepper_rate(const pv_stepper *s)
 {
-    return pv_schedule_rate(s->parts.opts, pv_optim_steps(s->optim), s->parts.steps);
+    return pv_schedule_rate(s->setup.opts, pv_optim_steps(s->optim), s->setup.steps);
 }
 
 void pv_stepper_loaded(pv_stepper *s)
@@ -223,22 +220,19 @@ static void gradients_ready(void *context, int64_t offset)
     pv_reducer_ready(s->reducer, ready);
 }
 
-/* ---- one piece of a step ---- */
+/* ---- one chunk of a step ---- */
 
-/* This rank's part of a piece, ready for the model. */
-static pv_status take_part(pv_stepper *s, const pv_norm *norm, int64_t epoch, int64_t piece)
+/* This rank's share of a chunk, ready for the model, and the micro-batches' shares of it. */
+static pv_status take_share(pv_stepper *s, int64_t epoch, int64_t chunk)
 {
-    pv_part *const part = &s->part;
     const double start = pv_seconds();
-    const pv_status st = s->parts.task->ops->take(s->parts.task, epoch, piece, part);
-    for (int64_t i = 0; i < part->count; i++)
-        pv_norm_apply(norm, part->rows + i * norm->params, s->rows + i * norm->params);
-    const int64_t rows = s->parts.task->place_rows, places = part->global / rows;
-    const int64_t leaves = (int64_t)s->count * s->parts.comm->size;
+    const pv_status st = pv_task_take(s->setup.task, epoch, chunk, &s->batch);
+    const int64_t rows = s->setup.task->ops->place_rows, places = s->batch.global / rows;
+    const int64_t leaves = (int64_t)s->count * s->setup.comm->size;
     for (int i = 0; i < s->count; i++) {
-        const int64_t leaf = (int64_t)s->count * s->parts.comm->rank + i;
+        const int64_t leaf = (int64_t)s->count * s->setup.comm->rank + i;
         const int64_t first = pv_share_start(places, leaf, leaves) * rows;
-        s->micros[i].first = first - part->first;
+        s->micros[i].first = first - s->batch.first;
         s->micros[i].count = (int)(pv_share_start(places, leaf + 1, leaves) * rows - first);
         s->micros[i].ready = pv_model_count(s->micros[i].model);
     }
@@ -250,9 +244,9 @@ static pv_pass pass_of(micro *m)
 {
     const pv_stepper *s = m->stepper;
     return (pv_pass){.training = true,
-                     .global_batch = s->part.global,
-                     .first_sample = s->before + s->part.first + m->first,
-                     .seed = s->parts.opts->seed,
+                     .global_batch = s->batch.global,
+                     .first_sample = s->before + s->batch.first + m->first,
+                     .seed = s->setup.opts->seed,
                      .step = (uint64_t)pv_optim_steps(s->optim),
                      .sum = sum_over_batch,
                      .ready = gradients_ready,
@@ -264,8 +258,8 @@ static void forward(void *context, int lane)
     pv_stepper *const s = context;
     micro *const m = &s->micros[lane];
     const pv_pass pass = pass_of(m);
-    pv_model_forward(m->model, &pass, s->rows + m->first * pv_arch_params(s->parts.arch), m->count,
-                     s->outputs + m->first * s->parts.task->outputs);
+    pv_model_forward(m->model, &pass, s->batch.rows + m->first * pv_arch_params(s->setup.arch), m->count,
+                     s->outputs + m->first * s->setup.task->outputs);
 }
 
 static void backward(void *context, int lane)
@@ -273,29 +267,28 @@ static void backward(void *context, int lane)
     pv_stepper *const s = context;
     micro *const m = &s->micros[lane];
     const pv_pass pass = pass_of(m);
-    pv_model_backward(m->model, &pass, s->doutputs + m->first * s->parts.task->outputs, NULL);
+    pv_model_backward(m->model, &pass, s->doutputs + m->first * s->setup.task->outputs, NULL);
 }
 
-/* Of a piece, this rank's share; micro_losses holds each micro-batch's sum. */
-typedef struct piece_tally {
+/* Of the chunks so far, on this rank. */
+typedef struct chunk_tally {
     int64_t correct;
     uint64_t mark;
-} piece_tally;
+} chunk_tally;
 
-/* Forward, loss and backward of a piece; adds to gradients, losses and the tally. */
-static pv_status run_piece(pv_stepper *s, const pv_norm *norm, int64_t epoch, int64_t piece, double scale,
-                           piece_tally *tally)
+/* Forward, loss and backward of a chunk; adds to gradients, losses and the tally. */
+static pv_status run_chunk(pv_stepper *s, int64_t epoch, int64_t chunk, double scale, chunk_tally *tally)
 {
-    pv_task *const task = s->parts.task;
-    const pv_status taken = take_part(s, norm, epoch, piece);
+    pv_task *const task = s->setup.task;
+    const pv_status taken = take_share(s, epoch, chunk);
     pv_lanes_run(s->lanes, forward, meet, s);
-    tally->correct += task->ops->loss(task, &s->part, s->outputs, scale, s->losses, s->doutputs);
-    tally->mark += s->part.mark;
+    tally->correct += task->ops->loss(task, &s->batch, s->outputs, scale, s->losses, s->doutputs);
+    tally->mark += s->batch.mark;
     for (int i = 0; i < s->count; i++)
         for (int64_t k = 0; k < s->micros[i].count; k++)
             s->micro_losses[i] += s->losses[s->micros[i].first + k];
     pv_lanes_run(s->lanes, backward, meet, s);
-    s->before += s->part.global;
+    s->before += s->batch.global;
     return taken;
 }
 
@@ -323,7 +316,7 @@ static double sum_losses(pv_stepper *s)
 
 static pv_status fail_numeric(const pv_stepper *s, pv_status taken, int64_t epoch, int64_t batch)
 {
-    const pv_status st = pv_agree(s->parts.comm, taken);
+    const pv_status st = pv_agree(s->setup.comm, taken);
     return st != PV_OK
                ? st
                : pv_fail(PV_ERR_NUMERIC, "the loss is not finite in epoch %lld, batch %lld: lower train.lr",
@@ -333,36 +326,36 @@ static pv_status fail_numeric(const pv_stepper *s, pv_status taken, int64_t epoc
 /* Shortens the gradient to opts->clip; all ranks hold the same one. */
 static void clip(const pv_stepper *s)
 {
-    enum { PARTS = 16 };
+    enum { LANES = 16 };
     pv_real *const gradients = pv_model_gradients(s->micros[0].model);
     const int64_t count = pv_model_count(s->micros[0].model);
-    double squares[PARTS] = {0}, sum = 0;
-    for (int64_t first = 0; first < count; first += PARTS)
-        for (int k = 0; k < PARTS && first + k < count; k++)
+    double squares[LANES] = {0}, sum = 0;
+    for (int64_t first = 0; first < count; first += LANES)
+        for (int k = 0; k < LANES && first + k < count; k++)
             squares[k] += (double)gradients[first + k] * (double)gradients[first + k];
-    for (int k = 0; k < PARTS; k++)
+    for (int k = 0; k < LANES; k++)
         sum += squares[k];
-    const double norm = sqrt(sum), most = s->parts.opts->clip;
+    const double norm = sqrt(sum), most = s->setup.opts->clip;
     for (int64_t i = 0; norm > most && i < count; i++)
         gradients[i] = (pv_real)((double)gradients[i] * (most / norm));
 }
 
-pv_status pv_stepper_step(pv_stepper *s, const pv_norm *norm, int64_t epoch, int64_t batch, pv_step *step)
+pv_status pv_stepper_step(pv_stepper *s, int64_t epoch, int64_t batch, pv_step *step)
 {
     enum { LOSS, CORRECT, STOP, SAVE, SUMS };
-    const pv_task *task = s->parts.task;
-    const int64_t pieces = s->parts.opts->accumulate;
+    const pv_task *task = s->setup.task;
+    const int64_t chunks = s->setup.opts->accumulate;
     const double start = pv_seconds();
-    piece_tally tally = {0};
+    chunk_tally tally = {0};
     /* A rank that fails here goes on to the next sum, which tells the others by a loss that is not finite. */
     pv_status taken = PV_OK;
     int64_t rows = 0;
-    for (int64_t i = 0; i < pieces; i++)
-        rows += pv_task_places(task, batch * pieces + i) * task->place_rows;
+    for (int64_t i = 0; i < chunks; i++)
+        rows += pv_task_places(task, batch * chunks + i) * task->ops->place_rows;
     begin_step(s);
-    for (int64_t i = batch * pieces; s->before < rows; i++) {
-        s->last = s->before + pv_task_places(task, i) * task->place_rows == rows;
-        const pv_status st = run_piece(s, norm, epoch, i, 1.0 / (double)rows, &tally);
+    for (int64_t i = batch * chunks; s->before < rows; i++) {
+        s->last = s->before + pv_task_places(task, i) * task->ops->place_rows == rows;
+        const pv_status st = run_chunk(s, epoch, i, 1.0 / (double)rows, &tally);
         if (taken == PV_OK) taken = st;
     }
     double sums[SUMS] = {taken == PV_OK ? sum_losses(s) : (double)NAN, (double)tally.correct,
@@ -370,7 +363,7 @@ pv_status pv_stepper_step(pv_stepper *s, const pv_norm *norm, int64_t epoch, int
     pv_reducer_finish(s->reducer);
     pv_reducer_sum(s->reducer, sums, SUMS);
     if (!isfinite(sums[LOSS])) return fail_numeric(s, taken, epoch, batch);
-    if (s->parts.opts->clip > 0) clip(s);
+    if (s->setup.opts->clip > 0) clip(s);
     pv_optim_step(s->optim, pv_stepper_rate(s), pv_model_gradients(s->micros[0].model),
                   pv_model_params(s->micros[0].model));
     *step = (pv_step){.loss_sum = sums[LOSS],
@@ -386,11 +379,10 @@ pv_status pv_stepper_step(pv_stepper *s, const pv_norm *norm, int64_t epoch, int
 pv_step_memory pv_stepper_memory(const pv_stepper *s)
 {
     const int64_t real = sizeof(pv_real), count = pv_model_count(s->micros[0].model);
-    const int64_t scratch = s->parts.opts->reduce == PV_REDUCE_ORDERED;
+    const int64_t scratch = s->setup.opts->reduce == PV_REDUCE_ORDERED;
     pv_step_memory memory = {.optimiser = (pv_optim_slots(s->optim) + scratch) * count * real};
     for (int i = 0; i < s->count; i++)
         memory.models += pv_model_memory(s->micros[i].model);
-    memory.batch = s->part_rows * (real * (pv_arch_params(s->parts.arch) + 2 * s->parts.task->outputs) +
-                                   (int64_t)sizeof *s->losses);
+    memory.batch = s->share * (2 * s->setup.task->outputs * real + (int64_t)sizeof *s->losses);
     return memory;
 }

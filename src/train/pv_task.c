@@ -1,36 +1,70 @@
+/* What all tasks have in common. */
 #include "train/pv_task.h"
+
+extern const pv_task_ops pv_task_classify, pv_task_simclr;
+
+const pv_task_ops *pv_task_of(const pv_train_opts *opts)
+{
+    return opts->task == PV_TASK_SIMCLR ? &pv_task_simclr : &pv_task_classify;
+}
 
 pv_status pv_task_open(const pv_task_data *data, pv_task *task)
 {
     const pv_train_opts *opts = data->opts;
-    *task = (pv_task){.data = *data, .place_rows = 1};
+    const pv_task_ops *ops = pv_task_of(opts);
+    *task = (pv_task){
+        .ops = ops, .data = *data, .places = INT64_MAX, .outputs = ops->outputs(opts, data->classes)};
     if (opts->batch % opts->accumulate)
         return pv_fail(PV_ERR_CONFIG, "train.accumulate: %lld does not divide train.batch %lld",
                        (long long)opts->accumulate, (long long)opts->batch);
-    return data->opts->task == PV_TASK_SIMCLR ? pv_simclr_open(task) : pv_classify_open(task);
+    const pv_status st = ops->open(task);
+    if (task->sampler) task->places = pv_sampler_samples(task->sampler);
+    return st;
 }
 
 void pv_task_close(pv_task *task)
 {
     pv_sampler_close(task->sampler);
-    if (task->ops) task->ops->close(task);
+    if (task->ops && task->ops->close) task->ops->close(task);
     *task = (pv_task){0};
 }
 
-int64_t pv_task_piece(const pv_train_opts *opts)
+pv_sampler_opts pv_task_sampler_opts(const pv_task_data *data)
+{
+    enum { BATCHES_AHEAD = 3 };
+    return (pv_sampler_opts){.seed = data->opts->seed,
+                             .batch = pv_task_chunk(data->opts),
+                             .random_view = data->opts->random_view,
+                             .ahead = BATCHES_AHEAD,
+                             .classes = data->classes,
+                             .augment = data->augment,
+                             .form = data->form};
+}
+
+pv_status pv_task_take(pv_task *task, int64_t epoch, int64_t batch, pv_batch *out)
+{
+    return task->ops->take ? task->ops->take(task, epoch, batch, out)
+                           : pv_sampler_take(task->sampler, epoch, batch, out);
+}
+
+int64_t pv_task_chunk(const pv_train_opts *opts)
 {
     return opts->batch / opts->accumulate;
 }
 
-int64_t pv_task_steps(const pv_task *task)
+int64_t pv_task_share(const pv_task_ops *ops, const pv_train_opts *opts, int size)
 {
-    return (pv_sampler_samples(task->sampler) + task->data.opts->batch - 1) / task->data.opts->batch;
+    return (pv_task_chunk(opts) + size - 1) / size * ops->place_rows;
 }
 
-int64_t pv_task_places(const pv_task *task, int64_t piece)
+int64_t pv_task_steps(const pv_task *task)
 {
-    const int64_t places = pv_task_piece(task->data.opts);
-    if (!task->sampler) return places;
-    const int64_t left = pv_sampler_samples(task->sampler) - piece * places;
+    const int64_t batch = task->data.opts->batch;
+    return task->places / batch + (task->places % batch > 0);
+}
+
+int64_t pv_task_places(const pv_task *task, int64_t chunk)
+{
+    const int64_t places = pv_task_chunk(task->data.opts), left = task->places - chunk * places;
     return left < places ? (left > 0 ? left : 0) : places;
 }

@@ -82,17 +82,17 @@ const pv_option pv_train_options[] = {
     {PV_KEY(pv_train_opts, positives), .choices = positives, .initial = "augment", .fixes = PV_FIXES_MODEL,
      .meaning = "simclr: the pair that an object gives; augment: two augmentations of one view; views: "
                 "two views as they are; both: augmentations of two views"},
-    {PV_KEY(pv_train_opts, normalise), .choices = normalisations, .initial = "entry", .fixes = PV_FIXES_MODEL,
+    {.name = "normalise", PV_MEMBER(pv_train_opts, form.normalise), .choices = normalisations, .initial = "entry", .fixes = PV_FIXES_MODEL,
      .meaning = "weights are standardised over the train split: every entry, every tensor, or not at all"},
     {PV_KEY(pv_train_opts, random_view), .initial = "false", .fixes = PV_FIXES_MODEL,
      .meaning = "an epoch draws one random view of every object; false: it passes over every view"},
     {PV_KEY(pv_train_opts, test_each_epoch), .initial = "false",
      .meaning = "write the test split's loss and accuracy into the metrics after every epoch; nothing is "
                 "chosen by them"},
-    {PV_KEY(pv_train_opts, canonical), .choices = canonicals, .initial = "none", .fixes = PV_FIXES_MODEL,
+    {.name = "canonical", PV_MEMBER(pv_train_opts, form.canonical), .choices = canonicals, .initial = "none", .fixes = PV_FIXES_MODEL,
      .meaning = "weights are brought into a canonical form when they are loaded: sign (biases >= 0), "
                 "phase (biases within pi/2w0 of 0), both"},
-    {PV_KEY(pv_train_opts, align), .choices = alignments, .initial = "none", .fixes = PV_FIXES_MODEL,
+    {.name = "align", PV_MEMBER(pv_train_opts, form.align), .choices = alignments, .initial = "none", .fixes = PV_FIXES_MODEL,
      .meaning = "every INR is then weight-matched to the first view of the first training object, which "
                 "the model file keeps: by permutations of hidden units, or by permutations with signs"},
     {PV_KEY(pv_train_opts, placement), .choices = placements, .initial = "auto",

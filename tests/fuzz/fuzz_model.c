@@ -60,7 +60,7 @@ static void make_model(void)
                      pv_model_new(&config->model, arch.dims, arch.layers, head.classes, 1, &model) == PV_OK &&
                      pv_optim_new(&(pv_optim_opts){.kind = PV_OPTIM_ADAM}, pv_model_count(model), &optim) ==
                          PV_OK &&
-                     pv_norm_make(pv_arch_params(&arch), &head.norm) == PV_OK &&
+                     pv_row_form_make(&(pv_row_form_opts){0}, pv_arch_params(&arch), &head.form) == PV_OK &&
                      pv_model_file_write(files.store, &head, model, optim) == PV_OK,
                  "a valid model is made");
     name_tensors(model);
@@ -116,7 +116,7 @@ static void load(const pv_model_head *head, bool with_optim)
         pv_optim_new(&(pv_optim_opts){.kind = PV_OPTIM_ADAM}, pv_model_count(model), &optim);
     if (model && told(pv_model_file_load(&comm, files.other, model, optim)) == PV_OK) {
         const pv_pass pass = {.global_batch = 1};
-        pv_norm_apply(&head->norm, row, row);
+        pv_row_form_normalise(&head->form, 1, row, row);
         pv_model_forward(model, &pass, row, 1, logits);
     }
     pv_optim_free(optim);

@@ -6,6 +6,7 @@
 #include "store/pv_h5.h"
 #include "train/pv_model_file.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -24,7 +25,7 @@ static const pv_train_state state = {.epoch = 12,
                                      .loss_sum = 0.1 + 1e-15,
                                      .correct = INT64_C(1) << 40,
                                      .stream = UINT64_C(0xfedcba9876543210),
-                                     .best_val_accuracy = 1.0 / 3,
+                                     .best_merit = 1.0 / 3,
                                      .best_epoch = 11};
 
 /* A model and its optimiser with every number in them made up. */
@@ -40,7 +41,7 @@ static pv_status subject_make(int kind, bool filled, subject *s)
     pv_status st;
     *s = (subject){.head = {.arch = arch, .classes = PV_TEST_CLASSES, .state = state}};
     s->head.config = pv_strdup("model: {kind: dws}\n");
-    PV_TRY(pv_norm_make(pv_arch_params(&arch), &s->head.norm));
+    PV_TRY(pv_row_form_make(&(pv_row_form_opts){0}, pv_arch_params(&arch), &s->head.form));
     PV_TRY(pv_model_new(&kinds[kind], arch.dims, arch.layers, PV_TEST_CLASSES, MAX_BATCH, &s->model));
     PV_TRY(pv_optim_new(&optims[kind], pv_model_count(s->model), &s->optim));
     if (!filled) return PV_OK;
@@ -53,9 +54,9 @@ static pv_status subject_make(int kind, bool filled, subject *s)
         for (int64_t i = 0; i < pv_model_count(s->model); i++)
             pv_optim_slot(s->optim, slot)[i] = (pv_real)(slot + 1) / (pv_real)(i + 3);
     pv_optim_set_steps(s->optim, STEPS);
-    for (int i = 0; i < s->head.norm.params; i++) {
-        s->head.norm.mean[i] = (float)i / 7;
-        s->head.norm.std[i] = 1 + (float)i / 3;
+    for (int i = 0; i < s->head.form.params; i++) {
+        s->head.form.mean[i] = (float)i / 7;
+        s->head.form.std[i] = 1 + (float)i / 3;
     }
 done:
     return st;
@@ -99,14 +100,14 @@ static bool same_optim(const subject *a, const subject *b)
 
 static bool same_head(const pv_model_head *a, const pv_model_head *b)
 {
-    const size_t bytes = sizeof *a->norm.mean * (size_t)a->norm.params;
+    const size_t bytes = sizeof *a->form.mean * (size_t)a->form.params;
     const pv_train_state *s = &a->state, *t = &b->state;
     return strcmp(a->config, b->config) == 0 && memcmp(&a->arch, &b->arch, sizeof a->arch) == 0 &&
-           a->classes == b->classes && a->norm.params == b->norm.params &&
-           memcmp(a->norm.mean, b->norm.mean, bytes) == 0 && memcmp(a->norm.std, b->norm.std, bytes) == 0 &&
+           a->classes == b->classes && a->form.params == b->form.params &&
+           memcmp(a->form.mean, b->form.mean, bytes) == 0 && memcmp(a->form.std, b->form.std, bytes) == 0 &&
            s->epoch == t->epoch && s->batch == t->batch && s->loss_sum == t->loss_sum &&
-           s->correct == t->correct && s->stream == t->stream &&
-           s->best_val_accuracy == t->best_val_accuracy && s->best_epoch == t->best_epoch;
+           s->correct == t->correct && s->stream == t->stream && s->best_merit == t->best_merit &&
+           s->best_epoch == t->best_epoch;
 }
 
 static bool is_there(const pv_comm *comm, const char *path, const char *suffix)
@@ -183,6 +184,39 @@ static void other_files_are_refused(const pv_comm *comm, const pv_test_files *fi
     subject_free(&mlp);
 }
 
+/* What rows are divided by is above 0; every number of a form is finite. */
+static void forms_that_spoil_rows_are_refused(const pv_comm *comm, const pv_test_files *files)
+{
+    const struct {
+        const char *dataset;
+        float value;
+    } bad[] = {{"/norm/std", 0},         {"/norm/std", -1},   {"/norm/std", NAN},
+               {"/norm/std", INFINITY},  {"/norm/mean", NAN}, {"/norm/mean", INFINITY},
+               {"/reference", -INFINITY}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        subject s;
+        pv_model_head head;
+        char statement[96];
+        if (!subject_ready(comm, 1, &s)) return;
+        pv_row_form *const form = &s.head.form;
+        form->reference = pv_alloc(form->params, sizeof *form->reference);
+        float *const row = strcmp(bad[i].dataset, "/norm/std") == 0    ? form->std
+                           : strcmp(bad[i].dataset, "/norm/mean") == 0 ? form->mean
+                                                                       : form->reference;
+        row[form->params - 1] = bad[i].value;
+        pv_status st = comm->rank == 0 ? pv_model_file_write(files->other, &s.head, s.model, NULL) : PV_OK;
+        pv_test_check(comm, st == PV_OK, "a model with a spoilt form is written");
+        st = pv_model_file_head(comm, files->other, &head);
+        snprintf(statement, sizeof statement, "%g in %s is refused, file and dataset named",
+                 (double)bad[i].value, bad[i].dataset);
+        pv_test_check(comm,
+                      st == PV_ERR_DATA && strstr(pv_fail_message(), files->other) &&
+                          strstr(pv_fail_message(), bad[i].dataset),
+                      statement);
+        subject_free(&s);
+    }
+}
+
 static void failed_writes_leave_the_old_file(const pv_comm *comm, const pv_test_files *files)
 {
     subject s;
@@ -216,6 +250,7 @@ int main(int argc, char **argv)
     pv_test_files_make(&comm, &files);
     files_hold_everything(&comm, &files);
     other_files_are_refused(&comm, &files);
+    forms_that_spoil_rows_are_refused(&comm, &files);
     failed_writes_leave_the_old_file(&comm, &files);
     pv_test_files_remove(&comm, &files);
     return pv_test_end(&comm);

@@ -76,7 +76,7 @@ static void the_defaults_reach_the_structs(void **state)
     assert_true(config->fit.batch == 0 && config->fit.restarts == 3);
     assert_true(config->model.kind == PV_MODEL_DWS && config->model.batch_norm && !config->model.skip);
     assert_true(config->train.optimizer == PV_OPTIM_ADAMW && config->train.amsgrad);
-    assert_true(config->train.normalise == PV_NORMALISE_ENTRY && config->train.lr == 1.0e-3);
+    assert_true(config->train.form.normalise == PV_NORMALISE_ENTRY && config->train.lr == 1.0e-3);
     pv_run_config_free(config);
 }
 

@@ -1,0 +1,39 @@
+/* The form in which a model takes rows: canonical under the symmetries of an INR, then matched to a reference row, then
+ * normalised.  Training makes it by its options and measures what they leave open on the training split; a model file
+ * keeps it, and whoever gives rows to the model brings them into it. */
+#ifndef PV_ROW_FORM_H
+#define PV_ROW_FORM_H
+
+#include "base/pv_status.h"
+#include "symmetry/pv_match.h"
+#include "symmetry/pv_symmetry.h"
+
+#include <stdint.h>
+
+/* By whose mean and deviation an entry is normalised. */
+typedef enum pv_normalise { PV_NORMALISE_ENTRY, PV_NORMALISE_TENSOR, PV_NORMALISE_NONE } pv_normalise;
+
+/* What is asked for. */
+typedef struct pv_row_form_opts {
+    pv_canonical canonical;
+    pv_alignment align;
+    pv_normalise normalise;
+} pv_row_form_opts;
+
+typedef struct pv_row_form {
+    pv_row_form_opts opts;
+    int params;
+    float *reference;  /* [P], canonical; NULL: rows are not matched, or the reference is not chosen yet */
+    float *mean, *std; /* [P]; std > 0 */
+} pv_row_form;
+
+/* A form without a reference, with the statistics mean 0 and std 1.  Owner: pv_row_form_free, safe on zeros.
+ * Local.  Errors: PV_ERR_NOMEM. */
+pv_status pv_row_form_make(const pv_row_form_opts *opts, int params, pv_row_form *form);
+void pv_row_form_free(pv_row_form *form);
+
+/* The last step: out[i] = (rows[i] - mean[i]) / std[i] of n rows.
+ * Shapes   rows, out [n][P]; out may be rows */
+void pv_row_form_normalise(const pv_row_form *form, int64_t n, const float *rows, float *out);
+
+#endif

@@ -1,0 +1,35 @@
+/* The form of rows as a value. */
+#include "data/pv_row_form.h"
+#include "base/pv_mem.h"
+
+#include <stdlib.h>
+
+pv_status pv_row_form_make(const pv_row_form_opts *opts, int params, pv_row_form *form)
+{
+    pv_status st = PV_OK;
+    *form = (pv_row_form){.opts = *opts, .params = params};
+    PV_ALLOC(form->mean, params);
+    PV_ALLOC(form->std, params);
+    for (int i = 0; i < params; i++)
+        form->std[i] = 1;
+done:
+    return st;
+}
+
+void pv_row_form_free(pv_row_form *form)
+{
+    free(form->reference);
+    free(form->mean);
+    free(form->std);
+    *form = (pv_row_form){0};
+}
+
+void pv_row_form_normalise(const pv_row_form *form, int64_t n, const float *rows, float *out)
+{
+    const float *const restrict mean = form->mean, *const restrict std = form->std;
+    for (int64_t r = 0; r < n; r++, rows += form->params, out += form->params) {
+#pragma GCC ivdep /* rows and out are apart or the same: an entry depends on no other one */
+        for (int i = 0; i < form->params; i++)
+            out[i] = (rows[i] - mean[i]) / std[i];
+    }
+}

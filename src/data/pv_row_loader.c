@@ -1,0 +1,86 @@
+/* Rows from a store, checked and in their form. */
+#include "pv_row_loader.h"
+#include "base/pv_checksum.h"
+
+/* Objects whose marks, and whose rows, one read takes: rows are worked on while they are in the cache. */
+enum { MARKS = 4096, ROWS = 256 };
+
+/* How many objects from object i of the split on, below `end`, are neighbours in the store: what one read takes. */
+static int64_t run_of(const pv_row_loader *loader, int64_t i, int64_t end)
+{
+    int64_t run = 1;
+    while (i + run < end && run < MARKS && loader->ids[i + run] == loader->ids[i] + run)
+        run++;
+    return run;
+}
+
+/* Names the first refused row of the split, and says how many there are. */
+static pv_status fail_refused(const pv_row_loader *loader)
+{
+    int64_t refused = 0, first_view = 0, first_object = 0;
+    for (int64_t view = loader->first_view; view < loader->first_view + loader->views; view++)
+        for (int64_t i = 0; i < loader->objects;) {
+            uint8_t status[MARKS];
+            const int64_t run = run_of(loader, i, loader->objects);
+            const pv_status st = pv_store_read_status(loader->store, view, loader->ids[i], run, status);
+            if (st != PV_OK) return st;
+            for (int64_t r = 0; r < run; r++, i++)
+                if (status[r] == PV_ROW_REFUSED && refused++ == 0) {
+                    first_view = view;
+                    first_object = loader->ids[i];
+                }
+        }
+    return pv_fail(PV_ERR_DATA,
+                   "'%s': this split holds %lld refused row(s), the first is view %lld of object %lld: fit "
+                   "them with a higher fit.restarts and `polyview fit --retry-refused`, or use other views",
+                   pv_store_path(loader->store), (long long)refused, (long long)first_view,
+                   (long long)first_object);
+}
+
+/* Checks a row, brings it into its form and counts it in: view v of object i of the split. */
+static pv_status take_row(pv_row_loader *loader, int64_t v, int64_t i, uint8_t status, uint64_t checksum,
+                          float *row)
+{
+    const size_t bytes = sizeof *row * (size_t)pv_store_params(loader->store);
+    const int64_t view = loader->first_view + v, object = loader->ids[i];
+    if (status == PV_ROW_REFUSED) return fail_refused(loader);
+    if (status != PV_ROW_FITTED)
+        return pv_fail(PV_ERR_DATA, "'%s': view %lld of object %lld is not fitted: run `polyview fit` first",
+                       pv_store_path(loader->store), (long long)view, (long long)object);
+    if (loader->verify && pv_checksum(row, bytes) != checksum)
+        return pv_fail(PV_ERR_DATA,
+                       "'%s': view %lld of object %lld fails its checksum: see `polyview verify`",
+                       pv_store_path(loader->store), (long long)view, (long long)object);
+    const bool changes = loader->shaper && pv_row_shaper_changes(loader->shaper);
+    if (changes) pv_row_shaper_apply(loader->shaper, object, view, row);
+    const struct {
+        int64_t sample, label;
+        uint64_t row;
+    } what = {i * loader->views + v, loader->labels[i],
+              loader->verify && !changes ? checksum : pv_checksum(row, bytes)};
+    loader->identity += pv_checksum(&what, sizeof what);
+    return PV_OK;
+}
+
+pv_status pv_row_loader_read(pv_row_loader *loader, int64_t v, int64_t first, int64_t count, float *rows)
+{
+    const int64_t params = pv_store_params(loader->store), view = loader->first_view + v;
+    uint8_t status[MARKS];
+    uint64_t checksums[MARKS];
+    int64_t run = 0;
+    pv_status st = PV_OK;
+    for (int64_t i = first; i < first + count; i += run) {
+        const int64_t object = loader->ids[i];
+        run = run_of(loader, i, first + count);
+        PV_TRY(pv_store_read_status(loader->store, view, object, run, status));
+        PV_TRY(pv_store_read_checksums(loader->store, view, object, run, checksums));
+        for (int64_t r = 0; r < run; r++, rows += params) {
+            if (r % ROWS == 0)
+                PV_TRY(pv_store_read_rows(loader->store, view, object + r, run - r < ROWS ? run - r : ROWS,
+                                          rows));
+            PV_TRY(take_row(loader, v, i + r, status[r], checksums[r], rows));
+        }
+    }
+done:
+    return st;
+}

@@ -1,0 +1,124 @@
+/* Mean and deviation of rows, added up as integers: their sum does not depend on order, and so not on the ranks. */
+#include "data/pv_row_statistics.h"
+#include "base/pv_mem.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Entries that have their statistics in common, and what is added up of each group. */
+typedef struct groups {
+    int params, count;
+    int *of;                                              /* [params] */
+    double *members, *largest, *centre, *squares, *scale; /* [count] */
+    int64_t *whole;                                       /* [count]: sums, times scale */
+    double samples;
+} groups;
+
+static void groups_free(groups *g)
+{
+    free(g->of);
+    free(g->members);
+    free(g->largest);
+    free(g->centre);
+    free(g->squares);
+    free(g->scale);
+    free(g->whole);
+}
+
+/* A group is a tensor, or an entry. */
+static pv_status groups_make(const pv_arch *arch, pv_normalise kind, int params, int64_t samples, groups *g)
+{
+    pv_arch_tensor tensors[2 * PV_INR_MAX_LAYERS];
+    const int count = pv_arch_layout(arch, tensors);
+    pv_status st = PV_OK;
+    *g = (groups){
+        .params = params, .count = kind == PV_NORMALISE_TENSOR ? count : params, .samples = (double)samples};
+    PV_ALLOC(g->of, params);
+    PV_ALLOC(g->members, params);
+    PV_ALLOC(g->largest, params);
+    PV_ALLOC(g->centre, params);
+    PV_ALLOC(g->squares, params);
+    PV_ALLOC(g->scale, params);
+    PV_ALLOC(g->whole, params);
+    for (int i = 0; i < params; i++)
+        g->of[i] = i;
+    for (int t = 0; kind == PV_NORMALISE_TENSOR && t < count; t++)
+        for (int i = 0; i < tensors[t].rows * tensors[t].cols; i++)
+            g->of[tensors[t].offset + i] = t;
+    for (int i = 0; i < params; i++)
+        g->members[g->of[i]] += 1;
+done:
+    return st;
+}
+
+/* The largest |value| of every group, over all ranks. */
+static void find_largest(const pv_comm *comm, const pv_dataset *dataset, groups *g)
+{
+    int64_t first, count;
+    pv_dataset_share(dataset, &first, &count);
+    for (int64_t s = first; s < first + count; s++) {
+        const float *row = pv_dataset_row(dataset, s);
+        for (int i = 0; i < g->params; i++)
+            g->largest[g->of[i]] = fmax(g->largest[g->of[i]], fabs((double)row[i]));
+    }
+    MPI_Allreduce(MPI_IN_PLACE, g->largest, g->count, MPI_DOUBLE, MPI_MAX, comm->world);
+}
+
+/* The power of two that numbers up to `largest` are multiplied with so that the sum of n of them, as integers, stays
+ * below 2^62. */
+static double fixed_scale(double largest, double n)
+{
+    int of_largest, of_n;
+    frexp(largest, &of_largest);
+    frexp(n, &of_n);
+    return largest > 0 ? ldexp(1, 62 - of_largest - of_n) : 1;
+}
+
+/* The sums over all samples of value, or of (value - centre)^2. */
+static void add_up(const pv_comm *comm, const pv_dataset *dataset, bool squares, groups *g, double *sums)
+{
+    int64_t first, count;
+    memset(g->whole, 0, sizeof *g->whole * (size_t)g->count);
+    pv_dataset_share(dataset, &first, &count);
+    for (int64_t s = first; s < first + count; s++) {
+        const float *row = pv_dataset_row(dataset, s);
+        for (int i = 0; i < g->params; i++) {
+            const int at = g->of[i];
+            const double value = (double)row[i] - (squares ? g->centre[at] : 0);
+            g->whole[at] += llrint((squares ? value * value : value) * g->scale[at]);
+        }
+    }
+    MPI_Allreduce(MPI_IN_PLACE, g->whole, g->count, MPI_INT64_T, MPI_SUM, comm->world);
+    for (int at = 0; at < g->count; at++)
+        sums[at] = (double)g->whole[at] / g->scale[at];
+}
+
+pv_status pv_row_statistics_measure(const pv_comm *comm, const pv_dataset *dataset, const pv_arch *arch,
+                                    pv_row_form *form)
+{
+    groups g;
+    if (form->opts.normalise == PV_NORMALISE_NONE) return PV_OK;
+    pv_status st = groups_make(arch, form->opts.normalise, form->params, pv_dataset_samples(dataset), &g);
+    if ((st = pv_agree(comm, st)) != PV_OK) goto done;
+    find_largest(comm, dataset, &g);
+    for (int at = 0; at < g.count; at++)
+        g.scale[at] = fixed_scale(g.largest[at], g.samples * g.members[at]);
+    add_up(comm, dataset, false, &g, g.centre);
+    for (int at = 0; at < g.count; at++) {
+        g.centre[at] /= g.samples * g.members[at];
+        const double farthest = g.largest[at] + fabs(g.centre[at]);
+        g.scale[at] = fixed_scale(farthest * farthest, g.samples * g.members[at]);
+    }
+    add_up(comm, dataset, true, &g, g.squares);
+    for (int i = 0; i < form->params; i++) {
+        const int at = g.of[i];
+        const double n = g.samples * g.members[at];
+        const float std = n > 1 ? (float)sqrt(g.squares[at] / (n - 1)) : 0;
+        form->mean[i] = (float)g.centre[at];
+        form->std[i] = std > 0 ? std : 1;
+    }
+done:
+    groups_free(&g);
+    return st;
+}

@@ -1,0 +1,157 @@
+/* The making of a training run. */
+#include "pv_training.h"
+#include "base/pv_clock.h"
+#include "base/pv_log.h"
+#include "base/pv_mem.h"
+#include "data/pv_row_statistics.h"
+#include "pv_checkpoint.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static pv_status open_data(pv_training *t, const pv_store *store)
+{
+    const pv_train_opts *opts = t->opts;
+    pv_dataset_opts data = {.split = PV_SPLIT_TRAIN,
+                            .views = opts->views,
+                            .verify = !opts->no_verify,
+                            .form = &t->head.form,
+                            .placement = opts->placement};
+    pv_status st;
+    PV_TRY(pv_dataset_open(t->comm, store, &data, &t->train));
+    if (pv_dataset_samples(t->train) == 0)
+        PV_TRY(pv_fail(PV_ERR_DATA, "'%s' has no training objects", pv_store_path(store)));
+    data.placement = PV_PLACE_NODE;
+    if (!pv_task_of(opts)->scores_views) data.views = 1;
+    data.split = PV_SPLIT_VAL;
+    PV_TRY(pv_dataset_open(t->comm, store, &data, &t->val));
+    data.split = PV_SPLIT_TEST;
+    PV_TRY(pv_dataset_open(t->comm, store, &data, &t->test));
+done:
+    return st;
+}
+
+static pv_status open_task(pv_training *t, const pv_store *store, const pv_augment_list *augment)
+{
+    const pv_task_data data = {.comm = t->comm,
+                               .store = store,
+                               .train = t->train,
+                               .val = t->val,
+                               .test = t->test,
+                               .form = &t->head.form,
+                               .classes = pv_store_classes(store),
+                               .opts = t->opts,
+                               .augment = augment};
+    return pv_task_open(&data, &t->task);
+}
+
+static pv_status make_head(pv_training *t, const pv_store *store, const char *config)
+{
+    t->head.arch = *pv_store_arch(store);
+    t->head.config = pv_strdup(config);
+    t->checkpoint = pv_checkpoint_path(t->opts->output);
+    if (!t->head.config || !t->checkpoint || asprintf(&t->metrics, "%s.jsonl", t->opts->output) < 0)
+        return pv_fail(PV_ERR_NOMEM, "no memory for names");
+    return pv_row_form_make(&t->opts->form, pv_store_params(store), &t->head.form);
+}
+
+static pv_status make_stepper(pv_training *t, const pv_model_opts *model)
+{
+    const pv_stepper_setup setup = {.comm = t->comm,
+                                    .opts = t->opts,
+                                    .task = &t->task,
+                                    .model = model,
+                                    .arch = &t->head.arch,
+                                    .steps = t->opts->epochs * pv_task_steps(&t->task)};
+    return pv_stepper_new(&setup, &t->stepper);
+}
+
+static pv_status start_fresh(pv_training *t)
+{
+    pv_model_init(pv_stepper_model(t->stepper), t->opts->seed);
+    t->head.state = (pv_train_state){.best_merit = -1};
+    return pv_row_statistics_measure(t->comm, t->train, &t->head.arch, &t->head.form);
+}
+
+/* The kept model was taken away: the checkpoint's takes its place, until a better one comes. */
+static pv_status keep_anew(pv_training *t)
+{
+    pv_train_state *const state = &t->head.state;
+    int lost = t->comm->rank == 0 && state->best_epoch > 0 && access(t->opts->output, F_OK) != 0;
+    pv_task_score val;
+    pv_status st;
+    MPI_Bcast(&lost, 1, MPI_INT, 0, t->comm->world);
+    if (!lost) return PV_OK;
+    pv_log_warn("'%s' is gone, the model of epoch %lld: that of '%s' is kept instead, or a later one that is "
+                "better",
+                t->opts->output, (long long)state->best_epoch, t->checkpoint);
+    PV_TRY(pv_training_score(t, PV_SPLIT_VAL, &val));
+    state->best_merit = val.samples > 0 ? val.merit : -1;
+    state->best_epoch = state->epoch;
+    PV_TRY(pv_training_keep(t));
+    st = pv_training_save(t);
+done:
+    return st;
+}
+
+static pv_status start_from_checkpoint(pv_training *t)
+{
+    const pv_status st = pv_checkpoint_load(t->comm, t->checkpoint, &t->head, pv_stepper_model(t->stepper),
+                                            pv_stepper_optim(t->stepper));
+    if (st != PV_OK) return st;
+    pv_stepper_loaded(t->stepper);
+    pv_log_info("continuing from '%s': %lld epochs and %lld batches are done", t->checkpoint,
+                (long long)t->head.state.epoch, (long long)t->head.state.batch);
+    return keep_anew(t);
+}
+
+pv_status pv_training_open(const pv_comm *comm, const pv_store *store, const pv_model_opts *model,
+                           const pv_train_opts *opts, const pv_augment_list *augment, const char *config,
+                           bool resume, pv_training *t)
+{
+    pv_status st;
+    *t = (pv_training){.comm = comm, .opts = opts, .saved = pv_seconds()};
+    PV_TRY(pv_agree(comm, make_head(t, store, config)));
+    PV_TRY(open_data(t, store));
+    st = open_task(t, store, augment);
+    if (st == PV_OK) st = make_stepper(t, model);
+    PV_TRY(pv_agree(comm, st));
+    t->head.classes = t->task.outputs;
+    t->head.rows = pv_dataset_identity(t->train);
+    st = resume ? start_from_checkpoint(t) : start_fresh(t);
+done:
+    return st;
+}
+
+void pv_training_close(pv_training *t)
+{
+    pv_stepper_free(t->stepper);
+    pv_task_close(&t->task);
+    pv_dataset_close(t->train);
+    pv_dataset_close(t->val);
+    pv_dataset_close(t->test);
+    pv_model_head_free(&t->head);
+    free(t->checkpoint);
+    free(t->metrics);
+}
+
+pv_status pv_training_score(pv_training *t, uint8_t split, pv_task_score *out)
+{
+    return t->task.ops->score(&t->task, split, pv_stepper_model(t->stepper), out);
+}
+
+pv_status pv_training_save(pv_training *t)
+{
+    t->saved = pv_seconds();
+    return pv_checkpoint_save(t->comm, t->checkpoint, t->opts->keep, &t->head, pv_stepper_model(t->stepper),
+                              pv_stepper_optim(t->stepper));
+}
+
+pv_status pv_training_keep(pv_training *t)
+{
+    pv_status st = PV_OK;
+    if (t->comm->rank == 0)
+        st = pv_model_file_write(t->opts->output, &t->head, pv_stepper_model(t->stepper), NULL);
+    return pv_agree(t->comm, st);
+}

@@ -1,0 +1,35 @@
+/* Everything that a training run holds, made from the store and the options, or continued from a checkpoint. */
+#ifndef PV_TRAINING_H
+#define PV_TRAINING_H
+
+#include "train/pv_model_file.h"
+#include "train/pv_stepper.h"
+#include "train/pv_task.h"
+
+typedef struct pv_training {
+    const pv_comm *comm;
+    const pv_train_opts *opts;
+    pv_dataset *train, *val, *test;
+    pv_task task;
+    pv_stepper *stepper;
+    pv_model_head head; /* the rows' form and the state live here */
+    char *checkpoint, *metrics;
+    double saved; /* when the last checkpoint was written */
+} pv_training;
+
+/* Makes a run: its parameters drawn and the rows' statistics measured, or, to resume, both from the checkpoint.
+ * Owner: pv_training_close, also after a failure.  Collective.  Errors: as pv_train's, agreed. */
+pv_status pv_training_open(const pv_comm *comm, const pv_store *store, const pv_model_opts *model,
+                           const pv_train_opts *opts, const pv_augment_list *augment, const char *config,
+                           bool resume, pv_training *out);
+void pv_training_close(pv_training *training);
+
+/* Scores the model on a split.  Collective.  Errors agreed. */
+pv_status pv_training_score(pv_training *training, uint8_t split, pv_task_score *out);
+
+/* Writes a checkpoint.  Collective.  Errors: PV_ERR_IO, PV_ERR_HDF5, agreed. */
+pv_status pv_training_save(pv_training *training);
+/* Writes the model as the best so far.  Collective.  Errors likewise. */
+pv_status pv_training_keep(pv_training *training);
+
+#endif
