@@ -7,6 +7,7 @@
 #define PV_AUGMENT_H
 
 #include "augment/pv_augment_opts.h"
+#include "augment/pv_augmentation.h"
 #include "base/pv_status.h"
 #include "inr/pv_arch.h"
 
@@ -20,11 +21,6 @@ typedef struct pv_augment_key {
     uint64_t seed;
     int64_t epoch, place;
 } pv_augment_key;
-
-typedef struct pv_augment_sample {
-    const float *row; /* [P] */
-    int32_t label;
-} pv_augment_sample;
 
 /* Owner: pv_augmenter_free (NULL is a no-op); `list` is borrowed, and outlives it.  Local.  Errors:
  * PV_ERR_CONFIG (which item, why: two MixUps, rotate of 1-D inputs, phases of units that have none),

@@ -3,7 +3,6 @@
 #ifndef PV_AUGMENTATION_H
 #define PV_AUGMENTATION_H
 
-#include "augment/pv_augment.h"
 #include "augment/pv_augment_registry.h"
 #include "base/pv_rng.h"
 #include "config/pv_plugin.h"
@@ -14,6 +13,11 @@
 #include <stddef.h>
 
 typedef struct pv_augmentation pv_augmentation;
+
+typedef struct pv_augment_sample {
+    const float *row; /* [P] */
+    int32_t label;
+} pv_augment_sample;
 
 /* One item of a pipeline: its options, and the workspace of one thread. */
 typedef struct pv_augment_item {
@@ -67,7 +71,11 @@ static inline double pv_augment_amount(const pv_augment_item *item)
 #define PV_AUGMENT_OPTIONS(rows, owner) .options = (rows), .options_size = sizeof(owner)
 
 /* Applies a used item to `row`: one that touches neither partner nor target. */
-void pv_augment_use(pv_augment_item *item, pv_rng *rng, float *row);
+static inline void pv_augment_use(pv_augment_item *item, pv_rng *rng, float *row)
+{
+    pv_augment_subject it = {.rng = rng, .row = row};
+    item->kind->apply(item, &it);
+}
 
 #define PV_AUGMENTATION_EXTERN(name) extern const pv_augmentation pv_augmentation_##name;
 PV_AUGMENTATIONS(PV_AUGMENTATION_EXTERN)

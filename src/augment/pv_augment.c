@@ -1,6 +1,5 @@
 /* A pipeline of augmentations: made of a list, checked against the INRs, and applied item by item. */
 #include "augment/pv_augment.h"
-#include "augment/pv_augmentation.h"
 #include "base/pv_mem.h"
 
 #include <math.h>
@@ -149,12 +148,6 @@ pv_partner pv_augmenter_partner(const pv_augmenter *a, pv_augment_key key)
         if (a->items[i].kind->mixes)
             return is_applied(a, key, i, &rng) ? pv_augment_partner(&a->opts[i]) : PV_PARTNER_NONE;
     return PV_PARTNER_NONE;
-}
-
-void pv_augment_use(pv_augment_item *item, pv_rng *rng, float *row)
-{
-    pv_augment_subject it = {.rng = rng, .row = row};
-    item->kind->apply(item, &it);
 }
 
 static bool is_finite(const float *row, int params)
