@@ -1,16 +1,21 @@
-/* The architecture of an INR, and where its tensors lie in a row.  An INR is one row of P floats: its tensors in PyTorch
- * state_dict order (seq.0.weight [out][in], seq.0.bias, ...). */
+/* The architecture of an INR, and where its tensors lie in a row.
+ *     h_0 = x;  h_l = a(w0 (W_l h_{l-1} + b_l)), l = 1..M-1;  f(x) = W_M h_{M-1} + b_M + offset
+ * with an activation a, the sine for one, some of which do without w0.  An INR is one row of P floats: its
+ * tensors in PyTorch state_dict order (seq.0.weight [out][in], seq.0.bias, ...). */
 #ifndef PV_ARCH_H
 #define PV_ARCH_H
 
 #include "base/pv_status.h"
-#include "inr/pv_inr_opts.h"
+#include "inr/pv_activation.h"
 
+#include <jansson.h>
 #include <stdbool.h>
 
+/* Plain data without pointers: ranks send it to each other as bytes. */
 typedef struct pv_arch {
     int layers;                      /* M, the number of matrices: 1 + hidden layers */
     int dims[PV_INR_MAX_LAYERS + 1]; /* d_0 .. d_M */
+    int activation;                  /* its number */
     float w0, offset;
 } pv_arch;
 
@@ -22,17 +27,31 @@ typedef struct pv_arch_tensor {
 } pv_arch_tensor;
 
 /* The architecture for `inputs`-dimensional coordinates and `outputs` channels.
- * Local.   Errors: PV_ERR_CONFIG naming the key (inr.hidden, inr.w0) when it is outside 1..8 matrices, widths 1..256,
- * inputs 1..3, outputs 1..4, or w0 <= 0. */
+ * Local.   Errors: PV_ERR_CONFIG naming the key (inr.hidden, inr.w0) when it is outside 1..8 matrices, widths
+ * 1..256, inputs 1..3, outputs 1..4, or w0 <= 0. */
 pv_status pv_arch_make(const pv_inr_opts *opts, int inputs, int outputs, pv_arch *arch);
 
 /* Whether two architectures are the same function of a row. */
 bool pv_arch_equal(const pv_arch *a, const pv_arch *b);
+
+/* Its activation: ask it for the symmetries that hold. */
+const pv_activation *pv_arch_activation(const pv_arch *arch);
 
 /* P, the length of a row. */
 int pv_arch_params(const pv_arch *arch);
 
 /* Fills tensors[2 * layers] in row order; returns their number. */
 int pv_arch_layout(const pv_arch *arch, pv_arch_tensor *tensors);
+
+/* [d_0, ..., d_M].  Owner: the caller, json_decref. */
+json_t *pv_arch_dims_json(const pv_arch *arch);
+
+/* Its words in files and results: dims, w0, offset, activation (the formula).  Owner: the caller,
+ * json_decref. */
+json_t *pv_arch_to_json(const pv_arch *arch);
+
+/* Reads them from a text; without an activation it is the sine.
+ * Local.   Errors: PV_ERR_DATA (`where`, the file it comes from, is named; an unknown activation too). */
+pv_status pv_arch_from_json(const char *text, const char *where, pv_arch *arch);
 
 #endif

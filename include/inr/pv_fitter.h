@@ -19,9 +19,9 @@ typedef struct pv_fit_result {
     pv_fit_end end; /* PV_FIT_RUNNING if no rule has ended it yet */
 } pv_fit_result;
 
-/* Plans the workspace for INRs of `arch` over `n` samples at `coords` [n][d_0] (copied), fitted by the rules
- * of `opts` (copied).  A batch of n samples or more is the full batch.
- * Owner: pv_fitter_free.  Local.  Errors: PV_ERR_NOMEM. */
+/* Plans the workspace for INRs of `arch` over `n` samples, fitted by the rules of `opts` (copied).  coords
+ * [n][d_0]: the samples' coordinates that all INRs share (copied); NULL: every INR brings its own.  A batch
+ * of n samples or more is the full batch. Owner: pv_fitter_free.  Local.  Errors: PV_ERR_NOMEM. */
 pv_status pv_fitter_new(const pv_arch *arch, int n, const float *coords, const pv_fit_opts *opts,
                         pv_fitter **out);
 void pv_fitter_free(pv_fitter *fitter);
@@ -30,10 +30,12 @@ void pv_fitter_free(pv_fitter *fitter);
 int pv_fitter_slots(const pv_fitter *fitter);
 
 /* Puts an INR into a slot, at step 0.
- * Shapes   row [P] the initialisation; values [n][d_M] the target.  Both are copied.
+ * Shapes   row [P] the initialisation; coords [n][d_0] its own coordinates, not read where all share theirs;
+ *          values [n][d_M] the target.  All are copied.
  * Random   PV_RNG_MINIBATCH of `key`, with mini-batches only: samples in a shuffled order without end, in
  *          which every n draws hold each sample once; a step takes the next opts.batch of them. */
-void pv_fitter_start(pv_fitter *fitter, int slot, const float *row, const float *values, pv_fit_key key);
+void pv_fitter_start(pv_fitter *fitter, int slot, const float *row, const float *coords, const float *values,
+                     pv_fit_key key);
 
 /* Advances the INRs of slots 0..used-1 that are not done by at most `max_steps` Adam steps each (betas 0.9,
  * 0.999, eps 1e-8, bias correction). */
@@ -47,8 +49,8 @@ bool pv_fitter_done(const pv_fitter *fitter, int slot);
  * Local.   Errors: PV_ERR_NUMERIC if its error or a weight is not a finite float (row and result are set). */
 pv_status pv_fitter_finish(pv_fitter *fitter, int slot, float *row, pv_fit_result *result);
 
-/* The floating-point operations of the multiply-adds (two each), and the sine-cosine pairs, of one step of
- * one INR, for rates against the machine's limit. */
+/* The floating-point operations of the multiply-adds (two each), and the sine-cosine pairs (none of other
+ * activations), of one step of one INR, for rates against the machine's limit. */
 double pv_fitter_step_flops(const pv_fitter *fitter);
 double pv_fitter_step_sincos(const pv_fitter *fitter);
 

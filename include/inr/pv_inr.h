@@ -1,5 +1,4 @@
-/* INRs: initialisation and evaluation.
- *     h_0 = x;  h_l = sin(w0 (W_l h_{l-1} + b_l)), l = 1..M-1;  f(x) = W_M h_{M-1} + b_M + offset */
+/* INRs: initialisation and evaluation. */
 #ifndef PV_INR_H
 #define PV_INR_H
 
@@ -7,11 +6,9 @@
 #include "base/pv_status.h"
 #include "inr/pv_arch.h"
 
-/* Draws an initialisation.  Sine layers: W ~ U(+-sqrt(6/d_in)/w0), biases 0; the first layer of the `standard` variant
- * W ~ U(+-1/d_in); the last layer W and b ~ U(+-1/sqrt(d_in)).
- * Shapes   row [P]
- * Random   in row order from `rng`, one uniform draw an entry that is random
- * Source   Sitzmann et al. 2020, section 3.2; the published DWSNets INRs for `dwsnets`. */
+/* Draws an initialisation.  Hidden layers: W uniform within the bound of their activation, biases 0; the last
+ * layer: W and b ~ U(+-1/sqrt(d_in)). Shapes   row [P] Random   in row order from `rng`, one uniform draw an
+ * entry that is random. */
 void pv_inr_init(const pv_arch *arch, pv_inr_variant variant, pv_rng *rng, float *row);
 
 /* Evaluates one INR.

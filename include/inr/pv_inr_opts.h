@@ -16,6 +16,7 @@ typedef enum pv_inr_variant {
 typedef struct pv_inr_opts {
     int *hidden; /* widths of the hidden layers; owned by the config */
     unsigned hidden_count;
+    int activation; /* its number in pv_activation.h */
     pv_inr_variant variant;
     double w0;
     double offset; /* added to the output */

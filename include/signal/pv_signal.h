@@ -1,11 +1,11 @@
-/* The source data of a run: objects (images, waves) with labels and splits; images are held once a node in shared
- * memory.
+/* The source data of a run: objects (images, waves) with labels and splits; images are held once a node in
+ * shared memory.
  *
  * IDX files (the MNIST family), plain or gzip: train-images-idx3-ubyte[.gz], train-labels-idx1-ubyte[.gz],
  * t10k-images-idx3-ubyte[.gz], t10k-labels-idx1-ubyte[.gz].  The plain file is taken where both exist.
  *
- * Sine waves a sin(b x) over [-pi, pi], made up as they are asked for: a and b are drawn from (seed, source id) and are the
- * object's real targets; the label is 0.  What is said of files holds of two endless ones.
+ * Sine waves a sin(b x) over [-pi, pi], made up as they are asked for: a and b are drawn from (seed, source
+ * id) and are the object's real targets; the label is 0.  What is said of files holds of two endless ones.
  *
  * Objects are numbered: the train split, then val, then test.  An object's source id is its index in the
  * concatenation of the train file and the test file; it does not change when other splits grow. */
@@ -50,8 +50,9 @@ int pv_signal_targets(const pv_signal *signal);
 /* Shapes   targets [pv_signal_targets]. */
 void pv_signal_target(const pv_signal *signal, int64_t object, float *targets);
 
-/* Coordinates of the samples: of waves [n][1], linspace(-pi, pi); of images [n][2], row-major pixels, component 0 = x (runs fastest), component 1 = y, both
- * linspace(-1, 1) rounded to float32.  Owned by the signal. */
+/* Coordinates of the samples: of waves [n][1], linspace(-pi, pi); of images [n][2], row-major pixels,
+ * component 0 = x (runs fastest), component 1 = y, both linspace(-1, 1) rounded to float32.  Owned by the
+ * signal. */
 const float *pv_signal_coords(const pv_signal *signal);
 
 /* The samples of one object: y [n][channels]; of images in [0, 1]. */

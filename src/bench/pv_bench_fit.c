@@ -173,12 +173,9 @@ static void put_window(const fit_bench *bench, const pv_bench_window *window, co
 static void report(const pv_comm *comm, const fit_bench *bench, json_t *result)
 {
     const pv_arch *arch = pv_timed_fits_arch(bench->fits);
-    json_t *dims = json_array();
-    for (int i = 0; i <= arch->layers; i++)
-        json_array_append_new(dims, json_integer(arch->dims[i]));
     pv_json_text(result, "bench", "fit");
     pv_json_text(result, "signal", bench->signal ? bench->config->signal.path : "synthetic");
-    json_object_set_new(result, "dims", dims);
+    json_object_set_new(result, "dims", pv_arch_dims_json(arch));
     pv_json_int(result, "samples", pv_timed_fits_samples(bench->fits));
     pv_json_real(result, "step_flops", pv_timed_fits_flops(bench->fits));
     pv_json_real(result, "step_sincos", pv_timed_fits_pairs(bench->fits));

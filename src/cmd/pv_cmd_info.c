@@ -26,14 +26,6 @@ static pv_status count_splits(const pv_comm *comm, const pv_store *store, int64_
     return PV_OK;
 }
 
-static json_t *describe_arch(const pv_arch *arch)
-{
-    json_t *dims = json_array();
-    for (int i = 0; i <= arch->layers; i++)
-        json_array_append_new(dims, json_integer(arch->dims[i]));
-    return json_pack("{s:o, s:f, s:f}", "dims", dims, "w0", (double)arch->w0, "offset", (double)arch->offset);
-}
-
 /* [[dB, rows], ...]: the bins from the lowest to the highest that holds a row. */
 static json_t *describe_psnr(const pv_tally *tally)
 {
@@ -90,7 +82,7 @@ static pv_status report(const pv_store *store, const int64_t splits[SPLITS], con
     const pv_status st = pv_store_bytes(store, &length, &on_disk);
     if (st != PV_OK) return st;
     pv_json_text(result, "store", pv_store_path(store));
-    json_object_set_new(result, "arch", describe_arch(pv_store_arch(store)));
+    json_object_set_new(result, "arch", pv_arch_to_json(pv_store_arch(store)));
     pv_json_int(result, "params", pv_store_params(store));
     pv_json_int(result, "views", pv_store_views(store));
     pv_json_int(result, "objects", pv_store_objects(store));

@@ -65,7 +65,7 @@ static void start_fit(filler *f, int slot, int64_t view, int row, int attempt)
     pv_rng rng = pv_fit_stream(f->opts->fit, PV_RNG_VIEW_INIT, key);
     pv_inr_init(pv_store_arch(f->store), f->opts->variant, &rng, weights);
     pv_signal_values(f->signal, pv_signal_find(f->signal, f->sources[row]), f->values);
-    pv_fitter_start(f->fitter, slot, weights, f->values, key);
+    pv_fitter_start(f->fitter, slot, weights, NULL, f->values, key);
 }
 
 /* Takes a fit that has ended out of its slot; false if it is to start again. */

@@ -1,4 +1,4 @@
-/* Architectures: limits, comparison, layout of a row. */
+/* Architectures: limits, comparison, layout of a row, words in files. */
 #include "inr/pv_arch.h"
 
 #include <math.h>
@@ -24,8 +24,10 @@ pv_status pv_arch_make(const pv_inr_opts *opts, int inputs, int outputs, pv_arch
                        MAX_INPUTS);
     if (outputs < 1 || outputs > MAX_OUTPUTS)
         return pv_fail(PV_ERR_CONFIG, "the signal has %d channels, an INR gives 1..%d", outputs, MAX_OUTPUTS);
-    *arch = (pv_arch){
-        .layers = (int)opts->hidden_count + 1, .w0 = (float)opts->w0, .offset = (float)opts->offset};
+    *arch = (pv_arch){.layers = (int)opts->hidden_count + 1,
+                      .activation = opts->activation,
+                      .w0 = (float)opts->w0,
+                      .offset = (float)opts->offset};
     arch->dims[0] = inputs;
     for (unsigned l = 0; l < opts->hidden_count; l++)
         arch->dims[l + 1] = opts->hidden[l];
@@ -35,10 +37,16 @@ pv_status pv_arch_make(const pv_inr_opts *opts, int inputs, int outputs, pv_arch
 
 bool pv_arch_equal(const pv_arch *a, const pv_arch *b)
 {
-    if (a->layers != b->layers || a->w0 != b->w0 || a->offset != b->offset) return false;
+    if (a->layers != b->layers || a->activation != b->activation || a->w0 != b->w0 || a->offset != b->offset)
+        return false;
     for (int i = 0; i <= a->layers; i++)
         if (a->dims[i] != b->dims[i]) return false;
     return true;
+}
+
+const pv_activation *pv_arch_activation(const pv_arch *arch)
+{
+    return pv_activation_at(arch->activation);
 }
 
 int pv_arch_params(const pv_arch *arch)
@@ -62,4 +70,55 @@ int pv_arch_layout(const pv_arch *arch, pv_arch_tensor *tensors)
         offset += rows * cols + rows;
     }
     return 2 * arch->layers;
+}
+
+json_t *pv_arch_dims_json(const pv_arch *arch)
+{
+    json_t *dims = json_array();
+    for (int i = 0; i <= arch->layers; i++)
+        json_array_append_new(dims, json_integer(arch->dims[i]));
+    return dims;
+}
+
+json_t *pv_arch_to_json(const pv_arch *arch)
+{
+    return json_pack("{s:o, s:f, s:f, s:s}", "dims", pv_arch_dims_json(arch), "w0", (double)arch->w0,
+                     "offset", (double)arch->offset, "activation", pv_arch_activation(arch)->formula);
+}
+
+static pv_status read_dims(const json_t *dims, const char *where, pv_arch *arch)
+{
+    const size_t count = json_array_size(dims);
+    if (count < 2 || count > PV_INR_MAX_LAYERS + 1)
+        return pv_fail(PV_ERR_DATA, "'%s': the attribute 'arch' has %zu layer widths, expected 2 to %d",
+                       where, count, PV_INR_MAX_LAYERS + 1);
+    arch->layers = (int)count - 1;
+    for (size_t i = 0; i < count; i++) {
+        const json_int_t width = json_integer_value(json_array_get(dims, i));
+        if (width < 1 || width > PV_INR_MAX_WIDTH)
+            return pv_fail(PV_ERR_DATA, "'%s': the attribute 'arch' has a layer of width %lld", where,
+                           (long long)width);
+        arch->dims[i] = (int)width;
+    }
+    return PV_OK;
+}
+
+pv_status pv_arch_from_json(const char *text, const char *where, pv_arch *arch)
+{
+    json_t *root = json_loads(text, 0, NULL);
+    const json_t *w0 = json_object_get(root, "w0"), *offset = json_object_get(root, "offset");
+    const json_t *activation = json_object_get(root, "activation");
+    pv_status st;
+    *arch = (pv_arch){.w0 = (float)json_number_value(w0), .offset = (float)json_number_value(offset)};
+    if (!json_is_array(json_object_get(root, "dims")) || !json_is_number(w0) || !json_is_number(offset) ||
+        (activation && !json_is_string(activation)))
+        PV_TRY(pv_fail(PV_ERR_DATA, "'%s': the attribute 'arch' is not an INR architecture: %.200s", where,
+                       text));
+    PV_TRY(read_dims(json_object_get(root, "dims"), where, arch));
+    if (activation && (arch->activation = pv_activation_find(json_string_value(activation))) < 0)
+        st = pv_fail(PV_ERR_DATA, "'%s' holds INRs with the activation '%.100s', which this program lacks",
+                     where, json_string_value(activation));
+done:
+    json_decref(root);
+    return st;
 }

@@ -1,3 +1,4 @@
+/* When a fit ends, and what it draws. */
 #include "inr/pv_fit_rules.h"
 
 #include <math.h>

@@ -1,3 +1,4 @@
+/* The fit engine: slots, samples in tiles or drawn for a mini-batch, steps. */
 #include "inr/pv_fitter.h"
 
 #include "base/pv_mem.h"
@@ -14,10 +15,12 @@ enum {
 
 static const double beta1 = 0.9, beta2 = 0.999;
 
-/* An INR in flight; the arrays of floats are [padded] but for `values`. */
+/* An INR in flight; the arrays of floats are [padded] but for `values` and `coords`. */
 typedef struct slot {
     float *row, *m, *v;
     float *values; /* tiles of [d_M][stride]; with mini-batches [n][d_M] */
+    float *coords; /* tiles of [d_0][stride]; with mini-batches [n][d_0]; NULL where INRs share theirs */
+    float reach;   /* the largest |coordinate| */
     double beta1_power, beta2_power;
     int64_t steps;
     pv_fit_end end;
@@ -41,7 +44,8 @@ struct pv_fitter {
     int samples, params, padded;
     int batch;       /* samples a step */
     int64_t pass;    /* steps over which losses are judged together */
-    float *coords;   /* tiles of [d_0][stride]; with mini-batches [n][d_0] */
+    float *coords;   /* as those of a slot: what all INRs share, NULL if each has its own */
+    float reach;     /* of them */
     float *gradient; /* [padded] */
     slot slots[SLOTS];
     float *memory;      /* what the slots' floats point into */
@@ -49,6 +53,11 @@ struct pv_fitter {
     float *tile_coords; /* [d_0][stride], one tile of a mini-batch; NULL without */
     float *tile_values; /* [d_M][stride] likewise */
 };
+
+static int64_t round_up(int64_t n)
+{
+    return (n + PADDING - 1) / PADDING * PADDING;
+}
 
 static int inputs_of(const pv_fitter *fitter)
 {
@@ -83,8 +92,9 @@ static void keep_samples(const pv_fitter *fitter, int channels, const float *sam
 static pv_status open_slots(pv_fitter *fitter)
 {
     pv_status st = PV_OK;
-    const int64_t values = (samples_size(fitter, outputs_of(fitter)) + PADDING - 1) / PADDING * PADDING;
-    const int64_t each = 3 * (int64_t)fitter->padded + values;
+    const int64_t values = round_up(samples_size(fitter, outputs_of(fitter)));
+    const int64_t coords = fitter->coords ? 0 : round_up(samples_size(fitter, inputs_of(fitter)));
+    const int64_t each = 3 * (int64_t)fitter->padded + values + coords;
     PV_ALLOC(fitter->memory, SLOTS * each);
     if (has_batches(fitter)) {
         PV_ALLOC(fitter->orders, SLOTS * (int64_t)fitter->samples);
@@ -97,6 +107,7 @@ static pv_status open_slots(pv_fitter *fitter)
         s->m = s->row + fitter->padded;
         s->v = s->m + fitter->padded;
         s->values = s->v + fitter->padded;
+        s->coords = fitter->coords ? NULL : s->values + values;
         s->order = has_batches(fitter) ? fitter->orders + (int64_t)i * fitter->samples : NULL;
         s->end = PV_FIT_STEPS;
     }
@@ -118,12 +129,13 @@ pv_status pv_fitter_new(const pv_arch *arch, int n, const float *coords, const p
     fitter->batch = opts->batch > 0 && opts->batch < n ? (int)opts->batch : n;
     fitter->pass = has_batches(fitter) ? (n + fitter->batch - 1) / fitter->batch : 1;
     fitter->params = pv_arch_params(arch);
-    fitter->padded = (fitter->params + PADDING - 1) / PADDING * PADDING;
+    fitter->padded = (int)round_up(fitter->params);
     PV_TRY(pv_inr_net_open(arch, fitter->batch, &fitter->net));
-    for (int64_t i = 0; i < (int64_t)n * arch->dims[0]; i++)
-        fitter->net.reach = fmaxf(fitter->net.reach, fabsf(coords[i]));
-    PV_ALLOC(fitter->coords, samples_size(fitter, arch->dims[0]));
-    keep_samples(fitter, arch->dims[0], coords, fitter->coords);
+    if (coords) {
+        fitter->reach = pv_inr_net_reach((int64_t)n * arch->dims[0], coords);
+        PV_ALLOC(fitter->coords, samples_size(fitter, arch->dims[0]));
+        keep_samples(fitter, arch->dims[0], coords, fitter->coords);
+    }
     PV_ALLOC(fitter->gradient, fitter->padded);
     PV_TRY(open_slots(fitter));
     *out = fitter;
@@ -152,7 +164,8 @@ int pv_fitter_slots(const pv_fitter *fitter)
     return SLOTS;
 }
 
-void pv_fitter_start(pv_fitter *fitter, int index, const float *row, const float *values, pv_fit_key key)
+void pv_fitter_start(pv_fitter *fitter, int index, const float *row, const float *coords, const float *values,
+                     pv_fit_key key)
 {
     slot *s = &fitter->slots[index];
     const size_t bytes = (size_t)fitter->padded * sizeof *row;
@@ -161,6 +174,11 @@ void pv_fitter_start(pv_fitter *fitter, int index, const float *row, const float
     memset(s->v, 0, bytes);
     memcpy(s->row, row, (size_t)fitter->params * sizeof *row);
     keep_samples(fitter, outputs_of(fitter), values, s->values);
+    s->reach = fitter->reach;
+    if (s->coords) {
+        s->reach = pv_inr_net_reach((int64_t)fitter->samples * inputs_of(fitter), coords);
+        keep_samples(fitter, inputs_of(fitter), coords, s->coords);
+    }
     s->beta1_power = s->beta2_power = 1;
     s->steps = 0;
     s->end = fitter->opts.steps > 0 ? PV_FIT_RUNNING : PV_FIT_STEPS;
@@ -171,16 +189,28 @@ void pv_fitter_start(pv_fitter *fitter, int index, const float *row, const float
         s->order[i] = i;
 }
 
+static const float *coords_of(const pv_fitter *fitter, const slot *s)
+{
+    return s->coords ? s->coords : fitter->coords;
+}
+
+static void load(pv_fitter *fitter, const slot *s)
+{
+    fitter->net.reach = s->reach;
+    fitter->kernels->load(&fitter->net, s->row);
+}
+
 /* Tile t of all samples, in their order. */
 static tile samples_in_order(pv_fitter *fitter, const slot *s, int t)
 {
     const int64_t stride = fitter->net.stride, first = (int64_t)t * fitter->net.tile;
     const int inputs = inputs_of(fitter), outputs = outputs_of(fitter);
     const int left = fitter->samples - (int)first;
+    const float *coords = coords_of(fitter, s);
     const int count = left < fitter->net.tile ? left : fitter->net.tile;
     if (!has_batches(fitter))
-        return (tile){fitter->coords + t * inputs * stride, s->values + t * outputs * stride, count};
-    pv_inr_net_lay_out(&fitter->net, count, inputs, fitter->coords + first * inputs, fitter->tile_coords);
+        return (tile){coords + t * inputs * stride, s->values + t * outputs * stride, count};
+    pv_inr_net_lay_out(&fitter->net, count, inputs, coords + first * inputs, fitter->tile_coords);
     pv_inr_net_lay_out(&fitter->net, count, outputs, s->values + first * outputs, fitter->tile_values);
     return (tile){fitter->tile_coords, fitter->tile_values, count};
 }
@@ -204,11 +234,12 @@ static tile samples_drawn(pv_fitter *fitter, slot *s, int t)
     const int64_t stride = fitter->net.stride;
     const int inputs = inputs_of(fitter), outputs = outputs_of(fitter);
     const int left = fitter->batch - t * fitter->net.tile;
+    const float *coords = coords_of(fitter, s);
     const int count = left < fitter->net.tile ? left : fitter->net.tile;
     for (int i = 0; i < count; i++) {
         const int64_t sample = draw(s, fitter->samples);
         for (int c = 0; c < inputs; c++)
-            fitter->tile_coords[c * stride + i] = fitter->coords[sample * inputs + c];
+            fitter->tile_coords[c * stride + i] = coords[sample * inputs + c];
         for (int c = 0; c < outputs; c++)
             fitter->tile_values[c * stride + i] = s->values[sample * outputs + c];
     }
@@ -220,7 +251,7 @@ static void step(pv_fitter *fitter, slot *s)
     const pv_inr_kernels *kernels = fitter->kernels;
     const double count = (double)fitter->batch * outputs_of(fitter);
     double sum = 0;
-    kernels->load(&fitter->net, s->row);
+    load(fitter, s);
     memset(fitter->gradient, 0, (size_t)fitter->padded * sizeof *fitter->gradient);
     for (int t = 0; t < pv_inr_net_tiles(&fitter->net, fitter->batch); t++) {
         const tile in = has_batches(fitter) ? samples_drawn(fitter, s, t) : samples_in_order(fitter, s, t);
@@ -254,7 +285,7 @@ static double mean_squared_error(pv_fitter *fitter, const slot *s)
     const int64_t stride = fitter->net.stride;
     const int outputs = outputs_of(fitter);
     double sum = 0;
-    fitter->kernels->load(&fitter->net, s->row);
+    load(fitter, s);
     for (int t = 0; t < pv_inr_net_tiles(&fitter->net, fitter->samples); t++) {
         const tile in = samples_in_order(fitter, s, t);
         fitter->kernels->forward(&fitter->net, in.coords, in.count);
@@ -293,6 +324,7 @@ double pv_fitter_step_flops(const pv_fitter *fitter)
 double pv_fitter_step_sincos(const pv_fitter *fitter)
 {
     double units = 0;
+    if (fitter->net.apply) return 0;
     for (int l = 1; l < fitter->arch.layers; l++)
         units += fitter->arch.dims[l];
     return units * fitter->batch;

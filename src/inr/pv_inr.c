@@ -13,11 +13,8 @@ void pv_inr_init(const pv_arch *arch, pv_inr_variant variant, pv_rng *rng, float
         const int weights = arch->dims[l + 1] * arch->dims[l], biases = arch->dims[l + 1];
         const bool last = l == arch->layers - 1;
         const double fan_in = arch->dims[l];
-        double bound = sqrt(6 / fan_in) / (double)arch->w0;
-        if (last)
-            bound = 1 / sqrt(fan_in);
-        else if (l == 0 && variant == PV_INR_STANDARD)
-            bound = 1 / fan_in;
+        const double bound =
+            last ? 1 / sqrt(fan_in) : pv_arch_activation(arch)->bound(l, fan_in, (double)arch->w0, variant);
         for (int i = 0; i < weights; i++)
             *row++ = (float)pv_rng_range(rng, -bound, bound);
         for (int i = 0; i < biases; i++)
@@ -34,8 +31,7 @@ pv_status pv_inr_eval(const pv_arch *arch, const float *row, int n, const float 
     pv_inr_net net = {0};
     PV_TRY(pv_inr_net_open(arch, n, &net));
     PV_ALLOC(tile, (int64_t)inputs * net.stride);
-    for (int64_t i = 0; i < (int64_t)n * inputs; i++)
-        net.reach = fmaxf(net.reach, fabsf(coords[i]));
+    net.reach = pv_inr_net_reach((int64_t)n * inputs, coords);
     kernels->load(&net, row);
     for (int first = 0; first < n; first += net.tile) {
         const int count = n - first < net.tile ? n - first : net.tile;

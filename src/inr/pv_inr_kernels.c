@@ -98,13 +98,18 @@ static void sincos_kernel(int n, const float *t, float *sine, float *slope)
         sincos_vec(get(t + i), at(sine + i), at(slope + i));
 }
 
-/* The same for a phase of any size.  Not inlined: it is rare, and would crowd the loop that calls it. */
-static __attribute__((noinline)) void sincos_huge(int n, float *sine, float *slope)
+/* Another activation, or the sine of phases of any size.  Not inlined: it would crowd the loop that calls it.
+ */
+static __attribute__((noinline)) void activate_apart(const pv_inr_net *net, int n, float *value, float *slope)
 {
     const double pi = 3.14159265358979323846;
+    if (net->apply) {
+        net->apply(n, value, value, slope);
+        return;
+    }
     for (int i = 0; i < n; i++) {
-        const double turns = remainder((double)sine[i], 2);
-        sine[i] = (float)sin(pi * turns);
+        const double turns = remainder((double)value[i], 2);
+        value[i] = (float)sin(pi * turns);
         slope[i] = (float)(pi * cos(pi * turns));
     }
 }
@@ -169,14 +174,14 @@ INLINE void forward_block(const pv_inr_net *net, const float *coords, int first,
     const int last = net->arch.layers - 1, *d = net->arch.dims;
     const float *in = coords + first;
     for (int l = 0; l <= last; l++) {
-        float *out = (l == last ? net->output : net->sine[l + 1]) + first;
+        float *out = (l == last ? net->output : net->value[l + 1]) + first;
         multiply_all(d[l + 1], wide, true,
                      (product){d[l], d[l + 1], net->transposed[l], net->bias[l], in, out, net->stride});
         if (l == last) return;
         float *slope = net->slope[l + 1] + first;
         for (int64_t u = 0; u < d[l + 1]; u++)
-            if (net->huge[l])
-                sincos_huge(wide * LANES, out + u * net->stride, slope + u * net->stride);
+            if (net->apart[l])
+                activate_apart(net, wide * LANES, out + u * net->stride, slope + u * net->stride);
             else
                 sincos_kernel(wide * LANES, out + u * net->stride, out + u * net->stride,
                               slope + u * net->stride);
@@ -319,20 +324,14 @@ static void sum_all(outer o, int rows, float scale, float *gradient)
     }
 }
 
-/* d(w0/pi W)/dW */
-INLINE float phase_scale(const pv_inr_net *net)
-{
-    return net->arch.w0 * 0.318309886183790672f;
-}
-
 static void weight_gradients(const pv_inr_net *net, const float *coords, int vectors, float scale,
                              float *gradient)
 {
     const int last = net->arch.layers - 1, *d = net->arch.dims;
     for (int l = 0; l <= last; l++) {
         const float *delta = l == last ? net->output : net->slope[l + 1];
-        const float *in = l == 0 ? coords : net->sine[l];
-        const float weight_scale = l == last ? scale : scale * phase_scale(net);
+        const float *in = l == 0 ? coords : net->value[l];
+        const float weight_scale = l == last ? scale : scale * net->scale;
         const outer o = {delta, in, net->stride, vectors};
         if (d[l + 1] < GRAD_A && d[l] > d[l + 1]) /* the longer side fills the block */
             dot_all((outer){in, delta, net->stride, vectors}, d[l], d[l + 1], weight_scale, gradient, 1,
@@ -396,7 +395,7 @@ static void load_kernel(pv_inr_net *net, const float *row)
     const int last = net->arch.layers - 1, *d = net->arch.dims;
     for (int l = 0; l <= last; l++) {
         const int rows = d[l + 1], cols = d[l];
-        const float scale = l == last ? 1.0f : phase_scale(net);
+        const float scale = l == last ? 1.0f : net->scale;
         float *weight = net->weight[l], *transposed = net->transposed[l], *bias = net->bias[l];
         for (int i = 0; i < rows * cols; i++)
             weight[i] = row[i] * scale;
@@ -409,7 +408,8 @@ static void load_kernel(pv_inr_net *net, const float *row)
         row += rows;
         /* False for NaN, which the quick way carries through as well. */
         const float reach = l == 0 ? net->reach : 1.0f;
-        net->huge[l] = (float)cols * reach * largest(rows * cols, weight) + largest(rows, bias) > 0x1p21f;
+        const float most = (float)cols * reach * largest(rows * cols, weight) + largest(rows, bias);
+        net->apart[l] = net->apply || most > 0x1p21f;
     }
 }
 

@@ -1,5 +1,5 @@
-/* The dense loops of evaluation and fitting, compiled once for every instruction set.  Private to the room and its
- * tests. */
+/* The dense loops of evaluation and fitting, compiled once for every instruction set.  Private to the room
+ * and its tests. */
 #ifndef PV_INR_KERNELS_H
 #define PV_INR_KERNELS_H
 

@@ -3,6 +3,7 @@
 
 #include "base/pv_mem.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 enum {
@@ -49,7 +50,7 @@ static int64_t carve(pv_inr_net *net)
         net->bias[l] = take(net->memory, &used, d[l + 1]);
     }
     for (int l = 1; l < M; l++) {
-        net->sine[l] = take(net->memory, &used, (int64_t)d[l] * net->stride);
+        net->value[l] = take(net->memory, &used, (int64_t)d[l] * net->stride);
         net->slope[l] = take(net->memory, &used, (int64_t)d[l] * net->stride);
     }
     net->output = take(net->memory, &used, (int64_t)d[M] * net->stride);
@@ -59,7 +60,10 @@ static int64_t carve(pv_inr_net *net)
 pv_status pv_inr_net_open(const pv_arch *arch, int samples, pv_inr_net *net)
 {
     pv_status st = PV_OK;
-    *net = (pv_inr_net){.arch = *arch, .tile = plan_tile(arch, samples)};
+    const pv_activation *activation = pv_arch_activation(arch);
+    *net = (pv_inr_net){.arch = *arch, .apply = activation->apply, .tile = plan_tile(arch, samples)};
+    net->scale = activation->uses_w0 ? arch->w0 : 1;
+    if (!net->apply) net->scale *= 0.318309886183790672f; /* 1/pi: half turns */
     /* An odd number of lines spreads the units over the sets of the cache. */
     net->stride = (net->tile / LINE | 1) * LINE;
     PV_ALLOC(net->memory, carve(net));
@@ -72,6 +76,14 @@ void pv_inr_net_close(pv_inr_net *net)
 {
     free(net->memory);
     *net = (pv_inr_net){0};
+}
+
+float pv_inr_net_reach(int64_t n, const float *x)
+{
+    float reach = 0;
+    for (int64_t i = 0; i < n; i++)
+        reach = fmaxf(reach, fabsf(x[i]));
+    return reach;
 }
 
 int pv_inr_net_tiles(const pv_inr_net *net, int n)

@@ -1,9 +1,10 @@
 /* The working form of one INR: its weights as the kernels read them, and room for its activations over one
  * tile of samples.  Private to the room and its tests.
  *
- * Phases are counted in half turns, t = w0/pi (W h + b), so that sin(pi t) needs no multiple of pi taken
- * away: the matrices of the sine layers are stored times w0/pi, and the slope kept for the way back is d
- * sin(pi t)/dt = pi cos(pi t).  Matrices count from 0: matrix l maps dims[l] units to dims[l + 1]. */
+ * The matrices of the hidden layers are stored times `scale`, so that a layer's product is what its
+ * activation takes.  The sine takes phases in half turns, t = w0/pi (W h + b), so that sin(pi t) needs no
+ * multiple of pi taken away; the slope kept for the way back is d sin(pi t)/dt = pi cos(pi t).  Matrices
+ * count from 0: matrix l maps dims[l] units to dims[l + 1]. */
 #ifndef PV_INR_NET_H
 #define PV_INR_NET_H
 
@@ -14,17 +15,19 @@
 
 typedef struct pv_inr_net {
     pv_arch arch;
+    float scale;                                                      /* w0/pi of the sine, else w0 or 1 */
+    void (*apply)(int n, const float *z, float *value, float *slope); /* of the activation; NULL: the sine */
     float reach; /* the largest |coordinate|, which bounds the phases of the first layer */
     int tile;    /* samples that are worked on together */
     int stride;  /* floats from one unit's samples to the next unit's: an odd number of cache lines >= tile */
     float *weight[PV_INR_MAX_LAYERS];     /* [d_{l+1}][d_l], scaled */
     float *transposed[PV_INR_MAX_LAYERS]; /* [d_l][d_{l+1}], scaled */
     float *bias[PV_INR_MAX_LAYERS];       /* [d_{l+1}], scaled; the last with the output's offset */
-    bool huge[PV_INR_MAX_LAYERS];         /* phases may be too large for the quick range reduction */
-    float *sine[PV_INR_MAX_LAYERS];       /* [d_l][stride], 1 <= l < M: the activations h_l */
-    float *slope[PV_INR_MAX_LAYERS];      /* [d_l][stride], 1 <= l < M: pi cos(pi t), later dloss/dt */
-    float *output;                          /* [d_M][stride]: the output, later the residual */
-    float *memory;                          /* what all of the above points into */
+    bool apart[PV_INR_MAX_LAYERS]; /* its activation is no sine, or phases are too large for the quick one */
+    float *value[PV_INR_MAX_LAYERS]; /* [d_l][stride], 1 <= l < M: the activations h_l */
+    float *slope[PV_INR_MAX_LAYERS]; /* [d_l][stride], 1 <= l < M: dh/dt, later dloss/dt */
+    float *output;                   /* [d_M][stride]: the output, later the residual */
+    float *memory;                   /* what all of the above points into */
 } pv_inr_net;
 
 /* Plans tiles and takes memory for `samples` samples.  Owner: pv_inr_net_close.  Local.
@@ -36,6 +39,9 @@ void pv_inr_net_close(pv_inr_net *net);
 /* Lays samples [n][channels] out as the kernels read them: tiles of [channels][stride], zero where a tile has
  * no sample. */
 void pv_inr_net_lay_out(const pv_inr_net *net, int n, int channels, const float *samples, float *tiles);
+/* The largest |x| of n numbers, for `reach`. */
+float pv_inr_net_reach(int64_t n, const float *x);
+
 /* The number of tiles that n samples take. */
 int pv_inr_net_tiles(const pv_inr_net *net, int n);
 

@@ -60,7 +60,7 @@ static void start(pv_timed_fits *fits, pv_fitter *fitter, int slot, int64_t obje
     pv_timed_fits_values(fits, object, fits->values);
     pv_rng rng = pv_fit_stream(&fits->opts, PV_RNG_VIEW_INIT, key);
     pv_inr_init(&fits->arch, fits->variant, &rng, fits->row);
-    pv_fitter_start(fitter, slot, fits->row, fits->values, key);
+    pv_fitter_start(fitter, slot, fits->row, NULL, fits->values, key);
 }
 
 /* Fills every slot; as many steps a slice as `fit` takes, fewer if they are slow. */

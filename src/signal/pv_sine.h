@@ -6,7 +6,8 @@
 
 enum { PV_SINE_TARGETS = 2 };
 
-/* The coefficients a and b of a source.  Random: PV_RNG_SIGNAL, (source, 0); both from U(0, 10), as published. */
+/* The coefficients a and b of a source.  Random: PV_RNG_SIGNAL, (source, 0); both from U(0, 10), as
+ * published. */
 void pv_sine_coefficients(uint64_t seed, uint64_t source, float ab[PV_SINE_TARGETS]);
 
 /* Sample positions: n from -pi to pi, both included.  Shapes   x [n]. */

@@ -25,31 +25,6 @@ struct pv_store {
     char *path, *arch_json, *signal_json, *config, *code_version, *instruction_set;
 };
 
-static pv_status parse_arch(pv_store *store, const char *text)
-{
-    json_t *root = json_loads(text, 0, NULL), *dims = json_object_get(root, "dims");
-    pv_arch *arch = &store->arch;
-    pv_status st = PV_OK;
-    const size_t count = json_array_size(dims);
-    if (count < 2 || count > PV_INR_MAX_LAYERS + 1 || !json_is_number(json_object_get(root, "w0")) ||
-        !json_is_number(json_object_get(root, "offset")))
-        st = pv_fail(PV_ERR_DATA, "'%s': the attribute 'arch' is not an INR architecture: %.200s",
-                     store->path, text);
-    arch->layers = (int)count - 1;
-    for (size_t i = 0; st == PV_OK && i < count; i++) {
-        const json_int_t width = json_integer_value(json_array_get(dims, i));
-        if (width < 1 || width > PV_INR_MAX_WIDTH)
-            st = pv_fail(PV_ERR_DATA, "'%s': the attribute 'arch' has a layer of width %lld", store->path,
-                         (long long)width);
-        arch->dims[i] = (int)width;
-    }
-    arch->w0 = (float)json_number_value(json_object_get(root, "w0"));
-    arch->offset = (float)json_number_value(json_object_get(root, "offset"));
-    json_decref(root);
-    if (st == PV_OK) store->shape.params = pv_arch_params(arch);
-    return st;
-}
-
 static int json_int(const json_t *object, const char *key)
 {
     const json_int_t value = json_integer_value(json_object_get(object, key));
@@ -103,7 +78,8 @@ static pv_status read_head(pv_store *store)
     pv_status st;
     PV_TRY(pv_h5_check_kind(store->file, store->path, "store", STORE_VERSION));
     PV_TRY(pv_h5_read_text(store->file, "arch", &store->arch_json));
-    PV_TRY(parse_arch(store, store->arch_json));
+    PV_TRY(pv_arch_from_json(store->arch_json, store->path, &store->arch));
+    store->shape.params = pv_arch_params(&store->arch);
     PV_TRY(pv_h5_read_text(store->file, "config", &store->config));
     PV_TRY(pv_h5_read_text(store->file, "signal", &store->signal_json));
     PV_TRY(parse_signal(store));

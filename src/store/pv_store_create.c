@@ -20,11 +20,8 @@ static const pv_storage_opts ordinary = {.reserve = true, .sync = true, .hints =
 
 static char *arch_text(const pv_arch *arch, const char *variant)
 {
-    json_t *dims = json_array();
-    for (int i = 0; i <= arch->layers; i++)
-        json_array_append_new(dims, json_integer(arch->dims[i]));
-    json_t *root = json_pack("{s:o, s:f, s:f, s:s, s:s}", "dims", dims, "w0", (double)arch->w0, "offset",
-                             (double)arch->offset, "activation", "sin(w0 (W h + b))", "init", variant);
+    json_t *root = pv_arch_to_json(arch);
+    json_object_set_new(root, "init", json_string(variant));
     char *text = json_dumps(root, JSON_REAL_PRECISION(9));
     json_decref(root);
     return text;

@@ -90,6 +90,7 @@ static pv_status write_head(hid_t file, const pv_model_head *head)
     PV_TRY(pv_h5_write_int(file, "classes", head->classes));
     PV_TRY(pv_h5_write_real(file, "inr_w0", (double)head->arch.w0));
     PV_TRY(pv_h5_write_real(file, "inr_offset", (double)head->arch.offset));
+    PV_TRY(pv_h5_write_text(file, "inr_activation", pv_arch_activation(&head->arch)->name));
     PV_TRY(pv_h5_write_int(file, "trained_rows", (int64_t)head->rows));
     PV_TRY(write_state(file, &head->state));
     PV_TRY(write_array(file, "/norm/mean", 1, &params, head->form.mean));
@@ -197,6 +198,19 @@ static pv_status read_dims(hid_t file, const char *path, pv_arch *arch)
     return st;
 }
 
+/* Early models do not say it: they are of sines. */
+static pv_status read_activation(hid_t file, const char *path, pv_arch *arch)
+{
+    char *name = NULL;
+    if (H5Aexists(file, "inr_activation") <= 0) return PV_OK;
+    pv_status st = pv_h5_read_text(file, "inr_activation", &name);
+    if (st == PV_OK && (arch->activation = pv_activation_find(name)) < 0)
+        st = pv_fail(PV_ERR_DATA, "'%s' is of INRs with the activation '%.100s', which this program lacks", path,
+                     name);
+    free(name);
+    return st;
+}
+
 static pv_status read_state(hid_t file, pv_train_state *state)
 {
     int64_t stream = 0;
@@ -250,6 +264,7 @@ static pv_status read_head(const char *path, pv_model_head *head)
     PV_TRY(pv_h5_read_real(file, "inr_w0", &w0));
     PV_TRY(pv_h5_read_real(file, "inr_offset", &offset));
     PV_TRY(read_dims(file, path, &head->arch));
+    PV_TRY(read_activation(file, path, &head->arch));
     PV_TRY(read_state(file, &head->state));
     if (H5Aexists(file, "trained_rows") > 0) PV_TRY(pv_h5_read_int(file, "trained_rows", &rows));
     head->rows = (uint64_t)rows;

@@ -31,7 +31,7 @@ static pv_status measure(const pv_arch *arch, double rates[REPEATS], double *mse
     pv_inr_init(arch, PV_INR_DWSNETS, &rng, row);
     pv_status st = pv_fitter_new(arch, SAMPLES, coords, &opts, &fitter);
     if (st == PV_OK) {
-        pv_fitter_start(fitter, 0, row, values, (pv_fit_key){0});
+        pv_fitter_start(fitter, 0, row, NULL, values, (pv_fit_key){0});
         for (int i = 0; i < REPEATS; i++) {
             const double start = pv_seconds();
             pv_fitter_advance(fitter, 1, STEPS);

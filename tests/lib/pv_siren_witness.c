@@ -1,5 +1,7 @@
 /* A fit by plain loops in double precision, to compare the kernels with. */
 #include "pv_siren_witness.h"
+#include "base/pv_mem.h"
+#include "inr/pv_inr_kernels.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -101,4 +103,33 @@ void pv_witness_fit(const pv_arch *arch, const float *start, int n, const float 
     free(gradient);
     free(m);
     free(v);
+}
+
+void pv_kernel_gradient(const pv_arch *arch, const float *row, int n, const float *coords, const float *values,
+                        float *gradient)
+{
+    const pv_inr_kernels *kernels = PV_ISA_CHOOSE(pv_inr_kernels);
+    const int inputs = arch->dims[0], outputs = arch->dims[arch->layers];
+    float *coord_tiles = NULL, *value_tiles = NULL;
+    pv_inr_net net;
+    pv_status st = PV_OK;
+    memset(gradient, 0, (size_t)pv_arch_params(arch) * sizeof *gradient);
+    PV_TRY(pv_inr_net_open(arch, n, &net));
+    const int tiles = pv_inr_net_tiles(&net, n);
+    PV_ALLOC(coord_tiles, (int64_t)tiles * inputs * net.stride);
+    PV_ALLOC(value_tiles, (int64_t)tiles * outputs * net.stride);
+    net.reach = pv_inr_net_reach((int64_t)n * inputs, coords);
+    pv_inr_net_lay_out(&net, n, inputs, coords, coord_tiles);
+    pv_inr_net_lay_out(&net, n, outputs, values, value_tiles);
+    kernels->load(&net, row);
+    for (int t = 0; t < tiles; t++) {
+        const int left = n - t * net.tile;
+        kernels->gradient(&net, coord_tiles + (int64_t)t * inputs * net.stride,
+                          value_tiles + (int64_t)t * outputs * net.stride, left < net.tile ? left : net.tile,
+                          2.0f / (float)(n * outputs), gradient);
+    }
+done:
+    pv_inr_net_close(&net);
+    free(coord_tiles);
+    free(value_tiles);
 }

@@ -140,7 +140,7 @@ static void adam_follows_the_reference(void **state)
         double *after = pv_oracle_read(oracle, s.name, "output/adam/loss_after", &(int64_t){0});
         assert_int_equal(count, STEPS);
         assert_int_equal(pv_fitter_new(&s.arch, s.n, s.coords, &opts, &fitter), PV_OK);
-        pv_fitter_start(fitter, 0, s.row, s.values, (pv_fit_key){0});
+        pv_fitter_start(fitter, 0, s.row, NULL, s.values, (pv_fit_key){0});
         for (int t = 0; t <= STEPS; t++) {
             pv_fit_result result;
             if (t > 0) pv_fitter_advance(fitter, 1, 1);

@@ -71,7 +71,7 @@ static pv_fit_result fit(const problem *p, const pv_fit_opts *opts, pv_fit_key k
     float *own = malloc((size_t)p->params * sizeof *own);
     start_row(p, opts, key, own);
     assert_int_equal(pv_fitter_new(&p->arch, p->n, p->coords, opts, &fitter), PV_OK);
-    pv_fitter_start(fitter, 0, own, p->values, key);
+    pv_fitter_start(fitter, 0, own, NULL, p->values, key);
     while (!pv_fitter_done(fitter, 0))
         pv_fitter_advance(fitter, 1, 7);
     pv_fitter_advance(fitter, 1, 7); /* changes nothing */

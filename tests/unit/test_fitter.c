@@ -1,10 +1,8 @@
 /* The fit kernels against plain loops, on every instruction set. */
 #include "base/pv_cpu.h"
-#include "base/pv_mem.h"
 #include "inr/pv_inr.h"
 #include "pv_siren_witness.h"
 #include "inr/pv_fitter.h"
-#include "inr/pv_inr_kernels.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -100,32 +98,6 @@ static double relative_l2(int n, const float *ours, const double *truth)
     return sqrt(difference / fmax(size, 1e-30));
 }
 
-/* The kernels' gradient over all tiles, summed into `gradient`. */
-static void kernel_gradient(const problem *p, float *gradient)
-{
-    const pv_inr_kernels *kernels = PV_ISA_CHOOSE(pv_inr_kernels);
-    const int inputs = p->arch.dims[0], outputs = p->arch.dims[p->arch.layers];
-    pv_inr_net net;
-    assert_int_equal(pv_inr_net_open(&p->arch, p->n, &net), PV_OK);
-    net.reach = 1;
-    const int tiles = pv_inr_net_tiles(&net, p->n);
-    float *coords = pv_alloc((int64_t)tiles * inputs * net.stride, sizeof *coords);
-    float *values = pv_alloc((int64_t)tiles * outputs * net.stride, sizeof *values);
-    pv_inr_net_lay_out(&net, p->n, inputs, p->coords, coords);
-    pv_inr_net_lay_out(&net, p->n, outputs, p->values, values);
-    kernels->load(&net, p->row);
-    memset(gradient, 0, (size_t)p->params * sizeof *gradient);
-    for (int t = 0; t < tiles; t++) {
-        const int left = p->n - t * net.tile;
-        kernels->gradient(&net, coords + (int64_t)t * inputs * net.stride,
-                          values + (int64_t)t * outputs * net.stride, left < net.tile ? left : net.tile,
-                          2.0f / (float)(p->n * outputs), gradient);
-    }
-    pv_inr_net_close(&net);
-    free(coords);
-    free(values);
-}
-
 static void the_gradient_is_that_of_plain_loops(void **state)
 {
     (void)state;
@@ -139,7 +111,7 @@ static void the_gradient_is_that_of_plain_loops(void **state)
         pv_witness_gradient(&p.arch, row, p.n, p.coords, p.values, truth);
         for (int isa = 0; isa < PV_ISA_COUNT; isa++) {
             if (!choose(isa)) continue;
-            kernel_gradient(&p, gradient);
+            pv_kernel_gradient(&p.arch, p.row, p.n, p.coords, p.values, gradient);
             pv_arch_tensor tensors[2 * PV_INR_MAX_LAYERS];
             for (int i = pv_arch_layout(&p.arch, tensors) - 1; i >= 0; i--) {
                 const int first = tensors[i].offset;
@@ -169,7 +141,7 @@ static void a_fit_follows_plain_loops(void **state)
         for (int isa = 0; isa < PV_ISA_COUNT; isa++) {
             if (!choose(isa)) continue;
             pv_fitter *fitter = new_fitter(&p, &plain);
-            pv_fitter_start(fitter, 0, p.row, p.values, no_key);
+            pv_fitter_start(fitter, 0, p.row, NULL, p.values, no_key);
             for (int t = 0; t <= STEPS; t++) {
                 pv_fit_result result;
                 if (t > 0) pv_fitter_advance(fitter, 1, 1);
@@ -192,7 +164,7 @@ static pv_fit_result fit_alone(const problem *p, const pv_fit_opts *opts, pv_fit
 {
     pv_fitter *fitter = new_fitter(p, opts);
     pv_fit_result result;
-    pv_fitter_start(fitter, 0, p->row, p->values, key);
+    pv_fitter_start(fitter, 0, p->row, NULL, p->values, key);
     pv_fitter_advance(fitter, 1, INT64_MAX);
     assert_true(pv_fitter_done(fitter, 0));
     assert_int_equal(pv_fitter_finish(fitter, 0, row, &result), PV_OK);
@@ -221,7 +193,7 @@ static void fit_side_by_side(const problem *p, const pv_fit_opts *opts, pv_fitte
     const int slots = pv_fitter_slots(fitter) < MOST ? pv_fitter_slots(fitter) : MOST;
     for (int i = 0; i < slots; i++) {
         const int k = (i + round) % slots;
-        pv_fitter_start(fitter, i, p[k].row, p[k].values, key_of(k));
+        pv_fitter_start(fitter, i, p[k].row, NULL, p[k].values, key_of(k));
     }
     bool running = true;
     for (int cut = 1 + round; running; cut = (cut % 5) + 1) {
@@ -262,6 +234,37 @@ static void a_fit_does_not_depend_on_slot_neighbours_or_cuts(void **state)
         drop(&p[i]);
 }
 
+static void objects_with_coordinates_of_their_own_fit_side_by_side(void **state)
+{
+    (void)state;
+    const shape s = {2, 1, 2, {13, 32}, 300};
+    problem p[] = {make(&s, 1), make(&s, 2)};
+    float row[INRS_PARAMS], alone[INRS_PARAMS];
+    for (int i = 0; i < 2 * s.n; i++)
+        p[1].coords[i] *= 1e5f; /* phases beyond the quick sine, for this object only */
+    for (int isa = 0; isa < PV_ISA_COUNT; isa++) {
+        if (!choose(isa)) continue;
+        for (int r = 0; r < RECIPES; r++) {
+            pv_fitter *fitter;
+            assert_int_equal(pv_fitter_new(&p->arch, s.n, NULL, &recipes[r], &fitter), PV_OK);
+            for (int i = 0; i < 2; i++)
+                pv_fitter_start(fitter, i, p[i].row, p[i].coords, p[i].values, key_of(i));
+            while (!pv_fitter_done(fitter, 0) || !pv_fitter_done(fitter, 1))
+                pv_fitter_advance(fitter, 2, 3);
+            for (int i = 0; i < 2; i++) {
+                pv_fit_result result;
+                assert_int_equal(pv_fitter_finish(fitter, i, row, &result), PV_OK);
+                const pv_fit_result truth = fit_alone(&p[i], &recipes[r], key_of(i), alone);
+                assert_memory_equal(row, alone, sizeof row);
+                assert_true(result.mse == truth.mse && result.steps == truth.steps);
+            }
+            pv_fitter_free(fitter);
+        }
+    }
+    drop(&p[0]);
+    drop(&p[1]);
+}
+
 static void every_instruction_set_reaches_the_same_psnr(void **state)
 {
     (void)state;
@@ -291,12 +294,12 @@ static void what_is_not_finite_is_an_error_of_its_slot_only(void **state)
         assert_true(pv_fitter_slots(fitter) >= 3);
         float row[105];
         pv_fit_result result;
-        pv_fitter_start(fitter, 1, p.row, p.values, no_key);
+        pv_fitter_start(fitter, 1, p.row, NULL, p.values, no_key);
         p.values[17] = NAN;
-        pv_fitter_start(fitter, 0, p.row, p.values, no_key);
+        pv_fitter_start(fitter, 0, p.row, NULL, p.values, no_key);
         p.values[17] = 0;
         p.row[3] = INFINITY;
-        pv_fitter_start(fitter, 2, p.row, p.values, no_key);
+        pv_fitter_start(fitter, 2, p.row, NULL, p.values, no_key);
         pv_fitter_advance(fitter, 3, 3);
         assert_int_equal(pv_fitter_finish(fitter, 0, row, &result), PV_ERR_NUMERIC);
         assert_true(isnan(result.mse) && result.end == PV_FIT_NOT_FINITE && result.steps == 0);
@@ -326,6 +329,7 @@ int main(void)
         cmocka_unit_test(the_gradient_is_that_of_plain_loops),
         cmocka_unit_test(a_fit_follows_plain_loops),
         cmocka_unit_test(a_fit_does_not_depend_on_slot_neighbours_or_cuts),
+        cmocka_unit_test(objects_with_coordinates_of_their_own_fit_side_by_side),
         cmocka_unit_test(every_instruction_set_reaches_the_same_psnr),
         cmocka_unit_test(what_is_not_finite_is_an_error_of_its_slot_only),
         cmocka_unit_test(the_work_of_a_step_is_counted),

@@ -1,0 +1,47 @@
+/* Activations: what a hidden unit of an INR makes of its input z.  A new one is a file of its own,
+ * src/inr/pv_NAME.c with a pv_activation called pv_activation_NAME, and a word in PV_ACTIVATIONS. */
+#ifndef PV_ACTIVATION_H
+#define PV_ACTIVATION_H
+
+#include "inr/pv_inr_opts.h"
+
+#include <stdbool.h>
+
+typedef struct pv_activation {
+    const char *name, *help;
+    const char *formula; /* for readers of a store: written into its `arch` */
+
+    /* Whether z is w0 (W h + b); else it is W h + b. */
+    bool uses_w0;
+
+    /* value[i] = a(z[i]) and slope[i] = a'(z[i]), for n samples of one unit; value == z is allowed, n is a
+     * multiple of 4 and all arrays are aligned to 16 bytes.  NULL: the sine, which the kernels have in their
+     * loops. */
+    void (*apply)(int n, const float *z, float *value, float *slope);
+
+    /* The hidden layer of matrix `layer`, from 0 on, starts with W ~ U(-bound, bound). */
+    double (*bound)(int layer, double fan_in, double w0, pv_inr_variant variant);
+
+    /* The symmetries of a unit, besides its place among the others.  odd: a(-z) = -a(z), so that its weights,
+     * its bias and what the next layer makes of it may all change their sign.  antiperiod: a(z + antiperiod)
+     * = -a(z), so that its bias may move by antiperiod / w0 and what the next layer makes of it change its
+     * sign; 0: none. */
+    bool odd;
+    double antiperiod;
+} pv_activation;
+
+/* The first is what a config and a store without the word mean.  A test may bring a list of its own. */
+#ifndef PV_ACTIVATIONS
+#define PV_ACTIVATIONS(X) X(sine)
+#endif
+#define PV_ACTIVATION_EXTERN(name) extern const pv_activation pv_activation_##name;
+PV_ACTIVATIONS(PV_ACTIVATION_EXTERN)
+#undef PV_ACTIVATION_EXTERN
+
+/* By number, from 0 on; NULL behind the last. */
+const pv_activation *pv_activation_at(int number);
+
+/* The number of the activation of this name or formula; -1 if there is none. */
+int pv_activation_find(const char *word);
+
+#endif

@@ -1,0 +1,20 @@
+/* The sine of a SIREN.  Its values are taken in the kernels, where phases are counted in half turns. */
+#include "inr/pv_activation.h"
+
+#include <math.h>
+
+/* Source   Sitzmann et al. 2020, section 3.2; the published DWSNets INRs for the variant `dwsnets`. */
+static double bound(int layer, double fan_in, double w0, pv_inr_variant variant)
+{
+    return layer == 0 && variant == PV_INR_STANDARD ? 1 / fan_in : sqrt(6 / fan_in) / w0;
+}
+
+const pv_activation pv_activation_sine = {
+    .name = "sine",
+    .help = "sin(w0 (W h + b)), as in a SIREN",
+    .formula = "sin(w0 (W h + b))",
+    .uses_w0 = true,
+    .bound = bound,
+    .odd = true,
+    .antiperiod = 3.14159265358979323846,
+};
