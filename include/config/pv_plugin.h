@@ -38,5 +38,7 @@ typedef struct pv_registry {
 
 /* By name or alias; NULL: none of that name. */
 const pv_plugin *pv_plugin_find(const pv_registry *registry, const char *name);
+/* The same where there has to be one.  Errors: PV_ERR_USAGE (says which was meant, or all that there are). */
+pv_status pv_plugin_choose(const pv_registry *registry, const char *name, const pv_plugin **plugin);
 
 #endif

@@ -1,6 +1,7 @@
 /* "did you mean": names near a name that there is not. */
 #include "pv_advice.h"
 
+#include "config/pv_plugin.h"
 #include "pv_value.h"
 
 #include <stdio.h>
@@ -57,4 +58,16 @@ pv_status pv_unknown_key(const pv_schema *schema, const pv_section *section, con
     else
         snprintf(advice, sizeof advice, "the keys here are %s", s.all);
     return pv_layer_fail(node->layer, node->name_line, name, "unknown key (%s)", advice);
+}
+
+pv_status pv_plugin_choose(const pv_registry *registry, const char *name, const pv_plugin **plugin)
+{
+    search s = {.name = name, .least = PV_FAR};
+    *plugin = pv_plugin_find(registry, name);
+    if (*plugin) return PV_OK;
+    for (int i = 0; registry->plugins[i]; i++)
+        consider(&s, registry->plugins[i]->name);
+    return s.nearest
+               ? pv_fail(PV_ERR_USAGE, "unknown %s '%s': did you mean '%s'?", registry->what, name, s.nearest)
+               : pv_fail(PV_ERR_USAGE, "unknown %s '%s': there are %s", registry->what, name, s.all);
 }

@@ -94,7 +94,7 @@ static void number_limits(const pv_option *row, char *text, size_t size)
         snprintf(text, size, "%.0f..%" PRIu64, range->low, UINT64_MAX);
     else if (any)
         snprintf(text, size, "%s", row->type == PV_OPTION_REAL ? "finite" : "any");
-    else if (row->type != PV_OPTION_REAL)
+    else if (row->type != PV_OPTION_REAL && isfinite(range->high))
         snprintf(text, size, "%.0f..%.0f", range->low, range->high);
     else if (isfinite(range->high))
         snprintf(text, size, "%g %s x %s %g", range->low,

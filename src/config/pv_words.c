@@ -71,13 +71,17 @@ static pv_status give(const pv_layer *words, const pv_option *row, const char *v
     return *link ? PV_OK : PV_ERR_NOMEM;
 }
 
-static pv_status unknown_option(int argc, char **argv, int found)
+/* `longs`: the options there are. */
+static pv_status unknown_option(int argc, char **argv, int found, const struct option *longs)
 {
-    const char *word = optind > 0 && optind <= argc ? argv[optind - 1] : "";
-    return pv_fail(PV_ERR_USAGE,
-                   found == ':' ? "option '%s' needs a value; see `polyview %s --help`"
-                                : "unknown option '%s'; see `polyview %s --help`",
-                   word, argv[0]);
+    const char *word = optind > 0 && optind <= argc ? argv[optind - 1] : "", *nearest = NULL;
+    int least = PV_FAR;
+    if (found == ':')
+        return pv_fail(PV_ERR_USAGE, "option '%s' needs a value; see `polyview %s --help`", word, argv[0]);
+    for (; longs->name; longs++)
+        pv_nearest(word + strspn(word, "-"), longs->name, &least, &nearest);
+    if (nearest) return pv_fail(PV_ERR_USAGE, "unknown option '%s': did you mean '--%s'?", word, nearest);
+    return pv_fail(PV_ERR_USAGE, "unknown option '%s'; see `polyview %s --help`", word, argv[0]);
 }
 
 /* The words that are no options go to the rows in capitals, in order. */
@@ -121,7 +125,7 @@ static pv_status read_words(const pv_layer *words, int argc, char **argv, const 
         int chosen = found - FIRST;
         for (int i = 0; found < FIRST && i < count; i++)
             if (list[i]->name[0] == found && list[i]->name[1] == '\0') chosen = i;
-        if (chosen < 0) PV_TRY(unknown_option(argc, argv, found));
+        if (chosen < 0) PV_TRY(unknown_option(argc, argv, found, longs));
         PV_TRY(give(words, list[chosen], list[chosen]->type == PV_OPTION_BOOL ? "true" : optarg, mapping));
     }
     st = give_lone_words(words, argc, argv, rows, mapping);

@@ -32,6 +32,16 @@ const char *pv_shown(const char *bytes, size_t length, char copy[PV_SHOWN + 4])
     return copy;
 }
 
+/* Of an option "--labels-per-class" or "-o", or of a word that stands by itself. */
+static pv_status fail_word(const char *key, const char *message)
+{
+    char name[PV_SHOWN + 4];
+    snprintf(name, sizeof name, "%s%s", key[0] < 'a' ? "" : key[1] ? "--" : "-", key);
+    for (char *at = name; *at; at++)
+        if (*at == '_') *at = '-';
+    return pv_fail(PV_ERR_USAGE, "%s%s%s", name, key[0] ? " " : "", message);
+}
+
 pv_status pv_layer_fail(const pv_layer *layer, size_t line, const char *key, const char *format, ...)
 {
     char message[MESSAGE], copy[PV_SHOWN + 4], of[PV_SHOWN + 6] = "", place[32] = "";
@@ -39,12 +49,7 @@ pv_status pv_layer_fail(const pv_layer *layer, size_t line, const char *key, con
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
-    if (!layer->file && !layer->set)
-        return pv_fail(PV_ERR_USAGE, "%s%s%s%s",
-                       key[0] < 'a' ? ""
-                       : key[1]     ? "--"
-                                    : "-",
-                       key, key[0] ? " " : "", message);
+    if (!layer->file && !layer->set) return fail_word(key, message);
     const size_t name = layer->file ? 0 : strcspn(layer->set, "=");
     const bool said = key && strlen(key) == name && memcmp(key, layer->set, name) == 0;
     if (key && !said) snprintf(of, sizeof of, "%s: ", pv_shown(key, strlen(key), copy));
