@@ -20,8 +20,8 @@ static void print_help(FILE *out)
             "Polyview %s: fits neural views of signals and trains weight-space networks on them.\n\n"
             "usage: [mpirun -n RANKS] polyview COMMAND [OPTIONS]\n\n",
             pv_version());
-    for (const pv_command *const *command = pv_commands; *command; command++)
-        fprintf(out, "  %-8s %s\n", (*command)->name, (*command)->summary);
+    for (const pv_plugin *const *command = pv_commands.plugins; *command; command++)
+        fprintf(out, "  %-8s %s\n", (*command)->name, (*command)->help);
     fprintf(out, "  %-8s %s\n\n", "help",
             "this text; `help COMMAND`; `help config` lists every key of a config");
     fprintf(out, "Options of every command: --help, --quiet, --verbose.\n"
@@ -47,10 +47,11 @@ static int answer_questions(int argc, char **argv)
         pv_run_config_describe(stdout);
         return 0;
     }
-    const pv_command *command = pv_command_find(pv_commands, asks ? (argc > 2 ? argv[2] : "") : word);
-    for (int i = 2; command && !asks && i < argc; i++)
-        if (strcmp(argv[i], "--help") == 0) return printf("%s", command->usage) < 0;
-    if (asks && command) return printf("%s", command->usage) < 0;
+    bool helps = asks;
+    for (int i = 2; i < argc; i++)
+        helps = helps || strcmp(argv[i], "--help") == 0;
+    const int first = asks ? 2 : 1;
+    if (helps && pv_command_help(stdout, &pv_commands, argc - first, argv + first)) return 0;
     if (asks && argc == 2) {
         print_help(stdout);
         return 0;
@@ -77,11 +78,9 @@ static int take_verbosity(int *argc, char **argv)
 
 static pv_status run(const pv_comm *comm, int argc, char **argv)
 {
-    const pv_command *command = pv_command_find(pv_commands, argv[1]);
-    if (!command) return pv_fail(PV_ERR_USAGE, "unknown command '%s'; see `polyview --help`", argv[1]);
     json_t *result = json_object();
-    const pv_status st = command->run(comm, argc - 1, argv + 1, result);
-    if (comm->rank == 0) pv_result_print(command->name, st, result);
+    const pv_status st = pv_command_run(comm, &pv_commands, argc - 1, argv + 1, result);
+    if (comm->rank == 0) pv_result_print(argv[1], st, result);
     json_decref(result);
     return st;
 }

@@ -14,7 +14,6 @@
 #define PV_BENCH_EXTERN(name) extern const pv_command pv_bench_##name;
 PV_BENCHES(PV_BENCH_EXTERN)
 
-/* All of them; ends with NULL. */
-extern const pv_command *const pv_benches[];
+extern const pv_registry pv_benches;
 
 #endif

@@ -20,7 +20,6 @@
 #define PV_COMMAND_EXTERN(name) extern const pv_command pv_command_##name;
 PV_COMMANDS(PV_COMMAND_EXTERN)
 
-/* All of them; ends with NULL. */
-extern const pv_command *const pv_commands[];
+extern const pv_registry pv_commands;
 
 #endif

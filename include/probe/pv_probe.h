@@ -4,9 +4,11 @@
 #ifndef PV_PROBE_H
 #define PV_PROBE_H
 
+#include "config/pv_plugin.h"
 #include "parallel/pv_comm.h"
 #include "probe/pv_features.h"
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -45,8 +47,8 @@ void pv_probe_result_free(pv_probe_result *result);
  * X'X is summed over ranks block by block into a distributed matrix; each lambda is one Cholesky factorisation.
  * Collective.  Errors: PV_ERR_NUMERIC (no lambda gives a system that can be solved; one that does not is left out with a
  * warning), PV_ERR_DATA (no training samples, or several candidates and no validation samples), PV_ERR_NOMEM, agreed. */
-pv_status pv_probe_ridge(const pv_comm *comm, const pv_probe_data *data, const pv_candidates *lambdas,
-                         pv_probe_result *result);
+pv_status pv_ridge_fit(const pv_comm *comm, const pv_probe_data *data, const pv_candidates *lambdas,
+                       pv_probe_result *result);
 
 typedef enum pv_kernel { PV_KERNEL_RBF, PV_KERNEL_LINEAR } pv_kernel;
 
@@ -54,16 +56,16 @@ typedef enum pv_kernel { PV_KERNEL_RBF, PV_KERNEL_LINEAR } pv_kernel;
  * training samples, built in place: every rank computes its own blocks, n^2 / ranks numbers, and holds the features of
  * its rows and no others; predictions stream the training samples past every rank's own test samples.
  *     rbf: exp(-gamma |x - y|^2),   linear: x.y
- * Collective.  Errors: as pv_probe_ridge. */
-pv_status pv_probe_krr(const pv_comm *comm, const pv_probe_data *data, pv_kernel kernel, double gamma,
-                       const pv_candidates *lambdas, pv_probe_result *result);
+ * Collective.  Errors: as pv_ridge_fit. */
+pv_status pv_krr_fit(const pv_comm *comm, const pv_probe_data *data, pv_kernel kernel, double gamma,
+                     const pv_candidates *lambdas, pv_probe_result *result);
 
 /* k nearest neighbours by cosine similarity: the class with most of them (of equals the lowest), or the mean of their
  * targets.  Training samples stream past every rank's own samples, block by block.  Of equal similarities the sample
  * that comes first is nearer.
  * Collective.  Errors: PV_ERR_DATA (more neighbours than training samples), PV_ERR_NOMEM, agreed. */
-pv_status pv_probe_knn(const pv_comm *comm, const pv_probe_data *data, const pv_candidates *candidates,
-                       pv_probe_result *result);
+pv_status pv_knn_fit(const pv_comm *comm, const pv_probe_data *data, const pv_candidates *candidates,
+                     pv_probe_result *result);
 
 /* Principal components of features.  Owner: pv_pca_free. */
 typedef struct pv_pca {
@@ -85,6 +87,39 @@ void pv_pca_apply(const pv_pca *pca, const pv_features *features, double *coordi
 /* Linear centred kernel alignment of two representations of the same samples (Kornblith et al. 2019, equation 5):
  * |B'A|^2 / (|A'A| |B'B|), Frobenius norms of centred features; 1 for equal geometry, invariant to rotation and scale.
  * The samples lie on the ranks alike.  Collective.  Errors: PV_ERR_NUMERIC (constant features), PV_ERR_NOMEM, agreed. */
-pv_status pv_probe_cka(const pv_comm *comm, const pv_features *a, const pv_features *b, double *cka);
+pv_status pv_cka(const pv_comm *comm, const pv_features *a, const pv_features *b, double *cka);
+
+/* ---- probes as plug-ins ---- */
+
+/* Representations of the same samples, one a view. */
+typedef struct pv_probe_views {
+    pv_features *of; /* [count] */
+    int64_t count;
+} pv_probe_views;
+
+/* What a probe is asked. */
+typedef struct pv_probe_job {
+    const pv_comm *comm;
+    const void *options; /* the struct of its rows */
+    const char *output;  /* of what it finds on the test split; NULL: none */
+    json_t *result;      /* of the command */
+} pv_probe_job;
+
+/* A probe judges features of the three splits, or compares two representations of one: it has `judge` or `compare`.  Both are
+ * collective, and their status is agreed. */
+typedef struct pv_probe {
+    pv_plugin plugin;
+    bool standardised; /* takes features standardised by the train split, unless asked otherwise */
+    /* Looks at its options before features are made; NULL: its rows say all.  Local.  Errors: PV_ERR_USAGE. */
+    pv_status (*check)(const void *options);
+    pv_status (*judge)(const pv_probe_job *job, const pv_probe_data *data);
+    pv_status (*compare)(const pv_probe_job *job, const pv_probe_views *one, const pv_probe_views *other);
+} pv_probe;
+
+#define PV_PROBES(X)          X(ridge) X(krr) X(knn) X(pca) X(cka)
+#define PV_PROBE_EXTERN(name) extern const pv_probe pv_probe_##name;
+PV_PROBES(PV_PROBE_EXTERN)
+
+extern const pv_registry pv_probes;
 
 #endif

@@ -1,46 +1,46 @@
-/* What a command is, and how it reads its words. */
+/* What a command is, how it gets its words, and its help. */
 #ifndef PV_COMMAND_H
 #define PV_COMMAND_H
 
-#include "parallel/pv_comm.h"
-#include "run/pv_result.h"
+#include "config/pv_plugin.h"
 #include "run/pv_config_source.h"
+#include "run/pv_record.h"
+#include "run/pv_result.h"
 
-#include <stdbool.h>
+#include <stdio.h>
 
-/* A command of the program, or of `bench`.  `run` is collective, gets the words after the command's name in argv[1..], and fills
- * `result`, which becomes the last line of stdout.  Its status is agreed. */
+/* A command of the program, or of `bench`.  The rows of its options are its words on the command line. */
 typedef struct pv_command {
-    const char *name, *summary, *usage;
-    pv_status (*run)(const pv_comm *comm, int argc, char **argv, json_t *result);
+    pv_plugin plugin;
+    const char *about; /* what --help says of it, whole lines */
+    const pv_registry
+        *commands; /* that its next word names, where it is a group of them; NULL: it runs itself */
+    /* `options` is the struct of the rows; what is put into `result` becomes the last line of stdout.
+     * Collective; its status is agreed. */
+    pv_status (*run)(const pv_comm *comm, const pv_run *run, const void *options, json_t *result);
 } pv_command;
 
-/* The commands of a table that ends with NULL: the one of a name, NULL if there is none. */
-const pv_command *pv_command_find(const pv_command *const *table, const char *name);
+/* Rows that several commands have. */
+#define PV_OPTION_SETS(owner)                                                                                \
+    {                                                                                                        \
+        PV_KEY(owner, set), .value = "KEY=VALUE", .meaning = "overrides a key of the config: fit.views=10"   \
+    }
+#define PV_OPTION_JSON(owner)                                                                                \
+    {                                                                                                        \
+        PV_KEY(owner, json), .meaning = "leaves the table on stderr out"                                     \
+    }
+#define PV_OPTION_DIR(owner)                                                                                 \
+    {                                                                                                        \
+        PV_KEY(owner, dir), .initial = ".", .value = "DIR", .meaning = "where temporary files are made"      \
+    }
 
-/* One option of a command: exactly one of text, flag, sets is not NULL. */
-typedef struct pv_cmd_option {
-    const char *name; /* without the dashes; a one-letter name is also the short option */
-    const char **text;
-    bool *flag;
-    pv_sets *sets;
-} pv_cmd_option;
+/* Runs the command of `commands` that argv[0] names with the words after it.
+ * Collective.  Errors: PV_ERR_USAGE (no such command, a word that it does not take), those of the command; agreed. */
+pv_status pv_command_run(const pv_comm *comm, const pv_registry *commands, int argc, char **argv,
+                         json_t *result);
 
-/* Parses argv with getopt_long.  `positional` receives up to `positional_max` other words.
- * Local, the same on all ranks.  Errors: PV_ERR_USAGE (the word is named). */
-pv_status pv_cmd_parse(int argc, char **argv, const pv_cmd_option *options, int option_count,
-                       const char **positional, int positional_max);
-
-/* A non-negative integer option; PV_ERR_USAGE naming the option otherwise. */
-pv_status pv_cmd_number(const char *option, const char *text, int64_t *value);
-
-/* Likewise a non-negative real number. */
-pv_status pv_cmd_real(const char *option, const char *text, double *value);
-
-/* Reads the option --seconds.  Errors: PV_ERR_USAGE. */
-pv_status pv_cmd_seconds(const char *text, double *seconds);
-
-/* A view ("3") or a range of views ("0-9"); PV_ERR_USAGE naming the option otherwise. */
-pv_status pv_cmd_views(const char *option, const char *text, int64_t *first, int64_t *count);
+/* Prints the help of the command that argv[0] names, or of the one in a group that argv[1] names; false: there is none of
+ * that name.  Local. */
+bool pv_command_help(FILE *out, const pv_registry *commands, int argc, char **argv);
 
 #endif

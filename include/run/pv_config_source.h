@@ -5,16 +5,9 @@
 #include "run/pv_run_config.h"
 #include "parallel/pv_comm.h"
 
-/* The words of all --set options, in order. */
-enum { PV_MAX_SETS = 64 };
-typedef struct pv_sets {
-    const char *words[PV_MAX_SETS];
-    int count;
-} pv_sets;
-
 /* Reads a config file on rank 0, gives it to all and loads it with the --set words; the defaults with them if `path` is
  * NULL.  Owner: pv_run_config_free.  Collective.  Errors: PV_ERR_CONFIG, agreed. */
-pv_status pv_config_of_file(const pv_comm *comm, const char *path, const pv_sets *sets,
+pv_status pv_config_of_file(const pv_comm *comm, const char *path, const pv_words *sets,
                             pv_run_config **config);
 
 /* Loads the config that a store or model keeps as text.  Owner: pv_run_config_free.

@@ -1,4 +1,4 @@
-/* What `probe` works on: features of the splits of a store, by a model or without one, and what it writes. */
+/* What `probe` works on: features of the splits of a store, by a model or without one. */
 #ifndef PV_PROBE_RUN_H
 #define PV_PROBE_RUN_H
 
@@ -29,23 +29,10 @@ void pv_probe_data_close(pv_probe_data *data);
 /* Standardises the features of all splits by the train split.  Collective.  Errors: PV_ERR_NOMEM, agreed. */
 pv_status pv_probe_data_scale(const pv_comm *comm, pv_probe_data *data);
 
-/* Features of the test split, view by view. */
-typedef struct pv_probe_views {
-    pv_features *of; /* [count] */
-    int64_t count;
-} pv_probe_views;
-/* Owner: pv_probe_views_close, safe on zeros.  Collective.  Errors: as pv_probe_data_open. */
+/* Makes the features of the test split, view by view.
+ * Owner: pv_probe_views_close, safe on zeros.  Collective.  Errors: as pv_probe_data_open. */
 pv_status pv_probe_views_open(const pv_comm *comm, const pv_store *store, const pv_probe_source *source,
                               const pv_probe_sampling *sampling, pv_probe_views *views);
 void pv_probe_views_close(pv_probe_views *views);
-
-/* /prediction [samples][targets], /truth likewise, /label, /object, /view.
- * Shapes   predictions [count][targets] of this rank.  Collective.  Errors: as pv_columns_write. */
-pv_status pv_probe_write_predictions(const pv_comm *comm, const char *path, const pv_features *test,
-                                     const double *predictions);
-/* /coordinates [samples][components], /embedding [samples][width], /truth [samples][targets], /label, /object, /view;
- * /explained [components].  Collective.  Errors: as pv_columns_write, PV_ERR_NOMEM. */
-pv_status pv_probe_write_components(const pv_comm *comm, const char *path, const pv_features *test,
-                                    const pv_pca *pca);
 
 #endif

@@ -10,6 +10,20 @@
 
 enum { OBJECTS = 256 }; /* of the store that is opened and closed */
 
+/* The words of the command line. */
+typedef struct words {
+    const char *config, *dir;
+    bool json;
+    pv_words set;
+} words;
+
+static const pv_option options[] = {
+    {PV_KEY(words, config), .value = "FILE", .meaning = "of the model and the store"},
+    PV_OPTION_DIR(words),
+    PV_OPTION_JSON(words),
+    PV_OPTION_SETS(words),
+    {0}};
+
 typedef struct comm_bench {
     const pv_comm *comm;
     pv_run_config *config;
@@ -106,9 +120,9 @@ static void print_table(const comm_bench *b)
     print_link("a message between nodes", f->between, f->knows_between);
 }
 
-static pv_status prepare(comm_bench *b, const char *config, const pv_sets *sets)
+static pv_status prepare(comm_bench *b, const words *w)
 {
-    pv_status st = pv_config_of_file(b->comm, config, sets, &b->config);
+    pv_status st = pv_config_of_file(b->comm, w->config, &w->set, &b->config);
     if (st != PV_OK) return st;
     pv_signal_opts *signal = &b->config->signal;
     if (signal->train > OBJECTS) signal->train = OBJECTS;
@@ -117,27 +131,30 @@ static pv_status prepare(comm_bench *b, const char *config, const pv_sets *sets)
     return st == PV_OK ? pv_agree(b->comm, find_sizes(b)) : st;
 }
 
-static pv_status run_bench(const pv_comm *comm, int argc, char **argv, json_t *result)
+static pv_status run_bench(const pv_comm *comm, const pv_run *run, const void *own, json_t *result)
 {
-    const char *config = NULL, *directory = ".";
-    bool json_only = false;
-    pv_sets sets = {0};
-    const pv_cmd_option options[] = {{.name = "config", .text = &config},
-                                     {.name = "dir", .text = &directory},
-                                     {.name = "json", .flag = &json_only},
-                                     {.name = "set", .sets = &sets}};
+    const words *w = own;
     comm_bench b = {.comm = comm};
     pv_status st;
-    PV_TRY(pv_agree(comm, pv_cmd_parse(argc, argv, options, sizeof options / sizeof *options, NULL, 0)));
-    PV_TRY(prepare(&b, config, &sets));
+    (void)run; /* a bench leaves no record */
+    PV_TRY(prepare(&b, w));
     PV_TRY(pv_comm_measure(comm, b.gradient, b.row, &b.figures));
-    PV_TRY(time_store(&b, directory));
+    PV_TRY(time_store(&b, w->dir));
     report(&b, result);
-    if (comm->rank == 0 && !json_only) print_table(&b);
+    if (comm->rank == 0 && !w->json) print_table(&b);
 done:
     pv_signal_close(b.signal);
     pv_run_config_free(b.config);
     return st;
 }
 
-const pv_command pv_bench_comm = {.name = "comm", .run = run_bench};
+const pv_command pv_bench_comm = {
+    .plugin = {.name = "comm",
+               .help = "what the messages of a fit and a training cost",
+               .options = options,
+               .options_size = sizeof(words)},
+    .about =
+        "Times messages on all ranks: reductions of 8 bytes and of the config's gradient, rows fetched from other\n"
+        "ranks, the work counter, the links within and between nodes; and making, opening and closing a store.\n",
+    .run = run_bench,
+};

@@ -21,7 +21,26 @@ enum {
     QUALITY_IMAGES = 32,  /* fitted to the end */
     SPLIT_OBJECTS = 2048, /* of each split at most: enough rows to time the store */
 };
-static const double default_seconds = 10;
+
+/* The words of the command line. */
+typedef struct words {
+    const char *config, *dir;
+    double seconds;
+    int64_t steps;
+    bool json;
+    pv_words set;
+} words;
+
+static const pv_option options[] = {
+    {PV_KEY(words, seconds), .range = {.low = 0, .high = 1e6, .open_low = true}, .value = "T",
+     .initial = "10", .meaning = "for how long"},
+    {PV_KEY(words, steps), PV_BETWEEN(1, INT32_MAX), .value = "K",
+     .meaning = "of the fits to the end, for fit.steps"},
+    {PV_KEY(words, config), .value = "FILE", .meaning = "the signal and the recipe"},
+    PV_OPTION_DIR(words),
+    PV_OPTION_JSON(words),
+    PV_OPTION_SETS(words),
+    {0}};
 
 typedef struct fit_bench {
     double seconds;
@@ -231,38 +250,15 @@ static void print_table(const pv_comm *comm, const fit_bench *bench)
     fprintf(stderr, "  %-44s %9.2f%%\n", "that is, of its time", 100 * overhead_share(bench));
 }
 
-typedef struct fit_words {
-    const char *seconds, *steps, *config, *directory;
-    bool json_only;
-    pv_sets sets;
-} fit_words;
-
-static pv_status parse(int argc, char **argv, fit_words *words, fit_bench *bench)
-{
-    const pv_cmd_option options[] = {
-        {.name = "seconds", .text = &words->seconds}, {.name = "steps", .text = &words->steps},
-        {.name = "config", .text = &words->config},   {.name = "dir", .text = &words->directory},
-        {.name = "json", .flag = &words->json_only},  {.name = "set", .sets = &words->sets}};
-    pv_status st = pv_cmd_parse(argc, argv, options, sizeof options / sizeof *options, NULL, 0);
-    if (st != PV_OK) return st;
-    bench->directory = words->directory ? words->directory : ".";
-    bench->seconds = default_seconds;
-    if (words->seconds) st = pv_cmd_seconds(words->seconds, &bench->seconds);
-    if (st == PV_OK && words->steps) st = pv_cmd_number("--steps", words->steps, &bench->steps);
-    if (st == PV_OK && words->steps && (bench->steps < 1 || bench->steps > INT32_MAX))
-        st = pv_fail(PV_ERR_USAGE, "--steps needs a number from 1 up, not '%s'", words->steps);
-    return st;
-}
-
 static int64_t at_most(int64_t value, int64_t most)
 {
     return value < most ? value : most;
 }
 
 /* Loads the config and as much of its signal as the bench needs. */
-static pv_status prepare(const pv_comm *comm, const fit_words *words, fit_bench *bench)
+static pv_status prepare(const pv_comm *comm, const words *w, fit_bench *bench)
 {
-    pv_status st = pv_config_of_file(comm, words->config, &words->sets, &bench->config);
+    pv_status st = pv_config_of_file(comm, w->config, &w->set, &bench->config);
     if (st != PV_OK) return st;
     pv_signal_opts *signal = &bench->config->signal;
     signal->train = at_most(signal->train, SPLIT_OBJECTS);
@@ -278,18 +274,18 @@ static pv_status prepare(const pv_comm *comm, const fit_words *words, fit_bench 
     return pv_agree(comm, pv_timed_fits_open(bench->config, bench->signal, &bench->fits));
 }
 
-static pv_status run_bench(const pv_comm *comm, int argc, char **argv, json_t *result)
+static pv_status run_bench(const pv_comm *comm, const pv_run *run, const void *own, json_t *result)
 {
-    fit_words words = {0};
-    fit_bench bench = {0};
+    const words *w = own;
+    fit_bench bench = {.seconds = w->seconds, .steps = w->steps, .directory = w->dir};
     pv_status st;
-    PV_TRY(pv_agree(comm, parse(argc, argv, &words, &bench)));
-    PV_TRY(prepare(comm, &words, &bench));
+    (void)run; /* a bench leaves no record */
+    PV_TRY(prepare(comm, w, &bench));
     PV_TRY(measure_rates(comm, &bench));
     PV_TRY(measure_quality(comm, &bench));
     PV_TRY(measure_overhead(comm, &bench));
     report(comm, &bench, result);
-    if (comm->rank == 0 && !words.json_only) print_table(comm, &bench);
+    if (comm->rank == 0 && !w->json) print_table(comm, &bench);
 done:
     pv_timed_fits_close(bench.fits);
     pv_signal_close(bench.signal);
@@ -297,4 +293,12 @@ done:
     return st;
 }
 
-const pv_command pv_bench_fit = {.name = "fit", .run = run_bench};
+const pv_command pv_bench_fit = {
+    .plugin = {.name = "fit", .help = "the rate of fits", .options = options, .options_size = sizeof(words)},
+    .about =
+        "Times fits of the config's signal and recipe (made-up pictures if the signal cannot be read) beside\n"
+        "the multiply-add peak of a core and the cost of a sine with its cosine, in turn: on rank 0 alone, and\n"
+        "on all ranks together.  Then fits 32 images to the end for their PSNR, and times what a view costs\n"
+        "beside its steps with a temporary store (up to 30 MB for the usual INRs).\n",
+    .run = run_bench,
+};

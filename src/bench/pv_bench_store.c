@@ -18,9 +18,25 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MAX_ROUNDS = 99, DEFAULT_ROUNDS = 5, READ_BYTES = 1 << 20 };
+enum { MAX_ROUNDS = 99, READ_BYTES = 1 << 20 };
 static const int batches[] = {1, 16, 64, 256, 1024};
 enum { BATCHES = sizeof batches / sizeof *batches };
+
+/* The words of the command line. */
+typedef struct words {
+    const char *config, *dir;
+    int rounds;
+    bool json;
+    pv_words set;
+} words;
+
+static const pv_option options[] = {
+    {PV_KEY(words, rounds), PV_BETWEEN(1, MAX_ROUNDS), .value = "R", .initial = "5", .meaning = "how often"},
+    {PV_KEY(words, config), .value = "FILE", .meaning = "the objects and the INRs"},
+    PV_OPTION_DIR(words),
+    PV_OPTION_JSON(words),
+    PV_OPTION_SETS(words),
+    {0}};
 
 /* What is timed, each beside its plain counterpart; seconds of the slowest rank, medians over rounds. */
 typedef struct timing {
@@ -372,45 +388,33 @@ static pv_status open_signal(store_bench *b)
     return pv_signal_open(b->comm, &opts, &b->signal);
 }
 
-static pv_status prepare(store_bench *b, const char *config, const pv_sets *sets, const char *directory)
+static pv_status prepare(store_bench *b, const words *w)
 {
-    pv_status st = pv_config_of_file(b->comm, config, sets, &b->config);
+    pv_status st = pv_config_of_file(b->comm, w->config, &w->set, &b->config);
     if (st != PV_OK) return st;
     PV_TRY(open_signal(b));
     PV_TRY(pv_agree(b->comm, pv_arch_make(&b->config->inr, pv_signal_inputs(b->signal),
                                           pv_signal_channels(b->signal), &b->arch)));
     PV_TRY(pv_agree(b->comm, make_rows(b)));
-    PV_TRY(pv_agree(b->comm, pv_timing_path(b->comm, directory, b->path)));
+    PV_TRY(pv_agree(b->comm, pv_timing_path(b->comm, w->dir, b->path)));
     snprintf(b->plain, sizeof b->plain, "%s.bin", b->path);
 done:
     return st;
 }
 
-static pv_status run_bench(const pv_comm *comm, int argc, char **argv, json_t *result)
+static pv_status run_bench(const pv_comm *comm, const pv_run *run, const void *own, json_t *result)
 {
-    const char *config = NULL, *directory = ".", *rounds_text = NULL;
-    bool json_only = false;
-    pv_sets sets = {0};
-    int64_t rounds = DEFAULT_ROUNDS;
-    const pv_cmd_option options[] = {{.name = "config", .text = &config},
-                                     {.name = "dir", .text = &directory},
-                                     {.name = "rounds", .text = &rounds_text},
-                                     {.name = "json", .flag = &json_only},
-                                     {.name = "set", .sets = &sets}};
-    store_bench b = {.comm = comm};
-    pv_status st = pv_cmd_parse(argc, argv, options, sizeof options / sizeof *options, NULL, 0);
-    if (st == PV_OK && rounds_text) st = pv_cmd_number("--rounds", rounds_text, &rounds);
-    if (st == PV_OK && (rounds < 1 || rounds > MAX_ROUNDS))
-        st = pv_fail(PV_ERR_USAGE, "--rounds is from 1 to %d", MAX_ROUNDS);
-    PV_TRY(pv_agree(comm, st));
-    b.rounds = (int)rounds;
-    PV_TRY(prepare(&b, config, &sets, directory));
+    const words *w = own;
+    store_bench b = {.comm = comm, .rounds = w->rounds};
+    pv_status st;
+    (void)run; /* a bench leaves no record */
+    PV_TRY(prepare(&b, w));
     st = measure(&b);
     if (comm->rank == 0) {
         unlink(b.path);
         unlink(b.plain);
     }
-    if (st == PV_OK) report(&b, json_only, result);
+    if (st == PV_OK) report(&b, w->json, result);
 done:
     free(b.rows);
     free(b.psnr);
@@ -421,4 +425,14 @@ done:
     return st;
 }
 
-const pv_command pv_bench_store = {.name = "store", .run = run_bench};
+const pv_command pv_bench_store = {
+    .plugin = {.name = "store",
+               .help = "how fast rows are written, checked and loaded",
+               .options = options,
+               .options_size = sizeof(words)},
+    .about =
+        "Times writes of 1 to 1024 rows beside plain writes of the same bytes, with and without sync; verify, and\n"
+        "loading for training with and without checksums, beside plain reads; and collective writes by MPI-IO\n"
+        "beside independent ones.  Nothing leaves the operating system's cache but what sync brings to disk.\n",
+    .run = run_bench,
+};

@@ -15,9 +15,24 @@
 #include <stdlib.h>
 
 enum { ROUNDS = 5 }; /* of one core alone and all together, in turn: what drifts, drifts for both */
-static const double default_seconds = 10;
 /* One repetition: the limits, then some steps. */
 static const double limits_seconds = 0.01, steps_seconds = 0.05;
+
+/* The words of the command line. */
+typedef struct words {
+    const char *config;
+    double seconds;
+    bool json;
+    pv_words set;
+} words;
+
+static const pv_option options[] = {
+    {PV_KEY(words, seconds), .range = {.low = 0, .high = 1e6, .open_low = true}, .value = "T",
+     .initial = "10", .meaning = "for how long"},
+    {PV_KEY(words, config), .value = "FILE", .meaning = "the model and its training"},
+    PV_OPTION_JSON(words),
+    PV_OPTION_SETS(words),
+    {0}};
 
 /* What a repetition measures on a rank; medians of these are reported. */
 enum { RATE, PEAK, SHARE, CORE, COMPUTE, REDUCE, WAIT, DATA, FIGURES };
@@ -225,11 +240,11 @@ static pv_train_opts opts_of_one(const pv_train_opts *all, int ranks)
     return one;
 }
 
-static pv_status prepare(const pv_comm *comm, const char *config, const pv_sets *sets, train_bench *bench)
+static pv_status prepare(const pv_comm *comm, const words *w, train_bench *bench)
 {
     enum { CLASSES = 10, INPUTS = 2, OUTPUTS = 1 };
     pv_status st;
-    PV_TRY(pv_config_of_file(comm, config, sets, &bench->config));
+    PV_TRY(pv_config_of_file(comm, w->config, &w->set, &bench->config));
     st = pv_arch_make(&bench->config->inr, INPUTS, OUTPUTS, &bench->arch);
     if (st == PV_OK) st = pv_bench_rows_make(&bench->arch, bench->config->inr.variant, CLASSES, &bench->rows);
     bench->alone.opts = opts_of_one(&bench->config->train, comm->size);
@@ -244,24 +259,16 @@ done:
     return st;
 }
 
-static pv_status run_bench(const pv_comm *comm, int argc, char **argv, json_t *result)
+static pv_status run_bench(const pv_comm *comm, const pv_run *run, const void *own, json_t *result)
 {
-    const char *seconds = NULL, *config = NULL;
-    bool json_only = false;
-    pv_sets sets = {0};
-    const pv_cmd_option options[] = {{.name = "seconds", .text = &seconds},
-                                     {.name = "config", .text = &config},
-                                     {.name = "json", .flag = &json_only},
-                                     {.name = "set", .sets = &sets}};
-    train_bench bench = {.seconds = default_seconds,
-                         .self = {.world = MPI_COMM_NULL}};
-    pv_status st = pv_cmd_parse(argc, argv, options, sizeof options / sizeof *options, NULL, 0);
-    if (st == PV_OK && seconds) st = pv_cmd_seconds(seconds, &bench.seconds);
-    PV_TRY(pv_agree(comm, st));
-    PV_TRY(prepare(comm, config, &sets, &bench));
+    const words *w = own;
+    train_bench bench = {.seconds = w->seconds, .self = {.world = MPI_COMM_NULL}};
+    pv_status st;
+    (void)run; /* a bench leaves no record */
+    PV_TRY(prepare(comm, w, &bench));
     PV_TRY(measure(comm, &bench));
     report(comm, &bench, result);
-    if (comm->rank == 0 && !json_only) print_table(comm, &bench);
+    if (comm->rank == 0 && !w->json) print_table(comm, &bench);
 done:
     close_training(&bench.alone);
     close_training(&bench.together);
@@ -271,4 +278,14 @@ done:
     return st;
 }
 
-const pv_command pv_bench_train = {.name = "train", .run = run_bench};
+const pv_command pv_bench_train = {
+    .plugin = {.name = "train",
+               .help = "the rate of training, and how its time is spent",
+               .options = options,
+               .options_size = sizeof(words)},
+    .about =
+        "Times training of the config's model on made-up INRs of the config's widths, with its augmentations,\n"
+        "optimiser, batch and reduction: on rank 0 alone with its share of the batch, and on all ranks together,\n"
+        "in turn, beside the multiply-add peak.  Tells how the time is spent.\n",
+    .run = run_bench,
+};

@@ -1,7 +1,5 @@
 /* The table of benches. */
 #include "bench/pv_benches.h"
 
-#include <stddef.h>
-
-#define ENTRY(name) &pv_bench_##name,
-const pv_command *const pv_benches[] = {PV_BENCHES(ENTRY) NULL};
+#define ENTRY(name) &pv_bench_##name.plugin,
+const pv_registry pv_benches = {"bench", (const pv_plugin *const[]){PV_BENCHES(ENTRY) NULL}};

@@ -11,7 +11,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { DEFAULT_OBJECTS = 200, SWEEPS = 16, MAX_STARTS = 1000 };
+enum { SWEEPS = 16 };
+
+/* The words of the command line. */
+typedef struct words {
+    const char *store, *views;
+    int64_t objects;
+    int starts;
+    bool json;
+} words;
+
+static const pv_option options[] = {
+    {.name = "STORE", PV_MEMBER(words, store), .required = true, .meaning = "the store"},
+    {PV_KEY(words, objects), PV_AT_LEAST(1), .initial = "200",
+     .meaning = "how many, spread evenly over the store"},
+    {PV_KEY(words, views), .initial = "0,1", .value = "A,B", .meaning = "which two views of each"},
+    {PV_KEY(words, starts), PV_BETWEEN(0, 1000), .value = "K", .initial = "0",
+     .meaning = "descents of a matching; 0: enough to do as well as the published algorithm"},
+    PV_OPTION_JSON(words),
+    {0}};
 
 /* Sums over pairs: a score's figures, and the squares of the barrier. */
 typedef struct sums {
@@ -157,11 +175,6 @@ static void print_table(const align *a)
     }
 }
 
-typedef struct words {
-    const char *store, *objects, *views, *starts;
-    bool json_only;
-} words;
-
 static pv_status parse_views(const char *text, align *a)
 {
     long long first, second;
@@ -174,24 +187,6 @@ static pv_status parse_views(const char *text, align *a)
     return PV_OK;
 }
 
-static pv_status parse(int argc, char **argv, words *w, align *a)
-{
-    const pv_cmd_option options[] = {{.name = "objects", .text = &w->objects},
-                                     {.name = "views", .text = &w->views},
-                                     {.name = "starts", .text = &w->starts},
-                                     {.name = "json", .flag = &w->json_only}};
-    pv_status st = pv_cmd_parse(argc, argv, options, sizeof options / sizeof *options, &w->store, 1);
-    *a = (align){.objects = DEFAULT_OBJECTS, .second_view = 1};
-    if (st == PV_OK && !w->store)
-        st = pv_fail(PV_ERR_USAGE, "align needs a store; see `polyview align --help`");
-    if (st == PV_OK && w->objects) st = pv_cmd_number("--objects", w->objects, &a->objects);
-    if (st == PV_OK && w->views) st = parse_views(w->views, a);
-    if (st == PV_OK && w->starts) st = pv_cmd_number("--starts", w->starts, &a->starts);
-    if (st == PV_OK && (a->objects < 1 || a->starts < 0 || a->starts > MAX_STARTS))
-        st = pv_fail(PV_ERR_USAGE, "--objects is at least 1, --starts 0 to %d", MAX_STARTS);
-    return st;
-}
-
 static pv_status open_signal(const pv_comm *comm, align *a)
 {
     pv_run_config *config = NULL;
@@ -202,41 +197,40 @@ static pv_status open_signal(const pv_comm *comm, align *a)
     return st;
 }
 
-static pv_status run_align(const pv_comm *comm, int argc, char **argv, json_t *result)
+static pv_status run_align(const pv_comm *comm, const pv_run *run, const void *own, json_t *result)
 {
-    const pv_run run = pv_run_begin(argc, argv);
-    words w = {0};
-    align a;
+    const words *w = own;
+    align a = {.objects = w->objects, .starts = w->starts};
     pv_status st;
-    PV_TRY(pv_agree(comm, parse(argc, argv, &w, &a)));
-    PV_TRY(pv_store_open(comm, w.store, PV_STORE_READ, NULL, &a.store));
+    PV_TRY(pv_agree(comm, parse_views(w->views, &a)));
+    PV_TRY(pv_store_open(comm, w->store, PV_STORE_READ, NULL, &a.store));
     const int64_t most = a.first_view > a.second_view ? a.first_view : a.second_view;
     if (most >= pv_store_views(a.store))
         st = pv_fail(PV_ERR_USAGE, "view %lld is asked for, but '%s' holds views 0-%lld", (long long)most,
-                     w.store, (long long)pv_store_views(a.store) - 1);
+                     w->store, (long long)pv_store_views(a.store) - 1);
     PV_TRY(pv_agree(comm, st));
     PV_TRY(open_signal(comm, &a));
     PV_TRY(judge(comm, &a));
     report(comm, &a, result);
-    if (comm->rank == 0 && !w.json_only) print_table(&a);
+    if (comm->rank == 0 && !w->json) print_table(&a);
 done:
     pv_aligner_free(a.aligner);
     pv_signal_close(a.signal);
     pv_store_close(a.store);
-    if (st == PV_OK) pv_run_record(comm, &run, w.store, NULL, st, result);
+    if (st == PV_OK) pv_run_record(comm, run, w->store, NULL, st, result);
     return st;
 }
 
 const pv_command pv_command_align = {
-    .name = "align",
-    .summary = "align the views of objects, and draw the loss between them",
-    .usage =
-        "polyview align STORE [--objects N] [--views A,B] [--starts K] [--json]\n\n"
-        "Takes two views (0,1) of N objects (200) spread evenly over the store, aligns the second to the first\n"
-        "not at all, by a permutation of its hidden units, by one with signs, and by one with signs after the\n"
-        "biases of both have been brought into one range (phases); with K descents (0: enough to do as well as\n"
-        "the published algorithm). Reports the objective (the scalar product of the weights), the mean squared\n"
-        "error of the INRs on the straight path between them, and the barrier: how far it rises above its ends.\n"
+    .plugin = {.name = "align",
+               .help = "align the views of objects, and draw the loss between them",
+               .options = options,
+               .options_size = sizeof(words)},
+    .about =
+        "Aligns the second view of each object to the first not at all, by a permutation of its hidden units, by\n"
+        "one with signs, and by one with signs after the biases of both have been brought into one range\n"
+        "(phases).  Reports the objective (the scalar product of the weights), the mean squared error of the\n"
+        "INRs on the straight path between them, and the barrier: how far it rises above its ends.\n"
         "`analysis/plots.py barrier` draws the JSON.\n",
     .run = run_align,
 };

@@ -8,13 +8,22 @@
 
 #include <stdlib.h>
 
-/* What is asked for; 0: as many as there are. */
-typedef struct request {
+/* The words of the command line; 0: as many as there are. */
+typedef struct words {
+    const char *path;
     int64_t views, objects;
-} request;
+    pv_words set;
+} words;
+
+static const pv_option options[] = {
+    {.name = "STORE", PV_MEMBER(words, path), .required = true, .meaning = "the store"},
+    {PV_KEY(words, views), PV_BETWEEN(0, 1000000), .value = "K", .meaning = "views of every object, in all"},
+    {PV_KEY(words, objects), PV_AT_LEAST(0), .meaning = "objects, in all"},
+    PV_OPTION_SETS(words),
+    {0}};
 
 /* The config that the grown store keeps: with --set where that changes no row. */
-static pv_status load_config(const char *path, const pv_store *store, const pv_sets *sets,
+static pv_status load_config(const char *path, const pv_store *store, const pv_words *sets,
                              const pv_run_config *kept, pv_run_config **grown)
 {
     char keys[1024] = "";
@@ -30,7 +39,7 @@ done:
 }
 
 /* Puts the growth into the config: new objects are the train file's next ones. */
-static pv_status grow_config(const pv_store *store, const request *asked, pv_run_config *config,
+static pv_status grow_config(const pv_store *store, const words *asked, pv_run_config *config,
                              pv_store_growth *growth)
 {
     const int64_t views = pv_store_views(store), objects = pv_store_objects(store);
@@ -48,7 +57,7 @@ static pv_status grow_config(const pv_store *store, const request *asked, pv_run
     return PV_OK;
 }
 
-static pv_status grow(const pv_comm *comm, const pv_store *store, const request *asked, pv_run_config *config,
+static pv_status grow(const pv_comm *comm, const pv_store *store, const words *asked, pv_run_config *config,
                       json_t *result)
 {
     pv_store_growth growth = {0};
@@ -77,63 +86,43 @@ done:
     return st;
 }
 
-static pv_status take_request(const char *views, const char *objects, request *asked)
+static pv_status run_extend(const pv_comm *comm, const pv_run *run, const void *own, json_t *result)
 {
-    enum { MAX_VIEWS = 1000000 };
-    pv_status st = PV_OK;
-    if (!views && !objects)
-        return pv_fail(PV_ERR_USAGE, "extend needs --views or --objects; see `polyview extend --help`");
-    if (views) st = pv_cmd_number("--views", views, &asked->views);
-    if (st == PV_OK && objects) st = pv_cmd_number("--objects", objects, &asked->objects);
-    if (st == PV_OK &&
-        ((views && (asked->views < 1 || asked->views > MAX_VIEWS)) || (objects && asked->objects < 1)))
-        st = pv_fail(PV_ERR_USAGE, "--views is from 1 to %d, --objects from 1 on", MAX_VIEWS);
-    return st;
-}
-
-static pv_status run_extend(const pv_comm *comm, int argc, char **argv, json_t *result)
-{
-    const pv_run run = pv_run_begin(argc, argv);
-    const char *path = NULL, *views = NULL, *objects = NULL;
-    pv_sets sets = {0};
-    const pv_cmd_option options[] = {{.name = "views", .text = &views},
-                                     {.name = "objects", .text = &objects},
-                                     {.name = "set", .sets = &sets}};
-    request asked = {0};
+    const words *w = own;
+    const char *path = w->path;
     pv_run_config *kept = NULL, *config = NULL;
     pv_store *store = NULL;
     pv_lock *lock = NULL;
     bool grown = false;
-    pv_status st = pv_cmd_parse(argc, argv, options, 3, &path, 1);
-    if (st == PV_OK && !path)
-        st = pv_fail(PV_ERR_USAGE, "extend needs a store; see `polyview extend --help`");
-    if (st == PV_OK) st = take_request(views, objects, &asked);
-    PV_TRY(pv_agree(comm, st));
+    pv_status st;
+    if (w->views == 0 && w->objects == 0)
+        PV_TRY(pv_fail(PV_ERR_USAGE, "extend needs --views or --objects; see `polyview extend --help`"));
     PV_TRY(pv_config_of_store(comm, path, &kept));
     PV_TRY(pv_lock_take(comm, path, &lock));
     PV_TRY(pv_store_open(comm, path, PV_STORE_READ, NULL, &store));
-    PV_TRY(pv_agree(comm, load_config(path, store, &sets, kept, &config)));
+    PV_TRY(pv_agree(comm, load_config(path, store, &w->set, kept, &config)));
     PV_TRY(pv_agree(comm, pv_run_config_set(config, "store", path)));
-    st = grow(comm, store, &asked, config, result);
+    st = grow(comm, store, w, config, result);
     if (st == PV_OK) st = pv_lock_confirm(comm, lock);
     grown = true;
 done:
     pv_store_close(store);
     pv_lock_release(lock);
-    if (grown) pv_run_record(comm, &run, path, config, st, result);
+    if (grown) pv_run_record(comm, run, path, config, st, result);
     pv_run_config_free(config);
     pv_run_config_free(kept);
     return st;
 }
 
 const pv_command pv_command_extend = {
-    .name = "extend",
-    .summary = "grow a store: more views, more objects",
-    .usage =
-        "polyview extend STORE [--views K] [--objects N] [--set storage.key=value ...]\n\n"
-        "Grows a store to K views of N objects in all. New rows are missing until `polyview fit --store STORE`\n"
-        "fits them; new objects are the next ones of the train file, in the train split. Fitted rows are not\n"
-        "touched: the store becomes a master file over shard files in <store>.shards, of which the first is the\n"
-        "file that there was. Interrupted, the store is as it was.\n",
+    .plugin = {.name = "extend",
+               .help = "grow a store: more views, more objects",
+               .options = options,
+               .options_size = sizeof(words)},
+    .about =
+        "Grows a store.  New rows are missing until `polyview fit --store STORE` fits them; new objects are the\n"
+        "next ones of the train file, in the train split.  Fitted rows are not touched: the store becomes a\n"
+        "master file over shard files in <store>.shards, of which the first is the file that there was.\n"
+        "Interrupted, the store is as it was.\n",
     .run = run_extend,
 };

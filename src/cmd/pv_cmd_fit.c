@@ -10,6 +10,24 @@
 
 #include <stdlib.h>
 
+/* The words of the command line. */
+typedef struct words {
+    const char *config, *store;
+    pv_words set;
+    double max_hours, grace;
+    bool retry_refused;
+} words;
+
+static const pv_option options[] = {
+    {PV_KEY(words, config), .value = "FILE", .meaning = "the recipe; without it, that of the store"},
+    {PV_KEY(words, store), .value = "STORE", .meaning = "the store to make or resume, for the config's own"},
+    PV_OPTION_SETS(words),
+    {PV_KEY(words, max_hours), PV_AT_LEAST(0), .value = "H", .meaning = "ends the run as a signal would"},
+    {PV_KEY(words, grace), PV_AT_LEAST(0), .value = "S",
+     .meaning = "seconds for fits in flight when the run is to end; then they are dropped"},
+    {PV_KEY(words, retry_refused), .meaning = "fits refused rows again"},
+    {0}};
+
 /* A store is resumed only by a config that makes the same rows. */
 static pv_status check_resume(const pv_run_config *config, const pv_store *store, const pv_signal *signal)
 {
@@ -65,7 +83,7 @@ done:
 
 /* The config named, or the one that the store keeps. */
 static pv_status load_config(const pv_comm *comm, const char *config_path, const char *store_path,
-                             const pv_sets *sets, pv_run_config **config)
+                             const pv_words *sets, pv_run_config **config)
 {
     pv_status st;
     if (!config_path) return pv_config_of_store(comm, store_path, config);
@@ -75,37 +93,27 @@ done:
     return st;
 }
 
-static pv_status run_fit(const pv_comm *comm, int argc, char **argv, json_t *result)
+static pv_status run_fit(const pv_comm *comm, const pv_run *run, const void *own, json_t *result)
 {
-    const pv_run run = pv_run_begin(argc, argv);
-    const char *config_path = NULL, *store_path = NULL;
-    pv_sets sets = {0};
-    const char *max_hours = NULL, *grace = NULL;
-    pv_run_limits limits = {0};
-    bool retry_refused = false;
-    const pv_cmd_option options[] = {
-        {.name = "config", .text = &config_path}, {.name = "store", .text = &store_path},
-        {.name = "set", .sets = &sets},           {.name = "max-hours", .text = &max_hours},
-        {.name = "grace", .text = &grace},        {.name = "retry-refused", .flag = &retry_refused}};
+    const words *w = own;
+    const pv_run_limits limits = {w->max_hours, w->grace};
     pv_run_config *config = NULL;
     pv_signal *signal = NULL;
     pv_store *store = NULL;
     pv_lock *lock = NULL;
     pv_fill_result fill = {0};
     bool filled = false;
-    pv_status st = pv_cmd_parse(argc, argv, options, 6, NULL, 0);
-    if (st == PV_OK && !config_path && (!store_path || sets.count > 0))
-        st = pv_fail(PV_ERR_USAGE,
-                     "fit needs --config FILE, or the --store of a store alone; see `polyview fit --help`");
-    if (st == PV_OK && max_hours) st = pv_cmd_real("--max-hours", max_hours, &limits.max_hours);
-    if (st == PV_OK && grace) st = pv_cmd_real("--grace", grace, &limits.grace);
-    PV_TRY(pv_agree(comm, st));
-    PV_TRY(load_config(comm, config_path, store_path, &sets, &config));
+    pv_status st = PV_OK;
+    if (!w->config && (!w->store || w->set.count > 0))
+        PV_TRY(
+            pv_fail(PV_ERR_USAGE,
+                    "fit needs --config FILE, or the --store of a store alone; see `polyview fit --help`"));
+    PV_TRY(load_config(comm, w->config, w->store, &w->set, &config));
     PV_TRY(pv_signal_open(comm, &config->signal, &signal));
     PV_TRY(pv_lock_take(comm, config->store, &lock));
     PV_TRY(prepare_store(comm, config, signal, &store));
     filled = true;
-    st = pv_run_fill(comm, config, signal, store, lock, retry_refused, &limits, &fill);
+    st = pv_run_fill(comm, config, signal, store, lock, w->retry_refused, &limits, &fill);
     if (st == PV_OK || st == PV_STOPPED) {
         pv_json_text(result, "store", config->store);
         pv_result_fill(&fill, result);
@@ -115,26 +123,24 @@ done:;
     const pv_status closed = pv_run_close_written(comm, store, lock);
     pv_signal_close(signal);
     if (st == PV_OK) st = closed;
-    if (filled) pv_run_record(comm, &run, config->store, config, st, result);
+    if (filled) pv_run_record(comm, run, config->store, config, st, result);
     pv_run_config_free(config);
     return st;
 }
 
 const pv_command pv_command_fit = {
-    .name = "fit",
-    .summary = "create or resume a store and fit every missing view",
-    .usage =
-        "polyview fit --config FILE [--store STORE] [--set key.path=value ...] [options]\n"
-        "polyview fit --store STORE [options]\n\n"
-        "Creates the store named in the config (or by --store) and fits fit.views INRs of every object\n"
-        "of the signal, on all ranks. If the store exists, only its missing rows are fitted; a config that\n"
-        "would make other rows is an error. Without --config the store's own is taken. One run at a time\n"
-        "writes a store.\n\n"
+    .plugin = {.name = "fit",
+               .help = "create or resume a store and fit every missing view",
+               .options = options,
+               .options_size = sizeof(words)},
+    .about =
+        "Creates the store and fits fit.views INRs of every object of the signal, on all ranks.  If the store\n"
+        "exists, only its missing rows are fitted; a config that would make other rows is an error.  One run at\n"
+        "a time writes a store.\n\n"
         "A view whose loss is not finite starts again from its next random stream, at most fit.restarts\n"
         "times; then its row is refused, counted in a warning, and left alone by later runs unless\n"
-        "--retry-refused is given. Refused rows do not change the exit status.\n\n"
-        "SIGTERM, SIGINT, SIGUSR1 and --max-hours H save what is finished and end with status 75; fits in\n"
-        "flight may go on for --grace S seconds (default 0: they are dropped). Every run adds its record to\n"
-        "<store>.runs.jsonl.\n",
+        "--retry-refused is given.  Refused rows do not change the exit status.\n\n"
+        "SIGTERM, SIGINT, SIGUSR1 and --max-hours save what is finished and end with status 75.  Every run adds\n"
+        "its record to <store>.runs.jsonl.\n",
     .run = run_fit,
 };

@@ -8,6 +8,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The words of the command line. */
+typedef struct words {
+    const char *path;
+    bool json;
+} words;
+
+static const pv_option options[] = {
+    {.name = "STORE", PV_MEMBER(words, path), .required = true, .meaning = "the store"},
+    PV_OPTION_JSON(words),
+    {0}};
+
 enum { SPLITS = 3 };
 
 /* Objects of each split, over this rank's share. */
@@ -140,34 +151,32 @@ static void print_table(const pv_store *store, const json_t *result)
     fprintf(stderr, "  config\n%s", pv_store_config(store));
 }
 
-static pv_status run_info(const pv_comm *comm, int argc, char **argv, json_t *result)
+static pv_status run_info(const pv_comm *comm, const pv_run *run, const void *own, json_t *result)
 {
-    const char *path = NULL;
-    bool json_only = false;
-    const pv_cmd_option options[] = {{.name = "json", .flag = &json_only}};
+    const words *w = own;
     pv_store *store = NULL;
     int64_t splits[SPLITS] = {0};
     pv_tally tally;
-    pv_status st = pv_cmd_parse(argc, argv, options, 1, &path, 1);
-    if (st == PV_OK && !path) st = pv_fail(PV_ERR_USAGE, "info needs a store; see `polyview info --help`");
-    PV_TRY(pv_agree(comm, st));
-    PV_TRY(pv_store_open(comm, path, PV_STORE_READ, NULL, &store));
+    pv_status st;
+    (void)run; /* looking leaves no record */
+    PV_TRY(pv_store_open(comm, w->path, PV_STORE_READ, NULL, &store));
     PV_TRY(pv_agree(comm, count_splits(comm, store, splits)));
     MPI_Allreduce(MPI_IN_PLACE, splits, SPLITS, MPI_INT64_T, MPI_SUM, comm->world);
     PV_TRY(pv_tally_store(comm, store, &tally));
     PV_TRY(pv_agree(comm, report(store, splits, &tally, result)));
-    if (comm->rank == 0 && !json_only) print_table(store, result);
+    if (comm->rank == 0 && !w->json) print_table(store, result);
 done:
     pv_store_close(store);
     return st;
 }
 
 const pv_command pv_command_info = {
-    .name = "info",
-    .summary = "show what a store holds and how it was made",
-    .usage =
-        "polyview info STORE [--json]\n\n"
-        "Prints a table, a histogram of PSNRs and the config to stderr (not with --json), and the same facts as\n"
-        "one JSON line. What the store took to make is what its runs wrote into <store>.runs.jsonl.\n",
+    .plugin = {.name = "info",
+               .help = "show what a store holds and how it was made",
+               .options = options,
+               .options_size = sizeof(words)},
+    .about =
+        "Prints a table, a histogram of PSNRs and the config to stderr, and the same facts as one JSON line.\n"
+        "What the store took to make is what its runs wrote into <store>.runs.jsonl.\n",
     .run = run_info,
 };

@@ -9,41 +9,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The command's words, understood. */
-typedef struct plan_request {
-    const char *config, *nodes, *ranks_per_node, *figures, *compare, *directory;
-    bool json_only;
-    pv_sets sets;
-    int64_t node_count, ranks;
-} plan_request;
+/* The words of the command line; 0 nodes or ranks: as many as run the plan. */
+typedef struct words {
+    const char *config, *figures, *compare, *dir;
+    int nodes, ranks_per_node;
+    bool json;
+    pv_words set;
+} words;
 
-static pv_status parse(const pv_comm *comm, int argc, char **argv, plan_request *r)
-{
-    const pv_cmd_option options[] = {{.name = "config", .text = &r->config},
-                                     {.name = "nodes", .text = &r->nodes},
-                                     {.name = "ranks-per-node", .text = &r->ranks_per_node},
-                                     {.name = "figures", .text = &r->figures},
-                                     {.name = "compare", .text = &r->compare},
-                                     {.name = "dir", .text = &r->directory},
-                                     {.name = "json", .flag = &r->json_only},
-                                     {.name = "set", .sets = &r->sets}};
-    enum { MOST = 1000000 };
-    r->directory = ".";
-    r->node_count = comm->nodes;
-    r->ranks = comm->node_size;
-    pv_status st = pv_cmd_parse(argc, argv, options, sizeof options / sizeof *options, NULL, 0);
-    if (st == PV_OK && !r->config)
-        st = pv_fail(PV_ERR_USAGE, "plan needs --config FILE; see `polyview plan --help`");
-    if (st == PV_OK && r->compare && (r->nodes || r->ranks_per_node))
-        st = pv_fail(PV_ERR_USAGE, "--compare takes nodes and ranks from the record: leave --nodes and "
-                                   "--ranks-per-node out");
-    if (st == PV_OK && r->nodes) st = pv_cmd_number("--nodes", r->nodes, &r->node_count);
-    if (st == PV_OK && r->ranks_per_node)
-        st = pv_cmd_number("--ranks-per-node", r->ranks_per_node, &r->ranks);
-    if (st == PV_OK && (r->node_count < 1 || r->node_count > MOST || r->ranks < 1 || r->ranks > MOST))
-        st = pv_fail(PV_ERR_USAGE, "--nodes and --ranks-per-node are from 1 to %d", MOST);
-    return st;
-}
+static const pv_option options[] = {
+    {PV_KEY(words, config), .required = true, .value = "FILE", .meaning = "what is planned"},
+    {PV_KEY(words, nodes), PV_BETWEEN(1, 1000000), .meaning = "nodes"},
+    {PV_KEY(words, ranks_per_node), PV_BETWEEN(1, 1000000), .value = "R", .meaning = "ranks of each"},
+    {PV_KEY(words, figures), .value = "FILE",
+     .meaning = "takes the machine's figures from the JSON of an earlier plan of this config"},
+    {PV_KEY(words, compare), .value = "RUNS.jsonl",
+     .meaning = "holds the prediction against the last fit or training of these records"},
+    PV_OPTION_DIR(words),
+    PV_OPTION_JSON(words),
+    PV_OPTION_SETS(words),
+    {0}};
 
 static int ranks_per_node(const pv_past_run *run)
 {
@@ -63,6 +48,17 @@ static pv_status read_record(const char *path, pv_past_run *run)
     const pv_status st = pv_records_read(path, take_done, run);
     if (st != PV_OK || run->nodes > 0) return st;
     return pv_fail(PV_ERR_DATA, "'%s' holds no record of a fit or training that was done", path);
+}
+
+static int nodes_of(const pv_comm *comm, const words *w)
+{
+    return w->nodes > 0 ? w->nodes : comm->nodes;
+}
+
+/* Of a node. */
+static int ranks_of(const pv_comm *comm, const words *w)
+{
+    return w->ranks_per_node > 0 ? w->ranks_per_node : comm->node_size;
 }
 
 static json_t *describe(const pv_prediction *p)
@@ -108,19 +104,19 @@ static void print_prediction(const char *what, const pv_prediction *p)
     fprintf(stderr, "         %.0f MiB a node, %.1f MiB in files\n", p->node_mib, p->file_mib);
 }
 
-static void plan(const pv_comm *comm, const plan_request *r, const pv_figures *figures,
-                 const pv_workload *work, json_t *result)
+static void plan(const pv_comm *comm, const words *w, const pv_figures *figures, const pv_workload *work,
+                 json_t *result)
 {
-    const int nodes = (int)r->node_count, ranks = (int)r->ranks;
+    const int nodes = nodes_of(comm, w), ranks = ranks_of(comm, w);
     const pv_prediction fit = pv_plan_fit(figures, work, nodes, ranks);
     const pv_prediction train = pv_plan_train(figures, work, nodes, ranks);
     const pv_machine machine = {nodes, ranks, figures->links.inside, figures->links.between};
     pv_allreduce_kind kind;
     pv_cost_allreduce(&machine, figures->gradient_bytes, &kind);
-    if (comm->rank == 0 && !r->json_only) {
+    if (comm->rank == 0 && !w->json) {
         fprintf(stderr, "  %d node(s) x %d ranks, by figures of %.0f x %.0f%s%s\n", nodes, ranks,
                 figures->measured_nodes, figures->measured_ranks_per_node,
-                r->figures ? " in " : " measured now", r->figures ? r->figures : "");
+                w->figures ? " in " : " measured now", w->figures ? w->figures : "");
         print_prediction("fit", &fit);
         print_prediction("train", &train);
     }
@@ -132,8 +128,8 @@ static void plan(const pv_comm *comm, const plan_request *r, const pv_figures *f
     json_object_set_new(result, "figures", pv_figures_json(figures));
 }
 
-static void compare(const pv_comm *comm, const plan_request *r, const pv_past_run *run,
-                    const pv_figures *figures, const pv_workload *work, json_t *result)
+static void compare(const pv_comm *comm, const words *w, const pv_past_run *run, const pv_figures *figures,
+                    const pv_workload *work, json_t *result)
 {
     pv_workload done = *work;
     const bool fits = strcmp(run->command, "fit") == 0;
@@ -148,7 +144,7 @@ static void compare(const pv_comm *comm, const plan_request *r, const pv_past_ru
                 {"files", p.io_s, run->time.files},
                 {"communication and waiting", p.communication_s + p.idle_s,
                  run->time.communication + run->time.idle}};
-    if (comm->rank == 0 && !r->json_only) {
+    if (comm->rank == 0 && !w->json) {
         fprintf(stderr, "  %s on %d node(s) x %d ranks: seconds\n  %-28s %10s %10s %8s\n", run->command,
                 run->nodes, ranks_per_node(run), "", "planned", "measured", "ratio");
         for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
@@ -166,44 +162,45 @@ static void compare(const pv_comm *comm, const plan_request *r, const pv_past_ru
     json_object_set_new(result, "figures", pv_figures_json(figures));
 }
 
-static pv_status run_plan(const pv_comm *comm, int argc, char **argv, json_t *result)
+static pv_status run_plan(const pv_comm *comm, const pv_run *run, const void *own, json_t *result)
 {
-    plan_request r = {0};
-    pv_past_run run = {0};
+    const words *w = own;
+    pv_past_run past = {0};
     pv_run_config *config = NULL;
     pv_workload work;
     pv_figures figures;
     pv_status st;
-    PV_TRY(pv_agree(comm, parse(comm, argc, argv, &r)));
-    PV_TRY(pv_agree(comm, r.compare ? read_record(r.compare, &run) : PV_OK));
-    PV_TRY(pv_config_of_file(comm, r.config, &r.sets, &config));
+    (void)run; /* a plan leaves no record */
+    if (w->compare && (w->nodes > 0 || w->ranks_per_node > 0))
+        PV_TRY(pv_fail(PV_ERR_USAGE, "--compare takes nodes and ranks from the record: leave --nodes and "
+                                     "--ranks-per-node out"));
+    PV_TRY(pv_agree(comm, w->compare ? read_record(w->compare, &past) : PV_OK));
+    PV_TRY(pv_config_of_file(comm, w->config, &w->set, &config));
     PV_TRY(pv_plan_workload(comm, config, &work));
-    const int64_t ranks = r.compare ? run.nodes * (int64_t)ranks_per_node(&run) : r.node_count * r.ranks;
+    const int64_t ranks = w->compare ? past.nodes * (int64_t)ranks_per_node(&past)
+                                     : nodes_of(comm, w) * (int64_t)ranks_of(comm, w);
     const int64_t share = (work.batch + ranks - 1) / ranks;
-    PV_TRY(r.figures ? pv_agree(comm, pv_figures_read(r.figures, &figures))
-                     : pv_figures_measure(comm, config, share, r.directory, &figures));
-    if (r.compare)
-        compare(comm, &r, &run, &figures, &work, result);
+    PV_TRY(w->figures ? pv_agree(comm, pv_figures_read(w->figures, &figures))
+                      : pv_figures_measure(comm, config, share, w->dir, &figures));
+    if (w->compare)
+        compare(comm, w, &past, &figures, &work, result);
     else
-        plan(comm, &r, &figures, &work, result);
+        plan(comm, w, &figures, &work, result);
 done:
     pv_run_config_free(config);
     return st;
 }
 
 const pv_command pv_command_plan = {
-    .name = "plan",
-    .summary = "predict time, node-hours, memory and files of a fit and a training",
-    .usage =
-        "polyview plan --config FILE [--nodes N] [--ranks-per-node R] [--figures FILE] [--dir D] [--json]\n"
-        "polyview plan --config FILE --compare RUNS.jsonl [--figures FILE] [--dir D] [--json]\n\n"
-        "Predicts what `fit` and `train` with this config take on N nodes of R ranks (default: as many as run the\n"
-        "plan): wall time with an error bar, node-hours, memory of a node, size of the files, and where the time\n"
-        "goes. It measures for some 15 seconds, with the config itself and temporary files in the directory D\n"
-        "(the current one): best on one full node of the machine, or on two for the network's figures, under\n"
-        "mpirun or srun. --figures takes them instead from the JSON of an earlier plan of this config, so that a\n"
-        "plan for another machine can be made anywhere.\n\n"
-        "--compare holds the prediction against the last fit or training in a file of run records\n"
-        "(<output>.runs.jsonl), for its nodes and ranks. --set key.path=value overrides the config.\n",
+    .plugin = {.name = "plan",
+               .help = "predict time, node-hours, memory and files of a fit and a training",
+               .options = options,
+               .options_size = sizeof(words)},
+    .about =
+        "Predicts what `fit` and `train` with this config take on N nodes of R ranks (as many as run the plan):\n"
+        "wall time with an error bar, node-hours, memory of a node, size of the files, and where the time goes.\n"
+        "It measures for some 15 seconds, with the config itself and temporary files: best on one full node of\n"
+        "the machine, or on two for the network's figures, under mpirun or srun.  With --figures a plan for\n"
+        "another machine can be made anywhere.\n",
     .run = run_plan,
 };

@@ -9,7 +9,22 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { GAP = 4, DEFAULT_SCALE = 8, MAX_SCALE = 64 };
+enum { GAP = 4 };
+
+/* The words of the command line. */
+typedef struct words {
+    const char *path, *out;
+    int64_t object, view;
+    int scale;
+} words;
+
+static const pv_option options[] = {
+    {.name = "STORE", PV_MEMBER(words, path), .required = true, .meaning = "the store"},
+    {PV_KEY(words, object), PV_AT_LEAST(0), .required = true, .meaning = "which object"},
+    {PV_KEY(words, view), PV_AT_LEAST(0), .initial = "0", .meaning = "which view of it"},
+    {PV_KEY(words, scale), PV_BETWEEN(1, 64), .initial = "8", .meaning = "how much finer the third panel is"},
+    {.name = "o", PV_MEMBER(words, out), .required = true, .value = "FILE.png", .meaning = "the picture"},
+    {0}};
 
 /* A picture of panels side by side, each scale times the signal's grid; white gaps between them. */
 typedef struct canvas {
@@ -103,10 +118,10 @@ static pv_status check_canvas(const pv_store *store, const pv_signal *original, 
     return PV_OK;
 }
 
-static pv_status draw(const pv_store *store, const pv_signal *original, int64_t object, int64_t view,
-                      int scale, const char *path, json_t *result)
+static pv_status draw(const pv_store *store, const pv_signal *original, const words *w, json_t *result)
 {
-    canvas c = {.scale = scale, .panels = original ? 3 : 2};
+    const int64_t object = w->object, view = w->view;
+    canvas c = {.scale = w->scale, .panels = original ? 3 : 2};
     float *row = NULL, *values = NULL, psnr = 0;
     uint8_t fitted = 0;
     uint64_t source = 0;
@@ -136,9 +151,9 @@ static pv_status draw(const pv_store *store, const pv_signal *original, int64_t 
         draw_panel(&c, 0, values, 1);
     }
     PV_TRY(draw_inr(&c, c.panels - 2, pv_store_arch(store), row, 1));
-    PV_TRY(draw_inr(&c, c.panels - 1, pv_store_arch(store), row, scale));
-    PV_TRY(pv_png_write(path, c.height * scale, c.row_pixels, c.channels, c.pixels));
-    pv_json_text(result, "picture", path);
+    PV_TRY(draw_inr(&c, c.panels - 1, pv_store_arch(store), row, w->scale));
+    PV_TRY(pv_png_write(w->out, c.height * w->scale, c.row_pixels, c.channels, c.pixels));
+    pv_json_text(result, "picture", w->out);
     pv_json_real(result, "psnr_db", (double)psnr);
 done:
     free(c.pixels);
@@ -147,34 +162,21 @@ done:
     return st;
 }
 
-static pv_status run_render(const pv_comm *comm, int argc, char **argv, json_t *result)
+static pv_status run_render(const pv_comm *comm, const pv_run *run, const void *own, json_t *result)
 {
-    const char *path = NULL, *object_text = NULL, *view_text = "0", *out = NULL, *scale_text = NULL;
-    const pv_cmd_option options[] = {{.name = "object", .text = &object_text},
-                                     {.name = "view", .text = &view_text},
-                                     {.name = "scale", .text = &scale_text},
-                                     {.name = "o", .text = &out}};
-    int64_t object = 0, view = 0, scale = DEFAULT_SCALE;
+    const words *w = own;
     pv_store *store = NULL;
     pv_signal *original = NULL;
-    pv_status st = pv_cmd_parse(argc, argv, options, 4, &path, 1);
-    if (st == PV_OK && (!path || !object_text || !out))
-        st = pv_fail(PV_ERR_USAGE, "render needs a store, --object and -o; see `polyview render --help`");
-    if (st == PV_OK) st = pv_cmd_number("--object", object_text, &object);
-    if (st == PV_OK) st = pv_cmd_number("--view", view_text, &view);
-    if (st == PV_OK && scale_text) st = pv_cmd_number("--scale", scale_text, &scale);
-    if (st == PV_OK && (scale < 1 || scale > MAX_SCALE))
-        st = pv_fail(PV_ERR_USAGE, "--scale is from 1 to %d", MAX_SCALE);
-    PV_TRY(pv_agree(comm, st));
-    PV_TRY(pv_store_open(comm, path, PV_STORE_READ, NULL, &store));
-    if (object >= pv_store_objects(store) || view >= pv_store_views(store))
-        PV_TRY(pv_agree(comm, pv_fail(PV_ERR_USAGE, "'%s' has objects 0-%lld and views 0-%lld", path,
+    pv_status st;
+    (void)run; /* a picture leaves no record */
+    PV_TRY(pv_store_open(comm, w->path, PV_STORE_READ, NULL, &store));
+    if (w->object >= pv_store_objects(store) || w->view >= pv_store_views(store))
+        PV_TRY(pv_agree(comm, pv_fail(PV_ERR_USAGE, "'%s' has objects 0-%lld and views 0-%lld", w->path,
                                       (long long)pv_store_objects(store) - 1,
                                       (long long)pv_store_views(store) - 1)));
     if (open_original(comm, store, &original) != PV_OK)
         pv_log_warn("only the INR is drawn, the source data cannot be read: %s", pv_fail_message());
-    PV_TRY(pv_agree(comm,
-                    comm->rank == 0 ? draw(store, original, object, view, (int)scale, out, result) : PV_OK));
+    PV_TRY(pv_agree(comm, comm->rank == 0 ? draw(store, original, w, result) : PV_OK));
 done:
     pv_signal_close(original);
     pv_store_close(store);
@@ -182,11 +184,12 @@ done:
 }
 
 const pv_command pv_command_render = {
-    .name = "render",
-    .summary = "draw an INR beside its image",
-    .usage = "polyview render STORE --object I [--view V] [--scale K] -o FILE.png\n\n"
-             "Three panels: the image, the INR on the image's grid, and the INR on a grid K times finer "
-             "(default 8).\n"
-             "Without the source data only the INR is drawn.\n",
+    .plugin = {.name = "render",
+               .help = "draw an INR beside its image",
+               .options = options,
+               .options_size = sizeof(words)},
+    .about =
+        "Three panels: the image, the INR on the image's grid, and the INR on a finer grid.  Without the source\n"
+        "data only the INR is drawn.\n",
     .run = run_render,
 };

@@ -8,6 +8,21 @@
 
 #include <stdlib.h>
 
+/* The words of the command line. */
+typedef struct words {
+    const char *config, *store;
+    bool fresh, no_verify;
+    pv_words set;
+} words;
+
+static const pv_option options[] = {
+    {PV_KEY(words, config), .required = true, .value = "FILE", .meaning = "what is trained, and how"},
+    {PV_KEY(words, store), .value = "STORE", .meaning = "the store to train on, for the config's own"},
+    {PV_KEY(words, fresh), .meaning = "begins anew, though there is a checkpoint"},
+    {PV_KEY(words, no_verify), .meaning = "skips the comparison of rows with their checksums"},
+    PV_OPTION_SETS(words),
+    {0}};
+
 /* A checkpoint is continued only by a config that would have led to it. */
 static pv_status check_resume(const pv_comm *comm, const pv_run_config *config, const char *checkpoint)
 {
@@ -62,33 +77,22 @@ static void report(const pv_comm *comm, const pv_run_config *config, const pv_tr
     pv_result_machine(comm, result);
 }
 
-static pv_status run_train(const pv_comm *comm, int argc, char **argv, json_t *result)
+static pv_status run_train(const pv_comm *comm, const pv_run *run, const void *own, json_t *result)
 {
-    const pv_run run = pv_run_begin(argc, argv);
-    const char *config_path = NULL, *store_path = NULL;
-    bool fresh = false, no_verify = false;
-    pv_sets sets = {0};
-    const pv_cmd_option options[] = {{.name = "config", .text = &config_path},
-                                     {.name = "store", .text = &store_path},
-                                     {.name = "fresh", .flag = &fresh},
-                                     {.name = "no-verify", .flag = &no_verify},
-                                     {.name = "set", .sets = &sets}};
+    const words *w = own;
     pv_run_config *config = NULL;
     pv_store *store = NULL;
     char *yaml = NULL, *checkpoint = NULL;
     pv_train_result trained = {0};
     bool trained_some = false;
-    pv_status st = pv_cmd_parse(argc, argv, options, 5, NULL, 0);
-    if (st == PV_OK && !config_path)
-        st = pv_fail(PV_ERR_USAGE, "train needs --config FILE; see `polyview train --help`");
-    PV_TRY(pv_agree(comm, st));
-    PV_TRY(pv_config_of_file(comm, config_path, &sets, &config));
-    config->train.no_verify = no_verify;
+    pv_status st;
+    PV_TRY(pv_config_of_file(comm, w->config, &w->set, &config));
+    config->train.no_verify = w->no_verify;
     PV_TRY(pv_agree(comm, pv_run_config_emit(config, &yaml)));
     checkpoint = pv_checkpoint_path(config->train.output);
     PV_TRY(pv_agree(comm, checkpoint ? PV_OK : pv_fail(PV_ERR_NOMEM, "no memory for a file name")));
-    PV_TRY(pv_store_open(comm, store_path ? store_path : config->store, PV_STORE_READ, NULL, &store));
-    const bool resume = !fresh && pv_path_exists(comm, checkpoint);
+    PV_TRY(pv_store_open(comm, w->store ? w->store : config->store, PV_STORE_READ, NULL, &store));
+    const bool resume = !w->fresh && pv_path_exists(comm, checkpoint);
     if (resume) PV_TRY(check_resume(comm, config, checkpoint));
     trained_some = true;
     st = pv_train(comm, store, &config->model, &config->train, &config->augment, yaml, resume, &trained);
@@ -97,21 +101,20 @@ done:
     free(yaml);
     free(checkpoint);
     pv_store_close(store);
-    if (trained_some) pv_run_record(comm, &run, config->train.output, config, st, result);
+    if (trained_some) pv_run_record(comm, run, config->train.output, config, st, result);
     pv_run_config_free(config);
     return st;
 }
 
 const pv_command pv_command_train = {
-    .name = "train",
-    .summary = "train a weight-space network on the rows of a store",
-    .usage =
-        "polyview train --config FILE [--store STORE] [--fresh] [--no-verify]\n"
-        "               [--set key.path=value ...]\n\n"
-        "Trains data-parallel on all ranks. train.output receives the model of the best validation accuracy,\n"
+    .plugin = {.name = "train",
+               .help = "train a weight-space network on the rows of a store",
+               .options = options,
+               .options_size = sizeof(words)},
+    .about =
+        "Trains data-parallel on all ranks.  train.output receives the model of the best validation accuracy,\n"
         "<output>.ckpt the checkpoint, <output>.jsonl one line of metrics an epoch, and <output>.runs.jsonl the\n"
-        "record of the run. If the checkpoint exists training continues from it, also with another number of\n"
-        "ranks; --fresh ignores it. SIGTERM, SIGINT and SIGUSR1 write a checkpoint and end with status 75.\n"
-        "--no-verify skips the comparison of rows with their checksums.\n",
+        "record of the run.  If the checkpoint exists training continues from it, also with another number of\n"
+        "ranks.  SIGTERM, SIGINT and SIGUSR1 write a checkpoint and end with status 75.\n",
     .run = run_train,
 };

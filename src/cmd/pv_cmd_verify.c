@@ -8,6 +8,20 @@
 
 #include <stdlib.h>
 
+/* The words of the command line. */
+typedef struct words {
+    const char *path;
+    bool repair;
+    double max_hours, grace;
+} words;
+
+static const pv_option options[] = {
+    {.name = "STORE", PV_MEMBER(words, path), .required = true, .meaning = "the store"},
+    {PV_KEY(words, repair), .meaning = "fits bad and missing rows again"},
+    {PV_KEY(words, max_hours), PV_AT_LEAST(0), .value = "H", .meaning = "ends a repair as a signal would"},
+    {PV_KEY(words, grace), PV_AT_LEAST(0), .value = "S", .meaning = "seconds for fits in flight at that end"},
+    {0}};
+
 /* Bad rows that the log names; the result names every one. */
 enum { NAMED_ROWS = 100 };
 
@@ -119,37 +133,25 @@ done:
     return st;
 }
 
-static pv_status run_verify(const pv_comm *comm, int argc, char **argv, json_t *result)
+static pv_status run_verify(const pv_comm *comm, const pv_run *run, const void *own, json_t *result)
 {
-    const pv_run run = pv_run_begin(argc, argv);
-    const char *path = NULL;
-    bool repairs = false;
-    const char *max_hours = NULL, *grace = NULL;
-    pv_run_limits limits = {0};
-    const pv_cmd_option options[] = {{.name = "repair", .flag = &repairs},
-                                     {.name = "max-hours", .text = &max_hours},
-                                     {.name = "grace", .text = &grace}};
-    pv_status st = pv_cmd_parse(argc, argv, options, 3, &path, 1);
-    if (st == PV_OK && !path)
-        st = pv_fail(PV_ERR_USAGE, "verify needs a store; see `polyview verify --help`");
-    if (st == PV_OK && !repairs && (max_hours || grace))
-        st = pv_fail(PV_ERR_USAGE, "--max-hours and --grace go with --repair");
-    if (st == PV_OK && max_hours) st = pv_cmd_real("--max-hours", max_hours, &limits.max_hours);
-    if (st == PV_OK && grace) st = pv_cmd_real("--grace", grace, &limits.grace);
-    st = pv_agree(comm, st);
-    if (st != PV_OK) return st;
-    st = repairs ? repair(comm, path, &limits, result) : inspect(comm, path, result);
+    const words *w = own;
+    const pv_run_limits limits = {w->max_hours, w->grace};
+    if (!w->repair && (w->max_hours > 0 || w->grace > 0))
+        return pv_fail(PV_ERR_USAGE, "--max-hours and --grace go with --repair");
+    const pv_status st = w->repair ? repair(comm, w->path, &limits, result) : inspect(comm, w->path, result);
     const bool checked = json_object_size(result) > 0;
-    if (checked) pv_run_record(comm, &run, path, NULL, st, result);
+    if (checked) pv_run_record(comm, run, w->path, NULL, st, result);
     return st;
 }
 
 const pv_command pv_command_verify = {
-    .name = "verify",
-    .summary = "check every row of a store against its checksum; name bad rows; repair them",
-    .usage =
-        "polyview verify STORE [--repair [--max-hours H] [--grace S]]\n\n"
-        "Reads every row on all ranks. Ends with status 3 if a row does not match its checksum or is not\n"
+    .plugin = {.name = "verify",
+               .help = "check every row of a store against its checksum; name bad rows; repair them",
+               .options = options,
+               .options_size = sizeof(words)},
+    .about =
+        "Reads every row on all ranks.  Ends with status 3 if a row does not match its checksum or is not\n"
         "finite; rows that are refused or not fitted yet are counted, and are no error.\n\n"
         "--repair fits exactly the bad and the missing rows again, by the recipe that the store keeps: they get\n"
         "the bytes that they had (on the instruction set that they were fitted with).\n\n"

@@ -1,7 +1,5 @@
 /* The table of commands. */
 #include "cmd/pv_commands.h"
 
-#include <stddef.h>
-
-#define ENTRY(name) &pv_command_##name,
-const pv_command *const pv_commands[] = {PV_COMMANDS(ENTRY) NULL};
+#define ENTRY(name) &pv_command_##name.plugin,
+const pv_registry pv_commands = {"command", (const pv_plugin *const[]){PV_COMMANDS(ENTRY) NULL}};

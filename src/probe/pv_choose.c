@@ -1,3 +1,4 @@
+/* Chooses a hyperparameter on the validation split. */
 #include "pv_choose.h"
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
@@ -5,6 +6,24 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* "1e-3,1e-2": numbers from `least` up. */
+pv_status pv_candidates_read(const char *option, const char *text, double least, pv_candidates *list)
+{
+    list->count = 0;
+    for (const char *at = text;; at++) {
+        char *end;
+        const double value = strtod(at, &end);
+        if (end == at || (*end && *end != ',') || !(value >= least) || value > 1e12)
+            return pv_fail(PV_ERR_USAGE, "%s is a list of numbers from %g up (1e-3,1e-2), not '%s'", option,
+                           least, text);
+        if (list->count == PV_PROBE_CANDIDATES)
+            return pv_fail(PV_ERR_USAGE, "%s takes %d numbers at most", option, PV_PROBE_CANDIDATES);
+        list->of[list->count++] = value;
+        at = end;
+        if (!*at) return PV_OK;
+    }
+}
 
 /* Share of samples whose largest prediction is at their label. */
 static double accuracy(const pv_comm *comm, const pv_features *f, const double *predictions)

@@ -4,6 +4,9 @@
 
 #include "probe/pv_probe.h"
 
+/* The candidates of an option: "1e-3,1e-2", numbers from `least` up.  Local.  Errors: PV_ERR_USAGE. */
+pv_status pv_candidates_read(const char *option, const char *text, double least, pv_candidates *list);
+
 /* Predicts this rank's validation and test samples with one candidate; fills what it knows of result->added, rcond,
  * seconds, system.  Shapes   val, test [count][targets].  Collective; its status is agreed. */
 typedef pv_status (*pv_predict)(void *context, double candidate, double *val, double *test,

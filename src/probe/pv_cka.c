@@ -1,3 +1,4 @@
+/* Linear centred kernel alignment. */
 #include "base/pv_mem.h"
 #include "probe/pv_probe.h"
 #include "pv_panel.h"
@@ -23,7 +24,7 @@ static double cross_norm(const pv_comm *comm, const pv_centred *a, const pv_cent
     return sum;
 }
 
-pv_status pv_probe_cka(const pv_comm *comm, const pv_features *a, const pv_features *b, double *cka)
+pv_status pv_cka(const pv_comm *comm, const pv_features *a, const pv_features *b, double *cka)
 {
     const int64_t widest = a->width > b->width ? a->width : b->width;
     double *mean_a = NULL, *mean_b = NULL, *scratch = NULL, *panel = NULL;
@@ -50,3 +51,30 @@ done:
     free(panel);
     return st;
 }
+
+/* ---- the plug-in ---- */
+
+/* The alignment of every view of one representation with every view of the other. */
+static pv_status compare(const pv_probe_job *job, const pv_probe_views *one, const pv_probe_views *other)
+{
+    json_t *rows = json_array();
+    pv_status st = PV_OK;
+    for (int64_t i = 0; i < one->count; i++) {
+        json_t *row = json_array();
+        json_array_append_new(rows, row);
+        for (int64_t j = 0; j < other->count; j++) {
+            double cka;
+            PV_TRY(pv_cka(job->comm, &one->of[i], &other->of[j], &cka));
+            json_array_append_new(row, json_real(cka));
+        }
+    }
+    json_object_set(job->result, "cka", rows);
+done:
+    json_decref(rows);
+    return st;
+}
+
+const pv_probe pv_probe_cka = {
+    .plugin = {.name = "cka", .help = "alignment of views of the test split, of one model or of two"},
+    .compare = compare,
+};

@@ -1,5 +1,8 @@
+/* k nearest neighbours, by a stream of the training samples. */
 #include "base/pv_mem.h"
 #include "pv_choose.h"
+#include "base/pv_json.h"
+#include "pv_probe_report.h"
 
 #include <cblas.h>
 #include <math.h>
@@ -129,8 +132,8 @@ done:
     return st;
 }
 
-pv_status pv_probe_knn(const pv_comm *comm, const pv_probe_data *data, const pv_candidates *candidates,
-                       pv_probe_result *result)
+pv_status pv_knn_fit(const pv_comm *comm, const pv_probe_data *data, const pv_candidates *candidates,
+                     pv_probe_result *result)
 {
     knn k = {.data = data};
     pv_status st;
@@ -142,3 +145,44 @@ done:
     knn_close(&k);
     return st;
 }
+
+/* ---- the plug-in ---- */
+
+/* Its words on the command line. */
+typedef struct words {
+    const char *neighbours;
+} words;
+
+static const pv_option options[] = {{PV_KEY(words, neighbours), .initial = "1,5,10,20,50", .value = "K,...",
+                                     .meaning = "candidates: how many, by cosine similarity"},
+                                    {0}};
+
+static pv_status check_words(const void *own)
+{
+    pv_candidates counts;
+    return pv_candidates_read("--neighbours", ((const words *)own)->neighbours, 1, &counts);
+}
+
+static pv_status judge(const pv_probe_job *job, const pv_probe_data *data)
+{
+    pv_candidates counts;
+    pv_probe_result found = {0};
+    pv_status st;
+    PV_TRY(pv_candidates_read("--neighbours", ((const words *)job->options)->neighbours, 1, &counts));
+    PV_TRY(pv_knn_fit(job->comm, data, &counts, &found));
+    pv_probe_report_score(data, "neighbours", &found, job->result);
+    pv_json_int(job->result, "neighbours", (int64_t)found.chosen);
+    st = pv_probe_write_predictions(job, &data->test, found.predictions);
+done:
+    pv_probe_result_free(&found);
+    return st;
+}
+
+const pv_probe pv_probe_knn = {
+    .plugin = {.name = "knn",
+               .help = "the nearest training samples vote",
+               .options = options,
+               .options_size = sizeof(words)},
+    .check = check_words,
+    .judge = judge,
+};

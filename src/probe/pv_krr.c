@@ -1,7 +1,10 @@
+/* Kernel ridge regression with a distributed kernel. */
 #include "base/pv_clock.h"
 #include "base/pv_mem.h"
 #include "pv_matrix.h"
 #include "pv_choose.h"
+#include "base/pv_json.h"
+#include "pv_probe_report.h"
 
 #include <cblas.h>
 #include <math.h>
@@ -188,8 +191,8 @@ done:
     return st;
 }
 
-pv_status pv_probe_krr(const pv_comm *comm, const pv_probe_data *data, pv_kernel kernel, double gamma,
-                       const pv_candidates *lambdas, pv_probe_result *result)
+pv_status pv_krr_fit(const pv_comm *comm, const pv_probe_data *data, pv_kernel kernel, double gamma,
+                     const pv_candidates *lambdas, pv_probe_result *result)
 {
     krr k = {.comm = comm, .data = data, .kernel = kernel, .gamma = gamma};
     const pv_features *train = &data->train;
@@ -207,3 +210,71 @@ done:
     krr_close(&k);
     return st;
 }
+
+/* ---- the plug-in ---- */
+
+/* gamma such that the mean squared distance of scaled features is of order one: 1 / (width x mean variance). */
+static double default_gamma(const pv_comm *comm, const pv_features *f)
+{
+    double sums[2] = {0, 0};
+    for (int64_t i = 0; i < f->count * f->width; i++) {
+        sums[0] += f->x[i];
+        sums[1] += f->x[i] * f->x[i];
+    }
+    MPI_Allreduce(MPI_IN_PLACE, sums, 2, MPI_DOUBLE, MPI_SUM, comm->world);
+    const double numbers = (double)f->samples * f->width, mean = sums[0] / numbers;
+    const double variance = sums[1] / numbers - mean * mean;
+    return variance > 0 ? 1 / (f->width * variance) : 1;
+}
+
+/* Its words on the command line. */
+typedef struct words {
+    const char *lambda;
+    pv_kernel kernel;
+    double gamma; /* 0: by the features */
+} words;
+
+static const char *const kernels[] = {"rbf", "linear", NULL}; /* by pv_kernel */
+
+static const pv_option options[] = {
+    {PV_KEY(words, lambda), .initial = "1e-6,1e-5,1e-4,1e-3,1e-2,1e-1,1,10", .value = "L,...",
+     .meaning = "candidates, as shares of the mean diagonal of the system"},
+    {PV_KEY(words, kernel), .choices = kernels, .initial = "rbf", .meaning = "of two samples"},
+    {PV_KEY(words, gamma), PV_ABOVE(0), .value = "G",
+     .meaning = "of rbf; left out: 1 / (width x variance) of the features"},
+    {0}};
+
+static pv_status check_words(const void *own)
+{
+    pv_candidates lambdas;
+    return pv_candidates_read("--lambda", ((const words *)own)->lambda, 0, &lambdas);
+}
+
+static pv_status judge(const pv_probe_job *job, const pv_probe_data *data)
+{
+    const words *w = job->options;
+    const double gamma = w->gamma > 0 ? w->gamma : default_gamma(job->comm, &data->train);
+    pv_candidates lambdas;
+    pv_probe_result found = {0};
+    pv_status st;
+    PV_TRY(pv_candidates_read("--lambda", w->lambda, 0, &lambdas));
+    PV_TRY(pv_krr_fit(job->comm, data, w->kernel, gamma, &lambdas, &found));
+    pv_probe_report_score(data, "lambda", &found, job->result);
+    pv_probe_report_system(&found, job->result);
+    pv_json_text(job->result, "kernel", kernels[w->kernel]);
+    if (w->kernel == PV_KERNEL_RBF) pv_json_real(job->result, "gamma", gamma);
+    st = pv_probe_write_predictions(job, &data->test, found.predictions);
+done:
+    pv_probe_result_free(&found);
+    return st;
+}
+
+const pv_probe pv_probe_krr = {
+    .plugin = {.name = "krr",
+               .help = "kernel ridge regression; the whole kernel, n x n: 8 n^2 / ranks bytes a rank",
+               .options = options,
+               .options_size = sizeof(words)},
+    .standardised = true,
+    .check = check_words,
+    .judge = judge,
+};

@@ -1,7 +1,10 @@
+/* Principal components of distributed features. */
 #include "base/pv_mem.h"
 #include "pv_matrix.h"
 #include "probe/pv_probe.h"
 #include "pv_panel.h"
+#include "base/pv_log.h"
+#include "pv_probe_report.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -67,3 +70,42 @@ void pv_pca_apply(const pv_pca *pca, const pv_features *features, double *coordi
                 coordinates[i * components + c] += x * pca->directions[(int64_t)k * components + c];
         }
 }
+
+/* ---- the plug-in ---- */
+
+/* Its words on the command line. */
+typedef struct words {
+    int components;
+} words;
+
+static const pv_option options[] = {{PV_KEY(words, components), PV_BETWEEN(1, 65536), .initial = "2",
+                                     .value = "C", .meaning = "how many, those that explain most"},
+                                    {0}};
+
+static pv_status judge(const pv_probe_job *job, const pv_probe_data *data)
+{
+    const words *w = job->options;
+    pv_pca pca;
+    pv_status st;
+    PV_TRY(pv_pca_fit(job->comm, &data->train, w->components, &pca));
+    json_t *explained = json_array();
+    double sum = 0;
+    for (int i = 0; i < pca.components; i++) {
+        json_array_append_new(explained, json_real(pca.explained[i]));
+        sum += pca.explained[i];
+    }
+    json_object_set_new(job->result, "explained", explained);
+    pv_log_info("%d components explain %.1f %% of the variance", pca.components, 100 * sum);
+    st = pv_probe_write_components(job, &data->test, &pca);
+done:
+    pv_pca_free(&pca);
+    return st;
+}
+
+const pv_probe pv_probe_pca = {
+    .plugin = {.name = "pca",
+               .help = "principal components",
+               .options = options,
+               .options_size = sizeof(words)},
+    .judge = judge,
+};

@@ -1,8 +1,10 @@
+/* Linear ridge regression on distributed matrices. */
 #include "base/pv_clock.h"
 #include "base/pv_mem.h"
 #include "pv_matrix.h"
 #include "pv_choose.h"
 #include "pv_panel.h"
+#include "pv_probe_report.h"
 
 #include <cblas.h>
 #include <stdlib.h>
@@ -120,8 +122,8 @@ done:
     return st;
 }
 
-pv_status pv_probe_ridge(const pv_comm *comm, const pv_probe_data *data, const pv_candidates *lambdas,
-                         pv_probe_result *result)
+pv_status pv_ridge_fit(const pv_comm *comm, const pv_probe_data *data, const pv_candidates *lambdas,
+                       pv_probe_result *result)
 {
     ridge r = {.comm = comm, .data = data};
     pv_status st;
@@ -135,3 +137,46 @@ done:
     ridge_close(&r);
     return st;
 }
+
+/* ---- the plug-in ---- */
+
+/* Its words on the command line. */
+typedef struct words {
+    const char *lambda;
+} words;
+
+static const pv_option options[] = {{PV_KEY(words, lambda), .initial = "1e-6,1e-5,1e-4,1e-3,1e-2,1e-1,1,10",
+                                     .value = "L,...",
+                                     .meaning = "candidates, as shares of the mean diagonal of the system"},
+                                    {0}};
+
+static pv_status check_words(const void *own)
+{
+    pv_candidates lambdas;
+    return pv_candidates_read("--lambda", ((const words *)own)->lambda, 0, &lambdas);
+}
+
+static pv_status judge(const pv_probe_job *job, const pv_probe_data *data)
+{
+    pv_candidates lambdas;
+    pv_probe_result found = {0};
+    pv_status st;
+    PV_TRY(pv_candidates_read("--lambda", ((const words *)job->options)->lambda, 0, &lambdas));
+    PV_TRY(pv_ridge_fit(job->comm, data, &lambdas, &found));
+    pv_probe_report_score(data, "lambda", &found, job->result);
+    pv_probe_report_system(&found, job->result);
+    st = pv_probe_write_predictions(job, &data->test, found.predictions);
+done:
+    pv_probe_result_free(&found);
+    return st;
+}
+
+const pv_probe pv_probe_ridge = {
+    .plugin = {.name = "ridge",
+               .help = "linear ridge regression, as a classifier or of real targets",
+               .options = options,
+               .options_size = sizeof(words)},
+    .standardised = true,
+    .check = check_words,
+    .judge = judge,
+};

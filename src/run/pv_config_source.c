@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-pv_status pv_config_of_file(const pv_comm *comm, const char *path, const pv_sets *sets,
+pv_status pv_config_of_file(const pv_comm *comm, const char *path, const pv_words *sets,
                             pv_run_config **config)
 {
     char *text = NULL;

@@ -4,12 +4,10 @@
 #include "base/pv_rng.h"
 #include "data/pv_row_statistics.h"
 #include "probe/pv_represent.h"
-#include "store/pv_columns.h"
 #include "run/pv_open_model.h"
 #include "run/pv_config_source.h"
 #include "train/pv_task.h"
 
-#include <hdf5.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,7 +23,7 @@ typedef struct maker {
 static pv_status draw_model(const pv_comm *comm, const pv_store *store, const char *path, uint64_t seed,
                             pv_open_model *m)
 {
-    const pv_sets none = {0};
+    const pv_words none = {0};
     pv_status st;
     PV_TRY(pv_config_of_file(comm, path, &none, &m->config));
     const pv_train_opts *opts = &m->config->train;
@@ -218,50 +216,4 @@ void pv_probe_views_close(pv_probe_views *views)
     for (int64_t v = 0; views->of && v < views->count; v++)
         pv_features_free(&views->of[v]);
     free(views->of);
-}
-
-/* ---- files ---- */
-
-enum { SAMPLE_COLUMNS = 4 };
-
-/* What says which sample a row is of. */
-static void sample_columns(const pv_features *f, pv_column *columns)
-{
-    columns[0] = (pv_column){"/truth", H5T_NATIVE_DOUBLE, f->targets, f->samples, f->first, f->count, f->y};
-    columns[1] = (pv_column){"/label", H5T_NATIVE_INT32, 0, f->samples, f->first, f->count, f->label};
-    columns[2] = (pv_column){"/object", H5T_NATIVE_INT64, 0, f->samples, f->first, f->count, f->object};
-    columns[3] = (pv_column){"/view", H5T_NATIVE_INT64, 0, f->samples, f->first, f->count, f->view};
-}
-
-pv_status pv_probe_write_predictions(const pv_comm *comm, const char *path, const pv_features *test,
-                                     const double *predictions)
-{
-    pv_column columns[SAMPLE_COLUMNS + 1];
-    sample_columns(test, columns);
-    columns[SAMPLE_COLUMNS] = (pv_column){"/prediction", H5T_NATIVE_DOUBLE, test->targets, test->samples,
-                                          test->first,   test->count,       predictions};
-    return pv_columns_write(comm, path, "predictions", columns, SAMPLE_COLUMNS + 1);
-}
-
-pv_status pv_probe_write_components(const pv_comm *comm, const char *path, const pv_features *test,
-                                    const pv_pca *pca)
-{
-    double *coordinates = pv_alloc(test->count * pca->components, sizeof *coordinates);
-    pv_column columns[SAMPLE_COLUMNS + 3];
-    pv_status st = pv_agree(comm, coordinates ? PV_OK : PV_ERR_NOMEM);
-    if (st == PV_OK) {
-        pv_pca_apply(pca, test, coordinates);
-        sample_columns(test, columns);
-        columns[SAMPLE_COLUMNS] =
-            (pv_column){"/coordinates", H5T_NATIVE_DOUBLE, pca->components, test->samples,
-                        test->first,    test->count,       coordinates};
-        columns[SAMPLE_COLUMNS + 1] = (pv_column){"/embedding", H5T_NATIVE_DOUBLE, test->width, test->samples,
-                                                  test->first,  test->count,       test->x};
-        columns[SAMPLE_COLUMNS + 2] = (pv_column){
-            "/explained",  H5T_NATIVE_DOUBLE, 0, pca->components, 0, comm->rank == 0 ? pca->components : 0,
-            pca->explained};
-        st = pv_columns_write(comm, path, "coordinates", columns, SAMPLE_COLUMNS + 3);
-    }
-    free(coordinates);
-    return st;
 }

@@ -141,14 +141,16 @@ def bad_configs(work: Path) -> None:
 
 
 def bad_words(work: Path) -> None:
-    refused("an unknown command", ["fti"], USAGE, "fti")
-    refused("an unknown option", ["fit", "--cnofig", "x"], USAGE, "--cnofig")
+    refused("an unknown command", ["fti"], USAGE, "fti", "did you mean 'fit'")
+    refused("an unknown bench", ["bench", "stor"], USAGE, "stor", "did you mean 'store'")
+    refused("an unknown option", ["fit", "--cnofig", "x"], USAGE, "--cnofig", "did you mean '--config'")
+    refused("a number for several words", ["probe", "--labels-per-class", "x"], USAGE, "--labels-per-class", "x")
     refused("a missing option value", ["fit", "--config"], USAGE, "--config")
     refused("a flag with a value", ["info", "--json=yes", "x"], USAGE, "--json")
     refused("fit without a config", ["fit"], USAGE, "--config")
     refused("train without a config", ["train"], USAGE, "--config")
     refused("eval without a model", ["eval", "--store", "x"], USAGE, "--model")
-    refused("verify without a store", ["verify"], USAGE, "store")
+    refused("verify without a store", ["verify"], USAGE, "STORE")
     refused("a word too many", ["verify", "a.h5", "b.h5"], USAGE, "b.h5")
     for number in ("-1", "1.5", "two", "", "99999999999999999999"):
         words = ["render", "s.h5", "--object", number, "-o", work / "x.png"]

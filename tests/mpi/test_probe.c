@@ -180,7 +180,7 @@ static void ridge_is_lapacks(const pv_comm *comm, const problem *p)
     static double truth[TEST][TARGETS];
     pv_probe_result result;
     ridge_alone(p, 1e-3, truth);
-    const pv_status st = pv_probe_ridge(comm, &p->data, &one_lambda, &result);
+    const pv_status st = pv_ridge_fit(comm, &p->data, &one_lambda, &result);
     pv_test_check(comm, st == PV_OK && difference(&p->data.test, result.predictions, truth) < 1e-8,
                   "ridge predicts as LAPACK's solution");
     pv_test_check(comm, st == PV_OK && result.rcond > 1e-8 && result.rcond < 1 && result.test_score > 0.8,
@@ -194,7 +194,7 @@ static void krr_is_lapacks(const pv_comm *comm, const problem *p, pv_kernel kern
     const double gamma = 1e-3;
     pv_probe_result result;
     krr_alone(p, kernel, gamma, 1e-3, truth);
-    const pv_status st = pv_probe_krr(comm, &p->data, kernel, gamma, &one_lambda, &result);
+    const pv_status st = pv_krr_fit(comm, &p->data, kernel, gamma, &one_lambda, &result);
     pv_test_check(comm, st == PV_OK && difference(&p->data.test, result.predictions, truth) < 1e-8,
                   statement);
     pv_probe_result_free(&result);
@@ -209,14 +209,14 @@ static void lambda_is_chosen_on_validation(const pv_comm *comm, const problem *p
     bool fine = true;
     for (int i = 0; i < many.count; i++) {
         const pv_candidates one = {{many.of[i]}, 1};
-        fine = fine && pv_probe_ridge(comm, &p->data, &one, &single) == PV_OK;
+        fine = fine && pv_ridge_fit(comm, &p->data, &one, &single) == PV_OK;
         if (fine && single.val_score > best) {
             best = single.val_score;
             chosen = many.of[i];
         }
         pv_probe_result_free(&single);
     }
-    fine = fine && pv_probe_ridge(comm, &p->data, &many, &all) == PV_OK;
+    fine = fine && pv_ridge_fit(comm, &p->data, &many, &all) == PV_OK;
     pv_test_check(comm, fine && all.chosen == chosen && all.val_score == best,
                   "lambda is the best one on validation");
     pv_probe_result_free(&all);
@@ -253,7 +253,7 @@ static void knn_is_brute_force(const pv_comm *comm, const problem *p)
     const pv_candidates seven = {{NEIGHBOURS}, 1};
     pv_probe_result result;
     const pv_features *test = &p->data.test;
-    bool holds = pv_probe_knn(comm, &p->data, &seven, &result) == PV_OK;
+    bool holds = pv_knn_fit(comm, &p->data, &seven, &result) == PV_OK;
     for (int64_t i = 0; holds && i < test->count; i++) {
         const double *votes = result.predictions + i * TARGETS;
         int best = 0;
@@ -264,7 +264,7 @@ static void knn_is_brute_force(const pv_comm *comm, const problem *p)
     pv_test_check(comm, holds, "the nearest neighbours are those of an exhaustive search");
     pv_probe_result_free(&result);
     const pv_candidates too_many = {{TRAIN + 1}, 1};
-    pv_test_check(comm, pv_probe_knn(comm, &p->data, &too_many, &result) == PV_ERR_DATA,
+    pv_test_check(comm, pv_knn_fit(comm, &p->data, &too_many, &result) == PV_ERR_DATA,
                   "more neighbours than samples are refused");
 }
 
@@ -323,11 +323,11 @@ static void cka_is_its_definition(const pv_comm *comm, const problem *p)
     }
     other.x = other.y; /* the targets as a second representation */
     other.width = TARGETS;
-    const pv_status st = pv_probe_cka(comm, &p->data.test, &other, &cka);
+    const pv_status st = pv_cka(comm, &p->data.test, &other, &cka);
     pv_test_check(comm, st == PV_OK && fabs(cka - sums[0] / sqrt(sums[1] * sums[2])) < 1e-10,
                   "the alignment of two representations is that of their kernels");
     pv_test_check(comm,
-                  pv_probe_cka(comm, &p->data.test, &p->data.test, &cka) == PV_OK && fabs(cka - 1) < 1e-12,
+                  pv_cka(comm, &p->data.test, &p->data.test, &cka) == PV_OK && fabs(cka - 1) < 1e-12,
                   "a representation is aligned with itself");
 }
 
@@ -338,21 +338,21 @@ static void dependent_features_are_named(const pv_comm *comm, problem *p)
     for (int64_t i = 0; i < p->data.train.count; i++)
         p->data.train.x[i * WIDTH + 9] = p->data.train.x[i * WIDTH + 4];
     pv_test_check(comm,
-                  pv_probe_ridge(comm, &p->data, &none, &result) == PV_ERR_NUMERIC &&
+                  pv_ridge_fit(comm, &p->data, &none, &result) == PV_ERR_NUMERIC &&
                       strstr(pv_fail_message(), "raise lambda"),
                   "two equal features without lambda: the message says what helps");
-    pv_test_check(comm, pv_probe_ridge(comm, &p->data, &some, &result) == PV_OK && result.chosen == 1e-3,
+    pv_test_check(comm, pv_ridge_fit(comm, &p->data, &some, &result) == PV_OK && result.chosen == 1e-3,
                   "a lambda that cannot be solved is left out");
     pv_probe_result_free(&result);
     for (int64_t i = 0; i < p->data.train.count; i++)
         p->data.train.x[i * WIDTH + 9] *= 1 + 1e-14;
     pv_test_check(comm,
-                  pv_probe_ridge(comm, &p->data, &none, &result) == PV_ERR_NUMERIC &&
+                  pv_ridge_fit(comm, &p->data, &none, &result) == PV_ERR_NUMERIC &&
                       strstr(pv_fail_message(), "raise lambda"),
                   "so of two that nearly agree");
     p->data.train.x[0] = (double)NAN;
     pv_test_check(comm,
-                  pv_probe_ridge(comm, &p->data, &some, &result) == PV_ERR_NUMERIC &&
+                  pv_ridge_fit(comm, &p->data, &some, &result) == PV_ERR_NUMERIC &&
                       strstr(pv_fail_message(), "not finite"),
                   "features that are not finite are refused");
 }
