@@ -1,5 +1,6 @@
 /* The symmetries of the weight space of INRs as values: what permutes the hidden units of a layer, flips their
- * signs and shifts their phases, and leaves the function as it is; for a SIREN, h = sin(w0 (W h + b)).
+ * signs and shifts their phases, and leaves the function as it is; for a SIREN, h = sin(w0 (W h + b)),
+ * whose pi is another activation's antiperiod.
  *
  * An element says for every hidden unit u of every hidden layer l = 0 .. M-2 (width dims[l + 1]) which unit
  * it is made of: with v = source[u], s = sign[u], k = phase[u],

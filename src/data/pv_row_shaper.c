@@ -22,6 +22,8 @@ pv_status pv_row_shaper_new(const pv_arch *arch, const pv_row_form *form, pv_row
     pv_row_shaper *shaper = NULL;
     pv_status st = PV_OK;
     *out = NULL;
+    if (form->opts.canonical & ~pv_symmetry_kinds(arch))
+        return pv_fail(PV_ERR_CONFIG, "train.canonical: the activation of these INRs allows no such form");
     PV_ALLOC(shaper, 1);
     shaper->arch = arch;
     shaper->form = form;

@@ -27,8 +27,8 @@ pv_status pv_matcher_new(const pv_arch *arch, const pv_match_opts *opts, pv_matc
         return pv_fail(PV_ERR_CONFIG, "weight matching takes sweeps >= 1 and starts >= 0, not %d and %d",
                        opts->max_sweeps, opts->starts);
     if (opts->signs && !(pv_symmetry_kinds(arch) & PV_SYMMETRY_SIGNS))
-        return pv_fail(PV_ERR_CONFIG,
-                       "units of this activation may not change their signs: match them without");
+        return pv_fail(PV_ERR_CONFIG, "units of activation %s may not change their signs: match them without",
+                       pv_arch_activation(arch)->name);
     pv_matcher *m = pv_alloc(1, sizeof *m);
     if (!m) return PV_ERR_NOMEM;
     m->arch = *arch;

@@ -6,18 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PI 3.14159265358979323846
-
 unsigned pv_symmetry_kinds(const pv_arch *arch)
 {
-    (void)arch; /* every INR is a SIREN: the sine is odd, and half a turn changes its sign */
-    return PV_SYMMETRY_SIGNS | PV_SYMMETRY_PHASES;
+    const pv_activation *activation = pv_arch_activation(arch);
+    return (activation->odd ? PV_SYMMETRY_SIGNS : 0) | (activation->antiperiod > 0 ? PV_SYMMETRY_PHASES : 0);
 }
 
 /* By a multiple of what a bias may move. */
 static double period_of(const pv_arch *arch)
 {
-    return PI / (double)arch->w0;
+    const pv_activation *activation = pv_arch_activation(arch);
+    return activation->antiperiod / (activation->uses_w0 ? (double)arch->w0 : 1);
 }
 
 int pv_symmetry_offset(const pv_arch *arch, int layer)
