@@ -3,12 +3,17 @@
 #ifndef PV_ACTIVATION_H
 #define PV_ACTIVATION_H
 
-#include "inr/pv_inr_opts.h"
+#include "config/pv_plugin.h"
 
 #include <stdbool.h>
 
+typedef enum pv_inr_variant {
+    PV_INR_DWSNETS,  /* every sine layer W ~ U(+-sqrt(6/d_in)/w0), as the published sets */
+    PV_INR_STANDARD, /* Sitzmann et al. 2020: the first layer W ~ U(+-1/d_in) */
+} pv_inr_variant;
+
 typedef struct pv_activation {
-    const char *name, *help;
+    pv_plugin plugin;
     const char *formula; /* for readers of a store: written into its `arch` */
 
     /* Whether z is w0 (W h + b); else it is W h + b. */
@@ -37,6 +42,8 @@ typedef struct pv_activation {
 #define PV_ACTIVATION_EXTERN(name) extern const pv_activation pv_activation_##name;
 PV_ACTIVATIONS(PV_ACTIVATION_EXTERN)
 #undef PV_ACTIVATION_EXTERN
+
+extern const pv_registry pv_activations;
 
 /* By number, from 0 on; NULL behind the last. */
 const pv_activation *pv_activation_at(int number);

@@ -6,7 +6,7 @@
 #define PV_ARCH_H
 
 #include "base/pv_status.h"
-#include "inr/pv_activation.h"
+#include "inr/pv_inr_opts.h"
 
 #include <jansson.h>
 #include <stdbool.h>

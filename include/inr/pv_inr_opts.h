@@ -3,20 +3,16 @@
 #define PV_INR_OPTS_H
 
 #include "config/pv_option.h"
+#include "inr/pv_activation.h"
 
 #include <stdint.h>
 
 enum { PV_INR_MAX_LAYERS = 8, PV_INR_MAX_WIDTH = 256 };
 
-typedef enum pv_inr_variant {
-    PV_INR_DWSNETS,  /* every sine layer W ~ U(+-sqrt(6/d_in)/w0), as the published sets */
-    PV_INR_STANDARD, /* Sitzmann et al. 2020: the first layer W ~ U(+-1/d_in) */
-} pv_inr_variant;
-
 typedef struct pv_inr_opts {
     int *hidden; /* widths of the hidden layers; owned by the config */
     unsigned hidden_count;
-    int activation; /* its number in pv_activation.h */
+    pv_pick activation;
     pv_inr_variant variant;
     double w0;
     double offset; /* added to the output */

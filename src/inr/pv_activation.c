@@ -3,17 +3,18 @@
 
 #include <string.h>
 
-#define ADDRESS(name) &pv_activation_##name,
-static const pv_activation *const all[] = {PV_ACTIVATIONS(ADDRESS) NULL};
+#define ENTRY(name) &pv_activation_##name.plugin,
+const pv_registry pv_activations = {"activation", (const pv_plugin *const[]){PV_ACTIVATIONS(ENTRY) NULL}};
 
 const pv_activation *pv_activation_at(int number)
 {
-    return all[number];
+    return (const pv_activation *)pv_activations.plugins[number];
 }
 
 int pv_activation_find(const char *word)
 {
-    for (int i = 0; all[i]; i++)
-        if (strcmp(word, all[i]->name) == 0 || strcmp(word, all[i]->formula) == 0) return i;
+    const pv_activation *a;
+    for (int i = 0; (a = pv_activation_at(i)); i++)
+        if (strcmp(word, a->plugin.name) == 0 || strcmp(word, a->formula) == 0) return i;
     return -1;
 }

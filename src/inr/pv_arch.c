@@ -25,7 +25,8 @@ pv_status pv_arch_make(const pv_inr_opts *opts, int inputs, int outputs, pv_arch
     if (outputs < 1 || outputs > MAX_OUTPUTS)
         return pv_fail(PV_ERR_CONFIG, "the signal has %d channels, an INR gives 1..%d", outputs, MAX_OUTPUTS);
     *arch = (pv_arch){.layers = (int)opts->hidden_count + 1,
-                      .activation = opts->activation,
+                      .activation =
+                          opts->activation.plugin ? pv_activation_find(opts->activation.plugin->name) : 0,
                       .w0 = (float)opts->w0,
                       .offset = (float)opts->offset};
     arch->dims[0] = inputs;

@@ -9,11 +9,13 @@ const pv_option pv_inr_options[] = {
     {PV_KEY(pv_inr_opts, hidden), .count = offsetof(pv_inr_opts, hidden_count), .most = PV_INR_MAX_LAYERS - 1,
      .initial = "[32, 32]", PV_BETWEEN(1, PV_INR_MAX_WIDTH), .fixes = PV_FIXES_ROWS,
      .meaning = "widths of the hidden layers"},
+    {PV_KEY(pv_inr_opts, activation), .registry = &pv_activations, .initial = "sine",
+     .fixes = PV_FIXES_ROWS, .meaning = "what a hidden unit makes of its input"},
     {PV_KEY(pv_inr_opts, variant), .choices = variants, .initial = "dwsnets", .fixes = PV_FIXES_ROWS,
      .meaning = "initialisation of the first layer; dwsnets: as the published sets, standard: Sitzmann "
                 "et al. 2020"},
     {PV_KEY(pv_inr_opts, w0), .initial = "30.0", PV_ABOVE(0), .fixes = PV_FIXES_ROWS,
-     .meaning = "frequency of the sine layers"},
+     .meaning = "frequency of the hidden layers, of activations that have one"},
     {PV_KEY(pv_inr_opts, offset), .initial = "0.5", .fixes = PV_FIXES_ROWS,
      .meaning = "constant added to the output"},
     {0}};

@@ -10,8 +10,7 @@ static double bound(int layer, double fan_in, double w0, pv_inr_variant variant)
 }
 
 const pv_activation pv_activation_sine = {
-    .name = "sine",
-    .help = "sin(w0 (W h + b)), as in a SIREN",
+    .plugin = {.name = "sine", .help = "sin(w0 (W h + b)), as in a SIREN"},
     .formula = "sin(w0 (W h + b))",
     .uses_w0 = true,
     .bound = bound,

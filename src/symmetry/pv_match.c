@@ -28,7 +28,7 @@ pv_status pv_matcher_new(const pv_arch *arch, const pv_match_opts *opts, pv_matc
                        opts->max_sweeps, opts->starts);
     if (opts->signs && !(pv_symmetry_kinds(arch) & PV_SYMMETRY_SIGNS))
         return pv_fail(PV_ERR_CONFIG, "units of activation %s may not change their signs: match them without",
-                       pv_arch_activation(arch)->name);
+                       pv_arch_activation(arch)->plugin.name);
     pv_matcher *m = pv_alloc(1, sizeof *m);
     if (!m) return PV_ERR_NOMEM;
     m->arch = *arch;

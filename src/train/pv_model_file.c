@@ -90,7 +90,7 @@ static pv_status write_head(hid_t file, const pv_model_head *head)
     PV_TRY(pv_h5_write_int(file, "classes", head->classes));
     PV_TRY(pv_h5_write_real(file, "inr_w0", (double)head->arch.w0));
     PV_TRY(pv_h5_write_real(file, "inr_offset", (double)head->arch.offset));
-    PV_TRY(pv_h5_write_text(file, "inr_activation", pv_arch_activation(&head->arch)->name));
+    PV_TRY(pv_h5_write_text(file, "inr_activation", pv_arch_activation(&head->arch)->plugin.name));
     PV_TRY(pv_h5_write_int(file, "trained_rows", (int64_t)head->rows));
     PV_TRY(write_state(file, &head->state));
     PV_TRY(write_array(file, "/norm/mean", 1, &params, head->form.mean));

@@ -29,7 +29,7 @@ static double bell_bound(int layer, double fan_in, double w0, pv_inr_variant var
     return 3 / (w0 * sqrt(fan_in));
 }
 
-const pv_activation pv_activation_bell = {.name = "bell",
+const pv_activation pv_activation_bell = {.plugin = {.name = "bell", .help = "a bell"},
                                           .formula = "exp(-(w0 (W h + b))^2 / 2)",
                                           .uses_w0 = true,
                                           .apply = apply_bell,
@@ -51,8 +51,11 @@ static double ramp_bound(int layer, double fan_in, double w0, pv_inr_variant var
     return sqrt(6 / fan_in);
 }
 
-const pv_activation pv_activation_ramp = {
-    .name = "ramp", .formula = "ramp(W h + b)", .apply = apply_ramp, .bound = ramp_bound, .odd = true};
+const pv_activation pv_activation_ramp = {.plugin = {.name = "ramp", .help = "a ramp"},
+                                          .formula = "ramp(W h + b)",
+                                          .apply = apply_ramp,
+                                          .bound = ramp_bound,
+                                          .odd = true};
 
 /* The same in double precision, W h + b given. */
 static double truth(const pv_arch *arch, double z)
@@ -97,8 +100,11 @@ typedef struct problem {
 static void make(int activation, problem *p)
 {
     int hidden[] = {21, 9};
-    const pv_inr_opts opts = {
-        .hidden = hidden, .hidden_count = 2, .activation = activation, .w0 = 5, .offset = 0.5};
+    const pv_inr_opts opts = {.hidden = hidden,
+                              .hidden_count = 2,
+                              .activation = {.plugin = pv_activations.plugins[activation]},
+                              .w0 = 5,
+                              .offset = 0.5};
     pv_rng rng = pv_rng_open(1, PV_RNG_TEST, (uint64_t)activation, 0);
     assert_int_equal(pv_arch_make(&opts, INPUTS, OUTPUTS, &p->arch), PV_OK);
     assert_int_equal(pv_arch_params(&p->arch), PARAMS);
@@ -172,7 +178,7 @@ static void the_gradient_is_that_of_finite_differences(void **state)
                 size += slope * slope;
             }
             if (!(sqrt(difference / size) < 1e-4))
-                fail_msg("%s: %g away", pv_activation_at(a)->name, sqrt(difference / size));
+                fail_msg("%s: %g away", pv_activation_at(a)->plugin.name, sqrt(difference / size));
         }
 }
 
@@ -194,7 +200,8 @@ static void a_fit_learns(void **state)
         for (int i = 0; i < PARAMS; i++)
             row[i] = (double)p.row[i];
         assert_true(fabs(result.mse - loss_of(&p, row)) < 1e-5);
-        if (!(result.mse < 1e-3)) fail_msg("%s: an error of %g", pv_activation_at(a)->name, result.mse);
+        if (!(result.mse < 1e-3))
+            fail_msg("%s: an error of %g", pv_activation_at(a)->plugin.name, result.mse);
         pv_fitter_free(fitter);
     }
 }
