@@ -10,20 +10,11 @@
 
 #include <stdint.h>
 
-/* A matrix whose element (i, p) is at values[i * row + p * step]. */
-typedef struct pv_strided {
-    const pv_real *values;
-    int64_t row, step;
-} pv_strided;
-
 typedef struct pv_attention_kernels {
     int lanes;
-    /* c[m][np] = a[m][k] b[k][np], added to c if `add`. */
-    void (*multiply)(int m, int np, int k, pv_strided a, const pv_real *b, int add, pv_real *c);
-    /* y[cols][ldy] = x[rows][cols] transposed; what lies behind the rows is set to 0 up to ldy. */
-    void (*transpose)(int rows, int cols, const pv_real *x, int64_t ldx, pv_real *y, int64_t ldy);
-    /* s[keys][np] becomes e = exp(scale (s - its greatest)) of every query, and share[np] one over the sum of these:
-     * softmax(scale s) is e share.  No sweep over s goes into that product: it is due where e has been summed over. */
+    /* s[keys][np] becomes e = exp(scale (s - its greatest)) of every query, and share[np] one over the sum of
+     * these: softmax(scale s) is e share.  No sweep over s goes into that product: it is due where e has been
+     * summed over. */
     void (*softmax)(int keys, int np, pv_real scale, pv_real *s, pv_real *share);
     /* dp, the gradient of e share = softmax(scale s), becomes that of s. */
     void (*softmax_backward)(int keys, int np, pv_real scale, const pv_real *e, const pv_real *share,

@@ -7,6 +7,7 @@
 #define PV_NN_KERNELS_H
 
 #include "base/pv_cpu.h"
+#include "nn/core/pv_matrix_kernels.h"
 #include "simd/pv_real.h"
 
 #include <stdint.h>
@@ -22,14 +23,10 @@ typedef struct pv_adam_step {
 } pv_adam_step;
 
 typedef struct pv_nn_kernels {
-    /* Products with one side so small that it stays in the first-level cache: what BLAS spends on copying
-     * there costs more than the product.  n is a multiple of `lanes`, the numbers of a vector. */
-    int lanes;
-    /* c[m][n] = a[m][k] b[k][n], added to c if `add`. */
-    void (*product)(int64_t m, int n, int k, const pv_real *a, const pv_real *b, int add, pv_real *c);
-    /* c[m][n] += alpha a[k][m]^T b[k][n], k being long. */
-    void (*outer_product)(int m, int n, int64_t k, pv_real alpha, const pv_real *a, const pv_real *b,
-                          pv_real *c);
+    int lanes; /* the numbers of a vector */
+    /* For products with one side so small that it stays in the first-level cache: what BLAS spends on copying
+     * there costs more than the product. */
+    const pv_matrix_kernels *matrix;
 
     /* y[n][f] += alpha * row[f]. */
     void (*add_row)(int64_t n, int f, pv_real alpha, const pv_real *row, pv_real *y);
@@ -41,15 +38,6 @@ typedef struct pv_nn_kernels {
     void (*relu_backward)(int64_t n, const pv_real *x, pv_real scale, pv_real *dy);
     /* x *= scale where the 16-bit draw is below `keep`, else 0. */
     void (*dropout)(int64_t n, const uint16_t *draws, uint32_t keep, pv_real scale, pv_real *x);
-
-    /* Sums of x[rows][cols][f] over columns into row[rows][f] and over rows into col[cols][f]; either may be
-     * NULL. */
-    void (*pool_sum)(int rows, int cols, int f, const pv_real *x, pv_real *row, pv_real *col);
-    /* Maxima of the same and the position of the first of them along the pooled axis. */
-    void (*pool_max)(int rows, int cols, int f, const pv_real *x, pv_real *row, int32_t *row_arg,
-                     pv_real *col, int32_t *col_arg);
-    /* y[rows][cols][f] += row[rows][f] (unless NULL) + col[cols][f]. */
-    void (*spread)(int rows, int cols, int f, const pv_real *row, const pv_real *col, pv_real *y);
 
     /* sum[f] += sum x, square[f] += sum x^2 over x[n][f]. */
     void (*moments)(int64_t n, int f, const pv_real *x, double *sum, double *square);

@@ -26,6 +26,7 @@ typedef struct pv_sab_work {
 
 typedef struct pv_sab {
     const pv_attention_kernels *kernels;
+    const pv_matrix_kernels *matrix;
     pv_sab_work *work;
     int positions, np, in, out, heads;
     pv_linear q, k, v, o;

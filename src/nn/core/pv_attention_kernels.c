@@ -1,72 +1,13 @@
+/* Softmax of the logits of a set, its gradient, and the loops around the set's products. */
 #include "nn/core/pv_attention_kernels.h"
 
 #include "simd/pv_functions.h"
-#include "simd/pv_tile.h"
 
-#include <string.h>
+enum { TOGETHER = 2 }; /* vectors of queries that move together, for every sum is a chain */
 
-PV_INLINE void multiply_tile(int rows, int vectors, int np, int k, pv_strided a, const pv_real *b, int add,
-                             pv_real *c)
-{
-    pv_tile sum;
-#pragma GCC unroll 8
-    for (int r = 0; r < rows; r++)
-#pragma GCC unroll 2
-        for (int v = 0; v < vectors; v++)
-            sum[r][v] = add ? pv_vector_load(c + r * np + v * PV_LANES) : (pv_vector){0};
-    pv_tile_multiply(rows, vectors, PV_LANES, k, a.values, a.row, a.step, b, np, sum);
-#pragma GCC unroll 8
-    for (int r = 0; r < rows; r++)
-#pragma GCC unroll 2
-        for (int v = 0; v < vectors; v++)
-            pv_vector_store(c + r * np + v * PV_LANES, sum[r][v]);
-}
-
-/* Heads are 4 or 8 channels wide as a rule, so there is a tile of half the rows. */
-PV_INLINE void multiply_columns(int vectors, int m, int np, int k, pv_strided a, const pv_real *b, int add,
-                                pv_real *c)
-{
-    int i = 0;
-    for (; i + PV_TILE_ROWS <= m; i += PV_TILE_ROWS, a.values += PV_TILE_ROWS * a.row)
-        multiply_tile(PV_TILE_ROWS, vectors, np, k, a, b, add, c + (int64_t)i * np);
-    for (; i + PV_TILE_ROWS / 2 <= m; i += PV_TILE_ROWS / 2, a.values += PV_TILE_ROWS / 2 * a.row)
-        multiply_tile(PV_TILE_ROWS / 2, vectors, np, k, a, b, add, c + (int64_t)i * np);
-    for (; i < m; i++, a.values += a.row)
-        multiply_tile(1, vectors, np, k, a, b, add, c + (int64_t)i * np);
-}
-
-static void multiply(int m, int np, int k, pv_strided a, const pv_real *b, int add, pv_real *c)
-{
-    int column = 0;
-    for (; column + 2 * PV_LANES <= np; column += 2 * PV_LANES)
-        multiply_columns(2, m, np, k, a, b + column, add, c + column);
-    if (column < np) multiply_columns(1, m, np, k, a, b + column, add, c + column);
-}
-
-static void transpose_rest(int rows, int cols, const pv_real *x, int64_t ldx, pv_real *restrict y,
-                           int64_t ldy)
-{
-    for (int r = 0; r < rows; r++)
-        for (int c = 0; c < cols; c++)
-            y[c * ldy + r] = x[r * ldx + c];
-}
-
-static void transpose(int rows, int cols, const pv_real *x, int64_t ldx, pv_real *restrict y, int64_t ldy)
-{
-    const int whole_rows = rows / PV_LANES * PV_LANES, whole_cols = cols / PV_LANES * PV_LANES;
-    for (int c = 0; c < whole_cols; c += PV_LANES)
-        for (int r = 0; r < whole_rows; r += PV_LANES)
-            pv_tile_transpose(x + r * ldx + c, ldx, y + c * ldy + r, ldy);
-    transpose_rest(whole_rows, cols - whole_cols, x + whole_cols, ldx, y + whole_cols * ldy, ldy);
-    transpose_rest(rows - whole_rows, cols, x + whole_rows * ldx, ldx, y + whole_rows, ldy);
-    for (int c = 0; c < cols && rows < ldy; c++)
-        memset(y + c * ldy + rows, 0, sizeof *y * (size_t)(ldy - rows));
-}
-
-/* `vectors` of queries together, for every sum is a chain. */
 PV_INLINE void softmax_columns(int vectors, int keys, int np, pv_real scale, pv_real *s, pv_real *share)
 {
-    pv_vector most[PV_TILE_VECTORS], sum[PV_TILE_VECTORS];
+    pv_vector most[TOGETHER], sum[TOGETHER];
     for (int v = 0; v < vectors; v++) {
         most[v] = pv_vector_load(s + v * PV_LANES);
         sum[v] = (pv_vector){0};
@@ -96,7 +37,7 @@ static void softmax(int keys, int np, pv_real scale, pv_real *s, pv_real *share)
 PV_INLINE void softmax_backward_columns(int vectors, int keys, int np, pv_real scale, const pv_real *e,
                                         const pv_real *share, pv_real *dp)
 {
-    pv_vector dot[PV_TILE_VECTORS], part[PV_TILE_VECTORS];
+    pv_vector dot[TOGETHER], part[TOGETHER];
     for (int v = 0; v < vectors; v++) {
         dot[v] = (pv_vector){0};
         part[v] = pv_vector_load(share + v * PV_LANES);
@@ -158,8 +99,6 @@ static void where_positive(int64_t n, const pv_real *z, const pv_real *x, pv_rea
 
 const pv_attention_kernels PV_ISA_TABLE(pv_attention_kernels) = {
     .lanes = PV_LANES,
-    .multiply = multiply,
-    .transpose = transpose,
     .softmax = softmax,
     .softmax_backward = softmax_backward,
     .add_shares = add_shares,

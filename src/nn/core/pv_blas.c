@@ -33,9 +33,10 @@ void pv_gemm(const pv_nn_kernels *kernels, bool transpose_a, bool transpose_b, i
     if (fits && !transpose_a && n * k <= SMALL) {
         pv_real packed[SMALL];
         pack(transpose_b, (int)n, (int)k, alpha, b, packed);
-        kernels->product(m, (int)n, (int)k, a, packed, beta == 1, c);
+        const pv_product_term term = pv_product_of(a, packed, (int)n, (int)k);
+        kernels->matrix->product(m, (int)n, 1, &term, beta == 1, c);
     } else if (fits && transpose_a && !transpose_b && beta == 1 && m * n <= SMALL) {
-        kernels->outer_product((int)m, (int)n, k, (pv_real)alpha, a, b, c);
+        kernels->matrix->outer((int)m, (int)n, k, PV_OUTER_BLOCK, (pv_real)alpha, a, b, c);
     } else {
         blas(transpose_a, transpose_b, (int)m, (int)n, (int)k, alpha, a, b, beta, c);
     }

@@ -1,8 +1,9 @@
+/* Products of small matrices in tiles that stay in registers, and transposes. */
 #include "nn/core/pv_matrix_kernels.h"
 
 #include "simd/pv_tile.h"
 
-enum { OUTER_BLOCK = 96 }; /* rows of both operands that the first-level cache holds */
+#include <string.h>
 
 PV_INLINE void product_tile(int rows, int vectors, int lanes, int n, int count, const pv_product_term *terms,
                             int64_t first, int column, int add, pv_real *c)
@@ -13,17 +14,17 @@ PV_INLINE void product_tile(int rows, int vectors, int lanes, int n, int count, 
 #pragma GCC unroll 2
         for (int v = 0; v < vectors; v++)
             sum[r][v] = add ? pv_vector_load_first(v == vectors - 1 ? lanes : PV_LANES,
-                                           c + (first + r) * n + column + v * PV_LANES)
+                                                   c + (first + r) * n + column + v * PV_LANES)
                             : (pv_vector){0};
     for (int i = 0; i < count; i++)
-        pv_tile_multiply(rows, vectors, lanes, terms[i].k, terms[i].a + first * terms[i].lda, terms[i].lda, 1,
-                         terms[i].b + column, terms[i].ldb, sum);
+        pv_tile_multiply(rows, vectors, lanes, terms[i].k, terms[i].a + first * terms[i].row, terms[i].row,
+                         terms[i].step, terms[i].b + column, terms[i].ldb, sum);
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 2
         for (int v = 0; v < vectors; v++)
-            pv_vector_store_first(v == vectors - 1 ? lanes : PV_LANES, c + (first + r) * n + column + v * PV_LANES,
-                          sum[r][v]);
+            pv_vector_store_first(v == vectors - 1 ? lanes : PV_LANES,
+                                  c + (first + r) * n + column + v * PV_LANES, sum[r][v]);
 }
 
 PV_INLINE void product_columns(int vectors, int lanes, int64_t m, int n, int count,
@@ -78,11 +79,11 @@ PV_INLINE void outer_columns(int vectors, int lanes, int m, int n, int64_t k, pv
         outer_tile(1, vectors, lanes, m, n, k, alpha, a + i, b, c + (int64_t)i * n);
 }
 
-/* In blocks of k that the first-level cache holds, for the tiles read them again and again. */
-static void outer(int m, int n, int64_t k, pv_real alpha, const pv_real *a, const pv_real *b, pv_real *c)
+static void outer(int m, int n, int64_t k, int block, pv_real alpha, const pv_real *a, const pv_real *b,
+                  pv_real *c)
 {
-    for (int64_t p = 0; p < k; p += OUTER_BLOCK, a += OUTER_BLOCK * m, b += OUTER_BLOCK * n) {
-        const int64_t depth = k - p < OUTER_BLOCK ? k - p : OUTER_BLOCK;
+    for (int64_t p = 0; p < k; p += block, a += (int64_t)block * m, b += (int64_t)block * n) {
+        const int64_t depth = k - p < block ? k - p : block;
         int column = 0;
         for (; column + 2 * PV_LANES <= n; column += 2 * PV_LANES)
             outer_columns(2, PV_LANES, m, n, depth, alpha, a, b + column, c + column);
@@ -92,15 +93,24 @@ static void outer(int m, int n, int64_t k, pv_real alpha, const pv_real *a, cons
     }
 }
 
-static void transpose(int m, int n, pv_real alpha, const pv_real *x, pv_real *restrict y, int64_t ldy)
+static void transpose_rest(int rows, int cols, const pv_real *x, int64_t ldx, pv_real *restrict y,
+                           int64_t ldy)
 {
-    enum { BLOCK = 16 };
-    for (int first = 0; first < m; first += BLOCK) {
-        const int end = first + BLOCK < m ? first + BLOCK : m;
-        for (int c = 0; c < n; c++)
-            for (int r = first; r < end; r++)
-                y[c * ldy + r] = alpha * x[(int64_t)r * n + c];
-    }
+    for (int r = 0; r < rows; r++)
+        for (int c = 0; c < cols; c++)
+            y[c * ldy + r] = x[r * ldx + c];
+}
+
+static void transpose(int rows, int cols, const pv_real *x, int64_t ldx, pv_real *restrict y, int64_t ldy)
+{
+    const int whole_rows = rows / PV_LANES * PV_LANES, whole_cols = cols / PV_LANES * PV_LANES;
+    for (int c = 0; c < whole_cols; c += PV_LANES)
+        for (int r = 0; r < whole_rows; r += PV_LANES)
+            pv_tile_transpose(x + r * ldx + c, ldx, y + c * ldy + r, ldy);
+    transpose_rest(whole_rows, cols - whole_cols, x + whole_cols, ldx, y + whole_cols * ldy, ldy);
+    transpose_rest(rows - whole_rows, cols, x + whole_rows * ldx, ldx, y + whole_rows, ldy);
+    for (int c = 0; c < cols && rows < ldy; c++)
+        memset(y + c * ldy + rows, 0, sizeof *y * (size_t)(ldy - rows));
 }
 
 const pv_matrix_kernels PV_ISA_TABLE(pv_matrix_kernels) = {

@@ -109,15 +109,18 @@ void pv_packed_forward(const pv_packed_linear *linear, int64_t rows, const pv_re
     if (linear->bias && add) linear->kernels->add_row(rows, out, 1, linear->bias->values, y);
     for (int64_t r = 0; linear->bias && !add && r < rows; r++)
         memcpy(y + r * out, linear->bias->values, sizeof *y * (size_t)out);
-    linear->kernels->product(rows, out, linear->in, x, linear->weight->transposed, linear->bias || add, y);
+    const pv_product_term term = pv_product_of(x, linear->weight->transposed, out, linear->in);
+    linear->kernels->matrix->product(rows, out, 1, &term, linear->bias || add, y);
 }
 
 void pv_packed_backward(const pv_packed_linear *linear, int64_t rows, const pv_real *x, const pv_real *dy,
                         bool add, pv_real *dx)
 {
-    linear->kernels->outer_product(linear->out, linear->in, rows, 1, dy, x, linear->weight->gradients);
+    const pv_product_term term = pv_product_of(dy, linear->weight->values, linear->in, linear->out);
+    linear->kernels->matrix->outer(linear->out, linear->in, rows, PV_OUTER_BLOCK, 1, dy, x,
+                                   linear->weight->gradients);
     if (linear->bias) linear->kernels->sum_rows(rows, linear->out, 1, dy, linear->bias->gradients);
-    if (dx) linear->kernels->product(rows, linear->in, linear->out, dy, linear->weight->values, add, dx);
+    if (dx) linear->kernels->matrix->product(rows, linear->in, 1, &term, add, dx);
 }
 
 pv_packed_norm pv_packed_norm_add(pv_packed_set *set, const char *prefix, int width)

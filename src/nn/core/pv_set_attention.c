@@ -21,6 +21,7 @@ pv_sab pv_sab_new(pv_nn_params *params, const char *prefix, int positions, int i
                   pv_sab_work *work)
 {
     pv_sab sab = {.kernels = PV_ISA_CHOOSE(pv_attention_kernels),
+                  .matrix = params->kernels->matrix,
                   .work = work,
                   .positions = positions,
                   .in = in,
@@ -63,12 +64,20 @@ void pv_sab_work_reserve(pv_sab_work *work, pv_nn_memory *memory)
     }
 }
 
+/* c[m][n] = a b, added to c if `add`; element (i, p) of a [m][k] is at a[i * row + p * step]. */
+static void multiply(const pv_sab *sab, int m, int n, int k, const pv_real *a, int row, int step,
+                     const pv_real *b, bool add, pv_real *c)
+{
+    const pv_product_term term = {.a = a, .b = b, .row = row, .step = step, .ldb = n, .k = k};
+    sab->matrix->product(m, n, 1, &term, add, c);
+}
+
 static void project(const pv_sab *sab, const pv_nn_params *params, const pv_linear *linear, const pv_real *x,
                     pv_real *y)
 {
-    const pv_strided weight = {pv_nn_values(params, linear->weight), linear->in, 1};
     sab->kernels->fill_rows(linear->out, sab->np, pv_nn_values(params, linear->bias), y);
-    sab->kernels->multiply(linear->out, sab->np, linear->in, weight, x, 1, y);
+    multiply(sab, linear->out, sab->np, linear->in, pv_nn_values(params, linear->weight), linear->in, 1, x,
+             true, y);
 }
 
 /* All intermediate results of one sample, up to z = fc_o(o). */
@@ -77,17 +86,17 @@ static void sample_forward(const pv_sab *sab, const pv_nn_params *params, const 
     const pv_attention_kernels *kernels = sab->kernels;
     const pv_sab_work *w = sab->work;
     const int n = sab->positions, np = sab->np, width = sab->out / sab->heads;
-    kernels->transpose(n, sab->in, x, sab->in, w->x, np);
+    sab->matrix->transpose(n, sab->in, x, sab->in, w->x, np);
     project(sab, params, &sab->q, w->x, w->q);
     project(sab, params, &sab->k, w->x, w->k);
     project(sab, params, &sab->v, w->x, w->v);
     for (int head = 0; head < sab->heads; head++) {
         const int64_t at = (int64_t)head * width * np;
         pv_real *p = w->p + (int64_t)head * n * np;
-        kernels->multiply(n, np, width, (pv_strided){w->k + at, 1, np}, w->q + at, 0, p);
+        multiply(sab, n, np, width, w->k + at, 1, np, w->q + at, false, p);
         pv_real *share = w->share + (int64_t)head * np;
         kernels->softmax(n, np, (pv_real)(1 / sqrt(sab->out)), p, share);
-        kernels->multiply(width, np, n, (pv_strided){w->v + at, np, 1}, p, 0, w->o + at);
+        multiply(sab, width, np, n, w->v + at, np, 1, p, false, w->o + at);
         kernels->add_shares(width, np, w->q + at, share, w->o + at);
     }
     project(sab, params, &sab->o, w->o, w->z);
@@ -108,7 +117,7 @@ void pv_sab_forward(const pv_sab *sab, const pv_nn_params *params, int count, do
     for (int sample = 0; sample < count; sample++) {
         sample_forward(sab, params, x + sample * from);
         sab->kernels->add_relu((int64_t)sab->out * sab->np, w->o, w->z, w->z);
-        sab->kernels->transpose(sab->out, sab->positions, w->z, sab->np, w->set, sab->out);
+        sab->matrix->transpose(sab->out, sab->positions, w->z, sab->np, w->set, sab->out);
         put(params, (int)to, scale, w->set, beta, y + sample * to);
     }
 }
@@ -119,7 +128,7 @@ static void project_backward(const pv_sab *sab, const pv_nn_params *params, cons
                              int which, const pv_real *dy, const pv_real *x)
 {
     const pv_sab_work *w = sab->work;
-    sab->kernels->transpose(linear->out, sab->positions, dy, sab->np, w->set, linear->out);
+    sab->matrix->transpose(linear->out, sab->positions, dy, sab->np, w->set, linear->out);
     params->kernels->sum_rows(sab->positions, linear->out, 1, w->set, pv_nn_gradients(params, linear->bias));
     pv_gemm(params->kernels, true, false, linear->in, linear->out, sab->positions, 1, x, w->set, 1,
             w->gradients[which]);
@@ -132,14 +141,14 @@ static void head_backward(const pv_sab *sab, int head)
     const int n = sab->positions, np = sab->np, width = sab->out / sab->heads;
     const int64_t at = (int64_t)head * width * np;
     const pv_real *p = w->p + (int64_t)head * n * np, *share = w->share + (int64_t)head * np;
-    kernels->multiply(n, np, width, (pv_strided){w->v + at, 1, np}, w->dout + at, 0, w->dp);
+    multiply(sab, n, np, width, w->v + at, 1, np, w->dout + at, false, w->dp);
     kernels->softmax_backward(n, np, (pv_real)(1 / sqrt(sab->out)), p, share, w->dp);
-    kernels->transpose(n, n, p, np, w->turned, np);
+    sab->matrix->transpose(n, n, p, np, w->turned, np);
     kernels->add_shares(width, np, NULL, share, w->dout + at); /* for p is without them */
-    kernels->multiply(width, np, n, (pv_strided){w->dout + at, np, 1}, w->turned, 0, w->dv + at);
-    kernels->multiply(width, np, n, (pv_strided){w->k + at, np, 1}, w->dp, 1, w->dq + at);
-    kernels->transpose(n, n, w->dp, np, w->turned, np);
-    kernels->multiply(width, np, n, (pv_strided){w->q + at, np, 1}, w->turned, 0, w->dk + at);
+    multiply(sab, width, np, n, w->dout + at, np, 1, w->turned, false, w->dv + at);
+    multiply(sab, width, np, n, w->k + at, np, 1, w->dp, true, w->dq + at);
+    sab->matrix->transpose(n, n, w->dp, np, w->turned, np);
+    multiply(sab, width, np, n, w->q + at, np, 1, w->turned, false, w->dk + at);
 }
 
 /* The gradient of the sample's input as [in][np] in work->dx, if wanted. */
@@ -151,11 +160,11 @@ static void sample_backward(const pv_sab *sab, const pv_nn_params *params, const
     const int np = sab->np, out = sab->out;
     const int64_t values = (int64_t)out * np;
     sample_forward(sab, params, x);
-    kernels->transpose(sab->positions, out, dy, out, w->dout, np);
+    sab->matrix->transpose(sab->positions, out, dy, out, w->dout, np);
     kernels->where_positive(values, w->z, w->dout, w->dz);
-    kernels->transpose(out, sab->positions, w->o, np, w->z, out); /* z is not needed any more */
+    sab->matrix->transpose(out, sab->positions, w->o, np, w->z, out); /* z is not needed any more */
     project_backward(sab, params, &sab->o, O, w->dz, w->z);
-    kernels->multiply(out, np, out, (pv_strided){w->weights[O], out, 1}, w->dz, 1, w->dout);
+    multiply(sab, out, np, out, w->weights[O], out, 1, w->dz, true, w->dout);
     memcpy(w->dq, w->dout, sizeof *w->dq * (size_t)values);
     for (int head = 0; head < sab->heads; head++)
         head_backward(sab, head);
@@ -163,9 +172,7 @@ static void sample_backward(const pv_sab *sab, const pv_nn_params *params, const
     const pv_real *const gradients[] = {w->dq, w->dk, w->dv};
     for (int i = Q; i <= V; i++) {
         project_backward(sab, params, linears[i], i, gradients[i], x);
-        if (to_input)
-            kernels->multiply(sab->in, np, out, (pv_strided){w->weights[i], out, 1}, gradients[i], i != Q,
-                              w->dx);
+        if (to_input) multiply(sab, sab->in, np, out, w->weights[i], out, 1, gradients[i], i != Q, w->dx);
     }
 }
 
@@ -181,19 +188,19 @@ void pv_sab_backward(const pv_sab *sab, const pv_nn_params *params, int count, d
     const int64_t from = (int64_t)sab->positions * sab->in, to = (int64_t)sab->positions * sab->out;
     for (int i = 0; i < PROJECTIONS; i++) {
         const pv_linear *l = projection(sab, i);
-        sab->kernels->transpose(l->out, l->in, pv_nn_values(params, l->weight), l->in, w->weights[i], l->out);
+        sab->matrix->transpose(l->out, l->in, pv_nn_values(params, l->weight), l->in, w->weights[i], l->out);
         memset(w->gradients[i], 0, sizeof *w->gradients[i] * (size_t)l->in * (size_t)l->out);
     }
     for (int sample = 0; sample < count; sample++) {
         put(params, (int)to, scale, dy + sample * to, 0, w->set);
         sample_backward(sab, params, x + sample * from, w->set, dx != NULL);
         if (!dx) continue;
-        sab->kernels->transpose(sab->in, sab->positions, w->dx, sab->np, w->x, sab->in);
+        sab->matrix->transpose(sab->in, sab->positions, w->dx, sab->np, w->x, sab->in);
         put(params, (int)from, 1, w->x, beta, dx + sample * from);
     }
     for (int i = 0; i < PROJECTIONS; i++) {
         const pv_linear *l = projection(sab, i);
-        sab->kernels->transpose(l->in, l->out, w->gradients[i], l->out, w->weights[i], l->in);
+        sab->matrix->transpose(l->in, l->out, w->gradients[i], l->out, w->weights[i], l->in);
         put(params, l->in * l->out, 1, w->weights[i], 1, pv_nn_gradients(params, l->weight));
     }
 }

@@ -3,7 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { FEW = 8 }; /* inputs that fill no vector: their gradient is summed transposed */
+/* Inputs that fill no vector: their gradient is summed transposed; and rows summed at once in gradients of weights. */
+enum { FEW = 8, OUTER_BLOCK = 96 };
 
 /* The single linear map over all entries of a tensor, NULL if it has none. */
 static const pv_dws_map *entrywise(const pv_dws_layer *layer, int tensor)
@@ -102,9 +103,9 @@ void pv_dws_layer_pack(pv_dws_layer *layer)
         if (map->op) continue;
         const pv_real *weight = pv_nn_values(layer->params, map->stack.linear[0].weight);
         const int values = map->in * map->out;
-        layer->matrix->transpose(map->out, map->in, (pv_real)map->scale, weight, map->forward, map->out);
         memset(map->backward, 0, sizeof(pv_real) * (size_t)values);
         layer->params->kernels->add_row(1, values, (pv_real)map->scale, weight, map->backward);
+        layer->matrix->transpose(map->out, map->in, map->backward, map->in, map->forward, map->out);
     }
 }
 
@@ -133,11 +134,8 @@ static void joints_forward(pv_dws_layer *layer, int count, const pv_real *x, pv_
         pv_product_term terms[PV_DWS_JOINT_MAX];
         for (int m = 0; m < joint->count; m++) {
             const pv_dws_map *map = joint->maps[m];
-            terms[m] = (pv_product_term){.a = pv_dws_pooled(&layer->source, count, map->source, map->from, x),
-                                         .b = map->forward,
-                                         .lda = map->in,
-                                         .ldb = map->out,
-                                         .k = map->in};
+            terms[m] = pv_product_of(pv_dws_pooled(&layer->source, count, map->source, map->from, x),
+                                     map->forward, map->out, map->in);
         }
         const bool add = joint->margin != PV_MARGIN_FULL || begun[joint->tensor];
         layer->matrix->product((int64_t)count * joint->positions, joint->width, joint->count, terms, add,
@@ -220,11 +218,11 @@ static void weight_backward(pv_dws_layer *layer, const pv_dws_map *map, int64_t 
 {
     pv_real *gradient = pv_nn_gradients(layer->params, map->stack.linear[0].weight);
     if (map->in > FEW) {
-        layer->matrix->outer(map->out, map->in, rows, (pv_real)map->scale, dy, x, gradient);
+        layer->matrix->outer(map->out, map->in, rows, OUTER_BLOCK, (pv_real)map->scale, dy, x, gradient);
         return;
     }
     memset(layer->outer, 0, sizeof *layer->outer * (size_t)(map->in * map->out));
-    layer->matrix->outer(map->in, map->out, rows, (pv_real)map->scale, x, dy, layer->outer);
+    layer->matrix->outer(map->in, map->out, rows, OUTER_BLOCK, (pv_real)map->scale, x, dy, layer->outer);
     for (int i = 0; i < map->in; i++)
         for (int o = 0; o < map->out; o++)
             gradient[o * map->in + i] += layer->outer[i * map->out + o];
@@ -242,8 +240,7 @@ static void joints_backward(pv_dws_layer *layer, int count, const pv_real *x, co
             const pv_real *from = pv_dws_pooled(&layer->target, count, map->target, map->to, dy);
             weight_backward(layer, map, rows, pv_dws_pooled(&layer->source, count, map->source, map->from, x),
                             from);
-            terms[m] = (pv_product_term){
-                .a = from, .b = map->backward, .lda = map->out, .ldb = map->in, .k = map->out};
+            terms[m] = pv_product_of(from, map->backward, map->in, map->out);
         }
         if (!dx) continue;
         const bool add = joint->margin != PV_MARGIN_FULL || begun[joint->tensor];
@@ -295,8 +292,7 @@ static void finish(pv_dws_layer *layer, const pv_dws_map *map, int count, int t,
     block.count = block.rows = 1;
     for (int s = 0; s < count; s++) {
         for (int r = 0; r < rows; r++, dy += line_out, dx += line, gate.x += line) {
-            const pv_product_term term = {
-                .a = dy, .b = map->backward, .lda = map->out, .ldb = map->in, .k = map->out};
+            const pv_product_term term = pv_product_of(dy, map->backward, map->in, map->out);
             layer->matrix->product(block.cols, f, 1, &term, begun, dx);
             layer->source.kernels->deactivate(&block, &gate, &spread, dx);
             gate.y = gate.y ? gate.y + line : NULL;
@@ -317,8 +313,7 @@ static void picks_backward(pv_dws_layer *layer, const pv_dws_map *map, int count
         memcpy(layer->picked_x + i * in, x + picks->entry[i] * in, sizeof *x * (size_t)in);
     weight_backward(layer, map, picks->count, layer->picked_x, picks->dy);
     if (!dx) return;
-    const pv_product_term term = {
-        .a = picks->dy, .b = map->backward, .lda = map->out, .ldb = in, .k = map->out};
+    const pv_product_term term = pv_product_of(picks->dy, map->backward, in, map->out);
     layer->matrix->product(picks->count, in, 1, &term, false, layer->picked_dx);
     memset(dx, 0, sizeof *dx * (size_t)count * (size_t)map->positions * (size_t)in);
     for (int64_t i = 0; i < picks->count; i++)

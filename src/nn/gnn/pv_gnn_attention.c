@@ -133,7 +133,7 @@ static void attend(const pv_gnn_attention *a, const pv_gnn_shape *s, const pv_gn
     pv_packed_forward(&a->edge, s->nodes, edges, false, s->edges);
     s->kernels->attend(row, s->edges, s->share);
     memset(s->pooled, 0, sizeof *s->pooled * (size_t)s->edge * (size_t)s->width);
-    s->dense->outer_product(s->edge, s->width, s->nodes, 1, edges, s->share, s->pooled);
+    s->dense->matrix->outer(s->edge, s->width, s->nodes, PV_OUTER_BLOCK, 1, edges, s->share, s->pooled);
 }
 
 void pv_gnn_attention_forward(const pv_gnn_attention *a, const pv_gnn_shape *shape, const pv_gnn_part *part,
@@ -164,7 +164,7 @@ void pv_gnn_attention_backward(const pv_gnn_attention *a, const pv_gnn_shape *sh
 {
     const pv_gnn_shape *const s = shape;
     const int64_t stride = 3 * (int64_t)s->channels, step = (int64_t)s->nodes * s->edge;
-    const pv_nn_kernels *const dense = s->dense;
+    const pv_matrix_kernels *const matrix = s->dense->matrix;
     memset(s->dqkv, 0, sizeof *s->dqkv * (size_t)(s->nodes * stride));
     memset(s->dadded, 0, sizeof *s->dadded * (size_t)s->edge * (size_t)s->channels);
     pv_packed_forward(&a->node, s->nodes, nodes, false, s->qkv);
@@ -174,10 +174,12 @@ void pv_gnn_attention_backward(const pv_gnn_attention *a, const pv_gnn_shape *sh
         attend(a, s, &row, edges);
         s->kernels->spread_pooled_backward(&row, s->edge, a->added.weight->transposed, s->pooled, dout,
                                            s->dadded, s->dpooled, s->flipped);
-        dense->product(s->nodes, s->width, s->edge, edges, s->dpooled, 0, s->dshare);
+        const pv_product_term to_share = pv_product_of(edges, s->dpooled, s->width, s->edge);
+        const pv_product_term to_edges = pv_product_of(s->share, s->flipped, s->edge, s->width);
+        matrix->product(s->nodes, s->width, 1, &to_share, 0, s->dshare);
         s->kernels->attend_backward(&row, s->share, dout, s->dshare, s->edges, s->dqkv + node * stride,
                                     s->dqkv + s->channels, s->dqkv + 2 * (int64_t)s->channels);
-        dense->product(s->nodes, s->edge, s->width, s->share, s->flipped, 1, dedges);
+        matrix->product(s->nodes, s->edge, 1, &to_edges, 1, dedges);
         pv_packed_backward(&a->edge, s->nodes, edges, s->edges, true, dedges);
     }
     add_transposed(a->added.weight, s->dadded);
