@@ -1,9 +1,9 @@
 /* What collectives cost, by latency-bandwidth models: a message of n bytes takes latency + n * byte_seconds.
  *
- * Ranks are p = nodes x ranks_per_node.  The ranks of a node share its link to the others: r of them that talk at once get
- * 1/r of its bandwidth each.  Source: Thakur, Rabenseifner, Gropp 2005, "Optimization of collective communication operations in
- * MPICH"; the additions of a reduction count as part of byte_seconds, as a measured bandwidth has them.  Differs: the
- * sharing of links, and the two-level algorithm. */
+ * Ranks are p = nodes x ranks_per_node.  The ranks of a node share its link to the others: r of them that
+ * talk at once get 1/r of its bandwidth each.  Source: Thakur, Rabenseifner, Gropp 2005, "Optimization of
+ * collective communication operations in MPICH"; the additions of a reduction count as part of byte_seconds,
+ * as a measured bandwidth has them.  Differs: the sharing of links, and the two-level algorithm. */
 #ifndef PV_COST_H
 #define PV_COST_H
 
@@ -33,11 +33,12 @@ double pv_cost_allreduce(const pv_machine *machine, double bytes, pv_allreduce_k
 /* A broadcast of n bytes from one rank to all: binomial trees between the nodes, then within them. */
 double pv_cost_broadcast(const pv_machine *machine, double bytes);
 
-/* Fetching n bytes from another rank's memory while every rank does the same; a share 1/nodes of the partners is near. */
+/* Fetching n bytes from another rank's memory while every rank does the same; a share 1/nodes of the
+ * partners is near. */
 double pv_cost_fetch(const pv_machine *machine, double bytes);
 
-/* The work counter of a fit: how often all nodes together fetch a portion of `items`, by pv_queue's rule (half of an even
- * share at the start, half of an even share of the rest at every fetch); 0 for one node. */
+/* The work counter of a fit: how often all nodes together fetch a portion of `items`, by pv_queue's rule
+ * (half of an even share at the start, half of an even share of the rest at every fetch); 0 for one node. */
 double pv_cost_counter_fetches(double items, int nodes);
 
 const char *pv_allreduce_name(pv_allreduce_kind kind);

@@ -1,4 +1,5 @@
-/* What a fit and a training will take, from figures of a machine: pure functions, seconds unless said otherwise. */
+/* What a fit and a training will take, from figures of a machine: pure functions, seconds unless said
+ * otherwise. */
 #ifndef PV_PLAN_H
 #define PV_PLAN_H
 
@@ -9,8 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Figures of a machine and a config, measured by pv_figures_measure() or read from JSON.  Those of ranks are of one rank
- * while the other ranks of its node work too. */
+/* Figures of a machine and a config, measured by pv_figures_measure() or read from JSON.  Those of ranks are
+ * of one rank while the other ranks of its node work too. */
 typedef struct pv_figures {
     double measured_nodes, measured_ranks_per_node; /* on which they were measured */
     double spread;                                  /* of repeated timings, relative (standard deviation) */

@@ -1,4 +1,5 @@
-/* Feature vectors of samples with their targets, sharded over the ranks: what a probe is fitted to and judged on. */
+/* Feature vectors of samples with their targets, sharded over the ranks: what a probe is fitted to and
+ * judged on. */
 #ifndef PV_FEATURES_H
 #define PV_FEATURES_H
 
@@ -27,11 +28,14 @@ void pv_features_free(pv_features *features);
  * Local.  Errors: PV_ERR_DATA (a label outside 0 .. targets - 1; object named). */
 pv_status pv_features_one_hot(pv_features *features);
 
-/* Keeps the samples whose object, number i of the split, has chosen[i]; sample s is of object s / views.  Collective. */
+/* Keeps the samples whose object, number i of the split, has chosen[i]; sample s is of object s / views.
+ * Collective. */
 void pv_features_keep(const pv_comm *comm, pv_features *features, const uint8_t *chosen, int64_t views);
 
-/* Mean and standard deviation of every column over all samples, in two passes; a constant column has deviation 1.
- * Shapes   values [count][width] of this rank, mean, deviation [width]; deviation may be NULL.  Collective. */
+/* Mean and standard deviation of every column over all samples, in two passes; a constant column has
+ * deviation 1.
+ * Shapes   values [count][width] of this rank, mean, deviation [width]; deviation may be NULL.
+ * Collective. */
 void pv_features_moments(const pv_comm *comm, int64_t samples, int64_t count, int width, const double *values,
                          double *mean, double *deviation);
 
@@ -43,7 +47,8 @@ typedef void (*pv_features_seen)(void *context, int64_t first, int64_t count, co
                                  const double *y);
 
 enum { PV_STREAM_ROWS = 256 };
-/* Streams everybody's samples past every rank, PV_STREAM_ROWS at most at a time: no rank holds more than its own.
+/* Streams everybody's samples past every rank, PV_STREAM_ROWS at most at a time: no rank holds more than its
+ * own.
  * Collective.  Errors: PV_ERR_NOMEM, agreed. */
 pv_status pv_features_stream(const pv_comm *comm, const pv_features *features, pv_features_seen seen,
                              void *context);

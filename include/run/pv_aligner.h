@@ -8,7 +8,8 @@
 
 enum { PV_PATH_POINTS = 21 }; /* lambda = 0, 0.05, ... 1 */
 
-/* The ways that are judged: those of pv_alignment, and signed after the phases of both are brought into one range. */
+/* The ways that are judged: those of pv_alignment, and signed after the phases of both are brought into one
+ * range. */
 enum { PV_ALIGN_CANONICAL = PV_ALIGN_SIGNED + 1, PV_ALIGN_WAYS };
 
 /* How many of them, from the first on, the symmetries of an architecture allow. */
@@ -30,7 +31,8 @@ pv_status pv_aligner_new(const pv_arch *arch, int n, const float *coords, int ma
                          pv_aligner **out);
 void pv_aligner_free(pv_aligner *aligner);
 
-/* Aligns b to a in every way that pv_aligner_ways allows.  Shapes: a, b [P]; values [n][d_M] the signal.  Random: `rng`, as pv_match.
+/* Aligns b to a in every way that pv_aligner_ways allows.  Shapes: a, b [P]; values [n][d_M] the signal.
+ * Random: `rng`, as pv_match.
  * Local.  Errors: PV_ERR_NOMEM. */
 pv_status pv_aligner_judge(pv_aligner *aligner, const float *a, const float *b, const float *values,
                            pv_rng *rng, pv_alignment_score scores[PV_ALIGN_WAYS]);

@@ -35,12 +35,13 @@ typedef struct pv_command {
     }
 
 /* Runs the command of `commands` that argv[0] names with the words after it.
- * Collective.  Errors: PV_ERR_USAGE (no such command, a word that it does not take), those of the command; agreed. */
+ * Collective.  Errors: PV_ERR_USAGE (no such command, a word that it does not take), those of the command;
+ * agreed. */
 pv_status pv_command_run(const pv_comm *comm, const pv_registry *commands, int argc, char **argv,
                          json_t *result);
 
-/* Prints the help of the command that argv[0] names, or of the one in a group that argv[1] names; false: there is none of
- * that name.  Local. */
+/* Prints the help of the command that argv[0] names, or of the one in a group that argv[1] names; false:
+ * there is none of that name.  Local. */
 bool pv_command_help(FILE *out, const pv_registry *commands, int argc, char **argv);
 
 #endif

@@ -17,8 +17,10 @@ pv_status pv_run_fill(const pv_comm *comm, const pv_run_config *config, const pv
                       pv_store *store, pv_lock *lock, bool retry_refused, const pv_run_limits *limits,
                       pv_fill_result *result);
 
-/* Ends the writing of a store: its files must be where they were, and the lock ours.  Gives both back; NULL for none.
- * Collective.  Errors: PV_ERR_IO (what was written is lost: the files are gone), as pv_store_close, agreed. */
+/* Ends the writing of a store: its files must be where they were, and the lock ours.  Gives both back; NULL
+ * for none.
+ * Collective.  Errors: PV_ERR_IO (what was written is lost: the files are gone), as pv_store_close,
+ * agreed. */
 pv_status pv_run_close_written(const pv_comm *comm, pv_store *store, pv_lock *lock);
 
 /* Adds what a fill did to a result. */

@@ -13,14 +13,14 @@ typedef struct pv_open_model {
     pv_run_config *config; /* that it was trained with */
 } pv_open_model;
 
-/* Makes the model of an open model's config for the INRs of a store, with head.classes outputs and batches of at most
- * `batch` rows: with a projection's embedding as its features where it was trained without labels.
+/* Makes the model of an open model's config for the INRs of a store, with head.classes outputs and batches
+ * of at most `batch` rows: with a projection's embedding as its features where it was trained without labels.
  * Collective.  Errors: as pv_model_new, agreed. */
 pv_status pv_open_model_make(const pv_comm *comm, const pv_store *store, int batch, pv_open_model *m);
 
 /* Makes the model of the file at `path` and loads it.
- * Collective.  Errors: as pv_model_file_load; PV_ERR_DATA (a damaged file, a model for other INRs than the store's),
- * agreed. */
+ * Collective.  Errors: as pv_model_file_load; PV_ERR_DATA (a damaged file, a model for other INRs than the
+ * store's), agreed. */
 pv_status pv_open_model_file(const pv_comm *comm, const char *path, const pv_store *store, int batch,
                              pv_open_model *m);
 void pv_open_model_close(pv_open_model *m);

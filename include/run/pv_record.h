@@ -18,8 +18,9 @@ typedef struct pv_run {
 /* Local. */
 pv_run pv_run_begin(int argc, char **argv);
 
-/* Adds the run to <output>.runs.jsonl, by one write that other runs' cannot cut in two.  `config` may be NULL; `result` is
- * the command's.  A record that cannot be written is a warning, and the message of the last failure stays what it was.
+/* Adds the run to <output>.runs.jsonl, by one write that other runs' cannot cut in two.  `config` may be
+ * NULL; `result` is the command's.  A record that cannot be written is a warning, and the message of the
+ * last failure stays what it was.
  * Collective. */
 void pv_run_record(const pv_comm *comm, const pv_run *run, const char *output, const pv_run_config *config,
                    pv_status end, const json_t *result);

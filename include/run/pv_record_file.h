@@ -1,5 +1,5 @@
-/* The records of runs: one JSON object a line in <output>.runs.jsonl, beside the store or model that a run made, changed or
- * read.  docs/formats.md lists the members; this is where they are written and read. */
+/* The records of runs: one JSON object a line in <output>.runs.jsonl, beside the store or model that a run
+ * made, changed or read.  docs/formats.md lists the members; this is where they are written and read. */
 #ifndef PV_RECORD_FILE_H
 #define PV_RECORD_FILE_H
 
@@ -24,7 +24,8 @@ typedef struct pv_time_split {
     double wall, compute, files, communication, idle;
 } pv_time_split;
 
-/* From means over ranks of wall time, file time and MPI time, and the largest of wall less MPI time.  Local. */
+/* From means over ranks of wall time, file time and MPI time, and the largest of wall less MPI time.
+ * Local. */
 pv_time_split pv_time_split_make(double wall, double files, double mpi, double busiest);
 
 /* What a run is, whose output, and how it ended. */

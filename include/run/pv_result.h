@@ -8,7 +8,8 @@
 /* Adds ranks, nodes, instruction_set and peak_memory_mib (the largest of all ranks).  Collective. */
 void pv_result_machine(const pv_comm *comm, json_t *result);
 
-/* Prints the result with the command's name and how it ended; a failure that has nothing to tell prints nothing.  Local. */
+/* Prints the result with the command's name and how it ended; a failure that has nothing to tell prints
+ * nothing.  Local. */
 void pv_result_print(const char *command, pv_status end, json_t *result);
 
 #endif

@@ -1,5 +1,5 @@
-/* Fits of real images, or of made-up ones where there are none, whose steps are timed: as `fit` runs them, but without a
- * store. */
+/* Fits of real images, or of made-up ones where there are none, whose steps are timed: as `fit` runs them,
+ * but without a store. */
 #ifndef PV_TIMED_FITS_H
 #define PV_TIMED_FITS_H
 
@@ -29,8 +29,8 @@ double pv_timed_fits_pairs(const pv_timed_fits *fits);
  * which the core was this process's.  Local. */
 double pv_timed_fits_rate(pv_timed_fits *fits, double seconds, double *core_share);
 
-/* Fits a view of objects first .. first + count - 1, as a store of this recipe has it, for `steps` steps: adds up their PSNR
- * in dB, and takes their rows [count][P] unless that is NULL.
+/* Fits a view of objects first .. first + count - 1, as a store of this recipe has it, for `steps` steps:
+ * adds up their PSNR in dB, and takes their rows [count][P] unless that is NULL.
  * Local.  Errors: PV_STOPPED, PV_ERR_NUMERIC (a fit diverged). */
 pv_status pv_timed_fits_rows(pv_timed_fits *fits, int64_t view, int64_t first, int64_t count, int64_t steps,
                              float *rows, double *psnr_sum);

@@ -220,8 +220,8 @@ const pv_command pv_bench_align = {
                .options = options,
                .options_size = sizeof(words)},
     .about =
-        "Fits pairs of INRs with two hidden layers of 32, 64 and 128 units to made-up pictures and times weight\n"
-        "matching of them, plain and signed, on all ranks at once.  Tells the objective and the loss barrier\n"
-        "between the two.\n",
+        "Fits pairs of INRs with two hidden layers of 32, 64 and 128 units to made-up pictures and times\n"
+        "weight matching of them, plain and signed, on all ranks at once.  Tells the objective and the loss\n"
+        "barrier between the two.\n",
     .run = run_bench,
 };

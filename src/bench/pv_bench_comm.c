@@ -154,7 +154,8 @@ const pv_command pv_bench_comm = {
                .options = options,
                .options_size = sizeof(words)},
     .about =
-        "Times messages on all ranks: reductions of 8 bytes and of the config's gradient, rows fetched from other\n"
-        "ranks, the work counter, the links within and between nodes; and making, opening and closing a store.\n",
+        "Times messages on all ranks: reductions of 8 bytes and of the config's gradient, rows fetched from\n"
+        "other ranks, the work counter, the links within and between nodes; and making, opening and closing\n"
+        "a store.\n",
     .run = run_bench,
 };

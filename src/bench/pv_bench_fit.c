@@ -296,9 +296,9 @@ done:
 const pv_command pv_bench_fit = {
     .plugin = {.name = "fit", .help = "the rate of fits", .options = options, .options_size = sizeof(words)},
     .about =
-        "Times fits of the config's signal and recipe (made-up pictures if the signal cannot be read) beside\n"
-        "the multiply-add peak of a core and the cost of a sine with its cosine, in turn: on rank 0 alone, and\n"
-        "on all ranks together.  Then fits 32 images to the end for their PSNR, and times what a view costs\n"
-        "beside its steps with a temporary store (up to 30 MB for the usual INRs).\n",
+        "Times fits of the config's signal and recipe (made-up pictures if the signal cannot be read)\n"
+        "beside the multiply-add peak of a core and the cost of a sine with its cosine, in turn: on rank 0\n"
+        "alone, and on all ranks together.  Then fits 32 images to the end for their PSNR, and times what a\n"
+        "view costs beside its steps with a temporary store (up to 30 MB for the usual INRs).\n",
     .run = run_bench,
 };

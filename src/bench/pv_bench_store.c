@@ -1,5 +1,5 @@
-/* `polyview bench store`: how fast rows are written, checked and loaded, beside plain writes and reads of the same
- * bytes in the same run. */
+/* `polyview bench store`: how fast rows are written, checked and loaded, beside plain writes and reads of
+ * the same bytes in the same run. */
 #include "base/pv_clock.h"
 #include "base/pv_mem.h"
 #include "base/pv_median.h"
@@ -431,8 +431,9 @@ const pv_command pv_bench_store = {
                .options = options,
                .options_size = sizeof(words)},
     .about =
-        "Times writes of 1 to 1024 rows beside plain writes of the same bytes, with and without sync; verify, and\n"
-        "loading for training with and without checksums, beside plain reads; and collective writes by MPI-IO\n"
-        "beside independent ones.  Nothing leaves the operating system's cache but what sync brings to disk.\n",
+        "Times writes of 1 to 1024 rows beside plain writes of the same bytes, with and without sync;\n"
+        "verify, and loading for training with and without checksums, beside plain reads; and collective\n"
+        "writes by MPI-IO beside independent ones.  Nothing leaves the operating system's cache but what\n"
+        "sync brings to disk.\n",
     .run = run_bench,
 };

@@ -1,3 +1,4 @@
+/* Made-up rows, and a task that trains on them for ever. */
 #include "pv_bench_task.h"
 #include "augment/pv_augment.h"
 #include "base/pv_mem.h"

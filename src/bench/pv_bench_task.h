@@ -1,4 +1,5 @@
-/* Rows to time training on: the task of a training on made-up INRs with made-up labels, as many as wanted, without a store.
+/* Rows to time training on: the task of a training on made-up INRs with made-up labels, as many as wanted,
+ * without a store.
  */
 #ifndef PV_BENCH_TASK_H
 #define PV_BENCH_TASK_H

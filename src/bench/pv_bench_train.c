@@ -1,5 +1,5 @@
-/* `polyview bench train`: the rate of training, how its time is spent, and what the machine could do at most, measured in
- * the same run. */
+/* `polyview bench train`: the rate of training, how its time is spent, and what the machine could do at
+ * most, measured in the same run. */
 #include "base/pv_clock.h"
 #include "base/pv_mem.h"
 #include "base/pv_stop.h"
@@ -284,8 +284,8 @@ const pv_command pv_bench_train = {
                .options = options,
                .options_size = sizeof(words)},
     .about =
-        "Times training of the config's model on made-up INRs of the config's widths, with its augmentations,\n"
-        "optimiser, batch and reduction: on rank 0 alone with its share of the batch, and on all ranks together,\n"
-        "in turn, beside the multiply-add peak.  Tells how the time is spent.\n",
+        "Times training of the config's model on made-up INRs of the config's widths, with its\n"
+        "augmentations, optimiser, batch and reduction: on rank 0 alone with its share of the batch, and on\n"
+        "all ranks together, in turn, beside the multiply-add peak.  Tells how the time is spent.\n",
     .run = run_bench,
 };

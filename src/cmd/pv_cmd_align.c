@@ -227,10 +227,10 @@ const pv_command pv_command_align = {
                .options = options,
                .options_size = sizeof(words)},
     .about =
-        "Aligns the second view of each object to the first not at all, by a permutation of its hidden units, by\n"
-        "one with signs, and by one with signs after the biases of both have been brought into one range\n"
-        "(phases).  Reports the objective (the scalar product of the weights), the mean squared error of the\n"
-        "INRs on the straight path between them, and the barrier: how far it rises above its ends.\n"
-        "`analysis/plots.py barrier` draws the JSON.\n",
+        "Aligns the second view of each object to the first not at all, by a permutation of its hidden\n"
+        "units, by one with signs, and by one with signs after the biases of both have been brought into\n"
+        "one range (phases).  Reports the objective (the scalar product of the weights), the mean squared\n"
+        "error of the INRs on the straight path between them, and the barrier: how far it rises above its\n"
+        "ends. `analysis/plots.py barrier` draws the JSON.\n",
     .run = run_align,
 };

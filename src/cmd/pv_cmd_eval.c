@@ -135,7 +135,7 @@ const pv_command pv_command_eval = {
                .options = options,
                .options_size = sizeof(words)},
     .about =
-        "Accuracy, mean loss and a table per class.  On the train split, views that training did not use measure\n"
-        "internal generalisation.\n",
+        "Accuracy, mean loss and a table per class.  On the train split, views that training did not use\n"
+        "measure internal generalisation.\n",
     .run = run_eval,
 };

@@ -120,9 +120,9 @@ const pv_command pv_command_extend = {
                .options = options,
                .options_size = sizeof(words)},
     .about =
-        "Grows a store.  New rows are missing until `polyview fit --store STORE` fits them; new objects are the\n"
-        "next ones of the train file, in the train split.  Fitted rows are not touched: the store becomes a\n"
-        "master file over shard files in <store>.shards, of which the first is the file that there was.\n"
-        "Interrupted, the store is as it was.\n",
+        "Grows a store.  New rows are missing until `polyview fit --store STORE` fits them; new objects are\n"
+        "the next ones of the train file, in the train split.  Fitted rows are not touched: the store\n"
+        "becomes a master file over shard files in <store>.shards, of which the first is the file that\n"
+        "there was. Interrupted, the store is as it was.\n",
     .run = run_extend,
 };

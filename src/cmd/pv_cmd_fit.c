@@ -134,13 +134,13 @@ const pv_command pv_command_fit = {
                .options = options,
                .options_size = sizeof(words)},
     .about =
-        "Creates the store and fits fit.views INRs of every object of the signal, on all ranks.  If the store\n"
-        "exists, only its missing rows are fitted; a config that would make other rows is an error.  One run at\n"
-        "a time writes a store.\n\n"
+        "Creates the store and fits fit.views INRs of every object of the signal, on all ranks.  If the\n"
+        "store exists, only its missing rows are fitted; a config that would make other rows is an error.\n"
+        "One run at a time writes a store.\n\n"
         "A view whose loss is not finite starts again from its next random stream, at most fit.restarts\n"
         "times; then its row is refused, counted in a warning, and left alone by later runs unless\n"
         "--retry-refused is given.  Refused rows do not change the exit status.\n\n"
-        "SIGTERM, SIGINT, SIGUSR1 and --max-hours save what is finished and end with status 75.  Every run adds\n"
-        "its record to <store>.runs.jsonl.\n",
+        "SIGTERM, SIGINT, SIGUSR1 and --max-hours save what is finished and end with status 75.  Every run\n"
+        "adds its record to <store>.runs.jsonl.\n",
     .run = run_fit,
 };

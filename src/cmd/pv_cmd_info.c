@@ -176,7 +176,7 @@ const pv_command pv_command_info = {
                .options = options,
                .options_size = sizeof(words)},
     .about =
-        "Prints a table, a histogram of PSNRs and the config to stderr, and the same facts as one JSON line.\n"
-        "What the store took to make is what its runs wrote into <store>.runs.jsonl.\n",
+        "Prints a table, a histogram of PSNRs and the config to stderr, and the same facts as one JSON\n"
+        "line. What the store took to make is what its runs wrote into <store>.runs.jsonl.\n",
     .run = run_info,
 };

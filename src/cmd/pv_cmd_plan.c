@@ -98,7 +98,8 @@ static void print_prediction(const char *what, const pv_prediction *p)
     fprintf(stderr, "  %-6s %10s  (%s to %s), %.2f node-hours\n", what, wall, low, high, p->node_hours);
     fprintf(
         stderr,
-        "         %.1f %% computing, %.1f %% files, %.1f %% communication, %.1f %% waiting; most beside computing: %s\n",
+        "         %.1f %% computing, %.1f %% files, %.1f %% communication, %.1f %% waiting; most beside "
+        "computing: %s\n",
         100 * p->compute_s / p->wall_s, 100 * p->io_s / p->wall_s, 100 * p->communication_s / p->wall_s,
         100 * p->idle_s / p->wall_s, p->largest);
     fprintf(stderr, "         %.0f MiB a node, %.1f MiB in files\n", p->node_mib, p->file_mib);
@@ -197,10 +198,10 @@ const pv_command pv_command_plan = {
                .options = options,
                .options_size = sizeof(words)},
     .about =
-        "Predicts what `fit` and `train` with this config take on N nodes of R ranks (as many as run the plan):\n"
-        "wall time with an error bar, node-hours, memory of a node, size of the files, and where the time goes.\n"
-        "It measures for some 15 seconds, with the config itself and temporary files: best on one full node of\n"
-        "the machine, or on two for the network's figures, under mpirun or srun.  With --figures a plan for\n"
-        "another machine can be made anywhere.\n",
+        "Predicts what `fit` and `train` with this config take on N nodes of R ranks (as many as run the\n"
+        "plan): wall time with an error bar, node-hours, memory of a node, size of the files, and where the\n"
+        "time goes. It measures for some 15 seconds, with the config itself and temporary files: best on\n"
+        "one full node of the machine, or on two for the network's figures, under mpirun or srun.  With\n"
+        "--figures a plan for another machine can be made anywhere.\n",
     .run = run_plan,
 };

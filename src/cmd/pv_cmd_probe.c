@@ -1,7 +1,8 @@
 /* `polyview probe`: judges frozen features. */
 #include "base/pv_clock.h"
 #include "cmd/pv_commands.h"
-#include "run/pv_probe_run.h"
+#include "probe/pv_probe.h"
+#include "run/pv_feature_maker.h"
 
 typedef enum features { BY_MODEL, RAW, ALIGNED } features;
 typedef enum scale { BY_PROBE, NONE, STANDARD } scale;
@@ -51,40 +52,50 @@ static pv_status check_words(const words *w)
     return probe->check ? probe->check(w->method.options) : PV_OK;
 }
 
-static pv_status compare(const pv_probe_job *job, const pv_probe *probe, const words *w,
-                         const pv_probe_source *source, const pv_probe_sampling *sampling,
-                         const pv_store *store)
+/* A probe at work. */
+typedef struct study {
+    const words *w;
+    const pv_probe *probe;
+    pv_probe_job job;
+    pv_probe_sampling sampling;
+    pv_store *store;
+    pv_feature_maker maker;
+} study;
+
+static pv_status compare(study *s)
 {
-    const pv_probe_source against = {.model = w->against};
+    const pv_comm *comm = s->job.comm;
+    const pv_feature_source source = {.model = s->w->against};
+    pv_feature_maker against = {0};
     pv_probe_views one = {0}, other = {0};
     pv_status st;
-    PV_TRY(pv_probe_views_open(job->comm, store, source, sampling, &one));
-    if (w->against) PV_TRY(pv_probe_views_open(job->comm, store, &against, sampling, &other));
-    PV_TRY(probe->compare(job, &one, w->against ? &other : &one));
-    pv_json_int(job->result, "width", one.of[0].width);
-    pv_json_int(job->result, "test", one.of[0].samples);
+    PV_TRY(pv_probe_views_open(comm, s->store, &s->maker.how, &s->sampling, &one));
+    if (source.model) PV_TRY(pv_feature_maker_open(comm, s->store, &source, &s->sampling, &against));
+    if (source.model) PV_TRY(pv_probe_views_open(comm, s->store, &against.how, &s->sampling, &other));
+    PV_TRY(s->probe->compare(&s->job, &one, source.model ? &other : &one));
+    pv_json_int(s->job.result, "width", one.of[0].width);
+    pv_json_int(s->job.result, "test", one.of[0].samples);
 done:
     pv_probe_views_close(&one);
     pv_probe_views_close(&other);
+    pv_feature_maker_close(&against);
     return st;
 }
 
-static pv_status judge(const pv_probe_job *job, const pv_probe *probe, const words *w,
-                       const pv_probe_source *source, const pv_probe_sampling *sampling,
-                       const pv_store *store)
+static pv_status judge(study *s, double start)
 {
+    const bool standardised = s->w->scale == BY_PROBE ? s->probe->standardised : s->w->scale == STANDARD;
+    json_t *result = s->job.result;
     pv_probe_data data = {0};
-    const double start = pv_seconds();
     pv_status st;
-    PV_TRY(pv_probe_data_open(job->comm, store, source, sampling, &data));
-    if (w->scale == BY_PROBE ? probe->standardised : w->scale == STANDARD)
-        PV_TRY(pv_probe_data_scale(job->comm, &data));
-    pv_json_int(job->result, "width", data.train.width);
-    pv_json_int(job->result, "train", data.train.samples);
-    pv_json_int(job->result, "val", data.val.samples);
-    pv_json_int(job->result, "test", data.test.samples);
-    pv_json_real(job->result, "features_seconds", pv_seconds() - start);
-    st = probe->judge(job, &data);
+    PV_TRY(pv_probe_data_open(s->job.comm, s->store, &s->maker.how, &s->sampling, &data));
+    if (standardised) PV_TRY(pv_probe_data_scale(s->job.comm, &data));
+    pv_json_int(result, "width", data.train.width);
+    pv_json_int(result, "train", data.train.samples);
+    pv_json_int(result, "val", data.val.samples);
+    pv_json_int(result, "test", data.test.samples);
+    pv_json_real(result, "features_seconds", pv_seconds() - start);
+    st = s->probe->judge(&s->job, &data);
 done:
     pv_probe_data_close(&data);
     return st;
@@ -93,32 +104,34 @@ done:
 static pv_status run_probe(const pv_comm *comm, const pv_run *run, const void *own, json_t *result)
 {
     const words *w = own;
-    const pv_probe *probe = (const pv_probe *)w->method.plugin;
-    const pv_probe_job job = {comm, w->method.options, w->output, result};
-    const pv_probe_source source = {
-        .model = w->model, .untrained = w->untrained, .aligned = w->features == ALIGNED};
-    const pv_probe_sampling sampling = {.first_view = w->views.first,
-                                        .views = w->views.count,
-                                        .per_class = w->labels_per_class,
-                                        .seed = w->seed,
-                                        .object_targets = w->targets == 1};
-    pv_store *store = NULL;
+    const pv_feature_source source = {w->model, w->untrained, w->features == ALIGNED};
+    study s = {.w = w,
+               .probe = (const pv_probe *)w->method.plugin,
+               .job = {comm, w->method.options, w->output, result},
+               .sampling = {.first_view = w->views.first,
+                            .views = w->views.count,
+                            .per_class = w->labels_per_class,
+                            .seed = w->seed,
+                            .object_targets = w->targets == 1}};
     pv_status st;
     const double start = pv_seconds();
     PV_TRY(pv_agree(comm, check_words(w)));
-    PV_TRY(pv_store_open(comm, w->store, PV_STORE_READ, NULL, &store));
-    pv_json_text(result, "method", probe->plugin.name);
+    PV_TRY(pv_store_open(comm, w->store, PV_STORE_READ, NULL, &s.store));
+    pv_json_text(result, "method", s.probe->plugin.name);
     pv_json_text(result, "store", w->store);
     pv_json_text(result, "features",
-                 w->model       ? w->model
-                 : w->untrained ? "untrained"
-                                : feature_names[w->features]);
-    PV_TRY((probe->compare ? compare : judge)(&job, probe, w, &source, &sampling, store));
+                 w->untrained ? "untrained"
+                 : w->model   ? w->model
+                              : feature_names[w->features]);
+    const double begin = pv_seconds();
+    PV_TRY(pv_feature_maker_open(comm, s.store, &source, &s.sampling, &s.maker));
+    PV_TRY(s.probe->compare ? compare(&s) : judge(&s, begin));
     pv_json_real(result, "seconds", pv_seconds() - start);
     pv_result_machine(comm, result);
 done:
     if (st != PV_OK) json_object_clear(result);
-    pv_store_close(store);
+    pv_feature_maker_close(&s.maker);
+    pv_store_close(s.store);
     if (st == PV_OK) pv_run_record(comm, run, w->model ? w->model : w->store, NULL, st, result);
     return st;
 }
@@ -129,9 +142,9 @@ const pv_command pv_command_probe = {
                .options = options,
                .options_size = sizeof(words)},
     .about =
-        "Makes features of INRs, in parallel: of a frozen model (what its last linear map is given; of a simclr\n"
-        "model the embedding), of a model as a config initialises it, or the weights themselves.  Fits a probe to\n"
-        "the train split, chooses its hyperparameter on the validation split, and judges it on view 0 of the\n"
-        "test split.\n",
+        "Makes features of INRs, in parallel: of a frozen model (what its last linear map is given; of a\n"
+        "simclr model the embedding), of a model as a config initialises it, or the weights themselves.\n"
+        "Fits a probe to the train split, chooses its hyperparameter on the validation split, and judges it\n"
+        "on view 0 of the test split.\n",
     .run = run_probe,
 };

@@ -189,7 +189,7 @@ const pv_command pv_command_render = {
                .options = options,
                .options_size = sizeof(words)},
     .about =
-        "Three panels: the image, the INR on the image's grid, and the INR on a finer grid.  Without the source\n"
-        "data only the INR is drawn.\n",
+        "Three panels: the image, the INR on the image's grid, and the INR on a finer grid.  Without the\n"
+        "source data only the INR is drawn.\n",
     .run = run_render,
 };

@@ -43,7 +43,8 @@ static pv_status check_resume(const pv_comm *comm, const pv_run_config *config, 
     else if (config->train.schedule == PV_RATE_COSINE && config->train.epochs != saved->train.epochs)
         st = pv_fail(
             PV_ERR_CONFIG,
-            "train.epochs: %lld here, %lld in '%s': the cosine schedule falls to 0 at the last epoch, so another "
+            "train.epochs: %lld here, %lld in '%s': the cosine schedule falls to 0 at the last epoch, so "
+            "another "
             "one is another training; take that number, another train.output, or --fresh to start again",
             (long long)config->train.epochs, (long long)saved->train.epochs, checkpoint);
 done:
@@ -112,9 +113,10 @@ const pv_command pv_command_train = {
                .options = options,
                .options_size = sizeof(words)},
     .about =
-        "Trains data-parallel on all ranks.  train.output receives the model of the best validation accuracy,\n"
-        "<output>.ckpt the checkpoint, <output>.jsonl one line of metrics an epoch, and <output>.runs.jsonl the\n"
-        "record of the run.  If the checkpoint exists training continues from it, also with another number of\n"
-        "ranks.  SIGTERM, SIGINT and SIGUSR1 write a checkpoint and end with status 75.\n",
+        "Trains data-parallel on all ranks.  train.output receives the model of the best validation\n"
+        "accuracy, <output>.ckpt the checkpoint, <output>.jsonl one line of metrics an epoch, and\n"
+        "<output>.runs.jsonl the record of the run.  If the checkpoint exists training continues from it,\n"
+        "also with another number of ranks.  SIGTERM, SIGINT and SIGUSR1 write a checkpoint and end with\n"
+        "status 75.\n",
     .run = run_train,
 };

@@ -153,8 +153,9 @@ const pv_command pv_command_verify = {
     .about =
         "Reads every row on all ranks.  Ends with status 3 if a row does not match its checksum or is not\n"
         "finite; rows that are refused or not fitted yet are counted, and are no error.\n\n"
-        "--repair fits exactly the bad and the missing rows again, by the recipe that the store keeps: they get\n"
-        "the bytes that they had (on the instruction set that they were fitted with).\n\n"
-        "SIGTERM, SIGINT and SIGUSR1 end it with status 75; a repair keeps what it has fitted, as `fit` does.\n",
+        "--repair fits exactly the bad and the missing rows again, by the recipe that the store keeps: they\n"
+        "get the bytes that they had (on the instruction set that they were fitted with).\n\n"
+        "SIGTERM, SIGINT and SIGUSR1 end it with status 75; a repair keeps what it has fitted, as `fit`\n"
+        "does.\n",
     .run = run_verify,
 };

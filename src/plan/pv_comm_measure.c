@@ -1,3 +1,4 @@
+/* Measures what messages cost on the ranks of a run. */
 #include "plan/pv_comm_measure.h"
 #include "parallel/pv_shared.h"
 #include "base/pv_clock.h"
@@ -8,7 +9,8 @@
 
 enum { BATCHES = 9, LARGE_BYTES = 1 << 20, LARGE_FLOATS = LARGE_BYTES / 4 };
 static const double batch_seconds = 0.02;
-/* Taken where a run has no second rank on a node, or no second node: shared memory, and a network of a cluster. */
+/* Taken where a run has no second rank on a node, or no second node: shared memory, and a network of a
+ * cluster. */
 static const pv_link usual_inside = {5e-7, 2e-10}, usual_between = {2e-6, 1e-10};
 
 /* An operation that the ranks of a communicator repeat together. */

@@ -1,3 +1,4 @@
+/* Costs of collectives by latency-bandwidth models. */
 #include "plan/pv_cost.h"
 
 #include <math.h>

@@ -1,3 +1,4 @@
+/* Predicts a fit and a training from the figures of a machine. */
 #include "plan/pv_plan.h"
 
 #include <math.h>
@@ -8,7 +9,8 @@
 enum { TAIL_ROWS = 2 };
 /* Reductions of a status or a count in a whole fit or training beside those of its steps. */
 enum { AGREEMENTS = 40, AGREEMENT_BYTES = 16 };
-/* Errors of the models, relative: where they are used as measured, and for each doubling of ranks beyond that. */
+/* Errors of the models, relative: where they are used as measured, and for each doubling of ranks beyond
+ * that. */
 static const double fit_error = 0.04, fit_doubling = 0.01, train_error = 0.06, train_doubling = 0.04;
 
 static pv_machine machine_of(const pv_figures *f, int nodes, int ranks_per_node)
@@ -89,8 +91,9 @@ typedef struct step_messages {
     double doubt;           /* of the gradient, to either side */
 } step_messages;
 
-/* The gradient of a layer is reduced while backward goes on to the layers before.  How much of that is hidden, between none
- * and as much as backward is long, depends on how MPI gets on between its calls: half of it is taken, and the rest is doubt. */
+/* The gradient of a layer is reduced while backward goes on to the layers before.  How much of that is
+ * hidden, between none and as much as backward is long, depends on how MPI gets on between its calls: half
+ * of it is taken, and the rest is doubt. */
 static step_messages reductions(const pv_figures *f, const pv_machine *m, double samples)
 {
     enum { LAST_BYTES = 1 << 16 }; /* of the first layer's, with nothing left to hide behind (pv_reducer) */
@@ -103,8 +106,8 @@ static step_messages reductions(const pv_figures *f, const pv_machine *m, double
                            .doubt = hidden / 2};
 }
 
-/* What ranks spend in MPI a step.  Where that was measured, the models are scaled down to it if they say more, and what
- * they leave unexplained is waiting, which grows with the depth of the tree. */
+/* What ranks spend in MPI a step.  Where that was measured, the models are scaled down to it if they say
+ * more, and what they leave unexplained is waiting, which grows with the depth of the tree. */
 static step_messages step_in_mpi(const pv_figures *f, const pv_machine *m, double samples, double *idle)
 {
     const int ranks = m->nodes * m->ranks_per_node;

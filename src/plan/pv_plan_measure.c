@@ -1,3 +1,4 @@
+/* Measures the figures of a plan with a few fits and epochs of its config. */
 #include "plan/pv_plan_measure.h"
 #include "base/pv_clock.h"
 #include "base/pv_log.h"
@@ -109,8 +110,8 @@ done:
     return st;
 }
 
-/* Fills a store of a part of the source twice, with fits of one step and of as many as take a while: as `fit` does it, with
- * everything that comes between the steps. */
+/* Fills a store of a part of the source twice, with fits of one step and of as many as take a while: as
+ * `fit` does it, with everything that comes between the steps. */
 static pv_status time_filling(probe *p)
 {
     pv_figures *const f = p->figures;
@@ -320,7 +321,8 @@ pv_status pv_figures_measure(const pv_comm *comm, const pv_run_config *config, i
     st = time_messages(&p, pv_store_params(store));
     if (comm->rank == 0 && figures->spread > much_spread)
         pv_log_warn(
-            "repeated timings differ by %.0f %%: something else runs on these cores, and the figures are less sure",
+            "repeated timings differ by %.0f %%: something else runs on these cores, and the figures are "
+            "less sure",
             100 * figures->spread);
 done:
     pv_store_close(store);

@@ -1,3 +1,4 @@
+/* Features sharded over the ranks: their moments, and their stream past every rank. */
 #include "probe/pv_features.h"
 #include "base/pv_mem.h"
 

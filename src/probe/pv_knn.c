@@ -170,9 +170,8 @@ static pv_status judge(const pv_probe_job *job, const pv_probe_data *data)
     pv_status st;
     PV_TRY(pv_candidates_read("--neighbours", ((const words *)job->options)->neighbours, 1, &counts));
     PV_TRY(pv_knn_fit(job->comm, data, &counts, &found));
-    pv_probe_report_score(data, "neighbours", &found, job->result);
     pv_json_int(job->result, "neighbours", (int64_t)found.chosen);
-    st = pv_probe_write_predictions(job, &data->test, found.predictions);
+    st = pv_probe_report(job, data, "neighbours", &found);
 done:
     pv_probe_result_free(&found);
     return st;

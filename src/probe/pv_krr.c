@@ -45,7 +45,8 @@ static double square_of(int width, const double *x)
     return cblas_ddot(width, x, 1, x, 1);
 }
 
-/* Turns products into kernel values.  Shapes   block [cols][rows], columns `stride` apart; a, b: squared norms. */
+/* Turns products into kernel values.  Shapes   block [cols][rows], columns `stride` apart; a, b: squared
+ * norms. */
 static void apply_kernel(const krr *k, int64_t rows, int64_t cols, const double *a, const double *b,
                          int64_t stride, double *block)
 {
@@ -106,7 +107,8 @@ static void fill_targets(void *context, int64_t first, int64_t count, const doub
         }
 }
 
-/* The system of every lambda is built anew: a factorisation replaces it, and a copy would double the memory. */
+/* The system of every lambda is built anew: a factorisation replaces it, and a copy would double the
+ * memory. */
 static void build_system(void *context, int64_t first, int64_t count, const double *x, const double *y)
 {
     build_columns(context, first, count, x, y);
@@ -213,7 +215,8 @@ done:
 
 /* ---- the plug-in ---- */
 
-/* gamma such that the mean squared distance of scaled features is of order one: 1 / (width x mean variance). */
+/* gamma such that the mean squared distance of scaled features is of order one: 1 / (width x mean
+ * variance). */
 static double default_gamma(const pv_comm *comm, const pv_features *f)
 {
     double sums[2] = {0, 0};
@@ -259,11 +262,10 @@ static pv_status judge(const pv_probe_job *job, const pv_probe_data *data)
     pv_status st;
     PV_TRY(pv_candidates_read("--lambda", w->lambda, 0, &lambdas));
     PV_TRY(pv_krr_fit(job->comm, data, w->kernel, gamma, &lambdas, &found));
-    pv_probe_report_score(data, "lambda", &found, job->result);
     pv_probe_report_system(&found, job->result);
     pv_json_text(job->result, "kernel", kernels[w->kernel]);
     if (w->kernel == PV_KERNEL_RBF) pv_json_real(job->result, "gamma", gamma);
-    st = pv_probe_write_predictions(job, &data->test, found.predictions);
+    st = pv_probe_report(job, data, "lambda", &found);
 done:
     pv_probe_result_free(&found);
     return st;

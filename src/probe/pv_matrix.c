@@ -1,3 +1,4 @@
+/* Block-cyclic matrices: their layout, and sums and boxes of them. */
 #include "pv_matrix.h"
 #include "base/pv_mem.h"
 #include "pv_grid.h"
@@ -127,8 +128,8 @@ int64_t pv_matrix_cols_before(const pv_matrix *matrix, int64_t global)
     return share(global, matrix->grid->col, matrix->grid->cols);
 }
 
-/* Moves the rows of one process row to the front of the summand's columns, which stay `height` apart: returns how many
- * there are. */
+/* Moves the rows of one process row to the front of the summand's columns, which stay `height` apart:
+ * returns how many there are. */
 static int64_t pack_rows(const pv_grid *grid, int process, int64_t row, int64_t height, int64_t cols,
                          const double *summand, double *packed)
 {

@@ -1,9 +1,10 @@
-/* Dense matrices of doubles that all ranks hold together, in ScaLAPACK's two-dimensional block-cyclic layout, and what
- * is done with them.  The process grid, descriptors, block sizes and ragged edges stay inside: a caller sees its local
- * part, and asks which global row and column an entry belongs to.
+/* Dense matrices of doubles that all ranks hold together, in ScaLAPACK's two-dimensional block-cyclic
+ * layout, and what is done with them.  The process grid, descriptors, block sizes and ragged edges stay
+ * inside: a caller sees its local part, and asks which global row and column an entry belongs to.
  *
- * The grid is as square as the number of ranks allows.  Counts are 64-bit; a rank's part must stay below 2^31 numbers,
- * the limit of ScaLAPACK's own indices: a larger matrix takes more ranks, and is refused with their number. */
+ * The grid is as square as the number of ranks allows.  Counts are 64-bit; a rank's part must stay below
+ * 2^31 numbers, the limit of ScaLAPACK's own indices: a larger matrix takes more ranks, and is refused with
+ * their number. */
 #ifndef PV_MATRIX_H
 #define PV_MATRIX_H
 
@@ -11,7 +12,8 @@
 
 typedef struct pv_grid pv_grid; /* the ranks, as a grid of processes */
 
-/* Owner: pv_grid_close (collective; NULL is a no-op).  Collective over comm.  Errors: PV_ERR_NOMEM, agreed. */
+/* Owner: pv_grid_close (collective; NULL is a no-op).  Collective over comm.  Errors: PV_ERR_NOMEM,
+ * agreed. */
 pv_status pv_grid_open(const pv_comm *comm, pv_grid **out);
 void pv_grid_close(pv_grid *grid);
 
@@ -26,8 +28,8 @@ typedef struct pv_matrix {
 } pv_matrix;
 
 /* Makes a matrix of zeros.
- * Owner: pv_matrix_free, safe on a zeroed value.  Collective.  Errors: PV_ERR_NOMEM (the bytes a rank are named),
- * PV_ERR_CONFIG (a part of 2^31 numbers or more), agreed. */
+ * Owner: pv_matrix_free, safe on a zeroed value.  Collective.  Errors: PV_ERR_NOMEM (the bytes a rank are
+ * named), PV_ERR_CONFIG (a part of 2^31 numbers or more), agreed. */
 pv_status pv_matrix_make(const pv_grid *grid, int64_t rows, int64_t cols, pv_matrix *out);
 void pv_matrix_free(pv_matrix *matrix);
 /* Copies the values; both have the same shape.  Local. */
@@ -36,12 +38,13 @@ void pv_matrix_copy(const pv_matrix *from, pv_matrix *to);
 /* The global number of a local row or column, ascending.  Local. */
 int64_t pv_matrix_row(const pv_matrix *matrix, int64_t local);
 int64_t pv_matrix_col(const pv_matrix *matrix, int64_t local);
-/* How many local rows or columns have global numbers below `global`: where a range begins in the part.  Local. */
+/* How many local rows or columns have global numbers below `global`: where a range begins in the part.
+ * Local. */
 int64_t pv_matrix_rows_before(const pv_matrix *matrix, int64_t global);
 int64_t pv_matrix_cols_before(const pv_matrix *matrix, int64_t global);
 
-/* Adds a panel that every rank has a summand of: columns [col, col + cols), within one block of columns, from row `row`,
- * the first of a block of rows, to the last.
+/* Adds a panel that every rank has a summand of: columns [col, col + cols), within one block of columns,
+ * from row `row`, the first of a block of rows, to the last.
  * Shapes   summand [2][cols][rows - row], columns contiguous; the second half is scratch.
  * Collective; sums go to the ranks that hold the blocks only. */
 void pv_matrix_add_panel(pv_matrix *matrix, int64_t row, int64_t col, int64_t cols, double *summand);
@@ -69,16 +72,16 @@ typedef struct pv_factoring {
 } pv_factoring;
 
 /* Factors a symmetric positive definite matrix, of which the lower triangle is read and replaced.
- * Collective.  Errors: PV_ERR_NUMERIC when it is not positive definite, or so ill-conditioned (rcond below rows
- * times the unit roundoff) that a solution would have no correct digit; says which, and what helps. */
+ * Collective.  Errors: PV_ERR_NUMERIC when it is not positive definite, or so ill-conditioned (rcond below
+ * rows times the unit roundoff) that a solution would have no correct digit; says which, and what helps. */
 pv_status pv_matrix_factor(pv_matrix *matrix, pv_factoring *about);
 /* Replaces b by the solution of (factored matrix) x = b (pdpotrs).  Collective. */
 pv_status pv_matrix_solve(const pv_matrix *factor, pv_matrix *b);
 
-/* The `count` largest eigenvalues, in descending order, of a symmetric matrix, of which the lower triangle is read and
- * destroyed, and their unit eigenvectors (pdsyevd).
- * Shapes   values [count], on every rank; vectors [rows][count], each with its largest entry (the first of equals in
- * magnitude) positive.  Owner   the caller frees *vectors
+/* The `count` largest eigenvalues, in descending order, of a symmetric matrix, of which the lower triangle
+ * is read and destroyed, and their unit eigenvectors (pdsyevd).
+ * Shapes   values [count], on every rank; vectors [rows][count], each with its largest entry (the first of
+ * equals in magnitude) positive.  Owner   the caller frees *vectors
  * Collective.  Errors: PV_ERR_NUMERIC, PV_ERR_NOMEM, agreed. */
 pv_status pv_matrix_eigen(pv_matrix *matrix, int64_t count, double *values, double **vectors);
 

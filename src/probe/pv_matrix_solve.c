@@ -1,3 +1,4 @@
+/* ScaLAPACK on block-cyclic matrices: factors, solutions, eigenvectors. */
 #include "pv_matrix.h"
 #include "base/pv_clock.h"
 #include "base/pv_mem.h"
@@ -82,7 +83,8 @@ pv_status pv_matrix_factor(pv_matrix *matrix, pv_factoring *about)
     if (about->rcond < lowest_rcond(n))
         st = pv_fail(
             PV_ERR_NUMERIC,
-            "the system of %d unknowns is too ill-conditioned (reciprocal condition number %.1e): features or "
+            "the system of %d unknowns is too ill-conditioned (reciprocal condition number %.1e): features "
+            "or "
             "samples nearly depend on each other; raise lambda",
             n, about->rcond);
 done:
@@ -98,8 +100,8 @@ pv_status pv_matrix_solve(const pv_matrix *factor, pv_matrix *b)
     return info == 0 ? PV_OK : pv_fail(PV_ERR_INTERNAL, "pdpotrs refuses argument %d", -info);
 }
 
-/* What pdsyevd of ScaLAPACK 2.2 does not count when it is asked for its workspace: that of the back-transformation
- * (pdormtr) and of the sorting (pdlasrt) on ranks whose part is smaller than others'. */
+/* What pdsyevd of ScaLAPACK 2.2 does not count when it is asked for its workspace: that of the
+ * back-transformation (pdormtr) and of the sorting (pdlasrt) on ranks whose part is smaller than others'. */
 static int64_t forgotten_work(const pv_matrix *a)
 {
     const int64_t block = PV_MATRIX_BLOCK;
@@ -108,7 +110,8 @@ static int64_t forgotten_work(const pv_matrix *a)
     return (2 * rows + 2 * cols + block) * block + rows * (block + cols);
 }
 
-/* All eigenvalues in ascending order, and their vectors: pdsyevd, asked once for the size of its workspace. */
+/* All eigenvalues in ascending order, and their vectors: pdsyevd, asked once for the size of its
+ * workspace. */
 static pv_status decompose(pv_matrix *a, double *values, pv_matrix *z)
 {
     const int n = (int)a->rows, ask = -1;

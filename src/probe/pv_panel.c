@@ -1,3 +1,4 @@
+/* Products of centred features, a panel of columns at a time. */
 #include "pv_panel.h"
 #include "base/pv_mem.h"
 

@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-void pv_probe_report_score(const pv_probe_data *data, const char *candidate, const pv_probe_result *found,
-                           json_t *result)
+static void report_score(const pv_probe_data *data, const char *candidate, const pv_probe_result *found,
+                         json_t *result)
 {
     const char *what = data->classes ? "accuracy" : "r2";
     char name[32];
@@ -52,8 +52,9 @@ static void sample_columns(const pv_features *f, pv_column *columns)
     columns[3] = (pv_column){"/view", H5T_NATIVE_INT64, 0, f->samples, f->first, f->count, f->view};
 }
 
-pv_status pv_probe_write_predictions(const pv_probe_job *job, const pv_features *test,
-                                     const double *predictions)
+/* /prediction [samples][targets], /truth likewise, /label, /object, /view. */
+static pv_status write_predictions(const pv_probe_job *job, const pv_features *test,
+                                   const double *predictions)
 {
     pv_column columns[SAMPLE_COLUMNS + 1];
     sample_columns(test, columns);
@@ -61,6 +62,13 @@ pv_status pv_probe_write_predictions(const pv_probe_job *job, const pv_features 
                                           test->first,   test->count,       predictions};
     if (!job->output) return PV_OK;
     return pv_columns_write(job->comm, job->output, "predictions", columns, SAMPLE_COLUMNS + 1);
+}
+
+pv_status pv_probe_report(const pv_probe_job *job, const pv_probe_data *data, const char *candidate,
+                          const pv_probe_result *found)
+{
+    report_score(data, candidate, found, job->result);
+    return write_predictions(job, &data->test, found->predictions);
 }
 
 pv_status pv_probe_write_components(const pv_probe_job *job, const pv_features *test, const pv_pca *pca)

@@ -1,3 +1,4 @@
+/* Runs a frozen model over rows. */
 #include "probe/pv_represent.h"
 #include "base/pv_mem.h"
 
@@ -76,4 +77,16 @@ pv_status pv_represent(const pv_comm *comm, const pv_representation *how, const 
     const pv_status st = pv_agree(comm, fill(how, dataset, targets, out));
     if (st != PV_OK) pv_features_free(out);
     return st;
+}
+
+pv_status pv_representation_rows(const pv_comm *comm, const pv_store *store, const pv_representation *how,
+                                 uint8_t split, int64_t first, int64_t views, pv_dataset **out)
+{
+    const pv_dataset_opts opts = {.split = split,
+                                  .first_view = first,
+                                  .views = views,
+                                  .verify = true,
+                                  .form = how->form,
+                                  .placement = PV_PLACE_JOB};
+    return pv_dataset_open(comm, store, &opts, out);
 }

@@ -163,9 +163,8 @@ static pv_status judge(const pv_probe_job *job, const pv_probe_data *data)
     pv_status st;
     PV_TRY(pv_candidates_read("--lambda", ((const words *)job->options)->lambda, 0, &lambdas));
     PV_TRY(pv_ridge_fit(job->comm, data, &lambdas, &found));
-    pv_probe_report_score(data, "lambda", &found, job->result);
     pv_probe_report_system(&found, job->result);
-    st = pv_probe_write_predictions(job, &data->test, found.predictions);
+    st = pv_probe_report(job, data, "lambda", &found);
 done:
     pv_probe_result_free(&found);
     return st;

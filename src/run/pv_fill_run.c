@@ -13,7 +13,8 @@ static void warn_of_instruction_set(const pv_store *store)
     const char *made = pv_store_instruction_set(store), *here = pv_isa_name(pv_cpu_isa());
     if (made[0] != '\0' && strcmp(made, here) != 0)
         pv_log_warn(
-            "'%s' was begun with instruction set %s, this run uses %s: its rows will differ in their last bits "
+            "'%s' was begun with instruction set %s, this run uses %s: its rows will differ in their last "
+            "bits "
             "from what POLYVIEW_ISA=%s would give",
             pv_store_path(store), made, here, made);
 }

@@ -32,7 +32,8 @@ typedef struct node_facts {
     int64_t shared; /* counted once for each rank that may, less cpus: 0 if no two ranks have one in common */
 } node_facts;
 
-/* The CPUs that the scheduler of the operating system allows the ranks of a node.  Collective over the node. */
+/* The CPUs that the scheduler of the operating system allows the ranks of a node.  Collective over the
+ * node. */
 static void look_at_cpus(const pv_comm *comm, node_facts *facts)
 {
     cpu_set_t own, all;

@@ -7,8 +7,8 @@
 /* User and system time of this process. */
 double pv_usage_cpu_seconds(void);
 
-/* The node's energy counter, -1 where there is none.  The counters are those that Slurm's own energy plugins read: Cray's
- * of the node, else RAPL's of the processor packages, where users may. */
+/* The node's energy counter, -1 where there is none.  The counters are those that Slurm's own energy plugins
+ * read: Cray's of the node, else RAPL's of the processor packages, where users may. */
 int64_t pv_usage_joules(void);
 
 #endif

@@ -1,0 +1,136 @@
+/* Makes the features of the splits of a store. */
+#include "probe/pv_probe_data.h"
+#include "base/pv_mem.h"
+#include "base/pv_rng.h"
+
+#include <stdlib.h>
+
+static pv_status read_targets(const pv_store *store, pv_features *f)
+{
+    for (int64_t i = 0; i < f->count; i++) {
+        float values[PV_SIGNAL_MAX_TARGETS];
+        const pv_status st = pv_store_read_targets(store, f->object[i], 1, values);
+        if (st != PV_OK) return st;
+        for (int t = 0; t < f->targets; t++)
+            f->y[i * f->targets + t] = (double)values[t];
+    }
+    return PV_OK;
+}
+
+/* Draws `per_class` objects of each class in the order of a permutation: marks them in `chosen`[objects]. */
+static pv_status draw_objects(const pv_dataset *train, const pv_probe_sampling *sampling, int classes,
+                              uint8_t *chosen)
+{
+    const int64_t views = pv_dataset_views(train), objects = pv_dataset_samples(train) / views;
+    int64_t *taken = pv_alloc(classes, sizeof *taken);
+    pv_status st = taken ? PV_OK : PV_ERR_NOMEM;
+    for (int64_t at = 0; st == PV_OK && at < objects; at++) {
+        const int64_t i =
+            (int64_t)pv_rng_permute(sampling->seed, PV_RNG_SHUFFLE, 0, (uint64_t)objects, (uint64_t)at);
+        const int32_t label = pv_dataset_label(train, i * views);
+        if (label < 0 || label >= classes)
+            st = pv_fail(PV_ERR_DATA, "object %lld has label %d, outside the %d classes",
+                         (long long)pv_dataset_object(train, i * views), label, classes);
+        else if (taken[label] < sampling->per_class)
+            chosen[i] = (uint8_t)(++taken[label] > 0);
+    }
+    for (int c = 0; st == PV_OK && c < classes; c++)
+        if (taken[c] < sampling->per_class)
+            st =
+                pv_fail(PV_ERR_DATA, "class %d has %lld training objects, not %lld: lower --labels-per-class",
+                        c, (long long)taken[c], (long long)sampling->per_class);
+    free(taken);
+    return st;
+}
+
+static pv_status keep_few(const pv_comm *comm, const pv_dataset *train, const pv_probe_sampling *sampling,
+                          int classes, pv_features *f)
+{
+    const int64_t views = pv_dataset_views(train);
+    uint8_t *chosen = pv_alloc(pv_dataset_samples(train) / views, 1);
+    pv_status st = pv_agree(comm, chosen ? draw_objects(train, sampling, classes, chosen) : PV_ERR_NOMEM);
+    if (st == PV_OK) pv_features_keep(comm, f, chosen, views);
+    free(chosen);
+    return st;
+}
+
+static pv_status open_features(const pv_comm *comm, const pv_store *store, const pv_representation *how,
+                               uint8_t split, const pv_probe_sampling *sampling, pv_features *out)
+{
+    const bool train = split == PV_SPLIT_TRAIN;
+    const int classes = pv_store_classes(store);
+    const int targets = sampling->object_targets ? pv_store_targets(store) : classes;
+    pv_dataset *dataset = NULL;
+    pv_status st;
+    PV_TRY(pv_representation_rows(comm, store, how, split, train ? sampling->first_view : 0,
+                                  train ? sampling->views : 1, &dataset));
+    PV_TRY(pv_represent(comm, how, dataset, targets, out));
+    PV_TRY(pv_agree(comm, sampling->object_targets ? read_targets(store, out) : pv_features_one_hot(out)));
+    if (train && sampling->per_class > 0) PV_TRY(keep_few(comm, dataset, sampling, classes, out));
+done:
+    pv_dataset_close(dataset);
+    return st;
+}
+
+pv_status pv_probe_data_open(const pv_comm *comm, const pv_store *store, const pv_representation *how,
+                             const pv_probe_sampling *sampling, pv_probe_data *data)
+{
+    pv_status st;
+    *data = (pv_probe_data){.classes = !sampling->object_targets};
+    if (sampling->object_targets && pv_store_targets(store) == 0)
+        PV_TRY(pv_fail(PV_ERR_DATA, "'%s' holds no real targets", pv_store_path(store)));
+    PV_TRY(open_features(comm, store, how, PV_SPLIT_TRAIN, sampling, &data->train));
+    PV_TRY(open_features(comm, store, how, PV_SPLIT_VAL, sampling, &data->val));
+    PV_TRY(open_features(comm, store, how, PV_SPLIT_TEST, sampling, &data->test));
+done:
+    return st;
+}
+
+void pv_probe_data_close(pv_probe_data *data)
+{
+    pv_features_free(&data->train);
+    pv_features_free(&data->val);
+    pv_features_free(&data->test);
+}
+
+pv_status pv_probe_data_scale(const pv_comm *comm, pv_probe_data *data)
+{
+    const pv_features *f = &data->train;
+    double *mean = NULL, *deviation = NULL;
+    pv_status st = PV_OK;
+    PV_ALLOC(mean, f->width);
+    PV_ALLOC(deviation, f->width);
+done:
+    if ((st = pv_agree(comm, st)) == PV_OK) {
+        pv_features_moments(comm, f->samples, f->count, f->width, f->x, mean, deviation);
+        pv_features_shift(&data->train, mean, deviation);
+        pv_features_shift(&data->val, mean, deviation);
+        pv_features_shift(&data->test, mean, deviation);
+    }
+    free(mean);
+    free(deviation);
+    return st;
+}
+
+pv_status pv_probe_views_open(const pv_comm *comm, const pv_store *store, const pv_representation *how,
+                              const pv_probe_sampling *sampling, pv_probe_views *views)
+{
+    pv_status st;
+    *views = (pv_probe_views){.of = pv_alloc(sampling->views, sizeof *views->of), .count = sampling->views};
+    PV_TRY(pv_agree(comm, views->of ? PV_OK : PV_ERR_NOMEM));
+    for (int64_t v = 0; st == PV_OK && v < sampling->views; v++) {
+        pv_dataset *dataset = NULL;
+        st = pv_representation_rows(comm, store, how, PV_SPLIT_TEST, sampling->first_view + v, 1, &dataset);
+        if (st == PV_OK) st = pv_represent(comm, how, dataset, 0, &views->of[v]);
+        pv_dataset_close(dataset);
+    }
+done:
+    return st;
+}
+
+void pv_probe_views_close(pv_probe_views *views)
+{
+    for (int64_t v = 0; views->of && v < views->count; v++)
+        pv_features_free(&views->of[v]);
+    free(views->of);
+}
