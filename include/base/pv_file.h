@@ -14,7 +14,8 @@ char *pv_file_part(const char *path);
  * free. Local.  Errors: PV_ERR_IO, with `path` named and, on a full disk, what it takes and what is free. */
 pv_status pv_file_reserve(const char *part, const char *path, int64_t bytes);
 
-/* Brings `part` to disk, gives it its name, and brings that to disk too.  Local.  Errors: PV_ERR_IO (path named). */
+/* Brings `part` to disk, gives it its name, and brings that to disk too.  Local.  Errors: PV_ERR_IO (path
+ * named). */
 pv_status pv_file_publish(const char *part, const char *path);
 
 /* Makes `path` hold exactly these bytes; on failure an earlier file of the name is left as it was.

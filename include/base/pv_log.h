@@ -4,7 +4,8 @@
 
 #include <stdbool.h>
 
-/* Whether this process speaks (usually rank 0) and how much: 0 errors and warnings only, 1 normal, 2 detail. */
+/* Whether this process speaks (usually rank 0) and how much: 0 errors and warnings only, 1 normal, 2
+ * detail. */
 void pv_log_setup(bool speaks, int verbosity);
 
 /* Changes how much, for a while; returns what it was.  Local. */

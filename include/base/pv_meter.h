@@ -1,7 +1,8 @@
 /* Where this process's time goes: into MPI, into files, or neither.
  *
- * Whoever waits puts a bracket around it: for MPI src/parallel/pv_mpi.c does, for every call; file operations are
- * bracketed by hand.  A bracket inside another one counts for the outer one only.  Reading a clock twice a call takes some 50 ns. */
+ * Whoever waits puts a bracket around it: for MPI src/parallel/pv_mpi.c does, for every call; file operations
+ * are bracketed by hand.  A bracket inside another one counts for the outer one only.  Reading a clock twice
+ * a call takes some 50 ns. */
 #ifndef PV_METER_H
 #define PV_METER_H
 
@@ -19,7 +20,7 @@ void pv_meter_reduction(int64_t bytes);
 /* Totals since the process started. */
 typedef struct pv_meter {
     double seconds[PV_METER_KINDS];
-    int64_t allreduces, allreduce_bytes; /* calls of MPI_Allreduce and MPI_Iallreduce, and the bytes of a rank's operand */
+    int64_t allreduces, allreduce_bytes; /* of MPI_Allreduce and MPI_Iallreduce: calls, bytes of operands */
 } pv_meter;
 
 /* Local. */

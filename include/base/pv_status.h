@@ -19,7 +19,8 @@ typedef enum pv_status {
 /* Short English text of a status; static storage. */
 const char *pv_status_text(pv_status status);
 
-/* The process exit status of the contract: 0 done, 1 failed, 2 usage or config, 3 bad data, 75 stopped early. */
+/* The process exit status of the contract: 0 done, 1 failed, 2 usage or config, 3 bad data, 75 stopped
+ * early. */
 int pv_status_exit_code(pv_status status);
 
 /* Keeps a message (printf-style) as the cause of `status`, in place of any earlier one, and returns `status`:

@@ -27,8 +27,8 @@ typedef struct pv_match_opts {
 
 typedef struct pv_matcher pv_matcher; /* workspace of one thread */
 
-/* Owner: pv_matcher_free (NULL is a no-op).  Local.  Errors: PV_ERR_CONFIG (no sweeps; signs of an activation that is
- * not odd), PV_ERR_NOMEM. */
+/* Owner: pv_matcher_free (NULL is a no-op).  Local.  Errors: PV_ERR_CONFIG (no sweeps; signs of an activation
+ * that is not odd), PV_ERR_NOMEM. */
 pv_status pv_matcher_new(const pv_arch *arch, const pv_match_opts *opts, pv_matcher **out);
 void pv_matcher_free(pv_matcher *matcher);
 

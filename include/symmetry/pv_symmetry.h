@@ -1,5 +1,5 @@
-/* The symmetries of the weight space of INRs as values: what permutes the hidden units of a layer, flips their
- * signs and shifts their phases, and leaves the function as it is; for a SIREN, h = sin(w0 (W h + b)),
+/* The symmetries of the weight space of INRs as values: what permutes the hidden units of a layer, flips
+ * their signs and shifts their phases, and leaves the function as it is; for a SIREN, h = sin(w0 (W h + b)),
  * whose pi is another activation's antiperiod.
  *
  * An element says for every hidden unit u of every hidden layer l = 0 .. M-2 (width dims[l + 1]) which unit
@@ -15,7 +15,7 @@
 
 /* What units of an INR allow besides a change of their order, as their activation does. */
 enum {
-    PV_SYMMETRY_SIGNS = 1, /* all weights and the bias of a unit may change their sign, and what is made of it */
+    PV_SYMMETRY_SIGNS = 1, /* a unit's weights, its bias and what is made of it may change their sign */
     PV_SYMMETRY_PHASES = 2 /* its bias may move by multiples of the activation's antiperiod / w0 */
 };
 unsigned pv_symmetry_kinds(const pv_arch *arch);

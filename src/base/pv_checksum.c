@@ -1,3 +1,4 @@
+/* Checksums by the kernels of the machine. */
 #include "base/pv_checksum.h"
 #include "pv_checksum_kernels.h"
 

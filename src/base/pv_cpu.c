@@ -1,3 +1,4 @@
+/* Chooses the instruction set; POLYVIEW_ISA lowers it. */
 #include "base/pv_cpu.h"
 
 #include <stdlib.h>

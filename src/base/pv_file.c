@@ -1,3 +1,4 @@
+/* Files that appear whole: the temporary name, the disk, the rename. */
 #include "base/pv_file.h"
 #include "base/pv_meter.h"
 

@@ -1,3 +1,4 @@
+/* Allocations, large ones on large pages. */
 #include "base/pv_mem.h"
 
 #include <stdlib.h>
@@ -5,7 +6,8 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
-/* Blocks that are swept over gain from large pages: fewer translations, and prefetchers stop at the end of a page. */
+/* Blocks that are swept over gain from large pages: fewer translations, and prefetchers stop at the end of a
+ * page. */
 enum { LARGE_PAGE = 2 << 20, LARGE = 2 * LARGE_PAGE };
 
 static void *reserve(size_t bytes)

@@ -2,8 +2,8 @@
 #include "base/pv_meter.h"
 #include "base/pv_clock.h"
 
-/* Belongs to the process: MPI's wrappers are handed no argument of ours that could hold it.  One thread of a rank uses
- * it. */
+/* Belongs to the process: MPI's wrappers are handed no argument of ours that could hold it.  One thread of a
+ * rank uses it. */
 static struct {
     pv_meter total;
     int depth;

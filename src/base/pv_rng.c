@@ -1,3 +1,4 @@
+/* Streams of Philox, and a permutation of any size by Feistel rounds. */
 #include "base/pv_rng.h"
 
 #include <Random123/philox.h>

@@ -1,3 +1,4 @@
+/* Early stop: signals and timers set a flag. */
 #include "base/pv_stop.h"
 
 #include <math.h>

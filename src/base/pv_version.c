@@ -1,3 +1,4 @@
+/* The version, which the Makefile gives. */
 #include "base/pv_version.h"
 
 const char *pv_version(void)

@@ -1,4 +1,5 @@
-/* The Cholesky factorisation of LAPACK on one core, for comparison with kernel ridge regression: bench_potrf N. */
+/* The Cholesky factorisation of LAPACK on one core, for comparison with kernel ridge regression: bench_potrf
+ * N. */
 #include "base/pv_clock.h"
 #include "base/pv_mem.h"
 

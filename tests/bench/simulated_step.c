@@ -1,6 +1,7 @@
-/* The communication of a training step, alone: so many small reductions, as batch norm and the loss make them, spread over
- * the computing, and the reduction of the gradient.  tests/bench/simulate.sh runs it in SimGrid's simulator (smpicc defines
- * nothing of its own, hence -DPV_SIMULATED), where computing advances the simulated clock only; under a real MPI it spins.
+/* The communication of a training step, alone: so many small reductions, as batch norm and the loss make
+ * them, spread over the computing, and the reduction of the gradient.  tests/bench/simulate.sh runs it in
+ * SimGrid's simulator (smpicc defines nothing of its own, hence -DPV_SIMULATED), where computing advances the
+ * simulated clock only; under a real MPI it spins.
  *
  * usage: simulated_step GRADIENT_BYTES SMALL_REDUCTIONS SMALL_BYTES COMPUTE_SECONDS STEPS */
 #include <mpi.h>

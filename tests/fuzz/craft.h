@@ -1,6 +1,6 @@
-/* Crafted HDF5 files: a valid one, changed as the bytes of a fuzz input say.  Attributes get other texts, types and
- * shapes; datasets other types, ranks, extents, layouts, filters and contents; names become groups, links in a circle or
- * links to elsewhere.  HDF5's own structures stay intact: they are HDF5's to defend. */
+/* Crafted HDF5 files: a valid one, changed as the bytes of a fuzz input say.  Attributes get other texts,
+ * types and shapes; datasets other types, ranks, extents, layouts, filters and contents; names become groups,
+ * links in a circle or links to elsewhere.  HDF5's own structures stay intact: they are HDF5's to defend. */
 #ifndef CRAFT_H
 #define CRAFT_H
 
@@ -38,7 +38,8 @@ typedef struct craft_image {
 craft_image craft_read(const char *path);
 void craft_restore(const craft_image *image, const char *path);
 
-/* How many HDF5 identifiers of all kinds are in use: the same before and after, or something is not closed. */
+/* How many HDF5 identifiers of all kinds are in use: the same before and after, or something is not
+ * closed. */
 int64_t craft_open_ids(void);
 
 #endif

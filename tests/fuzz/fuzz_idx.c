@@ -1,5 +1,5 @@
-/* Any bytes given to the IDX parser, as a file of images and as one of labels, end in data of the declared size or in
- * a status with a message. */
+/* Any bytes given to the IDX parser, as a file of images and as one of labels, end in data of the declared
+ * size or in a status with a message. */
 #include "fuzz.h"
 #include "signal/pv_idx.h"
 

@@ -1,4 +1,5 @@
-/* Crafted model files and checkpoints end in a model, or in a status with a message; nothing stays open after. */
+/* Crafted model files and checkpoints end in a model, or in a status with a message; nothing stays open
+ * after. */
 #include "craft.h"
 #include "fuzz.h"
 #include "pv_test_store.h"

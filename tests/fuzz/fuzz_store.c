@@ -1,5 +1,5 @@
-/* Crafted stores, in one file or in shards, end in an open store, all of which can be read, or in a status with a
- * message that names a file; nothing stays open after. */
+/* Crafted stores, in one file or in shards, end in an open store, all of which can be read, or in a status
+ * with a message that names a file; nothing stays open after. */
 #include "craft.h"
 #include "fuzz.h"
 #include "pv_test_store.h"

@@ -105,8 +105,8 @@ void pv_witness_fit(const pv_arch *arch, const float *start, int n, const float 
     free(v);
 }
 
-void pv_kernel_gradient(const pv_arch *arch, const float *row, int n, const float *coords, const float *values,
-                        float *gradient)
+void pv_kernel_gradient(const pv_arch *arch, const float *row, int n, const float *coords,
+                        const float *values, float *gradient)
 {
     const pv_inr_kernels *kernels = PV_ISA_CHOOSE(pv_inr_kernels);
     const int inputs = arch->dims[0], outputs = arch->dims[arch->layers];

@@ -17,8 +17,9 @@ double pv_witness_gradient(const pv_arch *arch, const double *row, int n, const 
 void pv_witness_fit(const pv_arch *arch, const float *start, int n, const float *coords, const float *values,
                     int steps, double lr, bool cosine, double *row, double *losses);
 
-/* The gradient [P] that the fit kernels find, in float, on the instruction set in use; zeros without memory. */
-void pv_kernel_gradient(const pv_arch *arch, const float *row, int n, const float *coords, const float *values,
-                        float *gradient);
+/* The gradient [P] that the fit kernels find, in float, on the instruction set in use; zeros without
+ * memory. */
+void pv_kernel_gradient(const pv_arch *arch, const float *row, int n, const float *coords,
+                        const float *values, float *gradient);
 
 #endif

@@ -1,5 +1,5 @@
-/* Assignment and weight matching against the published implementation: exact optima, its descents followed step by step,
- * and our own descents beside its median and best. */
+/* Assignment and weight matching against the published implementation: exact optima, its descents followed
+ * step by step, and our own descents beside its median and best. */
 #include "base/pv_mem.h"
 #include "pv_oracle.h"
 #include "symmetry/pv_assign.h"
@@ -194,8 +194,8 @@ static void assert_restored(const pair *p, const pv_symmetry *found)
     free(row);
 }
 
-/* B is A with its units moved, some with their signs, and with noise: without noise A comes back, entry for entry, with some
- * the units' order and signs do. */
+/* B is A with its units moved, some with their signs, and with noise: without noise A comes back, entry for
+ * entry, with some the units' order and signs do. */
 static void planted_symmetries_are_recovered(void **state)
 {
     const pv_oracle *oracle = *state;

@@ -1,5 +1,5 @@
-/* Every augmentation against the published implementation: its stored draws are replayed, and rows, labels and the functions
- * that the rows are have to come out as stored. */
+/* Every augmentation against the published implementation: its stored draws are replayed, and rows, labels
+ * and the functions that the rows are have to come out as stored. */
 #include "augment/pv_augment_maps.h"
 #include "symmetry/pv_descent.h"
 #include "base/pv_mem.h"

@@ -11,8 +11,9 @@
 
 enum { TEXT = 256, DIMS = 17 };
 
-/* float32 against float64; after Adam steps, rounding noise in gradients that are zero moves parameters.  Sums of terms
- * of 0.1 to 1 that are zero in truth (a bias before batch norm) keep an error of 1e-7 or two, hence the floor. */
+/* float32 against float64; after Adam steps, rounding noise in gradients that are zero moves parameters.
+ * Sums of terms of 0.1 to 1 that are zero in truth (a bias before batch norm) keep an error of 1e-7 or two,
+ * hence the floor. */
 static const double TOLERANCE = 1e-4, ADAM_TOLERANCE = 1e-3, GRADIENT_FLOOR = 5e-3;
 
 static int checks, failures;
