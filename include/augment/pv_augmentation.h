@@ -57,10 +57,15 @@ typedef struct pv_amount_opts {
     double amount;
 } pv_amount_opts;
 
-/* The row of an amount; a negative one, as older files write it, is the default. */
-#define PV_AMOUNT_ROW(default_value, means)                                                                  \
-    PV_KEY(pv_amount_opts, amount), .initial = (default_value), .negative_is_initial = true,                 \
-                                    .fixes = PV_FIXES_MODEL, .meaning = (means)
+/* The plug-in of one; the range ends it.  A negative amount, as older files write it, is the default. */
+#define PV_AMOUNT_PLUGIN(its_name, about, default_value, means, ...)                                         \
+    .plugin = {.name = (its_name),                                                                           \
+               .help = (about),                                                                              \
+               .options = (const pv_option[]){{PV_KEY(pv_amount_opts, amount), .initial = (default_value),   \
+                                               .negative_is_initial = true, .fixes = PV_FIXES_MODEL,         \
+                                               .meaning = (means), __VA_ARGS__},                             \
+                                              {0}},                                                          \
+               .options_size = sizeof(pv_amount_opts)}
 
 static inline double pv_augment_amount(const pv_augment_item *item)
 {

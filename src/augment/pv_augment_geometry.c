@@ -56,14 +56,10 @@ static void translate(pv_augment_item *item, pv_augment_subject *it)
     pv_augment_translate_by(item->arch, t, 1, it->row);
 }
 
-static const pv_option translate_rows[] = {
-    {PV_AMOUNT_ROW("0.25", "largest shift of a coordinate"), PV_BETWEEN(0, 1000)}, {0}};
-
-const pv_augmentation pv_augmentation_translate = {
-    .plugin = {.name = "translate",
-               .help = "x -> x + t, exactly",
-               PV_AUGMENT_OPTIONS(translate_rows, pv_amount_opts)},
-    .apply = translate};
+const pv_augmentation pv_augmentation_translate = {PV_AMOUNT_PLUGIN("translate", "x -> x + t, exactly",
+                                                                    "0.25", "largest shift of a coordinate",
+                                                                    PV_BETWEEN(0, 1000)),
+                                                   .apply = translate};
 
 static void translate_deep(pv_augment_item *item, pv_augment_subject *it)
 {
@@ -74,13 +70,9 @@ static void translate_deep(pv_augment_item *item, pv_augment_subject *it)
                             it->row);
 }
 
-static const pv_option translate_deep_rows[] = {
-    {PV_AMOUNT_ROW("0.25", "largest shift of a coordinate"), PV_BETWEEN(0, 1000)}, {0}};
-
 const pv_augmentation pv_augmentation_translate_deep = {
-    .plugin = {.name = "translate_deep",
-               .help = "the published translation, into the bias of a random layer",
-               PV_AUGMENT_OPTIONS(translate_deep_rows, pv_amount_opts)},
+    PV_AMOUNT_PLUGIN("translate_deep", "the published translation, into the bias of a random layer", "0.25",
+                     "largest shift of a coordinate", PV_BETWEEN(0, 1000)),
     .apply = translate_deep};
 
 static void rotate(pv_augment_item *item, pv_augment_subject *it)
@@ -89,15 +81,10 @@ static void rotate(pv_augment_item *item, pv_augment_subject *it)
     pv_augment_rotate_by(item->arch, cos(angle), sin(angle), it->row);
 }
 
-static const pv_option rotate_rows[] = {{PV_AMOUNT_ROW("30", "largest angle, degrees"), PV_BETWEEN(0, 360)},
-                                        {0}};
-
 const pv_augmentation pv_augmentation_rotate = {
-    .plugin = {.name = "rotate",
-               .help = "turns the plane of the first two coordinates",
-               PV_AUGMENT_OPTIONS(rotate_rows, pv_amount_opts)},
-    .apply = rotate,
-    .inputs = 2};
+    PV_AMOUNT_PLUGIN("rotate", "turns the plane of the first two coordinates", "30", "largest angle, degrees",
+                     PV_BETWEEN(0, 360)),
+    .apply = rotate, .inputs = 2};
 
 static void scale(pv_augment_item *item, pv_augment_subject *it)
 {
@@ -106,9 +93,6 @@ static void scale(pv_augment_item *item, pv_augment_subject *it)
         it->row);
 }
 
-static const pv_option scale_rows[] = {
-    {PV_AMOUNT_ROW("0.2", "largest change of the factor 1"), PV_BETWEEN(0, 0.99)}, {0}};
-
 const pv_augmentation pv_augmentation_scale = {
-    .plugin = {.name = "scale", .help = "x -> s x", PV_AUGMENT_OPTIONS(scale_rows, pv_amount_opts)},
+    PV_AMOUNT_PLUGIN("scale", "x -> s x", "0.2", "largest change of the factor 1", PV_BETWEEN(0, 0.99)),
     .apply = scale};

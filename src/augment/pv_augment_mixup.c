@@ -48,12 +48,9 @@ static void label_smoothing(pv_augment_item *item, pv_augment_subject *it)
     pv_augment_smooth_by(item->classes, (float)pv_augment_amount(item), it->target);
 }
 
-static const pv_option label_smoothing_rows[] = {{PV_AMOUNT_ROW("0.1", "rate"), PV_BETWEEN(0, 1)}, {0}};
-
 const pv_augmentation pv_augmentation_label_smoothing = {
-    .plugin = {.name = "label_smoothing",
-               .help = "mixes the label with all classes alike",
-               PV_AUGMENT_OPTIONS(label_smoothing_rows, pv_amount_opts)},
+    PV_AMOUNT_PLUGIN("label_smoothing", "mixes the label with all classes alike", "0.1", "rate",
+                     PV_BETWEEN(0, 1)),
     .apply = label_smoothing};
 
 /* Mixes the partner, or `other` that stands for its row, in. */

@@ -65,13 +65,10 @@ static void noise(pv_augment_item *item, pv_augment_subject *it)
     pv_augment_noise_by(item->arch, pv_augment_amount(item), item->scratch, it->row);
 }
 
-static const pv_option noise_rows[] = {
-    {PV_AMOUNT_ROW("0.32", "standard deviations of the tensor"), PV_BETWEEN(0, 1000)}, {0}};
-
-const pv_augmentation pv_augmentation_noise = {.plugin = {.name = "noise",
-                                                          .help = "adds Gaussian noise to every tensor",
-                                                          PV_AUGMENT_OPTIONS(noise_rows, pv_amount_opts)},
-                                               .apply = noise};
+const pv_augmentation pv_augmentation_noise = {
+    PV_AMOUNT_PLUGIN("noise", "adds Gaussian noise to every tensor", "0.32",
+                     "standard deviations of the tensor", PV_BETWEEN(0, 1000)),
+    .apply = noise};
 
 static void dropout(pv_augment_item *item, pv_augment_subject *it)
 {
@@ -80,12 +77,9 @@ static void dropout(pv_augment_item *item, pv_augment_subject *it)
     pv_augment_dropout_by(item->params, pv_augment_amount(item), item->scratch, it->row);
 }
 
-static const pv_option dropout_rows[] = {{PV_AMOUNT_ROW("0.1", "rate"), PV_BETWEEN(0, 0.99)}, {0}};
-
 const pv_augmentation pv_augmentation_dropout = {
-    .plugin = {.name = "dropout",
-               .help = "sets weights to 0; the others are divided by 1 - rate",
-               PV_AUGMENT_OPTIONS(dropout_rows, pv_amount_opts)},
+    PV_AMOUNT_PLUGIN("dropout", "sets weights to 0; the others are divided by 1 - rate", "0.1", "rate",
+                     PV_BETWEEN(0, 0.99)),
     .apply = dropout};
 
 static void quantile_dropout(pv_augment_item *item, pv_augment_subject *it)
@@ -94,11 +88,7 @@ static void quantile_dropout(pv_augment_item *item, pv_augment_subject *it)
                            it->row);
 }
 
-static const pv_option quantile_dropout_rows[] = {
-    {PV_AMOUNT_ROW("0.1", "largest share of weights"), PV_BETWEEN(0, 1)}, {0}};
-
 const pv_augmentation pv_augmentation_quantile_dropout = {
-    .plugin = {.name = "quantile_dropout",
-               .help = "sets the smallest weights to 0",
-               PV_AUGMENT_OPTIONS(quantile_dropout_rows, pv_amount_opts)},
+    PV_AMOUNT_PLUGIN("quantile_dropout", "sets the smallest weights to 0", "0.1", "largest share of weights",
+                     PV_BETWEEN(0, 1)),
     .apply = quantile_dropout};

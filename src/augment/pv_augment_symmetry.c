@@ -16,15 +16,10 @@ static void negation(pv_augment_item *item, pv_augment_subject *it)
     apply_drawn(item, it->row);
 }
 
-static const pv_option negation_rows[] = {{PV_AMOUNT_ROW("0.5", "probability a unit"), PV_BETWEEN(0, 1)},
-                                          {0}};
-
-const pv_augmentation pv_augmentation_negation = {
-    .plugin = {.name = "negation",
-               .help = "flips the signs of hidden units",
-               PV_AUGMENT_OPTIONS(negation_rows, pv_amount_opts)},
-    .apply = negation,
-    .symmetries = PV_SYMMETRY_SIGNS};
+const pv_augmentation pv_augmentation_negation = {PV_AMOUNT_PLUGIN("negation",
+                                                                   "flips the signs of hidden units", "0.5",
+                                                                   "probability a unit", PV_BETWEEN(0, 1)),
+                                                  .apply = negation, .symmetries = PV_SYMMETRY_SIGNS};
 
 static void phase(pv_augment_item *item, pv_augment_subject *it)
 {
@@ -34,14 +29,10 @@ static void phase(pv_augment_item *item, pv_augment_subject *it)
     apply_drawn(item, it->row);
 }
 
-static const pv_option phase_rows[] = {
-    {PV_AMOUNT_ROW("4", "k of the range -k .. k - 1 of multiples"), PV_BETWEEN(1, 1000), .whole = true}, {0}};
-
-const pv_augmentation pv_augmentation_phase = {.plugin = {.name = "phase",
-                                                          .help = "shifts the phases of hidden units",
-                                                          PV_AUGMENT_OPTIONS(phase_rows, pv_amount_opts)},
-                                               .apply = phase,
-                                               .symmetries = PV_SYMMETRY_PHASES};
+const pv_augmentation pv_augmentation_phase = {
+    PV_AMOUNT_PLUGIN("phase", "shifts the phases of hidden units", "4",
+                     "k of the range -k .. k - 1 of multiples", PV_BETWEEN(1, 1000), .whole = true),
+    .apply = phase, .symmetries = PV_SYMMETRY_PHASES};
 
 static void permute(pv_augment_item *item, pv_augment_subject *it)
 {
