@@ -1,23 +1,22 @@
 /* `polyview bench fit`: the rate of fits, and what the machine could do at most, measured in the same run. */
+#include "base/pv_clock.h"
 #include "base/pv_cpu.h"
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
-#include "base/pv_stop.h"
 #include "base/pv_median.h"
 #include "run/pv_timed_fits.h"
 #include "run/pv_timing.h"
 #include "run/pv_timed_fill.h"
-#include "pv_bench_window.h"
+#include "pv_bench_rounds.h"
+#include "run/pv_limits.h"
 #include "bench/pv_benches.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 enum {
-    ROUNDS = 5,           /* of one core alone and all together, in turn: what drifts, drifts for both */
     QUALITY_IMAGES = 32,  /* fitted to the end */
     SPLIT_OBJECTS = 2048, /* of each split at most: enough rows to time the store */
 };
@@ -49,67 +48,67 @@ typedef struct fit_bench {
     pv_run_config *config;
     pv_signal *signal; /* NULL: made-up pictures */
     pv_timed_fits *fits;
-    pv_bench_window alone, together; /* medians over rounds; per core, `together` the mean of all */
-    double scaling;                  /* rate of a core among all / rate of a core alone */
+    pv_bench_rates rates;
     double psnr;
     double overhead; /* seconds a view beside its steps; NaN if not measured */
 } fit_bench;
 
-enum { WINDOW_FIGURES = sizeof(pv_bench_window) / sizeof(double) };
-_Static_assert(sizeof(pv_bench_window) == WINDOW_FIGURES * sizeof(double), "a window is made of doubles");
+/* What a repetition measures on a rank; medians of these are reported, under these names and in this form. */
+enum { FMA, PAIR, OWN, LIBMVEC, LIMIT, RATE, CORE, SHARE, FIGURES };
+static const struct {
+    const char *key, *text, *format; /* text NULL: not in the table */
+} about[FIGURES] = {
+    [FMA] = {"fma_gflops", "multiply-add peak, GFLOP/s", "%.1f"},
+    [PAIR] = {"sincos_ns", NULL, NULL},
+    [OWN] = {"sincos_own_ns", "sine-cosine pair, ns", "%.3f"},
+    [LIBMVEC] = {"sincos_libmvec_ns", "the same by libmvec, ns", "%.3f"},
+    [LIMIT] = {"limit_inr_steps_per_s_core", "limit: both one after the other, INR-steps/s", "%.0f"},
+    [RATE] = {"inr_steps_per_s_core", "measured, INR-steps/s", "%.0f"},
+    [CORE] = {"core_share", "share of the time that the core was ours", "%.3f"},
+    [SHARE] = {"limit_share", "share of the limit in that time", "%.3f"}};
 
-/* The mean of a window over all ranks, on every rank. */
-static void mean_over_ranks(const pv_comm *comm, pv_bench_window *window)
+/* One repetition: the limits, then the fits. */
+static const double limits_seconds = 0.01, rate_seconds = 0.03;
+
+static void repeat(pv_timed_fits *fits, double figures[FIGURES])
 {
-    double figures[WINDOW_FIGURES];
-    memcpy(figures, window, sizeof figures);
-    MPI_Allreduce(MPI_IN_PLACE, figures, WINDOW_FIGURES, MPI_DOUBLE, MPI_SUM, comm->world);
-    for (int i = 0; i < WINDOW_FIGURES; i++)
-        figures[i] /= comm->size;
-    memcpy(window, figures, sizeof figures);
+    pv_limits limits;
+    pv_limits_measure(limits_seconds, &limits);
+    figures[FMA] = limits.fma_gflops;
+    figures[PAIR] = limits.sincos_ns;
+    figures[OWN] = limits.sincos_own_ns;
+    figures[LIBMVEC] = limits.sincos_libmvec_ns;
+    figures[LIMIT] = 1 / pv_limits_seconds(&limits, pv_timed_fits_flops(fits), pv_timed_fits_pairs(fits));
+    figures[RATE] = pv_timed_fits_rate(fits, rate_seconds, &figures[CORE]);
+    figures[SHARE] = figures[RATE] / figures[CORE] / figures[LIMIT];
 }
 
-static pv_bench_window median_of_rounds(const pv_bench_window rounds[ROUNDS])
+/* Medians over the repetitions of a window: limits and rate in turn, at least once.  Together or alone, a
+ * rank works by itself. */
+static pv_status watch(void *context, bool together, double seconds, double *figures)
 {
-    double figures[WINDOW_FIGURES] = {0};
-    for (int i = 0; i < WINDOW_FIGURES; i++) {
-        double values[ROUNDS];
-        for (int r = 0; r < ROUNDS; r++) {
-            double all[WINDOW_FIGURES];
-            memcpy(all, &rounds[r], sizeof all);
-            values[r] = all[i];
-        }
-        figures[i] = pv_median(ROUNDS, values);
+    const fit_bench *bench = context;
+    const int room = 1 + (int)fmin(seconds / (limits_seconds + rate_seconds), 1e6);
+    const double begin = pv_seconds();
+    double *values = NULL;
+    int count = 0;
+    pv_status st = PV_OK;
+    (void)together;
+    PV_ALLOC(values, (int64_t)FIGURES * room);
+    while (count < room) {
+        double now[FIGURES];
+        repeat(bench->fits, now);
+        /* One that outlasts the window saw other ranks come to their end. */
+        if (count > 0 && pv_seconds() - begin > seconds) break;
+        for (int i = 0; i < FIGURES; i++)
+            values[i * room + count] = now[i];
+        count++;
     }
-    pv_bench_window median;
-    memcpy(&median, figures, sizeof median);
-    return median;
-}
-
-/* Rank 0 alone while the others sleep, then all, ROUNDS times. */
-static pv_status measure_rates(const pv_comm *comm, fit_bench *bench)
-{
-    pv_bench_window alone[ROUNDS] = {0}, together[ROUNDS] = {0};
-    double scaling[ROUNDS];
-    const double window = bench->seconds / ROUNDS / (comm->size > 1 ? 2 : 1);
-    for (int r = 0; r < ROUNDS; r++) {
-        pv_status st = PV_OK;
-        pv_timing_barrier(comm);
-        if (comm->rank == 0) st = pv_bench_watch(bench->fits, window, &alone[r]);
-        pv_timing_barrier(comm);
-        together[r] = alone[r];
-        if (st == PV_OK && comm->size > 1) st = pv_bench_watch(bench->fits, window, &together[r]);
-        pv_timing_barrier(comm);
-        if (st == PV_OK && pv_stop_requested()) st = pv_stop_fail();
-        st = pv_agree(comm, st);
-        if (st != PV_OK) return st;
-        mean_over_ranks(comm, &together[r]);
-        scaling[r] = together[r].rate / alone[r].rate;
-    }
-    bench->alone = median_of_rounds(alone);
-    bench->together = median_of_rounds(together);
-    bench->scaling = comm->rank == 0 ? pv_median(ROUNDS, scaling) : 1;
-    return PV_OK;
+    for (int i = 0; i < FIGURES; i++)
+        figures[i] = pv_median(count, values + (int64_t)i * room);
+done:
+    free(values);
+    return st;
 }
 
 static int64_t quality_images(const fit_bench *bench)
@@ -148,49 +147,27 @@ static pv_status measure_overhead(const pv_comm *comm, fit_bench *bench)
         return PV_OK;
     }
     const double view = (took.fill + took.close) * comm->size / (double)took.fitted;
-    if (st == PV_OK) bench->overhead = fmax(0, view - 1 / bench->together.rate);
+    if (st == PV_OK) bench->overhead = fmax(0, view - 1 / bench->rates.together[RATE]);
     return st;
 }
 
 static double overhead_share(const fit_bench *bench)
 {
-    return bench->overhead / (bench->overhead + (double)bench->steps / bench->together.rate);
+    return bench->overhead / (bench->overhead + (double)bench->steps / bench->rates.together[RATE]);
 }
 
-static double limit_rate(const fit_bench *bench, const pv_bench_window *window)
+static void put_figures(const double figures[FIGURES], const char *suffix, json_t *result)
 {
-    return 1 / pv_limits_seconds(&window->limits, pv_timed_fits_flops(bench->fits),
-                                 pv_timed_fits_pairs(bench->fits));
-}
-
-static bool libmvec_is_cheaper(const fit_bench *bench)
-{
-    return bench->alone.limits.sincos_libmvec_ns < bench->alone.limits.sincos_own_ns;
-}
-
-static void put_window(const fit_bench *bench, const pv_bench_window *window, const char *suffix,
-                       json_t *result)
-{
-    const struct {
-        const char *name;
-        double value;
-    } figures[] = {{"fma_gflops", window->limits.fma_gflops},
-                   {"sincos_ns", window->limits.sincos_ns},
-                   {"sincos_own_ns", window->limits.sincos_own_ns},
-                   {"sincos_libmvec_ns", window->limits.sincos_libmvec_ns},
-                   {"limit_inr_steps_per_s_core", limit_rate(bench, window)},
-                   {"inr_steps_per_s_core", window->rate},
-                   {"core_share", window->core_share},
-                   {"limit_share", window->share}};
-    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
+    for (int i = 0; i < FIGURES; i++) {
         char key[64];
-        snprintf(key, sizeof key, "%s%s", figures[i].name, suffix);
-        pv_json_real(result, key, figures[i].value);
+        snprintf(key, sizeof key, "%s%s", about[i].key, suffix);
+        pv_json_real(result, key, figures[i]);
     }
 }
 
 static void report(const pv_comm *comm, const fit_bench *bench, json_t *result)
 {
+    const pv_bench_rates *rates = &bench->rates;
     const pv_arch *arch = pv_timed_fits_arch(bench->fits);
     pv_json_text(result, "bench", "fit");
     pv_json_text(result, "signal", bench->signal ? bench->config->signal.path : "synthetic");
@@ -198,11 +175,12 @@ static void report(const pv_comm *comm, const fit_bench *bench, json_t *result)
     pv_json_int(result, "samples", pv_timed_fits_samples(bench->fits));
     pv_json_real(result, "step_flops", pv_timed_fits_flops(bench->fits));
     pv_json_real(result, "step_sincos", pv_timed_fits_pairs(bench->fits));
-    put_window(bench, &bench->alone, "", result);
-    put_window(bench, &bench->together, "_together", result);
-    pv_json_text(result, "sincos_of_limit", libmvec_is_cheaper(bench) ? "libmvec" : "polyview");
-    pv_json_real(result, "inr_steps_per_s", bench->together.rate * comm->size);
-    pv_json_real(result, "scaling", bench->scaling);
+    put_figures(rates->alone, "", result);
+    put_figures(rates->together, "_together", result);
+    pv_json_text(result, "sincos_of_limit",
+                 rates->alone[LIBMVEC] < rates->alone[OWN] ? "libmvec" : "polyview");
+    pv_json_real(result, "inr_steps_per_s", bench->rates.together[RATE] * comm->size);
+    pv_json_real(result, "scaling", bench->rates.scaling);
     pv_json_real(result, "psnr_db", bench->psnr);
     pv_json_int(result, "psnr_images", quality_images(bench));
     pv_json_int(result, "steps", bench->steps);
@@ -223,7 +201,7 @@ static void print_row(const char *name, const char *format, double alone, double
 static void print_table(const pv_comm *comm, const fit_bench *bench)
 {
     const pv_arch *arch = pv_timed_fits_arch(bench->fits);
-    const pv_bench_window *alone = &bench->alone, *together = &bench->together;
+    const pv_bench_rates *rates = &bench->rates;
     fprintf(stderr, "  fits of ");
     for (int i = 0; i <= arch->layers; i++)
         fprintf(stderr, "%s%d", i ? "-" : "", arch->dims[i]);
@@ -233,17 +211,10 @@ static void print_table(const pv_comm *comm, const fit_bench *bench)
     fprintf(stderr, "  one step: %.4g multiply-add operations, %.0f sine-cosine pairs\n\n",
             pv_timed_fits_flops(bench->fits), pv_timed_fits_pairs(bench->fits));
     fprintf(stderr, "  %-44s %10s %12s\n", "per core", "alone", "together");
-    print_row("multiply-add peak, GFLOP/s", "%.1f", alone->limits.fma_gflops, together->limits.fma_gflops);
-    print_row("sine-cosine pair, ns", "%.3f", alone->limits.sincos_own_ns, together->limits.sincos_own_ns);
-    print_row("the same by libmvec, ns", "%.3f", alone->limits.sincos_libmvec_ns,
-              together->limits.sincos_libmvec_ns);
-    print_row("limit: both one after the other, INR-steps/s", "%.0f", limit_rate(bench, alone),
-              limit_rate(bench, together));
-    print_row("measured, INR-steps/s", "%.0f", alone->rate, together->rate);
-    print_row("share of the time that the core was ours", "%.3f", alone->core_share, together->core_share);
-    print_row("share of the limit in that time", "%.3f", alone->share, together->share);
-    fprintf(stderr, "\n  %-44s %10.0f\n", "all ranks, INR-steps/s", together->rate * comm->size);
-    fprintf(stderr, "  %-44s %10.3f\n", "scaling efficiency", bench->scaling);
+    for (int i = 0; i < FIGURES; i++)
+        if (about[i].text) print_row(about[i].text, about[i].format, rates->alone[i], rates->together[i]);
+    fprintf(stderr, "\n  %-44s %10.0f\n", "all ranks, INR-steps/s", rates->together[RATE] * comm->size);
+    fprintf(stderr, "  %-44s %10.3f\n", "scaling efficiency", bench->rates.scaling);
     fprintf(stderr, "  mean PSNR of %lld images after %-6lld steps, dB %10.2f\n",
             (long long)quality_images(bench), (long long)bench->steps, bench->psnr);
     fprintf(stderr, "  %-44s %10.1f\n", "beside its steps, a view takes, us", bench->overhead * 1e6);
@@ -278,10 +249,11 @@ static pv_status run_bench(const pv_comm *comm, const pv_run *run, const void *o
 {
     const words *w = own;
     fit_bench bench = {.seconds = w->seconds, .steps = w->steps, .directory = w->dir};
+    const pv_bench_watched watched = {FIGURES, RATE, &bench, watch};
     pv_status st;
     (void)run; /* a bench leaves no record */
     PV_TRY(prepare(comm, w, &bench));
-    PV_TRY(measure_rates(comm, &bench));
+    PV_TRY(pv_bench_rounds(comm, &watched, w->seconds, &bench.rates));
     PV_TRY(measure_quality(comm, &bench));
     PV_TRY(measure_overhead(comm, &bench));
     report(comm, &bench, result);

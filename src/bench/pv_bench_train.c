@@ -2,10 +2,9 @@
  * most, measured in the same run. */
 #include "base/pv_clock.h"
 #include "base/pv_mem.h"
-#include "base/pv_stop.h"
 #include "base/pv_median.h"
-#include "run/pv_timing.h"
 #include "run/pv_limits.h"
+#include "pv_bench_rounds.h"
 #include "pv_bench_task.h"
 #include "bench/pv_benches.h"
 #include "train/pv_stepper.h"
@@ -14,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ROUNDS = 5 }; /* of one core alone and all together, in turn: what drifts, drifts for both */
 /* One repetition: the limits, then some steps. */
 static const double limits_seconds = 0.01, steps_seconds = 0.05;
 
@@ -56,8 +54,7 @@ typedef struct train_bench {
     pv_bench_rows rows;
     pv_comm self;
     training alone, together; /* alone: on rank 0; together is the same where there is one rank */
-    double figures[2][FIGURES];
-    double scaling; /* rate of a core among all / rate of a core alone */
+    pv_bench_rates rates;
 } train_bench;
 
 static pv_status open_training(const pv_comm *comm, const train_bench *bench, training *t)
@@ -128,10 +125,12 @@ static pv_status repeat(training *t, double figures[FIGURES])
     return st;
 }
 
-/* Medians over the repetitions of a window, then means over the ranks. */
-static pv_status watch(training *t, double seconds, double figures[FIGURES])
+/* Medians over the repetitions of a window. */
+static pv_status watch(void *context, bool together, double seconds, double *figures)
 {
     enum { MOST = 1000 };
+    train_bench *const bench = context;
+    training *const t = together ? &bench->together : &bench->alone;
     double values[FIGURES][MOST];
     const double begin = pv_seconds();
     int count = 0, more = 1;
@@ -147,41 +146,7 @@ static pv_status watch(training *t, double seconds, double figures[FIGURES])
     }
     for (int i = 0; i < FIGURES; i++)
         figures[i] = pv_median(count, values[i]);
-    MPI_Allreduce(MPI_IN_PLACE, figures, FIGURES, MPI_DOUBLE, MPI_SUM, t->comm->world);
-    for (int i = 0; i < FIGURES; i++)
-        figures[i] /= t->comm->size;
     return st;
-}
-
-/* Rank 0 alone while the others sleep, then all, ROUNDS times. */
-static pv_status measure(const pv_comm *comm, train_bench *bench)
-{
-    double values[2][FIGURES][ROUNDS] = {0}, scaling[ROUNDS];
-    const double window = bench->seconds / ROUNDS / (comm->size > 1 ? 2 : 1);
-    for (int r = 0; r < ROUNDS; r++) {
-        double alone[FIGURES] = {0}, together[FIGURES];
-        pv_status st = PV_OK;
-        pv_timing_barrier(comm);
-        if (comm->rank == 0) st = watch(&bench->alone, window, alone);
-        pv_timing_barrier(comm);
-        if (comm->size > 1) {
-            const pv_status all = watch(&bench->together, window, together);
-            if (st == PV_OK) st = all;
-        }
-        if (st == PV_OK && pv_stop_requested()) st = pv_stop_fail();
-        if ((st = pv_agree(comm, st)) != PV_OK) return st;
-        for (int i = 0; i < FIGURES; i++) {
-            values[0][i][r] = alone[i];
-            values[1][i][r] = comm->size > 1 ? together[i] : alone[i];
-        }
-        scaling[r] = values[1][RATE][r] / alone[RATE];
-    }
-    if (comm->rank != 0) return PV_OK;
-    for (int which = 0; which < 2; which++)
-        for (int i = 0; i < FIGURES; i++)
-            bench->figures[which][i] = pv_median(ROUNDS, values[which][i]);
-    bench->scaling = pv_median(ROUNDS, scaling);
-    return PV_OK;
 }
 
 static void report(const pv_comm *comm, train_bench *bench, json_t *result)
@@ -198,13 +163,13 @@ static void report(const pv_comm *comm, train_bench *bench, json_t *result)
     pv_json_int(result, "augmentations", bench->config->augment.count);
     for (int i = 0; i < FIGURES; i++) {
         char key[64];
-        pv_json_real(result, names[i], bench->figures[1][i]);
+        pv_json_real(result, names[i], bench->rates.together[i]);
         snprintf(key, sizeof key, "%s_alone", names[i]);
-        pv_json_real(result, key, bench->figures[0][i]);
+        pv_json_real(result, key, bench->rates.alone[i]);
     }
-    pv_json_real(result, "samples_per_s", bench->figures[1][RATE] * comm->size);
-    pv_json_real(result, "speedup", bench->scaling * comm->size);
-    pv_json_real(result, "scaling", bench->scaling);
+    pv_json_real(result, "samples_per_s", bench->rates.together[RATE] * comm->size);
+    pv_json_real(result, "speedup", bench->rates.scaling * comm->size);
+    pv_json_real(result, "scaling", bench->rates.scaling);
     pv_json_real(result, "seconds", bench->seconds);
     pv_result_machine(comm, result);
 }
@@ -226,10 +191,12 @@ static void print_table(const pv_comm *comm, const train_bench *bench)
     fprintf(stderr, "  %-40s %10s %10s\n", "", "one rank", "all ranks");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         fprintf(stderr, "  %-40s %10.*f %10.*f\n", rows[i].name, rows[i].digits,
-                rows[i].factor * bench->figures[0][rows[i].figure], rows[i].digits,
-                rows[i].factor * bench->figures[1][rows[i].figure]);
-    fprintf(stderr, "  %-40s %10s %10.1f\n", "samples/s in all", "", bench->figures[1][RATE] * comm->size);
-    fprintf(stderr, "  %-40s %10s %10.2f\n", "times the rate of one rank", "", bench->scaling * comm->size);
+                rows[i].factor * bench->rates.alone[rows[i].figure], rows[i].digits,
+                rows[i].factor * bench->rates.together[rows[i].figure]);
+    fprintf(stderr, "  %-40s %10s %10.1f\n", "samples/s in all", "",
+            bench->rates.together[RATE] * comm->size);
+    fprintf(stderr, "  %-40s %10s %10.2f\n", "times the rate of one rank", "",
+            bench->rates.scaling * comm->size);
 }
 
 /* The opts of one rank's share of the batch. */
@@ -263,10 +230,11 @@ static pv_status run_bench(const pv_comm *comm, const pv_run *run, const void *o
 {
     const words *w = own;
     train_bench bench = {.seconds = w->seconds, .self = {.world = MPI_COMM_NULL}};
+    const pv_bench_watched watched = {FIGURES, RATE, &bench, watch};
     pv_status st;
     (void)run; /* a bench leaves no record */
     PV_TRY(prepare(comm, w, &bench));
-    PV_TRY(measure(comm, &bench));
+    PV_TRY(pv_bench_rounds(comm, &watched, w->seconds, &bench.rates));
     report(comm, &bench, result);
     if (comm->rank == 0 && !w->json) print_table(comm, &bench);
 done:
