@@ -1,5 +1,4 @@
-/* Filling a store: every missing view is fitted, by all ranks, each taking the next piece of work when it is
- * idle. */
+/* Filling a store: every missing view is fitted, by all ranks, each taking the next chunk when it is idle. */
 #ifndef PV_FILL_H
 #define PV_FILL_H
 
@@ -31,16 +30,15 @@ typedef struct pv_fill_opts {
 
 /* Fits every view whose status is missing, and with `retry_refused` those that are refused.
  *
- * A fit whose loss or weights are not finite starts again from the view's next random stream, at most fit->restarts
- * times; then its row is refused: zeros, psnr NaN, the steps of the last attempt.  A row is a pure function of
- * (fit.seed, source id of the object, view) and the recipe: it does not depend on ranks, order, or earlier interrupted
- * runs.  A stop signal on any rank ends it early on all: no fit is begun, those in flight may end within opts->grace
- * seconds and are dropped after, everything finished is written.
+ * A fit whose loss or weights are not finite starts again from the view's next random stream, at most
+ * fit->restarts times; then its row is refused: zeros, psnr NaN, the steps of the last attempt.  A row is a
+ * pure function of (fit.seed, source id of the object, view) and the recipe: it does not depend on ranks,
+ * order, or earlier interrupted runs.  A stop signal on any rank ends it early on all: no fit is begun, those
+ * in flight may end within opts->grace seconds and are dropped after, everything finished is written.
  *
  * Objects are found in the signal by their source ids.
- * Collective.  Errors: PV_STOPPED (result is valid), PV_ERR_IO (the lock was lost), PV_ERR_DATA (an object that the
- *          signal does not have), PV_ERR_HDF5 and others, agreed;
- *          what was written stays.
+ * Collective.  Errors: PV_STOPPED (result is valid), PV_ERR_IO (the lock was lost), PV_ERR_DATA (an object
+ *          that the signal does not have), PV_ERR_HDF5 and others, agreed; what was written stays.
  * Random   PV_RNG_VIEW_INIT and PV_RNG_MINIBATCH, by pv_fit_key (source id, view, attempt). */
 pv_status pv_fill(const pv_comm *comm, const pv_signal *signal, pv_store *store, const pv_fill_opts *opts,
                   pv_fill_result *result);

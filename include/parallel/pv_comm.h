@@ -1,7 +1,7 @@
 /* The MPI context of a run: all ranks, and the ranks of this node, which share memory; how ranks agree.
  *
- * MPI's return values need no look: a call that fails ends the job (src/parallel/pv_mpi.c), but for those on files
- * and those that ask for windows. */
+ * MPI's return values need no look: a call that fails ends the job (src/parallel/pv_mpi.c), but for those on
+ * files and those that ask for windows. */
 #ifndef PV_COMM_H
 #define PV_COMM_H
 
@@ -45,20 +45,20 @@ static inline pv_status pv_agree_model(const pv_comm *comm, pv_status local)
 }
 #endif
 
-/* With PV_SAFE=1 in the environment of rank 0: whether an argument of a collective call is the same on all ranks;
- * without, PV_OK at no cost.  `what` names it: "views of pv_store_create".  Collective.
+/* With PV_SAFE=1 in the environment of rank 0: whether an argument of a collective call is the same on all
+ * ranks; without, PV_OK at no cost.  `what` names it: "views of pv_store_create".  Collective.
  * Errors: PV_ERR_INTERNAL, agreed: the argument and the lowest rank that differs from rank 0 are named. */
 pv_status pv_same(const pv_comm *comm, const char *what, const void *data, size_t bytes);
 /* Likewise of a text, which may be NULL. */
 pv_status pv_same_text(const pv_comm *comm, const char *what, const char *text);
 
-/* What belongs to `share` of `shares` of n items: [*first, *first + *count), contiguous, sizes differing by at
- * most one.  Local. */
+/* What belongs to `share` of `shares` of n items: [*first, *first + *count), contiguous, sizes differing by
+ * at most one.  Local. */
 void pv_share_of(int64_t n, int share, int shares, int64_t *first, int64_t *count);
 /* The share that item i of n belongs to by pv_share_of.  Local. */
 int pv_share_owner(int64_t n, int shares, int64_t i);
-/* Where `share` of `shares` begins when shares are to nest: share i of p is what shares k i .. k i + k - 1 of k p are.
- * It ends where the next one begins.  n shares < 2^63.  Local. */
+/* Where `share` of `shares` begins when shares are to nest: share i of p is what shares k i .. k i + k - 1 of
+ * k p are. It ends where the next one begins.  n shares < 2^63.  Local. */
 int64_t pv_share_start(int64_t n, int64_t share, int64_t shares);
 
 /* Whether a path exists, as rank 0 sees it.  Collective. */

@@ -27,7 +27,8 @@ bool pv_queue_take(pv_queue *queue, int64_t *item);
 /* Nobody takes an item any more.  Not collective. */
 void pv_queue_cancel(pv_queue *queue);
 
-/* Whether some rank has cancelled; looks at the other nodes' ranks a few times a second at most.  Not collective. */
+/* Whether some rank has cancelled; looks at the other nodes' ranks a few times a second at most.  Not
+ * collective. */
 bool pv_queue_cancelled(pv_queue *queue);
 
 /* Enters MPI for a moment: other ranks' one-sided operations on this rank proceed, and a share that this

@@ -18,8 +18,8 @@ void pv_shared_sync(const pv_comm *comm, pv_shared *shared);
 /* Collective over the node; safe on a zeroed pv_shared. */
 void pv_shared_close(pv_shared *shared);
 
-/* `bytes` of each rank's own memory, any number, which one-sided calls reach in units of `unit` bytes until the window
- * is closed.  Sets *data (a pointer to a pointer) and *window, MPI_WIN_NULL on failure.
+/* `bytes` of each rank's own memory, any number, which one-sided calls reach in units of `unit` bytes until
+ * the window is closed.  Sets *data (a pointer to a pointer) and *window, MPI_WIN_NULL on failure.
  * Owner: pv_window_close.  Collective over comm->world.  Errors: PV_ERR_NOMEM, agreed. */
 pv_status pv_window_open(const pv_comm *comm, int64_t bytes, int unit, void *data, MPI_Win *window);
 /* Makes what the ranks have written to their own memory visible to all.  Collective over comm->world. */

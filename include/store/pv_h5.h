@@ -14,11 +14,13 @@ pv_status pv_h5_fail(const char *what, const char *where);
 /* Likewise as another status: PV_ERR_DATA where the file is at fault. */
 pv_status pv_h5_fail_as(pv_status status, const char *what, const char *where);
 
-/* Called once at start: HDF5 prints nothing, locks no file (its locks need flock, which shared file systems may lack, and
- * parallel access has none; pv_lock.h guards a store), and follows no link out of a file.  Local. */
+/* Called once at start: HDF5 prints nothing, locks no file (its locks need flock, which shared file systems
+ * may lack, and parallel access has none; pv_lock.h guards a store), and follows no link out of a file.
+ * Local. */
 void pv_h5_begin(void);
 
-/* Reads MPI-IO hints "key=value key=value ..."; MPI_INFO_NULL for none; the caller frees *info unless it is that.
+/* Reads MPI-IO hints "key=value key=value ..."; MPI_INFO_NULL for none; the caller frees *info unless it is
+ * that.
  * Local.  Errors: PV_ERR_CONFIG (the word is named). */
 pv_status pv_h5_hints(const char *text, MPI_Info *info);
 
@@ -45,11 +47,12 @@ pv_status pv_h5_read_text(hid_t object, const char *name, char **text);
 pv_status pv_h5_read_int(hid_t object, const char *name, int64_t *value);
 pv_status pv_h5_read_real(hid_t object, const char *name, double *value);
 
-/* Creates a contiguous dataset whose space is allocated now; nothing is written: what a new file holds reads as
- * zeros. */
+/* Creates a contiguous dataset whose space is allocated now; nothing is written: what a new file holds reads
+ * as zeros. */
 pv_status pv_h5_create(hid_t file, const char *name, hid_t type, int rank, const hsize_t *dims, hid_t *out);
 
-/* Whether the data of a dataset lies in its own file: a crafted one may name any other, a pipe too.  Local. */
+/* Whether the data of a dataset lies in its own file: a crafted one may name any other, a pipe too.  Local.
+ * */
 bool pv_h5_is_own(hid_t dataset);
 
 /* Writes or reads the box [start, start + count) of a dataset, independently of other ranks.  `name` is for

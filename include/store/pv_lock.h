@@ -1,8 +1,9 @@
 /* One writer a store: the lock file <path>.lock, which says who holds it and shows by its age that they live.
  *
- * The file is made by link(), which is atomic on shared file systems too, and needs no flock.  As long as it is held a
- * thread of rank 0 renews its time every few seconds, whatever the job is doing; it calls neither MPI nor HDF5.  A lock is dead when its process is gone (seen from the same host), or when its time is older
- * than PV_LOCK_LIMIT_S by the clock of the file system itself; a dead lock is taken over with a warning. */
+ * The file is made by link(), which is atomic on shared file systems too, and needs no flock.  While it is held,
+ * a thread of rank 0 renews its time every few seconds, whatever the job is doing; the thread calls neither MPI
+ * nor HDF5.  A lock is dead when its process is gone (seen from the same host), or when its time is older than
+ * PV_LOCK_LIMIT_S by the clock of the file system itself; a dead lock is taken over with a warning. */
 #ifndef PV_LOCK_H
 #define PV_LOCK_H
 
@@ -15,13 +16,13 @@ typedef struct pv_lock pv_lock;
 
 /* Takes the lock of the store `path` for the whole job; rank 0 does the work.
  * Owner    pv_lock_release
- * Collective.  Errors: PV_ERR_IO, agreed: somebody holds it (host, process, job and since when are named), or the
- *          directory cannot be written. */
+ * Collective.  Errors: PV_ERR_IO, agreed: somebody holds it (host, process, job and since when are named), or
+ * the directory cannot be written. */
 pv_status pv_lock_take(const pv_comm *comm, const char *path, pv_lock **out);
 
-/* Whether the lock was still ours when it was last renewed; cheap enough for every few milliseconds.  PV_OK on NULL,
- * and on ranks other than 0.  Local.  Errors: PV_ERR_IO when it is not: another run took us for dead, or the directory
- * is gone; stop writing. */
+/* Whether the lock was still ours when it was last renewed; cheap enough for every few milliseconds.  PV_OK
+ * on NULL, and on ranks other than 0.  Local.  Errors: PV_ERR_IO when it is not: another run took us for
+ * dead, or the directory is gone; stop writing. */
 pv_status pv_lock_check(pv_lock *lock);
 
 /* Likewise, as of now: what was written under the lock is in files of their names only if this is PV_OK.

@@ -1,10 +1,11 @@
-/* The store: every neural view of a set of objects, in one HDF5 file, or in several shard files that one master file
- * ties together with virtual datasets.  docs/formats.md describes it.
+/* The store: every neural view of a set of objects, in one HDF5 file, or in several shard files that one
+ * master file ties together with virtual datasets.  docs/formats.md describes it.
  *
- * /params is contiguous and allocated whole when a file is made, so that nothing but row data, checksums and status
- * bytes changes afterwards: a killed process cannot damage a file's structure.  A row is on disk before its status, so
- * a row marked fitted is complete (or, after a kill in the middle of a write, lacks its mark).  A store grows by new
- * shard files and a new master file that takes the old one's name: fitted rows are never written again. */
+ * /params is contiguous and allocated whole when a file is made, so that nothing but row data, checksums and
+ * status bytes changes afterwards: a killed process cannot damage a file's structure.  A row is on disk
+ * before its status, so a row marked fitted is complete (or, after a kill in the middle of a write, lacks its
+ * mark).  A store grows by new shard files and a new master file that takes the old one's name: fitted rows
+ * are never written again. */
 #ifndef PV_STORE_H
 #define PV_STORE_H
 
@@ -32,11 +33,11 @@ typedef struct pv_store_spec {
     const char *config; /* YAML, every key */
 } pv_store_spec;
 
-/* Makes an empty store, on rank 0: every file under a temporary name, then renamed, the master last, so that a file of
- * this name is always a whole store; with its disk space set aside unless storage->reserve is false, so that the disk
- * cannot fill up later.  Fails if the path exists.
- * Collective.  Errors: PV_ERR_IO (path named; disk full: what it takes and what is free), PV_ERR_CONFIG (storage.hints,
- * storage.shard_gib), PV_ERR_HDF5, agreed; nothing is left behind. */
+/* Makes an empty store, on rank 0: every file under a temporary name, then renamed, the master last, so that
+ * a file of this name is always a whole store; with its disk space set aside unless storage->reserve is
+ * false, so that the disk cannot fill up later.  Fails if the path exists.
+ * Collective.  Errors: PV_ERR_IO (path named; disk full: what it takes and what is free), PV_ERR_CONFIG
+ * (storage.hints, storage.shard_gib), PV_ERR_HDF5, agreed; nothing is left behind. */
 pv_status pv_store_create(const pv_comm *comm, const char *path, const pv_store_spec *spec,
                           const pv_storage_opts *storage);
 
@@ -48,17 +49,17 @@ typedef struct pv_store_growth {
     const char *config;      /* YAML that the grown store keeps */
 } pv_store_growth;
 
-/* Grows `store`, which is open for reading and is not changed itself: open it anew to see the new rows, which are
- * missing.  A store in one file becomes the first shard of the grown one (a second name of the same file, no copy).
- * Killed at any instant, the store is the old one or the new one.
+/* Grows `store`, which is open for reading and is not changed itself: open it anew to see the new rows, which
+ * are missing.  A store in one file becomes the first shard of the grown one (a second name of the same file,
+ * no copy). Killed at any instant, the store is the old one or the new one.
  * Collective.  Errors: as pv_store_create; the store is then as it was. */
 pv_status pv_store_extend(const pv_comm *comm, const pv_store *store, const pv_store_growth *growth,
                           const pv_storage_opts *storage);
 
-/* Opens a store; `storage` gives hints and sync for writing, NULL for none.  Owner: pv_store_close; comm is borrowed
- * until then.
- * Collective.  Errors: PV_ERR_IO (no such file, a shard is missing), PV_ERR_DATA (not a store, other version, wrong
- * shapes, a shard of another store opened for writing), agreed. */
+/* Opens a store; `storage` gives hints and sync for writing, NULL for none.  Owner: pv_store_close; comm is
+ * borrowed until then.
+ * Collective.  Errors: PV_ERR_IO (no such file, a shard is missing), PV_ERR_DATA (not a store, other version,
+ * wrong shapes, a shard of another store opened for writing), agreed. */
 pv_status pv_store_open(const pv_comm *comm, const char *path, pv_store_mode mode,
                         const pv_storage_opts *storage, pv_store **out);
 /* Collective; flushes.  NULL is a no-op. */
@@ -84,7 +85,7 @@ int pv_store_targets(const pv_store *store); /* real targets of an object, 0 or 
 /* The shape of an image object; 0 x 0 x 0 if the signal is not an image. */
 void pv_store_image_shape(const pv_store *store, int *height, int *width, int *channels);
 
-/* Bytes of all its files: their lengths, and what they take on disk.  Local.  Errors: PV_ERR_IO (path named). */
+/* Bytes of all its files: their lengths, and what they take on disk.  Local.  Errors: PV_ERR_IO. */
 pv_status pv_store_bytes(const pv_store *store, int64_t *length, int64_t *on_disk);
 
 /* Reads of `count` objects from `first`, of one view where a view is given.  Independent of other ranks. */
@@ -100,10 +101,10 @@ pv_status pv_store_read_targets(const pv_store *store, int64_t first, int64_t co
 pv_status pv_store_read_splits(const pv_store *store, int64_t first, int64_t count, uint8_t *splits);
 pv_status pv_store_read_sources(const pv_store *store, int64_t first, int64_t count, uint64_t *sources);
 
-/* Writes `count` rows of consecutive objects: rows, checksums, psnr and steps; brings them to disk if the store was
- * opened with sync; then the status of each, PV_ROW_FITTED or PV_ROW_REFUSED.
- * Independent of other ranks.  Errors: PV_ERR_HDF5 (disk full, ...), PV_ERR_IO (cannot be brought to disk): rows
- * already marked stay good. */
+/* Writes `count` rows of consecutive objects: rows, checksums, psnr and steps; brings them to disk if the
+ * store was opened with sync; then the status of each, PV_ROW_FITTED or PV_ROW_REFUSED.
+ * Independent of other ranks.  Errors: PV_ERR_HDF5 (disk full, ...), PV_ERR_IO (cannot be brought to disk):
+ * rows already marked stay good. */
 pv_status pv_store_write_rows(pv_store *store, int64_t view, int64_t first, int64_t count, const float *rows,
                               const float *psnr, const uint32_t *steps, const uint8_t *status);
 

@@ -5,7 +5,8 @@
 #include "parallel/pv_comm.h"
 #include "store/pv_store.h"
 
-/* Bin b counts PSNRs in b .. b + 1 dB; the last one all that are higher, the first one all that are lower too. */
+/* Bin b counts PSNRs in b .. b + 1 dB; the last one all that are higher, the first one all that are lower
+ * too. */
 enum { PV_TALLY_BINS = 64 };
 
 typedef struct pv_tally {

@@ -15,10 +15,11 @@ typedef struct pv_verify_result {
     double seconds;
 } pv_verify_result;
 
-/* Reads every row, each rank the next piece when it is idle, and compares checksums, of fitted and of refused rows; a
- * fitted row must also be finite, and a status must be one of those there are.  A stop signal on any rank ends it on all.
- * Collective.  Errors: PV_STOPPED, PV_ERR_HDF5, PV_ERR_NOMEM, PV_ERR_DATA (2^31 bad rows or more), agreed; bad rows are
- * a result, not an error. */
+/* Reads every row, each rank the next chunk when it is idle, and compares checksums, of fitted and of refused
+ * rows; a fitted row must also be finite, and a status must be one of those there are.  A stop signal on any
+ * rank ends it on all.
+ * Collective.  Errors: PV_STOPPED, PV_ERR_HDF5, PV_ERR_NOMEM, PV_ERR_DATA (2^31 bad rows or more), agreed;
+ * bad rows are a result, not an error. */
 pv_status pv_verify(const pv_comm *comm, const pv_store *store, pv_verify_result *result);
 
 /* Marks bad rows missing, so that a fill fits them again.  Local: rank 0, which has the list. */

@@ -67,7 +67,7 @@ static bool end_fit(chunk_fitter *f, int slot, chunk *c, int row, int attempt)
     return true;
 }
 
-/* Whether this run is to end, by a word to this rank or to another. */
+/* Whether a signal or limit asked this rank or another to stop. */
 static bool is_stopping(chunk_fitter *f)
 {
     if (f->stop_seen == 0 && (pv_stop_requested() || pv_queue_cancelled(f->queue)))
@@ -75,7 +75,7 @@ static bool is_stopping(chunk_fitter *f)
     return f->stop_seen > 0;
 }
 
-/* Between two slices: other ranks' needs, the lock, and a word from outside. */
+/* Between two slices: lets other ranks' one-sided calls proceed, looks at the lock and for a stop. */
 static pv_status look_around(chunk_fitter *f)
 {
     pv_queue_progress(f->queue);

@@ -40,8 +40,8 @@ pv_status chunk_fitter_make(chunk_fitter *f);
 void chunk_fitter_free(chunk_fitter *f);
 
 /* Fits and writes what is missing of `count` objects of a view from `first`, at most CHUNK_ROWS.  Local.
- * Errors: PV_STOPPED (what had ended is written), PV_ERR_DATA (an object that the signal does not have), PV_ERR_IO (the
- * lock was lost), PV_ERR_HDF5. */
+ * Errors: PV_STOPPED (what had ended is written), PV_ERR_DATA (an object that the signal does not have),
+ * PV_ERR_IO (the lock was lost), PV_ERR_HDF5. */
 pv_status chunk_fitter_run(chunk_fitter *f, int64_t view, int64_t first, int count);
 
 #endif

@@ -7,7 +7,8 @@
 #include "pv_chunk_fitter.h"
 #include "store/pv_tally.h"
 
-/* The last rows, two chunks a rank, are handed out a few at a time, so that all ranks end at about the same time. */
+/* The last rows, two chunks a rank, are handed out a few at a time, so that all ranks end at about the same
+ * time. */
 enum { TAIL_ROWS = 2, TAIL_CHUNKS = 2 };
 
 /* How the rows of a store, numbered view by view, are divided into chunks. */
@@ -41,7 +42,7 @@ static pv_status fit_chunk(chunk_fitter *f, const division *work, int64_t i)
     return st;
 }
 
-/* One rank's part of the work.  Never waits for another rank. */
+/* One rank's work.  Never waits for another rank. */
 static pv_status fit_chunks(chunk_fitter *f, const pv_comm *comm, const division *work, int64_t missing)
 {
     pv_status st = PV_OK;
@@ -83,6 +84,9 @@ pv_status pv_fill(const pv_comm *comm, const pv_signal *signal, pv_store *store,
     pv_tally counts;
     pv_status st;
     *result = (pv_fill_result){.rows = pv_store_views(store) * pv_store_objects(store)};
+    PV_TRY(pv_same(comm, "fit.seed of pv_fill", &opts->fit->seed, sizeof opts->fit->seed));
+    PV_TRY(pv_same(comm, "fit.steps of pv_fill", &opts->fit->steps, sizeof opts->fit->steps));
+    PV_TRY(pv_same(comm, "retry_refused of pv_fill", &opts->retry_refused, sizeof opts->retry_refused));
     PV_TRY(pv_tally_store(comm, store, &counts));
     result->present = counts.fitted;
     result->refused = counts.refused;

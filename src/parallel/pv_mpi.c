@@ -2,12 +2,12 @@
  *
  * Every MPI call of the program passes through a wrapper of the profiling interface (PMPI), as do those that
  * HDF5, MPI-IO and ScaLAPACK make.  A wrapper times the call, if it can block, and looks at its code: a rank
- * that MPI has failed cannot tell the others, so the job ends, with the call, the rank, its host and MPI's words.
- * Callers need not look.  The calls on files, and those that ask for windows, return their code: there the cause
- * may be a full disk or too little memory, and the caller has a better word for it.
+ * that MPI has failed cannot tell the others, so the job ends, with the call, the rank, its host and MPI's
+ * words. Callers need not look.  The calls on files, and those that ask for windows, return their code: there
+ * the cause may be a full disk or too little memory, and the caller has a better word for it.
  *
- * The program makes no call that has no row here: tests/cli/test_mpi_calls.py looks.  Errors that belong to no
- * communicator of ours (of a datatype, of an info object) MPI ends the job for by itself. */
+ * The program makes no call that has no row here: tests/cli/test_mpi_calls.py looks.  Errors that belong to
+ * no communicator of ours (of a datatype, of an info object) MPI ends the job for by itself. */
 #include "base/pv_meter.h"
 #include "base/pv_status.h"
 
@@ -23,6 +23,13 @@ static void end_job(const char *call, int code)
     PMPI_Error_string(code, words, &length);
     fprintf(stderr, "polyview: error: rank %d on %s: %s failed: %s\n", rank, host, call, words);
     PMPI_Abort(MPI_COMM_WORLD, pv_status_exit_code(PV_ERR_INTERNAL));
+}
+
+static void count_reduction(int n, MPI_Datatype type)
+{
+    int bytes = 0;
+    PMPI_Type_size(type, &bytes);
+    pv_meter_reduction((int64_t)n * bytes);
 }
 
 #define TIMED(kind, name, arguments)                                                                         \
@@ -62,9 +69,7 @@ static void end_job(const char *call, int code)
 #define REDUCES(name, parameters, arguments)                                                                 \
     int MPI_##name parameters                                                                                \
     {                                                                                                        \
-        int size = 0;                                                                                        \
-        PMPI_Type_size(type, &size);                                                                         \
-        pv_meter_reduction(size * (int64_t)n);                                                                \
+        count_reduction(n, type);                                                                            \
         TIMED(PV_METER_MPI, name, arguments)                                                                 \
         CHECKED(name)                                                                                        \
     }

@@ -83,7 +83,7 @@ pv_status pv_queue_open(const pv_comm *comm, int64_t items, pv_queue **out)
     pv_queue *queue = NULL;
     *out = NULL;
     if (items < 0 || items > UINT32_MAX)
-        return pv_fail(PV_ERR_CONFIG, "%lld pieces of work are more than the queue counts", (long long)items);
+        return pv_fail(PV_ERR_CONFIG, "%lld items are more than the queue counts", (long long)items);
     queue = pv_alloc(1, sizeof *queue);
     if (queue)
         *queue =

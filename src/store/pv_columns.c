@@ -1,3 +1,4 @@
+/* Columns of numbers in an HDF5 file of their own. */
 #include "store/pv_columns.h"
 #include "base/pv_file.h"
 #include "store/pv_h5.h"
@@ -62,6 +63,8 @@ pv_status pv_columns_write(const pv_comm *comm, const char *path, const char *ki
     pv_status st;
     hid_t file = -1;
     char *part = pv_file_part(path);
+    PV_TRY(pv_same_text(comm, "path of pv_columns_write", path));
+    PV_TRY(pv_same(comm, "number of columns of pv_columns_write", &count, sizeof count));
     PV_TRY(pv_agree(comm, part ? PV_OK : PV_ERR_NOMEM));
     PV_TRY(pv_agree(comm, comm->rank == 0 ? create_file(path, part, kind, columns, count) : PV_OK));
     PV_TRY(pv_h5_open(comm, part, true, "", &file));

@@ -1,3 +1,4 @@
+/* The lock of a store: a file, and a thread that keeps it young. */
 #include "store/pv_lock.h"
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
@@ -270,8 +271,10 @@ static pv_status hold(pv_lock *lock, const char *store)
 pv_status pv_lock_take(const pv_comm *comm, const char *path, pv_lock **out)
 {
     *out = NULL;
+    pv_status st = pv_same_text(comm, "path of pv_lock_take", path);
+    if (st != PV_OK) return st;
     pv_lock *lock = pv_alloc(1, sizeof *lock);
-    pv_status st = pv_agree(comm, lock ? PV_OK : PV_ERR_NOMEM);
+    st = pv_agree(comm, lock ? PV_OK : PV_ERR_NOMEM);
     if (st == PV_OK) st = pv_agree(comm, comm->rank == 0 ? hold(lock, path) : PV_OK);
     if (st == PV_OK)
         *out = lock;

@@ -196,7 +196,8 @@ done:
     return st;
 }
 
-/* Makes room for the descriptors of all shards: the usual limit of 1024 open files may be raised by anyone. */
+/* Makes room for the descriptors of all shards: the usual limit of 1024 open files may be raised by anyone.
+ * */
 static pv_status allow_files(const shards *set, bool sync)
 {
     enum { OTHERS = 64 }; /* MPI's, HDF5's, the signal's */

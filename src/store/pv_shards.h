@@ -44,7 +44,8 @@ char *shards_beside(const char *path, const char *name);
 /* Finds the shards of a store whose file is open, and sets the shape's views and objects by them.
  * Owner: shards_close, whatever is returned.  Local.  Errors: PV_ERR_DATA, PV_ERR_NOMEM. */
 pv_status shards_find(hid_t file, const char *path, shards *found, store_shape *shape);
-/* Opens their files and columns; `own` is the store's file.  Collective.  Errors: as pv_store_open, agreed. */
+/* Opens their files and columns; `own` is the store's file.  Collective.  Errors: as pv_store_open, agreed.
+ * */
 pv_status shards_open(const pv_comm *comm, hid_t own, const store_shape *shape, bool writing,
                       const pv_storage_opts *storage, shards *found);
 /* Collective where files are open.  Safe on a zeroed one. */

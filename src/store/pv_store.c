@@ -136,6 +136,8 @@ pv_status pv_store_open(const pv_comm *comm, const char *path, pv_store_mode mod
     pv_store *store = NULL;
     pv_status st;
     *out = NULL;
+    PV_TRY(pv_same_text(comm, "path of pv_store_open", path));
+    PV_TRY(pv_same(comm, "mode of pv_store_open", &mode, sizeof mode));
     PV_TRY(pv_agree(comm, new_store(comm, path, &store)));
     PV_TRY(pv_agree(comm, comm->node_rank == 0 ? store_look_at(path, writing) : PV_OK));
     PV_TRY(pv_h5_open(comm, path, writing, storage ? storage->hints : "", &store->file));

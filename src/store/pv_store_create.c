@@ -1,4 +1,5 @@
-/* Making and growing a store: which files, in which order, so that a file of the store's name is always whole. */
+/* Making and growing a store: which files, in which order, so that a file of the store's name is always
+ * whole. */
 #include "pv_store_files.h"
 #include "base/pv_cpu.h"
 #include "base/pv_file.h"
@@ -88,8 +89,8 @@ static int64_t shares_of(int64_t n, int64_t most)
     return (n + most - 1) / most;
 }
 
-/* Divides a box into shards of at most plan->most rows: whole views where they fit, else some objects of a view; all
- * about equal. */
+/* Divides a box into shards of at most plan->most rows: whole views where they fit, else some objects of a
+ * view; all about equal. */
 static pv_status plan_shards(shard_plan *plan, const store_box *box)
 {
     pv_status st = PV_OK;
@@ -119,8 +120,8 @@ static int64_t rows_of(const pv_storage_opts *storage, int params)
     return storage->shard_gib == 0 || rows > 0x1p62 ? INT64_MAX / 4 : rows < 1 ? 1 : (int64_t)rows;
 }
 
-/* Gives entry i the first name from `number` on that no file has: what an interrupted run left is not overwritten, it
- * might belong to another store. */
+/* Gives entry i the first name from `number` on that no file has: what an interrupted run left is not
+ * overwritten, it might belong to another store. */
 static pv_status name_shard(shard_plan *plan, int i, int *number)
 {
     shard_entry *const entry = &plan->entries[i];
@@ -236,7 +237,13 @@ done:
 pv_status pv_store_create(const pv_comm *comm, const char *path, const pv_store_spec *spec,
                           const pv_storage_opts *storage)
 {
-    return pv_agree(comm, comm->rank == 0 ? create(path, spec, storage ? storage : &ordinary) : PV_OK);
+    pv_status st;
+    PV_TRY(pv_same_text(comm, "path of pv_store_create", path));
+    PV_TRY(pv_same_text(comm, "config of pv_store_create", spec->config));
+    PV_TRY(pv_same(comm, "views of pv_store_create", &spec->views, sizeof spec->views));
+    st = pv_agree(comm, comm->rank == 0 ? create(path, spec, storage ? storage : &ordinary) : PV_OK);
+done:
+    return st;
 }
 
 /* The shards that the store has; its own file counts as one that is to be. */
@@ -284,7 +291,10 @@ pv_status pv_store_extend(const pv_comm *comm, const pv_store *store, const pv_s
                           const pv_storage_opts *storage)
 {
     const int64_t views = pv_store_views(store), objects = pv_store_objects(store);
-    pv_status st = PV_OK;
+    pv_status st;
+    PV_TRY(pv_same_text(comm, "config of pv_store_extend", growth->config));
+    PV_TRY(pv_same(comm, "views of pv_store_extend", &growth->views, sizeof growth->views));
+    PV_TRY(pv_same(comm, "objects of pv_store_extend", &growth->objects, sizeof growth->objects));
     if (comm->rank == 0) {
         if (growth->views < views || growth->objects < objects)
             st = pv_fail(PV_ERR_CONFIG,
@@ -294,5 +304,7 @@ pv_status pv_store_extend(const pv_comm *comm, const pv_store *store, const pv_s
         else
             st = extend(store, growth, storage ? storage : &ordinary);
     }
-    return pv_agree(comm, st);
+    st = pv_agree(comm, st);
+done:
+    return st;
 }

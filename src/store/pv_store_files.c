@@ -213,8 +213,8 @@ static pv_status create_with_hints(const char *part, const char *hints)
     return failed ? pv_fail(PV_ERR_IO, "cannot write '%s' with storage.hints '%s'", part, hints) : PV_OK;
 }
 
-/* Makes the empty file `part`, with room for `bytes`: once to know, and once for good, as HDF5 empties the file that
- * it creates, and cannot go on on a full disk. */
+/* Makes the empty file `part`, with room for `bytes`: once to know, and once for good, as HDF5 empties the
+ * file that it creates, and cannot go on on a full disk. */
 static pv_status begin_file(const pv_storage_opts *storage, const char *path, const char *part, int64_t bytes,
                             hid_t *file)
 {

@@ -21,8 +21,8 @@ static bool is_laid_out(hid_t dataset)
            (layout == H5D_CONTIGUOUS && (empty || allocated == H5D_SPACE_STATUS_ALLOCATED));
 }
 
-/* HDF5 allocates what is missing of a dataset when a parallel file is opened for writing: for hours if it is large, and
- * a kill would damage the file. */
+/* HDF5 allocates what is missing of a dataset when a parallel file is opened for writing: for hours if it is
+ * large, and a kill would damage the file. */
 static pv_status check_laid_out(hid_t file, const char *path)
 {
     pv_status st = PV_OK;
@@ -39,7 +39,8 @@ static pv_status check_laid_out(hid_t file, const char *path)
     return st;
 }
 
-/* Opened by one rank alone, as MPI-IO says less of what is wrong and can write to a file that is cut short. */
+/* Opened by one rank alone, as MPI-IO says less of what is wrong and can write to a file that is cut short.
+ * */
 static pv_status look_inside(const char *path, bool writing)
 {
     const hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);

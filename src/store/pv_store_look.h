@@ -6,8 +6,8 @@
 
 #include <stdbool.h>
 
-/* Says clearly what is wrong with a path that cannot be opened as a file of a store.  On one rank a node: a path that
- * some nodes lack would leave the others waiting in MPI-IO.
+/* Says clearly what is wrong with a path that cannot be opened as a file of a store.  On one rank a node: a
+ * path that some nodes lack would leave the others waiting in MPI-IO.
  * Local.  Errors: PV_ERR_IO, PV_ERR_DATA. */
 pv_status store_look_at(const char *path, bool writing);
 

@@ -1,3 +1,4 @@
+/* What a store holds: counts of rows, and how good they are. */
 #include "store/pv_tally.h"
 #include "base/pv_mem.h"
 

@@ -1,3 +1,4 @@
+/* Checking a store: every row against its checksum, by ranks that take chunks of rows from a queue. */
 #include "store/pv_verify.h"
 #include "base/pv_checksum.h"
 #include "base/pv_clock.h"
@@ -8,11 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Rows read at once; statuses read at once, and rows of one piece of work, at most. */
+/* Rows read at once; statuses read at once, and rows of one chunk, at most. */
 enum { BLOCK_ROWS = 256, STATUS_BLOCK = 65536 };
-/* Pieces of work for each rank, so that all end at about the same time. */
-enum { PIECES = 32 };
-/* The parts of a float. */
+/* Chunks for each rank, so that all end at about the same time. */
+enum { CHUNKS = 32 };
+/* The bits of a float. */
 #define SIGN         UINT32_C(0x80000000)
 #define EXPONENT     UINT32_C(0x7f800000)
 #define EXPONENT_ONE UINT32_C(0x00800000)
@@ -20,7 +21,7 @@ enum { PIECES = 32 };
 /* One rank's reading; one owner, freed in pv_verify. */
 typedef struct check {
     const pv_store *store;
-    pv_queue *queue; /* of the pieces; NULL when some rows are looked at by one rank alone */
+    pv_queue *queue; /* of the chunks; NULL when some rows are looked at by one rank alone */
     float *rows;
     uint64_t checksums[BLOCK_ROWS], computed[BLOCK_ROWS]; /* as stored, and of the rows as they are */
     uint8_t status[STATUS_BLOCK];
@@ -28,7 +29,8 @@ typedef struct check {
     pv_bad_row *found;
 } check;
 
-/* Whether all values are finite: adding one to an exponent of all ones, and to no other, reaches the sign bit. */
+/* Whether all values are finite: adding one to an exponent of all ones, and to no other, reaches the sign
+ * bit. */
 static bool is_finite(const float *row, int params)
 {
     uint32_t reached = 0;
@@ -69,7 +71,7 @@ static pv_status note_bad(check *c, int64_t view, int64_t object)
     return PV_OK;
 }
 
-/* Other ranks' needs, and a word from outside to one of us. */
+/* Lets the one-sided calls of other ranks proceed, and ends the check when any rank is to stop. */
 static pv_status look_around(const check *c)
 {
     if (!c->queue) return PV_OK;
@@ -111,23 +113,23 @@ done:
     return st;
 }
 
-/* Objects of one piece of work: a multiple of BLOCK_ROWS. */
-static int64_t piece_objects(const pv_store *store, int ranks)
+/* Objects of one chunk: a multiple of BLOCK_ROWS. */
+static int64_t chunk_objects(const pv_store *store, int ranks)
 {
     const int64_t rows = pv_store_views(store) * pv_store_objects(store);
-    const int64_t blocks = rows / BLOCK_ROWS / ((int64_t)PIECES * ranks) + 1;
+    const int64_t blocks = rows / BLOCK_ROWS / ((int64_t)CHUNKS * ranks) + 1;
     return blocks * BLOCK_ROWS < STATUS_BLOCK ? blocks * BLOCK_ROWS : STATUS_BLOCK;
 }
 
-/* One rank's part of the work. */
-static pv_status check_pieces(check *c, int64_t each, int64_t pieces_a_view)
+/* One rank's work. */
+static pv_status check_chunks(check *c, int64_t each, int64_t chunks_a_view)
 {
     const int64_t objects = pv_store_objects(c->store);
     pv_status st = PV_OK;
-    int64_t piece;
-    while (st == PV_OK && pv_queue_take(c->queue, &piece)) {
-        const int64_t first = piece % pieces_a_view * each;
-        st = check_view(c, piece / pieces_a_view, first, objects - first < each ? objects - first : each);
+    int64_t chunk;
+    while (st == PV_OK && pv_queue_take(c->queue, &chunk)) {
+        const int64_t first = chunk % chunks_a_view * each;
+        st = check_view(c, chunk / chunks_a_view, first, objects - first < each ? objects - first : each);
     }
     return st == PV_OK && pv_queue_cancelled(c->queue) ? pv_stop_fail() : st;
 }
@@ -177,12 +179,12 @@ pv_status pv_verify(const pv_comm *comm, const pv_store *store, pv_verify_result
     check c = {.store = store};
     pv_status st;
     const double start = pv_seconds();
-    const int64_t each = piece_objects(store, comm->size);
-    const int64_t pieces_a_view = (pv_store_objects(store) + each - 1) / each;
+    const int64_t each = chunk_objects(store, comm->size);
+    const int64_t chunks_a_view = (pv_store_objects(store) + each - 1) / each;
     *result = (pv_verify_result){.rows = pv_store_views(store) * pv_store_objects(store)};
-    PV_TRY(pv_queue_open(comm, pieces_a_view * pv_store_views(store), &c.queue));
+    PV_TRY(pv_queue_open(comm, chunks_a_view * pv_store_views(store), &c.queue));
     c.rows = pv_alloc((int64_t)BLOCK_ROWS * pv_store_params(store), sizeof *c.rows);
-    st = c.rows ? check_pieces(&c, each, pieces_a_view) : PV_ERR_NOMEM;
+    st = c.rows ? check_chunks(&c, each, chunks_a_view) : PV_ERR_NOMEM;
     if (st != PV_OK) pv_queue_cancel(c.queue);
     if ((st = pv_agree(comm, st)) == PV_OK) {
         int64_t sums[4] = {c.fitted, c.bad, c.refused, c.missing};
