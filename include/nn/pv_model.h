@@ -61,9 +61,6 @@ int64_t pv_model_stage_begin(const pv_model *model, int stage);
  * Shapes   [batch][*width]; *width is known before any forward too.  Owner: the model. */
 const pv_real *pv_model_features(const pv_model *model, int *width);
 
-/* The name of a kind in a config: "dws". */
-const char *pv_model_kind_name(pv_model_kind kind);
-
 /* Multiply-adds, times two, of one sample forward and backward, as the mathematics needs them. */
 double pv_model_sample_flops(const pv_model *model);
 

@@ -5,7 +5,7 @@
 #include "augment/pv_augment_opts.h"
 #include "config/pv_schema.h"
 #include "inr/pv_inr_opts.h"
-#include "nn/core/pv_model_opts.h"
+#include "nn/pv_model_kinds.h"
 #include "signal/pv_signal_opts.h"
 #include "store/pv_storage_opts.h"
 #include "train/pv_train_opts.h"

@@ -154,7 +154,7 @@ static void report(const pv_comm *comm, train_bench *bench, json_t *result)
     pv_model *const model = pv_stepper_model(bench->together.stepper);
     const pv_train_opts *opts = &bench->together.opts;
     pv_json_text(result, "bench", "train");
-    pv_json_text(result, "model", pv_model_kind_name(bench->config->model.kind));
+    pv_json_text(result, "model", bench->config->model.kind.plugin->name);
     json_object_set_new(result, "dims", pv_arch_dims_json(&bench->arch));
     pv_json_int(result, "parameters", pv_model_count(model));
     pv_json_real(result, "sample_flops", pv_model_sample_flops(model));

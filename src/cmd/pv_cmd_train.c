@@ -57,7 +57,7 @@ static void report(const pv_comm *comm, const pv_run_config *config, const pv_tr
                    json_t *result)
 {
     pv_json_text(result, "model", config->train.output);
-    pv_json_text(result, "kind", pv_model_kind_name(config->model.kind));
+    pv_json_text(result, "kind", config->model.kind.plugin->name);
     pv_json_int(result, "parameters", trained->parameters);
     pv_json_int(result, "samples", trained->samples);
     pv_json_int(result, "epochs", trained->epochs);

@@ -10,30 +10,13 @@
 static const double MOST_ROWS = 2147483647.0;
 
 struct pv_model {
-    const pv_model_kind_ops *ops;
+    const pv_model_kind *kind;
     void *net; /* from `memory`, like all that the net holds */
     pv_nn_memory memory;
     pv_nn_params params;
     pv_projection projection; /* of the net's outputs, if it has one: the last stage */
     int batch;                /* of the last forward */
 };
-
-#define KIND(identifier, label, ops) extern const pv_model_kind_ops ops;
-PV_MODEL_KINDS(KIND)
-#undef KIND
-
-#define KIND(identifier, label, ops) [PV_MODEL_##identifier] = (label),
-static const char *const names[PV_MODEL_KIND_COUNT] = {PV_MODEL_KINDS(KIND)};
-#undef KIND
-
-#define KIND(identifier, label, ops) [PV_MODEL_##identifier] = &(ops),
-static const pv_model_kind_ops *const kinds[PV_MODEL_KIND_COUNT] = {PV_MODEL_KINDS(KIND)};
-#undef KIND
-
-const char *pv_model_kind_name(pv_model_kind number)
-{
-    return names[number];
-}
 
 static pv_status check(const pv_model_request *r)
 {
@@ -48,12 +31,6 @@ static pv_status check(const pv_model_request *r)
     if (entries * r->max_batch > MOST_ROWS)
         return pv_fail(PV_ERR_CONFIG, "a batch of %d rows of %.0f weights is too large", r->max_batch,
                        entries);
-    if (r->opts->hidden < 1)
-        return pv_fail(PV_ERR_CONFIG, "model.hidden: must be at least 1, not %d", r->opts->hidden);
-    if (r->opts->layers < 0)
-        return pv_fail(PV_ERR_CONFIG, "model.layers: must not be negative, not %d", r->opts->layers);
-    if (!(r->opts->dropout >= 0 && r->opts->dropout < 1))
-        return pv_fail(PV_ERR_CONFIG, "model.dropout: must be in [0, 1), not %g", r->opts->dropout);
     return PV_OK;
 }
 
@@ -68,8 +45,8 @@ pv_status pv_model_new(const pv_model_opts *opts, const int *dims, int layers, i
     PV_TRY(check(&request));
     PV_ALLOC(model, 1);
     pv_nn_params_open(&model->params, &model->memory);
-    model->ops = kinds[opts->kind];
-    PV_TRY(model->ops->make(&request, &model->params, &model->net));
+    model->kind = (const pv_model_kind *)opts->kind.plugin;
+    PV_TRY(model->kind->make(&request, &model->params, &model->net));
     if (opts->projection)
         pv_projection_new(&model->projection, classes, max_batch, &model->params, &model->memory);
     PV_TRY(pv_nn_params_close(&model->params));
@@ -143,8 +120,8 @@ pv_batch_sums pv_model_forward_stage(pv_model *model, const pv_pass *pass, int s
     pv_projection *const projection = &model->projection;
     model->batch = batch;
     if (!is_projection(model, stage))
-        return model->ops->forward(model->net, pass, stage, rows, batch,
-                                   projection->width ? projection->embedding : logits);
+        return model->kind->forward(model->net, pass, stage, rows, batch,
+                                    projection->width ? projection->embedding : logits);
     pv_projection_forward(projection, &model->params, batch, logits);
     return (pv_batch_sums){0};
 }
@@ -154,8 +131,8 @@ pv_batch_sums pv_model_backward_stage(pv_model *model, const pv_pass *pass, int 
 {
     pv_projection *const projection = &model->projection;
     if (!is_projection(model, stage))
-        return model->ops->backward(model->net, pass, stage,
-                                    projection->width ? projection->dembedding : dlogits, drows);
+        return model->kind->backward(model->net, pass, stage,
+                                     projection->width ? projection->dembedding : dlogits, drows);
     pv_projection_backward(projection, &model->params, model->batch, dlogits);
     return (pv_batch_sums){0};
 }
@@ -179,7 +156,7 @@ void pv_model_backward(pv_model *model, const pv_pass *pass, const pv_real *dlog
 
 const pv_real *pv_model_features(const pv_model *model, int *width)
 {
-    if (model->projection.width == 0) return model->ops->features(model->net, width);
+    if (model->projection.width == 0) return model->kind->features(model->net, width);
     *width = model->projection.width;
     return model->projection.embedding;
 }
@@ -188,7 +165,7 @@ double pv_model_sample_flops(const pv_model *model)
 {
     const pv_projection *const projection = &model->projection;
     const double projected = projection->width ? pv_stack_row_flops(&projection->stack) : 0;
-    return 3 * (model->ops->forward_flops(model->net) + projected);
+    return 3 * (model->kind->forward_flops(model->net) + projected);
 }
 
 int64_t pv_model_memory(const pv_model *model)

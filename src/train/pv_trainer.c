@@ -142,7 +142,7 @@ pv_status pv_train(const pv_comm *comm, const pv_store *store, const pv_model_op
     pv_status st;
     *result = (pv_train_result){.test_loss = (double)NAN, .test_accuracy = (double)NAN};
     PV_TRY(pv_training_open(comm, store, &model, opts, augment, config_yaml, resume, &t));
-    PV_TRY(pv_train_log_open(&t, pv_model_kind_name(model.kind), resume));
+    PV_TRY(pv_train_log_open(&t, model.kind.plugin->name, resume));
     result->memory_plan = pv_memory_plan(&t, memory);
     while (st == PV_OK && t.head.state.epoch < opts->epochs)
         st = run_epoch(&t, &done);

@@ -4,6 +4,9 @@
 #include "base/pv_rng.h"
 #include "nn/core/pv_loss.h"
 #include "nn/pv_model.h"
+#include "nn/dws/pv_dws_opts.h"
+#include "nn/gnn/pv_gnn_opts.h"
+#include "nn/pv_model_kinds.h"
 #include "nn/core/pv_optim.h"
 #include "run/pv_limits.h"
 
@@ -83,19 +86,19 @@ static void run(const request *r, const char *title, const pv_model_opts *opts, 
 }
 
 /* The published sizes. */
-static const pv_gnn_opts gnn = {.d_node = 64,
-                                .d_edge = 32,
-                                .d_attn = 128,
-                                .d_node_hid = 128,
-                                .d_edge_hid = 64,
-                                .d_out_hid = 128,
-                                .sin_emb = true,
-                                .inp_factor = 1,
-                                .input_layers = 1,
-                                .modulate_v = true,
-                                .use_ln = true,
-                                .dropout_node = 0.2,
-                                .dropout_edge = 0.2};
+static const pv_gnn_opts published = {.d_node = 64,
+                                      .d_edge = 32,
+                                      .d_attn = 128,
+                                      .d_node_hid = 128,
+                                      .d_edge_hid = 64,
+                                      .d_out_hid = 128,
+                                      .sin_emb = true,
+                                      .inp_factor = 1,
+                                      .input_layers = 1,
+                                      .modulate_v = true,
+                                      .use_ln = true,
+                                      .dropout_node = 0.2,
+                                      .dropout_edge = 0.2};
 
 /* Usage: bench_model [SECONDS [TITLE-PART]]: seconds for each line, 3 by default. */
 int main(int argc, char **argv)
@@ -107,31 +110,29 @@ int main(int argc, char **argv)
                        .peak_gflops = limits.fma_gflops};
     printf("multiply-add peak of this core: %.1f Gflop/s (%s)\n", r.peak_gflops, pv_isa_name(pv_cpu_isa()));
     const int dims[] = {2, 32, 32, 1};
-    pv_model_opts opts = {.kind = PV_MODEL_DWS,
-                          .hidden = 32,
-                          .layers = 4,
-                          .heads = 8,
-                          .fc_layers = 1,
-                          .out_fc = 1,
-                          .reduction = PV_POOL_MAX,
-                          .batch_norm = true};
+    pv_dws_opts dws = {.fc_layers = 1, .out_fc = 1, .reduction = PV_POOL_MAX};
+    pv_gnn_opts gnn = published;
+    pv_model_opts opts = {
+        .kind = {&pv_model_dws.plugin, &dws}, .hidden = 32, .layers = 4, .heads = 8, .batch_norm = true};
     run(&r, "dws 32x4 ds bn", &opts, dims, 3, 64);
     run(&r, "dws 32x4 ds bn", &opts, dims, 3, 256);
     opts.dropout = 0.1;
     run(&r, "dws 32x4 ds bn dropout 0.1", &opts, dims, 3, 64);
     opts.dropout = 0;
-    opts.reduction = PV_POOL_MEAN;
+    dws.reduction = PV_POOL_MEAN;
     run(&r, "dws 32x4 ds bn mean", &opts, dims, 3, 64);
-    opts.reduction = PV_POOL_MAX;
-    opts.set_layer = PV_SET_SAB;
+    dws.reduction = PV_POOL_MAX;
+    dws.set_layer = PV_SET_SAB;
     run(&r, "dws 32x4 sab bn", &opts, dims, 3, 64);
-    opts = (pv_model_opts){.kind = PV_MODEL_MLP, .hidden = 512, .layers = 3, .batch_norm = true};
+    opts =
+        (pv_model_opts){.kind.plugin = &pv_model_mlp.plugin, .hidden = 512, .layers = 3, .batch_norm = true};
     run(&r, "mlp 512x3 bn", &opts, dims, 3, 64);
-    opts = (pv_model_opts){.kind = PV_MODEL_GNN, .hidden = 1, .layers = 4, .heads = 8, .gnn = gnn};
+    opts = (pv_model_opts){.kind = {&pv_model_gnn.plugin, &gnn}, .layers = 4, .heads = 8};
     run(&r, "gnn 64/32/128x4", &opts, dims, 3, 64);
-    opts.gnn.dropout_node = opts.gnn.dropout_edge = 0;
+    gnn.dropout_node = gnn.dropout_edge = 0;
     run(&r, "gnn 64/32/128x4 no dropout", &opts, dims, 3, 64);
-    opts = (pv_model_opts){.kind = PV_MODEL_TOKENS, .hidden = 64, .layers = 4, .heads = 8, .dropout = 0.1};
-    run(&r, "inr2vec 64x4", &opts, dims, 3, 64);
+    opts = (pv_model_opts){
+        .kind.plugin = &pv_model_tokens.plugin, .hidden = 64, .layers = 4, .heads = 8, .dropout = 0.1};
+    run(&r, "tokens 64x4", &opts, dims, 3, 64);
     return 0;
 }

@@ -3,6 +3,8 @@
 #include "base/pv_rng.h"
 #include "nn/core/pv_loss.h"
 #include "nn/pv_model.h"
+#include "nn/dws/pv_dws_opts.h"
+#include "nn/pv_model_kinds.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -23,14 +25,9 @@ typedef struct subject {
 static bool open(subject *s)
 {
     *s = (subject){0};
-    const pv_model_opts opts = {.kind = PV_MODEL_DWS,
-                                .hidden = 8,
-                                .layers = 2,
-                                .reduction = PV_POOL_MEAN,
-                                .fc_layers = 1,
-                                .out_fc = 1,
-                                .batch_norm = true,
-                                .dropout = 0.1};
+    pv_dws_opts own = {.reduction = PV_POOL_MEAN, .fc_layers = 1, .out_fc = 1};
+    const pv_model_opts opts = {
+        .kind = {&pv_model_dws.plugin, &own}, .hidden = 8, .layers = 2, .batch_norm = true, .dropout = 0.1};
     if (pv_model_new(&opts, dims, LAYERS, CLASSES, BATCH, &s->model) != PV_OK) return false;
     pv_model_init(s->model, 1);
     for (int i = 0; i < LAYERS; i++)

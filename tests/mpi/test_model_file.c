@@ -1,5 +1,7 @@
 /* Model files: what is written is what every rank reads, whole checkpoints included, on any number of ranks.
  */
+#include "nn/dws/pv_dws_opts.h"
+#include "nn/pv_model_kinds.h"
 #include "pv_mpi_test.h"
 #include "pv_test_store.h"
 #include "base/pv_mem.h"
@@ -14,9 +16,10 @@
 
 enum { STEPS = 3, MAX_BATCH = 4 };
 
+static pv_dws_opts own_dws = {.fc_layers = 1, .out_fc = 1};
 static const pv_model_opts kinds[] = {
-    {.kind = PV_MODEL_DWS, .hidden = 3, .layers = 1, .fc_layers = 1, .out_fc = 1, .batch_norm = true},
-    {.kind = PV_MODEL_MLP, .hidden = 7, .layers = 2, .batch_norm = true, .dropout = 0.1},
+    {.kind = {&pv_model_dws.plugin, &own_dws}, .hidden = 3, .layers = 1, .batch_norm = true},
+    {.kind.plugin = &pv_model_mlp.plugin, .hidden = 7, .layers = 2, .batch_norm = true, .dropout = 0.1},
 };
 static const pv_optim_opts optims[] = {{PV_OPTIM_ADAMW, 0.01, 0, true}, {PV_OPTIM_SGD, 0, 0.9, false}};
 

@@ -2,6 +2,8 @@
 #include "pv_oracle.h"
 #include "nn/core/pv_loss.h"
 #include "nn/pv_model.h"
+#include "nn/dws/pv_dws_opts.h"
+#include "nn/pv_model_kinds.h"
 #include "nn/core/pv_optim.h"
 
 #include <math.h>
@@ -63,22 +65,22 @@ static void build(subject *s, const pv_oracle *oracle, const char *name, bool do
     pv_oracle_text(oracle, name, "reduction", reduction, TEXT);
     char set_layer[TEXT];
     pv_oracle_text(oracle, name, "set_layer", set_layer, TEXT);
-    const pv_model_opts opts = {
+    pv_dws_opts own = {
         .set_layer = strcmp(set_layer, "sab") == 0 ? PV_SET_SAB : PV_SET_DS,
-        .heads = (int)pv_oracle_int(oracle, name, "num_heads"),
-        .kind = PV_MODEL_DWS,
-        .hidden = (int)pv_oracle_int(oracle, name, "hidden_dim"),
-        .layers = (int)pv_oracle_int(oracle, name, "n_hidden"),
         .reduction = strcmp(reduction, "max") == 0    ? PV_POOL_MAX
                      : strcmp(reduction, "mean") == 0 ? PV_POOL_MEAN
                                                       : PV_POOL_SUM,
         .fc_layers = (int)pv_oracle_int(oracle, name, "n_fc_layers"),
         .out_fc = (int)pv_oracle_int(oracle, name, "n_out_fc"),
-        .batch_norm = pv_oracle_int(oracle, name, "bn"),
         .layer_skip = pv_oracle_int(oracle, name, "add_layer_skip"),
         .skip = pv_oracle_int(oracle, name, "add_skip"),
         .downsample = downsampled ? (int)pv_oracle_int(oracle, name, "downsample") : 0,
     };
+    const pv_model_opts opts = {.kind = {&pv_model_dws.plugin, &own},
+                                .hidden = (int)pv_oracle_int(oracle, name, "hidden_dim"),
+                                .layers = (int)pv_oracle_int(oracle, name, "n_hidden"),
+                                .heads = (int)pv_oracle_int(oracle, name, "num_heads"),
+                                .batch_norm = pv_oracle_int(oracle, name, "bn")};
     if (pv_model_new(&opts, s->dims, s->layers, s->classes, s->batch, &s->model) != PV_OK) {
         printf("not ok - %s: cannot build the model\n", name);
         exit(1);

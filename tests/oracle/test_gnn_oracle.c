@@ -2,6 +2,8 @@
 #include "pv_oracle.h"
 #include "nn/core/pv_loss.h"
 #include "nn/pv_model.h"
+#include "nn/gnn/pv_gnn_opts.h"
+#include "nn/pv_model_kinds.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -46,30 +48,34 @@ static int integer(const subject *s, const char *key)
     return (int)pv_oracle_int(s->oracle, s->name, key);
 }
 
-static pv_model_opts options(const subject *s)
+static pv_gnn_opts own_options(const subject *s)
 {
     char features[TEXT];
     pv_oracle_text(s->oracle, s->name, "graph_features", features, TEXT);
-    return (pv_model_opts){.kind = PV_MODEL_GNN,
-                           .hidden = 1,
+    return (pv_gnn_opts){.d_node = integer(s, "d_node"),
+                         .d_edge = integer(s, "d_edge"),
+                         .d_attn = integer(s, "d_attn_hid"),
+                         .d_node_hid = integer(s, "d_node_hid"),
+                         .d_edge_hid = integer(s, "d_edge_hid"),
+                         .d_out_hid = integer(s, "d_out_hid"),
+                         .graph_features = strcmp(features, "mean") == 0        ? PV_GRAPH_MEAN
+                                           : strcmp(features, "cls_token") == 0 ? PV_GRAPH_CLS_TOKEN
+                                                                                : PV_GRAPH_CAT_LAST_LAYER,
+                         .rev_edge_features = integer(s, "rev_edge_features"),
+                         .sin_emb = integer(s, "sin_emb"),
+                         .inp_factor = pv_oracle_real(s->oracle, s->name, "inp_factor"),
+                         .input_layers = integer(s, "input_layers"),
+                         .modulate_v = integer(s, "modulate_v"),
+                         .use_ln = integer(s, "use_ln")};
+}
+
+/* `own` is borrowed. */
+static pv_model_opts options(const subject *s, pv_gnn_opts *own)
+{
+    *own = own_options(s);
+    return (pv_model_opts){.kind = {&pv_model_gnn.plugin, own},
                            .layers = integer(s, "n_layers"),
-                           .heads = integer(s, "n_heads"),
-                           .gnn = {.d_node = integer(s, "d_node"),
-                                   .d_edge = integer(s, "d_edge"),
-                                   .d_attn = integer(s, "d_attn_hid"),
-                                   .d_node_hid = integer(s, "d_node_hid"),
-                                   .d_edge_hid = integer(s, "d_edge_hid"),
-                                   .d_out_hid = integer(s, "d_out_hid"),
-                                   .graph_features = strcmp(features, "mean") == 0 ? PV_GRAPH_MEAN
-                                                     : strcmp(features, "cls_token") == 0
-                                                         ? PV_GRAPH_CLS_TOKEN
-                                                         : PV_GRAPH_CAT_LAST_LAYER,
-                                   .rev_edge_features = integer(s, "rev_edge_features"),
-                                   .sin_emb = integer(s, "sin_emb"),
-                                   .inp_factor = pv_oracle_real(s->oracle, s->name, "inp_factor"),
-                                   .input_layers = integer(s, "input_layers"),
-                                   .modulate_v = integer(s, "modulate_v"),
-                                   .use_ln = integer(s, "use_ln")}};
+                           .heads = integer(s, "n_heads")};
 }
 
 static void build(subject *s, const pv_oracle *oracle, const char *name)
@@ -78,7 +84,8 @@ static void build(subject *s, const pv_oracle *oracle, const char *name)
     s->layers = pv_oracle_ints(oracle, name, "layer_layout", s->dims, DIMS) - 1;
     s->classes = integer(s, "d_out");
     s->batch = integer(s, "batch");
-    const pv_model_opts opts = options(s);
+    pv_gnn_opts own;
+    const pv_model_opts opts = options(s, &own);
     if (pv_model_new(&opts, s->dims, s->layers, s->classes, s->batch, &s->model) != PV_OK) {
         printf("not ok - %s: cannot build the model\n", name);
         exit(1);

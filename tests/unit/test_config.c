@@ -74,7 +74,7 @@ static void the_defaults_reach_the_structs(void **state)
     assert_true(config->fit.schedule == PV_SCHEDULE_CONSTANT && config->fit.target_psnr == 0);
     assert_true(config->fit.plateau_steps == 0 && config->fit.plateau_drop == 1.0e-3);
     assert_true(config->fit.batch == 0 && config->fit.restarts == 3);
-    assert_true(config->model.kind == PV_MODEL_DWS && config->model.batch_norm && !config->model.skip);
+    assert_true(config->model.kind.plugin == &pv_model_dws.plugin && config->model.batch_norm);
     assert_true(config->train.optimizer == PV_OPTIM_ADAMW && config->train.amsgrad);
     assert_true(config->train.form.normalise == PV_NORMALISE_ENTRY && config->train.lr == 1.0e-3);
     pv_run_config_free(config);
@@ -105,8 +105,8 @@ static void later_layers_win_over_earlier_ones(void **state)
     const char *sets[] = {"fit.views=4", "inr.hidden=[64]", "fit.views=5", "fit={lr: 0.25, seed: 9}"};
     pv_run_config *config = NULL;
     assert_int_equal(pv_run_config_load("config.yaml",
-                                    "fit:\n  views: 3\n  steps: 20\ninr:\n  hidden: [8, 8, 8]\n", sets, 4,
-                                    &config),
+                                        "fit:\n  views: 3\n  steps: 20\ninr:\n  hidden: [8, 8, 8]\n", sets, 4,
+                                        &config),
                      PV_OK);
     assert_true(config->fit.views == 5 && config->fit.steps == 20);
     assert_true(config->fit.lr == 0.25 && config->fit.seed == 9);
@@ -365,8 +365,8 @@ static void conflicts_name_the_keys_of_the_scope(void **state)
     assert_int_equal(pv_run_config_conflicts(now, stored, PV_FIXES_ROWS, text, 50, &count), PV_OK);
     assert_int_equal(count, 3);
     assert_string_equal(text, "inr.hidden: [64] here, [32, 32] in the store");
-    assert_int_equal(pv_run_config_conflicts(now, now, PV_FIXES_ROWS | PV_FIXES_MODEL, text, sizeof text, &count),
-                     PV_OK);
+    assert_int_equal(
+        pv_run_config_conflicts(now, now, PV_FIXES_ROWS | PV_FIXES_MODEL, text, sizeof text, &count), PV_OK);
     assert_int_equal(count, 0);
     assert_string_equal(text, "");
     pv_run_config_free(stored);

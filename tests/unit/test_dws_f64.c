@@ -4,6 +4,8 @@
 #include "nn/dws/pv_dws_layer.h"
 #include "nn/core/pv_loss.h"
 #include "nn/pv_model.h"
+#include "nn/dws/pv_dws_opts.h"
+#include "nn/pv_model_kinds.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -303,22 +305,19 @@ static void check_model(const pv_model_opts *opts, const int *dims, int layers)
     close_model(&c);
 }
 
-static pv_model_opts plain(void)
+static pv_model_opts plain(pv_dws_opts *own)
 {
-    return (pv_model_opts){.kind = PV_MODEL_DWS,
-                           .hidden = 4,
-                           .layers = 2,
-                           .reduction = PV_POOL_MEAN,
-                           .fc_layers = 1,
-                           .out_fc = 1};
+    *own = (pv_dws_opts){.reduction = PV_POOL_MEAN, .fc_layers = 1, .out_fc = 1};
+    return (pv_model_opts){.kind = {&pv_model_dws.plugin, own}, .hidden = 4, .layers = 2};
 }
 
 static void model_gradients_are_slopes_for_every_reduction(void **state)
 {
     (void)state;
-    pv_model_opts opts = plain();
+    pv_dws_opts own;
+    pv_model_opts opts = plain(&own);
     for (int reduction = PV_POOL_MAX; reduction <= PV_POOL_SUM; reduction++) {
-        opts.reduction = (pv_pooling)reduction;
+        own.reduction = (pv_pooling)reduction;
         opts.batch_norm = false;
         check_model(&opts, short_dims, SHORT);
         opts.batch_norm = true;
@@ -329,16 +328,17 @@ static void model_gradients_are_slopes_for_every_reduction(void **state)
 static void model_gradients_are_slopes_with_dropout_and_skips(void **state)
 {
     (void)state;
-    pv_model_opts opts = plain();
+    pv_dws_opts own;
+    pv_model_opts opts = plain(&own);
     opts.dropout = 0.3;
     check_model(&opts, short_dims, SHORT);
-    opts.batch_norm = opts.skip = opts.layer_skip = true;
-    opts.fc_layers = opts.out_fc = 2;
+    opts.batch_norm = own.skip = own.layer_skip = true;
+    own.fc_layers = own.out_fc = 2;
     check_model(&opts, short_dims, SHORT);
-    opts.diagonal = true;
-    opts.reduction = PV_POOL_MAX;
+    own.diagonal = true;
+    own.reduction = PV_POOL_MAX;
     check_model(&opts, long_dims, LONG);
-    opts.set_layer = PV_SET_SAB;
+    own.set_layer = PV_SET_SAB;
     opts.heads = 2;
     check_model(&opts, short_dims, SHORT);
 }
@@ -373,12 +373,13 @@ static void check_invariance(const pv_model_opts *opts, const int *dims, int lay
 static void the_model_is_invariant(void **state)
 {
     (void)state;
-    pv_model_opts opts = plain();
-    opts.batch_norm = opts.skip = true;
-    opts.reduction = PV_POOL_MAX;
+    pv_dws_opts own;
+    pv_model_opts opts = plain(&own);
+    opts.batch_norm = own.skip = true;
+    own.reduction = PV_POOL_MAX;
     check_invariance(&opts, long_dims, LONG);
     check_invariance(&opts, pair_dims, PAIR);
-    opts.set_layer = PV_SET_SAB;
+    own.set_layer = PV_SET_SAB;
     opts.heads = 4;
     check_invariance(&opts, long_dims, LONG);
     check_invariance(&opts, pair_dims, PAIR);
@@ -388,16 +389,17 @@ static void the_model_is_invariant(void **state)
 static void inputs_are_sampled_down(void **state)
 {
     (void)state;
-    pv_model_opts opts = plain();
-    opts.downsample = 3;
-    opts.batch_norm = opts.skip = true;
+    pv_dws_opts own;
+    pv_model_opts opts = plain(&own);
+    own.downsample = 3;
+    opts.batch_norm = own.skip = true;
     check_model(&opts, wide_dims, WIDE);
     check_invariance(&opts, wide_dims, WIDE);
-    opts.fc_layers = 2;
-    opts.reduction = PV_POOL_MAX;
+    own.fc_layers = 2;
+    own.reduction = PV_POOL_MAX;
     opts.batch_norm = false;
     check_model(&opts, (const int[]){9, 4, 3}, PAIR);
-    opts.downsample = 9;
+    own.downsample = 9;
     pv_model *model = NULL;
     assert_int_equal(pv_model_new(&opts, (const int[]){9, 4, 3}, PAIR, CLASSES, BATCH, &model),
                      PV_ERR_CONFIG);
@@ -407,14 +409,15 @@ static void inputs_are_sampled_down(void **state)
 static void the_usual_shapes_are_learned(void **state)
 {
     (void)state;
-    pv_model_opts opts = plain();
-    opts.reduction = PV_POOL_MAX;
+    pv_dws_opts own;
+    pv_model_opts opts = plain(&own);
+    own.reduction = PV_POOL_MAX;
     opts.batch_norm = true;
     check_model(&opts, (const int[]){2, 6, 6, 3}, SHORT);
     check_invariance(&opts, (const int[]){2, 6, 6, 3}, SHORT);
     check_model(&opts, (const int[]){3, 6, 5, 6, 6, 1}, LONG);
     check_invariance(&opts, (const int[]){3, 6, 5, 6, 6, 1}, LONG);
-    opts.downsample = 8;
+    own.downsample = 8;
     check_model(&opts, (const int[]){784, 128, 10}, PAIR);
     check_invariance(&opts, (const int[]){784, 128, 10}, PAIR);
 }
@@ -422,7 +425,8 @@ static void the_usual_shapes_are_learned(void **state)
 static void dropout_is_off_in_evaluation(void **state)
 {
     (void)state;
-    pv_model_opts opts = plain();
+    pv_dws_opts own;
+    pv_model_opts opts = plain(&own);
     opts.dropout = 0.5;
     model_case c;
     open_model(&c, &opts, short_dims, SHORT);
@@ -506,10 +510,11 @@ static void check_split(const pv_model_opts *opts, int first_part)
 static void a_batch_may_be_split(void **state)
 {
     (void)state;
-    pv_model_opts opts = plain();
+    pv_dws_opts own;
+    pv_model_opts opts = plain(&own);
     opts.batch_norm = true;
     opts.dropout = 0.2;
-    opts.skip = true;
+    own.skip = true;
     check_split(&opts, 1);
     check_split(&opts, 3);
     check_split(&opts, BATCH); /* the second pass has no rows, and leaves as much */
@@ -519,19 +524,14 @@ static void a_bad_model_is_refused_by_name(void **state)
 {
     (void)state;
     pv_model *model = NULL;
-    pv_model_opts opts = plain();
+    pv_dws_opts own;
+    pv_model_opts opts = plain(&own);
     assert_int_equal(pv_model_new(&opts, short_dims, 1, CLASSES, BATCH, &model), PV_ERR_CONFIG);
-    opts.fc_layers = 0;
+    own.fc_layers = 0;
     assert_int_equal(pv_model_new(&opts, short_dims, SHORT, CLASSES, BATCH, &model), PV_ERR_CONFIG);
-    opts = plain();
-    opts.dropout = 1;
-    assert_int_equal(pv_model_new(&opts, short_dims, SHORT, CLASSES, BATCH, &model), PV_ERR_CONFIG);
-    opts = plain();
-    opts.set_layer = PV_SET_SAB;
+    opts = plain(&own);
+    own.set_layer = PV_SET_SAB;
     opts.heads = 3; /* of 4 features */
-    assert_int_equal(pv_model_new(&opts, short_dims, SHORT, CLASSES, BATCH, &model), PV_ERR_CONFIG);
-    opts = plain();
-    opts.hidden = 0;
     assert_int_equal(pv_model_new(&opts, short_dims, SHORT, CLASSES, BATCH, &model), PV_ERR_CONFIG);
     assert_null(model);
     pv_model_free(NULL);

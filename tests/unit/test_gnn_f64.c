@@ -3,6 +3,8 @@
 #include "base/pv_rng.h"
 #include "nn/core/pv_loss.h"
 #include "nn/pv_model.h"
+#include "nn/gnn/pv_gnn_opts.h"
+#include "nn/pv_model_kinds.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -39,7 +41,7 @@ typedef struct subject {
 
 static void open(subject *s, pv_gnn_opts gnn, int layers)
 {
-    const pv_model_opts opts = {.kind = PV_MODEL_GNN, .hidden = 1, .layers = layers, .heads = 3, .gnn = gnn};
+    const pv_model_opts opts = {.kind = {&pv_model_gnn.plugin, &gnn}, .layers = layers, .heads = 3};
     *s = (subject){.pass = {.training = true, .global_batch = BATCH, .seed = 1, .step = 2}};
     assert_int_equal(pv_model_new(&opts, dims, LAYERS, CLASSES, BATCH, &s->model), PV_OK);
     pv_model_init(s->model, 4);
@@ -182,7 +184,8 @@ static void a_batch_may_be_split(void **state)
                          logits + (ptrdiff_t)i * CLASSES);
         pv_model_backward(s.model, &s.pass, s.dlogits + (ptrdiff_t)i * CLASSES, NULL);
     }
-    for (int i = 0; i < BATCH * CLASSES; i++) /* the head's product of one row rounds otherwise in some BLAS */
+    for (int i = 0; i < BATCH * CLASSES;
+         i++) /* the head's product of one row rounds otherwise in some BLAS */
         assert_true(fabs((double)(logits[i] - s.logits[i])) < EXACT);
     for (int64_t i = 0; i < count; i++)
         assert_true(fabs((double)(whole[i] - pv_model_gradients(s.model)[i])) < EXACT);
@@ -193,17 +196,12 @@ static void a_batch_may_be_split(void **state)
     pv_model_free(s.model);
 }
 
-static void wrong_sizes_are_refused(void **state)
+static void heads_must_divide_the_width(void **state)
 {
     (void)state;
     pv_model *model = NULL;
-    pv_model_opts opts = {.kind = PV_MODEL_GNN, .hidden = 1, .layers = 2, .heads = 4, .gnn = plain};
-    assert_int_equal(pv_model_new(&opts, dims, LAYERS, CLASSES, BATCH, &model), PV_ERR_CONFIG);
-    opts.heads = 3;
-    opts.gnn.d_edge = 0;
-    assert_int_equal(pv_model_new(&opts, dims, LAYERS, CLASSES, BATCH, &model), PV_ERR_CONFIG);
-    opts.gnn = plain;
-    opts.gnn.input_layers = 0;
+    pv_gnn_opts own = plain;
+    const pv_model_opts opts = {.kind = {&pv_model_gnn.plugin, &own}, .layers = 2, .heads = 4};
     assert_int_equal(pv_model_new(&opts, dims, LAYERS, CLASSES, BATCH, &model), PV_ERR_CONFIG);
     assert_null(model);
 }
@@ -216,7 +214,7 @@ int main(void)
         cmocka_unit_test(gradients_are_slopes_under_dropout),
         cmocka_unit_test(logits_do_not_depend_on_the_order_of_hidden_units),
         cmocka_unit_test(a_batch_may_be_split),
-        cmocka_unit_test(wrong_sizes_are_refused),
+        cmocka_unit_test(heads_must_divide_the_width),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,9 @@
 #include "base/pv_rng.h"
 #include "nn/core/pv_loss.h"
 #include "nn/pv_model.h"
+#include "nn/dws/pv_dws_opts.h"
+#include "nn/gnn/pv_gnn_opts.h"
+#include "nn/pv_model_kinds.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,32 +18,26 @@ enum { BATCH = 3, CLASSES = 4, LAYERS = 3, WEIGHTS = 3 * 5 + 6 * 6 + 7 * 1 };
 static const int dims[] = {2, 5, 6, 1};
 static const int32_t labels[BATCH] = {3, 0, 2};
 
+static pv_dws_opts narrow = {.fc_layers = 1, .out_fc = 1},
+                   deep = {.fc_layers = 2, .out_fc = 2, .skip = true, .layer_skip = true};
+static pv_gnn_opts graph = {.d_node = 6,
+                            .d_edge = 4,
+                            .d_attn = 8,
+                            .d_node_hid = 5,
+                            .d_edge_hid = 5,
+                            .d_out_hid = 7,
+                            .sin_emb = true,
+                            .inp_factor = 1,
+                            .input_layers = 1,
+                            .modulate_v = true,
+                            .use_ln = true};
+
 static const pv_model_opts kinds[] = {
-    {.kind = PV_MODEL_DWS, .hidden = 8, .layers = 2, .fc_layers = 1, .out_fc = 1, .batch_norm = true},
-    {.kind = PV_MODEL_DWS,
-     .hidden = 5,
-     .layers = 1,
-     .fc_layers = 2,
-     .out_fc = 2,
-     .skip = true,
-     .layer_skip = true},
-    {.kind = PV_MODEL_MLP, .hidden = 7, .layers = 2, .batch_norm = true},
-    {.kind = PV_MODEL_GNN,
-     .hidden = 1,
-     .layers = 1,
-     .heads = 2,
-     .gnn = {.d_node = 6,
-             .d_edge = 4,
-             .d_attn = 8,
-             .d_node_hid = 5,
-             .d_edge_hid = 5,
-             .d_out_hid = 7,
-             .sin_emb = true,
-             .inp_factor = 1,
-             .input_layers = 1,
-             .modulate_v = true,
-             .use_ln = true}},
-    {.kind = PV_MODEL_TOKENS, .hidden = 8, .layers = 1, .heads = 2},
+    {.kind = {&pv_model_dws.plugin, &narrow}, .hidden = 8, .layers = 2, .batch_norm = true},
+    {.kind = {&pv_model_dws.plugin, &deep}, .hidden = 5, .layers = 1},
+    {.kind.plugin = &pv_model_mlp.plugin, .hidden = 7, .layers = 2, .batch_norm = true},
+    {.kind = {&pv_model_gnn.plugin, &graph}, .layers = 1, .heads = 2},
+    {.kind.plugin = &pv_model_tokens.plugin, .hidden = 8, .layers = 1, .heads = 2},
 };
 
 typedef struct subject {

@@ -3,6 +3,9 @@
 #include "base/pv_rng.h"
 #include "nn/core/pv_loss.h"
 #include "nn/pv_model.h"
+#include "nn/dws/pv_dws_opts.h"
+#include "nn/gnn/pv_gnn_opts.h"
+#include "nn/pv_model_kinds.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,11 +15,13 @@
 #include <string.h>
 #include <cmocka.h>
 
-enum { NETS = 60, CLASSES = 5, MOST = 13, ROOM = 40, MOST_LAYERS = 4 };
+enum { NETS = 60, CLASSES = 5, MOST = 13, ROOM = 40, MOST_LAYERS = 4, KINDS = 4 };
 
 /* A random net over random INRs. */
 typedef struct net {
     pv_model_opts opts;
+    pv_dws_opts dws;
+    pv_gnn_opts gnn;
     int dims[MOST_LAYERS + 1], layers, params;
 } net;
 
@@ -35,30 +40,30 @@ static net draw_net(pv_rng *rng)
         n.dims[i] = i == n.layers ? draw(rng, 1, 3) : width;
         n.params += (n.dims[i - 1] + 1) * n.dims[i];
     }
-    n.opts = (pv_model_opts){.kind = (pv_model_kind)draw(rng, 0, PV_MODEL_KIND_COUNT - 1),
+    n.dws = (pv_dws_opts){.set_layer = (pv_set_layer)draw(rng, 0, 1),
+                          .reduction = (pv_pooling)draw(rng, 0, 2),
+                          .fc_layers = draw(rng, 1, 2),
+                          .out_fc = draw(rng, 1, 2),
+                          .skip = draw(rng, 0, 1),
+                          .layer_skip = draw(rng, 0, 1),
+                          .downsample = wide ? 4 : 0};
+    n.gnn = (pv_gnn_opts){.d_node = 8,
+                          .d_edge = 4,
+                          .d_attn = 8,
+                          .d_node_hid = 8,
+                          .d_edge_hid = 8,
+                          .d_out_hid = 8,
+                          .inp_factor = 1,
+                          .input_layers = 1,
+                          .modulate_v = true,
+                          .use_ln = true,
+                          .rev_edge_features = draw(rng, 0, 1)};
+    n.opts = (pv_model_opts){.kind.plugin = pv_model_kinds.plugins[draw(rng, 0, KINDS - 1)],
                              .hidden = 4 * draw(rng, 1, 9),
                              .layers = draw(rng, 1, 3),
-                             .set_layer = (pv_set_layer)draw(rng, 0, 1),
                              .heads = 2,
-                             .reduction = (pv_pooling)draw(rng, 0, 2),
-                             .fc_layers = draw(rng, 1, 2),
-                             .out_fc = draw(rng, 1, 2),
                              .batch_norm = draw(rng, 0, 1),
-                             .skip = draw(rng, 0, 1),
-                             .layer_skip = draw(rng, 0, 1),
-                             .downsample = wide ? 4 : 0,
-                             .dropout = draw(rng, 0, 1) * 0.2,
-                             .gnn = {.d_node = 8,
-                                     .d_edge = 4,
-                                     .d_attn = 8,
-                                     .d_node_hid = 8,
-                                     .d_edge_hid = 8,
-                                     .d_out_hid = 8,
-                                     .inp_factor = 1,
-                                     .input_layers = 1,
-                                     .modulate_v = true,
-                                     .use_ln = true,
-                                     .rev_edge_features = draw(rng, 0, 1)}};
+                             .dropout = draw(rng, 0, 1) * 0.2};
     return n;
 }
 
@@ -104,15 +109,20 @@ static void check(const net *n, int batch, pv_rng *rng)
 static void a_micro_batch_has_the_same_bits_in_any_model(void **state)
 {
     (void)state;
-    int seen[PV_MODEL_KIND_COUNT] = {0};
+    int seen[KINDS] = {0};
     for (uint64_t i = 0; i < NETS; i++) {
         pv_rng rng = pv_rng_open(1, PV_RNG_TEST, i, 0);
-        const net n = draw_net(&rng);
+        net n = draw_net(&rng);
+        n.opts.kind.options = n.opts.kind.plugin == &pv_model_dws.plugin   ? (void *)&n.dws
+                              : n.opts.kind.plugin == &pv_model_gnn.plugin ? (void *)&n.gnn
+                                                                           : NULL;
         check(&n, draw(&rng, 1, MOST), &rng);
-        seen[n.opts.kind]++;
+        for (int kind = 0; kind < KINDS; kind++)
+            seen[kind] += pv_model_kinds.plugins[kind] == n.opts.kind.plugin;
     }
-    for (int kind = 0; kind < PV_MODEL_KIND_COUNT; kind++)
+    for (int kind = 0; kind < KINDS; kind++)
         assert_true(seen[kind] > 0);
+    assert_null(pv_model_kinds.plugins[KINDS]);
 }
 
 int main(void)

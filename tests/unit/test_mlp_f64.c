@@ -2,6 +2,7 @@
 #include "base/pv_rng.h"
 #include "nn/core/pv_loss.h"
 #include "nn/pv_model.h"
+#include "nn/pv_model_kinds.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -24,7 +25,7 @@ typedef struct subject {
 static void open(subject *s, pv_model_opts opts)
 {
     *s = (subject){.pass = {.training = true, .global_batch = BATCH, .seed = 1, .step = 2}};
-    opts.kind = PV_MODEL_MLP;
+    opts.kind.plugin = &pv_model_mlp.plugin;
     assert_int_equal(pv_model_new(&opts, dims, LAYERS, CLASSES, BATCH, &s->model), PV_OK);
     pv_model_init(s->model, 4);
     pv_rng rng = pv_rng_open(2, PV_RNG_TEST, 0, 0);

@@ -1,6 +1,8 @@
 /* The features of a model are what its last linear map was given: they and its tensors give the logits again. */
 #include "base/pv_rng.h"
 #include "nn/pv_model.h"
+#include "nn/dws/pv_dws_opts.h"
+#include "nn/pv_model_kinds.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -57,18 +59,17 @@ static void dws(void **state)
 {
     (void)state;
     for (int out_fc = 1; out_fc <= 2; out_fc++)
-        features_give_the_logits((pv_model_opts){.kind = PV_MODEL_DWS,
-                                                 .hidden = 4,
-                                                 .layers = 1,
-                                                 .fc_layers = 1,
-                                                 .out_fc = out_fc,
-                                                 .batch_norm = true});
+        features_give_the_logits(
+            (pv_model_opts){.kind = {&pv_model_dws.plugin, &(pv_dws_opts){.fc_layers = 1, .out_fc = out_fc}},
+                            .hidden = 4,
+                            .layers = 1,
+                            .batch_norm = true});
 }
 
 static void mlp(void **state)
 {
     (void)state;
-    features_give_the_logits((pv_model_opts){.kind = PV_MODEL_MLP, .hidden = 6, .layers = 2});
+    features_give_the_logits((pv_model_opts){.kind.plugin = &pv_model_mlp.plugin, .hidden = 6, .layers = 2});
 }
 
 int main(void)

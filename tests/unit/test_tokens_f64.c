@@ -2,6 +2,7 @@
 #include "base/pv_rng.h"
 #include "nn/core/pv_loss.h"
 #include "nn/pv_model.h"
+#include "nn/pv_model_kinds.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -22,8 +23,11 @@ typedef struct subject {
 
 static void open(subject *s, double dropout, int heads, int width)
 {
-    const pv_model_opts opts = {
-        .kind = PV_MODEL_TOKENS, .hidden = width, .layers = 2, .heads = heads, .dropout = dropout};
+    const pv_model_opts opts = {.kind.plugin = &pv_model_tokens.plugin,
+                                .hidden = width,
+                                .layers = 2,
+                                .heads = heads,
+                                .dropout = dropout};
     *s = (subject){.pass = {.training = true, .global_batch = BATCH, .seed = 1, .step = 2}};
     assert_int_equal(pv_model_new(&opts, dims, LAYERS, CLASSES, BATCH, &s->model), PV_OK);
     pv_model_init(s->model, 4);
@@ -81,7 +85,7 @@ static void heads_must_divide_the_width(void **state)
 {
     (void)state;
     pv_model *model = NULL;
-    const pv_model_opts opts = {.kind = PV_MODEL_TOKENS, .hidden = 6, .layers = 1, .heads = 4};
+    const pv_model_opts opts = {.kind.plugin = &pv_model_tokens.plugin, .hidden = 6, .layers = 1, .heads = 4};
     assert_int_equal(pv_model_new(&opts, dims, LAYERS, CLASSES, BATCH, &model), PV_ERR_CONFIG);
     assert_null(model);
 }

@@ -1,4 +1,4 @@
-/* What an architecture gives: one file with a const pv_model_kind_ops, and one line in nn/pv_model_kinds.h.
+/* What an architecture gives: one file with a const pv_model_kind, and one line in nn/pv_model_kinds.h.
  *
  * A pass goes through a net in stages, forward from the first and backward from the last, so that the passes over the rows
  * of one batch can meet between any two of them.  A net has as many stages as its tensors were registered for
@@ -6,18 +6,21 @@
 #ifndef PV_MODEL_KIND_H
 #define PV_MODEL_KIND_H
 
+#include "config/pv_plugin.h"
 #include "nn/core/pv_model_opts.h"
 #include "nn/core/pv_nn_params.h"
 #include "nn/core/pv_pass.h"
 
 /* What a net is made for: INRs with matrices dims[0]..dims[layers]. */
 typedef struct pv_model_request {
-    const pv_model_opts *opts;
+    const pv_model_opts *opts; /* within the ranges of their rows */
     const int *dims;
     int layers, classes, max_batch;
 } pv_model_request;
 
-typedef struct pv_model_kind_ops {
+typedef struct pv_model_kind {
+    pv_plugin plugin;
+
     /* Registers all tensors in `params` and takes all memory, the net's too, from params->memory, whose failures are
      * found by the caller.  params outlives the net.  Errors: PV_ERR_CONFIG (key named), PV_ERR_NOMEM. */
     pv_status (*make)(const pv_model_request *request, pv_nn_params *params, void **net);
@@ -32,6 +35,6 @@ typedef struct pv_model_kind_ops {
     const pv_real *(*features)(const void *net, int *width);
     /* Multiply-adds of one row, times two, forward. */
     double (*forward_flops)(const void *net);
-} pv_model_kind_ops;
+} pv_model_kind;
 
 #endif

@@ -9,7 +9,7 @@
 #include "nn/dws/pv_dws_kernels.h"
 #include "pv_dws_picks.h"
 #include "pv_dws_space.h"
-#include "nn/core/pv_model_opts.h"
+#include "nn/dws/pv_dws_opts.h"
 #include "nn/core/pv_nn_memory.h"
 
 typedef struct pv_dws_margins {

@@ -10,6 +10,7 @@
 #include "pv_dws_head.h"
 #include "pv_dws_layer.h"
 #include "nn/core/pv_model_kind.h"
+#include "nn/dws/pv_dws_opts.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -324,25 +325,26 @@ static void new_norm(net *n, int k, int slot)
 /* In the order of state_dict; batch norm, ReLU and dropout count among the published modules. */
 static pv_status new_layers(net *n, const pv_model_request *request, pv_nn_memory *memory)
 {
-    const pv_model_opts *o = request->opts;
+    const pv_model_opts *opts = request->opts;
+    const pv_dws_opts *o = opts->kind.options;
     if (n->skipped) n->skip = pv_linear_new(n->params, "layers.skip", 1, n->hidden, true, PV_LINEAR_AVERAGE);
     for (int k = 0; k < n->count; k++) {
-        const pv_dws_layer_opts opts = {.in = k ? n->hidden : 1,
-                                        .out = n->hidden,
-                                        .fc_layers = o->fc_layers,
-                                        .set_layer = o->set_layer,
-                                        .heads = k && k == n->count - 1 ? 1 : o->heads,
-                                        .reduction = o->reduction,
-                                        .diagonal = o->diagonal,
-                                        .skip = o->layer_skip,
-                                        .picked = k == n->count - 1 && o->reduction == PV_POOL_MAX &&
-                                                  !o->skip && !o->layer_skip};
+        const pv_dws_layer_opts layer = {.in = k ? n->hidden : 1,
+                                         .out = n->hidden,
+                                         .fc_layers = o->fc_layers,
+                                         .set_layer = o->set_layer,
+                                         .heads = k && k == n->count - 1 ? 1 : opts->heads,
+                                         .reduction = o->reduction,
+                                         .diagonal = o->diagonal,
+                                         .skip = o->layer_skip,
+                                         .picked = k == n->count - 1 && o->reduction == PV_POOL_MAX &&
+                                                   !o->skip && !o->layer_skip};
         const int slot = k * (n->normed ? 4 : 3);
         char prefix[PV_NN_NAME];
         snprintf(prefix, sizeof prefix, "layers.layers.%d.", slot);
         if (k) pv_nn_params_next_stage(n->params);
         const pv_status st =
-            pv_dws_layer_new(&n->layers[k], &n->space, &opts, n->tile, prefix, n->params, memory);
+            pv_dws_layer_new(&n->layers[k], &n->space, &layer, n->tile, prefix, n->params, memory);
         if (st != PV_OK) return st;
         if (norm_behind(n, k)) {
             new_norm(n, k, slot + 1);
@@ -375,7 +377,7 @@ static void reserve(net *n, pv_nn_memory *memory, int64_t max_batch)
 /* The space that the layers work in: that of the INRs, with narrower inputs if they are sampled down. */
 static pv_status set_space(net *n, const pv_model_request *request)
 {
-    const pv_model_opts *opts = request->opts;
+    const pv_dws_opts *opts = request->opts->kind.options;
     int dims[PV_DWS_MAX_LAYERS + 1] = {0};
     pv_status st = pv_dws_space_set(&n->space, request->dims, request->layers);
     if (st != PV_OK || !n->downs) return st;
@@ -391,6 +393,7 @@ static pv_status set_space(net *n, const pv_model_request *request)
 static pv_status make(const pv_model_request *request, pv_nn_params *params, void **out)
 {
     const pv_model_opts *opts = request->opts;
+    const pv_dws_opts *own = opts->kind.options;
     pv_nn_memory *memory = params->memory;
     net *n = pv_nn_take(memory, 1, sizeof *n);
     if (!n) return pv_nn_memory_status(memory);
@@ -399,8 +402,8 @@ static pv_status make(const pv_model_request *request, pv_nn_params *params, voi
                .kernels = PV_ISA_CHOOSE(pv_dws_kernels),
                .dropout = {opts->dropout, params->kernels},
                .normed = opts->batch_norm,
-               .skipped = opts->skip,
-               .downs = opts->downsample > 0,
+               .skipped = own->skip,
+               .downs = own->downsample > 0,
                .count = opts->layers + 1,
                .hidden = opts->hidden};
     pv_status st = set_space(n, request);
@@ -417,8 +420,36 @@ static pv_status make(const pv_model_request *request, pv_nn_params *params, voi
     return st != PV_OK ? st : pv_nn_memory_status(memory);
 }
 
-const pv_model_kind_ops pv_dws_ops = {.make = make,
-                                      .forward = forward,
-                                      .backward = backward,
-                                      .features = features,
-                                      .forward_flops = forward_flops};
+static const char *const set_layers[] = {[PV_SET_DS] = "ds", [PV_SET_SAB] = "sab", NULL};
+static const char *const poolings[] = {
+    [PV_POOL_MAX] = "max", [PV_POOL_MEAN] = "mean", [PV_POOL_SUM] = "sum", NULL};
+
+static const pv_option options[] = {
+    {PV_KEY(pv_dws_opts, set_layer), .choices = set_layers, .initial = "ds", .fixes = PV_FIXES_MODEL,
+     .meaning = "the layer on sets; ds: DeepSets, sab: multi-head attention of the set with itself"},
+    {PV_KEY(pv_dws_opts, reduction), .choices = poolings, .initial = "max", .fixes = PV_FIXES_MODEL,
+     .meaning = "how a set is reduced to one element"},
+    {PV_KEY(pv_dws_opts, fc_layers), .initial = "1", PV_BETWEEN(1, 64), .fixes = PV_FIXES_MODEL,
+     .meaning = "linear layers in every map between tensors"},
+    {PV_KEY(pv_dws_opts, out_fc), .initial = "1", PV_BETWEEN(1, 64), .fixes = PV_FIXES_MODEL,
+     .meaning = "linear layers of the classifier head"},
+    {PV_KEY(pv_dws_opts, diagonal), .initial = "false", .fixes = PV_FIXES_MODEL,
+     .meaning = "only the maps between neighbouring tensors"},
+    {PV_KEY(pv_dws_opts, layer_skip), .initial = "false", .fixes = PV_FIXES_MODEL,
+     .meaning = "a linear skip connection over every layer"},
+    {PV_KEY(pv_dws_opts, skip), .initial = "false", .fixes = PV_FIXES_MODEL,
+     .meaning = "one linear skip connection over all layers"},
+    {PV_KEY(pv_dws_opts, downsample), .initial = "0", PV_BETWEEN(0, 65536), .fixes = PV_FIXES_MODEL,
+     .meaning = "for INRs with many inputs: so many channels are made of them in front of the first "
+                "layer; 0: they stay as they are"},
+    {0}};
+
+const pv_model_kind pv_model_dws = {.plugin = {.name = "dws",
+                                               .help = "equivariant deep weight-space network",
+                                               .options = options,
+                                               .options_size = sizeof(pv_dws_opts)},
+                                    .make = make,
+                                    .forward = forward,
+                                    .backward = backward,
+                                    .features = features,
+                                    .forward_flops = forward_flops};

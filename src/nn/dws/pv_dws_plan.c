@@ -304,8 +304,6 @@ pv_status pv_dws_plan_make(pv_dws_plan *plan, const pv_dws_space *space, const p
 {
     enum { MAPS_A_PAIR = 10 }; /* at most 4 between weights and 2 in each other family */
     *plan = (pv_dws_plan){0};
-    if (opts->set_layer == PV_SET_SAB && opts->heads < 1)
-        return pv_fail(PV_ERR_CONFIG, "model.heads: must be at least 1, not %d", opts->heads);
     plan->maps = pv_nn_take(memory, MAPS_A_PAIR * space->layers * space->layers, sizeof *plan->maps);
     if (!plan->maps) return pv_nn_memory_status(memory);
     planner p = {.plan = plan, .space = space, .opts = opts, .params = params, .prefix = prefix};

@@ -4,7 +4,7 @@
 
 #include "pv_dws_space.h"
 #include "nn/core/pv_linear.h"
-#include "nn/core/pv_model_opts.h"
+#include "nn/dws/pv_dws_opts.h"
 #include "nn/core/pv_nn_memory.h"
 #include "nn/core/pv_nn_params.h"
 #include "nn/core/pv_set_attention.h"

@@ -60,7 +60,7 @@ pv_status pv_gnn_shape_set(pv_gnn_shape *shape, const pv_packed_set *set, const 
                            int nodes)
 {
     const int lanes = set->params->kernels->lanes;
-    if (heads < 1 || opts->d_attn % heads != 0)
+    if (opts->d_attn % heads != 0)
         return pv_fail(PV_ERR_CONFIG, "model.heads: must divide model.d_attn, %d, and %d does not",
                        opts->d_attn, heads);
     pv_gnn_shape *const s = shape;

@@ -7,14 +7,11 @@ enum { WAVES = 128, BLOCK = 64 }; /* frequencies; inputs that are embedded at on
 
 /* ---- the embedding of a list of inputs ---- */
 
-static pv_status embed_new(pv_gnn_embed *embed, pv_packed_set *set, const char *prefix,
-                           const pv_gnn_opts *opts, int in, int width)
+static void embed_new(pv_gnn_embed *embed, pv_packed_set *set, const char *prefix, const pv_gnn_opts *opts,
+                      int in, int width)
 {
     char name[PV_NN_NAME];
     int index = 0;
-    if (opts->input_layers < 1 || opts->input_layers > PV_GNN_EMBED_MAX)
-        return pv_fail(PV_ERR_CONFIG, "model.input_layers: must be between 1 and %d, not %d",
-                       PV_GNN_EMBED_MAX, opts->input_layers);
     *embed = (pv_gnn_embed){.kernels = PV_ISA_CHOOSE(pv_gnn_kernels),
                             .in = in,
                             .in_padded = pv_packed_pad(set, in),
@@ -31,7 +28,6 @@ static pv_status embed_new(pv_gnn_embed *embed, pv_packed_set *set, const char *
         const int from = i ? width : opts->sin_emb ? 2 * WAVES : in;
         embed->map[i] = pv_packed_linear_add(set, name, from, width, true, PV_LINEAR_PYTORCH);
     }
-    return PV_OK;
 }
 
 /* What the first map is given. */
@@ -191,8 +187,8 @@ pv_status pv_gnn_graph_new(pv_gnn_graph *graph, pv_packed_set *set, const pv_gnn
     lay_edges(g, dims, layers);
     if (token) g->class_token = pv_packed_add(set, "cls_token", 1, 1, opts->d_node, normal);
     g->positions = pv_packed_add(set, "construct_graph.pos_embed", 2, positions, opts->d_node, normal);
-    PV_TRY(embed_new(&g->edge, set, "construct_graph.proj_weight", opts, g->reversed ? 3 : 1, opts->d_edge));
-    PV_TRY(embed_new(&g->node, set, "construct_graph.proj_bias", opts, 1, opts->d_node));
+    embed_new(&g->edge, set, "construct_graph.proj_weight", opts, g->reversed ? 3 : 1, opts->d_edge);
+    embed_new(&g->node, set, "construct_graph.proj_bias", opts, 1, opts->d_node);
     g->node.map[g->node.maps - 1] = pv_packed_linear_add(set, "construct_graph.proj_node_in", opts->d_node,
                                                          opts->d_node, true, PV_LINEAR_PYTORCH);
     g->edge.map[g->edge.maps - 1] = pv_packed_linear_add(set, "construct_graph.proj_edge_in", opts->d_edge,

@@ -5,7 +5,7 @@
 #ifndef PV_GNN_GRAPH_H
 #define PV_GNN_GRAPH_H
 
-#include "nn/core/pv_model_opts.h"
+#include "nn/gnn/pv_gnn_opts.h"
 #include "nn/core/pv_packed.h"
 #include "nn/gnn/pv_gnn_kernels.h"
 

@@ -8,7 +8,7 @@
 #define PV_GNN_LAYERS_H
 
 #include "nn/core/pv_dropout.h"
-#include "nn/core/pv_model_opts.h"
+#include "nn/gnn/pv_gnn_opts.h"
 #include "nn/core/pv_packed.h"
 #include "nn/gnn/pv_gnn_kernels.h"
 

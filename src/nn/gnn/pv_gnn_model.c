@@ -300,29 +300,12 @@ static double forward_flops(const void *context)
     return sum;
 }
 
-static pv_status check(const pv_model_request *r, const pv_gnn_opts *o)
-{
-    const struct {
-        const char *key;
-        int value;
-    } sizes[] = {{"d_node", o->d_node},         {"d_edge", o->d_edge},         {"d_attn", o->d_attn},
-                 {"d_node_hid", o->d_node_hid}, {"d_edge_hid", o->d_edge_hid}, {"d_out_hid", o->d_out_hid}};
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        if (sizes[i].value < 1)
-            return pv_fail(PV_ERR_CONFIG, "model.%s: must be at least 1, not %d", sizes[i].key,
-                           sizes[i].value);
-    if (r->opts->layers < 1 || r->opts->layers > MAX_LAYERS)
-        return pv_fail(PV_ERR_CONFIG, "model.layers: between 1 and %d, not %d", MAX_LAYERS, r->opts->layers);
-    if (!(o->dropout_node >= 0 && o->dropout_node < 1 && o->dropout_edge >= 0 && o->dropout_edge < 1))
-        return pv_fail(PV_ERR_CONFIG, "model.dropout_node, model.dropout_edge: must be in [0, 1)");
-    return PV_OK;
-}
-
 static pv_status make(const pv_model_request *request, pv_nn_params *params, void **out)
 {
-    const pv_gnn_opts *const opts = &request->opts->gnn;
-    pv_status st = check(request, opts);
-    if (st != PV_OK) return st;
+    const pv_gnn_opts *const opts = request->opts->kind.options;
+    pv_status st = PV_OK;
+    if (request->opts->layers > MAX_LAYERS)
+        return pv_fail(PV_ERR_CONFIG, "model.layers: at most %d, not %d", MAX_LAYERS, request->opts->layers);
     net *n = pv_nn_take(params->memory, 1, sizeof *n);
     if (!n) return pv_nn_memory_status(params->memory);
     *out = n;
@@ -346,8 +329,53 @@ done:
     return st;
 }
 
-const pv_model_kind_ops pv_gnn_ops = {.make = make,
-                                      .forward = forward,
-                                      .backward = backward,
-                                      .features = features,
-                                      .forward_flops = forward_flops};
+static const char *const readouts[] = {[PV_GRAPH_CAT_LAST_LAYER] = "cat_last_layer",
+                                       [PV_GRAPH_MEAN] = "mean",
+                                       [PV_GRAPH_CLS_TOKEN] = "cls_token",
+                                       NULL};
+
+static const pv_option options[] = {
+    {PV_KEY(pv_gnn_opts, d_node), .initial = "64", PV_BETWEEN(1, 4096), .fixes = PV_FIXES_MODEL,
+     .meaning = "features of a node"},
+    {PV_KEY(pv_gnn_opts, d_edge), .initial = "32", PV_BETWEEN(1, 4096), .fixes = PV_FIXES_MODEL,
+     .meaning = "features of an edge"},
+    {PV_KEY(pv_gnn_opts, d_attn), .initial = "128", PV_BETWEEN(1, 4096), .fixes = PV_FIXES_MODEL,
+     .meaning = "channels of attention, all heads together"},
+    {PV_KEY(pv_gnn_opts, d_node_hid), .initial = "128", PV_BETWEEN(1, 4096), .fixes = PV_FIXES_MODEL,
+     .meaning = "width of the hidden layer in the update of nodes"},
+    {PV_KEY(pv_gnn_opts, d_edge_hid), .initial = "64", PV_BETWEEN(1, 4096), .fixes = PV_FIXES_MODEL,
+     .meaning = "width of the hidden layers in the update of edges"},
+    {PV_KEY(pv_gnn_opts, d_out_hid), .initial = "128", PV_BETWEEN(1, 4096), .fixes = PV_FIXES_MODEL,
+     .meaning = "width of the hidden layer of the classifier"},
+    {PV_KEY(pv_gnn_opts, graph_features), .choices = readouts, .initial = "cat_last_layer",
+     .fixes = PV_FIXES_MODEL,
+     .meaning = "what is read out; cat_last_layer: the output units; mean: the mean of all nodes; "
+                "cls_token: a learned node"},
+    {PV_KEY(pv_gnn_opts, rev_edge_features), .initial = "false", .fixes = PV_FIXES_MODEL,
+     .meaning = "the input of an edge is its weight, that of the edge back, and their sum"},
+    {PV_KEY(pv_gnn_opts, sin_emb), .initial = "true", .fixes = PV_FIXES_MODEL,
+     .meaning = "weights and biases are embedded by 128 random Fourier features; false: linearly"},
+    {PV_KEY(pv_gnn_opts, inp_factor), .initial = "1.0", PV_ABOVE(0), .fixes = PV_FIXES_MODEL,
+     .meaning = "standard deviation of the frequencies of the Fourier features"},
+    {PV_KEY(pv_gnn_opts, input_layers), .initial = "1", PV_BETWEEN(1, PV_GNN_EMBED_MAX), .fixes = PV_FIXES_MODEL,
+     .meaning = "linear layers of the embedding, with SiLU between them"},
+    {PV_KEY(pv_gnn_opts, modulate_v), .initial = "true", .fixes = PV_FIXES_MODEL,
+     .meaning = "edges also scale the values of attention"},
+    {PV_KEY(pv_gnn_opts, use_ln), .initial = "true", .fixes = PV_FIXES_MODEL,
+     .meaning = "layer normalisation"},
+    {PV_KEY(pv_gnn_opts, dropout_node), .initial = "0.2", PV_FRACTION, .fixes = PV_FIXES_MODEL,
+     .meaning = "probability of dropout in the update of nodes"},
+    {PV_KEY(pv_gnn_opts, dropout_edge), .initial = "0.2", PV_FRACTION, .fixes = PV_FIXES_MODEL,
+     .meaning = "probability of dropout in the update of edges"},
+    {0}};
+
+const pv_model_kind pv_model_gnn = {
+    .plugin = {.name = "gnn",
+               .help = "relational transformer on the graph of units and weights",
+               .options = options,
+               .options_size = sizeof(pv_gnn_opts)},
+    .make = make,
+    .forward = forward,
+    .backward = backward,
+    .features = features,
+    .forward_flops = forward_flops};

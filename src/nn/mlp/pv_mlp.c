@@ -155,8 +155,9 @@ static pv_status make(const pv_model_request *request, pv_nn_params *params, voi
     return PV_OK;
 }
 
-const pv_model_kind_ops pv_mlp_ops = {.make = make,
-                                      .forward = forward,
-                                      .backward = backward,
-                                      .features = features,
-                                      .forward_flops = forward_flops};
+const pv_model_kind pv_model_mlp = {.plugin = {.name = "mlp", .help = "perceptron on the flattened weights"},
+                                    .make = make,
+                                    .forward = forward,
+                                    .backward = backward,
+                                    .features = features,
+                                    .forward_flops = forward_flops};

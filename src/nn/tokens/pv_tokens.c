@@ -400,11 +400,11 @@ static double forward_flops(const void *context)
 static pv_status make(const pv_model_request *request, pv_nn_params *params, void **out)
 {
     const pv_model_opts *opts = request->opts;
-    if (opts->layers < 1 || opts->layers > MAX_LAYERS)
-        return pv_fail(PV_ERR_CONFIG, "model.layers: between 1 and %d, not %d", MAX_LAYERS, opts->layers);
+    if (opts->layers > MAX_LAYERS)
+        return pv_fail(PV_ERR_CONFIG, "model.layers: at most %d, not %d", MAX_LAYERS, opts->layers);
     if (request->layers > MAX_TENSORS)
         return pv_fail(PV_ERR_CONFIG, "an INR of more than %d layers", MAX_TENSORS);
-    if (opts->heads < 1 || opts->hidden % opts->heads != 0)
+    if (opts->hidden % opts->heads != 0)
         return pv_fail(PV_ERR_CONFIG, "model.heads: must divide model.hidden, %d, and %d does not",
                        opts->hidden, opts->heads);
     net *n = pv_nn_take(params->memory, 1, sizeof *n);
@@ -431,8 +431,12 @@ static pv_status make(const pv_model_request *request, pv_nn_params *params, voi
     return pv_nn_memory_status(params->memory);
 }
 
-const pv_model_kind_ops pv_tokens_ops = {.make = make,
-                                         .forward = forward,
-                                         .backward = backward,
-                                         .features = features,
-                                         .forward_flops = forward_flops};
+const pv_model_kind pv_model_tokens = {
+    .plugin = {.name = "tokens",
+               .alias = "inr2vec",
+               .help = "transformer over the units of the INR, each with its weights a token"},
+    .make = make,
+    .forward = forward,
+    .backward = backward,
+    .features = features,
+    .forward_flops = forward_flops};
