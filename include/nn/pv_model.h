@@ -13,9 +13,10 @@
 
 typedef struct pv_model pv_model;
 
-/* Makes a model for INRs with matrices d_0..d_layers (`dims`, layers + 1 of them) and `classes` outputs (with a
- * projection: the width of embedding and projection), for at most `max_batch` rows a pass.  Parameters and gradients are zero until pv_model_init or a load. Owner:
- * pv_model_free.  Local.  Errors: PV_ERR_CONFIG (key named), PV_ERR_NOMEM. */
+/* Makes a model for INRs with matrices d_0..d_layers (`dims`, layers + 1 of them) and `classes` outputs (with
+ * a projection: the width of embedding and projection), for at most `max_batch` rows a pass.  Parameters and
+ * gradients are zero until pv_model_init or a load.
+ * Owner: pv_model_free.  Local.  Errors: PV_ERR_CONFIG (key named), PV_ERR_NOMEM. */
 pv_status pv_model_new(const pv_model_opts *opts, const int *dims, int layers, int classes, int max_batch,
                        pv_model **out);
 void pv_model_free(pv_model *model);
@@ -37,17 +38,18 @@ pv_real *pv_model_gradients(pv_model *model);
 int pv_model_tensors(const pv_model *model, const pv_model_tensor **tensors);
 
 /* A pass of a whole batch on its own.
- * Shapes   rows [batch][P], normalised INR rows in state_dict order; logits, dlogits [batch][classes]; drows [batch][P], or
- *          NULL when the input's gradient is not wanted; 0 <= batch <= max_batch
+ * Shapes   rows [batch][P], normalised INR rows in state_dict order; logits, dlogits [batch][classes];
+ *          drows [batch][P], or NULL when the input's gradient is not wanted; 0 <= batch <= max_batch
  * Owner    rows are borrowed until backward has come back.
- * Training mode keeps what backward needs and updates running statistics.  Backward is of the last training forward, and
- * adds to the gradients. */
+ * Training mode keeps what backward needs and updates running statistics.  Backward is of the last training
+ * forward, and adds to the gradients. */
 void pv_model_forward(pv_model *model, const pv_pass *pass, const pv_real *rows, int batch, pv_real *logits);
 void pv_model_backward(pv_model *model, const pv_pass *pass, const pv_real *dlogits, pv_real *drows);
 
-/* The same, stage by stage: forward through 0 .. pv_model_stages() - 1 and backward down again, each with what the whole
- * pass is given.  Where several passes make up a batch, the caller replaces what a stage leaves by its sum over all of
- * them before any goes on.  Every pass of a batch leaves as much at a stage, also one of no rows. */
+/* The same, stage by stage: forward through 0 .. pv_model_stages() - 1 and backward down again, each with
+ * what the whole pass is given.  Where several passes make up a batch, the caller replaces what a stage
+ * leaves by its sum over all of them before any goes on.  Every pass of a batch leaves as much at a stage,
+ * also one of no rows. */
 int pv_model_stages(const pv_model *model);
 pv_batch_sums pv_model_forward_stage(pv_model *model, const pv_pass *pass, int stage, const pv_real *rows,
                                      int batch, pv_real *logits);
@@ -56,8 +58,8 @@ pv_batch_sums pv_model_backward_stage(pv_model *model, const pv_pass *pass, int 
 /* Gradients from here on of the flat vector are final when backward leaves a stage; 0 for stage 0. */
 int64_t pv_model_stage_begin(const pv_model *model, int stage);
 
-/* The model's features of every row in the last forward: what the last linear map was given, or the embedding where a
- * projection stands on it.
+/* The model's features of every row in the last forward: what the last linear map was given, or the embedding
+ * where a projection stands on it.
  * Shapes   [batch][*width]; *width is known before any forward too.  Owner: the model. */
 const pv_real *pv_model_features(const pv_model *model, int *width);
 

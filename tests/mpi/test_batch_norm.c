@@ -44,7 +44,8 @@ static void meet(const pv_comm *comm, pv_batch_sums sums)
     MPI_Allreduce(MPI_IN_PLACE, sums.values, sums.count, MPI_DOUBLE, MPI_SUM, comm->world);
 }
 
-/* A pass over rows first .. first + count - 1 that meets those of the other ranks; comm NULL: there are none. */
+/* A pass over rows first .. first + count - 1 that meets those of the other ranks; comm NULL: there are
+ * none. */
 static void step(subject *s, const pv_comm *comm, int64_t first, int count)
 {
     const pv_pass pass = {

@@ -1,5 +1,6 @@
-/* The relational transformer in double precision: gradients by finite differences, invariance under permutations of
- * hidden units, and that the order and company of samples do not matter. */
+/* The relational transformer in double precision: gradients by finite differences, invariance under
+ * permutations of hidden units, and that the order and company of samples do not matter. */
+#include "pv_slopes.h"
 #include "base/pv_rng.h"
 #include "nn/core/pv_loss.h"
 #include "nn/pv_model.h"
@@ -16,7 +17,7 @@
 
 enum { BATCH = 3, CLASSES = 3, LAYERS = 3, WEIGHTS = 3 * 4 + 5 * 3 + 4 * 2 };
 
-static const double STEP = 1e-6, GRADIENT_TOLERANCE = 1e-6, EXACT = 1e-11;
+static const double GRADIENT_TOLERANCE = 1e-6, EXACT = 1e-11;
 static const int dims[] = {2, 4, 3, 2};
 static const int32_t labels[BATCH] = {0, 2, 1};
 
@@ -54,27 +55,11 @@ static void open(subject *s, pv_gnn_opts gnn, int layers)
         params[i] += (pv_real)(0.1 * pv_rng_normal(&rng));
 }
 
-static double loss(subject *s)
+static double loss(void *context)
 {
+    subject *const s = context;
     pv_model_forward(s->model, &s->pass, s->rows, BATCH, s->logits);
     return pv_cross_entropy(BATCH, CLASSES, s->logits, labels, 1, s->dlogits);
-}
-
-/* Relative distance of a gradient from finite differences, over every `stride`th value. */
-static double error_of(subject *s, pv_real *values, const pv_real *gradient, int64_t n, int64_t stride)
-{
-    double error = 0, norm = 0;
-    for (int64_t i = 0; i < n; i += stride) {
-        const pv_real kept = values[i];
-        values[i] = kept + (pv_real)STEP;
-        const double above = loss(s);
-        values[i] = kept - (pv_real)STEP;
-        const double truth = (above - loss(s)) / (2 * STEP);
-        values[i] = kept;
-        error += ((double)gradient[i] - truth) * ((double)gradient[i] - truth);
-        norm += truth * truth;
-    }
-    return sqrt(error / norm);
 }
 
 static void check_slopes(pv_gnn_opts gnn, int layers)
@@ -83,9 +68,11 @@ static void check_slopes(pv_gnn_opts gnn, int layers)
     open(&s, gnn, layers);
     loss(&s);
     pv_model_backward(s.model, &s.pass, s.dlogits, s.drows);
-    assert_true(error_of(&s, s.rows, s.drows, (int64_t)BATCH * WEIGHTS, 1) < GRADIENT_TOLERANCE);
-    assert_true(error_of(&s, pv_model_params(s.model), pv_model_gradients(s.model), pv_model_count(s.model),
-                         3) < GRADIENT_TOLERANCE);
+    const pv_test_loss again = {loss, &s};
+    const int64_t count = pv_model_count(s.model);
+    assert_true(pv_slopes_of(again, s.rows, s.drows, BATCH * WEIGHTS, BATCH * WEIGHTS) < GRADIENT_TOLERANCE);
+    assert_true(pv_slopes_of(again, pv_model_params(s.model), pv_model_gradients(s.model), count, count / 3) <
+                GRADIENT_TOLERANCE);
     pv_model_free(s.model);
 }
 

@@ -1,5 +1,6 @@
-/* What `reduce: ordered` rests on: the bits of a micro-batch depend on its rows and parameters alone, not on which of the
- * models that share the parameters computes it, for how many rows that was made, or what it computed before. */
+/* What `reduce: ordered` rests on: the bits of a micro-batch depend on its rows and parameters alone, not on
+ * which of the models that share the parameters computes it, for how many rows that was made, or what it
+ * computed before. */
 #include "base/pv_rng.h"
 #include "nn/core/pv_loss.h"
 #include "nn/pv_model.h"

@@ -1,4 +1,5 @@
-/* The features of a model are what its last linear map was given: they and its tensors give the logits again. */
+/* The features of a model are what its last linear map was given: they and its tensors give the logits
+ * again. */
 #include "base/pv_rng.h"
 #include "nn/pv_model.h"
 #include "nn/dws/pv_dws_opts.h"
@@ -15,7 +16,8 @@ enum { BATCH = 5, CLASSES = 3, LAYERS = 3, WEIGHTS = 3 * 4 + 5 * 3 + 4 * 2 };
 
 static const int dims[] = {2, 4, 3, 2};
 
-/* Largest difference between the logits and weight features + bias; the last map's tensors are registered last. */
+/* Largest difference between the logits and weight features + bias; the last map's tensors are registered
+ * last. */
 static double difference(const pv_model *model, const pv_real *logits)
 {
     const pv_model_tensor *tensors, *weight = NULL, *bias = NULL;

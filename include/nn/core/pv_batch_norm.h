@@ -31,8 +31,8 @@ void pv_batch_norm_open(pv_batch_norm *norm, pv_nn_params *params, int features)
 void pv_batch_norm_add(pv_batch_norm *norm, const char *prefix, int64_t positions);
 void pv_batch_norm_reserve(pv_batch_norm *norm, pv_nn_memory *memory);
 
-/* Forward: clear, collect all chunks of all slots and have their sums taken over the batch (training only), settle,
- * then apply to chunks.
+/* Forward: clear, collect all chunks of all slots and have their sums taken over the batch (training only),
+ * settle, then apply to chunks.
  * Source  PyTorch's BatchNorm1d: biased variance to normalise, unbiased in running_var, momentum 0.1,
  * eps 1e-5. */
 void pv_batch_norm_clear(pv_batch_norm *norm);
@@ -44,13 +44,13 @@ void pv_batch_norm_settle(pv_batch_norm *norm, const pv_pass *pass);
 /* x = ReLU(norm(y)); rows = samples * positions. */
 void pv_batch_norm_apply(const pv_batch_norm *norm, int slot, int64_t rows, const pv_real *y, pv_real *x);
 
-/* Where whoever computes y (forward: sums of y and y^2) or dz (backward: of dz and dz (y - centre)) may add the
- * sums itself instead of collecting; each [features]. */
+/* Where whoever computes y (forward: sums of y and y^2) or dz (backward: of dz and dz (y - centre)) may add
+ * the sums itself instead of collecting; each [features]. */
 double *pv_batch_norm_first(const pv_batch_norm *norm, int slot);
 double *pv_batch_norm_second(const pv_batch_norm *norm, int slot);
 
-/* Backward: clear, collect, have the sums taken over the batch, settle, apply: dz, the gradient of norm(y), becomes that
- * of y. */
+/* Backward: clear, collect, have the sums taken over the batch, settle, apply: dz, the gradient of norm(y),
+ * becomes that of y. */
 void pv_batch_norm_backward_collect(pv_batch_norm *norm, int slot, int64_t rows, const pv_real *y,
                                     const pv_real *dz);
 /* What was collected; adds it, this pass' own, to the gradients of weight and bias. */

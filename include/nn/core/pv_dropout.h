@@ -18,7 +18,8 @@ double pv_dropout_scale(const pv_dropout *dropout);
 void pv_dropout_apply(const pv_dropout *dropout, const pv_pass *pass, int site, int sample, int64_t n,
                       pv_real *x);
 
-/* The draws of the same mask, and below what number a draw keeps its value; writes PV_DROPOUT_DRAWS(n) of them. */
+/* The draws of the same mask, and below what number a draw keeps its value; writes PV_DROPOUT_DRAWS(n) of
+ * them. */
 void pv_dropout_draw(const pv_pass *pass, int site, int sample, int64_t n, uint16_t *draws);
 uint32_t pv_dropout_threshold(const pv_dropout *dropout);
 #define PV_DROPOUT_DRAWS(n) ((n) + 3)

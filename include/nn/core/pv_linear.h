@@ -68,8 +68,8 @@ double pv_stack_row_flops(const pv_stack *stack);
 void pv_stack_forward(const pv_stack *stack, const pv_nn_params *params, int64_t first_row, int64_t rows,
                       double alpha, const pv_real *x, double beta, pv_real *y);
 
-/* Adds to the gradients of all weights and inner biases; dx = beta dx + alpha J^T dy unless dx is NULL.  Computes
- * what is behind the ReLUs anew, so that rows of one part after another may share the memory. */
+/* Adds to the gradients of all weights and inner biases; dx = beta dx + alpha J^T dy unless dx is NULL.
+ * Computes what is behind the ReLUs anew, so that rows of one part after another may share the memory. */
 void pv_stack_backward(const pv_stack *stack, const pv_nn_params *params, int64_t first_row, int64_t rows,
                        double alpha, const pv_real *x, const pv_real *dy, double beta, pv_real *dx);
 

@@ -1,5 +1,6 @@
-/* Parameters laid out for the kernels: padded with zeros to whole vectors, permuted, transposed.  Packed before a pass;
- * gradients are gathered in the same layout and added to the tensors' own after the last sample of a batch. */
+/* Parameters laid out for the kernels: padded with zeros to whole vectors, permuted, transposed.  Packed
+ * before a pass; gradients are gathered in the same layout and added to the tensors' own after the last
+ * sample of a batch. */
 #ifndef PV_PACKED_H
 #define PV_PACKED_H
 
@@ -47,8 +48,8 @@ typedef struct pv_packed_linear {
     pv_packed *weight, *bias; /* bias NULL: none */
 } pv_packed_linear;
 
-/* Shapes   in_map [in], out_map [out]: which input and output of the Linear each packed one is, -1 for padding.  A bias
- * is packed if the Linear has one.  Failures are the memory's. */
+/* Shapes   in_map [in], out_map [out]: which input and output of the Linear each packed one is, -1 for
+ * padding.  A bias is packed if the Linear has one.  Failures are the memory's. */
 pv_packed_linear pv_packed_linear_new(pv_packed_set *set, const pv_linear *linear, int in, const int *in_map,
                                       int out, const int *out_map);
 /* Registers <prefix>.weight and <prefix>.bias and packs them with padding alone. */

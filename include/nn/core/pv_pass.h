@@ -1,4 +1,5 @@
-/* What one pass of a net over some rows of a batch is about, and how the passes over all rows of the batch meet. */
+/* What one pass of a net over some rows of a batch is about, and how the passes over all rows of the batch
+ * meet. */
 #ifndef PV_PASS_H
 #define PV_PASS_H
 
@@ -16,8 +17,9 @@ typedef struct pv_pass {
     void *sum_context;
 } pv_pass;
 
-/* What a stage of a pass leaves to be summed: element by element over all passes of the batch, also those without rows,
- * and the sums are put back here before any of them goes on to the next stage.  count 0: nothing. */
+/* What a stage of a pass leaves to be summed: element by element over all passes of the batch, also those
+ * without rows, and the sums are put back here before any of them goes on to the next stage.  count 0:
+ * nothing. */
 typedef struct pv_batch_sums {
     double *values;
     int count;

@@ -1,4 +1,5 @@
-/* The projection that contrastive training puts on an encoder: Linear, ReLU, Linear, as wide as the embedding. */
+/* The projection that contrastive training puts on an encoder: Linear, ReLU, Linear, as wide as the
+ * embedding. */
 #ifndef PV_PROJECTION_H
 #define PV_PROJECTION_H
 
@@ -10,8 +11,8 @@ typedef struct pv_projection {
     pv_real *embedding, *dembedding; /* [max_batch][width], what the encoder gives */
 } pv_projection;
 
-/* Registers projection.0 and projection.2, as a stage of their own, initialised as PyTorch's Linear.  Source   Chen et al. 2020; the published
- * code's head on DWS. */
+/* Registers projection.0 and projection.2, as a stage of their own, initialised as PyTorch's Linear.
+ * Source   Chen et al. 2020; the published code's head on DWS. */
 void pv_projection_new(pv_projection *projection, int width, int64_t max_batch, pv_nn_params *params,
                        pv_nn_memory *memory);
 

@@ -2,8 +2,8 @@
  *
  *     q, k, v = fc_q(x), fc_k(x), fc_v(x);  A = softmax(q k^T / sqrt(out)) head by head;  o = q + A v
  *     y = o + ReLU(fc_o(o))
- * Source   Lee et al. 2019 (Set Transformer), as in the published DWS layer: no layer norm, the logits divided
- * by the root of the whole width, heads are consecutive channels. */
+ * Source   Lee et al. 2019 (Set Transformer), as in the published DWS layer: no layer norm, the logits
+ * divided by the root of the whole width, heads are consecutive channels. */
 #ifndef PV_SET_ATTENTION_H
 #define PV_SET_ATTENTION_H
 
@@ -32,7 +32,8 @@ typedef struct pv_sab {
     pv_linear q, k, v, o;
 } pv_sab;
 
-/* Registers <prefix>.fc_q.weight, ... and notes its sizes in `work`, which is borrowed.  heads divides out. */
+/* Registers <prefix>.fc_q.weight, ... and notes its sizes in `work`, which is borrowed.  heads divides
+ * out. */
 pv_sab pv_sab_new(pv_nn_params *params, const char *prefix, int positions, int in, int out, int heads,
                   pv_sab_work *work);
 

@@ -1,3 +1,4 @@
+/* Batch normalisation whose sums are taken over the whole batch, between two stages of a pass. */
 #include "nn/core/pv_batch_norm.h"
 
 #include <math.h>

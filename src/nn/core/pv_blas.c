@@ -1,3 +1,4 @@
+/* Matrix products: the room's own kernels where a packed operand fits into a cache, else BLAS. */
 #include "nn/core/pv_blas.h"
 
 #include <cblas.h>

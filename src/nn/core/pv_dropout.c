@@ -1,3 +1,4 @@
+/* Dropout's draws, of the place of a sample in the batch, and what they do to values. */
 #include "nn/core/pv_dropout.h"
 #include "base/pv_rng.h"
 

@@ -1,3 +1,4 @@
+/* Linear maps and stacks of them, on pv_gemm. */
 #include "nn/core/pv_linear.h"
 #include "nn/core/pv_blas.h"
 

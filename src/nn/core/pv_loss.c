@@ -1,3 +1,4 @@
+/* Cross-entropy of logits and its gradient. */
 #include "nn/core/pv_loss.h"
 
 #include <math.h>

@@ -1,3 +1,4 @@
+/* The blocks of memory that a model takes while it is built. */
 #include "nn/core/pv_nn_memory.h"
 #include "base/pv_mem.h"
 

@@ -1,3 +1,4 @@
+/* Tensors by name, laid out in two flat vectors when all are known. */
 #include "nn/core/pv_nn_params.h"
 #include "base/pv_rng.h"
 

@@ -1,3 +1,4 @@
+/* AdamW, Adam and SGD on flat vectors. */
 #include "nn/core/pv_optim.h"
 #include "base/pv_mem.h"
 #include "nn/core/pv_nn_kernels.h"

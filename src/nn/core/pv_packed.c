@@ -1,3 +1,4 @@
+/* Copies of tensors in the layout of the kernels, and their gradients back. */
 #include "nn/core/pv_packed.h"
 
 #include <stdio.h>

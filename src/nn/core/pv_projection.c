@@ -1,3 +1,4 @@
+/* The projection behind an encoder, a stack of two linear maps. */
 #include "nn/core/pv_projection.h"
 
 enum { DEPTH = 2 };

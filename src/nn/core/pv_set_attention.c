@@ -1,3 +1,4 @@
+/* Attention of a set with itself, a sample at a time on transposed matrices. */
 #include "nn/core/pv_set_attention.h"
 #include "nn/core/pv_blas.h"
 

@@ -1,5 +1,6 @@
-/* The down-sampling of wide inputs: the first weight matrix of an INR or classifier, seen as d_1 neurons with d_0 channels,
- * becomes one with few channels, before the DWS layers; they would have (d_0 f)^2 parameters otherwise. */
+/* The down-sampling of wide inputs: the first weight matrix of an INR or classifier, seen as d_1 neurons with
+ * d_0 channels, becomes one with few channels, before the DWS layers; they would have (d_0 f)^2 parameters
+ * otherwise. */
 #ifndef PV_DWS_DOWN_H
 #define PV_DWS_DOWN_H
 
@@ -19,19 +20,22 @@ typedef struct pv_dws_down {
     pv_real *dmean, *dshares; /* [d_0], [d_1] */
 } pv_dws_down;
 
-/* Registers <prefix>Gamma.*, Lambda.* and attn.query.  For rows of an INR with matrices `dims`; depth: linear maps of Gamma
- * and Lambda.  Errors: PV_ERR_CONFIG (outputs is not below d_0), PV_ERR_NOMEM. */
+/* Registers <prefix>Gamma.*, Lambda.* and attn.query.  For rows of an INR with matrices `dims`; depth: linear
+ * maps of Gamma and Lambda.  Errors: PV_ERR_CONFIG (outputs is not below d_0), PV_ERR_NOMEM. */
 pv_status pv_dws_down_new(pv_dws_down *down, const int *dims, int layers, int outputs, int depth,
                           int max_batch, const char *prefix, pv_nn_params *params, pv_nn_memory *memory);
 
-/* y_u = Gamma(x_u) - Lambda(sum of s_v x_v over neurons), s the softmax of <x_v, query>; the other tensors as they are.
- * Shapes   rows [batch][entries], borrowed until backward.  Returns [batch][left], owned by `down`.  A sample's numbers do not depend on others.
- * Source   the published down_sample (DWSNets: a DeepSets layer with attention for its reduction).  Differs: there every
- * layer goes down, and up again by another such map; here the rows do once, and the layers stay in the small space. */
+/* y_u = Gamma(x_u) - Lambda(sum of s_v x_v over neurons), s the softmax of <x_v, query>; the other tensors as
+ * they are.
+ * Shapes   rows [batch][entries], borrowed until backward.  Returns [batch][left], owned by `down`.  A
+ * sample's numbers do not depend on others.
+ * Source   the published down_sample (DWSNets: a DeepSets layer with attention for its reduction).  Differs:
+ * there every layer goes down, and up again by another such map; here the rows do once, and the layers stay
+ * in the small space. */
 const pv_real *pv_dws_down_forward(pv_dws_down *down, const pv_real *rows, int batch);
 
-/* Of the last forward; down->drows [batch][left] is the gradient of its result.  Adds to the parameters' gradients;
- * drows [batch][entries] may be NULL. */
+/* Of the last forward; down->drows [batch][left] is the gradient of its result.  Adds to the parameters'
+ * gradients; drows [batch][entries] may be NULL. */
 void pv_dws_down_backward(pv_dws_down *down, int batch, pv_real *drows);
 
 /* Multiply-adds of one sample, times two, forward. */

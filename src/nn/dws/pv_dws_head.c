@@ -1,3 +1,4 @@
+/* The invariant head: pools the margins, classifies them, and spreads their gradients. */
 #include "pv_dws_head.h"
 
 #include <string.h>

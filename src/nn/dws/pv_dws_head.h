@@ -24,9 +24,9 @@ pv_status pv_dws_head_new(pv_dws_head *head, const pv_dws_space *space, int feat
 void pv_dws_head_take(pv_dws_head *head, int first, int count, const pv_real *x);
 void pv_dws_head_forward(pv_dws_head *head, int batch, pv_real *logits);
 
-/* Backward: backward, then for all tiles pool x again and spread, which sets dx: the gradient in front of the ReLU
- * that made x, `keep` being dropout's factor.  Tensors that have room in picks[tensor] (unless NULL) are picked
- * instead: then they have to be pooled over all entries, by the maximum. */
+/* Backward: backward, then for all tiles pool x again and spread, which sets dx: the gradient in front of the
+ * ReLU that made x, `keep` being dropout's factor.  Tensors that have room in picks[tensor] (unless NULL) are
+ * picked instead: then they have to be pooled over all entries, by the maximum. */
 void pv_dws_head_backward(pv_dws_head *head, int batch, const pv_real *dlogits);
 void pv_dws_head_spread(pv_dws_head *head, int first, int count, const pv_real *x, double keep, pv_real *dx,
                         pv_dws_picks *picks);

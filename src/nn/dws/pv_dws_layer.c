@@ -1,3 +1,4 @@
+/* A DWS layer: the joint products of its maps, what is spread over the output, and all of it backward. */
 #include "pv_dws_layer.h"
 
 #include <stdio.h>
@@ -265,8 +266,8 @@ static void others_backward(pv_dws_layer *layer, int count, const pv_real *x, co
     }
 }
 
-/* A tensor whose input gradient is complete but for the entrywise map and the spread margins: row by row, so that
- * a row passes the product and the gate while it is in the first-level cache. */
+/* A tensor whose input gradient is complete but for the entrywise map and the spread margins: row by row, so
+ * that a row passes the product and the gate while it is in the first-level cache. */
 static void finish(pv_dws_layer *layer, const pv_dws_map *map, int count, int t, const pv_dws_exit *out,
                    const pv_real *x, const pv_real *dy, pv_real *dx, bool begun)
 {

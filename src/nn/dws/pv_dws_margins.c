@@ -1,3 +1,4 @@
+/* Pooling tables into their margins and spreading margins over tables, tensor by tensor. */
 #include "pv_dws_margins.h"
 
 #include <string.h>

@@ -1,8 +1,9 @@
 /* The margins of the tables of a feature set: pooled from it, or spread over it.
  *
- * The two directions are adjoint.  A DWS layer pools its input with the model's reduction and spreads sums over its
- * output; backward pools sums of the output's gradient and spreads the input's by the adjoint of the reduction.  So
- * nothing broadcast is ever held at full size.  `count` is always the number of samples that the set holds. */
+ * The two directions are adjoint.  A DWS layer pools its input with the model's reduction and spreads sums
+ * over its output; backward pools sums of the output's gradient and spreads the input's by the adjoint of the
+ * reduction.  So nothing broadcast is ever held at full size.  `count` is always the number of samples that
+ * the set holds. */
 #ifndef PV_DWS_MARGINS_H
 #define PV_DWS_MARGINS_H
 
@@ -50,8 +51,8 @@ void pv_dws_margins_normalise(pv_dws_margins *margins, int count, int tensor, co
 /* Pools a tensor whose entries are 0 but for the picks; reduction sum. */
 void pv_dws_margins_pool_picks(pv_dws_margins *margins, int count, int tensor, const pv_dws_picks *picks);
 
-/* Makes the spread gradients of a tensor ready for pv_dws_kernels.deactivate: `all` goes into `col`, a mean gives
- * shares. */
+/* Makes the spread gradients of a tensor ready for pv_dws_kernels.deactivate: `all` goes into `col`, a mean
+ * gives shares. */
 void pv_dws_margins_settle(pv_dws_margins *margins, int count, int tensor);
 
 #endif

@@ -1,9 +1,10 @@
 /* The published DWS classifier (Shamsian et al. 2024): DWS layers with [batch norm], ReLU and dropout behind
  * each, then an invariant head.  Differs: dropout is off in evaluation.
  *
- * Batch norm needs its sums before anything behind it, so a pass sweeps over the batch once a layer, and only the
- * layers' outputs y and one gradient are kept for the whole batch.  A sweep goes tile by tile: it makes the activation
- * from y (in backward once more), which then stays in a second-level cache for pooling, products and gates. */
+ * Batch norm needs its sums before anything behind it, so a pass sweeps over the batch once a layer, and only
+ * the layers' outputs y and one gradient are kept for the whole batch.  A sweep goes tile by tile: it makes
+ * the activation from y (in backward once more), which then stays in a second-level cache for pooling,
+ * products and gates. */
 #include "nn/core/pv_batch_norm.h"
 #include "nn/core/pv_dropout.h"
 #include "pv_dws_down.h"
@@ -29,11 +30,12 @@ typedef struct net {
     pv_batch_norm *norms; /* behind all layers but the last */
     pv_linear skip;       /* from the input to the last layer's output */
     pv_dws_head head;
-    /* Sets of the whole batch, tile after tile: the input, the layers' outputs, which of their values dropout keeps,
-     * the gradient in flight (in front of the ReLU, or behind batch norm), and the input's. */
+    /* Sets of the whole batch, tile after tile: the input, the layers' outputs, which of their values dropout
+     * keeps, the gradient in flight (in front of the ReLU, or behind batch norm), and the input's. */
     pv_real *input, **y, *gradient, *dinput;
     uint16_t **bits;
-    /* Of a tile: what a layer is given, the gradient of its output, of the model's skip, and dropout's draws. */
+    /* Of a tile: what a layer is given, the gradient of its output, of the model's skip, and dropout's
+     * draws. */
     pv_real *x, *dy, *skip_gradient;
     uint16_t *draws;
 } net;
@@ -145,7 +147,8 @@ static void tile_forward(const tile *t, int k, void *moments)
     if (k == n->count - 1) tile_to_head(t);
 }
 
-/* Sweeps go to and fro: what the last one touched last is still in the third-level cache. */
+/* Every other sweep goes through the tiles backwards, because the last of them are still in the third-level
+ * cache. */
 static void sweep(net *n, const pv_pass *pass, int k, void (*work)(const tile *, int, void *), void *context)
 {
     const int tiles = (n->batch + n->tile - 1) / n->tile;
@@ -272,7 +275,8 @@ static void leave(const tile *t, int k, void *rows)
     pv_dws_leave(&n->space, t->count, dinput, drows + t->first * entries);
 }
 
-/* Stage k ends in front of DWS layer k, with the gradient behind batch norm, if there is one, in n->gradient. */
+/* Stage k ends in front of DWS layer k, with the gradient behind batch norm, if there is one, in
+ * n->gradient. */
 static pv_batch_sums backward(void *context, const pv_pass *pass, int k, const pv_real *dlogits,
                               pv_real *drows)
 {

@@ -1,5 +1,5 @@
-/* The gradient of a tensor that reaches few of its entries: those that hold the maximum of a feature, of which there
- * are at most as many as features.  All others are 0, and nobody multiplies by them. */
+/* The gradient of a tensor that reaches few of its entries: those that hold the maximum of a feature, of
+ * which there are at most as many as features.  All others are 0, and nobody multiplies by them. */
 #ifndef PV_DWS_PICKS_H
 #define PV_DWS_PICKS_H
 

@@ -1,3 +1,4 @@
+/* Which maps a DWS layer has, by the four families of the published code, and which of them go together. */
 #include "pv_dws_plan.h"
 
 #include <stdio.h>

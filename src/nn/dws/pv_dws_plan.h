@@ -19,14 +19,14 @@ typedef struct pv_dws_layer_opts {
     int heads; /* of set layer sab */
     pv_pooling reduction;
     bool diagonal, skip;
-    bool
-        picked; /* the output's gradient comes as picks where the plan has an entrywise map; not with a skip */
+    bool picked; /* the output's gradient comes as picks to the entrywise maps; not with a skip */
 } pv_dws_layer_opts;
 
 struct pv_dws_map;
 
-/* What a map applies to [count][positions][in] values of samples first.. of the batch.  Forward: y = beta y + scale op(x); backward: adds to the parameters' gradients, and
- * dx = beta dx + scale J^T dy unless dx is NULL. */
+/* What a map applies to [count][positions][in] values of samples first.. of the batch.  Forward: y = beta y +
+ * scale op(x); backward: adds to the parameters' gradients, and dx = beta dx + scale J^T dy unless dx is
+ * NULL. */
 typedef struct pv_dws_op {
     void (*reserve)(struct pv_dws_map *map, pv_nn_memory *memory, int max_batch);
     void (*forward)(const struct pv_dws_map *map, const pv_nn_params *params, int first, int count,
@@ -73,8 +73,8 @@ typedef struct pv_dws_plan {
 
 /* Enumerates the maps and registers their parameters as <prefix>weight_to_weight.layers.0_0..., in
  * state_dict order.  Source   the published layer (Shamsian et al. 2024), with its divisor 2L and the sums of
- * its set layers Gamma(x) - Lambda(r(x)) taken apart: Lambda reads the pooled margin that other maps read too,
- * and writes a coarser margin of the target.  The set layer sab is one map.
+ * its set layers Gamma(x) - Lambda(r(x)) taken apart: Lambda reads the pooled margin that other maps read
+ * too, and writes a coarser margin of the target.  The set layer sab is one map.
  * `plan` must stay where it is.  Errors: PV_ERR_NOMEM, PV_ERR_CONFIG (heads). */
 pv_status pv_dws_plan_make(pv_dws_plan *plan, const pv_dws_space *space, const pv_dws_layer_opts *opts,
                            const char *prefix, pv_nn_params *params, pv_nn_memory *memory);

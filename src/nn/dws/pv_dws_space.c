@@ -1,3 +1,4 @@
+/* The tables of a weight space, and rows of INRs turned into them and back. */
 #include "pv_dws_space.h"
 
 #include <string.h>

@@ -17,7 +17,8 @@
 
 #include <stdint.h>
 
-/* The table of a tensor, or one of its margins: what is left of [rows][cols] when an axis, or both, are pooled. */
+/* The table of a tensor, or one of its margins: what is left of [rows][cols] when an axis, or both, are
+ * pooled. */
 typedef enum pv_dws_margin {
     PV_MARGIN_FULL, /* [rows][cols], the table itself */
     PV_MARGIN_ROW,  /* [rows]: pooled over, or spread along, columns */
@@ -59,7 +60,8 @@ static inline int64_t pv_dws_at(const pv_dws_space *space, int tensor, pv_dws_ma
 void pv_dws_enter(const pv_dws_space *space, int batch, const pv_real *rows, pv_real *set);
 void pv_dws_leave(const pv_dws_space *space, int batch, const pv_real *set, pv_real *rows);
 
-/* How many samples with f features make a tile: a set that stays in a second-level cache while a layer works on it. */
+/* How many samples with f features make a tile: a set that stays in a second-level cache while a layer works
+ * on it. */
 int pv_dws_tile(const pv_dws_space *space, int f);
 
 #endif

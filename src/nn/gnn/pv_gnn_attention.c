@@ -1,3 +1,4 @@
+/* Attention of the nodes, its queries, keys and values modulated by edges, row by row. */
 #include "pv_gnn_layers.h"
 
 #include <math.h>

@@ -1,3 +1,4 @@
+/* The graph of an INR: embeds its weights and biases, and takes their gradients back. */
 #include "pv_gnn_graph.h"
 
 #include <stdio.h>

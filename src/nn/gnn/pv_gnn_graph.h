@@ -1,7 +1,8 @@
 /* An INR as the graph of the relational transformer: units are nodes with their biases, weights are edges.
  *
- * Of the nodes^2 edges of the graph all but the weights carry the same input, so edges are embedded once a distinct
- * input: the list of all weights (twice, once each way, with reversed features), and one more for what is no weight. */
+ * Of the nodes^2 edges of the graph all but the weights carry the same input, so edges are embedded once a
+ * distinct input: the list of all weights (twice, once each way, with reversed features), and one more for
+ * what is no weight. */
 #ifndef PV_GNN_GRAPH_H
 #define PV_GNN_GRAPH_H
 
@@ -40,15 +41,16 @@ typedef struct pv_gnn_graph {
     pv_real *slope, *dact, *silu, *scratch; /* of one map */
 } pv_gnn_graph;
 
-/* Registers construct_graph.* and, with `opts->graph_features` the class token, cls_token. Errors: PV_ERR_CONFIG. */
+/* Registers construct_graph.* and, with `opts->graph_features` the class token, cls_token. Errors:
+ * PV_ERR_CONFIG. */
 pv_status pv_gnn_graph_new(pv_gnn_graph *graph, pv_packed_set *set, const pv_gnn_opts *opts, const int *dims,
                            int layers);
 
 /* Embeds a row.  Shapes   row [P]; nodes [nodes][node_width]; list [inputs + 1][edge_width] */
 void pv_gnn_graph_forward(pv_gnn_graph *graph, const pv_real *row, pv_real *nodes, pv_real *list);
 
-/* The graph's edges from the list, and the list's gradients from theirs.  Shapes   edges [nodes][nodes][edge_width];
- * `rows` of them from row `first`, which is where `edges` begins. */
+/* The graph's edges from the list, and the list's gradients from theirs.
+ * Shapes   edges [nodes][nodes][edge_width]; `rows` of them from row `first`, where `edges` begins. */
 void pv_gnn_graph_spread(const pv_gnn_graph *graph, const pv_real *list, int first, int rows, pv_real *edges);
 void pv_gnn_graph_collect(const pv_gnn_graph *graph, const pv_real *dedges, int first, int rows,
                           pv_real *dlist);

@@ -1,9 +1,9 @@
-/* The layers of the relational transformer on one graph: attention with queries, keys and values modulated by edges,
- * the update of nodes, and the update of edges.
+/* The layers of the relational transformer on one graph: attention with queries, keys and values modulated by
+ * edges, the update of nodes, and the update of edges.
  *
- * A graph is worked on row by row, a row being the edges that leave one node: what a row needs between two maps stays
- * in the second-level cache, and backward makes it again rather than read it from memory.  Only what later layers read
- * is computed: attention and updates take a range of rows. */
+ * A graph is worked on row by row, a row being the edges that leave one node: what a row needs between two
+ * maps stays in the second-level cache, and backward makes it again rather than read it from memory.  Only
+ * what later layers read is computed: attention and updates take a range of rows. */
 #ifndef PV_GNN_LAYERS_H
 #define PV_GNN_LAYERS_H
 

@@ -1,4 +1,5 @@
-/* The graph network: the relational transformer on the graph of an INR, and a perceptron on what is read out. */
+/* The graph network: the relational transformer on the graph of an INR, and a perceptron on what is read
+ * out. */
 #include "nn/core/pv_model_kind.h"
 #include "pv_gnn_layers.h"
 #include "pv_gnn_graph.h"
@@ -357,8 +358,8 @@ static const pv_option options[] = {
      .meaning = "weights and biases are embedded by 128 random Fourier features; false: linearly"},
     {PV_KEY(pv_gnn_opts, inp_factor), .initial = "1.0", PV_ABOVE(0), .fixes = PV_FIXES_MODEL,
      .meaning = "standard deviation of the frequencies of the Fourier features"},
-    {PV_KEY(pv_gnn_opts, input_layers), .initial = "1", PV_BETWEEN(1, PV_GNN_EMBED_MAX), .fixes = PV_FIXES_MODEL,
-     .meaning = "linear layers of the embedding, with SiLU between them"},
+    {PV_KEY(pv_gnn_opts, input_layers), .initial = "1", PV_BETWEEN(1, PV_GNN_EMBED_MAX),
+     .fixes = PV_FIXES_MODEL, .meaning = "linear layers of the embedding, with SiLU between them"},
     {PV_KEY(pv_gnn_opts, modulate_v), .initial = "true", .fixes = PV_FIXES_MODEL,
      .meaning = "edges also scale the values of attention"},
     {PV_KEY(pv_gnn_opts, use_ln), .initial = "true", .fixes = PV_FIXES_MODEL,

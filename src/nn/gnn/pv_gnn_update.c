@@ -1,3 +1,4 @@
+/* The updates of nodes and of edges: residual maps with layer norm and perceptrons. */
 #include "pv_gnn_layers.h"
 
 #include <stdio.h>

@@ -20,9 +20,9 @@ typedef struct layer {
     pv_packed_norm norm1, norm2;
 } layer;
 
-/* A transformer over the rows of an INR: every unit with its incoming weights and bias is a token (after INR2Vec, De
- * Luigi et al. 2023, whose encoder takes rows; the layers are those of torch.nn.TransformerEncoder with norm_first and
- * GELU, without dropout of attention itself). */
+/* A transformer over the rows of an INR: every unit with its incoming weights and bias is a token (after
+ * INR2Vec, De Luigi et al. 2023, whose encoder takes rows; the layers are those of
+ * torch.nn.TransformerEncoder with norm_first and GELU, without dropout of attention itself). */
 typedef struct net {
     pv_nn_params *params;
     const pv_gnn_kernels *kernels;

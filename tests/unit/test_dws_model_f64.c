@@ -1,250 +1,24 @@
-/* The DWS layer and classifier in double precision: gradients by finite differences, equivariance, and that a
- * batch may be split. */
-#include "base/pv_rng.h"
-#include "nn/dws/pv_dws_layer.h"
+/* The DWS classifier in double precision: gradients by finite differences, invariance, and that a batch may
+ * be split. */
+#include "pv_slopes.h"
 #include "nn/core/pv_loss.h"
-#include "nn/pv_model.h"
 #include "nn/dws/pv_dws_opts.h"
+#include "nn/pv_model.h"
 #include "nn/pv_model_kinds.h"
 
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
 enum { BATCH = 4, CLASSES = 3, PAIR = 2, SHORT = 3, WIDE = 4, LONG = 5 };
 
-static const double STEP = 1e-6, GRADIENT_TOLERANCE = 1e-6, EXACT = 1e-10;
+static const double GRADIENT_TOLERANCE = 1e-6, EXACT = 1e-10;
 static const int short_dims[] = {2, 4, 3, 3}, long_dims[] = {2, 3, 4, 3, 4, 2}, pair_dims[] = {5, 4, 3},
                  wide_dims[] = {11, 4, 3, 5, 2};
-
-static double *noise(int64_t n, uint64_t stream)
-{
-    double *values = malloc(sizeof *values * (size_t)n);
-    pv_rng rng = pv_rng_open(5, PV_RNG_TEST, stream, 0);
-    for (int64_t i = 0; i < n; i++)
-        values[i] = 0.5 * pv_rng_normal(&rng);
-    return values;
-}
-
-static double dot(int64_t n, const double *a, const double *b)
-{
-    double sum = 0;
-    for (int64_t i = 0; i < n; i++)
-        sum += a[i] * b[i];
-    return sum;
-}
-
-static double difference(int64_t n, const double *a, const double *b)
-{
-    double worst = 0;
-    for (int64_t i = 0; i < n; i++)
-        worst = fmax(worst, fabs(a[i] - b[i]));
-    return worst;
-}
-
-/* Central difference of loss(context) along one value. */
-static double slope(double (*loss)(void *), void *context, double *value)
-{
-    const double kept = *value;
-    *value = kept + STEP;
-    const double above = loss(context);
-    *value = kept - STEP;
-    const double below = loss(context);
-    *value = kept;
-    return (above - below) / (2 * STEP);
-}
-
-/* Relative L2 distance of `probes` entries (all, if n is smaller) of a gradient from finite differences. */
-static void probe(double (*loss)(void *), void *context, double *values, const double *gradient, int64_t n,
-                  int64_t probes, double *error, double *norm)
-{
-    const int64_t stride = n > probes ? n / probes : 1;
-    for (int64_t i = 0; i < n; i += stride) {
-        const double truth = slope(loss, context, &values[i]), d = gradient[i] - truth;
-        *error += d * d;
-        *norm += truth * truth;
-    }
-}
-
-/* One layer, its input, and the functional <r, y> of its output. */
-typedef struct layer_case {
-    pv_dws_space space;
-    pv_nn_memory memory;
-    pv_nn_params params;
-    pv_dws_layer layer;
-    int64_t inputs, outputs;
-    double *x, *y, *r, *dx;
-} layer_case;
-
-static void open_layer(layer_case *c, const pv_dws_layer_opts *opts, const int *dims, int layers)
-{
-    *c = (layer_case){0};
-    pv_nn_params_open(&c->params, &c->memory);
-    assert_int_equal(pv_dws_space_set(&c->space, dims, layers), PV_OK);
-    assert_int_equal(pv_dws_layer_new(&c->layer, &c->space, opts, BATCH, "", &c->params, &c->memory), PV_OK);
-    assert_int_equal(pv_nn_params_close(&c->params), PV_OK);
-    double *values = noise(c->params.length, 1);
-    memcpy(c->params.values, values, sizeof *values * (size_t)c->params.length);
-    free(values);
-    c->inputs = c->space.total[PV_MARGIN_FULL] * BATCH * opts->in;
-    c->outputs = c->space.total[PV_MARGIN_FULL] * BATCH * opts->out;
-    c->x = noise(c->inputs, 2);
-    c->r = noise(c->outputs, 3);
-    c->y = noise(c->outputs, 4); /* rubbish: forward and backward must overwrite */
-    c->dx = noise(c->inputs, 5);
-}
-
-static void close_layer(layer_case *c)
-{
-    free(c->x);
-    free(c->y);
-    free(c->r);
-    free(c->dx);
-    pv_nn_memory_free(&c->memory);
-}
-
-static void layer_forward(layer_case *c, const double *x)
-{
-    pv_dws_layer_pack(&c->layer);
-    pv_dws_margins_pool(&c->layer.source, BATCH, x);
-    pv_dws_layer_forward(&c->layer, BATCH, x, c->y, NULL);
-}
-
-static double layer_loss(void *context)
-{
-    layer_case *c = context;
-    layer_forward(c, c->x);
-    return dot(c->outputs, c->r, c->y);
-}
-
-static void check_layer(pv_dws_layer_opts opts, const int *dims, int layers)
-{
-    layer_case c;
-    open_layer(&c, &opts, dims, layers);
-    layer_loss(&c);
-    const pv_dws_exit plain_exit = {.relu = false};
-    pv_dws_layer_backward_begin(&c.layer);
-    pv_dws_margins_pool(&c.layer.target, BATCH, c.r);
-    pv_dws_layer_backward(&c.layer, BATCH, c.x, c.r, c.dx, &plain_exit);
-    pv_dws_layer_backward_end(&c.layer);
-    double error = 0, norm = 0;
-    probe(layer_loss, &c, c.x, c.dx, c.inputs, 300, &error, &norm);
-    assert_true(norm > 0 && sqrt(error / norm) < GRADIENT_TOLERANCE);
-    for (int i = 0; i < c.params.count; i++) {
-        const pv_model_tensor *tensor = &c.params.tensors[i];
-        error = norm = 0;
-        probe(layer_loss, &c, tensor->values, tensor->gradients, tensor->count, 4, &error, &norm);
-        assert_true(sqrt(error) < GRADIENT_TOLERANCE * (sqrt(norm) + 1e-2));
-    }
-    close_layer(&c);
-}
-
-static void layer_gradients_are_slopes(void **state)
-{
-    (void)state;
-    for (int reduction = PV_POOL_MAX; reduction <= PV_POOL_SUM; reduction++) {
-        const pv_dws_layer_opts opts = {
-            .in = 3, .out = 2, .fc_layers = 1, .reduction = (pv_pooling)reduction};
-        check_layer(opts, short_dims, SHORT);
-        check_layer(opts, long_dims, LONG);
-    }
-}
-
-static void layer_gradients_are_slopes_with_deep_maps_and_skip(void **state)
-{
-    (void)state;
-    pv_dws_layer_opts opts = {.in = 1, .out = 3, .fc_layers = 2, .reduction = PV_POOL_MEAN, .skip = true};
-    check_layer(opts, short_dims, SHORT);
-    opts.fc_layers = 3;
-    check_layer(opts, long_dims, LONG);
-    opts.diagonal = true;
-    check_layer(opts, long_dims, LONG);
-}
-
-static void layer_gradients_are_slopes_with_attention(void **state)
-{
-    (void)state;
-    pv_dws_layer_opts opts = {
-        .in = 3, .out = 4, .fc_layers = 1, .set_layer = PV_SET_SAB, .heads = 2, .reduction = PV_POOL_MAX};
-    check_layer(opts, short_dims, SHORT);
-    opts.skip = true;
-    opts.reduction = PV_POOL_MEAN;
-    check_layer(opts, long_dims, LONG);
-}
-
-static void layer_gradients_are_slopes_for_two_matrices(void **state)
-{
-    (void)state;
-    pv_dws_layer_opts opts = {.in = 2, .out = 4, .fc_layers = 1, .heads = 1, .reduction = PV_POOL_MAX};
-    check_layer(opts, pair_dims, PAIR);
-    opts.set_layer = PV_SET_SAB;
-    check_layer(opts, pair_dims, PAIR);
-}
-
-/* The permutation of hidden layer `level` (1..L-1): a rotation, which is not its own inverse. */
-static int permuted(const int *dims, int layers, int level, int unit)
-{
-    return level == 0 || level == layers ? unit : (unit + level) % dims[level];
-}
-
-/* Entry by entry: y[..p(r)..p(c)..] = x[..r..c..]. */
-static void permute_set(const pv_dws_space *space, int f, const double *x, double *y)
-{
-    const int layers = space->layers;
-    for (int t = 0; t < space->tensors; t++) {
-        const int layer = t % layers;
-        const bool weight = t < layers, first = t == 0;
-        const int row_level = first || !weight ? layer + 1 : layer, col_level = first ? 0 : layer + 1;
-        for (int s = 0; s < BATCH; s++)
-            for (int r = 0; r < space->rows[t]; r++)
-                for (int c = 0; c < space->cols[t]; c++) {
-                    const bool sequence = !weight && layer < layers - 1;
-                    const int to_r =
-                        t == space->tensors - 1 ? r : permuted(space->dims, layers, row_level, r);
-                    const int to_c = sequence ? c : permuted(space->dims, layers, col_level, c);
-                    const int64_t base = pv_dws_at(space, t, PV_MARGIN_FULL, BATCH, s, f);
-                    memcpy(y + base + ((int64_t)to_r * space->cols[t] + to_c) * f,
-                           x + base + ((int64_t)r * space->cols[t] + c) * f, sizeof *x * (size_t)f);
-                }
-    }
-}
-
-static void check_equivariance(pv_dws_layer_opts opts, const int *dims, int layers)
-{
-    layer_case c;
-    open_layer(&c, &opts, dims, layers);
-    layer_forward(&c, c.x);
-    double *expected = malloc(sizeof *expected * (size_t)c.outputs);
-    permute_set(&c.space, opts.out, c.y, expected);
-    permute_set(&c.space, opts.in, c.x, c.dx);
-    assert_true(difference(c.inputs, c.x, c.dx) > 0.1);
-    layer_forward(&c, c.dx);
-    assert_true(difference(c.outputs, c.y, expected) < EXACT);
-    free(expected);
-    close_layer(&c);
-}
-
-static void the_layer_is_equivariant(void **state)
-{
-    (void)state;
-    for (int reduction = PV_POOL_MAX; reduction <= PV_POOL_SUM; reduction++)
-        for (int set_layer = PV_SET_DS; set_layer <= PV_SET_SAB; set_layer++) {
-            const pv_dws_layer_opts opts = {.in = 3,
-                                            .out = 2,
-                                            .fc_layers = 2,
-                                            .set_layer = (pv_set_layer)set_layer,
-                                            .heads = 2,
-                                            .reduction = (pv_pooling)reduction,
-                                            .skip = true};
-            check_equivariance(opts, long_dims, LONG);
-            check_equivariance(opts, pair_dims, PAIR);
-        }
-}
 
 /* A classifier, rows, labels and a pass. */
 typedef struct model_case {
@@ -261,14 +35,14 @@ static void open_model(model_case *c, const pv_model_opts *opts, const int *dims
     *c = (model_case){.pass = {.training = true, .global_batch = BATCH, .seed = 3, .step = 9}};
     assert_int_equal(pv_model_new(opts, dims, layers, CLASSES, BATCH, &c->model), PV_OK);
     pv_model_init(c->model, 1);
-    double *values = noise(pv_model_count(c->model), 6);
+    double *values = pv_test_noise(pv_model_count(c->model), 6);
     for (int64_t i = 0; i < pv_model_count(c->model); i++)
         pv_model_params(c->model)[i] += 0.2 * values[i];
     free(values);
     for (int i = 0; i < layers; i++)
         c->weights += (dims[i] + 1) * dims[i + 1];
-    c->rows = noise((int64_t)BATCH * c->weights, 7);
-    c->drows = noise((int64_t)BATCH * c->weights, 8);
+    c->rows = pv_test_noise((int64_t)BATCH * c->weights, 7);
+    c->drows = pv_test_noise((int64_t)BATCH * c->weights, 8);
 }
 
 static void close_model(model_case *c)
@@ -291,17 +65,15 @@ static void check_model(const pv_model_opts *opts, const int *dims, int layers)
     open_model(&c, opts, dims, layers);
     model_loss(&c);
     pv_model_backward(c.model, &c.pass, c.dlogits, c.drows);
-    double error = 0, norm = 0;
-    probe(model_loss, &c, c.rows, c.drows, (int64_t)BATCH * c.weights, 100, &error, &norm);
-    assert_true(norm > 0 && sqrt(error / norm) < GRADIENT_TOLERANCE);
+    const pv_test_loss loss = {model_loss, &c};
+    assert_true(pv_slopes_of(loss, c.rows, c.drows, (int64_t)BATCH * c.weights, 100) < GRADIENT_TOLERANCE);
     const pv_model_tensor *tensors = NULL;
     const int count = pv_model_tensors(c.model, &tensors);
-    error = norm = 0;
+    pv_slopes slopes = {0};
     for (int i = 0; i < count; i++)
         if (tensors[i].gradients)
-            probe(model_loss, &c, tensors[i].values, tensors[i].gradients, tensors[i].count, 2, &error,
-                  &norm);
-    assert_true(norm > 0 && sqrt(error / norm) < GRADIENT_TOLERANCE);
+            pv_slopes_add(&slopes, loss, tensors[i].values, tensors[i].gradients, tensors[i].count, 2);
+    assert_true(pv_slopes_distance(slopes) < GRADIENT_TOLERANCE);
     close_model(&c);
 }
 
@@ -343,6 +115,12 @@ static void model_gradients_are_slopes_with_dropout_and_skips(void **state)
     check_model(&opts, short_dims, SHORT);
 }
 
+/* The permutation of hidden layer `level` (1..L-1): a rotation, which is not its own inverse. */
+static int permuted(const int *dims, int layers, int level, int unit)
+{
+    return level == 0 || level == layers ? unit : (unit + level) % dims[level];
+}
+
 /* Moves hidden units of every sample: rows in state_dict order. */
 static void permute_rows(const int *dims, int layers, int weights, const double *rows, double *moved)
 {
@@ -364,9 +142,9 @@ static void check_invariance(const pv_model_opts *opts, const int *dims, int lay
     open_model(&c, opts, dims, layers);
     pv_model_forward(c.model, &c.pass, c.rows, BATCH, c.logits);
     permute_rows(dims, layers, c.weights, c.rows, c.drows);
-    assert_true(difference((int64_t)BATCH * c.weights, c.rows, c.drows) > 0.1);
+    assert_true(pv_test_difference((int64_t)BATCH * c.weights, c.rows, c.drows) > 0.1);
     pv_model_forward(c.model, &c.pass, c.drows, BATCH, c.dlogits);
-    assert_true(difference((int64_t)BATCH * CLASSES, c.logits, c.dlogits) < EXACT);
+    assert_true(pv_test_difference((int64_t)BATCH * CLASSES, c.logits, c.dlogits) < EXACT);
     close_model(&c);
 }
 
@@ -435,13 +213,13 @@ static void dropout_is_off_in_evaluation(void **state)
     memcpy(first, c.logits, sizeof first);
     c.pass.step++;
     model_loss(&c);
-    assert_true(difference((int64_t)BATCH * CLASSES, first, c.logits) > 1e-6);
+    assert_true(pv_test_difference((int64_t)BATCH * CLASSES, first, c.logits) > 1e-6);
     c.pass.training = false;
     model_loss(&c);
     memcpy(first, c.logits, sizeof first);
     c.pass.step++;
     model_loss(&c);
-    assert_true(difference((int64_t)BATCH * CLASSES, first, c.logits) == 0);
+    assert_true(pv_test_difference((int64_t)BATCH * CLASSES, first, c.logits) == 0);
     close_model(&c);
 }
 
@@ -493,14 +271,14 @@ static void check_split(const pv_model_opts *opts, int first_part)
     double *sum = calloc((size_t)params, sizeof *sum);
     for (int i = 0; i < 2; i++) {
         const int64_t first = parts[i].pass.first_sample;
-        assert_true(difference((int64_t)count[i] * CLASSES, parts[i].logits, whole.logits + first * CLASSES) <
-                    EXACT);
-        assert_true(difference((int64_t)count[i] * whole.weights, parts[i].drows,
-                               whole.drows + first * whole.weights) < EXACT);
+        assert_true(pv_test_difference((int64_t)count[i] * CLASSES, parts[i].logits,
+                                       whole.logits + first * CLASSES) < EXACT);
+        assert_true(pv_test_difference((int64_t)count[i] * whole.weights, parts[i].drows,
+                                       whole.drows + first * whole.weights) < EXACT);
         for (int64_t k = 0; k < params; k++)
             sum[k] += pv_model_gradients(parts[i].model)[k];
     }
-    assert_true(difference(params, sum, pv_model_gradients(whole.model)) < 1e-9);
+    assert_true(pv_test_difference(params, sum, pv_model_gradients(whole.model)) < 1e-9);
     free(sum);
     for (int i = 0; i < 2; i++)
         close_model(&parts[i]);
@@ -540,11 +318,6 @@ static void a_bad_model_is_refused_by_name(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(layer_gradients_are_slopes),
-        cmocka_unit_test(layer_gradients_are_slopes_with_deep_maps_and_skip),
-        cmocka_unit_test(layer_gradients_are_slopes_with_attention),
-        cmocka_unit_test(layer_gradients_are_slopes_for_two_matrices),
-        cmocka_unit_test(the_layer_is_equivariant),
         cmocka_unit_test(model_gradients_are_slopes_for_every_reduction),
         cmocka_unit_test(model_gradients_are_slopes_with_dropout_and_skips),
         cmocka_unit_test(the_model_is_invariant),
