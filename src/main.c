@@ -43,7 +43,12 @@ static int answer_questions(int argc, char **argv)
         return 0;
     }
     const bool asks = strcmp(word, "help") == 0;
-    if (asks && argc > 2 && strcmp(argv[2], "config") == 0) {
+    const char *topic = asks ? argv[2] : NULL;
+    if (asks && !topic) {
+        print_help(stdout);
+        return 0;
+    }
+    if (asks && strcmp(topic, "config") == 0) {
         pv_run_config_describe(stdout);
         return 0;
     }
@@ -52,11 +57,11 @@ static int answer_questions(int argc, char **argv)
         helps = helps || strcmp(argv[i], "--help") == 0;
     const int first = asks ? 2 : 1;
     if (helps && pv_command_help(stdout, &pv_commands, argc - first, argv + first)) return 0;
-    if (asks && argc == 2) {
-        print_help(stdout);
-        return 0;
-    }
-    return -1;
+    if (!asks) return -1;
+    const pv_plugin *none;
+    (void)pv_plugin_choose(&pv_commands, topic, &none);
+    fprintf(stderr, "polyview: error: %s\n", pv_fail_message());
+    return 2;
 }
 
 /* Takes --quiet and --verbose out of the words; returns the verbosity. */

@@ -142,6 +142,7 @@ def bad_configs(work: Path) -> None:
 
 def bad_words(work: Path) -> None:
     refused("an unknown command", ["fti"], USAGE, "fti", "did you mean 'fit'")
+    refused("help on no command", ["help", "fti"], USAGE, "did you mean 'fit'")
     refused("an unknown bench", ["bench", "stor"], USAGE, "stor", "did you mean 'store'")
     refused("an unknown option", ["fit", "--cnofig", "x"], USAGE, "--cnofig", "did you mean '--config'")
     refused("a number for several words", ["probe", "--labels-per-class", "x"], USAGE, "--labels-per-class", "x")
