@@ -21,8 +21,8 @@ typedef struct pv_slopes {
     double error, norm;
 } pv_slopes;
 
-/* Adds about `probes` entries, evenly spread, of the gradient with respect to `values`; all, if n is smaller.
- * */
+/* Adds about `probes` entries, evenly spread, of the gradient with respect to `values`; all, if n is
+ * smaller. */
 void pv_slopes_add(pv_slopes *slopes, pv_test_loss loss, double *values, const double *gradient, int64_t n,
                    int64_t probes);
 /* The relative distance; infinite where all slopes are 0. */

@@ -4,11 +4,11 @@
 #include <string.h>
 
 /* The order in which the pooled tensors are concatenated: weights 1..L-2, 0, L-1, then the biases. */
-static int tensor_of(const pv_dws_space *space, int piece)
+static int tensor_of(const pv_dws_space *space, int k)
 {
     const int last = space->layers - 1;
-    if (piece < last - 1) return piece + 1;
-    return piece == last - 1 ? 0 : piece;
+    if (k < last - 1) return k + 1;
+    return k == last - 1 ? 0 : k;
 }
 
 /* Inputs and outputs of the INR are not permuted: they stay apart. */
@@ -44,8 +44,8 @@ pv_status pv_dws_head_new(pv_dws_head *head, const pv_dws_space *space, int feat
 void pv_dws_head_take(pv_dws_head *head, int first, int count, const pv_real *x)
 {
     pv_real *to = head->pooled + (int64_t)first * head->width;
-    for (int piece = 0; piece < head->space->tensors; piece++) {
-        const int t = tensor_of(head->space, piece), width = width_of(head, t);
+    for (int k = 0; k < head->space->tensors; k++) {
+        const int t = tensor_of(head->space, k), width = width_of(head, t);
         const pv_real *from = pv_dws_pooled(&head->margins, count, t, margin_of(head->space, t), x);
         for (int sample = 0; sample < count; sample++)
             memcpy(to + (int64_t)sample * head->width, from + (int64_t)sample * width,
@@ -74,8 +74,8 @@ void pv_dws_head_spread(pv_dws_head *head, int first, int count, const pv_real *
     const pv_real *from = head->dpooled + (int64_t)first * head->width;
     for (int margin = PV_MARGIN_ROW; margin < PV_MARGIN_COUNT; margin++)
         memset(head->margins.spread[margin], 0, sizeof(pv_real) * (size_t)(space->total[margin] * count * f));
-    for (int piece = 0; piece < space->tensors; piece++) {
-        const int t = tensor_of(space, piece), width = width_of(head, t);
+    for (int k = 0; k < space->tensors; k++) {
+        const int t = tensor_of(space, k), width = width_of(head, t);
         const int64_t at = pv_dws_at(space, t, PV_MARGIN_FULL, count, 0, f);
         const pv_dws_block block = pv_dws_margins_block(&head->margins, count, t);
         const bool picked = picks && picks[t].entry;

@@ -19,7 +19,7 @@ static void reserve(pv_gnn_shape *s, pv_nn_memory *memory)
     struct {
         pv_real **where;
         int64_t count;
-    } pieces[] = {{&s->qkv, n * 3 * s->channels},
+    } blocks[] = {{&s->qkv, n * 3 * s->channels},
                   {&s->dqkv, n * 3 * s->channels},
                   {&s->edges, n * s->edge_maps * s->channels},
                   {&s->share, n * s->width},
@@ -32,8 +32,8 @@ static void reserve(pv_gnn_shape *s, pv_nn_memory *memory)
                   {&s->target, n * s->edge_hidden},
                   {&s->dsource, n * s->edge_hidden},
                   {&s->dtarget, n * s->edge_hidden}};
-    for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++)
-        *pieces[i].where = pv_nn_take(memory, pieces[i].count, sizeof(pv_real));
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
+        *blocks[i].where = pv_nn_take(memory, blocks[i].count, sizeof(pv_real));
     for (int i = 0; i < 6; i++) {
         s->node_work[i] = pv_nn_take(memory, n * s->node, sizeof(pv_real));
         s->edge_work[i] = pv_nn_take(memory, n * s->edge, sizeof(pv_real));
@@ -44,15 +44,15 @@ static void reserve(pv_gnn_shape *s, pv_nn_memory *memory)
         s->edge_act[i] = pv_nn_take(memory, n * s->edge_hidden, sizeof(pv_real));
 }
 
-/* Where the channels of `parts` maps (numbers within a head's block of `all` maps) come from. */
-static int *head_map(const pv_packed_set *set, const pv_gnn_shape *s, int all, int parts, const int *part)
+/* Where the channels of `count` maps (`number` within a head's block of `all` maps) come from. */
+static int *head_map(const pv_packed_set *set, const pv_gnn_shape *s, int all, int count, const int *number)
 {
-    int *map = pv_nn_take(set->memory, (int64_t)parts * s->channels, sizeof *map);
-    for (int p = 0; map && p < parts; p++)
+    int *map = pv_nn_take(set->memory, (int64_t)count * s->channels, sizeof *map);
+    for (int p = 0; map && p < count; p++)
         for (int c = 0; c < s->channels; c++) {
             const int head = c % s->padded_heads, d = c / s->padded_heads;
             const bool real = head < s->heads && d < s->head_width;
-            map[p * s->channels + c] = real ? (head * all + part[p]) * s->head_width + d : -1;
+            map[p * s->channels + c] = real ? (head * all + number[p]) * s->head_width + d : -1;
         }
     return map;
 }
@@ -137,14 +137,14 @@ static void attend(const pv_gnn_attention *a, const pv_gnn_shape *s, const pv_gn
     s->dense->matrix->outer(s->edge, s->width, s->nodes, PV_OUTER_BLOCK, 1, edges, s->share, s->pooled);
 }
 
-void pv_gnn_attention_forward(const pv_gnn_attention *a, const pv_gnn_shape *shape, const pv_gnn_part *part,
+void pv_gnn_attention_forward(const pv_gnn_attention *a, const pv_gnn_shape *shape, const pv_gnn_range *range,
                               const pv_real *nodes, const pv_real *edges, pv_real *out)
 {
     const pv_gnn_shape *const s = shape;
-    memset(out, 0, sizeof *out * (size_t)part->count * (size_t)s->channels);
+    memset(out, 0, sizeof *out * (size_t)range->count * (size_t)s->channels);
     pv_packed_forward(&a->node, s->nodes, nodes, false, s->qkv);
-    for (int i = 0; i < part->count; i++, out += s->channels) {
-        const pv_gnn_row row = row_of(s, part->first + i);
+    for (int i = 0; i < range->count; i++, out += s->channels) {
+        const pv_gnn_row row = row_of(s, range->first + i);
         attend(a, s, &row, edges + (int64_t)i * s->nodes * s->edge);
         s->kernels->gather(&row, s->edges, s->share, out);
         s->kernels->spread_pooled(&row, s->edge, a->added.weight->transposed, s->pooled, out);
@@ -159,9 +159,9 @@ static void add_transposed(const pv_packed *weight, const pv_real *transposed)
             weight->gradients[r * weight->cols + c] += transposed[c * weight->rows + r];
 }
 
-void pv_gnn_attention_backward(const pv_gnn_attention *a, const pv_gnn_shape *shape, const pv_gnn_part *part,
-                               const pv_real *nodes, const pv_real *edges, const pv_real *dout,
-                               pv_real *dnodes, pv_real *dedges)
+void pv_gnn_attention_backward(const pv_gnn_attention *a, const pv_gnn_shape *shape,
+                               const pv_gnn_range *range, const pv_real *nodes, const pv_real *edges,
+                               const pv_real *dout, pv_real *dnodes, pv_real *dedges)
 {
     const pv_gnn_shape *const s = shape;
     const int64_t stride = 3 * (int64_t)s->channels, step = (int64_t)s->nodes * s->edge;
@@ -169,8 +169,8 @@ void pv_gnn_attention_backward(const pv_gnn_attention *a, const pv_gnn_shape *sh
     memset(s->dqkv, 0, sizeof *s->dqkv * (size_t)(s->nodes * stride));
     memset(s->dadded, 0, sizeof *s->dadded * (size_t)s->edge * (size_t)s->channels);
     pv_packed_forward(&a->node, s->nodes, nodes, false, s->qkv);
-    for (int i = 0; i < part->count; i++, dout += s->channels, edges += step, dedges += step) {
-        const int node = part->first + i;
+    for (int i = 0; i < range->count; i++, dout += s->channels, edges += step, dedges += step) {
+        const int node = range->first + i;
         const pv_gnn_row row = row_of(s, node);
         attend(a, s, &row, edges);
         s->kernels->spread_pooled_backward(&row, s->edge, a->added.weight->transposed, s->pooled, dout,

@@ -40,11 +40,11 @@ typedef struct pv_gnn_shape {
 } pv_gnn_shape;
 
 /* The rows first .. first + count of one sample's graph, and the numbers of its draws. */
-typedef struct pv_gnn_part {
+typedef struct pv_gnn_range {
     const pv_pass *pass;
     int sample;
     int first, count;
-} pv_gnn_part;
+} pv_gnn_range;
 
 /* Errors: PV_ERR_CONFIG (keys named), PV_ERR_NOMEM. */
 pv_status pv_gnn_shape_set(pv_gnn_shape *shape, const pv_packed_set *set, const pv_gnn_opts *opts, int heads,
@@ -58,13 +58,13 @@ typedef struct pv_gnn_attention {
 /* Registers <prefix>.qkv_node and <prefix>.qkv_edge. */
 void pv_gnn_attention_new(pv_gnn_attention *a, pv_packed_set *set, const pv_gnn_shape *shape,
                           const pv_gnn_opts *opts, const char *prefix);
-/* Shapes   nodes [shape.nodes][node]; edges [part.count][nodes][edge]; out [part.count][channels] */
-void pv_gnn_attention_forward(const pv_gnn_attention *a, const pv_gnn_shape *shape, const pv_gnn_part *part,
+/* Shapes   nodes [shape.nodes][node]; edges [range.count][nodes][edge]; out [range.count][channels] */
+void pv_gnn_attention_forward(const pv_gnn_attention *a, const pv_gnn_shape *shape, const pv_gnn_range *range,
                               const pv_real *nodes, const pv_real *edges, pv_real *out);
 /* Adds to dnodes and dedges. */
-void pv_gnn_attention_backward(const pv_gnn_attention *a, const pv_gnn_shape *shape, const pv_gnn_part *part,
-                               const pv_real *nodes, const pv_real *edges, const pv_real *dout,
-                               pv_real *dnodes, pv_real *dedges);
+void pv_gnn_attention_backward(const pv_gnn_attention *a, const pv_gnn_shape *shape,
+                               const pv_gnn_range *range, const pv_real *nodes, const pv_real *edges,
+                               const pv_real *dout, pv_real *dnodes, pv_real *dedges);
 
 typedef struct pv_gnn_nodes {
     pv_packed_linear out, lin0, mlp0, mlp2;
@@ -75,11 +75,11 @@ typedef struct pv_gnn_nodes {
 /* Registers <prefix>.self_attn.proj_out, .lin0, .node_ln0, .node_ln1 and .node_mlp. */
 void pv_gnn_nodes_new(pv_gnn_nodes *n, pv_packed_set *set, const pv_gnn_shape *shape, const pv_gnn_opts *opts,
                       const char *prefix, int site);
-/* Shapes   x, y [part.count][node], the nodes of the part; out [part.count][channels] of attention */
-void pv_gnn_nodes_forward(const pv_gnn_nodes *n, const pv_gnn_shape *shape, const pv_gnn_part *part,
+/* Shapes   x, y [range.count][node], the nodes of the range; out [range.count][channels] of attention */
+void pv_gnn_nodes_forward(const pv_gnn_nodes *n, const pv_gnn_shape *shape, const pv_gnn_range *range,
                           const pv_real *x, const pv_real *out, pv_real *y);
 /* Adds to dx; sets dout.  dy is overwritten. */
-void pv_gnn_nodes_backward(const pv_gnn_nodes *n, const pv_gnn_shape *shape, const pv_gnn_part *part,
+void pv_gnn_nodes_backward(const pv_gnn_nodes *n, const pv_gnn_shape *shape, const pv_gnn_range *range,
                            const pv_real *x, const pv_real *out, pv_real *dy, pv_real *dx, pv_real *dout);
 
 typedef struct pv_gnn_edges {
@@ -92,11 +92,11 @@ typedef struct pv_gnn_edges {
 /* Registers <prefix>.edge_mlp0, .edge_mlp1, .eln0 and .eln1. */
 void pv_gnn_edges_new(pv_gnn_edges *e, pv_packed_set *set, const pv_gnn_shape *shape, const pv_gnn_opts *opts,
                       const char *prefix, int site);
-/* Shapes   nodes [nodes][node], updated; x [nodes][nodes][edge]; y [part.count][nodes][edge] */
-void pv_gnn_edges_forward(const pv_gnn_edges *e, const pv_gnn_shape *shape, const pv_gnn_part *part,
+/* Shapes   nodes [nodes][node], updated; x [nodes][nodes][edge]; y [range.count][nodes][edge] */
+void pv_gnn_edges_forward(const pv_gnn_edges *e, const pv_gnn_shape *shape, const pv_gnn_range *range,
                           const pv_real *nodes, const pv_real *x, pv_real *y);
 /* Adds to dnodes and dx.  dy is overwritten. */
-void pv_gnn_edges_backward(const pv_gnn_edges *e, const pv_gnn_shape *shape, const pv_gnn_part *part,
+void pv_gnn_edges_backward(const pv_gnn_edges *e, const pv_gnn_shape *shape, const pv_gnn_range *range,
                            const pv_real *nodes, const pv_real *x, pv_real *dy, pv_real *dnodes, pv_real *dx);
 
 #endif

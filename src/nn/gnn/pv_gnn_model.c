@@ -44,13 +44,13 @@ static int64_t edge_values(const net *n, int rows)
 }
 
 /* The rows of the graph that layer l computes: all, and in the last one only those that are read. */
-static pv_gnn_part part_of(const net *n, const pv_pass *pass, int sample, int l)
+static pv_gnn_range range_of(const net *n, const pv_pass *pass, int sample, int l)
 {
     const bool last = l == n->layers - 1;
-    return (pv_gnn_part){.pass = pass,
-                         .sample = sample,
-                         .first = last ? n->read_first : 0,
-                         .count = last ? n->read_count : n->shape.nodes};
+    return (pv_gnn_range){.pass = pass,
+                          .sample = sample,
+                          .first = last ? n->read_first : 0,
+                          .count = last ? n->read_count : n->shape.nodes};
 }
 
 static pv_real *nodes_of(const net *n, int l, int sample)
@@ -68,9 +68,9 @@ static pv_real *out_of(const net *n, int l, int sample)
 /* The edges that layer l is given, from the first row that it computes. */
 static const pv_real *edges_of(const net *n, int l, int sample)
 {
-    const pv_gnn_part part = part_of(n, NULL, sample, l);
-    return l == 0 ? n->edges + edge_values(n, part.first)
-                  : n->layer[l].kept + sample * edge_values(n, part.count);
+    const pv_gnn_range range = range_of(n, NULL, sample, l);
+    return l == 0 ? n->edges + edge_values(n, range.first)
+                  : n->layer[l].kept + sample * edge_values(n, range.count);
 }
 
 static void spread_list(const net *n, int sample)
@@ -88,14 +88,14 @@ static void forward_sample(net *n, const pv_pass *pass, int sample)
     spread_list(n, sample);
     for (int l = 0; l < n->layers; l++) {
         layer *const at = &n->layer[l];
-        const pv_gnn_part part = part_of(n, pass, sample, l);
+        const pv_gnn_range range = range_of(n, pass, sample, l);
         const pv_real *x = nodes_of(n, l, sample);
         pv_real *const out = out_of(n, l, sample), *const updated = nodes_of(n, l + 1, sample);
-        pv_gnn_attention_forward(&at->attention, &n->shape, &part, x, edges_of(n, l, sample), out);
-        pv_gnn_nodes_forward(&at->nodes, &n->shape, &part, x + (int64_t)part.first * n->shape.node, out,
+        pv_gnn_attention_forward(&at->attention, &n->shape, &range, x, edges_of(n, l, sample), out);
+        pv_gnn_nodes_forward(&at->nodes, &n->shape, &range, x + (int64_t)range.first * n->shape.node, out,
                              updated);
         if (l == n->layers - 1) break;
-        const pv_gnn_part next = part_of(n, pass, sample, l + 1);
+        const pv_gnn_range next = range_of(n, pass, sample, l + 1);
         pv_gnn_edges_forward(&at->edges, &n->shape, &next, updated, edges_of(n, l, sample),
                              n->layer[l + 1].kept + sample * edge_values(n, next.count));
     }
@@ -144,25 +144,25 @@ static void backward_sample(net *n, const pv_pass *pass, int sample, pv_real *dr
     for (int l = n->layers - 1; l >= 0; l--) {
         const layer *const at = &n->layer[l];
         const bool last = l == n->layers - 1;
-        const pv_gnn_part part = part_of(n, pass, sample, l);
+        const pv_gnn_range range = range_of(n, pass, sample, l);
         const pv_real *const x = nodes_of(n, l, sample), *const edges = edges_of(n, l, sample);
         const pv_real *const out = out_of(n, l, sample);
-        const int64_t first = (int64_t)part.first * n->shape.node;
+        const int64_t first = (int64_t)range.first * n->shape.node;
         clear(n->dnodes[1], node_values);
-        clear(n->dedges[1], edge_values(n, part.count));
+        clear(n->dedges[1], edge_values(n, range.count));
         if (!last) {
-            const pv_gnn_part next = part_of(n, pass, sample, l + 1);
+            const pv_gnn_range next = range_of(n, pass, sample, l + 1);
             pv_gnn_edges_backward(&at->edges, &n->shape, &next, nodes_of(n, l + 1, sample), edges,
                                   n->dedges[0], n->dnodes[0], n->dedges[1]);
         }
-        pv_gnn_nodes_backward(&at->nodes, &n->shape, &part, x + first, out, n->dnodes[0],
+        pv_gnn_nodes_backward(&at->nodes, &n->shape, &range, x + first, out, n->dnodes[0],
                               n->dnodes[1] + first, n->dout);
-        pv_gnn_attention_backward(&at->attention, &n->shape, &part, x, edges, n->dout, n->dnodes[1],
+        pv_gnn_attention_backward(&at->attention, &n->shape, &range, x, edges, n->dout, n->dnodes[1],
                                   n->dedges[1]);
         swap(n->dnodes);
         swap(n->dedges);
     }
-    const pv_gnn_part given = part_of(n, pass, sample, 0);
+    const pv_gnn_range given = range_of(n, pass, sample, 0);
     pv_gnn_graph_collect(&n->graph, n->dedges[0], given.first, given.count, n->dlist);
     pv_gnn_graph_backward(&n->graph, n->rows + (int64_t)sample * n->inputs, n->dnodes[0], n->dlist, drow);
 }
@@ -261,10 +261,10 @@ static void reserve(net *n, pv_nn_memory *memory, int64_t max_batch)
     const pv_gnn_shape *const s = &n->shape;
     const size_t real = sizeof(pv_real);
     for (int l = 0; l < n->layers; l++) {
-        const pv_gnn_part part = part_of(n, NULL, 0, l);
+        const pv_gnn_range range = range_of(n, NULL, 0, l);
         n->nodes[l] = pv_nn_take(memory, max_batch * s->nodes * s->node, real);
-        n->layer[l].out = pv_nn_take(memory, max_batch * part.count * s->channels, real);
-        if (l) n->layer[l].kept = pv_nn_take(memory, max_batch * edge_values(n, part.count), real);
+        n->layer[l].out = pv_nn_take(memory, max_batch * range.count * s->channels, real);
+        if (l) n->layer[l].kept = pv_nn_take(memory, max_batch * edge_values(n, range.count), real);
     }
     n->nodes[n->layers] = pv_nn_take(memory, max_batch * n->read_count * s->node, real);
     n->list = pv_nn_take(memory, max_batch * (n->graph.inputs + 1) * s->edge, real);
@@ -290,12 +290,12 @@ static double forward_flops(const void *context)
     double sum = pv_gnn_graph_flops(&n->graph) + 2.0 * n->features * opts->d_out_hid +
                  2.0 * opts->d_out_hid * n->classes;
     for (int l = 0; l < n->layers; l++) {
-        const double rows = part_of(n, NULL, 0, l).count;
+        const double rows = range_of(n, NULL, 0, l).count;
         sum += 2 * count * node * 3 * attn +
                2 * rows * (attn * node + node * node + 2 * node * opts->d_node_hid);
         sum += 2 * rows * count * (edge * (opts->modulate_v ? 4 : 3) * attn + 2 * attn);
         if (l == n->layers - 1) break;
-        const double next = part_of(n, NULL, 0, l + 1).count;
+        const double next = range_of(n, NULL, 0, l + 1).count;
         sum += 2 * count * 2 * node * opts->d_edge_hid + 2 * next * count * 5 * edge * opts->d_edge_hid;
     }
     return sum;

@@ -39,10 +39,10 @@ static void norm_backward(const pv_packed_norm *norm, const pv_gnn_kernels *kern
 }
 
 /* Masks and scales in training; backward does the same to the gradient. */
-static void drop(const pv_dropout *dropout, const pv_gnn_part *part, int site, int64_t n, pv_real *x)
+static void drop(const pv_dropout *dropout, const pv_gnn_range *range, int site, int64_t n, pv_real *x)
 {
-    if (part->pass->training && dropout->rate > 0)
-        pv_dropout_apply(dropout, part->pass, site, part->sample, n, x);
+    if (range->pass->training && dropout->rate > 0)
+        pv_dropout_apply(dropout, range->pass, site, range->sample, n, x);
 }
 
 /* ---- nodes ---- */
@@ -70,15 +70,15 @@ typedef struct node_steps {
     pv_real *before, *after, *slope;            /* [rows][node_hidden], around the GELU */
 } node_steps;
 
-static node_steps run_nodes(const pv_gnn_nodes *n, const pv_gnn_shape *s, const pv_gnn_part *part,
+static node_steps run_nodes(const pv_gnn_nodes *n, const pv_gnn_shape *s, const pv_gnn_range *range,
                             const pv_real *x, const pv_real *out, bool slope)
 {
     const node_steps w = {s->node_work[0], s->node_work[1], s->node_work[2], s->node_work[3],
                           s->node_act[0],  s->node_act[1],  s->node_act[2]};
-    const int64_t rows = part->count, values = rows * s->node, hidden = rows * s->node_hidden;
+    const int64_t rows = range->count, values = rows * s->node, hidden = rows * s->node_hidden;
     pv_packed_forward(&n->out, rows, out, false, w.projected);
     pv_packed_forward(&n->lin0, rows, w.projected, false, w.sum0);
-    drop(&s->node_dropout, part, n->site, values, w.sum0);
+    drop(&s->node_dropout, range, n->site, values, w.sum0);
     s->kernels->add(values, x, w.sum0);
     norm_forward(&n->norm0, s->kernels, rows, w.sum0, w.normed0);
     pv_packed_forward(&n->mlp0, rows, w.normed0, false, w.before);
@@ -87,36 +87,36 @@ static node_steps run_nodes(const pv_gnn_nodes *n, const pv_gnn_shape *s, const 
     else
         s->kernels->gelu(hidden, w.before, w.after);
     pv_packed_forward(&n->mlp2, rows, w.after, false, w.sum1);
-    drop(&s->node_dropout, part, n->site + 1, values, w.sum1);
+    drop(&s->node_dropout, range, n->site + 1, values, w.sum1);
     s->kernels->add(values, w.normed0, w.sum1);
     return w;
 }
 
-void pv_gnn_nodes_forward(const pv_gnn_nodes *n, const pv_gnn_shape *shape, const pv_gnn_part *part,
+void pv_gnn_nodes_forward(const pv_gnn_nodes *n, const pv_gnn_shape *shape, const pv_gnn_range *range,
                           const pv_real *x, const pv_real *out, pv_real *y)
 {
-    const node_steps w = run_nodes(n, shape, part, x, out, false);
-    norm_forward(&n->norm1, shape->kernels, part->count, w.sum1, y);
+    const node_steps w = run_nodes(n, shape, range, x, out, false);
+    norm_forward(&n->norm1, shape->kernels, range->count, w.sum1, y);
 }
 
-void pv_gnn_nodes_backward(const pv_gnn_nodes *n, const pv_gnn_shape *shape, const pv_gnn_part *part,
+void pv_gnn_nodes_backward(const pv_gnn_nodes *n, const pv_gnn_shape *shape, const pv_gnn_range *range,
                            const pv_real *x, const pv_real *out, pv_real *dy, pv_real *dx, pv_real *dout)
 {
     const pv_gnn_shape *const s = shape;
-    const int64_t rows = part->count, values = rows * s->node;
+    const int64_t rows = range->count, values = rows * s->node;
     const size_t bytes = sizeof *dy * (size_t)values;
     pv_real *const dropped = s->node_work[4], *const d = s->node_work[5];
-    const node_steps w = run_nodes(n, s, part, x, out, true);
+    const node_steps w = run_nodes(n, s, range, x, out, true);
     norm_backward(&n->norm1, s->kernels, rows, w.sum1, dy);
     memcpy(dropped, dy, bytes);
-    drop(&s->node_dropout, part, n->site + 1, values, dropped);
+    drop(&s->node_dropout, range, n->site + 1, values, dropped);
     pv_packed_backward(&n->mlp2, rows, w.after, dropped, false, w.before);
     s->kernels->multiply(rows * s->node_hidden, w.slope, w.before);
     pv_packed_backward(&n->mlp0, rows, w.normed0, w.before, true, dy);
     norm_backward(&n->norm0, s->kernels, rows, w.sum0, dy);
     s->kernels->add(values, dy, dx);
     memcpy(dropped, dy, bytes);
-    drop(&s->node_dropout, part, n->site, values, dropped);
+    drop(&s->node_dropout, range, n->site, values, dropped);
     pv_packed_backward(&n->lin0, rows, w.projected, dropped, false, d);
     pv_packed_backward(&n->out, rows, out, d, false, dout);
 }
@@ -161,7 +161,7 @@ static void apply_gelu(const pv_gnn_shape *s, bool slope, pv_real *x, pv_real *y
         s->kernels->gelu(n, x, y);
 }
 
-static edge_steps run_edges(const pv_gnn_edges *e, const pv_gnn_shape *s, const pv_gnn_part *part, int i,
+static edge_steps run_edges(const pv_gnn_edges *e, const pv_gnn_shape *s, const pv_gnn_range *range, int i,
                             const pv_real *x, bool slope)
 {
     /* What is before a GELU is needed no more behind it: both share a place. */
@@ -179,46 +179,46 @@ static edge_steps run_edges(const pv_gnn_edges *e, const pv_gnn_shape *s, const 
     pv_packed_forward(&e->reverse, n, w.back, true, w.before0);
     apply_gelu(s, slope, w.before0, w.after0, w.slope0);
     pv_packed_forward(&e->lin1, n, w.after0, false, w.sum0);
-    drop(&s->edge_dropout, part, e->site + 2 * i, values, w.sum0);
+    drop(&s->edge_dropout, range, e->site + 2 * i, values, w.sum0);
     s->kernels->add(values, own, w.sum0);
     norm_forward(&e->norm0, s->kernels, n, w.sum0, w.normed0);
     pv_packed_forward(&e->mlp0, n, w.normed0, false, w.before1);
     apply_gelu(s, slope, w.before1, w.after1, w.slope1);
     pv_packed_forward(&e->mlp2, n, w.after1, false, w.sum1);
-    drop(&s->edge_dropout, part, e->site + 2 * i + 1, values, w.sum1);
+    drop(&s->edge_dropout, range, e->site + 2 * i + 1, values, w.sum1);
     s->kernels->add(values, w.normed0, w.sum1);
     return w;
 }
 
-void pv_gnn_edges_forward(const pv_gnn_edges *e, const pv_gnn_shape *shape, const pv_gnn_part *part,
+void pv_gnn_edges_forward(const pv_gnn_edges *e, const pv_gnn_shape *shape, const pv_gnn_range *range,
                           const pv_real *nodes, const pv_real *x, pv_real *y)
 {
     const int64_t values = (int64_t)shape->nodes * shape->edge;
     pv_packed_forward(&e->source, shape->nodes, nodes, false, shape->source);
     pv_packed_forward(&e->target, shape->nodes, nodes, false, shape->target);
-    for (int i = 0; i < part->count; i++) {
-        const edge_steps w = run_edges(e, shape, part, part->first + i, x, false);
+    for (int i = 0; i < range->count; i++) {
+        const edge_steps w = run_edges(e, shape, range, range->first + i, x, false);
         norm_forward(&e->norm1, shape->kernels, shape->nodes, w.sum1, y + i * values);
     }
 }
 
-static void backward_row(const pv_gnn_edges *e, const pv_gnn_shape *s, const pv_gnn_part *part, int i,
+static void backward_row(const pv_gnn_edges *e, const pv_gnn_shape *s, const pv_gnn_range *range, int i,
                          const pv_real *x, pv_real *dy, pv_real *dx)
 {
     const int64_t n = s->nodes, width = s->edge, values = n * width, hidden = s->edge_hidden;
     const size_t bytes = sizeof *dy * (size_t)values;
     pv_real *const dropped = s->edge_work[4], *const dback = s->edge_work[5], *const d = s->edge_act[4];
-    const edge_steps w = run_edges(e, s, part, i, x, true);
+    const edge_steps w = run_edges(e, s, range, i, x, true);
     norm_backward(&e->norm1, s->kernels, n, w.sum1, dy);
     memcpy(dropped, dy, bytes);
-    drop(&s->edge_dropout, part, e->site + 2 * i + 1, values, dropped);
+    drop(&s->edge_dropout, range, e->site + 2 * i + 1, values, dropped);
     pv_packed_backward(&e->mlp2, n, w.after1, dropped, false, d);
     s->kernels->multiply(n * hidden, w.slope1, d);
     pv_packed_backward(&e->mlp0, n, w.normed0, d, true, dy);
     norm_backward(&e->norm0, s->kernels, n, w.sum0, dy);
     s->kernels->add(values, dy, dx + i * values);
     memcpy(dropped, dy, bytes);
-    drop(&s->edge_dropout, part, e->site + 2 * i, values, dropped);
+    drop(&s->edge_dropout, range, e->site + 2 * i, values, dropped);
     pv_packed_backward(&e->lin1, n, w.after0, dropped, false, d);
     s->kernels->multiply(n * hidden, w.slope0, d);
     pv_packed_backward(&e->own, n, x + i * values, d, true, dx + i * values);
@@ -229,7 +229,7 @@ static void backward_row(const pv_gnn_edges *e, const pv_gnn_shape *s, const pv_
     s->kernels->add(n * hidden, d, s->dtarget);
 }
 
-void pv_gnn_edges_backward(const pv_gnn_edges *e, const pv_gnn_shape *shape, const pv_gnn_part *part,
+void pv_gnn_edges_backward(const pv_gnn_edges *e, const pv_gnn_shape *shape, const pv_gnn_range *range,
                            const pv_real *nodes, const pv_real *x, pv_real *dy, pv_real *dnodes, pv_real *dx)
 {
     const pv_gnn_shape *const s = shape;
@@ -238,8 +238,8 @@ void pv_gnn_edges_backward(const pv_gnn_edges *e, const pv_gnn_shape *shape, con
     pv_packed_forward(&e->target, s->nodes, nodes, false, s->target);
     memset(s->dsource, 0, bytes);
     memset(s->dtarget, 0, bytes);
-    for (int i = 0; i < part->count; i++)
-        backward_row(e, s, part, part->first + i, x, dy + (int64_t)i * s->nodes * s->edge, dx);
+    for (int i = 0; i < range->count; i++)
+        backward_row(e, s, range, range->first + i, x, dy + (int64_t)i * s->nodes * s->edge, dx);
     pv_packed_backward(&e->source, s->nodes, nodes, s->dsource, true, dnodes);
     pv_packed_backward(&e->target, s->nodes, nodes, s->dtarget, true, dnodes);
 }

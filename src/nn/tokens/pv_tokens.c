@@ -363,7 +363,7 @@ static void reserve(net *n, pv_nn_memory *memory, int64_t max_batch)
     struct {
         pv_real **where;
         int64_t count;
-    } pieces[] = {{&n->feature, max_batch * n->width},
+    } blocks[] = {{&n->feature, max_batch * n->width},
                   {&n->dfeature, max_batch * n->width},
                   {&n->unit, widest},
                   {&n->dunit, widest},
@@ -382,8 +382,8 @@ static void reserve(net *n, pv_nn_memory *memory, int64_t max_batch)
                   {&n->share, tokens * n->row.width},
                   {&n->dshare, tokens * n->row.width},
                   {&n->edges, tokens * 2 * n->channels}};
-    for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++)
-        *pieces[i].where = pv_nn_take(memory, pieces[i].count, sizeof(pv_real));
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
+        *blocks[i].where = pv_nn_take(memory, blocks[i].count, sizeof(pv_real));
 }
 
 static double forward_flops(const void *context)
