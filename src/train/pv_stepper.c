@@ -4,7 +4,6 @@
 #include "base/pv_mem.h"
 #include "base/pv_stop.h"
 #include "train/pv_evaluate.h"
-#include "pv_lanes.h"
 #include "pv_reducer.h"
 #include "pv_schedule.h"
 
@@ -14,20 +13,16 @@
 
 /* A micro-batch of this rank, or all of its share. */
 typedef struct micro {
-    pv_stepper *stepper;
     pv_model *model;
     int64_t first; /* rows of the share before it */
     int count;
-    double *values; /* what it has brought to a sum, while it waits in it */
-    int value_count;
-    int64_t ready; /* gradients from here on are final */
+    pv_batch_sums sums; /* what the last stage left to be summed */
 } micro;
 
 struct pv_stepper {
     pv_stepper_setup setup;
     micro *micros;
     int count; /* of them: a power of two */
-    pv_lanes *lanes;
     pv_optim *optim;
     pv_reducer *reducer;
     int64_t combined;            /* gradients from here on are summed over this rank's micro-batches */
@@ -75,12 +70,10 @@ static pv_status make_micros(pv_stepper *s, const micro_plan *plan)
     for (int i = 0; i < s->count; i++) {
         /* the first one evaluates, too */
         const int64_t rows = i == 0 && plan->rows < PV_EVAL_BATCH ? PV_EVAL_BATCH : plan->rows;
-        s->micros[i].stepper = s;
         PV_TRY(pv_model_new(setup->model, setup->arch->dims, setup->arch->layers, setup->task->outputs,
                             (int)rows, &s->micros[i].model));
         if (i > 0) pv_model_share_params(s->micros[i].model, s->micros[0].model);
     }
-    PV_TRY(pv_lanes_new(s->count, &s->lanes));
 done:
     return st;
 }
@@ -119,7 +112,6 @@ void pv_stepper_free(pv_stepper *s)
     for (int i = 0; i < s->count; i++)
         pv_model_free(s->micros[i].model);
     free(s->micros);
-    pv_lanes_free(s->lanes);
     pv_optim_free(s->optim);
     pv_reducer_close(s->reducer);
     free(s->outputs);
@@ -167,27 +159,18 @@ pv_step_times pv_stepper_times(const pv_stepper *s)
 
 /* ---- sums over micro-batches and ranks ---- */
 
-/* The sum over micro-batches of what each has brought, given back to each: pairs of neighbours first. */
-static void meet(void *context)
+/* Replaces what the micro-batches' stages have left by its sum over all of them: pairs of neighbours first. */
+static void meet(pv_stepper *s)
 {
-    pv_stepper *const s = context;
-    micro *const all = s->micros;
-    const int count = all[0].value_count;
+    const pv_batch_sums sums = s->micros[0].sums;
+    if (sums.count == 0) return;
     for (int distance = 1; distance < s->count; distance *= 2)
         for (int i = 0; i + distance < s->count; i += 2 * distance)
-            for (int k = 0; k < count; k++)
-                all[i].values[k] += all[i + distance].values[k];
-    pv_reducer_sum(s->reducer, all[0].values, count);
+            for (int k = 0; k < sums.count; k++)
+                s->micros[i].sums.values[k] += s->micros[i + distance].sums.values[k];
+    pv_reducer_sum(s->reducer, sums.values, sums.count);
     for (int i = 1; i < s->count; i++)
-        memcpy(all[i].values, all[0].values, sizeof(double) * (size_t)count);
-}
-
-static void sum_over_batch(void *context, double *values, int count)
-{
-    micro *const m = context;
-    m->values = values;
-    m->value_count = count;
-    pv_lanes_meet(m->stepper->lanes);
+        memcpy(s->micros[i].sums.values, sums.values, sizeof *sums.values * (size_t)sums.count);
 }
 
 /* The same tree for gradients first..end-1; the sum is the first micro-batch's. */
@@ -204,20 +187,12 @@ static void combine(pv_stepper *s, int64_t first, int64_t end)
     s->times.reduce += pv_seconds() - start;
 }
 
-/* What all micro-batches have finished goes on to the other ranks. */
-static void gradients_ready(void *context, int64_t offset)
+/* Gradients from `first` on, which all micro-batches have finished, go on to the other ranks. */
+static void pass_on(pv_stepper *s, int64_t first)
 {
-    micro *const m = context;
-    pv_stepper *const s = m->stepper;
-    int64_t ready = 0;
-    m->ready = offset;
-    if (!s->last) return;
-    for (int i = 0; i < s->count; i++)
-        ready = s->micros[i].ready > ready ? s->micros[i].ready : ready;
-    if (ready >= s->combined) return;
-    combine(s, ready, s->combined);
-    s->combined = ready;
-    pv_reducer_ready(s->reducer, ready);
+    combine(s, first, s->combined);
+    s->combined = first;
+    pv_reducer_ready(s->reducer, first);
 }
 
 /* ---- one chunk of a step ---- */
@@ -234,40 +209,47 @@ static pv_status take_share(pv_stepper *s, int64_t epoch, int64_t chunk)
         const int64_t first = pv_share_start(places, leaf, leaves) * rows;
         s->micros[i].first = first - s->batch.first;
         s->micros[i].count = (int)(pv_share_start(places, leaf + 1, leaves) * rows - first);
-        s->micros[i].ready = pv_model_count(s->micros[i].model);
     }
     s->times.data += pv_seconds() - start;
     return st;
 }
 
-static pv_pass pass_of(micro *m)
+static pv_pass pass_of(const pv_stepper *s, const micro *m)
 {
-    const pv_stepper *s = m->stepper;
     return (pv_pass){.training = true,
                      .global_batch = s->batch.global,
                      .first_sample = s->before + s->batch.first + m->first,
                      .seed = s->setup.opts->seed,
-                     .step = (uint64_t)pv_optim_steps(s->optim),
-                     .sum = sum_over_batch,
-                     .ready = gradients_ready,
-                     .sum_context = m};
+                     .step = (uint64_t)pv_optim_steps(s->optim)};
 }
 
-static void forward(void *context, int lane)
+/* All micro-batches stage by stage, so that they meet between any two. */
+static void forward(pv_stepper *s)
 {
-    pv_stepper *const s = context;
-    micro *const m = &s->micros[lane];
-    const pv_pass pass = pass_of(m);
-    pv_model_forward(m->model, &pass, s->batch.rows + m->first * pv_arch_params(s->setup.arch), m->count,
-                     s->outputs + m->first * s->setup.task->outputs);
+    const int64_t params = pv_arch_params(s->setup.arch), outputs = s->setup.task->outputs;
+    for (int stage = 0; stage < pv_model_stages(s->micros[0].model); stage++) {
+        for (int i = 0; i < s->count; i++) {
+            micro *const m = &s->micros[i];
+            const pv_pass pass = pass_of(s, m);
+            m->sums = pv_model_forward_stage(m->model, &pass, stage, s->batch.rows + m->first * params,
+                                             m->count, s->outputs + m->first * outputs);
+        }
+        meet(s);
+    }
 }
 
-static void backward(void *context, int lane)
+static void backward(pv_stepper *s)
 {
-    pv_stepper *const s = context;
-    micro *const m = &s->micros[lane];
-    const pv_pass pass = pass_of(m);
-    pv_model_backward(m->model, &pass, s->doutputs + m->first * s->setup.task->outputs, NULL);
+    const int64_t outputs = s->setup.task->outputs;
+    for (int stage = pv_model_stages(s->micros[0].model) - 1; stage >= 0; stage--) {
+        for (int i = 0; i < s->count; i++) {
+            micro *const m = &s->micros[i];
+            const pv_pass pass = pass_of(s, m);
+            m->sums = pv_model_backward_stage(m->model, &pass, stage, s->doutputs + m->first * outputs, NULL);
+        }
+        if (s->last) pass_on(s, pv_model_stage_begin(s->micros[0].model, stage));
+        meet(s);
+    }
 }
 
 /* Of the chunks so far, on this rank. */
@@ -281,13 +263,13 @@ static pv_status run_chunk(pv_stepper *s, int64_t epoch, int64_t chunk, double s
 {
     pv_task *const task = s->setup.task;
     const pv_status taken = take_share(s, epoch, chunk);
-    pv_lanes_run(s->lanes, forward, meet, s);
+    forward(s);
     tally->correct += task->ops->loss(task, &s->batch, s->outputs, scale, s->losses, s->doutputs);
     tally->mark += s->batch.mark;
     for (int i = 0; i < s->count; i++)
         for (int64_t k = 0; k < s->micros[i].count; k++)
             s->micro_losses[i] += s->losses[s->micros[i].first + k];
-    pv_lanes_run(s->lanes, backward, meet, s);
+    backward(s);
     s->before += s->batch.global;
     return taken;
 }
