@@ -139,19 +139,14 @@ pv_batch_sums pv_model_backward_stage(pv_model *model, const pv_pass *pass, int 
 
 void pv_model_forward(pv_model *model, const pv_pass *pass, const pv_real *rows, int batch, pv_real *logits)
 {
-    for (int stage = 0; stage < pv_model_stages(model); stage++) {
-        const pv_batch_sums sums = pv_model_forward_stage(model, pass, stage, rows, batch, logits);
-        if (pass->sum && sums.count) pass->sum(pass->sum_context, sums.values, sums.count);
-    }
+    for (int stage = 0; stage < pv_model_stages(model); stage++)
+        pv_model_forward_stage(model, pass, stage, rows, batch, logits);
 }
 
 void pv_model_backward(pv_model *model, const pv_pass *pass, const pv_real *dlogits, pv_real *drows)
 {
-    for (int stage = pv_model_stages(model) - 1; stage >= 0; stage--) {
-        const pv_batch_sums sums = pv_model_backward_stage(model, pass, stage, dlogits, drows);
-        if (pass->ready) pass->ready(pass->sum_context, pv_model_stage_begin(model, stage));
-        if (pass->sum && sums.count) pass->sum(pass->sum_context, sums.values, sums.count);
-    }
+    for (int stage = pv_model_stages(model) - 1; stage >= 0; stage--)
+        pv_model_backward_stage(model, pass, stage, dlogits, drows);
 }
 
 const pv_real *pv_model_features(const pv_model *model, int *width)

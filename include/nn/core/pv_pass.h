@@ -11,10 +11,6 @@ typedef struct pv_pass {
     int64_t global_batch; /* rows of all passes over the batch */
     int64_t first_sample; /* position of this pass' first row among them */
     uint64_t seed, step;  /* dropout draws: PV_RNG_DROPOUT, (step, layer and sample position) */
-    /* Of a whole pass only: what is done with what its stages leave; NULL: nothing. */
-    void (*sum)(void *context, double *values, int count);
-    void (*ready)(void *context, int64_t offset);
-    void *sum_context;
 } pv_pass;
 
 /* What a stage of a pass leaves to be summed: element by element over all passes of the batch, also those
