@@ -1,8 +1,8 @@
 /* What is learned: the part of training that depends on the task and not on the loop.
  *
- * A task is one file that fills a pv_task_ops: it says what rows a step trains on, what the loss of the model's outputs
- * is, and how the model is scored.  Whatever it does must depend on the places of the stream only, never on which rank
- * does it, so that any number of ranks learns the same. */
+ * A task is one file with a pv_task_kind, and one line in PV_TASKS: it says what rows a step trains on, what the loss of
+ * the model's outputs is, and how the model is scored.  Whatever it does must depend on the places of the stream only,
+ * never on which rank does it, so that any number of ranks learns the same. */
 #ifndef PV_TASK_H
 #define PV_TASK_H
 
@@ -31,7 +31,8 @@ typedef struct pv_task_score {
 
 typedef struct pv_task pv_task;
 
-typedef struct pv_task_ops {
+typedef struct pv_task_kind {
+    pv_plugin plugin;
     bool embeds;       /* outputs are an embedding, with a projection on it in training, and no classes */
     bool scores_views; /* scored on the views that it trains on; else on view 0 */
     int place_rows;    /* rows that a place of the stream gives */
@@ -57,10 +58,16 @@ typedef struct pv_task_ops {
 
     /* Scores the model on a split (PV_SPLIT_VAL, PV_SPLIT_TEST).  Collective.  Errors agreed. */
     pv_status (*score)(pv_task *task, uint8_t split, pv_model *model, pv_task_score *score);
-} pv_task_ops;
+} pv_task_kind;
+
+/* The registry: X(name) is a pv_task_kind pv_task_<name>. */
+#define PV_TASKS(X)          X(classify) X(simclr)
+#define PV_TASK_EXTERN(name) extern const pv_task_kind pv_task_##name;
+PV_TASKS(PV_TASK_EXTERN)
+#undef PV_TASK_EXTERN
 
 struct pv_task {
-    const pv_task_ops *ops;
+    const pv_task_kind *kind;
     pv_task_data data;
     int64_t places;      /* of an epoch; INT64_MAX: an epoch never ends */
     pv_sampler *sampler; /* of the places; NULL in a task that makes up its rows */
@@ -69,7 +76,7 @@ struct pv_task {
 };
 
 /* The task that opts->task names. */
-const pv_task_ops *pv_task_of(const pv_train_opts *opts);
+const pv_task_kind *pv_task_of(const pv_train_opts *opts);
 
 /* Makes the task that data->opts names.
  * Owner: pv_task_close.  Local, but the same on all ranks.  Errors: PV_ERR_CONFIG, PV_ERR_DATA, PV_ERR_NOMEM. */
@@ -80,13 +87,13 @@ void pv_task_close(pv_task *task);
 /* The sampler of the training split, as far as all tasks want the same of it. */
 pv_sampler_opts pv_task_sampler_opts(const pv_task_data *data);
 
-/* ops->take, or the sampler's. */
+/* The kind's take, or the sampler's. */
 pv_status pv_task_take(pv_task *task, int64_t epoch, int64_t batch, pv_batch *out);
 
 /* A step trains on `accumulate` chunks of a batch, each of so many places: the batches of the sampler. */
 int64_t pv_task_chunk(const pv_train_opts *opts);
 /* The most rows of a chunk that a rank of `size` has. */
-int64_t pv_task_share(const pv_task_ops *ops, const pv_train_opts *opts, int size);
+int64_t pv_task_share(const pv_task_kind *ops, const pv_train_opts *opts, int size);
 /* Steps of an epoch; the places of chunk `chunk` of an epoch, 0 behind its end. */
 int64_t pv_task_steps(const pv_task *task);
 int64_t pv_task_places(const pv_task *task, int64_t chunk);

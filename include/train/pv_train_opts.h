@@ -2,16 +2,14 @@
 #ifndef PV_TRAIN_OPTS_H
 #define PV_TRAIN_OPTS_H
 
-#include "config/pv_option.h"
+#include "config/pv_plugin.h"
 #include "data/pv_placement.h"
-#include "data/pv_positives.h"
 #include "data/pv_row_form.h"
 #include "nn/core/pv_optim.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-typedef enum pv_task_kind { PV_TASK_CLASSIFY, PV_TASK_SIMCLR } pv_task_kind;
 typedef enum pv_reduce { PV_REDUCE_FAST, PV_REDUCE_ORDERED } pv_reduce;
 /* After the warm-up: the same rate at every step, or down to 0 at the end of training by half a cosine. */
 typedef enum pv_rate_schedule { PV_RATE_CONSTANT, PV_RATE_COSINE } pv_rate_schedule;
@@ -19,7 +17,7 @@ typedef enum pv_rate_schedule { PV_RATE_CONSTANT, PV_RATE_COSINE } pv_rate_sched
 typedef enum pv_rate_scaling { PV_RATE_AS_IS, PV_RATE_LINEAR, PV_RATE_SQRT } pv_rate_scaling;
 
 typedef struct pv_train_opts {
-    pv_task_kind task;
+    pv_pick task; /* of pv_tasks, with its own options */
     char *output;  /* the model file; <output>.ckpt and <output>.jsonl stand beside it; owned by the config */
     int64_t views; /* the first `views` views of every training object are samples */
     int64_t epochs;
@@ -39,9 +37,6 @@ typedef struct pv_train_opts {
     int64_t base_batch;
     double clip; /* the gradient's norm, at most; 0: any */
     bool amsgrad;
-    int64_t embedding;      /* simclr: width of the encoder's output and of the projection */
-    double temperature;     /* simclr */
-    pv_positives positives; /* simclr */
     pv_row_form_opts form;  /* rows are matched to the first training row */
     bool random_view;       /* an epoch draws one view of every object */
     bool test_each_epoch;   /* the metrics hold the test split's score; selection never looks at it */
@@ -51,7 +46,8 @@ typedef struct pv_train_opts {
     bool no_verify; /* rows are not compared with their checksums as they are loaded; an option of `train` */
 } pv_train_opts;
 
-/* The rows of the section. */
+/* The rows of the section, but for those of the tasks; the registry of tasks (train/pv_task.h). */
 extern const pv_option pv_train_options[];
+extern const pv_registry pv_tasks;
 
 #endif

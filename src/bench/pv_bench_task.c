@@ -110,15 +110,15 @@ static void close_task(pv_task *task)
     free(own);
 }
 
-static const pv_task_ops ops = {.place_rows = 1, .close = close_task, .take = take, .loss = loss};
+static const pv_task_kind kind = {.place_rows = 1, .close = close_task, .take = take, .loss = loss};
 
 pv_status pv_bench_task_open(const pv_comm *comm, const pv_train_opts *opts, const pv_arch *arch,
                              const pv_augment_list *augment, const pv_bench_rows *rows, pv_task *task)
 {
-    const int64_t share = pv_task_share(&ops, opts, comm->size);
+    const int64_t share = pv_task_share(&kind, opts, comm->size);
     bench_task *own = NULL;
     pv_status st = PV_OK;
-    *task = (pv_task){.ops = &ops,
+    *task = (pv_task){.kind = &kind,
                       .data = {.comm = comm, .classes = rows->classes, .opts = opts},
                       .places = INT64_MAX,
                       .outputs = rows->classes};

@@ -58,10 +58,12 @@ static pv_status score(pv_task *task, uint8_t split, pv_model *model, pv_task_sc
     return st;
 }
 
-const pv_task_ops pv_task_classify = {.place_rows = 1,
-                                      .best = "best_val_accuracy",
-                                      .best_of = accuracy,
-                                      .outputs = outputs,
-                                      .open = open_task,
-                                      .loss = loss,
-                                      .score = score};
+const pv_task_kind pv_task_classify = {
+    .plugin = {.name = "classify", .help = "the label of the object from its INR"},
+    .place_rows = 1,
+    .best = "best_val_accuracy",
+    .best_of = accuracy,
+    .outputs = outputs,
+    .open = open_task,
+    .loss = loss,
+    .score = score};

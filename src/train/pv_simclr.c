@@ -10,6 +10,33 @@
 
 enum { COPIES = 2 };
 
+/* Its options. */
+typedef struct simclr_opts {
+    int64_t embedding;
+    double temperature;
+    pv_positives positives;
+} simclr_opts;
+
+static const char *const positives[] = {
+    [PV_POSITIVES_AUGMENT] = "augment", [PV_POSITIVES_VIEWS] = "views", [PV_POSITIVES_BOTH] = "both", NULL};
+
+static const pv_option options[] = {
+    {PV_KEY(simclr_opts, embedding), .initial = "64", PV_BETWEEN(1, 65536), .fixes = PV_FIXES_MODEL,
+     .meaning =
+         "width of the encoder's output, which is the embedding, and of the two-layer projection on it"},
+    {PV_KEY(simclr_opts, temperature), .initial = "0.1", PV_ABOVE(0), .fixes = PV_FIXES_MODEL,
+     .meaning = "by which cosine similarities are divided"},
+    {PV_KEY(simclr_opts, positives), .choices = positives, .initial = "augment", .fixes = PV_FIXES_MODEL,
+     .meaning =
+         "the pair that an object gives; augment: two augmentations of one view; views: two views as they "
+         "are; both: augmentations of two views"},
+    {0}};
+
+static const simclr_opts *opts_of(const pv_train_opts *opts)
+{
+    return opts->task.options;
+}
+
 typedef struct simclr {
     pv_contrast *contrast;
     pv_sampler *val, *test; /* of the same pairs, always those of one epoch */
@@ -20,7 +47,7 @@ typedef struct simclr {
 static int outputs(const pv_train_opts *opts, int classes)
 {
     (void)classes;
-    return (int)opts->embedding;
+    return (int)opts_of(opts)->embedding;
 }
 
 /* A merit is to be at least 0, and higher where the loss is lower. */
@@ -38,8 +65,8 @@ static int64_t loss(pv_task *task, const pv_batch *batch, const pv_real *embeddi
                     double *losses, pv_real *dembeddings)
 {
     const simclr *const own = task->own;
-    return pv_contrast_loss(own->contrast, batch->count, embeddings, task->data.opts->temperature, scale,
-                            losses, dembeddings);
+    return pv_contrast_loss(own->contrast, batch->count, embeddings, opts_of(task->data.opts)->temperature,
+                            scale, losses, dembeddings);
 }
 
 /* Adds one batch's losses and hits to sums[2]. */
@@ -55,7 +82,7 @@ static pv_status score_batch(pv_task *task, pv_sampler *sampler, int64_t batch, 
                          taken.count - first < PV_EVAL_BATCH ? taken.count - first : PV_EVAL_BATCH,
                          own->outputs + (int64_t)first * task->outputs);
     sums[1] += (double)pv_contrast_loss(own->contrast, taken.count, own->outputs,
-                                        task->data.opts->temperature, 1, own->losses, NULL);
+                                        opts_of(task->data.opts)->temperature, 1, own->losses, NULL);
     for (int i = 0; i < taken.count; i++)
         sums[0] += own->losses[i];
     return st;
@@ -98,14 +125,14 @@ static pv_status open_sampler(const pv_task_data *data, const pv_dataset *datase
     pv_sampler_opts opts = pv_task_sampler_opts(data);
     opts.random_view = true;
     opts.pairs = true;
-    opts.positives = data->opts->positives;
+    opts.positives = opts_of(data->opts)->positives;
     return pv_sampler_open(data->comm, dataset, pv_store_arch(data->store), &opts, out);
 }
 
 static pv_status open_task(pv_task *task)
 {
     const pv_task_data *data = &task->data;
-    const int64_t rows = pv_task_share(task->ops, data->opts, data->comm->size);
+    const int64_t rows = pv_task_share(task->kind, data->opts, data->comm->size);
     simclr *own = NULL;
     pv_status st;
     PV_ALLOC(own, 1);
@@ -121,13 +148,19 @@ done:
     return st;
 }
 
-const pv_task_ops pv_task_simclr = {.embeds = true,
-                                    .scores_views = true,
-                                    .place_rows = COPIES,
-                                    .best = "best_val_loss",
-                                    .best_of = loss_of,
-                                    .outputs = outputs,
-                                    .open = open_task,
-                                    .close = close_task,
-                                    .loss = loss,
-                                    .score = score};
+const pv_task_kind pv_task_simclr = {
+    .plugin = {.name = "simclr",
+               .help = "an embedding in which what stands for one object is alike, "
+                       "without labels",
+               .options = options,
+               .options_size = sizeof(simclr_opts)},
+    .embeds = true,
+    .scores_views = true,
+    .place_rows = COPIES,
+    .best = "best_val_loss",
+    .best_of = loss_of,
+    .outputs = outputs,
+    .open = open_task,
+    .close = close_task,
+    .loss = loss,
+    .score = score};

@@ -57,7 +57,7 @@ static pv_status make_plan(const pv_stepper_setup *setup, micro_plan *out)
                 "for %lld ranks",
                 (long long)chunk, (long long)leaves, (long long)opts->micro_batch, (long long)size);
     }
-    *out = (micro_plan){(int)(leaves / size), (chunk + leaves - 1) / leaves * setup->task->ops->place_rows};
+    *out = (micro_plan){(int)(leaves / size), (chunk + leaves - 1) / leaves * setup->task->kind->place_rows};
     return PV_OK;
 }
 
@@ -94,7 +94,7 @@ pv_status pv_stepper_new(const pv_stepper_setup *setup, pv_stepper **out)
     const int64_t count = pv_model_count(s->micros[0].model);
     PV_TRY(pv_optim_new(&optim, count, &s->optim));
     PV_TRY(pv_reducer_open(setup->comm, opts->reduce, count, &s->reducer));
-    s->share = pv_task_share(setup->task->ops, opts, setup->comm->size);
+    s->share = pv_task_share(setup->task->kind, opts, setup->comm->size);
     PV_ALLOC(s->outputs, s->share * outputs);
     PV_ALLOC(s->doutputs, s->share * outputs);
     PV_ALLOC(s->losses, s->share);
@@ -202,7 +202,7 @@ static pv_status take_share(pv_stepper *s, int64_t epoch, int64_t chunk)
 {
     const double start = pv_seconds();
     const pv_status st = pv_task_take(s->setup.task, epoch, chunk, &s->batch);
-    const int64_t rows = s->setup.task->ops->place_rows, places = s->batch.global / rows;
+    const int64_t rows = s->setup.task->kind->place_rows, places = s->batch.global / rows;
     const int64_t leaves = (int64_t)s->count * s->setup.comm->size;
     for (int i = 0; i < s->count; i++) {
         const int64_t leaf = (int64_t)s->count * s->setup.comm->rank + i;
@@ -264,7 +264,7 @@ static pv_status run_chunk(pv_stepper *s, int64_t epoch, int64_t chunk, double s
     pv_task *const task = s->setup.task;
     const pv_status taken = take_share(s, epoch, chunk);
     forward(s);
-    tally->correct += task->ops->loss(task, &s->batch, s->outputs, scale, s->losses, s->doutputs);
+    tally->correct += task->kind->loss(task, &s->batch, s->outputs, scale, s->losses, s->doutputs);
     tally->mark += s->batch.mark;
     for (int i = 0; i < s->count; i++)
         for (int64_t k = 0; k < s->micros[i].count; k++)
@@ -333,10 +333,10 @@ pv_status pv_stepper_step(pv_stepper *s, int64_t epoch, int64_t batch, pv_step *
     pv_status taken = PV_OK;
     int64_t rows = 0;
     for (int64_t i = 0; i < chunks; i++)
-        rows += pv_task_places(task, batch * chunks + i) * task->ops->place_rows;
+        rows += pv_task_places(task, batch * chunks + i) * task->kind->place_rows;
     begin_step(s);
     for (int64_t i = batch * chunks; s->before < rows; i++) {
-        s->last = s->before + pv_task_places(task, i) * task->ops->place_rows == rows;
+        s->last = s->before + pv_task_places(task, i) * task->kind->place_rows == rows;
         const pv_status st = run_chunk(s, epoch, i, 1.0 / (double)rows, &tally);
         if (taken == PV_OK) taken = st;
     }

@@ -1,23 +1,24 @@
 /* What all tasks have in common. */
 #include "train/pv_task.h"
 
-extern const pv_task_ops pv_task_classify, pv_task_simclr;
+#define ENTRY(name) &pv_task_##name.plugin,
+const pv_registry pv_tasks = {"task", (const pv_plugin *const[]){PV_TASKS(ENTRY) NULL}};
 
-const pv_task_ops *pv_task_of(const pv_train_opts *opts)
+const pv_task_kind *pv_task_of(const pv_train_opts *opts)
 {
-    return opts->task == PV_TASK_SIMCLR ? &pv_task_simclr : &pv_task_classify;
+    return (const pv_task_kind *)opts->task.plugin;
 }
 
 pv_status pv_task_open(const pv_task_data *data, pv_task *task)
 {
     const pv_train_opts *opts = data->opts;
-    const pv_task_ops *ops = pv_task_of(opts);
+    const pv_task_kind *kind = pv_task_of(opts);
     *task = (pv_task){
-        .ops = ops, .data = *data, .places = INT64_MAX, .outputs = ops->outputs(opts, data->classes)};
+        .kind = kind, .data = *data, .places = INT64_MAX, .outputs = kind->outputs(opts, data->classes)};
     if (opts->batch % opts->accumulate)
         return pv_fail(PV_ERR_CONFIG, "train.accumulate: %lld does not divide train.batch %lld",
                        (long long)opts->accumulate, (long long)opts->batch);
-    const pv_status st = ops->open(task);
+    const pv_status st = kind->open(task);
     if (task->sampler) task->places = pv_sampler_samples(task->sampler);
     return st;
 }
@@ -25,7 +26,7 @@ pv_status pv_task_open(const pv_task_data *data, pv_task *task)
 void pv_task_close(pv_task *task)
 {
     pv_sampler_close(task->sampler);
-    if (task->ops && task->ops->close) task->ops->close(task);
+    if (task->kind && task->kind->close) task->kind->close(task);
     *task = (pv_task){0};
 }
 
@@ -43,8 +44,8 @@ pv_sampler_opts pv_task_sampler_opts(const pv_task_data *data)
 
 pv_status pv_task_take(pv_task *task, int64_t epoch, int64_t batch, pv_batch *out)
 {
-    return task->ops->take ? task->ops->take(task, epoch, batch, out)
-                           : pv_sampler_take(task->sampler, epoch, batch, out);
+    return task->kind->take ? task->kind->take(task, epoch, batch, out)
+                            : pv_sampler_take(task->sampler, epoch, batch, out);
 }
 
 int64_t pv_task_chunk(const pv_train_opts *opts)
@@ -52,9 +53,9 @@ int64_t pv_task_chunk(const pv_train_opts *opts)
     return opts->batch / opts->accumulate;
 }
 
-int64_t pv_task_share(const pv_task_ops *ops, const pv_train_opts *opts, int size)
+int64_t pv_task_share(const pv_task_kind *kind, const pv_train_opts *opts, int size)
 {
-    return (pv_task_chunk(opts) + size - 1) / size * ops->place_rows;
+    return (pv_task_chunk(opts) + size - 1) / size * kind->place_rows;
 }
 
 int64_t pv_task_steps(const pv_task *task)

@@ -1,9 +1,6 @@
 /* The rows of the `train` section: how a network is trained. */
 #include "train/pv_train_opts.h"
 
-static const char *const tasks[] = {[PV_TASK_CLASSIFY] = "classify", [PV_TASK_SIMCLR] = "simclr", NULL};
-static const char *const positives[] = {
-    [PV_POSITIVES_AUGMENT] = "augment", [PV_POSITIVES_VIEWS] = "views", [PV_POSITIVES_BOTH] = "both", NULL};
 static const char *const optimizers[] = {
     [PV_OPTIM_SGD] = "sgd", [PV_OPTIM_ADAM] = "adam", [PV_OPTIM_ADAMW] = "adamw", NULL};
 static const char *const normalisations[] = {
@@ -23,9 +20,8 @@ static const char *const rate_scalings[] = {
     [PV_RATE_AS_IS] = "none", [PV_RATE_LINEAR] = "linear", [PV_RATE_SQRT] = "sqrt", NULL};
 
 const pv_option pv_train_options[] = {
-    {PV_KEY(pv_train_opts, task), .choices = tasks, .initial = "classify", .fixes = PV_FIXES_MODEL,
-     .meaning = "what is learned; classify: the label of the object from its INR; simclr: an embedding "
-                "in which what stands for one object is alike, without labels"},
+    {PV_KEY(pv_train_opts, task), .registry = &pv_tasks, .initial = "classify", .fixes = PV_FIXES_MODEL,
+     .meaning = "what is learned"},
     {PV_KEY(pv_train_opts, output), .initial = "model.h5",
      .meaning = "path of the model file; the checkpoint (.ckpt) and the log (.jsonl) stand beside it"},
     {PV_KEY(pv_train_opts, views), .initial = "1", PV_BETWEEN(1, 1e6), .fixes = PV_FIXES_MODEL,
@@ -74,14 +70,6 @@ const pv_option pv_train_options[] = {
      .meaning = "momentum of sgd"},
     {PV_KEY(pv_train_opts, amsgrad), .initial = "true", .fixes = PV_FIXES_MODEL,
      .meaning = "adam, adamw: divide by the maximum of the second moments so far"},
-    {PV_KEY(pv_train_opts, embedding), .initial = "64", PV_BETWEEN(1, 65536), .fixes = PV_FIXES_MODEL,
-     .meaning = "simclr: width of the encoder's output, which is the embedding, and of the two-layer "
-                "projection on it"},
-    {PV_KEY(pv_train_opts, temperature), .initial = "0.1", PV_ABOVE(0), .fixes = PV_FIXES_MODEL,
-     .meaning = "simclr: by which cosine similarities are divided"},
-    {PV_KEY(pv_train_opts, positives), .choices = positives, .initial = "augment", .fixes = PV_FIXES_MODEL,
-     .meaning = "simclr: the pair that an object gives; augment: two augmentations of one view; views: "
-                "two views as they are; both: augmentations of two views"},
     {.name = "normalise", PV_MEMBER(pv_train_opts, form.normalise), .choices = normalisations, .initial = "entry", .fixes = PV_FIXES_MODEL,
      .meaning = "weights are standardised over the train split: every entry, every tensor, or not at all"},
     {PV_KEY(pv_train_opts, random_view), .initial = "false", .fixes = PV_FIXES_MODEL,

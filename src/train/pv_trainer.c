@@ -20,7 +20,7 @@ typedef struct progress {
 static pv_status finish_epoch(pv_training *t, pv_epoch_figures figures, progress *done)
 {
     pv_train_state *const state = &t->head.state;
-    const double rows = (double)t->task.places * t->task.ops->place_rows;
+    const double rows = (double)t->task.places * t->task.kind->place_rows;
     pv_status st;
     figures.loss = done->train_loss = state->loss_sum / rows;
     figures.accuracy = (double)state->correct / rows;
@@ -120,8 +120,8 @@ static void fill_result(pv_training *t, const progress *done, pv_train_result *r
     result->epochs = state->epoch;
     result->best_epoch = state->best_epoch;
     result->train_loss = done->train_loss;
-    result->best_name = t->task.ops->best;
-    result->best = state->best_merit < 0 ? (double)NAN : t->task.ops->best_of(state->best_merit);
+    result->best_name = t->task.kind->best;
+    result->best = state->best_merit < 0 ? (double)NAN : t->task.kind->best_of(state->best_merit);
     result->samples_per_s = done->seconds > 0 ? (double)done->rows / done->seconds : 0;
     result->reduce_share = times.whole > 0 ? times.reduce / times.whole : 0;
     result->data_share = times.whole > 0 ? times.data / times.whole : 0;

@@ -138,7 +138,7 @@ void pv_training_close(pv_training *t)
 
 pv_status pv_training_score(pv_training *t, uint8_t split, pv_task_score *out)
 {
-    return t->task.ops->score(&t->task, split, pv_stepper_model(t->stepper), out);
+    return t->task.kind->score(&t->task, split, pv_stepper_model(t->stepper), out);
 }
 
 pv_status pv_training_save(pv_training *t)
