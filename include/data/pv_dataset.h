@@ -1,8 +1,8 @@
-/* The rows of one split in memory, for training and evaluation: one copy a node, or one copy in all, sharded over the
- * ranks, from which any rank fetches any row by one-sided MPI.
+/* The rows of one split in memory, for training and evaluation: one copy a node, or one copy in all, sharded
+ * over the ranks, from which any rank fetches any row by one-sided MPI.
  *
- * A sample is one view of one object: sample s is object s / views, view first_view + s % views.  Which object has which
- * label is known on every node in either case. */
+ * A sample is one view of one object: sample s is object s / views, view first_view + s % views.  Which
+ * object has which label is known on every node in either case. */
 #ifndef PV_DATASET_H
 #define PV_DATASET_H
 
@@ -21,9 +21,10 @@ typedef struct pv_dataset_opts {
     pv_placement placement; /* evaluation wants a copy a node */
 } pv_dataset_opts;
 
-/* Loads the rows in parallel: the ranks of a node read equal shares into the node's shared memory, or each rank of the
- * job reads the share that it keeps.
- * A form that matches rows and has no reference yet gets the first view of the split's first object, in canonical form.
+/* Loads the rows in parallel: the ranks of a node read equal shares into the node's shared memory, or each
+ * rank of the job reads the share that it keeps.
+ * A form that matches rows and has no reference yet gets the first view of the split's first object, in
+ * canonical form.
  * Random: PV_RNG_MATCH, seed 0.
  * Owner: pv_dataset_close.
  * Collective.  Errors: PV_ERR_CONFIG (no such view), PV_ERR_DATA (a row that is missing, refused or
@@ -37,21 +38,21 @@ void pv_dataset_close(pv_dataset *dataset);
 int64_t pv_dataset_samples(const pv_dataset *dataset); /* objects x views */
 int64_t pv_dataset_views(const pv_dataset *dataset);   /* of every object */
 int pv_dataset_params(const pv_dataset *dataset);      /* P */
-/* The samples whose rows this rank holds if the job shares one copy, and its even share of them if nodes have copies:
- * over all ranks, every sample once.  Local. */
+/* The samples whose rows this rank holds if the job shares one copy, and its even share of them if nodes have
+ * copies: over all ranks, every sample once.  Local. */
 void pv_dataset_share(const pv_dataset *dataset, int64_t *first, int64_t *count);
 /* Bytes of this rank's share, or of its node's copy. */
 int64_t pv_dataset_memory(const pv_dataset *dataset);
 /* Whether ranks hold shares of one copy. */
 bool pv_dataset_is_sharded(const pv_dataset *dataset);
-/* A number for the rows in their form, their labels and their order, whoever holds them: a store's other contents do not
- * count. */
+/* A number for the rows in their form, their labels and their order, whoever holds them: a store's other
+ * contents do not count. */
 uint64_t pv_dataset_identity(const pv_dataset *dataset);
 /* One row [P], owned by the data set; NULL if another rank holds it. */
 const float *pv_dataset_row(const pv_dataset *dataset, int64_t sample);
 /* Begins to fetch a row from the rank that holds it.
- * Shapes   row [P], which must not be touched until *request is complete (MPI_Wait, MPI_Test).  Not collective; the
- * other rank does nothing for it, but over some networks it must enter MPI now and then. */
+ * Shapes   row [P], which must not be touched until *request is complete (MPI_Wait, MPI_Test).  Not
+ * collective; the other rank does nothing for it, but over some networks it must enter MPI now and then. */
 void pv_dataset_fetch(const pv_dataset *dataset, int64_t sample, float *row, MPI_Request *request);
 int32_t pv_dataset_label(const pv_dataset *dataset, int64_t sample);
 /* The object's number in the store, and the view. */

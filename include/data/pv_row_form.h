@@ -1,6 +1,6 @@
-/* The form in which a model takes rows: canonical under the symmetries of an INR, then matched to a reference row, then
- * normalised.  Training makes it by its options and measures what they leave open on the training split; a model file
- * keeps it, and whoever gives rows to the model brings them into it. */
+/* The form in which a model takes rows: canonical under the symmetries of an INR, then matched to a reference
+ * row, then normalised.  Training makes it by its options and measures what they leave open on the training
+ * split; a model file keeps it, and whoever gives rows to the model brings them into it. */
 #ifndef PV_ROW_FORM_H
 #define PV_ROW_FORM_H
 

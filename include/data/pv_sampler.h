@@ -1,9 +1,9 @@
 /* The distributed sampler: batch after batch of augmented rows, ready for a model, with soft labels.
  *
- * The stream - which sample stands at which place, which view of it, every draw of the augmentations, whom it is mixed
- * with - is a pure function of (seed, epoch, place, copy): any number of ranks trains on the same one.  Rows that other
- * ranks hold are fetched by one-sided MPI for a few batches ahead, while the batches before them train: no rank has to
- * answer for it. */
+ * The stream - which sample stands at which place, which view of it, every draw of the augmentations, whom it
+ * is mixed with - is a pure function of (seed, epoch, place, copy): any number of ranks trains on the same
+ * one.  Rows that other ranks hold are fetched by one-sided MPI for a few batches ahead, while the batches
+ * before them train: no rank has to answer for it. */
 #ifndef PV_SAMPLER_H
 #define PV_SAMPLER_H
 
@@ -54,9 +54,9 @@ void pv_sampler_close(pv_sampler *sampler);
 int64_t pv_sampler_samples(const pv_sampler *sampler); /* places of an epoch */
 int64_t pv_sampler_batches(const pv_sampler *sampler); /* of an epoch; the last may be smaller */
 
-/* Gives this rank's share of a batch and begins to fetch the ones after it, the next epoch's first after an epoch's
- * last.  Taken out of order, it starts over.  Not collective.  Errors: PV_ERR_NUMERIC (an augmentation gave a row that
- * is not finite; *out may be used all the same, what is in it is nothing). */
+/* Gives this rank's share of a batch and begins to fetch the ones after it, the next epoch's first after an
+ * epoch's last.  Taken out of order, it starts over.  Not collective.  Errors: PV_ERR_NUMERIC (an
+ * augmentation gave a row that is not finite; *out may be used all the same, what is in it is nothing). */
 pv_status pv_sampler_take(pv_sampler *sampler, int64_t epoch, int64_t batch, pv_batch *out);
 
 /* Bytes of the rows and places it holds. */

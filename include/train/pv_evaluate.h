@@ -1,6 +1,6 @@
-/* Evaluation of a model on a data set, shared out over the ranks.  Samples are taken in passes, and losses are summed in
- * groups of passes, without regard to the ranks, which take whole groups: what comes out has the same bits on any number
- * of them. */
+/* Evaluation of a model on a data set, shared out over the ranks.  Samples are taken in passes, and losses
+ * are summed in groups of passes, without regard to the ranks, which take whole groups: what comes out has
+ * the same bits on any number of them. */
 #ifndef PV_EVALUATE_H
 #define PV_EVALUATE_H
 

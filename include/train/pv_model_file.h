@@ -1,8 +1,8 @@
 /* Model files and checkpoints (HDF5; docs/formats.md).
  *
  * /model/<state_dict name> holds every tensor with PyTorch's name and shape; /norm/mean and /norm/std the
- * statistics that rows are normalised with, /reference the row that they are matched to before.  A checkpoint adds
- * /optimizer/<slot> and the position in the training stream. */
+ * statistics that rows are normalised with, /reference the row that they are matched to before.  A checkpoint
+ * adds /optimizer/<slot> and the position in the training stream. */
 #ifndef PV_MODEL_FILE_H
 #define PV_MODEL_FILE_H
 

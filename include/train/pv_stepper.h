@@ -1,9 +1,9 @@
 /* One optimiser step over all ranks: rows, forward, loss, backward, the sum of the gradients, the update.
  *
- * With opts->reduce ordered a rank's share of a batch is passed through the model in micro-batches, each by a model of
- * its own that shares the parameters: their passes run side by side, and everything that is summed over samples - batch
- * statistics, gradients, losses - is summed along one tree over all micro-batches of all ranks, so that the number of
- * ranks does not show. */
+ * With opts->reduce ordered a rank's share of a batch is passed through the model in micro-batches, each by a
+ * model of its own that shares the parameters: their passes run side by side, and everything that is summed
+ * over samples - batch statistics, gradients, losses - is summed along one tree over all micro-batches of all
+ * ranks, so that the number of ranks does not show. */
 #ifndef PV_STEPPER_H
 #define PV_STEPPER_H
 
@@ -33,8 +33,8 @@ typedef struct pv_step {
     bool save; /* going in: this rank asks for a checkpoint; coming out: some rank did */
 } pv_step;
 
-/* Seconds of this rank so far: in all, in taking rows, in adding up gradients and driving MPI, in waiting for others;
- * the rest is computing. */
+/* Seconds of this rank so far: in all, in taking rows, in adding up gradients and driving MPI, in waiting for
+ * others; the rest is computing. */
 typedef struct pv_step_times {
     double whole, data, reduce, wait;
 } pv_step_times;

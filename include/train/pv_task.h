@@ -1,8 +1,8 @@
-/* What is learned: the part of training that depends on the task and not on the loop.
+/* What is learned: all of training that depends on the task and not on the loop.
  *
- * A task is one file with a pv_task_kind, and one line in PV_TASKS: it says what rows a step trains on, what the loss of
- * the model's outputs is, and how the model is scored.  Whatever it does must depend on the places of the stream only,
- * never on which rank does it, so that any number of ranks learns the same. */
+ * A task is one file with a pv_task_kind, and one line in PV_TASKS: it says what rows a step trains on, what
+ * the loss of the model's outputs is, and how the model is scored.  Whatever it does must depend on the
+ * places of the stream only, never on which rank does it, so that any number of ranks learns the same. */
 #ifndef PV_TASK_H
 #define PV_TASK_H
 
@@ -79,7 +79,7 @@ struct pv_task {
 const pv_task_kind *pv_task_of(const pv_train_opts *opts);
 
 /* Makes the task that data->opts names.
- * Owner: pv_task_close.  Local, but the same on all ranks.  Errors: PV_ERR_CONFIG, PV_ERR_DATA, PV_ERR_NOMEM. */
+ * Owner: pv_task_close.  Local, but the same on all ranks.  Errors: as the kind's open. */
 pv_status pv_task_open(const pv_task_data *data, pv_task *task);
 /* Safe on a zeroed task. */
 void pv_task_close(pv_task *task);

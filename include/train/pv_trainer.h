@@ -1,4 +1,5 @@
-/* Data-parallel training of a weight-space network on the rows of a store, for whatever task the options name. */
+/* Data-parallel training of a weight-space network on the rows of a store, for whatever task the options
+ * name. */
 #ifndef PV_TRAINER_H
 #define PV_TRAINER_H
 
@@ -27,15 +28,15 @@ typedef struct pv_train_result {
     double seconds;
 } pv_train_result;
 
-/* Trains until opts->epochs; opts->output receives the model of the best validation score (of the last epoch without a
- * validation split), <output>.ckpt the checkpoint, <output>.jsonl the metrics.
+/* Trains until opts->epochs; opts->output receives the model of the best validation score (of the last epoch
+ * without a validation split), <output>.ckpt the checkpoint, <output>.jsonl the metrics.
  *
- * A batch is opts->batch places of the training stream, shared out over the ranks; gradients are summed over all ranks,
- * batch norm uses the statistics of the whole batch (with opts->accumulate of one chunk of it).  Which views validation
- * and test use is the task's (scores_views).  `resume` continues from the checkpoint, at the batch where it stopped; its
- * config has been compared by the caller.
- * Collective.  Errors: PV_STOPPED (a signal; the state is saved), PV_ERR_NUMERIC (the loss is not finite), PV_ERR_CONFIG,
- * PV_ERR_NOMEM, PV_ERR_IO, PV_ERR_HDF5, PV_ERR_DATA, agreed.
+ * A batch is opts->batch places of the training stream, shared out over the ranks; gradients are summed over
+ * all ranks, batch norm uses the statistics of the whole batch (with opts->accumulate of one chunk of it).
+ * Which views validation and test use is the task's (scores_views).  `resume` continues from the checkpoint,
+ * at the batch where it stopped; its config has been compared by the caller.
+ * Collective.  Errors: PV_STOPPED (a signal; the state is saved), PV_ERR_NUMERIC (the loss is not finite),
+ * PV_ERR_CONFIG, PV_ERR_NOMEM, PV_ERR_IO, PV_ERR_HDF5, PV_ERR_DATA, agreed.
  * Random   PV_RNG_SHUFFLE, PV_RNG_VIEW, PV_RNG_PARTNER, PV_RNG_AUGMENT, PV_RNG_MATCH, PV_RNG_MODEL_INIT,
  * PV_RNG_DROPOUT. */
 pv_status pv_train(const pv_comm *comm, const pv_store *store, const pv_model_opts *model_opts,

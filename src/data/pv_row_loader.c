@@ -5,7 +5,8 @@
 /* Objects whose marks, and whose rows, one read takes: rows are worked on while they are in the cache. */
 enum { MARKS = 4096, ROWS = 256 };
 
-/* How many objects from object i of the split on, below `end`, are neighbours in the store: what one read takes. */
+/* How many objects from object i of the split on, below `end`, are neighbours in the store: what one read
+ * takes. */
 static int64_t run_of(const pv_row_loader *loader, int64_t i, int64_t end)
 {
     int64_t run = 1;

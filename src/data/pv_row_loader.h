@@ -1,5 +1,5 @@
-/* Reads rows of a split from a store, run by run of neighbours: checks them, brings them into a form, and adds up what
- * identifies them. */
+/* Reads rows of a split from a store, run by run of neighbours: checks them, brings them into a form, and
+ * adds up what identifies them. */
 #ifndef PV_ROW_LOADER_H
 #define PV_ROW_LOADER_H
 
@@ -19,8 +19,8 @@ typedef struct pv_row_loader {
 
 /* Reads objects [first, first + count) of view v (counted from 0).
  * Shapes   rows [count][P]
- * Local.  Errors: PV_ERR_DATA (a row that is missing, refused or fails its checksum: view and object named, refused ones
- * of all views counted). */
+ * Local.  Errors: PV_ERR_DATA (a row that is missing, refused or fails its checksum: view and object named,
+ * refused ones of all views counted). */
 pv_status pv_row_loader_read(pv_row_loader *loader, int64_t v, int64_t first, int64_t count, float *rows);
 
 #endif

@@ -1,5 +1,5 @@
-/* Brings stored rows into a form, up to its normalisation: canonical, then matched to the form's reference if it has one.
- * Matching (pv_match) is a function of the row, the object, the view and the reference. */
+/* Brings stored rows into a form, up to its normalisation: canonical, then matched to the form's reference if
+ * it has one. Matching (pv_match) is a function of the row, the object, the view and the reference. */
 #ifndef PV_ROW_SHAPER_H
 #define PV_ROW_SHAPER_H
 

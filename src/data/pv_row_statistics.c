@@ -1,4 +1,5 @@
-/* Mean and deviation of rows, added up as integers: their sum does not depend on order, and so not on the ranks. */
+/* Mean and deviation of rows, added up as integers: their sum does not depend on order, and so not on the
+ * ranks. */
 #include "data/pv_row_statistics.h"
 #include "base/pv_mem.h"
 
@@ -65,8 +66,8 @@ static void find_largest(const pv_comm *comm, const pv_dataset *dataset, groups 
     MPI_Allreduce(MPI_IN_PLACE, g->largest, g->count, MPI_DOUBLE, MPI_MAX, comm->world);
 }
 
-/* The power of two that numbers up to `largest` are multiplied with so that the sum of n of them, as integers, stays
- * below 2^62. */
+/* The power of two that numbers up to `largest` are multiplied with so that the sum of n of them, as
+ * integers, stays below 2^62. */
 static double fixed_scale(double largest, double n)
 {
     int of_largest, of_n;

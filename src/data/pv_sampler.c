@@ -210,7 +210,8 @@ static int64_t sample_at(const pv_sampler *s, int64_t epoch, int64_t number, int
                           : pv_stream_sample(s->seed, epoch, s->samples, number);
 }
 
-/* Who stands at a place of an epoch, and who is mixed in.  A second copy draws as in an epoch that no run reaches. */
+/* Who stands at a place of an epoch, and who is mixed in.  A second copy draws as in an epoch that no run
+ * reaches. */
 static void fill_place(pv_sampler *s, slot *it, int64_t number, int copy, place *p)
 {
     enum { EPOCH_BITS = 40 };

@@ -1,3 +1,4 @@
+/* The order of an epoch and who is mixed with whom, by counter-based draws. */
 #include "pv_stream.h"
 #include "base/pv_checksum.h"
 #include "base/pv_rng.h"

@@ -1,3 +1,4 @@
+/* Checkpoints on disk, the last ones kept. */
 #include "pv_checkpoint.h"
 
 #include <errno.h>

@@ -1,8 +1,8 @@
-/* InfoNCE over the global batch (Chen et al. 2020, equation 1): rows 2i and 2i + 1 of the batch are positives of each
- * other, all other rows of it, on whatever rank, are their negatives:
+/* InfoNCE over the global batch (Chen et al. 2020, equation 1): rows 2i and 2i + 1 of the batch are positives
+ * of each other, all other rows of it, on whatever rank, are their negatives:
  *     loss_r = -log( exp(s(r, r^1) / t) / sum over j != r of exp(s(r, j) / t) ),   s the cosine similarity.
- * Rows are normalised and gathered over the ranks; each rank computes its own rows of the similarity matrix; what they
- * say of other ranks' rows is added up there, so that the gradient is that of the whole batch. */
+ * Rows are normalised and gathered over the ranks; each rank computes its own rows of the similarity matrix;
+ * what they say of other ranks' rows is added up there, so that the gradient is that of the whole batch. */
 #ifndef PV_CONTRAST_H
 #define PV_CONTRAST_H
 
@@ -17,9 +17,9 @@ pv_status pv_contrast_new(const pv_comm *comm, int rows, int64_t global, int wid
 void pv_contrast_free(pv_contrast *contrast);
 
 /* Losses of this rank's rows, and the gradient of `scale` times the sum of all ranks' losses.
- * Shapes   z [rows][width], the ranks' rows following each other in rank order, an even number on every rank; losses
- * [rows]; dz [rows][width], NULL when it is not wanted (on all ranks)
- * Returns  how many of the rows are most similar to their positive.  Collective; in double precision inside. */
+ * Shapes   z [rows][width], the ranks' rows following each other in rank order, an even number on every rank;
+ * losses [rows]; dz [rows][width], NULL when it is not wanted (on all ranks)
+ * Returns  how many of the rows are most similar to their positive.  Collective; in double inside. */
 int64_t pv_contrast_loss(pv_contrast *contrast, int rows, const pv_real *z, double temperature, double scale,
                          double *losses, pv_real *dz);
 

@@ -1,3 +1,4 @@
+/* Logits as columns of an HDF5 file. */
 #include "train/pv_logits_file.h"
 #include "base/pv_mem.h"
 #include "store/pv_columns.h"

@@ -13,8 +13,8 @@ int64_t pv_memory_plan(const pv_training *t, int64_t before)
     const int64_t checkpoint = t->comm->rank == 0 ? 2 * tensors : 0;
     int64_t plan = before + step.models + step.optimiser + step.batch + rows + checkpoint;
     pv_log_info(
-        "memory of a rank: %.1f MiB = %.1f program + %.1f models and workspace + %.1f optimiser + %.1f batch + "
-        "%.1f rows + %.1f checkpoint",
+        "memory of a rank: %.1f MiB = %.1f program + %.1f models and workspace + %.1f optimiser "
+        "+ %.1f batch + %.1f rows + %.1f checkpoint",
         (double)plan / 0x1p20, (double)before / 0x1p20, (double)step.models / 0x1p20,
         (double)step.optimiser / 0x1p20, (double)step.batch / 0x1p20, (double)rows / 0x1p20,
         (double)checkpoint / 0x1p20);

@@ -4,7 +4,8 @@
 
 #include "pv_training.h"
 
-/* Bytes of the rank that takes the most, told in the log item by item; `before`: what the program took without the run.
+/* Bytes of the rank that takes the most, told in the log item by item; `before`: what the program took
+ * without the run.
  * Collective. */
 int64_t pv_memory_plan(const pv_training *training, int64_t before);
 

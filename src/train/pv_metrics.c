@@ -1,3 +1,4 @@
+/* Lines of the metrics file. */
 #include "pv_metrics.h"
 
 #include <errno.h>

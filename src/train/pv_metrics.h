@@ -7,8 +7,8 @@
 #include <jansson.h>
 #include <stdint.h>
 
-/* Starts a file anew (epoch < 0), or keeps of an earlier run what lies up to the end of `epoch` and the `batch` steps of the
- * next one.  Local: rank 0.  Errors: PV_ERR_IO (path named). */
+/* Starts a file anew (epoch < 0), or keeps of an earlier run what lies up to the end of `epoch` and the
+ * `batch` steps of the next one.  Local: rank 0.  Errors: PV_ERR_IO (path named). */
 pv_status pv_metrics_start(const char *path, int64_t epoch, int64_t batch);
 
 /* Appends one line; takes over the reference to `line`.  Local: rank 0. */

@@ -205,8 +205,8 @@ static pv_status read_activation(hid_t file, const char *path, pv_arch *arch)
     if (H5Aexists(file, "inr_activation") <= 0) return PV_OK;
     pv_status st = pv_h5_read_text(file, "inr_activation", &name);
     if (st == PV_OK && (arch->activation = pv_activation_find(name)) < 0)
-        st = pv_fail(PV_ERR_DATA, "'%s' is of INRs with the activation '%.100s', which this program lacks", path,
-                     name);
+        st = pv_fail(PV_ERR_DATA, "'%s' is of INRs with the activation '%.100s', which this program lacks",
+                     path, name);
     free(name);
     return st;
 }

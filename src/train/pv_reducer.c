@@ -1,3 +1,4 @@
+/* Sums of gradients in buckets that travel while backward goes on. */
 #include "pv_reducer.h"
 #include "base/pv_clock.h"
 #include "base/pv_mem.h"
@@ -7,12 +8,6 @@
 
 /* Numbers of one sum of gradients: fewer cost more in messages than they gain in time. */
 enum { LEAST = 1 << 14, MOST = 1 << 26 };
-
-#ifdef PV_REAL_IS_DOUBLE
-#define REAL_MPI MPI_DOUBLE
-#else
-#define REAL_MPI MPI_FLOAT
-#endif
 
 /* A run of gradients whose sum is on its way. */
 typedef struct bucket {
@@ -24,7 +19,7 @@ typedef struct bucket {
 struct pv_reducer {
     const pv_comm *comm;
     pv_reduce kind;
-    pv_real *gradients, *scratch; /* scratch [longest]: a bucket's part is at its own offset */
+    pv_real *gradients, *scratch; /* scratch [longest]: a bucket's is at its own offset */
     int64_t from;                 /* gradients from here on are in buckets */
     bucket *buckets;
     int count;
@@ -98,7 +93,7 @@ static void begin_bucket(pv_reducer *r, int64_t first, int64_t end)
     if (r->kind == PV_REDUCE_ORDERED)
         pv_tree_sum_begin(&b->tree, r->comm, r->count, r->gradients + first, r->scratch + first, end - first);
     else
-        MPI_Iallreduce(MPI_IN_PLACE, r->gradients + first, (int)(end - first), REAL_MPI, MPI_SUM,
+        MPI_Iallreduce(MPI_IN_PLACE, r->gradients + first, (int)(end - first), MPI_FLOAT, MPI_SUM,
                        r->comm->world, &b->request);
     r->count++;
 }

@@ -1,3 +1,4 @@
+/* Warm-up, then a constant or falling rate. */
 #include "pv_schedule.h"
 
 #include <math.h>

@@ -1,5 +1,6 @@
-/* The task `simclr`: rows that stand for one object are to be alike, and unlike all others of the global batch (Chen et
- * al. 2020).  A place of the stream is an object; its two rows are views or augmentations of it. */
+/* The task `simclr`: rows that stand for one object are to be alike, and unlike all others of the global
+ * batch (Chen et al. 2020).  A place of the stream is an object; its two rows are views or augmentations of
+ * it. */
 #include "base/pv_mem.h"
 #include "pv_contrast.h"
 #include "train/pv_evaluate.h"

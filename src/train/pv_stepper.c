@@ -159,7 +159,7 @@ pv_step_times pv_stepper_times(const pv_stepper *s)
 
 /* ---- sums over micro-batches and ranks ---- */
 
-/* Replaces what the micro-batches' stages have left by its sum over all of them: pairs of neighbours first. */
+/* Replaces what the micro-batches' stages have left by the sum over all of them: neighbours first. */
 static void meet(pv_stepper *s)
 {
     const pv_batch_sums sums = s->micros[0].sums;

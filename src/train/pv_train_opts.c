@@ -70,17 +70,20 @@ const pv_option pv_train_options[] = {
      .meaning = "momentum of sgd"},
     {PV_KEY(pv_train_opts, amsgrad), .initial = "true", .fixes = PV_FIXES_MODEL,
      .meaning = "adam, adamw: divide by the maximum of the second moments so far"},
-    {.name = "normalise", PV_MEMBER(pv_train_opts, form.normalise), .choices = normalisations, .initial = "entry", .fixes = PV_FIXES_MODEL,
+    {.name = "normalise", PV_MEMBER(pv_train_opts, form.normalise), .choices = normalisations,
+     .initial = "entry", .fixes = PV_FIXES_MODEL,
      .meaning = "weights are standardised over the train split: every entry, every tensor, or not at all"},
     {PV_KEY(pv_train_opts, random_view), .initial = "false", .fixes = PV_FIXES_MODEL,
      .meaning = "an epoch draws one random view of every object; false: it passes over every view"},
     {PV_KEY(pv_train_opts, test_each_epoch), .initial = "false",
      .meaning = "write the test split's loss and accuracy into the metrics after every epoch; nothing is "
                 "chosen by them"},
-    {.name = "canonical", PV_MEMBER(pv_train_opts, form.canonical), .choices = canonicals, .initial = "none", .fixes = PV_FIXES_MODEL,
+    {.name = "canonical", PV_MEMBER(pv_train_opts, form.canonical), .choices = canonicals, .initial = "none",
+     .fixes = PV_FIXES_MODEL,
      .meaning = "weights are brought into a canonical form when they are loaded: sign (biases >= 0), "
                 "phase (biases within pi/2w0 of 0), both"},
-    {.name = "align", PV_MEMBER(pv_train_opts, form.align), .choices = alignments, .initial = "none", .fixes = PV_FIXES_MODEL,
+    {.name = "align", PV_MEMBER(pv_train_opts, form.align), .choices = alignments, .initial = "none",
+     .fixes = PV_FIXES_MODEL,
      .meaning = "every INR is then weight-matched to the first view of the first training object, which "
                 "the model file keeps: by permutations of hidden units, or by permutations with signs"},
     {PV_KEY(pv_train_opts, placement), .choices = placements, .initial = "auto",

@@ -16,7 +16,8 @@ typedef struct progress {
     double train_loss; /* of the last finished epoch */
 } progress;
 
-/* The end of an epoch: validation, metrics, the best model, the checkpoint.  `figures` says what this run did of it. */
+/* The end of an epoch: validation, metrics, the best model, the checkpoint.  `figures` says what this run did
+ * of it. */
 static pv_status finish_epoch(pv_training *t, pv_epoch_figures figures, progress *done)
 {
     pv_train_state *const state = &t->head.state;

@@ -1,4 +1,4 @@
-/* Everything that a training run holds, made from the store and the options, or continued from a checkpoint. */
+/* Everything that a training run holds, made from the store and the options, or from a checkpoint. */
 #ifndef PV_TRAINING_H
 #define PV_TRAINING_H
 
@@ -17,7 +17,8 @@ typedef struct pv_training {
     double saved; /* when the last checkpoint was written */
 } pv_training;
 
-/* Makes a run: its parameters drawn and the rows' statistics measured, or, to resume, both from the checkpoint.
+/* Makes a run: its parameters drawn and the rows' statistics measured, or, to resume, both from the
+ * checkpoint.
  * Owner: pv_training_close, also after a failure.  Collective.  Errors: as pv_train's, agreed. */
 pv_status pv_training_open(const pv_comm *comm, const pv_store *store, const pv_model_opts *model,
                            const pv_train_opts *opts, const pv_augment_list *augment, const char *config,

@@ -1,12 +1,7 @@
+/* Sums along a binary tree over the ranks. */
 #include "pv_tree.h"
 
 enum { NOW_TAG = 0x7000, BEGUN_TAG = 0x4000, SOME = 2048 };
-
-#ifdef PV_REAL_IS_DOUBLE
-#define REAL_MPI MPI_DOUBLE
-#else
-#define REAL_MPI MPI_FLOAT
-#endif
 
 /* Adding is commutative, so that both partners get the same bits without agreeing on left and right. */
 static void sum_some(const pv_comm *comm, double *values, int count)
@@ -32,24 +27,25 @@ static int64_t middle(const pv_tree_sum *sum, int level)
     return sum->first[level] + (sum->end[level] - sum->first[level]) / 2;
 }
 
-/* Halving: keeps one half of what it had, sends the other.  Gathering: sends what it has, gets the other half. */
+/* Halving: keeps one half of what it had, sends the other.  Gathering: sends what it has, gets the other
+ * half. */
 static void post(pv_tree_sum *sum)
 {
     const bool halving = sum->round < sum->rounds;
     const int level = halving ? sum->round : 2 * sum->rounds - 1 - sum->round;
     const int partner = sum->comm->rank ^ (1 << level);
     const bool low = !(sum->comm->rank & (1 << level));
-    const int64_t cut = middle(sum, level);
-    const int64_t mine = low ? sum->first[level] : cut, mine_end = low ? cut : sum->end[level];
-    const int64_t other = low ? cut : sum->first[level], other_end = low ? sum->end[level] : cut;
+    const int64_t border = middle(sum, level);
+    const int64_t mine = low ? sum->first[level] : border, mine_end = low ? border : sum->end[level];
+    const int64_t other = low ? border : sum->first[level], other_end = low ? sum->end[level] : border;
     sum->first[level + 1] = mine;
     sum->end[level + 1] = mine_end;
     pv_real *const to = halving ? sum->scratch : sum->values + other;
     const pv_real *const from = sum->values + (halving ? other : mine);
     const int64_t get = halving ? mine_end - mine : other_end - other;
     const int64_t give = halving ? other_end - other : mine_end - mine;
-    MPI_Irecv(to, (int)get, REAL_MPI, partner, BEGUN_TAG + sum->tag, sum->comm->world, &sum->requests[0]);
-    MPI_Isend(from, (int)give, REAL_MPI, partner, BEGUN_TAG + sum->tag, sum->comm->world, &sum->requests[1]);
+    MPI_Irecv(to, (int)get, MPI_FLOAT, partner, BEGUN_TAG + sum->tag, sum->comm->world, &sum->requests[0]);
+    MPI_Isend(from, (int)give, MPI_FLOAT, partner, BEGUN_TAG + sum->tag, sum->comm->world, &sum->requests[1]);
 }
 
 /* What a round does once its messages have arrived. */

@@ -1,5 +1,5 @@
-/* Sums of vectors along a binary tree whose leaves are the ranks: 2i and 2i + 1 first, then the sums in pairs.  The number
- * of ranks is a power of two. */
+/* Sums of vectors along a binary tree whose leaves are the ranks: 2i and 2i + 1 first, then the sums in
+ * pairs.  The number of ranks is a power of two. */
 #ifndef PV_TREE_H
 #define PV_TREE_H
 

@@ -1,5 +1,5 @@
-/* The sampler: the stream of augmented rows is the one that its parts define, place by place, whatever number of ranks takes
- * it and wherever the rows are kept; partners that other ranks hold are fetched. */
+/* The sampler: the stream of augmented rows is the one that its parts define, place by place, whatever number
+ * of ranks takes it and wherever the rows are kept; partners that other ranks hold are fetched. */
 #include "augment/pv_augment.h"
 #include "run/pv_run_config.h"
 #include "pv_mpi_test.h"
