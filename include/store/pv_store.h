@@ -26,7 +26,6 @@ typedef enum pv_store_mode { PV_STORE_READ, PV_STORE_WRITE } pv_store_mode;
 /* What a new store is for: `views` views of every object of `signal`. */
 typedef struct pv_store_spec {
     const pv_signal *signal;
-    const char *signal_path; /* where the signal comes from, for people */
     const pv_arch *arch;
     const char *variant; /* "dwsnets", "standard" */
     int64_t views;

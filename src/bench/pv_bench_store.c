@@ -80,7 +80,7 @@ static pv_status write_rows(store_bench *b, pv_store *store, int batch)
 static pv_status time_store(store_bench *b, int batch, bool sync, double *seconds)
 {
     const pv_storage_opts storage = {.reserve = true, .sync = sync, .hints = (char[]){""}};
-    const pv_store_spec spec = {b->signal, b->config->signal.path, &b->arch, "dwsnets", 1, ""};
+    const pv_store_spec spec = {b->signal, &b->arch, "dwsnets", 1, ""};
     pv_store *store = NULL;
     pv_status st;
     if (b->comm->rank == 0) unlink(b->path);

@@ -69,7 +69,7 @@ static pv_status read_view(const align *a, int64_t view, int64_t object, float *
     return st;
 }
 
-static pv_status judge_object(align *a, int64_t object, float *rows, float *values)
+static pv_status judge_object(align *a, int64_t object, float *rows, float *coords, float *values)
 {
     float *const second = rows + pv_store_params(a->store);
     bool fitted[2];
@@ -84,6 +84,7 @@ static pv_status judge_object(align *a, int64_t object, float *rows, float *valu
         return pv_fail(PV_ERR_DATA,
                        "'%s': object %lld (source %llu) is not in the signal: its files have changed",
                        pv_store_path(a->store), (long long)object, (unsigned long long)source);
+    pv_signal_object_coords(a->signal, number, coords);
     pv_signal_values(a->signal, number, values);
     pv_rng rng = pv_rng_open(1, PV_RNG_MATCH, (uint64_t)object, 0);
     st = pv_aligner_judge(a->aligner, rows, second, values, &rng, scores);
@@ -96,18 +97,20 @@ static pv_status judge_share(const pv_comm *comm, align *a)
 {
     const int64_t all = pv_store_objects(a->store);
     const int64_t wanted = a->objects < all ? a->objects : all;
-    float *rows = NULL, *values = NULL;
+    float *rows = NULL, *coords = NULL, *values = NULL;
     int64_t first, count;
     pv_status st = PV_OK;
     PV_ALLOC(rows, 2 * (int64_t)pv_store_params(a->store));
     PV_ALLOC(values, (int64_t)pv_signal_samples(a->signal) * pv_signal_channels(a->signal));
-    PV_TRY(pv_aligner_new(pv_store_arch(a->store), pv_signal_samples(a->signal), pv_signal_coords(a->signal),
-                          SWEEPS, (int)a->starts, &a->aligner));
+    PV_ALLOC(coords, (int64_t)pv_signal_samples(a->signal) * pv_signal_inputs(a->signal));
+    PV_TRY(pv_aligner_new(pv_store_arch(a->store), pv_signal_samples(a->signal), coords, SWEEPS,
+                          (int)a->starts, &a->aligner));
     pv_share_of(wanted, comm->rank, comm->size, &first, &count);
     for (int64_t i = first; st == PV_OK && i < first + count; i++)
-        st = judge_object(a, i * all / wanted, rows, values);
+        st = judge_object(a, i * all / wanted, rows, coords, values);
 done:
     free(rows);
+    free(coords);
     free(values);
     return st;
 }

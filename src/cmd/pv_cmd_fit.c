@@ -68,7 +68,7 @@ static pv_status prepare_store(const pv_comm *comm, const pv_run_config *config,
                     pv_arch_make(&config->inr, pv_signal_inputs(signal), pv_signal_channels(signal), &arch)));
     PV_TRY(pv_agree(comm, pv_run_config_emit(config, &yaml)));
     if (!pv_path_exists(comm, config->store)) {
-        const pv_store_spec spec = {signal, config->signal.path, &arch, variant, config->fit.views, yaml};
+        const pv_store_spec spec = {signal, &arch, variant, config->fit.views, yaml};
         PV_TRY(pv_store_create(comm, config->store, &spec, &config->storage));
         pv_log_info("made the store '%s': %lld views of %lld objects, %d parameters each", config->store,
                     (long long)config->fit.views, (long long)pv_signal_objects(signal),

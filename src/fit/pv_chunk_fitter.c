@@ -16,6 +16,7 @@ void chunk_fitter_free(chunk_fitter *f)
 {
     pv_fitter_free(f->fitter);
     free(f->values);
+    free(f->coords);
     free(f->rows);
 }
 
@@ -25,6 +26,7 @@ pv_status chunk_fitter_make(chunk_fitter *f)
     f->params = pv_store_params(f->store);
     const int n = pv_signal_samples(f->signal);
     PV_ALLOC(f->values, (int64_t)n * pv_signal_channels(f->signal));
+    if (!pv_signal_coords(f->signal)) PV_ALLOC(f->coords, (int64_t)n * pv_signal_inputs(f->signal));
     PV_ALLOC(f->rows, (int64_t)CHUNK_ROWS * f->params);
     PV_TRY(pv_fitter_new(pv_store_arch(f->store), n, pv_signal_coords(f->signal), f->opts->fit, &f->fitter));
 done:
@@ -39,7 +41,8 @@ static void start_fit(chunk_fitter *f, int slot, const chunk *c, int row, int at
     pv_rng rng = pv_fit_stream(f->opts->fit, PV_RNG_VIEW_INIT, key);
     pv_inr_init(pv_store_arch(f->store), f->opts->variant, &rng, weights);
     pv_signal_values(f->signal, c->objects[row], f->values);
-    pv_fitter_start(f->fitter, slot, weights, NULL, f->values, key);
+    if (f->coords) pv_signal_object_coords(f->signal, c->objects[row], f->coords);
+    pv_fitter_start(f->fitter, slot, weights, f->coords, f->values, key);
 }
 
 /* Takes a fit that has ended out of its slot; false if it is to start again. */

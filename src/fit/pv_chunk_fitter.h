@@ -30,6 +30,7 @@ typedef struct chunk_fitter {
     pv_fitter *fitter;
     int params;
     float *values;                         /* [n][channels] */
+    float *coords;                         /* [n][inputs] of an object; NULL: all share theirs */
     float *rows;                           /* [CHUNK_ROWS][P], of the chunk */
     double stop_seen;                      /* when a stop was first seen, 0: it was not */
     int64_t fitted, restarted, adam_steps; /* by this rank */

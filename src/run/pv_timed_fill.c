@@ -22,7 +22,7 @@ pv_status pv_time_fill(const pv_comm *comm, const pv_run_config *config, const p
     PV_TRY(pv_agree(comm,
                     pv_arch_make(&config->inr, pv_signal_inputs(signal), pv_signal_channels(signal), &arch)));
     PV_TRY(pv_agree(comm, pv_run_config_emit(config, &yaml)));
-    const pv_store_spec spec = {signal, config->signal.path, &arch, "dwsnets", 1, yaml};
+    const pv_store_spec spec = {signal, &arch, "dwsnets", 1, yaml};
     double in_mpi = 0; /* while filling: not told apart from waiting */
     *took = (pv_timed_fill){0};
     double start = pv_seconds();

@@ -24,11 +24,12 @@ struct pv_timed_fits {
     const pv_signal *signal; /* NULL: made-up pictures */
     pv_fitter *fitter;
     int samples, slots;
-    int slice;     /* steps of one call */
-    int64_t taken; /* steps that the slots' INRs have behind them */
-    float *coords; /* [samples][2] */
-    float *values; /* [samples][channels] */
-    float *row;    /* [P] */
+    int slice;       /* steps of one call */
+    int64_t taken;   /* steps that the slots' INRs have behind them */
+    float *coords;   /* [samples][inputs] */
+    bool own_coords; /* of the object that was started last */
+    float *values;   /* [samples][channels] */
+    float *row;      /* [P] */
 };
 
 /* Rings about a centre that moves with the picture's number: smooth, with edges. */
@@ -60,7 +61,14 @@ static void start(pv_timed_fits *fits, pv_fitter *fitter, int slot, int64_t obje
     pv_timed_fits_values(fits, object, fits->values);
     pv_rng rng = pv_fit_stream(&fits->opts, PV_RNG_VIEW_INIT, key);
     pv_inr_init(&fits->arch, fits->variant, &rng, fits->row);
-    pv_fitter_start(fitter, slot, fits->row, NULL, fits->values, key);
+    if (fits->own_coords) pv_signal_object_coords(fits->signal, object, fits->coords);
+    pv_fitter_start(fitter, slot, fits->row, fits->coords, fits->values, key);
+}
+
+static pv_status new_fitter(const pv_timed_fits *fits, const pv_fit_opts *opts, pv_fitter **fitter)
+{
+    const float *shared = fits->own_coords ? NULL : fits->coords;
+    return pv_fitter_new(&fits->arch, fits->samples, shared, opts, fitter);
 }
 
 /* Fills every slot; as many steps a slice as `fit` takes, fewer if they are slow. */
@@ -107,10 +115,9 @@ pv_status pv_timed_fits_open(const pv_run_config *config, const pv_signal *signa
         fits->coords[2 * p] = -1 + 2 * (float)column / (SYNTHETIC_SIDE - 1);
         fits->coords[2 * p + 1] = -1 + 2 * (float)line / (SYNTHETIC_SIDE - 1);
     }
-    if (signal)
-        memcpy(fits->coords, pv_signal_coords(signal),
-               (size_t)inputs * (size_t)fits->samples * sizeof *fits->coords);
-    PV_TRY(pv_fitter_new(&fits->arch, fits->samples, fits->coords, &fits->opts, &fits->fitter));
+    if (signal) pv_signal_object_coords(signal, 0, fits->coords);
+    fits->own_coords = signal && !pv_signal_coords(signal);
+    PV_TRY(new_fitter(fits, &fits->opts, &fits->fitter));
     fits->slots = pv_fitter_slots(fits->fitter);
     plan_slice(fits);
     *out = fits;
@@ -178,7 +185,7 @@ pv_status pv_timed_fits_rows(pv_timed_fits *fits, int64_t view, int64_t first, i
     pv_fitter *fitter = NULL;
     pv_status st;
     opts.steps = steps;
-    PV_TRY(pv_fitter_new(&fits->arch, fits->samples, fits->coords, &opts, &fitter));
+    PV_TRY(new_fitter(fits, &opts, &fitter));
     for (int64_t done = 0; done < count; done += fits->slots) {
         const int used = (int)(count - done < fits->slots ? count - done : fits->slots);
         for (int slot = 0; slot < used; slot++)

@@ -1,13 +1,10 @@
 /* The rows of the `signal` section: what is fitted. */
 #include "signal/pv_signal_opts.h"
-
-static const char *const sources[] = {[PV_SIGNAL_IDX] = "idx", [PV_SIGNAL_SINE] = "sine", NULL};
+#include "signal/pv_source.h"
 
 const pv_option pv_signal_options[] = {
-    {PV_KEY(pv_signal_opts, source), .choices = sources, .initial = "idx", .fixes = PV_FIXES_ROWS,
-     .meaning = "where objects come from; idx: the image and label files of MNIST and FashionMNIST; "
-                "sine: waves a sin(b x) over [-pi, pi] with a and b drawn from U(0, 10), which are the "
-                "objects' real targets"},
+    {PV_KEY(pv_signal_opts, source), .registry = &pv_sources, .initial = "idx", .fixes = PV_FIXES_ROWS,
+     .meaning = "where objects come from"},
     {PV_KEY(pv_signal_opts, path), .initial = "/usr/share/datasets/fashion-mnist",
      .meaning = "directory of the data set's files; the default is where Debian's dataset-fashion-mnist "
                 "puts them"},
@@ -24,8 +21,4 @@ const pv_option pv_signal_options[] = {
                 "file"},
     {PV_KEY(pv_signal_opts, test_first), .initial = "0", PV_BETWEEN(0, 1e12), .fixes = PV_FIXES_ROWS,
      .meaning = "index in the test file of the first test object"},
-    {PV_KEY(pv_signal_opts, samples), .initial = "256", PV_BETWEEN(2, 1048576), .fixes = PV_FIXES_ROWS,
-     .meaning = "sine: samples of a wave"},
-    {PV_KEY(pv_signal_opts, seed), .initial = "1", .fixes = PV_FIXES_ROWS,
-     .meaning = "sine: seed of a and b"},
     {0}};

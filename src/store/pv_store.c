@@ -20,31 +20,10 @@ struct pv_store {
     hid_t columns[COLUMNS]; /* of objects; those of rows are in the shards */
     store_shape shape;
     shards shards;
-    int classes, height, width, channels;
+    pv_signal_about about;
     pv_arch arch;
     char *path, *arch_json, *signal_json, *config, *code_version, *instruction_set;
 };
-
-static int json_int(const json_t *object, const char *key)
-{
-    const json_int_t value = json_integer_value(json_object_get(object, key));
-    return value > 0 && value < INT32_MAX ? (int)value : 0;
-}
-
-static pv_status parse_signal(pv_store *store)
-{
-    json_t *root = json_loads(store->signal_json, 0, NULL);
-    if (!json_is_object(root)) {
-        json_decref(root);
-        return pv_fail(PV_ERR_DATA, "'%s': the attribute 'signal' is not a JSON object", store->path);
-    }
-    store->height = json_int(root, "height");
-    store->width = json_int(root, "width");
-    store->channels = json_int(root, "channels");
-    store->classes = json_int(root, "classes");
-    json_decref(root);
-    return PV_OK;
-}
 
 /* A text that early stores and those of others may lack. */
 static pv_status read_remark(const pv_store *store, const char *name, char **text)
@@ -82,7 +61,7 @@ static pv_status read_head(pv_store *store)
     store->shape.params = pv_arch_params(&store->arch);
     PV_TRY(pv_h5_read_text(store->file, "config", &store->config));
     PV_TRY(pv_h5_read_text(store->file, "signal", &store->signal_json));
-    PV_TRY(parse_signal(store));
+    PV_TRY(pv_signal_from_json(store->signal_json, store->path, &store->about));
     PV_TRY(read_remark(store, "code_version", &store->code_version));
     PV_TRY(read_remark(store, "instruction_set", &store->instruction_set));
     PV_TRY(shards_find(store->file, store->path, &store->shards, &store->shape));
@@ -252,7 +231,7 @@ const char *pv_store_instruction_set(const pv_store *store)
 
 int pv_store_classes(const pv_store *store)
 {
-    return store->classes;
+    return store->about.classes;
 }
 
 int pv_store_targets(const pv_store *store)
@@ -262,9 +241,9 @@ int pv_store_targets(const pv_store *store)
 
 void pv_store_image_shape(const pv_store *store, int *height, int *width, int *channels)
 {
-    *height = store->height;
-    *width = store->width;
-    *channels = store->channels;
+    *height = store->about.height;
+    *width = store->about.width;
+    *channels = store->about.channels;
 }
 
 static pv_status read_rows(const pv_store *store, store_column column, int64_t view, int64_t first,

@@ -28,21 +28,6 @@ static char *arch_text(const pv_arch *arch, const char *variant)
     return text;
 }
 
-static char *signal_text(const pv_signal *signal, const char *signal_path)
-{
-    if (pv_signal_targets(signal) > 0)
-        return pv_strdup(
-            "{\"source\": \"sine\", \"classes\": 1, \"targets\": [\"a\", \"b\"], \"function\": \"a sin(b x)\", "
-            "\"coordinates\": \"linspace(-pi, pi)\"}");
-    json_t *root = json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:s}", "source", "idx", "path", signal_path,
-                             "height", pv_signal_height(signal), "width", pv_signal_width(signal), "channels",
-                             pv_signal_channels(signal), "classes", pv_signal_classes(signal), "coordinates",
-                             "(x, y), linspace(-1, 1) a side, x along a row and fastest");
-    char *text = json_dumps(root, 0);
-    json_decref(root);
-    return text;
-}
-
 /* The shards of a store on their way: those it has and those being made.  One owner, freed by plan_free. */
 typedef struct shard_plan {
     const char *path; /* of the master */
@@ -212,16 +197,18 @@ done:
 static pv_status create(const char *path, const pv_store_spec *spec, const pv_storage_opts *storage)
 {
     const store_box whole = {0, spec->views, 0, pv_signal_objects(spec->signal)};
-    char *arch = arch_text(spec->arch, spec->variant), *signal = signal_text(spec->signal, spec->signal_path);
-    const store_recipe recipe = {
-        arch,         signal, spec->config, pv_version(), pv_isa_name(pv_cpu_isa()), spec->arch, NULL,
-        spec->signal, 0,      storage};
+    char *arch = arch_text(spec->arch, spec->variant);
+    const store_recipe recipe = {.arch_json = arch,
+                                 .signal_json = pv_signal_json(spec->signal),
+                                 .config = spec->config,
+                                 .code_version = pv_version(),
+                                 .instruction_set = pv_isa_name(pv_cpu_isa()),
+                                 .arch = spec->arch,
+                                 .signal = spec->signal,
+                                 .storage = storage};
     shard_plan plan = {.most = rows_of(storage, pv_arch_params(spec->arch))};
-    pv_status st = PV_OK;
-    if (!arch || !signal)
-        st = pv_fail(PV_ERR_CONFIG, "the signal's path is not valid UTF-8: '%s'", spec->signal_path);
-    else if (access(path, F_OK) == 0)
-        st = pv_fail(PV_ERR_IO, "'%s' exists already", path);
+    pv_status st = arch ? PV_OK : PV_ERR_NOMEM;
+    if (st == PV_OK && access(path, F_OK) == 0) st = pv_fail(PV_ERR_IO, "'%s' exists already", path);
     PV_TRY(st);
     PV_TRY(plan_make(path, &plan));
     PV_TRY(plan_shards(&plan, &whole));
@@ -230,7 +217,6 @@ static pv_status create(const char *path, const pv_store_spec *spec, const pv_st
 done:
     plan_free(&plan);
     free(arch);
-    free(signal);
     return st;
 }
 

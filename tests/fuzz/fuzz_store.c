@@ -56,8 +56,7 @@ static void make_store(const char *path, double shard_gib)
 {
     pv_signal *signal = pv_test_signal(&comm, &files);
     const pv_arch arch = pv_test_arch();
-    const pv_store_spec spec = {signal,    files.directory, &arch,
-                                "dwsnets", PV_TEST_VIEWS,   "fit: {views: 3}\n"};
+    const pv_store_spec spec = {signal, &arch, "dwsnets", PV_TEST_VIEWS, "fit: {views: 3}\n"};
     const pv_storage_opts storage = {.shard_gib = shard_gib, .hints = (char[]){""}};
     fuzz_require(signal && pv_store_create(&comm, path, &spec, &storage) == PV_OK, "a valid store is made");
     pv_signal_close(signal);

@@ -80,8 +80,7 @@ pv_status pv_test_store_create(const pv_comm *comm, const pv_test_files *files, 
     pv_signal *signal = pv_test_signal(comm, files);
     if (!signal) return PV_ERR_IO;
     const pv_arch arch = pv_test_arch();
-    const pv_store_spec spec = {signal,    files->directory, &arch,
-                                "dwsnets", PV_TEST_VIEWS,    "fit: {views: 3}\n"};
+    const pv_store_spec spec = {signal, &arch, "dwsnets", PV_TEST_VIEWS, "fit: {views: 3}\n"};
     const pv_status st = pv_store_create(comm, path, &spec, NULL);
     pv_signal_close(signal);
     return st;

@@ -125,7 +125,7 @@ static bool object_is(const pv_signal *signal, int64_t object, int split, uint64
                  pv_signal_label(signal, object) == label_of(source);
     pv_signal_values(signal, object, values);
     for (int p = 0; p < SAMPLES; p++)
-        holds = holds && pv_signal_pixels(signal, object)[p] == pixel_of(source, p) &&
+        holds = holds && ((const uint8_t *)pv_signal_held(signal, object))[p] == pixel_of(source, p) &&
                 values[p] == (float)pixel_of(source, p) / 255.0f;
     return holds;
 }
@@ -200,12 +200,11 @@ static void a_node_holds_one_copy(const pv_comm *parent, int node_ranks)
     pv_signal *signal = opened(&comm, "gzip", options(NULL));
     if (signal) {
         /* A mark made by the first rank of a node must be seen by its other ranks and by no other node. */
-        uint8_t *shared = (uint8_t *)(uintptr_t)pv_signal_pixels(signal, 2);
+        uint8_t *shared = (uint8_t *)(uintptr_t)pv_signal_held(signal, 2);
         MPI_Barrier(comm.world);
         if (comm.node_rank == 0) shared[0] = (uint8_t)(100 + comm.node_index);
         MPI_Barrier(comm.world);
-        pv_test_check(&comm, pv_signal_pixels(signal, 2)[0] == 100 + comm.node_index,
-                      "the ranks of a node share one copy");
+        pv_test_check(&comm, shared[0] == 100 + comm.node_index, "the ranks of a node share one copy");
         pv_signal_close(signal);
     }
     pv_comm_close(&comm);
@@ -234,17 +233,17 @@ static void ranges_that_do_not_fit_are_refused(const pv_comm *comm)
         int64_t train, val, test, train_first, val_first, test_first;
         const char *words;
     } cases[] = {
-        {31, 0, 4, 0, -1, 0, "signal.train is 31, but train-images-idx3-ubyte has 30 images"},
+        {31, 0, 4, 0, -1, 0, "signal.train is 31, but train-images-idx3-ubyte has 30 objects"},
         {20, 31, 4, 0, -1, 0, "signal.val is 31, but"},
-        {20, 5, 13, 0, -1, 0, "signal.test is 13, but t10k-images-idx3-ubyte has 12 images"},
+        {20, 5, 13, 0, -1, 0, "signal.test is 13, but t10k-images-idx3-ubyte has 12 objects"},
         {-1, 5, 4, 0, -1, 0, "signal.train is -1, expected 0 or more"},
         {20, INT64_MIN, 4, 0, -1, 0, "signal.val is -9223372036854775808, expected 0 or more"},
         {20, 5, 4, 11, -1, 0, "signal.train_first is 11, expected 0 to 10"},
         {20, 5, 4, 0, -2, 0, "signal.val_first is -2, expected 0 to 25"},
         {20, 5, 4, 0, INT64_MAX, 0, "signal.val_first is 9223372036854775807"},
         {20, 5, 4, 0, -1, 9, "signal.test_first is 9, expected 0 to 8"},
-        {26, 5, 4, 0, -1, 0, "signal.train and signal.val overlap: images 0 to 25 and 25 to 29"},
-        {20, 5, 4, 3, 0, 0, "signal.train and signal.val overlap: images 3 to 22 and 0 to 4"},
+        {26, 5, 4, 0, -1, 0, "signal.train and signal.val overlap: objects 0 to 25 and 25 to 29"},
+        {20, 5, 4, 3, 0, 0, "signal.train and signal.val overlap: objects 3 to 22 and 0 to 4"},
         {0, 0, 0, 0, -1, 0, "signal.train, signal.val and signal.test are all 0"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

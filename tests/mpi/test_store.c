@@ -255,7 +255,7 @@ static void hints_arrive(const pv_comm *comm, const pv_test_files *files)
     pv_store *store = NULL;
     pv_signal *signal = pv_test_signal(comm, files);
     if (!signal) return;
-    const pv_store_spec spec = {signal, files->directory, &arch, "dwsnets", PV_TEST_VIEWS, ""};
+    const pv_store_spec spec = {signal, &arch, "dwsnets", PV_TEST_VIEWS, ""};
     snprintf(path, sizeof path, "%s/hinted.h5", files->directory);
     opens.calls = opens.hinted = 0;
     const pv_status made = pv_store_create(comm, path, &spec, &storage);
