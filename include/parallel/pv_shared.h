@@ -24,7 +24,7 @@ void pv_shared_close(pv_shared *shared);
 pv_status pv_window_open(const pv_comm *comm, int64_t bytes, int unit, void *data, MPI_Win *window);
 /* Makes what the ranks have written to their own memory visible to all.  Collective over comm->world. */
 void pv_window_sync(const pv_comm *comm, MPI_Win window);
-/* Collective over comm->world; MPI_WIN_NULL is a no-op. */
+/* Collective over comm->world; MPI_WIN_NULL and a zeroed one are no-ops. */
 void pv_window_close(MPI_Win *window);
 
 #endif

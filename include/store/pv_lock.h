@@ -1,9 +1,9 @@
 /* One writer a store: the lock file <path>.lock, which says who holds it and shows by its age that they live.
  *
- * The file is made by link(), which is atomic on shared file systems too, and needs no flock.  While it is held,
- * a thread of rank 0 renews its time every few seconds, whatever the job is doing; the thread calls neither MPI
- * nor HDF5.  A lock is dead when its process is gone (seen from the same host), or when its time is older than
- * PV_LOCK_LIMIT_S by the clock of the file system itself; a dead lock is taken over with a warning. */
+ * The file is made by link(), which is atomic on shared file systems too, and needs no flock.  While it is
+ * held, a thread of rank 0 renews its time every few seconds, whatever the job is doing; the thread calls
+ * neither MPI nor HDF5.  A lock is dead when its process is gone (seen from the same host), or when its time
+ * is older than PV_LOCK_LIMIT_S by the clock of the file system; it is taken over with a warning. */
 #ifndef PV_LOCK_H
 #define PV_LOCK_H
 

@@ -183,9 +183,13 @@ done:
 pv_status pv_dataset_open(const pv_comm *comm, const pv_store *store, const pv_dataset_opts *opts,
                           pv_dataset **out)
 {
-    pv_status st = PV_OK;
+    pv_status st;
+    pv_dataset *dataset = NULL;
     *out = NULL;
-    pv_dataset *dataset = pv_alloc(1, sizeof *dataset);
+    PV_TRY(pv_same(comm, "split of pv_dataset_open", &opts->split, sizeof opts->split));
+    PV_TRY(pv_same(comm, "first_view of pv_dataset_open", &opts->first_view, sizeof opts->first_view));
+    PV_TRY(pv_same(comm, "views of pv_dataset_open", &opts->views, sizeof opts->views));
+    dataset = pv_alloc(1, sizeof *dataset);
     PV_TRY(pv_agree(comm, dataset ? PV_OK : PV_ERR_NOMEM));
     *dataset = (pv_dataset){.store = store,
                             .opts = *opts,

@@ -41,7 +41,7 @@ void pv_shared_sync(const pv_comm *comm, pv_shared *shared)
 
 void pv_shared_close(pv_shared *shared)
 {
-    if (shared->window) pv_window_close(&shared->window);
+    pv_window_close(&shared->window);
     shared->data = NULL;
 }
 
@@ -66,7 +66,7 @@ void pv_window_sync(const pv_comm *comm, MPI_Win window)
 
 void pv_window_close(MPI_Win *window)
 {
-    if (*window == MPI_WIN_NULL) return;
+    if (!*window || *window == MPI_WIN_NULL) return;
     MPI_Win_unlock_all(*window);
     MPI_Win_free(window);
 }

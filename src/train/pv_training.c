@@ -112,6 +112,8 @@ pv_status pv_training_open(const pv_comm *comm, const pv_store *store, const pv_
 {
     pv_status st;
     *t = (pv_training){.comm = comm, .opts = opts, .saved = pv_seconds()};
+    PV_TRY(pv_same_text(comm, "config of pv_training_open", config));
+    PV_TRY(pv_same(comm, "resume of pv_training_open", &resume, sizeof resume));
     PV_TRY(pv_agree(comm, make_head(t, store, config)));
     PV_TRY(open_data(t, store));
     st = open_task(t, store, augment);
