@@ -2,10 +2,9 @@
 #ifndef PV_FILL_H
 #define PV_FILL_H
 
+#include "fit/pv_fill_opts.h"
 #include "parallel/pv_comm.h"
 #include "signal/pv_signal.h"
-#include "inr/pv_inr_opts.h"
-#include "store/pv_lock.h"
 #include "store/pv_store.h"
 
 typedef struct pv_fill_result {
@@ -19,14 +18,6 @@ typedef struct pv_fill_result {
     double idle_share;   /* share of ranks x seconds spent waiting at the end */
     double mean_psnr_db; /* over all fitted views of the store */
 } pv_fill_result;
-
-typedef struct pv_fill_opts {
-    pv_inr_variant variant;
-    const pv_fit_opts *fit;
-    bool retry_refused; /* refused rows count as missing */
-    double grace;       /* seconds for which fits in flight go on after a stop signal */
-    pv_lock *lock; /* of the store, looked at while the run goes on; NULL where nobody else knows the store */
-} pv_fill_opts;
 
 /* Fits every view whose status is missing, and with `retry_refused` those that are refused.
  *

@@ -2,9 +2,11 @@
 #ifndef PV_CHUNK_FITTER_H
 #define PV_CHUNK_FITTER_H
 
-#include "fit/pv_fill.h"
+#include "fit/pv_fill_opts.h"
 #include "inr/pv_fitter.h"
 #include "parallel/pv_queue.h"
+#include "signal/pv_signal.h"
+#include "store/pv_store.h"
 
 /* Rows of a chunk, at most: large enough to make writes and claims cheap. */
 enum { CHUNK_ROWS = 16 };
