@@ -42,7 +42,8 @@ typedef struct pv_task_kind {
     /* Outputs of the model. */
     int (*outputs)(const pv_train_opts *opts, int classes);
 
-    /* Makes sampler and own, over task->data.  Local.  Errors: PV_ERR_CONFIG, PV_ERR_DATA, PV_ERR_NOMEM. */
+    /* Makes sampler and own, over task->data; without a sampler it may set places.
+     * Local.  Errors: PV_ERR_CONFIG, PV_ERR_DATA, PV_ERR_NOMEM. */
     pv_status (*open)(pv_task *task);
     void (*close)(pv_task *task); /* frees own, which may be NULL or half made; NULL: there is none */
 

@@ -58,12 +58,13 @@ static pv_status make_head(pv_training *t, const pv_store *store, const char *co
 
 static pv_status make_stepper(pv_training *t, const pv_model_opts *model)
 {
+    const int64_t epochs = t->opts->epochs, steps = pv_task_steps(&t->task);
     const pv_stepper_setup setup = {.comm = t->comm,
                                     .opts = t->opts,
                                     .task = &t->task,
                                     .model = model,
                                     .arch = &t->head.arch,
-                                    .steps = t->opts->epochs * pv_task_steps(&t->task)};
+                                    .steps = steps > INT64_MAX / epochs ? INT64_MAX : epochs * steps};
     return pv_stepper_new(&setup, &t->stepper);
 }
 
