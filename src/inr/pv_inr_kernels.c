@@ -1,3 +1,4 @@
+/* The loops of evaluation and of a fit step: products, activations, gradients, Adam. */
 #include "pv_inr_kernels.h"
 
 #include <math.h>

@@ -1,3 +1,4 @@
+/* Reading IDX files, plain or gzip. */
 #include "pv_idx.h"
 #include "base/pv_mem.h"
 #include "base/pv_meter.h"

@@ -1,3 +1,4 @@
+/* Writing pictures by libpng. */
 #include "signal/pv_png.h"
 #include "base/pv_mem.h"
 
