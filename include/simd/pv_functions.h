@@ -45,7 +45,7 @@ PV_INLINE pv_vector pv_vector_exp(pv_vector x)
     p = p * f + 0.240226469f;
     p = p * f + 0.693147206f;
     p = p * f + 1.0f;
-    return (pv_vector)((pv_words)p + ((pv_words)shifted << 23));
+    return (pv_vector)((pv_bits)p + ((pv_bits)shifted << 23));
 }
 
 /* exp(x) for x <= 0 to 2 ulp: 2^n e^r with |r| <= ln 2 / 2, e^r by its Taylor polynomial of degree 7.  Not
@@ -63,15 +63,15 @@ PV_INLINE pv_vector pv_vector_exp_below(pv_vector x)
     e = e * r + 0.5f;
     e = e * r + 1.0f;
     e = e * r + 1.0f;
-    return e * (pv_vector)(((pv_words)shifted + 127) << 23);
+    return e * (pv_vector)(((pv_bits)shifted + 127) << 23);
 }
 
 /* t less a whole number of half turns, |f| <= 1/2, exact, and their parity as the sign of a number; |t| <
  * 2^21. */
-PV_INLINE pv_vector pv_vector_half_turn(pv_vector t, pv_words *sign)
+PV_INLINE pv_vector pv_vector_half_turn(pv_vector t, pv_bits *sign)
 {
     const pv_vector shifted = t + PV_SHIFT;
-    *sign = (pv_words)shifted << 31;
+    *sign = (pv_bits)shifted << 31;
     return t - (shifted - PV_SHIFT);
 }
 
@@ -90,23 +90,23 @@ PV_INLINE pv_vector pv_vector_sine_of_half(pv_vector f)
  * 5e-8. */
 PV_INLINE void pv_vector_sine_slope(pv_vector t, pv_vector *sine, pv_vector *slope)
 {
-    pv_words sign;
+    pv_bits sign;
     const pv_vector f = pv_vector_half_turn(t, &sign), z = f * f;
     pv_vector c = z * 0.690197849f - 4.18422493f;
     c = c * z + 12.7498771f;
     c = c * z - 15.503109f;
     c = c * z + 3.14159251f;
-    *sine = (pv_vector)((pv_words)pv_vector_sine_of_half(f) ^ sign);
-    *slope = (pv_vector)((pv_words)c ^ sign);
+    *sine = (pv_vector)((pv_bits)pv_vector_sine_of_half(f) ^ sign);
+    *slope = (pv_vector)((pv_bits)c ^ sign);
 }
 
 /* sin and cos of 2 pi t, |t| < 2^20, the cosine as the sine of what is left of a quarter. */
 PV_INLINE void pv_vector_sincos_turns(pv_vector t, pv_vector *sine, pv_vector *cosine)
 {
-    pv_words sign;
+    pv_bits sign;
     const pv_vector f = pv_vector_half_turn(2.0f * t, &sign);
-    *sine = (pv_vector)((pv_words)pv_vector_sine_of_half(f) ^ sign);
-    *cosine = (pv_vector)((pv_words)pv_vector_sine_of_half(0.5f - pv_vector_abs(f)) ^ sign);
+    *sine = (pv_vector)((pv_bits)pv_vector_sine_of_half(f) ^ sign);
+    *cosine = (pv_vector)((pv_bits)pv_vector_sine_of_half(0.5f - pv_vector_abs(f)) ^ sign);
 }
 #endif
 

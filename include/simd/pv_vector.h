@@ -49,7 +49,7 @@ typedef uint32_t pv_word;
 typedef pv_real pv_vector __attribute__((vector_size(PV_VECTOR_BYTES), may_alias));
 typedef pv_vector pv_vector_anywhere __attribute__((aligned(PV_REAL_BYTES)));
 /* The bits of a vector's numbers, or as many whole ones. */
-typedef pv_word pv_words __attribute__((vector_size(PV_VECTOR_BYTES), may_alias));
+typedef pv_word pv_bits __attribute__((vector_size(PV_VECTOR_BYTES), may_alias));
 
 /* What a comparison gives: a bit, or a word of ones, for every lane where it holds. */
 #if defined(__AVX512F__) && defined(PV_REAL_IS_DOUBLE)
@@ -195,13 +195,13 @@ PV_INLINE pv_vector pv_vector_max(pv_vector a, pv_vector b)
 
 /* 0, 1, 2, ... */
 #if PV_LANES == 16
-static const pv_words pv_lane_numbers = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+static const pv_bits pv_lane_numbers = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 #elif PV_LANES == 8
-static const pv_words pv_lane_numbers = {0, 1, 2, 3, 4, 5, 6, 7};
+static const pv_bits pv_lane_numbers = {0, 1, 2, 3, 4, 5, 6, 7};
 #elif PV_LANES == 4
-static const pv_words pv_lane_numbers = {0, 1, 2, 3};
+static const pv_bits pv_lane_numbers = {0, 1, 2, 3};
 #else
-static const pv_words pv_lane_numbers = {0, 1};
+static const pv_bits pv_lane_numbers = {0, 1};
 #endif
 
 /* Lane i as bit i, and back. */
@@ -224,7 +224,7 @@ PV_INLINE pv_mask pv_mask_of_bits(uint64_t bits)
 #if defined(__AVX512F__)
     return (pv_mask)bits;
 #else
-    const pv_words lane = ((pv_words){0} + 1) << pv_lane_numbers;
+    const pv_bits lane = ((pv_bits){0} + 1) << pv_lane_numbers;
     return (pv_mask)(((pv_word)bits & lane) == lane);
 #endif
 }
@@ -251,7 +251,7 @@ PV_INLINE pv_vector pv_vector_abs(pv_vector v)
 /* ---- lanes moved, and summed ---- */
 
 /* Lane index[i] of a and b, one behind the other. */
-PV_INLINE pv_vector pv_vector_shuffle(pv_vector a, pv_vector b, pv_words index)
+PV_INLINE pv_vector pv_vector_shuffle(pv_vector a, pv_vector b, pv_bits index)
 {
 #if defined(__clang__)
     pv_vector v = a;
@@ -299,7 +299,7 @@ PV_INLINE pv_vector pv_vector_sums(pv_vector *row)
 {
 #pragma GCC unroll 4
     for (int by = PV_LANES / 2; by >= 1; by /= 2) {
-        const pv_words behind = (pv_lane_numbers & (pv_word)by) * (pv_word)(PV_LANES / by);
+        const pv_bits behind = (pv_lane_numbers & (pv_word)by) * (pv_word)(PV_LANES / by);
 #pragma GCC unroll 8
         for (int k = 0; k < by; k++)
             row[k] = pv_vector_shuffle(row[k], row[k + by], pv_lane_numbers + behind) +
@@ -311,7 +311,7 @@ PV_INLINE pv_vector pv_vector_sums(pv_vector *row)
 /* The first and the second halves of a and b, lane by lane in turn: a[0], b[0], a[1], b[1], ... */
 PV_INLINE void pv_vector_interleave(pv_vector a, pv_vector b, pv_vector *first, pv_vector *second)
 {
-    const pv_words index = (pv_lane_numbers >> 1) + (pv_lane_numbers & 1) * PV_LANES;
+    const pv_bits index = (pv_lane_numbers >> 1) + (pv_lane_numbers & 1) * PV_LANES;
     *first = pv_vector_shuffle(a, b, index);
     *second = pv_vector_shuffle(a, b, index + PV_LANES / 2);
 }

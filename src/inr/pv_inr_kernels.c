@@ -1,5 +1,6 @@
 /* The loops of evaluation and of a fit step: products, activations, gradients, Adam. */
 #include "pv_inr_kernels.h"
+#include "simd/pv_functions.h"
 
 #include <math.h>
 #include <stdint.h>
@@ -8,95 +9,19 @@
 /* Vectors run over samples.  A block of UNITS x WIDE vectors of sums stays in registers, with room for WIDE
  * vectors of input and a broadcast weight; GRAD_A x GRAD_B likewise for the dot products over samples. */
 #if defined(__AVX512F__)
-#include <immintrin.h>
-enum { LANES = 16, UNITS = 8, WIDE = 3, GRAD_A = 4, GRAD_B = 4 };
-#define EACH_LANE(F, h)                                                                                      \
-    F(0, h), F(1, h), F(2, h), F(3, h), F(4, h), F(5, h), F(6, h), F(7, h), F(8, h), F(9, h), F(10, h),      \
-        F(11, h), F(12, h), F(13, h), F(14, h), F(15, h)
-#elif defined(__AVX2__)
-#include <immintrin.h>
-enum { LANES = 8, UNITS = 4, WIDE = 3, GRAD_A = 4, GRAD_B = 3 };
-#define EACH_LANE(F, h) F(0, h), F(1, h), F(2, h), F(3, h), F(4, h), F(5, h), F(6, h), F(7, h)
+enum { UNITS = 8, WIDE = 3, GRAD_A = 4, GRAD_B = 4 };
 #else
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
-enum { LANES = 4, UNITS = 4, WIDE = 3, GRAD_A = 4, GRAD_B = 3 };
-#define EACH_LANE(F, h) F(0, h), F(1, h), F(2, h), F(3, h)
+enum { UNITS = 4, WIDE = 3, GRAD_A = 4, GRAD_B = 3 };
 #endif
 enum {
     COLUMNS = 4,                  /* of a block of sums in memory, at least GRAD_B */
-    GRAD_SUMS = GRAD_A * COLUMNS, /* a multiple of LANES */
+    GRAD_SUMS = GRAD_A * COLUMNS, /* a multiple of PV_LANES */
 };
-
-typedef float vec __attribute__((vector_size(4 * LANES), may_alias));
-typedef uint32_t bits __attribute__((vector_size(4 * LANES), may_alias));
-
-#define INLINE static inline __attribute__((always_inline))
-#if defined(__has_builtin)
-#if __has_builtin(__builtin_shufflevector)
-#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
-#endif
-#endif
-#ifndef SHUFFLE
-#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (bits){__VA_ARGS__})
-#endif
-
-INLINE vec splat(float value)
-{
-    return value - (vec){0};
-}
-
-INLINE vec *at(float *address)
-{
-    return (vec *)address;
-}
-
-INLINE vec get(const float *address)
-{
-    return *(const vec *)address;
-}
-
-INLINE vec square_root(vec value)
-{
-#if defined(__AVX512F__)
-    return (vec)_mm512_sqrt_ps((__m512)value);
-#elif defined(__AVX2__)
-    return (vec)_mm256_sqrt_ps((__m256)value);
-#elif defined(__SSE2__)
-    return (vec)_mm_sqrt_ps((__m128)value);
-#else
-    for (int i = 0; i < LANES; i++)
-        value[i] = sqrtf(value[i]);
-    return value;
-#endif
-}
-
-/* sin(pi t) and pi cos(pi t), |t| < 2^21.  Adding 1.5 * 2^23 rounds t to whole half turns, whose parity, the
- * sign of the result, is then the lowest bit; what is left, |f| <= 1/2, is exact.  The polynomials in f^2 are
- * minimax fits, with errors of 4e-9 and 5e-8 before rounding. */
-INLINE void sincos_vec(vec t, vec *sine, vec *slope)
-{
-    const vec shift = splat(0x1.8p23f);
-    const vec shifted = t + shift;
-    const vec f = t - (shifted - shift), z = f * f;
-    const bits sign = (bits)shifted << 31;
-    vec s = z * 0x1.3c4b2cp-4f - 0x1.3232fap-1f;
-    vec c = z * 0.690197849f - 4.18422493f;
-    s = s * z + 0x1.46676ep+1f;
-    c = c * z + 12.7498771f;
-    s = s * z - 0x1.4abbb6p+2f;
-    c = c * z - 15.503109f;
-    s = s * z + 0x1.921fb4p+1f;
-    c = c * z + 3.14159251f;
-    *sine = (vec)((bits)(s * f) ^ sign);
-    *slope = (vec)((bits)c ^ sign);
-}
 
 static void sincos_kernel(int n, const float *t, float *sine, float *slope)
 {
-    for (int i = 0; i < n; i += LANES)
-        sincos_vec(get(t + i), at(sine + i), at(slope + i));
+    for (int i = 0; i < n; i += PV_LANES)
+        pv_vector_sine_slope(pv_vector_get(t + i), pv_vector_at(sine + i), pv_vector_at(slope + i));
 }
 
 /* Another activation, or the sine of phases of any size.  Not inlined: it would crowd the loop that calls it.
@@ -125,25 +50,25 @@ typedef struct product {
     int64_t stride;
 } product;
 
-INLINE void multiply(int units, int wide, bool biased, product p)
+PV_INLINE void multiply(int units, int wide, bool biased, product p)
 {
-    vec sum[UNITS][WIDE];
+    pv_vector sum[UNITS][WIDE];
     for (int u = 0; u < units; u++)
         for (int v = 0; v < wide; v++)
-            sum[u][v] = biased ? splat(p.bias[u]) : (vec){0};
+            sum[u][v] = biased ? pv_vector_splat(p.bias[u]) : (pv_vector){0};
     for (int k = 0; k < p.depth; k++) {
-        vec in[WIDE];
+        pv_vector in[WIDE];
         for (int v = 0; v < wide; v++)
-            in[v] = get(p.in + v * LANES);
+            in[v] = pv_vector_get(p.in + v * PV_LANES);
         for (int u = 0; u < units; u++)
             for (int v = 0; v < wide; v++)
-                sum[u][v] += splat(p.weight[u]) * in[v];
+                sum[u][v] += pv_vector_splat(p.weight[u]) * in[v];
         p.in += p.stride;
         p.weight += p.step;
     }
     for (int u = 0; u < units; u++)
         for (int v = 0; v < wide; v++) {
-            vec *out = at(p.out + u * p.stride + v * LANES);
+            pv_vector *out = pv_vector_at(p.out + u * p.stride + v * PV_LANES);
             if (biased)
                 *out = sum[u][v];
             else
@@ -151,7 +76,7 @@ INLINE void multiply(int units, int wide, bool biased, product p)
         }
 }
 
-INLINE product next_units(product p, int units)
+PV_INLINE product next_units(product p, int units)
 {
     p.weight += units;
     if (p.bias) p.bias += units;
@@ -159,7 +84,7 @@ INLINE product next_units(product p, int units)
     return p;
 }
 
-INLINE void multiply_all(int units, int wide, bool biased, product p)
+PV_INLINE void multiply_all(int units, int wide, bool biased, product p)
 {
     for (; units >= UNITS; units -= UNITS, p = next_units(p, UNITS))
         multiply(UNITS, wide, biased, p);
@@ -170,7 +95,7 @@ INLINE void multiply_all(int units, int wide, bool biased, product p)
 }
 
 /* The output of `wide` vectors of samples from sample `first` on, with activations and slopes. */
-INLINE void forward_block(const pv_inr_net *net, const float *coords, int first, int wide)
+PV_INLINE void forward_block(const pv_inr_net *net, const float *coords, int first, int wide)
 {
     const int last = net->arch.layers - 1, *d = net->arch.dims;
     const float *in = coords + first;
@@ -182,23 +107,23 @@ INLINE void forward_block(const pv_inr_net *net, const float *coords, int first,
         float *slope = net->slope[l + 1] + first;
         for (int64_t u = 0; u < d[l + 1]; u++)
             if (net->apart[l])
-                activate_apart(net, wide * LANES, out + u * net->stride, slope + u * net->stride);
+                activate_apart(net, wide * PV_LANES, out + u * net->stride, slope + u * net->stride);
             else
-                sincos_kernel(wide * LANES, out + u * net->stride, out + u * net->stride,
+                sincos_kernel(wide * PV_LANES, out + u * net->stride, out + u * net->stride,
                               slope + u * net->stride);
         in = out;
     }
 }
 
 /* Turns outputs into residuals, zero beyond `count` samples, and slopes into gradients of the phases. */
-INLINE void backward_block(const pv_inr_net *net, const float *values, int first, int wide, int count)
+PV_INLINE void backward_block(const pv_inr_net *net, const float *values, int first, int wide, int count)
 {
     const int last = net->arch.layers - 1, *d = net->arch.dims;
     for (int c = 0; c < d[last + 1]; c++) {
         float *output = net->output + (int64_t)c * net->stride;
-        for (int s = first; s < first + wide * LANES; s += LANES)
-            *at(output + s) -= get(values + (int64_t)c * net->stride + s);
-        for (int s = count > first ? count : first; s < first + wide * LANES; s++)
+        for (int s = first; s < first + wide * PV_LANES; s += PV_LANES)
+            *pv_vector_at(output + s) -= pv_vector_get(values + (int64_t)c * net->stride + s);
+        for (int s = count > first ? count : first; s < first + wide * PV_LANES; s++)
             output[s] = 0;
     }
     for (int l = last; l > 0; l--) {
@@ -211,31 +136,10 @@ INLINE void backward_block(const pv_inr_net *net, const float *values, int first
 static void forward_kernel(const pv_inr_net *net, const float *coords, int count)
 {
     int first = 0;
-    for (; first + (WIDE - 1) * LANES < count; first += WIDE * LANES)
+    for (; first + (WIDE - 1) * PV_LANES < count; first += WIDE * PV_LANES)
         forward_block(net, coords, first, WIDE);
-    for (; first < count; first += LANES)
+    for (; first < count; first += PV_LANES)
         forward_block(net, coords, first, 1);
-}
-
-#define OWN(lane, h)   (((lane) & (h)) ? LANES + (lane) : (lane))
-#define OTHER(lane, h) (((lane) & (h)) ? LANES + ((lane) & ~(h)) : ((lane) | (h)))
-#define FOLD(h)                                                                                              \
-    for (int k = 0; k < (h); k++)                                                                            \
-    row[k] = SHUFFLE(row[k], row[k + (h)], EACH_LANE(OWN, h)) +                                              \
-             SHUFFLE(row[k], row[k + (h)], EACH_LANE(OTHER, h))
-
-/* The sums of LANES vectors, lane i that of row[i]: each fold halves the vectors and the lanes of a sum. */
-INLINE vec sum_lanes(vec *row)
-{
-#if defined(__AVX512F__)
-    FOLD(8);
-#endif
-#if defined(__AVX2__)
-    FOLD(4);
-#endif
-    FOLD(2);
-    FOLD(1);
-    return row[0];
 }
 
 /* Dot products over samples of rows a with rows b, a matrix of gradients. */
@@ -246,25 +150,25 @@ typedef struct outer {
 } outer;
 
 /* sums[i][j] = a_i . b_j for GRAD_A rows a and `width` rows b; rows beyond `rows_a` repeat the last. */
-INLINE void dot_block(int width, outer o, int rows_a, float sums[GRAD_A][COLUMNS])
+PV_INLINE void dot_block(int width, outer o, int rows_a, float sums[GRAD_A][COLUMNS])
 {
-    vec sum[GRAD_A][COLUMNS];
+    pv_vector sum[GRAD_A][COLUMNS];
     const float *a[GRAD_A];
     for (int i = 0; i < GRAD_A; i++)
         a[i] = o.a + (i < rows_a ? i : rows_a - 1) * o.stride;
     for (int i = 0; i < GRAD_A; i++)
         for (int j = 0; j < COLUMNS; j++)
-            sum[i][j] = (vec){0};
-    for (int64_t s = 0; s < (int64_t)o.vectors * LANES; s += LANES) {
-        vec b[GRAD_B];
+            sum[i][j] = (pv_vector){0};
+    for (int64_t s = 0; s < (int64_t)o.vectors * PV_LANES; s += PV_LANES) {
+        pv_vector b[GRAD_B];
         for (int j = 0; j < width; j++)
-            b[j] = get(o.b + j * o.stride + s);
+            b[j] = pv_vector_get(o.b + j * o.stride + s);
         for (int i = 0; i < GRAD_A; i++)
             for (int j = 0; j < width; j++)
-                sum[i][j] += get(a[i] + s) * b[j];
+                sum[i][j] += pv_vector_get(a[i] + s) * b[j];
     }
-    for (int g = 0; g < GRAD_SUMS; g += LANES)
-        *at(&sums[g / COLUMNS][0]) = sum_lanes(&sum[g / COLUMNS][0]);
+    for (int g = 0; g < GRAD_SUMS; g += PV_LANES)
+        *pv_vector_at(&sums[g / COLUMNS][0]) = pv_vector_sums(&sum[g / COLUMNS][0]);
 }
 
 /* gradient[i * step_a + j * step_b] += scale * a_i . b_j for all rows a and b. */
@@ -294,17 +198,17 @@ static void dot_all(outer o, int rows_a, int rows_b, float scale, float *gradien
 }
 
 /* sum[i] = the vectors of row a_i added up, for GRAD_A rows; those beyond `rows` repeat the last. */
-INLINE void sum_block(outer o, int rows, vec *sum)
+PV_INLINE void sum_block(outer o, int rows, pv_vector *sum)
 {
     const float *a[GRAD_A];
-    vec part[GRAD_A];
+    pv_vector part[GRAD_A];
     for (int i = 0; i < GRAD_A; i++) {
         a[i] = o.a + (i < rows ? i : rows - 1) * o.stride;
-        part[i] = (vec){0};
+        part[i] = (pv_vector){0};
     }
-    for (int64_t s = 0; s < (int64_t)o.vectors * LANES; s += LANES)
+    for (int64_t s = 0; s < (int64_t)o.vectors * PV_LANES; s += PV_LANES)
         for (int i = 0; i < GRAD_A; i++)
-            part[i] += get(a[i] + s);
+            part[i] += pv_vector_get(a[i] + s);
     for (int i = 0; i < GRAD_A; i++)
         sum[i] = part[i];
 }
@@ -314,12 +218,12 @@ static void sum_all(outer o, int rows, float scale, float *gradient)
 {
     for (int i = 0; i < rows; i += GRAD_SUMS) {
         const int high = rows - i < GRAD_SUMS ? rows - i : GRAD_SUMS;
-        vec sum[GRAD_SUMS] = {{0}};
+        pv_vector sum[GRAD_SUMS] = {{0}};
         float sums[GRAD_SUMS] __attribute__((aligned(64)));
         for (int r = 0; r < high; r += GRAD_A)
             sum_block((outer){o.a + (i + r) * o.stride, NULL, o.stride, o.vectors}, high - r, sum + r);
-        for (int g = 0; g < GRAD_SUMS; g += LANES)
-            *at(&sums[g]) = sum_lanes(&sum[g]);
+        for (int g = 0; g < GRAD_SUMS; g += PV_LANES)
+            *pv_vector_at(&sums[g]) = pv_vector_sums(&sum[g]);
         for (int r = 0; r < high; r++)
             gradient[i + r] += scale * sums[r];
     }
@@ -349,13 +253,13 @@ static void weight_gradients(const pv_inr_net *net, const float *coords, int vec
 static double squared_error(const pv_inr_net *net, int vectors)
 {
     double total = 0;
-    vec sum = {0};
+    pv_vector sum = {0};
     for (int64_t c = 0; c < net->arch.dims[net->arch.layers]; c++)
         for (int64_t v = 0; v < vectors; v++) {
-            const vec error = get(net->output + c * net->stride + v * LANES);
+            const pv_vector error = pv_vector_get(net->output + c * net->stride + v * PV_LANES);
             sum += error * error;
         }
-    for (int i = 0; i < LANES; i++)
+    for (int i = 0; i < PV_LANES; i++)
         total += (double)sum[i];
     return total;
 }
@@ -364,16 +268,16 @@ static double gradient_kernel(const pv_inr_net *net, const float *coords, const 
                               float scale, float *gradient)
 {
     int first = 0;
-    for (; first + (WIDE - 1) * LANES < count; first += WIDE * LANES) {
+    for (; first + (WIDE - 1) * PV_LANES < count; first += WIDE * PV_LANES) {
         forward_block(net, coords, first, WIDE);
         backward_block(net, values, first, WIDE, count);
     }
-    for (; first < count; first += LANES) {
+    for (; first < count; first += PV_LANES) {
         forward_block(net, coords, first, 1);
         backward_block(net, values, first, 1, count);
     }
-    weight_gradients(net, coords, first / LANES, scale, gradient);
-    return squared_error(net, first / LANES);
+    weight_gradients(net, coords, first / PV_LANES, scale, gradient);
+    return squared_error(net, first / PV_LANES);
 }
 
 /* The largest |x| of n floats, as the bits of a float: ordered like the floats, and without branches. */
@@ -417,13 +321,13 @@ static void load_kernel(pv_inr_net *net, const float *row)
 static void adam_kernel(int n, pv_inr_adam step, const float *gradient, float *m, float *v, float *row)
 {
     const float beta1 = 0.9f, beta2 = 0.999f, eps = 1e-8f;
-    for (int i = 0; i < n; i += LANES) {
-        const vec g = get(gradient + i);
-        const vec first = get(m + i) + (1 - beta1) * (g - get(m + i));
-        const vec second = get(v + i) * beta2 + (1 - beta2) * g * g;
-        *at(m + i) = first;
-        *at(v + i) = second;
-        *at(row + i) -= step.rate * first / (square_root(second) * step.root + eps);
+    for (int i = 0; i < n; i += PV_LANES) {
+        const pv_vector g = pv_vector_get(gradient + i);
+        const pv_vector first = pv_vector_get(m + i) + (1 - beta1) * (g - pv_vector_get(m + i));
+        const pv_vector second = pv_vector_get(v + i) * beta2 + (1 - beta2) * g * g;
+        *pv_vector_at(m + i) = first;
+        *pv_vector_at(v + i) = second;
+        *pv_vector_at(row + i) -= step.rate * first / (pv_vector_sqrt(second) * step.root + eps);
     }
 }
 

@@ -120,10 +120,10 @@ PV_INLINE void reduce_columns(pv_assign_problem *p, int stride, int32_t *shared)
 {
     int64_t *const from = p->from;
     for (int j = 0; j < stride; j += PV_LANES) {
-        pv_vector price = pv_vector_load(p->cost + j), rows = (pv_vector)(pv_words){0};
+        pv_vector price = pv_vector_load(p->cost + j), rows = (pv_vector)(pv_bits){0};
         for (int i = 1; i < p->n; i++) {
             const pv_vector cost = pv_vector_load(cost_row(p, stride, i) + j);
-            rows = where_less(cost, price, (pv_vector)((pv_words){0} + (pv_word)i), rows);
+            rows = where_less(cost, price, (pv_vector)((pv_bits){0} + (pv_word)i), rows);
             price = pv_vector_min(cost, price);
         }
         pv_vector_store(p->price + j, price);
@@ -202,7 +202,7 @@ PV_INLINE int reduce_free_rows(pv_assign_problem *p, int stride, int32_t *free_r
 PV_INLINE least relax(pv_assign_problem *p, int stride, int32_t i, double offset)
 {
     const double *const cost = cost_row(p, stride, i);
-    const pv_vector own = (pv_vector)((pv_words){0} + (pv_word)i),
+    const pv_vector own = (pv_vector)((pv_bits){0} + (pv_word)i),
                     infinity = pv_vector_splat((double)INFINITY);
     pv_vector shortest = infinity;
     for (int j = 0; j < stride; j += PV_LANES) {
