@@ -15,6 +15,39 @@ enum { PV_TILE_ROWS = 4 };
 enum { PV_TILE_VECTORS = 2 };
 typedef pv_vector pv_tile[PV_TILE_ROWS][PV_TILE_VECTORS];
 
+/* Lanes of vector v, if the last of the `vectors` has `lanes`. */
+PV_INLINE int pv_tile_lanes(int v, int vectors, int lanes)
+{
+    return v == vectors - 1 ? lanes : PV_LANES;
+}
+
+PV_INLINE void pv_tile_fill(int rows, int vectors, pv_vector value, pv_tile tile)
+{
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; v++)
+            tile[r][v] = value;
+}
+
+PV_INLINE void pv_tile_load(int rows, int vectors, int lanes, const pv_real *x, int64_t ldx, pv_tile tile)
+{
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; v++)
+            tile[r][v] = pv_vector_load_first(pv_tile_lanes(v, vectors, lanes), x + r * ldx + v * PV_LANES);
+}
+
+PV_INLINE void pv_tile_store(int rows, int vectors, int lanes, pv_tile tile, pv_real *x, int64_t ldx)
+{
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; v++)
+            pv_vector_store_first(pv_tile_lanes(v, vectors, lanes), x + r * ldx + v * PV_LANES, tile[r][v]);
+}
+
 /* y = x^T for a square of PV_LANES rows: each of log2(PV_LANES) rounds interleaves the rows of both
  * halves. */
 PV_INLINE void pv_tile_transpose(const pv_real *x, int64_t ldx, pv_real *y, int64_t ldy)
@@ -46,7 +79,7 @@ PV_INLINE void pv_tile_multiply(int rows, int vectors, int lanes, int64_t k, con
 #pragma GCC unroll 2
         for (int v = 0; v < vectors; v++) {
             const pv_vector of_b =
-                pv_vector_load_first(v == vectors - 1 ? lanes : PV_LANES, b + p * ldb + v * PV_LANES);
+                pv_vector_load_first(pv_tile_lanes(v, vectors, lanes), b + p * ldb + v * PV_LANES);
 #pragma GCC unroll 8
             for (int r = 0; r < rows; r++)
                 sum[r][v] += a[r * row + p * step] * of_b;

@@ -90,13 +90,19 @@ PV_INLINE void pv_vector_store(pv_real *x, pv_vector v)
     *(pv_vector_anywhere *)x = v;
 }
 
-/* Where x is a multiple of a vector's size: narrow sets then read it as an operand. */
-PV_INLINE pv_vector *pv_vector_at(pv_real *x)
+/* The vector at x, to be changed where it lies. */
+PV_INLINE pv_vector_anywhere *pv_vector_at(pv_real *x)
+{
+    return (pv_vector_anywhere *)x;
+}
+
+/* The same where x is a multiple of a vector's size: narrow instruction sets then read it as an operand. */
+PV_INLINE pv_vector *pv_vector_aligned(pv_real *x)
 {
     return (pv_vector *)x;
 }
 
-PV_INLINE pv_vector pv_vector_get(const pv_real *x)
+PV_INLINE pv_vector pv_vector_load_aligned(const pv_real *x)
 {
     return *(const pv_vector *)x;
 }
@@ -230,6 +236,16 @@ PV_INLINE pv_mask pv_mask_of_bits(uint64_t bits)
 }
 
 /* ---- functions of numbers ---- */
+
+/* v as it is, but taken for changed: a product is rounded before it is added, and is not made twice into one.
+ * */
+#if defined(__x86_64__)
+#define PV_OPAQUE(v) __asm__("" : "+v"(v))
+#elif defined(__aarch64__)
+#define PV_OPAQUE(v) __asm__("" : "+w"(v))
+#else
+#define PV_OPAQUE(v) __asm__("" : "+m"(v))
+#endif
 
 PV_INLINE pv_vector pv_vector_sqrt(pv_vector v)
 {

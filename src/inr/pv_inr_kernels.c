@@ -21,7 +21,8 @@ enum {
 static void sincos_kernel(int n, const float *t, float *sine, float *slope)
 {
     for (int i = 0; i < n; i += PV_LANES)
-        pv_vector_sine_slope(pv_vector_get(t + i), pv_vector_at(sine + i), pv_vector_at(slope + i));
+        pv_vector_sine_slope(pv_vector_load_aligned(t + i), pv_vector_aligned(sine + i),
+                             pv_vector_aligned(slope + i));
 }
 
 /* Another activation, or the sine of phases of any size.  Not inlined: it would crowd the loop that calls it.
@@ -59,7 +60,7 @@ PV_INLINE void multiply(int units, int wide, bool biased, product p)
     for (int k = 0; k < p.depth; k++) {
         pv_vector in[WIDE];
         for (int v = 0; v < wide; v++)
-            in[v] = pv_vector_get(p.in + v * PV_LANES);
+            in[v] = pv_vector_load_aligned(p.in + v * PV_LANES);
         for (int u = 0; u < units; u++)
             for (int v = 0; v < wide; v++)
                 sum[u][v] += pv_vector_splat(p.weight[u]) * in[v];
@@ -68,7 +69,7 @@ PV_INLINE void multiply(int units, int wide, bool biased, product p)
     }
     for (int u = 0; u < units; u++)
         for (int v = 0; v < wide; v++) {
-            pv_vector *out = pv_vector_at(p.out + u * p.stride + v * PV_LANES);
+            pv_vector *out = pv_vector_aligned(p.out + u * p.stride + v * PV_LANES);
             if (biased)
                 *out = sum[u][v];
             else
@@ -122,7 +123,7 @@ PV_INLINE void backward_block(const pv_inr_net *net, const float *values, int fi
     for (int c = 0; c < d[last + 1]; c++) {
         float *output = net->output + (int64_t)c * net->stride;
         for (int s = first; s < first + wide * PV_LANES; s += PV_LANES)
-            *pv_vector_at(output + s) -= pv_vector_get(values + (int64_t)c * net->stride + s);
+            *pv_vector_aligned(output + s) -= pv_vector_load_aligned(values + (int64_t)c * net->stride + s);
         for (int s = count > first ? count : first; s < first + wide * PV_LANES; s++)
             output[s] = 0;
     }
@@ -162,13 +163,13 @@ PV_INLINE void dot_block(int width, outer o, int rows_a, float sums[GRAD_A][COLU
     for (int64_t s = 0; s < (int64_t)o.vectors * PV_LANES; s += PV_LANES) {
         pv_vector b[GRAD_B];
         for (int j = 0; j < width; j++)
-            b[j] = pv_vector_get(o.b + j * o.stride + s);
+            b[j] = pv_vector_load_aligned(o.b + j * o.stride + s);
         for (int i = 0; i < GRAD_A; i++)
             for (int j = 0; j < width; j++)
-                sum[i][j] += pv_vector_get(a[i] + s) * b[j];
+                sum[i][j] += pv_vector_load_aligned(a[i] + s) * b[j];
     }
     for (int g = 0; g < GRAD_SUMS; g += PV_LANES)
-        *pv_vector_at(&sums[g / COLUMNS][0]) = pv_vector_sums(&sum[g / COLUMNS][0]);
+        *pv_vector_aligned(&sums[g / COLUMNS][0]) = pv_vector_sums(&sum[g / COLUMNS][0]);
 }
 
 /* gradient[i * step_a + j * step_b] += scale * a_i . b_j for all rows a and b. */
@@ -208,7 +209,7 @@ PV_INLINE void sum_block(outer o, int rows, pv_vector *sum)
     }
     for (int64_t s = 0; s < (int64_t)o.vectors * PV_LANES; s += PV_LANES)
         for (int i = 0; i < GRAD_A; i++)
-            part[i] += pv_vector_get(a[i] + s);
+            part[i] += pv_vector_load_aligned(a[i] + s);
     for (int i = 0; i < GRAD_A; i++)
         sum[i] = part[i];
 }
@@ -223,7 +224,7 @@ static void sum_all(outer o, int rows, float scale, float *gradient)
         for (int r = 0; r < high; r += GRAD_A)
             sum_block((outer){o.a + (i + r) * o.stride, NULL, o.stride, o.vectors}, high - r, sum + r);
         for (int g = 0; g < GRAD_SUMS; g += PV_LANES)
-            *pv_vector_at(&sums[g]) = pv_vector_sums(&sum[g]);
+            *pv_vector_aligned(&sums[g]) = pv_vector_sums(&sum[g]);
         for (int r = 0; r < high; r++)
             gradient[i + r] += scale * sums[r];
     }
@@ -256,7 +257,7 @@ static double squared_error(const pv_inr_net *net, int vectors)
     pv_vector sum = {0};
     for (int64_t c = 0; c < net->arch.dims[net->arch.layers]; c++)
         for (int64_t v = 0; v < vectors; v++) {
-            const pv_vector error = pv_vector_get(net->output + c * net->stride + v * PV_LANES);
+            const pv_vector error = pv_vector_load_aligned(net->output + c * net->stride + v * PV_LANES);
             sum += error * error;
         }
     for (int i = 0; i < PV_LANES; i++)
@@ -322,12 +323,13 @@ static void adam_kernel(int n, pv_inr_adam step, const float *gradient, float *m
 {
     const float beta1 = 0.9f, beta2 = 0.999f, eps = 1e-8f;
     for (int i = 0; i < n; i += PV_LANES) {
-        const pv_vector g = pv_vector_get(gradient + i);
-        const pv_vector first = pv_vector_get(m + i) + (1 - beta1) * (g - pv_vector_get(m + i));
-        const pv_vector second = pv_vector_get(v + i) * beta2 + (1 - beta2) * g * g;
-        *pv_vector_at(m + i) = first;
-        *pv_vector_at(v + i) = second;
-        *pv_vector_at(row + i) -= step.rate * first / (pv_vector_sqrt(second) * step.root + eps);
+        const pv_vector g = pv_vector_load_aligned(gradient + i);
+        const pv_vector first =
+            pv_vector_load_aligned(m + i) + (1 - beta1) * (g - pv_vector_load_aligned(m + i));
+        const pv_vector second = pv_vector_load_aligned(v + i) * beta2 + (1 - beta2) * g * g;
+        *pv_vector_aligned(m + i) = first;
+        *pv_vector_aligned(v + i) = second;
+        *pv_vector_aligned(row + i) -= step.rate * first / (pv_vector_sqrt(second) * step.root + eps);
     }
 }
 

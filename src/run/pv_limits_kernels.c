@@ -22,15 +22,6 @@ enum { BLOCKS = 6 };
 #endif
 enum { EACH = 4 };
 
-/* Makes the compiler take a vector for changed, so that no product of it is used twice. */
-#if defined(__x86_64__)
-#define TOUCH(vector) __asm__("" : "+v"(vector))
-#elif defined(__aarch64__)
-#define TOUCH(vector) __asm__("" : "+w"(vector))
-#else
-#define TOUCH(vector) __asm__("" : "+m"(vector))
-#endif
-
 static float multiply_adds_kernel(int64_t rounds)
 {
     pv_vector a = pv_vector_splat(0.5f), b = pv_vector_splat(0.25f), sum[BLOCKS][EACH];
@@ -40,7 +31,7 @@ static float multiply_adds_kernel(int64_t rounds)
     for (int64_t r = 0; r < rounds; r++)
         for (int i = 0; i < BLOCKS; i++)
             for (int j = 0; j < EACH; j++) {
-                TOUCH(a);
+                PV_OPAQUE(a); /* no product is used twice */
                 sum[i][j] += a * b;
             }
     pv_vector all = {0};
@@ -60,9 +51,9 @@ pv_vector LIBMVEC(cosf)(pv_vector x);
 static void sincos_kernel(int n, const float *x, float *sine, float *cosine)
 {
     for (int i = 0; i < n; i += PV_LANES) {
-        const pv_vector v = pv_vector_get(x + i);
-        *pv_vector_at(sine + i) = LIBMVEC(sinf)(v);
-        *pv_vector_at(cosine + i) = LIBMVEC(cosf)(v);
+        const pv_vector v = pv_vector_load_aligned(x + i);
+        *pv_vector_aligned(sine + i) = LIBMVEC(sinf)(v);
+        *pv_vector_aligned(cosine + i) = LIBMVEC(cosf)(v);
     }
 }
 #else

@@ -1,24 +1,16 @@
 /* The fused sweeps of a DWS layer over the entries of a tensor, one table an instruction set (base/pv_cpu.h).
  *
- * A block is x[count][rows][cols][f], samples of one tensor; its margins row[count][rows][f], col[count][cols][f] and
- * all[count][f] are pooled from it or spread over it.  Nothing here mixes samples, but for the sums of batch norm. */
+ * A block is x[count][rows][cols][f], samples of one tensor; its margins row[count][rows][f],
+ * col[count][cols][f] and all[count][f] are pooled from it or spread over it.  Nothing here mixes samples,
+ * but for the sums of batch norm. */
 #ifndef PV_DWS_KERNELS_H
 #define PV_DWS_KERNELS_H
 
 #include "base/pv_cpu.h"
-#include "simd/pv_real.h"
+#include "nn/dws/pv_dws_block.h"
 
 #include <stdbool.h>
 #include <stdint.h>
-
-typedef struct pv_dws_block {
-    int count, rows, cols, f;
-    bool max; /* margins are maxima, else sums */
-} pv_dws_block;
-
-typedef struct pv_dws_values {
-    pv_real *row, *col, *all;
-} pv_dws_values;
 
 /* x = ReLU(y scale[f] + shift[f]), then kept or dropped. */
 typedef struct pv_dws_activation {
@@ -50,10 +42,17 @@ typedef struct pv_dws_kernels {
                      const pv_dws_values *pooled);
     /* Pools x as it is. */
     void (*pool)(const pv_dws_block *block, const pv_real *x, const pv_dws_values *pooled);
-    /* y = [y +] x w + row + col, w [terms][f]; adds the sums of y and y^2 to sum[f] and square[f] unless NULL.
-     * terms may be 0. */
+    /* y = [y +] x w + row + col, w [terms][f]; adds the sums of y and y^2 to sum[f] and square[f] unless
+     * NULL. terms may be 0. */
     void (*combine)(const pv_dws_block *block, int terms, const pv_real *x, const pv_real *w,
                     const pv_dws_values *spread, bool add, pv_real *y, double *sum, double *square);
+    /* Packs draws[entries][f] < keep into bits. */
+    void (*pack_bits)(int64_t entries, int f, const uint16_t *draws, uint32_t keep, uint16_t *bits);
+} pv_dws_kernels;
+
+PV_ISA_DECLARE(pv_dws_kernels);
+
+typedef struct pv_dws_back_kernels {
     /* dy from dz, and its sums over the margins. */
     void (*normalise_back)(const pv_dws_block *block, const pv_dws_norm_back *how, const pv_real *y,
                            const pv_real *dz, pv_real *dy, const pv_dws_values *pooled);
@@ -61,18 +60,16 @@ typedef struct pv_dws_kernels {
      * spread->col: when a maximum has got its gradient, later entries that equal it get none. */
     void (*deactivate)(const pv_dws_block *block, const pv_dws_gate *gate, const pv_dws_values *spread,
                        pv_real *dx);
-    /* Finds the entries of x that hold a positive maximum best[count][f], the first that does for every feature, and
-     * returns how many; to each belong its number and dy[f] = keep due[count][f] where it holds the maximum, else 0.
-     * Consumes best.  There are at most count f of them. */
+    /* Finds the entries of x that hold a positive maximum best[count][f], the first that does for every
+     * feature, and returns how many; to each belong its number and dy[f] = keep due[count][f] where it holds
+     * the maximum, else 0. Consumes best.  There are at most count f of them. */
     int64_t (*pick)(const pv_dws_block *block, const pv_real *x, pv_real *best, const pv_real *due,
                     pv_real keep, int64_t *entry, pv_real *dy);
     /* Adds spread->all to spread->col: to all columns, or to the first that holds the maximum. */
     void (*fold)(const pv_dws_block *block, const pv_dws_values *best, const pv_dws_values *spread);
-    /* Packs draws[entries][f] < keep into bits. */
-    void (*pack_bits)(int64_t entries, int f, const uint16_t *draws, uint32_t keep, uint16_t *bits);
-} pv_dws_kernels;
+} pv_dws_back_kernels;
 
-PV_ISA_DECLARE(pv_dws_kernels);
+PV_ISA_DECLARE(pv_dws_back_kernels);
 
 /* Words an entry takes in pv_dws_activation.bits. */
 static inline int pv_dws_words(const pv_dws_kernels *kernels, int f)

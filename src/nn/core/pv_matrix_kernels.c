@@ -9,22 +9,14 @@ PV_INLINE void product_tile(int rows, int vectors, int lanes, int n, int count, 
                             int64_t first, int column, int add, pv_real *c)
 {
     pv_tile sum;
-#pragma GCC unroll 8
-    for (int r = 0; r < rows; r++)
-#pragma GCC unroll 2
-        for (int v = 0; v < vectors; v++)
-            sum[r][v] = add ? pv_vector_load_first(v == vectors - 1 ? lanes : PV_LANES,
-                                                   c + (first + r) * n + column + v * PV_LANES)
-                            : (pv_vector){0};
+    if (add)
+        pv_tile_load(rows, vectors, lanes, c + first * n + column, n, sum);
+    else
+        pv_tile_fill(rows, vectors, (pv_vector){0}, sum);
     for (int i = 0; i < count; i++)
         pv_tile_multiply(rows, vectors, lanes, terms[i].k, terms[i].a + first * terms[i].row, terms[i].row,
                          terms[i].step, terms[i].b + column, terms[i].ldb, sum);
-#pragma GCC unroll 8
-    for (int r = 0; r < rows; r++)
-#pragma GCC unroll 2
-        for (int v = 0; v < vectors; v++)
-            pv_vector_store_first(v == vectors - 1 ? lanes : PV_LANES,
-                                  c + (first + r) * n + column + v * PV_LANES, sum[r][v]);
+    pv_tile_store(rows, vectors, lanes, sum, c + first * n + column, n);
 }
 
 PV_INLINE void product_columns(int vectors, int lanes, int64_t m, int n, int count,
@@ -49,23 +41,27 @@ static void product(int64_t m, int n, int count, const pv_product_term *terms, i
     if (column < n) product_columns(1, n - column, m, n, count, terms, column, add, c);
 }
 
+/* Whether the product with alpha is rounded before it is added to what ends a row of c.  That is an accident
+ * of how AVX2 was once compiled, written down so that trainings go on with the same bits. */
+#define ROUNDS_TWICE(rows, lanes) (PV_VECTOR_BYTES == 32 && (rows) > 1 && (lanes) < PV_LANES)
+
 PV_INLINE void outer_tile(int rows, int vectors, int lanes, int m, int n, int64_t k, pv_real alpha,
                           const pv_real *a, const pv_real *b, pv_real *c)
 {
     pv_tile sum;
-#pragma GCC unroll 8
-    for (int r = 0; r < rows; r++)
-#pragma GCC unroll 2
-        for (int v = 0; v < vectors; v++)
-            sum[r][v] = (pv_vector){0};
+    pv_tile_fill(rows, vectors, (pv_vector){0}, sum);
     pv_tile_multiply(rows, vectors, lanes, k, a, 1, m, b, n, sum);
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 2
         for (int v = 0; v < vectors; v++) {
-            const int part = v == vectors - 1 ? lanes : PV_LANES;
+            const int width = pv_tile_lanes(v, vectors, lanes);
             pv_real *at = c + (int64_t)r * n + v * PV_LANES;
-            pv_vector_store_first(part, at, pv_vector_load_first(part, at) + alpha * sum[r][v]);
+            const pv_vector before = pv_vector_load_first(width, at);
+            if (width < PV_LANES) PV_OPAQUE(sum[r][v]); /* multiplied where it is added, by one instruction */
+            pv_vector product = alpha * sum[r][v];
+            if (ROUNDS_TWICE(rows, width)) PV_OPAQUE(product);
+            pv_vector_store_first(width, at, before + product);
         }
 }
 

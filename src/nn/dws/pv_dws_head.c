@@ -89,13 +89,13 @@ void pv_dws_head_spread(pv_dws_head *head, int first, int count, const pv_real *
         const pv_dws_values best = pv_dws_margins_pooled(&head->margins, count, t);
         const pv_dws_values spread = pv_dws_margins_spread(&head->margins, count, t);
         if (picked) {
-            picks[t].count = head->margins.kernels->pick(&block, x + at, best.all, spread.all, (pv_real)keep,
-                                                         picks[t].entry, picks[t].dy);
+            picks[t].count = head->margins.back->pick(&block, x + at, best.all, spread.all, (pv_real)keep,
+                                                      picks[t].entry, picks[t].dy);
             continue;
         }
         const pv_dws_gate gate = {.x = x + at, .best = best, .relu = true, .keep = (pv_real)keep};
         pv_dws_margins_settle(&head->margins, count, t);
-        head->margins.kernels->deactivate(&block, &gate, &spread, dx + at);
+        head->margins.back->deactivate(&block, &gate, &spread, dx + at);
     }
 }
 

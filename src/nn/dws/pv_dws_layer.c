@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Inputs that fill no vector: their gradient is summed transposed; and rows summed at once in gradients of weights. */
-enum { FEW = 8, OUTER_BLOCK = 96 };
+enum {
+    FEW = 8,         /* inputs that fill no vector: their gradient is summed transposed */
+    OUTER_BLOCK = 96 /* rows that the gradient of a weight sums at once */
+};
 
 /* The single linear map over all entries of a tensor, NULL if it has none. */
 static const pv_dws_map *entrywise(const pv_dws_layer *layer, int tensor)
@@ -285,7 +287,7 @@ static void finish(pv_dws_layer *layer, const pv_dws_map *map, int count, int t,
     pv_dws_margins_settle(&layer->source, count, t);
     if (!map) {
         if (!begun) memset(dx, 0, sizeof *dx * (size_t)count * (size_t)(block.rows * block.cols) * (size_t)f);
-        layer->source.kernels->deactivate(&block, &gate, &spread, dx);
+        layer->source.back->deactivate(&block, &gate, &spread, dx);
         return;
     }
     const int64_t line = (int64_t)block.cols * f, line_out = (int64_t)block.cols * map->out;
@@ -295,7 +297,7 @@ static void finish(pv_dws_layer *layer, const pv_dws_map *map, int count, int t,
         for (int r = 0; r < rows; r++, dy += line_out, dx += line, gate.x += line) {
             const pv_product_term term = pv_product_of(dy, map->backward, map->in, map->out);
             layer->matrix->product(block.cols, f, 1, &term, begun, dx);
-            layer->source.kernels->deactivate(&block, &gate, &spread, dx);
+            layer->source.back->deactivate(&block, &gate, &spread, dx);
             gate.y = gate.y ? gate.y + line : NULL;
             gate.best.row += f;
             spread.row += f;

@@ -8,6 +8,7 @@ void pv_dws_margins_new(pv_dws_margins *margins, const pv_dws_space *space, int 
 {
     *margins = (pv_dws_margins){.space = space,
                                 .kernels = PV_ISA_CHOOSE(pv_dws_kernels),
+                                .back = PV_ISA_CHOOSE(pv_dws_back_kernels),
                                 .features = features,
                                 .reduction = reduction};
     for (int margin = PV_MARGIN_ROW; margin < PV_MARGIN_COUNT; margin++) {
@@ -128,7 +129,7 @@ void pv_dws_margins_normalise(pv_dws_margins *margins, int count, int tensor, co
     const pv_dws_block block = pv_dws_margins_block(margins, count, tensor);
     const pv_dws_values pooled = pv_dws_margins_pooled(margins, count, tensor);
     const int64_t here = at(margins, count, tensor, PV_MARGIN_FULL);
-    margins->kernels->normalise_back(&block, how, y + here, dz + here, dy + here, &pooled);
+    margins->back->normalise_back(&block, how, y + here, dz + here, dy + here, &pooled);
 }
 
 void pv_dws_margins_settle(pv_dws_margins *margins, int count, int tensor)
@@ -137,5 +138,5 @@ void pv_dws_margins_settle(pv_dws_margins *margins, int count, int tensor)
     const pv_dws_values best = pv_dws_margins_pooled(margins, count, tensor),
                         spread = pv_dws_margins_spread(margins, count, tensor);
     share(margins, count, tensor, &spread);
-    margins->kernels->fold(&block, &best, &spread);
+    margins->back->fold(&block, &best, &spread);
 }

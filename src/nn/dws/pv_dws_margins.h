@@ -16,6 +16,7 @@
 typedef struct pv_dws_margins {
     const pv_dws_space *space;
     const pv_dws_kernels *kernels;
+    const pv_dws_back_kernels *back;
     int features;
     pv_pooling reduction;
     pv_real *pooled[PV_MARGIN_COUNT]; /* by margin, laid out as a feature set; FULL is NULL */

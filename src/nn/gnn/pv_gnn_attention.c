@@ -66,7 +66,8 @@ pv_status pv_gnn_shape_set(pv_gnn_shape *shape, const pv_packed_set *set, const 
                        opts->d_attn, heads);
     pv_gnn_shape *const s = shape;
     *s = (pv_gnn_shape){.dense = set->params->kernels,
-                        .kernels = PV_ISA_CHOOSE(pv_gnn_kernels),
+                        .kernels = PV_ISA_CHOOSE(pv_transformer_kernels),
+                        .graph = PV_ISA_CHOOSE(pv_gnn_kernels),
                         .nodes = nodes,
                         .node = pv_packed_pad(set, opts->d_node),
                         .edge = pv_packed_pad(set, opts->d_edge),
@@ -111,24 +112,24 @@ void pv_gnn_attention_new(pv_gnn_attention *a, pv_packed_set *set, const pv_gnn_
                                     head_map(set, shape, all, 1, added_part));
 }
 
-static pv_gnn_row row_of(const pv_gnn_shape *s, int node)
+static pv_attention_row row_of(const pv_gnn_shape *s, int node)
 {
     const int64_t stride = 3 * (int64_t)s->channels;
-    return (pv_gnn_row){.nodes = s->nodes,
-                        .channels = s->channels,
-                        .heads = s->padded_heads,
-                        .width = s->width,
-                        .edge_stride = s->edge_maps * s->channels,
-                        .node_stride = (int)stride,
-                        .modulated = s->modulated,
-                        .scale = s->scale,
-                        .query = s->qkv + node * stride,
-                        .keys = s->qkv + s->channels,
-                        .values = s->qkv + 2 * (int64_t)s->channels};
+    return (pv_attention_row){.nodes = s->nodes,
+                              .channels = s->channels,
+                              .heads = s->padded_heads,
+                              .width = s->width,
+                              .edge_stride = s->edge_maps * s->channels,
+                              .node_stride = (int)stride,
+                              .modulated = s->modulated,
+                              .scale = s->scale,
+                              .query = s->qkv + node * stride,
+                              .keys = s->qkv + s->channels,
+                              .values = s->qkv + 2 * (int64_t)s->channels};
 }
 
 /* The maps of a row's edges, its shares, and its edges pooled by them. */
-static void attend(const pv_gnn_attention *a, const pv_gnn_shape *s, const pv_gnn_row *row,
+static void attend(const pv_gnn_attention *a, const pv_gnn_shape *s, const pv_attention_row *row,
                    const pv_real *edges)
 {
     pv_packed_forward(&a->edge, s->nodes, edges, false, s->edges);
@@ -144,10 +145,10 @@ void pv_gnn_attention_forward(const pv_gnn_attention *a, const pv_gnn_shape *sha
     memset(out, 0, sizeof *out * (size_t)range->count * (size_t)s->channels);
     pv_packed_forward(&a->node, s->nodes, nodes, false, s->qkv);
     for (int i = 0; i < range->count; i++, out += s->channels) {
-        const pv_gnn_row row = row_of(s, range->first + i);
+        const pv_attention_row row = row_of(s, range->first + i);
         attend(a, s, &row, edges + (int64_t)i * s->nodes * s->edge);
         s->kernels->gather(&row, s->edges, s->share, out);
-        s->kernels->spread_pooled(&row, s->edge, a->added.weight->transposed, s->pooled, out);
+        s->graph->spread_pooled(&row, s->edge, a->added.weight->transposed, s->pooled, out);
     }
 }
 
@@ -171,10 +172,10 @@ void pv_gnn_attention_backward(const pv_gnn_attention *a, const pv_gnn_shape *sh
     pv_packed_forward(&a->node, s->nodes, nodes, false, s->qkv);
     for (int i = 0; i < range->count; i++, dout += s->channels, edges += step, dedges += step) {
         const int node = range->first + i;
-        const pv_gnn_row row = row_of(s, node);
+        const pv_attention_row row = row_of(s, node);
         attend(a, s, &row, edges);
-        s->kernels->spread_pooled_backward(&row, s->edge, a->added.weight->transposed, s->pooled, dout,
-                                           s->dadded, s->dpooled, s->flipped);
+        s->graph->spread_pooled_backward(&row, s->edge, a->added.weight->transposed, s->pooled, dout,
+                                         s->dadded, s->dpooled, s->flipped);
         const pv_product_term to_share = pv_product_of(edges, s->dpooled, s->width, s->edge);
         const pv_product_term to_edges = pv_product_of(s->share, s->flipped, s->edge, s->width);
         matrix->product(s->nodes, s->width, 1, &to_share, 0, s->dshare);

@@ -13,7 +13,8 @@ static void embed_new(pv_gnn_embed *embed, pv_packed_set *set, const char *prefi
 {
     char name[PV_NN_NAME];
     int index = 0;
-    *embed = (pv_gnn_embed){.kernels = PV_ISA_CHOOSE(pv_gnn_kernels),
+    *embed = (pv_gnn_embed){.kernels = PV_ISA_CHOOSE(pv_transformer_kernels),
+                            .graph = PV_ISA_CHOOSE(pv_gnn_kernels),
                             .in = in,
                             .in_padded = pv_packed_pad(set, in),
                             .out = pv_packed_pad(set, width),
@@ -36,8 +37,8 @@ static const pv_real *embed_features(const pv_gnn_embed *e, const pv_gnn_graph *
                                      const pv_real *x)
 {
     if (e->basis < 0) return x;
-    e->kernels->fourier(rows, e->in, e->in_padded, WAVES, x, pv_nn_values(g->set->params, e->basis),
-                        g->features);
+    e->graph->fourier(rows, e->in, e->in_padded, WAVES, x, pv_nn_values(g->set->params, e->basis),
+                      g->features);
     return g->features;
 }
 
@@ -90,9 +91,9 @@ static void embed_backward(const pv_gnn_embed *e, const pv_gnn_graph *g, int64_t
         pv_real *const dfeatures = !dx ? NULL : e->basis < 0 ? dx + first * e->in_padded : g->dfeatures;
         pv_packed_backward(&e->map[0], rows, features, d, false, dfeatures);
         if (dx && e->basis >= 0)
-            e->kernels->fourier_backward(rows, e->in, e->in_padded, WAVES, features,
-                                         pv_nn_values(g->set->params, e->basis), dfeatures,
-                                         dx + first * e->in_padded);
+            e->graph->fourier_backward(rows, e->in, e->in_padded, WAVES, features,
+                                       pv_nn_values(g->set->params, e->basis), dfeatures,
+                                       dx + first * e->in_padded);
     }
 }
 
@@ -167,7 +168,7 @@ pv_status pv_gnn_graph_new(pv_gnn_graph *graph, pv_packed_set *set, const pv_gnn
     const pv_init normal = {PV_INIT_NORMAL, 1};
     const bool token = opts->graph_features == PV_GRAPH_CLS_TOKEN;
     pv_status st;
-    *g = (pv_gnn_graph){.kernels = PV_ISA_CHOOSE(pv_gnn_kernels),
+    *g = (pv_gnn_graph){.kernels = PV_ISA_CHOOSE(pv_transformer_kernels),
                         .first = token,
                         .reversed = opts->rev_edge_features,
                         .set = set,

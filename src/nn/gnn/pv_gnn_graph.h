@@ -14,7 +14,8 @@ enum { PV_GNN_EMBED_MAX = 8 }; /* linear maps of the deepest embedding */
 
 /* [Fourier features,] Linear, (SiLU, Linear) ..., then one more Linear: from a few numbers to a vector. */
 typedef struct pv_gnn_embed {
-    const pv_gnn_kernels *kernels;
+    const pv_transformer_kernels *kernels;
+    const pv_gnn_kernels *graph;
     int in, in_padded, out; /* out: padded */
     int basis;              /* tensor of the frequencies; -1 without Fourier features */
     int maps;               /* SiLU stands before map 1 .. maps - 2 */
@@ -22,7 +23,7 @@ typedef struct pv_gnn_embed {
 } pv_gnn_embed;
 
 typedef struct pv_gnn_graph {
-    const pv_gnn_kernels *kernels;
+    const pv_transformer_kernels *kernels;
     int nodes, first;           /* with the class token, which is node 0; the first that is a unit */
     int weights;                /* of the INR, without biases */
     int inputs;                 /* distinct edge inputs but one: the list is one longer */

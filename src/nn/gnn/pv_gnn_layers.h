@@ -17,12 +17,13 @@
 /* What all layers share: sizes, padded, and workspace for one graph. */
 typedef struct pv_gnn_shape {
     const pv_nn_kernels *dense;
-    const pv_gnn_kernels *kernels;
+    const pv_transformer_kernels *kernels;
+    const pv_gnn_kernels *graph;
     int nodes, node, edge, node_hidden, edge_hidden;
     int head_width;             /* channels of a head, as published */
     int heads;                  /* as published */
     int padded_heads, channels; /* all heads together, padded */
-    int width, edge_maps;       /* pv_gnn_row.width; 3, or 2 without factors */
+    int width, edge_maps;       /* pv_attention_row.width; 3, or 2 without factors */
     pv_real scale;
     bool modulated;
     pv_dropout node_dropout, edge_dropout;

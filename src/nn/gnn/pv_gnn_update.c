@@ -21,7 +21,7 @@ static pv_packed_norm add_norm(pv_packed_set *set, const char *prefix, const cha
                   : (pv_packed_norm){.width = width, .padded = pv_packed_pad(set, width)};
 }
 
-static void norm_forward(const pv_packed_norm *norm, const pv_gnn_kernels *kernels, int64_t rows,
+static void norm_forward(const pv_packed_norm *norm, const pv_transformer_kernels *kernels, int64_t rows,
                          const pv_real *x, pv_real *y)
 {
     if (norm->weight)
@@ -30,7 +30,7 @@ static void norm_forward(const pv_packed_norm *norm, const pv_gnn_kernels *kerne
         memcpy(y, x, sizeof *y * (size_t)rows * (size_t)norm->padded);
 }
 
-static void norm_backward(const pv_packed_norm *norm, const pv_gnn_kernels *kernels, int64_t rows,
+static void norm_backward(const pv_packed_norm *norm, const pv_transformer_kernels *kernels, int64_t rows,
                           const pv_real *x, pv_real *dy)
 {
     if (norm->weight)

@@ -2,7 +2,7 @@
 #include "nn/core/pv_dropout.h"
 #include "nn/core/pv_model_kind.h"
 #include "nn/core/pv_packed.h"
-#include "nn/gnn/pv_gnn_kernels.h"
+#include "nn/core/pv_transformer_kernels.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -25,12 +25,12 @@ typedef struct layer {
  * torch.nn.TransformerEncoder with norm_first and GELU, without dropout of attention itself). */
 typedef struct net {
     pv_nn_params *params;
-    const pv_gnn_kernels *kernels;
+    const pv_transformer_kernels *kernels;
     pv_packed_set packed;
     pv_dropout dropout;
     int layers, tensors, inputs, tokens, width, padded, channels, classes, batch;
     int dims[MAX_TENSORS + 1];
-    pv_gnn_row row; /* attention, without the pointers of a token */
+    pv_attention_row row; /* attention, without the pointers of a token */
     pv_packed_linear embed[MAX_TENSORS];
     pv_packed *position;
     layer layer[MAX_LAYERS];
@@ -45,7 +45,6 @@ typedef struct net {
     pv_real *out, *dout;                          /* [tokens][channels] */
     pv_real *before, *after, *slope;              /* [tokens][WIDER width], padded, around the GELU */
     pv_real *share, *dshare;                      /* [tokens][row.width] */
-    pv_real *edges; /* [tokens][2 channels]: zeros, what attention adds of edges */
 } net;
 
 static int64_t token_values(const net *n)
@@ -71,28 +70,22 @@ static void norm_backward(const net *n, const pv_packed_norm *p, const pv_real *
 
 /* ---- attention of all tokens of a sample ---- */
 
-static pv_gnn_row row_of(const net *n, int token)
+static pv_attention_row row_of(const net *n, int token)
 {
-    pv_gnn_row row = n->row;
+    pv_attention_row row = n->row;
     row.query = n->qkv + (int64_t)token * 3 * n->channels;
     row.keys = n->qkv + n->channels;
     row.values = n->qkv + 2 * (int64_t)n->channels;
     return row;
 }
 
-static void clear_edges(const net *n)
-{
-    memset(n->edges, 0, sizeof *n->edges * (size_t)n->tokens * 2 * (size_t)n->channels);
-}
-
 static void attend(const net *n)
 {
     memset(n->out, 0, sizeof *n->out * (size_t)n->tokens * (size_t)n->channels);
-    clear_edges(n);
     for (int i = 0; i < n->tokens; i++) {
-        const pv_gnn_row row = row_of(n, i);
-        n->kernels->attend(&row, n->edges, n->share);
-        n->kernels->gather(&row, n->edges, n->share, n->out + (int64_t)i * n->channels);
+        const pv_attention_row row = row_of(n, i);
+        n->kernels->attend(&row, NULL, n->share);
+        n->kernels->gather(&row, NULL, n->share, n->out + (int64_t)i * n->channels);
     }
 }
 
@@ -100,11 +93,10 @@ static void attend_backward(const net *n)
 {
     memset(n->dqkv, 0, sizeof *n->dqkv * (size_t)n->tokens * 3 * (size_t)n->channels);
     for (int i = 0; i < n->tokens; i++) {
-        const pv_gnn_row row = row_of(n, i);
-        clear_edges(n);
-        n->kernels->attend(&row, n->edges, n->share);
+        const pv_attention_row row = row_of(n, i);
+        n->kernels->attend(&row, NULL, n->share);
         memset(n->dshare, 0, sizeof *n->dshare * (size_t)n->tokens * (size_t)row.width);
-        n->kernels->attend_backward(&row, n->share, n->dout + (int64_t)i * n->channels, n->dshare, n->edges,
+        n->kernels->attend_backward(&row, n->share, n->dout + (int64_t)i * n->channels, n->dshare, NULL,
                                     n->dqkv + (int64_t)i * 3 * n->channels, n->dqkv + n->channels,
                                     n->dqkv + 2 * (int64_t)n->channels);
     }
@@ -271,7 +263,7 @@ static const pv_real *features(const void *context, int *width)
 
 /* ---- making one ---- */
 
-/* Where the interleaved channels of `parts` maps come from; pv_gnn_kernels.h. */
+/* Where the interleaved channels of `parts` maps come from; pv_transformer_kernels.h. */
 static int *head_map(const net *n, int heads, int parts)
 {
     int *map = pv_nn_take(n->packed.memory, (int64_t)parts * n->channels, sizeof *map);
@@ -292,13 +284,12 @@ static void shape_attention(net *n, int heads)
         power *= 2;
     const int width = power > lanes ? power : lanes;
     n->channels = (n->width / heads * power + width - 1) / width * width;
-    n->row = (pv_gnn_row){.nodes = n->tokens,
-                          .channels = n->channels,
-                          .heads = power,
-                          .width = width,
-                          .edge_stride = 2 * n->channels,
-                          .node_stride = 3 * n->channels,
-                          .scale = (pv_real)(1 / sqrt((double)n->width / heads))};
+    n->row = (pv_attention_row){.nodes = n->tokens,
+                                .channels = n->channels,
+                                .heads = power,
+                                .width = width,
+                                      .node_stride = 3 * n->channels,
+                                .scale = (pv_real)(1 / sqrt((double)n->width / heads))};
 }
 
 static void register_attention(net *n, layer *l, const char *prefix, int heads)
@@ -380,8 +371,7 @@ static void reserve(net *n, pv_nn_memory *memory, int64_t max_batch)
                   {&n->after, hidden},
                   {&n->slope, hidden},
                   {&n->share, tokens * n->row.width},
-                  {&n->dshare, tokens * n->row.width},
-                  {&n->edges, tokens * 2 * n->channels}};
+                  {&n->dshare, tokens * n->row.width}};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
         *blocks[i].where = pv_nn_take(memory, blocks[i].count, sizeof(pv_real));
 }
@@ -411,7 +401,7 @@ static pv_status make(const pv_model_request *request, pv_nn_params *params, voi
     if (!n) return pv_nn_memory_status(params->memory);
     *out = n;
     *n = (net){.params = params,
-               .kernels = PV_ISA_CHOOSE(pv_gnn_kernels),
+               .kernels = PV_ISA_CHOOSE(pv_transformer_kernels),
                .packed = {.params = params, .memory = params->memory},
                .dropout = {opts->dropout, params->kernels},
                .layers = opts->layers,
