@@ -3,7 +3,7 @@
  *
  * Counts of numbers, and the lengths of rows, are multiples of the numbers of a vector (pv_nn_kernels.lanes).
  * Heads lie interleaved: channel c belongs to head c % heads, `heads` being a power of two, and what there is
- * one of a head is kept in groups of `width` numbers, a multiple of `heads` and of a vector, in which it is
+ * one of a head is kept in groups of `width` numbers, the larger of `heads` and of a vector, in which it is
  * repeated: so sums over a head's channels and factors of a head are plain vector operations. */
 #ifndef PV_TRANSFORMER_KERNELS_H
 #define PV_TRANSFORMER_KERNELS_H

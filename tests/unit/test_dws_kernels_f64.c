@@ -1,0 +1,2 @@
+/* The same sweeps in double. */
+#include "test_dws_kernels.c"

@@ -1,0 +1,2 @@
+/* The same kernels in double. */
+#include "test_transformer_kernels.c"
