@@ -1,14 +1,15 @@
 """A store as a directory of files, one INR each, as the published DWS trainers read it.
 
-    DIRECTORY/view-00/train/0000017.pth    view 0 of object 17, which is in the training split
-    DIRECTORY/splits.json                  {"train": [path, ...], "val": ..., "test": ...}
-    DIRECTORY/dwsnets_splits.json          {"train": {"path": [...], "label": [...]}, ...}
-    DIRECTORY/statistics.pth               {"weights": {"mean": [...], "std": [...]}, "biases": ...}
-    DIRECTORY/polyview.npz                 what the files do not say, for the way back
+DIRECTORY/view-00/train/0000017.pth    view 0 of object 17, which is in the training split
+DIRECTORY/splits.json                  {"train": [path, ...], "val": ..., "test": ...}
+DIRECTORY/dwsnets_splits.json          {"train": {"path": [...], "label": [...]}, ...}
+DIRECTORY/statistics.pth               {"weights": {"mean": [...], "std": [...]}, "biases": ...}
+DIRECTORY/polyview.npz                 what the files do not say, for the way back
 """
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -124,4 +125,9 @@ def export(path: Path, directory: Path, views: int | None, suffix: str) -> dict[
             shutil.rmtree(part, ignore_errors=True)
             raise
         files = int((status == FITTED).sum())
+        if files < status.size:
+            print(
+                f"{status.size - files} of {status.size} views are not fitted and have no file",
+                file=sys.stderr,
+            )
         return {"directory": str(directory), "views": count, "objects": store.objects, "files": files}

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from export_views import KNOWN
 from polyview_store import SPLITS, VERSION
-from view_files import load_npz
+from view_files import SUFFIXES, load_npz
 
-EXPORTED = re.compile(r"view-(\d{1,9})/[^/]+/(\d{1,12})\.(?:pth|npz)")
+EXPORTED = re.compile(r"view-(\d{1,9})/[^/]+/(\d{1,12})\.(?:pth|pt|npz)")
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Plan:
 def read_splits(path: Path) -> tuple[list[Entry], bool]:
     """(entries in order, whether the folders name views)"""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"'{path}' is not JSON: {error}") from error
     if not isinstance(content, dict) or not content or not set(content) <= set(SPLITS):
@@ -68,12 +68,13 @@ def read_splits(path: Path) -> tuple[list[Entry], bool]:
 
 def find(entry: Entry, directory: Path, splits: Path) -> Path:
     """The file of an entry, also where the directory has moved since the list was written."""
-    parts = Path(entry.path).parts
+    parts = Path(entry.path.replace("\\", "/")).parts  # lists are also written on Windows
     below = [directory.joinpath(*parts[i + 1 :]) for i, part in enumerate(parts) if part == directory.name]
-    for path in [*below, splits.parent / entry.path]:
-        if path.suffix in (".pth", ".npz") and path.is_file():
+    for path in [*below, splits.parent / Path(*parts)]:
+        if path.suffix in SUFFIXES and path.is_file():
             return path
-    raise ValueError(f"'{entry.path}' of '{splits}' is missing, or no .pth or .npz file, in '{directory}'")
+    kinds = " or ".join(SUFFIXES)
+    raise ValueError(f"'{entry.path}' of '{splits}' is missing, or no {kinds} file, in '{directory}'")
 
 
 def add_file(plan: Plan, view: int, object: int, entry: Entry, path: Path) -> None:
@@ -96,10 +97,9 @@ def plan_foreign(entries: list[Entry], by_view: bool, directory: Path, splits: P
     """Views in the order of their names, objects in the order of the list."""
     keys: list[tuple[str, str]] = []
     for entry in entries:
-        parts = entry.path.split("/")
-        if by_view and len(parts) < 3:
-            raise ValueError(f"'{splits}': '{entry.path}' has no folder that names its view")
-        key = (parts[-3], "/".join([*parts[:-3], *parts[-2:]])) if by_view else ("", entry.path)
+        parts = entry.path.replace("\\", "/").split("/")
+        named = by_view and len(parts) >= 3  # else all are of one view
+        key = (parts[-3], "/".join([*parts[:-3], *parts[-2:]])) if named else ("", entry.path)
         keys.append(key)
     views = {name: i for i, name in enumerate(sorted({view for view, _ in keys}))}
     objects = {name: i for i, name in enumerate(dict.fromkeys(object for _, object in keys))}
@@ -116,7 +116,7 @@ def plan_exported(known: dict[str, Any], entries: list[Entry], directory: Path, 
     views, objects = known["status"].shape
     plan = Plan(views, objects, known["label"], known["split"], known["source"])
     for entry in entries:
-        match = EXPORTED.search(entry.path)
+        match = EXPORTED.search(entry.path.replace("\\", "/"))
         view, object = (int(number) for number in match.groups()) if match else (-1, -1)
         if not (0 <= view < views and 0 <= object < objects):
             raise ValueError(

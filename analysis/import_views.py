@@ -19,7 +19,7 @@ from import_plan import Plan, known_dims, plan_exported, plan_foreign, read_know
 from polyview_store import BLOCK_ROWS, SPLITS, VERSION
 from progress import Progress
 from store_writer import StoreWriter
-from view_files import Layout, dims_of, flatten, layout_of, need_torch, params_of, read_view
+from view_files import TORCH_SUFFIXES, Layout, dims_of, flatten, layout_of, need_torch, params_of, read_view
 from xxh3 import checksums
 
 
@@ -123,7 +123,7 @@ def load(directory: Path, store: Path, splits: Path | None, recipe: Recipe) -> d
     else:
         plan = plan_foreign(entries, by_view, directory, splits)
     first = plan.files[min(plan.files)]
-    if any(path.suffix == ".pth" for path in plan.files.values()):
+    if any(path.suffix in TORCH_SUFFIXES for path in plan.files.values()):
         need_torch()
     dims = dims_of(first, read_view(first)[0])
     if known and dims != known_dims(known, directory / KNOWN):

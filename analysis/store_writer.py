@@ -31,7 +31,8 @@ class StoreWriter:
     """
 
     def __init__(self, path: Path, views: int, objects: int, layout: Layout) -> None:
-        self.path, self.part = path, path.with_name(path.name + ".part")
+        self.path = path.resolve()  # of a link that leads nowhere yet: where it leads
+        self.part = self.path.with_name(self.path.name + ".part")
         if path.exists():
             raise FileExistsError(f"'{path}' exists already")
         self._file = h5py.File(self.part, "w")

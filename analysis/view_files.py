@@ -1,8 +1,9 @@
 """One INR in one file: .pth as the published DWS trainers read it, or .npz, which needs no PyTorch.
 
 Both hold the tensors by their state_dict names and, beside them, an entry "label".  Reading trusts no file: a .pth
-goes through torch.load(weights_only=True), a .npz is read without pickle, and what is left must be float32 tensors
-of known names and shapes.
+goes through torch.load(weights_only=True), a .npz is read without pickle, and what is left must be tensors of
+floating-point numbers whose names number the layers of one INR.  What people save around that is taken off: a
+dict around the state_dict, the prefixes of wrappers, other module names, other precisions, figures beside the tensors.
 """
 
 import io
@@ -20,8 +21,16 @@ Tensors = dict[str, NDArray[np.float32]]
 Layout = list[tuple[str, int, int, int]]  # name, offset, rows, cols
 
 MAX_LAYERS, MAX_WIDTH = 8, 256  # of an INR, as the program has it
-NAME = re.compile(r"seq\.([0-7])\.(weight|bias)")
+TORCH_SUFFIXES = (".pth", ".pt")
+SUFFIXES = (*TORCH_SUFFIXES, ".npz")
+NAME = re.compile(r"(?:(?P<module>[\w.]*)\.)?(?P<layer>\d+)\.(?:linear\.)?(?P<kind>weight|bias)", re.ASCII)
+WRAPPERS = re.compile(
+    r"(?:module\.|_orig_mod\.)*"
+)  # what DataParallel and torch.compile put in front of names
+AROUND = ("state_dict", "model_state_dict", "model", "net", "params", "weights")
+FLOATS = ("float32", "float64", "float16", "bfloat16")
 ZIP_START = b"PK\x03\x04"
+FLOAT_REFUSED = "Unsupported operand 71"  # what PyTorch 1.13 says of a pickled float
 TORCHSCRIPT = b"constants.pkl"  # the entry by which torch.load knows an archive of code
 
 
@@ -71,8 +80,14 @@ def load_pth(path: Path) -> dict[Any, Any]:
         found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a crafted file makes the readers stumble over
         cause = str(error).rpartition("WeightsUnpickler error: ")[2].strip().splitlines() or [""]
+        if FLOAT_REFUSED in cause[0]:
+            raise ValueError(
+                f"'{path}' holds a float, which this PyTorch reads from no untrusted file: save it as a tensor, or "
+                "import with PyTorch 2"
+            ) from error
         raise ValueError(
-            f"'{path}' is refused: it is damaged or holds more than tensors: {type(error).__name__}: {cause[0]}"
+            f"'{path}' is refused: it is damaged or holds more than tensors, dicts and numbers (save those alone: "
+            f"tensors, and int(label)): {type(error).__name__}: {cause[0]}"
         ) from error
     if not isinstance(found, dict):
         raise ValueError(f"'{path}' is not a state_dict: it holds a {type(found).__name__}")
@@ -82,15 +97,16 @@ def load_pth(path: Path) -> dict[Any, Any]:
 def array_of(path: Path, name: str, value: Any) -> NDArray[np.float32]:
     """A tensor's own array.  Its shape is looked at before its data, which a crafted file may claim to be huge."""
     kind, shape = str(getattr(value, "dtype", type(value).__name__)), tuple(getattr(value, "shape", ()))
-    if kind.removeprefix("torch.") != "float32":
-        raise ValueError(f"'{path}': {name} is {kind}, expected a float32 tensor")
+    if kind.removeprefix("torch.") not in FLOATS:
+        raise ValueError(f"'{path}': {name} is {kind}, expected a tensor of {', '.join(FLOATS)}")
     if len(shape) != (2 if name.endswith("weight") else 1) or not all(1 <= n <= MAX_WIDTH for n in shape):
         raise ValueError(f"'{path}': {name} has shape {shape}, no INR of up to {MAX_WIDTH} neurons a layer")
     if isinstance(value, np.ndarray):
-        return value
+        with np.errstate(over="ignore"):  # what float32 cannot hold is refused as not finite
+            return value.astype(np.float32)
     if str(value.layout) != "torch.strided" or value.device.type != "cpu":
         raise ValueError(f"'{path}': {name} is not a dense tensor in memory")
-    return np.asarray(value.detach().numpy())
+    return np.asarray(value.detach().float().numpy())
 
 
 def label_of(path: Path, value: Any) -> int | None:
@@ -101,7 +117,9 @@ def label_of(path: Path, value: Any) -> int | None:
     except (ValueError, RuntimeError):
         label = value
     if isinstance(label, bool) or not isinstance(label, int) or not 0 <= label < 2**31:
-        raise ValueError(f"'{path}': its label is {str(label)[:40]!r}, expected a class from 0 upwards")
+        raise ValueError(
+            f"'{path}': its label is {str(label)[:40]!r}, expected a class from 0 upwards, saved as int(label)"
+        )
     return label
 
 
@@ -117,28 +135,61 @@ def load_npz(path: Path) -> dict[str, Any]:
         raise ValueError(f"'{path}' is refused: it is damaged or no .npz of arrays: {error}") from error
 
 
+def is_figure(value: Any) -> bool:
+    """A single number, as people save beside weights: the PSNR, the loss, the epoch."""
+    return isinstance(value, (int, float)) or (hasattr(value, "item") and getattr(value, "ndim", None) == 0)
+
+
+def unwrap(found: dict[Any, Any]) -> dict[Any, Any]:
+    """The entries of the state_dict itself, and a label from around it."""
+    for name in AROUND:
+        if isinstance(found.get(name), dict):
+            label = {"label": found["label"]} if "label" in found else {}
+            return unwrap(found[name]) | label
+    return found
+
+
+def standard_names(path: Path, names: list[Any]) -> dict[str, str]:
+    """Our name of every tensor: seq.{layer}.weight or .bias, layers counted in the order of their numbers."""
+    found: dict[str, tuple[str, int, str]] = {}
+    for name in names:
+        match = NAME.fullmatch(WRAPPERS.sub("", name, count=1)) if isinstance(name, str) else None
+        if not match or len(match["layer"]) > 3:
+            raise ValueError(f"'{path}' is not an INR: it has an entry '{str(name)[:40]}'")
+        found[name] = match["module"] or "", int(match["layer"]), match["kind"]
+    modules = sorted({module for module, _, _ in found.values()})
+    if len(modules) > 1:
+        raise ValueError(f"'{path}' holds several networks, {' and '.join(modules[:2])}: save one INR a file")
+    layers = sorted({layer for _, layer, _ in found.values()})
+    return {name: f"seq.{layers.index(layer)}.{kind}" for name, (_, layer, kind) in found.items()}
+
+
 def read_view(path: Path) -> tuple[Tensors, int | None]:
     """(tensors, label or None) of a file.  ValueError, which names it, for anything but a plain INR."""
-    found: dict[Any, Any] = load_npz(path) if path.suffix == ".npz" else load_pth(path)
+    found = unwrap(load_npz(path) if path.suffix == ".npz" else load_pth(path))
     label = label_of(path, found.pop("label", None))
+    held = {name: value for name, value in found.items() if not is_figure(value)}
     tensors = {}
-    for name, value in found.items():
-        if not isinstance(name, str) or not NAME.fullmatch(name):
-            raise ValueError(f"'{path}' is not an INR: it has an entry '{str(name)[:40]}'")
-        tensors[name] = array_of(path, name, value)
-        if not np.isfinite(tensors[name]).all():
+    for name, standard in standard_names(path, list(held)).items():
+        if standard in tensors:
+            raise ValueError(f"'{path}': '{name}' stands for {standard}, which another entry is")
+        tensors[standard] = array_of(path, standard, held[name])
+        if not np.isfinite(tensors[standard]).all():
             raise ValueError(f"'{path}': {name} is not finite")
-    return tensors, label
+    return dict(sorted(tensors.items())), label
 
 
 def dims_of(path: Path, tensors: Tensors) -> list[int]:
     """Widths d_0 .. d_M of the INR in a file."""
-    layers = len(tensors) // 2
+    layers = (len(tensors) + 1) // 2
     if not 2 <= layers <= MAX_LAYERS:
         raise ValueError(f"'{path}' is not an INR: it has {layers} layers, expected 2 to {MAX_LAYERS}")
     weights = [tensors.get(f"seq.{layer}.weight") for layer in range(layers)]
     dims = [weights[0].shape[1]] if weights[0] is not None else []
     dims += [weight.shape[0] for weight in weights if weight is not None]
+    for name in (f"seq.{layer}.bias" for layer in range(layers)):
+        if len(dims) == layers + 1 and name not in tensors:
+            raise ValueError(f"'{path}' has no {name}: layers without a bias are saved with one of zeros")
     if len(dims) != layers + 1:
         raise ValueError(f"'{path}' is not an INR: it has {', '.join(tensors)}")
     flatten(path, tensors, layout_of(dims))
