@@ -20,7 +20,6 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from runs import Run, last_done, runs_of
 
@@ -149,12 +148,10 @@ def finished_runs(runs: Path, name: str) -> list[Run]:
     return [one for one in found if one]
 
 
-def results(runs: Path, variant: Variant) -> list[dict[str, Any]]:
-    return [one.result for one in finished_runs(runs, variant.name)]
-
-
 def mean_and_error(values: list[float]) -> tuple[float, float]:
-    """Mean and standard error; NaN for the error of a single value."""
+    """Mean and standard error; NaN for the error of a single value, and for both if one is not finite."""
+    if not all(map(math.isfinite, values)):
+        return math.nan, math.nan
     error = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
     return statistics.fmean(values), error
 
@@ -163,16 +160,16 @@ def table(runs: Path) -> str:
     rows = []
     base = math.nan
     for variant in VARIANTS:
-        found = results(runs, variant)
+        found = finished_runs(runs, variant.name)
         if not found:
             continue
-        test, error = mean_and_error([100 * r["test_accuracy"] for r in found])
+        test, error = mean_and_error([100 * r.figure("test_accuracy") for r in found])
         if variant.name == "none":
             base = test
-        val = statistics.fmean(100 * r["best_val_accuracy"] for r in found)
-        loss = statistics.fmean(r["test_loss"] for r in found)
-        last = statistics.fmean(r["train_loss"] for r in found)
-        epoch = statistics.fmean(r["best_epoch"] for r in found)
+        val = statistics.fmean(100 * r.figure("best_val_accuracy") for r in found)
+        loss = statistics.fmean(r.figure("test_loss") for r in found)
+        last = statistics.fmean(r.figure("train_loss") for r in found)
+        epoch = statistics.fmean(r.figure("best_epoch") for r in found)
         text = (
             f"| {variant.meaning} | {test:.1f} ± {error:.1f} | {test - base:+.1f} | {loss:.3f} | {val:.1f} "
             f"| {epoch:.0f} | {last:.2f} | {len(found)} |"
@@ -211,7 +208,7 @@ def curves(runs: Path, output: Path) -> None:
     """Solid: one view an object, dotted: all views."""
     from plots import COLOURS, STYLE, plt, save
 
-    shown = [v for v in VARIANTS if v.curves and results(runs, v)]
+    shown = [v for v in VARIANTS if v.curves and finished_runs(runs, v.name)]
     alone = {v.name.removeprefix("one_view").lstrip("_") or "none": v for v in shown if v.sets == ONE_VIEW}
     names = {"signed": "mixup_aligned_signed"}
     with plt.rc_context(STYLE):

@@ -1,9 +1,9 @@
 """Draws pictures of stores and training runs.
 
-    python analysis/plots.py gallery STORE -o gallery.png [--count 8] [--originals DIRECTORY]
-    python analysis/plots.py psnr STORE -o psnr.png
-    python analysis/plots.py training METRICS.jsonl [METRICS2.jsonl ...] -o curve.png
-    python analysis/plots.py barrier ALIGN.json -o barrier.png     (build/polyview align STORE > ALIGN.json)
+python analysis/plots.py gallery STORE -o gallery.png [--count 8] [--originals DIRECTORY]
+python analysis/plots.py psnr STORE -o psnr.png
+python analysis/plots.py training METRICS.jsonl [METRICS2.jsonl ...] -o curve.png
+python analysis/plots.py barrier ALIGN.json -o barrier.png     (build/polyview align STORE > ALIGN.json)
 """
 
 import argparse
@@ -11,6 +11,7 @@ import gzip
 import json
 import math
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -92,6 +93,10 @@ def one_of_each_class(store: Store, view: int, count: int) -> list[int]:
     return [i for _, _, i in sorted(by_rank)[:count]]
 
 
+def decibels(psnr: float) -> str:
+    return "exact" if psnr == math.inf else f"{psnr:.1f} dB" if math.isfinite(psnr) else "PSNR unknown"
+
+
 def draw_image(axes: Axes, pixels: NDArray[Any], below: str) -> None:
     axes.imshow(pixels, cmap="gray", vmin=0, vmax=255 if pixels.dtype == np.uint8 else 1)
     axes.set_xticks([])
@@ -115,25 +120,56 @@ def gallery(store_path: Path, output: Path | BinaryIO, count: int, directory: Pa
     )
     for column, (source, inr) in enumerate(zip(sources, inrs)):
         draw_image(grid[0, column], source, f"class {labels[column]}")
-        draw_image(grid[1, column], inr.squeeze(-1) if inr.shape[-1] == 1 else inr, f"{psnr[column]:.1f} dB")
+        draw_image(grid[1, column], inr.squeeze(-1) if inr.shape[-1] == 1 else inr, decibels(psnr[column]))
     grid[0, 0].set_ylabel("image")
     grid[1, 0].set_ylabel("INR")
     save(figure, output)
 
 
+@dataclass(frozen=True)
+class Psnr:
+    """The PSNR of fitted rows.  Imported rows have none (NaN), exact fits an infinite one, bad fits a negative one."""
+
+    finite: NDArray[np.float64]
+    unknown: int
+    infinite: int
+
+    def others(self) -> str:
+        """What is not in `finite`, in words."""
+        counts = ((self.unknown, "of unknown PSNR"), (self.infinite, "exact (infinite PSNR)"))
+        return ", ".join(f"{count:,} {what}" for count, what in counts if count)
+
+
+def psnr_of(store: Store) -> Psnr:
+    values = store.psnr[store.status == FITTED].astype(np.float64)
+    return Psnr(values[np.isfinite(values)], int(np.isnan(values).sum()), int(np.isinf(values).sum()))
+
+
 def psnr_histogram(store_path: Path, output: Path | BinaryIO) -> None:
     with Store(store_path) as store:
-        values = store.psnr[store.status == FITTED].astype(np.float64)
+        psnr, fitted = psnr_of(store), int((store.status == FITTED).sum())
         views, objects = store.views, store.objects
-    if not len(values):
+    if not fitted:
         raise ValueError(f"'{store_path}' has no fitted row")
+    values = psnr.finite
     figure, axes = plt.subplots(figsize=(4.2, 2.6), layout="constrained")
-    axes.hist(values, bins=min(60, max(8, int(math.sqrt(len(values))))), color=COLOURS[0], alpha=0.85)
-    axes.axvline(values.mean(), color=COLOURS[1], linewidth=1.5, label=f"mean {values.mean():.2f} dB")
+    if len(values):
+        axes.hist(values, bins=min(60, max(8, int(math.sqrt(len(values))))), color=COLOURS[0], alpha=0.85)
+        axes.axvline(values.mean(), color=COLOURS[1], linewidth=1.5, label=f"mean {values.mean():.2f} dB")
+        axes.legend(loc="upper left")
+    if psnr.others():
+        axes.text(
+            0.98,
+            0.95,
+            f"beside these:\n{psnr.others()}",
+            transform=axes.transAxes,
+            ha="right",
+            va="top",
+            fontsize=7,
+        )
     axes.set(xlabel="PSNR (dB)", ylabel="INRs")
-    axes.set_title(f"{len(values):,} of {views} x {objects:,} INRs fitted", loc="left")
+    axes.set_title(f"{fitted:,} of {views} x {objects:,} INRs fitted", loc="left")
     axes.grid(axis="x", visible=False)
-    axes.legend(loc="upper left")
     save(figure, output)
 
 

@@ -26,7 +26,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from numpy.typing import NDArray
 
-from plots import COLOURS, INK, STYLE, gallery, psnr_histogram, save, training
+from plots import COLOURS, INK, STYLE, gallery, psnr_histogram, psnr_of, save, training
 from polyview_store import FITTED, Store
 from augment_table import VARIANTS, finished_runs, mean_and_error
 from runs import Run, last_done, runs_of
@@ -155,9 +155,10 @@ class Report:
             ),
             where=f"<code>{escape(self.directory.resolve())}</code>",
         )
-        part = output.with_name(output.name + ".part")
+        final = output.resolve()  # a link stays one
+        part = final.with_name(final.name + ".part")
         part.write_text(page, encoding="utf-8")
-        part.replace(output)
+        part.replace(final)
 
 
 def class_names(store: Store, count: int) -> list[str]:
@@ -190,11 +191,18 @@ def fits(report: Report, store: Store, path: Path, fit: list[Run]) -> None:
     report.section("Fits")
     caption = "PSNR of every fitted INR against its image."
     histogram = report.picture(lambda to: psnr_histogram(path, to), "histogram of PSNR", caption, fit)
-    psnr = store.psnr[store.status == FITTED]
+    psnr = psnr_of(store)
     shares = [("lowest", 0), ("5 %", 5), ("median", 50), ("95 %", 95), ("highest", 100)]
-    rows = [["fitted INRs", number(len(psnr))], ["others", number(store.status.size - len(psnr))]]
-    rows += [[f"PSNR, {name}", f"{np.percentile(psnr, share):.2f} dB"] for name, share in shares]
-    rows.append(["PSNR, mean", f"{float(psnr.mean()):.2f} dB"])
+    fitted = int((store.status == FITTED).sum())
+    rows = [["fitted INRs", number(fitted)], ["others", number(store.status.size - fitted)]]
+    rows += [
+        [what, number(count)]
+        for what, count in (("of unknown PSNR", psnr.unknown), ("exact", psnr.infinite))
+        if count
+    ]
+    if len(psnr.finite):
+        rows += [[f"PSNR, {name}", f"{np.percentile(psnr.finite, share):.2f} dB"] for name, share in shares]
+        rows.append(["PSNR, mean", f"{float(psnr.finite.mean()):.2f} dB"])
     table = report.table(["what", "value"], rows, fit, numbers=1)
     report.add(f'<div class="pair">{histogram}{table}</div>')
     try:
@@ -284,7 +292,7 @@ def augmentations(report: Report, directory: Path) -> None:
         return
 
     def per_cent(runs: list[Run], key: str) -> list[float]:
-        return [100 * float(run.result[key]) for run in runs]
+        return [100 * run.figure(key) for run in runs]
 
     test = {variant: statistics.fmean(per_cent(runs, "test_accuracy")) for variant, runs in found.items()}
     base = next((mean for variant, mean in test.items() if variant.name == "none"), math.nan)
@@ -297,7 +305,7 @@ def augmentations(report: Report, directory: Path) -> None:
                 plus_minus(per_cent(runs, "test_accuracy")),
                 "" if math.isnan(base) else f"{test[variant] - base:+.1f}",
                 f"{statistics.fmean(per_cent(runs, 'best_val_accuracy')):.1f}",
-                f"{statistics.fmean(float(run.result['test_loss']) for run in runs):.3f}",
+                f"{statistics.fmean(run.figure('test_loss') for run in runs):.3f}",
                 str(len(runs)),
             ]
         )
@@ -432,10 +440,10 @@ def make(directory: Path, output: Path) -> None:
     report = Report(directory)
     with Store(store_path) as store:
         data_set(report, store, fit[-1:])
-        psnr = store.psnr[store.status == FITTED]
-        tiles = [(number(len(psnr)), "INRs fitted")]
+        psnr, fitted = psnr_of(store).finite, int((store.status == FITTED).sum())
+        tiles = [(number(fitted), "INRs fitted")]
         tiles += [(f"{float(psnr.mean()):.1f} dB", "mean PSNR")] if len(psnr) else []
-        if len(psnr):
+        if fitted:
             fits(report, store, store_path, fit)
         trainings(report, model, train)
         test_scores(report, store, Path(f"{model}.logits.h5"), scores)
@@ -443,7 +451,7 @@ def make(directory: Path, output: Path) -> None:
     scalings(report, directory)
     costs(report, runs)
     if scores:
-        tiles.append((f"{100 * float(scores[0].result['accuracy']):.1f} %", "test accuracy"))
+        tiles.append((f"{100 * scores[0].figure('accuracy'):.1f} %", "test accuracy"))
     tiles.append((duration(sum(run.wall for run in runs)), f"wall time of {len(runs)} runs"))
     tiles.append((f"{sum(run.wall * run.ranks for run in runs) / 3600:.2f}", "core-hours"))
     versions = sorted({str(run.record["code_version"]) for run in runs})

@@ -1,6 +1,7 @@
 """Run records: what every run of Polyview left in <output>.runs.jsonl (docs/formats.md)."""
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,11 @@ class Run:
     @property
     def result(self) -> dict[str, Any]:
         return dict(self.record.get("result", {}))
+
+    def figure(self, key: str) -> float:
+        """A number of the result; NaN where it is null, as what is not finite is written, or is not there."""
+        value = self.result.get(key)
+        return math.nan if value is None else float(value)
 
     @property
     def wall(self) -> float:

@@ -4,6 +4,7 @@ import gzip
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -209,6 +210,51 @@ def check_plots(work: Path, store: Path, images: Path) -> None:
     )
 
 
+def check_numbers_that_are_none(work: Path, store: Path) -> None:
+    """Imported rows have no PSNR, exact fits an infinite one, bad fits a negative one."""
+    from plots import psnr_of
+
+    odd = shutil.copy(store, work / "odd.h5")
+    fitted = np.argwhere(h5py.File(store)["view/status"][()] == 1)
+    with h5py.File(odd, "r+") as file:
+        psnr = file["view/psnr"]
+        for value, (view, object) in zip((np.nan, np.nan, np.inf, -3.5), fitted):
+            psnr[view, object] = value
+    with Store(odd) as opened:
+        found = psnr_of(opened)
+    check(
+        (found.unknown, found.infinite, len(found.finite)) == (2, 1, len(fitted) - 3) and -3.5 in found.finite,
+        "unknown and infinite PSNRs are counted, negative ones are numbers",
+    )
+    check(draws(work / "odd.png", "psnr", odd), "psnr draws the finite ones")
+    check(draws(work / "odd-gallery.png", "gallery", odd), "gallery draws INRs without a PSNR")
+    with h5py.File(odd, "r+") as file:
+        file["view/psnr"][...] = np.nan
+    check(draws(work / "unknown.png", "psnr", odd), "psnr draws a store without any PSNR")
+    os.symlink(work / "elsewhere.png", work / "link.png")
+    check(
+        draws(work / "link.png", "psnr", store)
+        and (work / "link.png").is_symlink()
+        and (work / "elsewhere.png").is_file(),
+        "a picture behind a link is drawn where the link leads",
+    )
+
+
+def check_records(work: Path) -> None:
+    """null stands for what is not finite."""
+    from augment_table import mean_and_error
+    from runs import read_runs
+
+    record = {"polyview_run": 1, "command": "train", "exit_status": 0, "result": {"test_loss": None, "a": 0.5}}
+    (work / "x.runs.jsonl").write_text(json.dumps(record) + "\n", encoding="utf-8")
+    run = read_runs(work / "x.runs.jsonl")[0]
+    check(
+        math.isnan(run.figure("test_loss")) and math.isnan(run.figure("b")) and run.figure("a") == 0.5,
+        "a figure that is null in a record, or not there, is NaN",
+    )
+    check(all(map(math.isnan, mean_and_error([0.5, math.nan]))), "a mean over a NaN is NaN, and so is its error")
+
+
 def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
@@ -224,7 +270,9 @@ def main() -> int:
         except ImportError:
             print(f"ok {len(results) + 1} - plots # SKIP matplotlib is not installed")
         else:
+            check_numbers_that_are_none(work, store)
             check_plots(work, store, images)
+            check_records(work)
     return 0 if all(results) else 1
 
 
