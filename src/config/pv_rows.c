@@ -66,7 +66,8 @@ pv_status pv_rows_set(const pv_section *section, const pv_option *rows, const pv
             PV_TRY(pv_option_set(rows, node, options));
         } else if (rows->required) {
             char missing[2 * PV_SHOWN];
-            snprintf(missing, sizeof missing, "%s%s%s", section->name, section->name[0] ? "." : "", rows->name);
+            snprintf(missing, sizeof missing, "%s%s%s", section->name, section->name[0] ? "." : "",
+                     rows->name);
             PV_TRY(mapping ? pv_layer_fail(mapping->layer, mapping->line, missing, "is missing")
                            : pv_fail(PV_ERR_CONFIG, "%s is missing", missing));
         }

@@ -78,7 +78,8 @@ pv_status pv_probe_data_open(const pv_comm *comm, const pv_store *store, const p
     pv_status st;
     *data = (pv_probe_data){.classes = !sampling->object_targets};
     PV_TRY(pv_same(comm, "views of pv_probe_data_open", &sampling->views, sizeof sampling->views));
-    PV_TRY(pv_same(comm, "per_class of pv_probe_data_open", &sampling->per_class, sizeof sampling->per_class));
+    PV_TRY(
+        pv_same(comm, "per_class of pv_probe_data_open", &sampling->per_class, sizeof sampling->per_class));
     PV_TRY(pv_same(comm, "seed of pv_probe_data_open", &sampling->seed, sizeof sampling->seed));
     if (sampling->object_targets && pv_store_targets(store) == 0)
         PV_TRY(pv_fail(PV_ERR_DATA, "'%s' holds no real targets", pv_store_path(store)));

@@ -25,7 +25,8 @@ static void compute(double seconds)
 static float *message(long floats)
 {
 #ifdef PV_SIMULATED
-    return SMPI_SHARED_MALLOC((size_t)floats * sizeof(float)); /* one copy for all ranks: the values do not matter */
+    /* One copy for all ranks: the values do not matter. */
+    return SMPI_SHARED_MALLOC((size_t)floats * sizeof(float));
 #else
     return calloc((size_t)floats, sizeof(float));
 #endif

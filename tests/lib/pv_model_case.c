@@ -96,7 +96,8 @@ static double relative(const pv_model_case *c, int64_t n, const pv_real *mine, c
     return error;
 }
 
-/* Rows in state_dict order from the oracle's weights.i [batch][in][out], biases.i, or their distance from it. */
+/* Rows in state_dict order from the oracle's weights.i [batch][in][out], biases.i, or their distance from
+ * it. */
 static double carry_rows(const pv_model_case *c, const char *folder, pv_real *rows, bool compare)
 {
     double worst = 0;

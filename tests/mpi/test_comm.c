@@ -66,8 +66,8 @@ static void different_arguments_are_seen_where_asked_for(const pv_comm *parent)
                   "an argument that differs is named with the rank");
 }
 
-/* What a mistake of ours looks like: `mpirun -n 3 test_comm fail`, by tests/cli/test_mpi_calls.py.  The other ranks
- * wait for the one whose call MPI refuses. */
+/* What a mistake of ours looks like: `mpirun -n 3 test_comm fail`, by tests/cli/test_mpi_calls.py.  The other
+ * ranks wait for the one whose call MPI refuses. */
 static void fail_on_one_rank(const pv_comm *comm)
 {
     int word = 0;

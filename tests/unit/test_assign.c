@@ -1,5 +1,5 @@
-/* The assignment problem: against trying all permutations, against optima known by construction, and from any start, on
- * every instruction set. */
+/* The assignment problem: against trying all permutations, against optima known by construction, and from any
+ * start, on every instruction set. */
 #include "base/pv_cpu.h"
 #include "base/pv_mem.h"
 #include "base/pv_rng.h"
@@ -51,7 +51,8 @@ static double best_of_all(int n, const float *value, int row, unsigned taken)
     return best;
 }
 
-/* Values of several kinds: real, few small integers (ties), all negative, all equal, one row outweighing the others. */
+/* Values of several kinds: real, few small integers (ties), all negative, all equal, one row outweighing the
+ * others. */
 static void draw_values(int kind, int n, pv_rng *rng, float *value)
 {
     for (int i = 0; i < n * n; i++) {
@@ -87,7 +88,8 @@ static void small_problems_have_the_best_of_all_permutations(void **state)
     pv_assign_free(work);
 }
 
-/* value = a_i + b_j - gap, with a gap of 0 on a planted permutation alone: no assignment is worth more than sum a + sum b. */
+/* value = a_i + b_j - gap, with a gap of 0 on a planted permutation alone: no assignment is worth more than
+ * sum a + sum b. */
 static void large_problems_have_the_planted_optimum(void **state)
 {
     static const int sizes[] = {8, 9, 31, 32, 33, 64, 100, 257, 1024};
@@ -118,8 +120,8 @@ static void large_problems_have_the_planted_optimum(void **state)
     pv_assign_free(work);
 }
 
-/* A sequence of problems that change in part: begun from the solution of the one before, from prices of nothing, or anew,
- * each has the same value. */
+/* A sequence of problems that change in part: begun from the solution of the one before, from prices of
+ * nothing, or anew, each has the same value. */
 static void the_start_does_not_change_the_value(void **state)
 {
     enum { N = 45, STRIDE = 64, STEPS = 40 };

@@ -1,4 +1,5 @@
-/* The augmentations as training applies them: what they keep, how far they reach, and what they make of labels. */
+/* The augmentations as training applies them: what they keep, how far they reach, and what they make of
+ * labels. */
 #include "augment/pv_augment.h"
 #include "augment/pv_augment_registry.h"
 #include "inr/pv_inr.h"
@@ -130,7 +131,8 @@ static void symmetries_keep_the_function(void **state)
     }
 }
 
-/* The map x -> M x + t that two units of the first layer show to have been folded in: W' = W M, b' = b + W t. */
+/* The map x -> M x + t that two units of the first layer show to have been folded in: W' = W M, b' = b + W
+ * t. */
 static void solve_map(const float *before, const float *after, double m[4], double t[2])
 {
     const double a = (double)before[0], b = (double)before[1], c = (double)before[2], d = (double)before[3];
@@ -262,7 +264,8 @@ static void labels_are_mixed_as_weights_are(void **state)
     }
 }
 
-/* Mixed with itself in another order of units, and other signs, a sample is itself again: the alignment undoes both. */
+/* Mixed with itself in another order of units, and other signs, a sample is itself again: the alignment
+ * undoes both. */
 static void aligned_mixup_with_the_same_network_changes_nothing(void **state)
 {
     (void)state;

@@ -1,3 +1,4 @@
+/* Configs: defaults, layers, errors by file, line and key, and text that reads back the same. */
 #include "base/pv_mem.h"
 #include "run/pv_run_config.h"
 
@@ -46,7 +47,8 @@ static void refused_as(const char *text, const char *beginning)
     assert_string_equal(start, beginning);
 }
 
-/* The expected text: build/tests/unit/test_config --defaults > tests/unit/config_defaults.yaml, and look at the change. */
+/* The expected text: build/tests/unit/test_config --defaults > tests/unit/config_defaults.yaml, and look at
+ * the change. */
 static void every_key_has_its_default(void **state)
 {
     (void)state;
@@ -161,12 +163,14 @@ static void unknown_keys_are_named_with_file_and_line(void **state)
     refused("w0: 3\n", NULL, "config.yaml:1: w0: unknown key (did you mean 'inr.w0'?)");
     refused(
         "fit.views: 3\n", NULL,
-        "config.yaml:1: fit.views: unknown key (the keys here are store, storage, signal, inr, fit, model, train, augment)");
+        "config.yaml:1: fit.views: unknown key (the keys here are store, storage, signal, inr, fit, "
+        "model, train, augment)");
     refused("fit: {\"views\\0\": 3}\n", NULL,
             "config.yaml:1: fit.views?: unknown key (did you mean 'views'?)");
     refused(
         "<<: {fit: {views: 1}}\n", NULL,
-        "config.yaml:1: <<: unknown key (the keys here are store, storage, signal, inr, fit, model, train, augment)");
+        "config.yaml:1: <<: unknown key (the keys here are store, storage, signal, inr, fit, "
+        "model, train, augment)");
 }
 
 static void wrong_types_are_named_with_file_line_and_key(void **state)

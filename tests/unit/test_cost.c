@@ -181,8 +181,8 @@ static void a_training_by_hand(void **state)
     assert_true(many.high_s / many.wall_s > one.high_s / one.wall_s); /* further from what was measured */
 }
 
-/* The sum of a gradient on 16 nodes goes on behind a backward pass that is long enough, but for its last piece: half of
- * that is counted, and the error bar covers the other half and none. */
+/* The sum of a gradient on 16 nodes goes on behind a backward pass that is long enough, but for its last
+ * piece: half of that is counted, and the error bar covers the other half and none. */
 static void a_gradient_hides_behind_backward(void **state)
 {
     (void)state;

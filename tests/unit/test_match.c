@@ -1,4 +1,4 @@
-/* Weight matching: planted symmetries come back, also of many networks to their mean; nothing is lost by it. */
+/* Weight matching: planted symmetries come back; nothing is lost by it. */
 #include "base/pv_mem.h"
 #include "symmetry/pv_match.h"
 
@@ -82,7 +82,8 @@ static void the_objective_is_the_product_of_all_but_the_last_bias(void **state)
     }
 }
 
-/* On rows that have nothing in common: more descents never lose, signs find more, and what is reported is what is had. */
+/* On rows that have nothing in common: more descents never lose, signs find more, and what is reported is
+ * what is had. */
 static void more_freedom_never_loses(void **state)
 {
     (void)state;

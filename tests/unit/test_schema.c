@@ -1,4 +1,5 @@
-/* Rows that pick plug-ins: own keys, older names, lists of items, and the words of a command by the same rows. */
+/* Rows that pick plug-ins: own keys, older names, lists of items, and the words of a command by the same
+ * rows. */
 #include "config/pv_plugin.h"
 #include "config/pv_schema.h"
 #include "config/pv_words.h"

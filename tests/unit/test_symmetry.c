@@ -234,7 +234,8 @@ static void equal_functions_have_one_canonical_form(void **state)
         }
 }
 
-/* Units without a bias: the first incoming weight that is not 0 tells, as it stands after the layer before. */
+/* Units without a bias: the first incoming weight that is not 0 tells, as it stands after the layer
+ * before. */
 static void units_without_bias_are_told_apart_by_their_weights(void **state)
 {
     (void)state;
