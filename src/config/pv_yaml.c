@@ -283,9 +283,18 @@ done:
     return st;
 }
 
-static pv_status read_text(const pv_layer *layer, const char *text, const char *where, int depth,
+/* Editors on Windows put a byte order mark in front, which libyaml takes for text once it is told
+ * the encoding. */
+static const char *after_mark(const char *text)
+{
+    static const char mark[] = "\xEF\xBB\xBF";
+    return strncmp(text, mark, sizeof mark - 1) == 0 ? text + sizeof mark - 1 : text;
+}
+
+static pv_status read_text(const pv_layer *layer, const char *whole, const char *where, int depth,
                            pv_node **root)
 {
+    const char *const text = after_mark(whole);
     reader in = {.layer = layer, .text = text};
     pv_status st = refuse_directives(&in);
     if (st != PV_OK) return st;

@@ -90,6 +90,8 @@ static void files_that_say_nothing_give_the_defaults(void **state)
     pv_run_config_free(config);
     static const char *const texts[] = {
         "\n", "# a comment\n", "---\n", "---\n...\n", "~", "{}", "fit:\ntrain:\n", "fit: {}", "\xEF\xBB\xBF",
+        "\xEF\xBB\xBF"
+        "fit:\t\r\n  seed: 1\t\r\ntrain:\r\n", // a byte order mark and line ends of Windows
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         config = loaded(texts[i], NULL);
