@@ -49,7 +49,7 @@ pv_status pv_layer_fail(const pv_layer *layer, size_t line, const char *key, con
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
-    if (!layer->file && !layer->set) return fail_word(key, message);
+    if (!layer->file && !layer->set) return fail_word(key ? key : "", message);
     const size_t name = layer->file ? 0 : strcspn(layer->set, "=");
     const bool said = key && strlen(key) == name && memcmp(key, layer->set, name) == 0;
     if (key && !said) snprintf(of, sizeof of, "%s: ", pv_shown(key, strlen(key), copy));
