@@ -57,8 +57,7 @@ static pv_status take_row(pv_row_loader *loader, int64_t v, int64_t i, uint8_t s
     const struct {
         int64_t sample, label;
         uint64_t row;
-    } what = {i * loader->views + v, loader->labels[i],
-              loader->verify && !changes ? checksum : pv_checksum(row, bytes)};
+    } what = {i * loader->views + v, loader->labels[i], changes ? pv_checksum(row, bytes) : checksum};
     loader->identity += pv_checksum(&what, sizeof what);
     return PV_OK;
 }
