@@ -1,4 +1,5 @@
-/* Early stop: SIGTERM, SIGINT, SIGUSR1 and a time limit only set a flag that loops poll. */
+/* Early stop: the signals by which people, batch systems and limits end a program (SIGTERM, SIGINT, SIGHUP,
+ * SIGUSR1, SIGUSR2, SIGXCPU) and a time limit only set a flag that loops poll. */
 #ifndef PV_STOP_H
 #define PV_STOP_H
 
@@ -6,7 +7,7 @@
 
 #include <stdbool.h>
 
-/* Installs the handlers.  Local. */
+/* Installs the handlers; a signal that is ignored (SIGHUP under nohup) stays so.  Local. */
 void pv_stop_install(void);
 
 /* Asks for a stop when `hours` have passed from now on.  Local. */

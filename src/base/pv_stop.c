@@ -16,12 +16,12 @@ static void on_signal(int number)
 
 void pv_stop_install(void)
 {
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    static const int asks[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU, SIGALRM};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART}, before;
     sigemptyset(&action.sa_mask);
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGUSR1, &action, NULL);
-    sigaction(SIGALRM, &action, NULL);
+    for (size_t i = 0; i < sizeof asks / sizeof *asks; i++)
+        if (sigaction(asks[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN) /* by nohup, say */
+            sigaction(asks[i], &action, NULL);
 }
 
 void pv_stop_after(double hours)

@@ -48,9 +48,6 @@ static pv_status grow_config(const pv_store *store, const words *asked, pv_run_c
     if (growth->views < views || growth->objects < objects)
         return pv_fail(PV_ERR_USAGE, "'%s' has %lld views of %lld objects; a store cannot shrink",
                        pv_store_path(store), (long long)views, (long long)objects);
-    if (growth->views == views && growth->objects == objects)
-        return pv_fail(PV_ERR_USAGE, "'%s' has %lld views of %lld objects already", pv_store_path(store),
-                       (long long)views, (long long)objects);
     growth->first_new = config->signal.train;
     config->signal.train += growth->objects - objects;
     config->fit.views = growth->views;
@@ -69,12 +66,13 @@ static pv_status grow(const pv_comm *comm, const pv_store *store, const words *a
     if (growth.objects > pv_store_objects(store)) PV_TRY(pv_signal_open(comm, &config->signal, &signal));
     growth.signal = signal;
     growth.config = yaml;
-    PV_TRY(pv_store_extend(comm, store, &growth, &config->storage));
     const int64_t rows = growth.views * growth.objects;
     const int64_t added = rows - pv_store_views(store) * pv_store_objects(store);
-    pv_log_info("'%s' now has %lld views of %lld objects: `polyview fit --store %s` fits the %lld new rows",
-                config->store, (long long)growth.views, (long long)growth.objects, config->store,
-                (long long)added);
+    if (added > 0) /* a job that is started again asks for a size that is reached */
+        PV_TRY(pv_store_extend(comm, store, &growth, &config->storage));
+    pv_log_info("'%s' %s %lld views of %lld objects: `polyview fit --store %s` fits %s%lld new rows",
+                config->store, added > 0 ? "now has" : "has", (long long)growth.views,
+                (long long)growth.objects, config->store, added > 0 ? "the " : "", (long long)added);
     pv_json_text(result, "store", config->store);
     pv_json_int(result, "views", growth.views);
     pv_json_int(result, "objects", growth.objects);
