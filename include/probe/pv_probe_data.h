@@ -1,9 +1,24 @@
-/* What a probe works on: features of the splits of a store. */
+/* What a probe works on: features of the splits of a store, which a frozen model makes of rows, or the rows
+ * themselves. */
 #ifndef PV_PROBE_DATA_H
 #define PV_PROBE_DATA_H
 
-#include "probe/pv_represent.h"
+#include "data/pv_dataset.h"
+#include "nn/pv_model.h"
+#include "probe/pv_features.h"
 #include "store/pv_store.h"
+
+/* How rows become features: by a model's features (pv_model_features), or as they are. */
+typedef struct pv_representation {
+    pv_model *model;        /* NULL: the weights themselves */
+    pv_row_form *form;      /* that rows are brought into; NULL: they stay as they are stored */
+    int max_batch, outputs; /* of the model */
+} pv_representation;
+
+/* Loads views of the objects of a split in that form, shared out over the ranks.
+ * Owner: pv_dataset_close.  Collective.  Errors: as pv_dataset_open. */
+pv_status pv_representation_rows(const pv_comm *comm, const pv_store *store, const pv_representation *how,
+                                 uint8_t split, int64_t first, int64_t views, pv_dataset **out);
 
 /* Features of the three splits, of the same width and targets.  `classes`: targets are one-hot classes. */
 typedef struct pv_probe_data {
@@ -27,8 +42,8 @@ typedef struct pv_probe_views {
 
 /* Makes the features of the three splits.
  * Owner: pv_probe_data_close, safe on zeros.  Collective.  Errors: PV_ERR_DATA (a model of another
- * architecture, a class with too few objects, no real targets), and those of models, configs and data sets,
- * agreed. */
+ * architecture, a class with too few objects, no real targets), PV_ERR_NUMERIC (a feature is not finite;
+ * object named), and those of models, configs and data sets, agreed. */
 pv_status pv_probe_data_open(const pv_comm *comm, const pv_store *store, const pv_representation *how,
                              const pv_probe_sampling *sampling, pv_probe_data *data);
 void pv_probe_data_close(pv_probe_data *data);

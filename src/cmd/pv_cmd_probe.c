@@ -49,7 +49,7 @@ static pv_status check_words(const words *w)
     if ((w->model != NULL) + (w->untrained != NULL) + (w->features != BY_MODEL) != 1)
         return pv_fail(PV_ERR_USAGE, "probe needs one of --model, --untrained and --features; see `polyview "
                                      "probe --help`");
-    return probe->check ? probe->check(w->method.options) : PV_OK;
+    return pv_probe_check(probe, w->method.options);
 }
 
 /* A probe at work. */
@@ -95,7 +95,7 @@ static pv_status judge(study *s, double start)
     pv_json_int(result, "val", data.val.samples);
     pv_json_int(result, "test", data.test.samples);
     pv_json_real(result, "features_seconds", pv_seconds() - start);
-    st = s->probe->judge(&s->job, &data);
+    st = pv_probe_judge(s->probe, &s->job, &data);
 done:
     pv_probe_data_close(&data);
     return st;

@@ -1,7 +1,6 @@
 /* Linear centred kernel alignment. */
 #include "base/pv_mem.h"
-#include "probe/pv_probe.h"
-#include "pv_panel.h"
+#include "pv_judge.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -12,7 +11,7 @@ enum { BLOCK = PV_MATRIX_BLOCK };
 static double cross_norm(const pv_comm *comm, const pv_centred *a, const pv_centred *b, double *scratch,
                          double *panel)
 {
-    const int64_t height = a->features->width, width = b->features->width;
+    const int64_t height = a->width, width = b->width;
     double sum = 0;
     for (int64_t col = 0; col < width; col += BLOCK) {
         const int64_t cols = width - col < BLOCK ? width - col : BLOCK;
@@ -31,11 +30,11 @@ pv_status pv_cka(const pv_comm *comm, const pv_features *a, const pv_features *b
     pv_status st = PV_OK;
     PV_ALLOC(mean_a, a->width);
     PV_ALLOC(mean_b, b->width);
-    PV_ALLOC(scratch, pv_panel_scratch(a->width > b->width ? a : b));
+    PV_ALLOC(scratch, pv_panel_scratch(widest));
     PV_ALLOC(panel, widest * BLOCK);
 done:
     if ((st = pv_agree(comm, st)) == PV_OK) {
-        const pv_centred ca = {a, mean_a}, cb = {b, mean_b};
+        const pv_centred ca = {a->x, a->count, a->width, mean_a}, cb = {b->x, b->count, b->width, mean_b};
         pv_features_moments(comm, a->samples, a->count, a->width, a->x, mean_a, NULL);
         pv_features_moments(comm, b->samples, b->count, b->width, b->x, mean_b, NULL);
         const double both = cross_norm(comm, &ca, &cb, scratch, panel);
@@ -51,8 +50,6 @@ done:
     free(panel);
     return st;
 }
-
-/* ---- the plug-in ---- */
 
 /* The alignment of every view of one representation with every view of the other. */
 static pv_status compare(const pv_probe_job *job, const pv_probe_views *one, const pv_probe_views *other)

@@ -1,8 +1,8 @@
-/* k nearest neighbours, by a stream of the training samples. */
+/* k nearest neighbours by cosine similarity: the class with most of them (of equals the lowest), or the mean
+ * of their targets.  Training samples stream past every rank's own samples, block by block.  Of equal
+ * similarities the sample that comes first is nearer. */
 #include "base/pv_mem.h"
-#include "pv_choose.h"
-#include "base/pv_json.h"
-#include "pv_probe_report.h"
+#include "probe/pv_probe.h"
 
 #include <cblas.h>
 #include <math.h>
@@ -26,8 +26,9 @@ typedef struct knn {
     double *block; /* [CHUNK][PV_STREAM_ROWS] */
 } knn;
 
-static void knn_close(knn *k)
+static void end(void *state)
 {
+    knn *k = state;
     free(k->val.similarity);
     free(k->val.y);
     free(k->test.similarity);
@@ -94,9 +95,9 @@ static void vote(const knn *k, const neighbours *n, int count, double *predictio
         }
 }
 
-static pv_status predict(void *context, double candidate, double *val, double *test, pv_probe_result *result)
+static pv_status predict(void *state, double candidate, double *val, double *test, pv_probe_result *result)
 {
-    const knn *k = context;
+    const knn *k = state;
     (void)result;
     vote(k, &k->val, (int)candidate, val);
     vote(k, &k->test, (int)candidate, test);
@@ -132,21 +133,14 @@ done:
     return st;
 }
 
-pv_status pv_knn_fit(const pv_comm *comm, const pv_probe_data *data, const pv_candidates *candidates,
-                     pv_probe_result *result)
+static pv_status start(const pv_probe_job *job, const pv_probe_data *data, const pv_candidates *candidates,
+                       void *state)
 {
-    knn k = {.data = data};
-    pv_status st;
-    *result = (pv_probe_result){0};
-    PV_TRY(pv_agree(comm, allocate(&k, candidates)));
-    PV_TRY(pv_features_stream(comm, &data->train, see_block, &k));
-    PV_TRY(pv_probe_choose(comm, data, candidates, predict, &k, result));
-done:
-    knn_close(&k);
-    return st;
+    knn *k = state;
+    k->data = data;
+    const pv_status st = pv_agree(job->comm, allocate(k, candidates));
+    return st == PV_OK ? pv_features_stream(job->comm, &data->train, see_block, k) : st;
 }
-
-/* ---- the plug-in ---- */
 
 /* Its words on the command line. */
 typedef struct words {
@@ -157,31 +151,15 @@ static const pv_option options[] = {{PV_KEY(words, neighbours), .initial = "1,5,
                                      .meaning = "candidates: how many, by cosine similarity"},
                                     {0}};
 
-static pv_status check_words(const void *own)
-{
-    pv_candidates counts;
-    return pv_candidates_read("--neighbours", ((const words *)own)->neighbours, 1, &counts);
-}
-
-static pv_status judge(const pv_probe_job *job, const pv_probe_data *data)
-{
-    pv_candidates counts;
-    pv_probe_result found = {0};
-    pv_status st;
-    PV_TRY(pv_candidates_read("--neighbours", ((const words *)job->options)->neighbours, 1, &counts));
-    PV_TRY(pv_knn_fit(job->comm, data, &counts, &found));
-    pv_json_int(job->result, "neighbours", (int64_t)found.chosen);
-    st = pv_probe_report(job, data, "neighbours", &found);
-done:
-    pv_probe_result_free(&found);
-    return st;
-}
-
 const pv_probe pv_probe_knn = {
     .plugin = {.name = "knn",
                .help = "the nearest training samples vote",
                .options = options,
                .options_size = sizeof(words)},
-    .check = check_words,
-    .judge = judge,
+    .candidates = "neighbours",
+    .least = 1,
+    .state_size = sizeof(knn),
+    .start = start,
+    .predict = predict,
+    .end = end,
 };

@@ -1,10 +1,12 @@
-/* Kernel ridge regression with a distributed kernel. */
+/* Kernel ridge regression: (K + alpha I) A = Y - mean, alpha = lambda * trace(K) / n, with the full n x n
+ * kernel over the training samples, built in place: every rank computes its own blocks, n^2 / ranks numbers,
+ * and holds the features of its rows and no others; predictions stream the training samples past every
+ * rank's own test samples.
+ *     rbf: exp(-gamma |x - y|^2),   linear: x.y */
 #include "base/pv_clock.h"
-#include "base/pv_mem.h"
-#include "pv_matrix.h"
-#include "pv_choose.h"
 #include "base/pv_json.h"
-#include "pv_probe_report.h"
+#include "base/pv_mem.h"
+#include "pv_judge.h"
 
 #include <cblas.h>
 #include <math.h>
@@ -18,7 +20,7 @@ typedef struct krr {
     const pv_probe_data *data;
     pv_kernel kernel;
     double gamma;
-    pv_grid *grid;
+    pv_grid grid;
     pv_matrix system, targets; /* n x n, n x targets */
     double *rows, *norms; /* features of this rank's rows of the system: [local_rows][width], their squares */
     double *columns;      /* a block of the stream: [PV_STREAM_ROWS][width] */
@@ -27,11 +29,12 @@ typedef struct krr {
     double *val, *test;           /* predictions being added up */
 } krr;
 
-static void krr_close(krr *k)
+static void end(void *state)
 {
+    krr *k = state;
     pv_matrix_free(&k->system);
     pv_matrix_free(&k->targets);
-    pv_grid_close(k->grid);
+    pv_grid_close(&k->grid);
     free(k->rows);
     free(k->norms);
     free(k->columns);
@@ -153,28 +156,20 @@ static void start_from_mean(const krr *k, const pv_features *f, double *predicti
         predictions[i] = k->mean_y[i % f->targets];
 }
 
-static pv_status predict(void *context, double lambda, double *val, double *test, pv_probe_result *result)
+static pv_status predict(void *state, double lambda, double *val, double *test, pv_probe_result *result)
 {
-    krr *k = context;
+    krr *k = state;
     const pv_features *train = &k->data->train;
-    pv_factoring about;
     pv_status st;
-    const double start = pv_seconds();
+    const double begin = pv_seconds();
     PV_TRY(pv_features_stream(k->comm, train, build_system, k));
-    result->build_seconds = pv_seconds() - start;
-    result->added = lambda * pv_matrix_trace(&k->system) / (double)train->samples;
-    pv_matrix_add_diagonal(&k->system, result->added);
-    PV_TRY(pv_matrix_factor(&k->system, &about));
-    PV_TRY(pv_matrix_solve(&k->system, &k->targets));
+    result->build_seconds = pv_seconds() - begin;
+    PV_TRY(pv_probe_solve(&k->system, lambda, &k->targets, result));
     start_from_mean(k, &k->data->val, val);
     start_from_mean(k, &k->data->test, test);
     k->val = val;
     k->test = test;
-    PV_TRY(pv_features_stream(k->comm, train, predict_block, k));
-    result->rcond = about.rcond;
-    result->factor_seconds = about.seconds;
-    result->system = train->samples;
-    result->system_bytes = pv_matrix_largest_part(&k->system);
+    st = pv_features_stream(k->comm, train, predict_block, k);
 done:
     return st;
 }
@@ -193,28 +188,6 @@ done:
     return st;
 }
 
-pv_status pv_krr_fit(const pv_comm *comm, const pv_probe_data *data, pv_kernel kernel, double gamma,
-                     const pv_candidates *lambdas, pv_probe_result *result)
-{
-    krr k = {.comm = comm, .data = data, .kernel = kernel, .gamma = gamma};
-    const pv_features *train = &data->train;
-    pv_status st;
-    *result = (pv_probe_result){0};
-    if (train->samples == 0) return pv_fail(PV_ERR_DATA, "there are no training samples to fit a probe to");
-    PV_TRY(pv_grid_open(comm, &k.grid));
-    PV_TRY(pv_matrix_make(k.grid, train->samples, train->samples, &k.system));
-    PV_TRY(pv_matrix_make(k.grid, train->samples, train->targets, &k.targets));
-    PV_TRY(pv_agree(comm, allocate(&k)));
-    pv_features_moments(comm, train->samples, train->count, train->targets, train->y, k.mean_y, NULL);
-    PV_TRY(pv_features_stream(comm, train, take_rows, &k));
-    PV_TRY(pv_probe_choose(comm, data, lambdas, predict, &k, result));
-done:
-    krr_close(&k);
-    return st;
-}
-
-/* ---- the plug-in ---- */
-
 /* gamma such that the mean squared distance of scaled features is of order one: 1 / (width x mean
  * variance). */
 static double default_gamma(const pv_comm *comm, const pv_features *f)
@@ -230,53 +203,48 @@ static double default_gamma(const pv_comm *comm, const pv_features *f)
     return variance > 0 ? 1 / (f->width * variance) : 1;
 }
 
-/* Its words on the command line. */
-typedef struct words {
-    const char *lambda;
-    pv_kernel kernel;
-    double gamma; /* 0: by the features */
-} words;
-
 static const char *const kernels[] = {"rbf", "linear", NULL}; /* by pv_kernel */
 
-static const pv_option options[] = {
-    {PV_KEY(words, lambda), .initial = "1e-6,1e-5,1e-4,1e-3,1e-2,1e-1,1,10", .value = "L,...",
-     .meaning = "candidates, as shares of the mean diagonal of the system"},
-    {PV_KEY(words, kernel), .choices = kernels, .initial = "rbf", .meaning = "of two samples"},
-    {PV_KEY(words, gamma), PV_ABOVE(0), .value = "G",
-     .meaning = "of rbf; left out: 1 / (width x variance) of the features"},
-    {0}};
-
-static pv_status check_words(const void *own)
+static pv_status start(const pv_probe_job *job, const pv_probe_data *data, const pv_candidates *lambdas,
+                       void *state)
 {
-    pv_candidates lambdas;
-    return pv_candidates_read("--lambda", ((const words *)own)->lambda, 0, &lambdas);
-}
-
-static pv_status judge(const pv_probe_job *job, const pv_probe_data *data)
-{
-    const words *w = job->options;
-    const double gamma = w->gamma > 0 ? w->gamma : default_gamma(job->comm, &data->train);
-    pv_candidates lambdas;
-    pv_probe_result found = {0};
+    krr *k = state;
+    const pv_krr_opts *opts = job->options;
+    const pv_features *train = &data->train;
     pv_status st;
-    PV_TRY(pv_candidates_read("--lambda", w->lambda, 0, &lambdas));
-    PV_TRY(pv_krr_fit(job->comm, data, w->kernel, gamma, &lambdas, &found));
-    pv_probe_report_system(&found, job->result);
-    pv_json_text(job->result, "kernel", kernels[w->kernel]);
-    if (w->kernel == PV_KERNEL_RBF) pv_json_real(job->result, "gamma", gamma);
-    st = pv_probe_report(job, data, "lambda", &found);
+    (void)lambdas;
+    k->comm = job->comm;
+    k->data = data;
+    k->kernel = opts->kernel;
+    k->gamma = opts->gamma > 0 ? opts->gamma : default_gamma(k->comm, train);
+    pv_json_text(job->result, "kernel", kernels[k->kernel]);
+    if (k->kernel == PV_KERNEL_RBF) pv_json_real(job->result, "gamma", k->gamma);
+    pv_grid_open(k->comm, &k->grid);
+    PV_TRY(pv_matrix_make(&k->grid, train->samples, train->samples, &k->system));
+    PV_TRY(pv_matrix_make(&k->grid, train->samples, train->targets, &k->targets));
+    PV_TRY(pv_agree(k->comm, allocate(k)));
+    pv_features_moments(k->comm, train->samples, train->count, train->targets, train->y, k->mean_y, NULL);
+    st = pv_features_stream(k->comm, train, take_rows, k);
 done:
-    pv_probe_result_free(&found);
     return st;
 }
+
+static const pv_option options[] = {
+    PV_PROBE_LAMBDA(pv_krr_opts),
+    {PV_KEY(pv_krr_opts, kernel), .choices = kernels, .initial = "rbf", .meaning = "of two samples"},
+    {PV_KEY(pv_krr_opts, gamma), PV_ABOVE(0), .value = "G",
+     .meaning = "of rbf; left out: 1 / (width x variance) of the features"},
+    {0}};
 
 const pv_probe pv_probe_krr = {
     .plugin = {.name = "krr",
                .help = "kernel ridge regression; the whole kernel, n x n: 8 n^2 / ranks bytes a rank",
                .options = options,
-               .options_size = sizeof(words)},
+               .options_size = sizeof(pv_krr_opts)},
     .standardised = true,
-    .check = check_words,
-    .judge = judge,
+    .candidates = "lambda",
+    .state_size = sizeof(krr),
+    .start = start,
+    .predict = predict,
+    .end = end,
 };

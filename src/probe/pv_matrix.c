@@ -1,52 +1,45 @@
-/* Block-cyclic matrices: their layout, and sums and boxes of them. */
+/* Block-cyclic matrices: their layout, and sums, products and boxes of them. */
 #include "pv_matrix.h"
 #include "base/pv_mem.h"
-#include "pv_grid.h"
-#include "pv_scalapack.h"
 
+#include <cblas.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK = PV_MATRIX_BLOCK };
+/* BLACS, and ScaLAPACK's tools, have no C header; Fortran integers are 32 bits wide. */
+int Csys2blacs_handle(MPI_Comm comm);
+void Cfree_blacs_system_handle(int handle);
+void Cblacs_gridinit(int *context, const char *order, int rows, int cols);
+void Cblacs_gridinfo(int context, int *rows, int *cols, int *row, int *col);
+void Cblacs_gridexit(int context);
+int numroc_(const int *n, const int *block, const int *process, const int *source, const int *processes);
+void descinit_(int *descriptor, const int *rows, const int *cols, const int *row_block, const int *col_block,
+               const int *row_source, const int *col_source, const int *context, const int *leading,
+               int *info);
+
+enum { BLOCK = PV_MATRIX_BLOCK, CHUNK = 256 /* rows whose products are summed up at a time */ };
 
 static const int64_t MOST_LOCAL = INT64_C(1) << 31; /* numbers: ScaLAPACK's indices are 32 bits wide */
 static const int64_t MOST_ROWS = INT32_MAX - BLOCK;
 
-static pv_grid *grid_new(const pv_comm *comm)
+void pv_grid_open(const pv_comm *comm, pv_grid *grid)
 {
-    pv_grid *grid = pv_alloc(1, sizeof *grid);
-    if (!grid) return NULL;
     int rows = 1;
     for (int divisor = 2; divisor * divisor <= comm->size; divisor++)
         if (comm->size % divisor == 0) rows = divisor;
-    *grid = (pv_grid){.comm = comm, .rows = rows, .cols = comm->size / rows};
-    return grid;
-}
-
-pv_status pv_grid_open(const pv_comm *comm, pv_grid **out)
-{
-    pv_grid *grid = grid_new(comm);
-    const pv_status st = pv_agree(comm, grid ? PV_OK : PV_ERR_NOMEM);
-    *out = NULL;
-    if (st != PV_OK) {
-        free(grid);
-        return st;
-    }
-    grid->handle = Csys2blacs_handle(comm->world);
+    *grid = (pv_grid){.comm = comm, .handle = Csys2blacs_handle(comm->world)};
     grid->context = grid->handle;
-    Cblacs_gridinit(&grid->context, "Row-major", grid->rows, grid->cols);
+    Cblacs_gridinit(&grid->context, "Row-major", rows, comm->size / rows);
     Cblacs_gridinfo(grid->context, &grid->rows, &grid->cols, &grid->row, &grid->col);
-    *out = grid;
-    return PV_OK;
 }
 
 void pv_grid_close(pv_grid *grid)
 {
-    if (!grid) return;
+    if (!grid->comm) return;
     Cblacs_gridexit(grid->context);
     Cfree_blacs_system_handle(grid->handle);
-    free(grid);
+    *grid = (pv_grid){0};
 }
 
 /* How many of the first n of something are the process's. */
@@ -144,7 +137,10 @@ static int64_t pack_rows(const pv_grid *grid, int process, int64_t row, int64_t 
     return rows;
 }
 
-void pv_matrix_add_panel(pv_matrix *matrix, int64_t row, int64_t col, int64_t cols, double *summand)
+/* Adds a panel that every rank has a summand of: columns [col, col + cols), within one block of columns,
+ * from row `row`, the first of a block of rows, to the last; sums go to the ranks that hold the blocks only.
+ * Shapes   summand [2][cols][rows - row], columns contiguous; the second half is scratch. */
+static void add_panel(pv_matrix *matrix, int64_t row, int64_t col, int64_t cols, double *summand)
 {
     const pv_grid *grid = matrix->grid;
     const int64_t height = matrix->rows - row;
@@ -163,6 +159,55 @@ void pv_matrix_add_panel(pv_matrix *matrix, int64_t row, int64_t col, int64_t co
             for (int64_t r = 0; r < rows; r++)
                 matrix->values[(at + c) * matrix->local_rows + first + r] += packed[c * rows + r];
     }
+}
+
+int64_t pv_panel_scratch(int64_t width)
+{
+    return CHUNK * (width + BLOCK);
+}
+
+/* Copies columns [col, col + cols) of samples [first, first + rows), centred. */
+static void copy_centred(const pv_centred *x, int64_t first, int64_t rows, int64_t col, int64_t cols,
+                         double *out)
+{
+    for (int64_t i = 0; i < rows; i++) {
+        const double *from = x->values + (first + i) * x->width + col;
+        for (int64_t k = 0; k < cols; k++)
+            out[i * cols + k] = from[k] - x->mean[col + k];
+    }
+}
+
+void pv_panel(const pv_centred *a, int64_t row, const pv_centred *b, int64_t col, int64_t cols,
+              double *scratch, double *out)
+{
+    const int64_t height = a->width - row, count = a->count;
+    double *left = scratch, *right = scratch + CHUNK * height;
+    memset(out, 0, sizeof *out * (size_t)(height * cols));
+    for (int64_t first = 0; first < count; first += CHUNK) {
+        const int64_t rows = count - first < CHUNK ? count - first : CHUNK;
+        copy_centred(a, first, rows, row, height, left);
+        copy_centred(b, first, rows, col, cols, right);
+        cblas_dgemm(CblasColMajor, CblasNoTrans, CblasTrans, (int)height, (int)cols, (int)rows, 1, left,
+                    (int)height, right, (int)cols, 1, out, (int)height);
+    }
+}
+
+pv_status pv_matrix_add_products(pv_matrix *matrix, const pv_centred *a, const pv_centred *b)
+{
+    double *scratch = NULL, *panel = NULL;
+    pv_status st = PV_OK;
+    PV_ALLOC(scratch, pv_panel_scratch(a->width));
+    PV_ALLOC(panel, 2 * a->width * BLOCK);
+done:
+    st = pv_agree(matrix->grid->comm, st);
+    for (int64_t col = 0; st == PV_OK && col < b->width; col += BLOCK) {
+        const int64_t cols = b->width - col < BLOCK ? b->width - col : BLOCK, row = a == b ? col : 0;
+        pv_panel(a, row, b, col, cols, scratch, panel);
+        add_panel(matrix, row, col, cols, panel);
+    }
+    free(scratch);
+    free(panel);
+    return st;
 }
 
 void pv_matrix_get(const pv_matrix *matrix, pv_box box, double *out)

@@ -1,6 +1,6 @@
 /* Dense matrices of doubles that all ranks hold together, in ScaLAPACK's two-dimensional block-cyclic
- * layout, and what is done with them.  The process grid, descriptors, block sizes and ragged edges stay
- * inside: a caller sees its local part, and asks which global row and column an entry belongs to.
+ * layout, and what is done with them.  Descriptors, block sizes and ragged edges stay inside: a caller sees
+ * its local part, and asks which global row and column an entry belongs to.
  *
  * The grid is as square as the number of ranks allows.  Counts are 64-bit; a rank's part must stay below
  * 2^31 numbers, the limit of ScaLAPACK's own indices: a larger matrix takes more ranks, and is refused with
@@ -10,11 +10,15 @@
 
 #include "parallel/pv_comm.h"
 
-typedef struct pv_grid pv_grid; /* the ranks, as a grid of processes */
+/* The ranks, as a grid of processes. */
+typedef struct pv_grid {
+    const pv_comm *comm;
+    int handle, context;      /* BLACS's */
+    int rows, cols, row, col; /* of the grid; this rank's place: rank = row * cols + col */
+} pv_grid;
 
-/* Owner: pv_grid_close (collective; NULL is a no-op).  Collective over comm.  Errors: PV_ERR_NOMEM,
- * agreed. */
-pv_status pv_grid_open(const pv_comm *comm, pv_grid **out);
+/* Owner: pv_grid_close (collective; safe on zeros).  Collective over comm. */
+void pv_grid_open(const pv_comm *comm, pv_grid *grid);
 void pv_grid_close(pv_grid *grid);
 
 enum { PV_MATRIX_BLOCK = 64 }; /* rows and columns of a block */
@@ -32,7 +36,7 @@ typedef struct pv_matrix {
  * named), PV_ERR_CONFIG (a part of 2^31 numbers or more), agreed. */
 pv_status pv_matrix_make(const pv_grid *grid, int64_t rows, int64_t cols, pv_matrix *out);
 void pv_matrix_free(pv_matrix *matrix);
-/* Copies the values; both have the same shape.  Local. */
+/* Copies the values; both have the same shape and grid.  Local. */
 void pv_matrix_copy(const pv_matrix *from, pv_matrix *to);
 
 /* The global number of a local row or column, ascending.  Local. */
@@ -43,11 +47,22 @@ int64_t pv_matrix_col(const pv_matrix *matrix, int64_t local);
 int64_t pv_matrix_rows_before(const pv_matrix *matrix, int64_t global);
 int64_t pv_matrix_cols_before(const pv_matrix *matrix, int64_t global);
 
-/* Adds a panel that every rank has a summand of: columns [col, col + cols), within one block of columns,
- * from row `row`, the first of a block of rows, to the last.
- * Shapes   summand [2][cols][rows - row], columns contiguous; the second half is scratch.
- * Collective; sums go to the ranks that hold the blocks only. */
-void pv_matrix_add_panel(pv_matrix *matrix, int64_t row, int64_t col, int64_t cols, double *summand);
+/* This rank's rows of numbers, and the mean of each column, which is taken off while they are read. */
+typedef struct pv_centred {
+    const double *values; /* [count][width] */
+    int64_t count, width;
+    const double *mean; /* [width] */
+} pv_centred;
+
+/* Numbers of scratch that pv_panel wants where a is `width` wide. */
+int64_t pv_panel_scratch(int64_t width);
+/* out = sum over this rank's rows of a[row ..] (b[col .. col + cols - 1])', cols <= PV_MATRIX_BLOCK.
+ * Shapes   out [cols][a's width - row].  Local. */
+void pv_panel(const pv_centred *a, int64_t row, const pv_centred *b, int64_t col, int64_t cols,
+              double *scratch, double *out);
+/* Adds the sum over all ranks' rows of a b' to a matrix [a's width][b's width]; where a is b, to the blocks
+ * of the lower triangle only.  Collective.  Errors: PV_ERR_NOMEM, agreed. */
+pv_status pv_matrix_add_products(pv_matrix *matrix, const pv_centred *a, const pv_centred *b);
 
 /* Rows [row, row + rows) and columns [col, col + cols). */
 typedef struct pv_box {

@@ -2,14 +2,28 @@
 #include "pv_matrix.h"
 #include "base/pv_clock.h"
 #include "base/pv_mem.h"
-#include "pv_grid.h"
-#include "pv_scalapack.h"
 
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
 
+/* ScaLAPACK has no C header; Fortran integers are 32 bits wide. */
+double pdlansy_(const char *norm, const char *uplo, const int *n, const double *a, const int *ia,
+                const int *ja, const int *desc_a, double *work);
+void pdpotrf_(const char *uplo, const int *n, double *a, const int *ia, const int *ja, const int *desc_a,
+              int *info);
+void pdpotrs_(const char *uplo, const int *n, const int *columns, const double *a, const int *ia,
+              const int *ja, const int *desc_a, double *b, const int *ib, const int *jb, const int *desc_b,
+              int *info);
+void pdpocon_(const char *uplo, const int *n, const double *a, const int *ia, const int *ja,
+              const int *desc_a, const double *norm, double *rcond, double *work, const int *work_length,
+              int *int_work, const int *int_work_length, int *info);
+void pdsyevd_(const char *job, const char *uplo, const int *n, double *a, const int *ia, const int *ja,
+              const int *desc_a, double *values, double *z, const int *iz, const int *jz, const int *desc_z,
+              double *work, const int *work_length, int *int_work, const int *int_work_length, int *info);
+
 static const int ONE = 1;
+
 /* The reciprocal condition below which rounding leaves no digit of a solution of n unknowns. */
 static double lowest_rcond(int64_t n)
 {
@@ -84,8 +98,7 @@ pv_status pv_matrix_factor(pv_matrix *matrix, pv_factoring *about)
         st = pv_fail(
             PV_ERR_NUMERIC,
             "the system of %d unknowns is too ill-conditioned (reciprocal condition number %.1e): features "
-            "or "
-            "samples nearly depend on each other; raise lambda",
+            "or samples nearly depend on each other; raise lambda",
             n, about->rcond);
 done:
     return st;

@@ -1,13 +1,9 @@
 /* Principal components of distributed features. */
-#include "base/pv_mem.h"
-#include "pv_matrix.h"
-#include "probe/pv_probe.h"
-#include "pv_panel.h"
 #include "base/pv_log.h"
-#include "pv_probe_report.h"
+#include "base/pv_mem.h"
+#include "pv_judge.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 static pv_status allocate(const pv_features *features, int components, pv_pca *out)
 {
@@ -26,17 +22,17 @@ done:
 
 pv_status pv_pca_fit(const pv_comm *comm, const pv_features *features, int components, pv_pca *out)
 {
-    pv_grid *grid = NULL;
+    pv_grid grid = {0};
     pv_matrix covariance = {0};
     pv_status st;
     *out = (pv_pca){0};
     PV_TRY(pv_agree(comm, allocate(features, components, out)));
-    const pv_centred x = {features, out->mean};
-    PV_TRY(pv_grid_open(comm, &grid));
-    PV_TRY(pv_matrix_make(grid, features->width, features->width, &covariance));
+    const pv_centred x = {features->x, features->count, features->width, out->mean};
+    pv_grid_open(comm, &grid);
+    PV_TRY(pv_matrix_make(&grid, features->width, features->width, &covariance));
     pv_features_moments(comm, features->samples, features->count, features->width, features->x, out->mean,
                         NULL);
-    PV_TRY(pv_gram(comm, &x, &covariance));
+    PV_TRY(pv_matrix_add_products(&covariance, &x, &x));
     const double total = pv_matrix_trace(&covariance), samples = (double)features->samples;
     PV_TRY(pv_matrix_eigen(&covariance, components, out->variance, &out->directions));
     for (int i = 0; i < components; i++) {
@@ -45,7 +41,7 @@ pv_status pv_pca_fit(const pv_comm *comm, const pv_features *features, int compo
     }
 done:
     pv_matrix_free(&covariance);
-    pv_grid_close(grid);
+    pv_grid_close(&grid);
     if (st != PV_OK) pv_pca_free(out);
     return st;
 }
@@ -59,10 +55,10 @@ void pv_pca_free(pv_pca *pca)
     *pca = (pv_pca){0};
 }
 
-void pv_pca_apply(const pv_pca *pca, const pv_features *features, double *coordinates)
+/* Coordinates of this rank's samples: [count][components], from zeros. */
+static void apply(const pv_pca *pca, const pv_features *features, double *coordinates)
 {
     const int components = pca->components;
-    memset(coordinates, 0, sizeof *coordinates * (size_t)(features->count * components));
     for (int64_t i = 0; i < features->count; i++)
         for (int k = 0; k < pca->width; k++) {
             const double x = features->x[i * pca->width + k] - pca->mean[k];
@@ -71,7 +67,24 @@ void pv_pca_apply(const pv_pca *pca, const pv_features *features, double *coordi
         }
 }
 
-/* ---- the plug-in ---- */
+/* Writes what an embedding is drawn from: /coordinates [samples][components], /embedding [samples][width],
+ * /explained [components]. */
+static pv_status write_components(const pv_probe_job *job, const pv_features *test, const pv_pca *pca)
+{
+    const int components = pca->components;
+    double *coordinates = pv_alloc(test->count * components, sizeof *coordinates);
+    pv_status st = pv_agree(job->comm, coordinates ? PV_OK : PV_ERR_NOMEM);
+    if (st == PV_OK) {
+        apply(pca, test, coordinates);
+        const pv_column own[] = {pv_probe_column(test, "/coordinates", components, coordinates),
+                                 pv_probe_column(test, "/embedding", test->width, test->x),
+                                 {"/explained", H5T_NATIVE_DOUBLE, 0, components, 0,
+                                  job->comm->rank == 0 ? components : 0, pca->explained}};
+        st = pv_probe_write(job, "coordinates", test, own, sizeof own / sizeof *own);
+    }
+    free(coordinates);
+    return st;
+}
 
 /* Its words on the command line. */
 typedef struct words {
@@ -96,7 +109,7 @@ static pv_status judge(const pv_probe_job *job, const pv_probe_data *data)
     }
     json_object_set_new(job->result, "explained", explained);
     pv_log_info("%d components explain %.1f %% of the variance", pca.components, 100 * sum);
-    st = pv_probe_write_components(job, &data->test, &pca);
+    if (job->output) st = write_components(job, &data->test, &pca);
 done:
     pv_pca_free(&pca);
     return st;
