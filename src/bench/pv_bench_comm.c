@@ -74,50 +74,42 @@ static void put_link(json_t *result, const char *name, pv_link link, bool known)
     json_object_set_new(result, name, object);
 }
 
-static void report(const comm_bench *b, json_t *result)
-{
-    const pv_comm_figures *f = &b->figures;
-    pv_json_text(result, "bench", "comm");
-    pv_json_int(result, "gradient_floats", b->gradient);
-    pv_json_int(result, "row_floats", b->row);
-    pv_json_real(result, "allreduce_8_bytes_us", f->small_allreduce * 1e6);
-    pv_json_real(result, "allreduce_gradient_us", f->gradient_allreduce * 1e6);
-    pv_json_real(result, "get_row_us", f->get * 1e6);
-    pv_json_real(result, "counter_answer_us", f->counter_answer * 1e6);
-    pv_json_real(result, "counter_fetches_per_s", 1 / f->counter);
-    pv_json_real(result, "store_create_ms", b->store.create * 1e3);
-    pv_json_real(result, "store_open_ms", b->store.open * 1e3);
-    pv_json_real(result, "store_close_ms", b->store.close * 1e3);
-    put_link(result, "inside", f->inside, f->knows_inside);
-    put_link(result, "between", f->between, f->knows_between);
-    pv_result_machine(b->comm, result);
-}
-
 static void print_link(const char *what, pv_link link, bool known)
 {
     fprintf(stderr, "  %-34s %10.2f us %8.2f GB/s%s\n", what, link.latency * 1e6, gigabytes(link),
             known ? "" : "   (a guess: there are no two)");
 }
 
-static void print_table(const comm_bench *b)
+/* Puts everything into the result, and prints it if asked to. */
+static void report(const comm_bench *b, bool print, json_t *result)
 {
     const pv_comm_figures *f = &b->figures;
     const struct {
-        const char *what;
-        double us;
-    } rows[] = {{"reduction of 8 bytes over all", f->small_allreduce * 1e6},
-                {"reduction of a gradient over all", f->gradient_allreduce * 1e6},
-                {"a row from another rank", f->get * 1e6},
-                {"an answer of the work counter", f->counter_answer * 1e6},
-                {"making a store", b->store.create * 1e6},
-                {"opening a store on all ranks", b->store.open * 1e6},
-                {"closing it", b->store.close * 1e6}};
-    fprintf(stderr, "  %d ranks on %d node(s); a gradient of %lld floats, a row of %d\n", b->comm->size,
-            b->comm->nodes, (long long)b->gradient, b->row);
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        fprintf(stderr, "  %-34s %10.2f us\n", rows[i].what, rows[i].us);
-    print_link("a message within a node", f->inside, f->knows_inside);
-    print_link("a message between nodes", f->between, f->knows_between);
+        const char *key, *text;
+        double seconds, unit; /* what a second is in the result */
+    } rows[] = {{"allreduce_8_bytes_us", "reduction of 8 bytes over all", f->small_allreduce, 1e6},
+                {"allreduce_gradient_us", "reduction of a gradient over all", f->gradient_allreduce, 1e6},
+                {"get_row_us", "a row from another rank", f->get, 1e6},
+                {"counter_answer_us", "an answer of the work counter", f->counter_answer, 1e6},
+                {"store_create_ms", "making a store", b->store.create, 1e3},
+                {"store_open_ms", "opening a store on all ranks", b->store.open, 1e3},
+                {"store_close_ms", "closing it", b->store.close, 1e3}};
+    pv_json_text(result, "bench", "comm");
+    pv_json_int(result, "gradient_floats", b->gradient);
+    pv_json_int(result, "row_floats", b->row);
+    if (print)
+        fprintf(stderr, "  %d ranks on %d node(s); a gradient of %lld floats, a row of %d\n", b->comm->size,
+                b->comm->nodes, (long long)b->gradient, b->row);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        pv_json_real(result, rows[i].key, rows[i].seconds * rows[i].unit);
+        if (print) fprintf(stderr, "  %-34s %10.2f us\n", rows[i].text, rows[i].seconds * 1e6);
+    }
+    pv_json_real(result, "counter_fetches_per_s", 1 / f->counter);
+    put_link(result, "inside", f->inside, f->knows_inside);
+    put_link(result, "between", f->between, f->knows_between);
+    if (print) print_link("a message within a node", f->inside, f->knows_inside);
+    if (print) print_link("a message between nodes", f->between, f->knows_between);
+    pv_result_machine(b->comm, result);
 }
 
 static pv_status prepare(comm_bench *b, const words *w)
@@ -140,8 +132,7 @@ static pv_status run_bench(const pv_comm *comm, const pv_run *run, const void *o
     PV_TRY(prepare(&b, w));
     PV_TRY(pv_comm_measure(comm, b.gradient, b.row, &b.figures));
     PV_TRY(time_store(&b, w->dir));
-    report(&b, result);
-    if (comm->rank == 0 && !w->json) print_table(&b);
+    report(&b, comm->rank == 0 && !w->json, result);
 done:
     pv_signal_close(b.signal);
     pv_run_config_free(b.config);

@@ -1,19 +1,15 @@
 /* `polyview bench fit`: the rate of fits, and what the machine could do at most, measured in the same run. */
-#include "base/pv_clock.h"
 #include "base/pv_cpu.h"
 #include "base/pv_log.h"
-#include "base/pv_mem.h"
-#include "base/pv_median.h"
+#include "bench/pv_benches.h"
+#include "pv_bench.h"
+#include "run/pv_limits.h"
+#include "run/pv_timed_fill.h"
 #include "run/pv_timed_fits.h"
 #include "run/pv_timing.h"
-#include "run/pv_timed_fill.h"
-#include "pv_bench_rounds.h"
-#include "run/pv_limits.h"
-#include "bench/pv_benches.h"
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 enum {
@@ -53,11 +49,9 @@ typedef struct fit_bench {
     double overhead; /* seconds a view beside its steps; NaN if not measured */
 } fit_bench;
 
-/* What a repetition measures on a rank; medians of these are reported, under these names and in this form. */
+/* What a repetition measures on a rank. */
 enum { FMA, PAIR, OWN, LIBMVEC, LIMIT, RATE, CORE, SHARE, FIGURES };
-static const struct {
-    const char *key, *text, *format; /* text NULL: not in the table */
-} about[FIGURES] = {
+static const pv_bench_figure about[FIGURES] = {
     [FMA] = {"fma_gflops", "multiply-add peak, GFLOP/s", "%.1f"},
     [PAIR] = {"sincos_ns", NULL, NULL},
     [OWN] = {"sincos_own_ns", "sine-cosine pair, ns", "%.3f"},
@@ -70,9 +64,12 @@ static const struct {
 /* One repetition: the limits, then the fits. */
 static const double limits_seconds = 0.01, rate_seconds = 0.03;
 
-static void repeat(pv_timed_fits *fits, double figures[FIGURES])
+/* Together or alone, a rank works by itself. */
+static pv_status repeat(void *context, bool together, double *figures)
 {
+    pv_timed_fits *const fits = ((const fit_bench *)context)->fits;
     pv_limits limits;
+    (void)together;
     pv_limits_measure(limits_seconds, &limits);
     figures[FMA] = limits.fma_gflops;
     figures[PAIR] = limits.sincos_ns;
@@ -81,34 +78,7 @@ static void repeat(pv_timed_fits *fits, double figures[FIGURES])
     figures[LIMIT] = 1 / pv_limits_seconds(&limits, pv_timed_fits_flops(fits), pv_timed_fits_pairs(fits));
     figures[RATE] = pv_timed_fits_rate(fits, rate_seconds, &figures[CORE]);
     figures[SHARE] = figures[RATE] / figures[CORE] / figures[LIMIT];
-}
-
-/* Medians over the repetitions of a window: limits and rate in turn, at least once.  Together or alone, a
- * rank works by itself. */
-static pv_status watch(void *context, bool together, double seconds, double *figures)
-{
-    const fit_bench *bench = context;
-    const int room = 1 + (int)fmin(seconds / (limits_seconds + rate_seconds), 1e6);
-    const double begin = pv_seconds();
-    double *values = NULL;
-    int count = 0;
-    pv_status st = PV_OK;
-    (void)together;
-    PV_ALLOC(values, (int64_t)FIGURES * room);
-    while (count < room) {
-        double now[FIGURES];
-        repeat(bench->fits, now);
-        /* One that outlasts the window saw other ranks come to their end. */
-        if (count > 0 && pv_seconds() - begin > seconds) break;
-        for (int i = 0; i < FIGURES; i++)
-            values[i * room + count] = now[i];
-        count++;
-    }
-    for (int i = 0; i < FIGURES; i++)
-        figures[i] = pv_median(count, values + (int64_t)i * room);
-done:
-    free(values);
-    return st;
+    return PV_OK;
 }
 
 static int64_t quality_images(const fit_bench *bench)
@@ -156,16 +126,8 @@ static double overhead_share(const fit_bench *bench)
     return bench->overhead / (bench->overhead + (double)bench->steps / bench->rates.together[RATE]);
 }
 
-static void put_figures(const double figures[FIGURES], const char *suffix, json_t *result)
-{
-    for (int i = 0; i < FIGURES; i++) {
-        char key[64];
-        snprintf(key, sizeof key, "%s%s", about[i].key, suffix);
-        pv_json_real(result, key, figures[i]);
-    }
-}
-
-static void report(const pv_comm *comm, const fit_bench *bench, json_t *result)
+static void report(const pv_comm *comm, const fit_bench *bench, const pv_bench_watched *watched,
+                   json_t *result)
 {
     const pv_bench_rates *rates = &bench->rates;
     const pv_arch *arch = pv_timed_fits_arch(bench->fits);
@@ -175,8 +137,8 @@ static void report(const pv_comm *comm, const fit_bench *bench, json_t *result)
     pv_json_int(result, "samples", pv_timed_fits_samples(bench->fits));
     pv_json_real(result, "step_flops", pv_timed_fits_flops(bench->fits));
     pv_json_real(result, "step_sincos", pv_timed_fits_pairs(bench->fits));
-    put_figures(rates->alone, "", result);
-    put_figures(rates->together, "_together", result);
+    pv_bench_put(watched, rates->alone, "", result);
+    pv_bench_put(watched, rates->together, "_together", result);
     pv_json_text(result, "sincos_of_limit",
                  rates->alone[LIBMVEC] < rates->alone[OWN] ? "libmvec" : "polyview");
     pv_json_real(result, "inr_steps_per_s", bench->rates.together[RATE] * comm->size);
@@ -190,15 +152,7 @@ static void report(const pv_comm *comm, const fit_bench *bench, json_t *result)
     pv_result_machine(comm, result);
 }
 
-static void print_row(const char *name, const char *format, double alone, double together)
-{
-    char left[32], right[32];
-    snprintf(left, sizeof left, format, alone);
-    snprintf(right, sizeof right, format, together);
-    fprintf(stderr, "  %-44s %10s %12s\n", name, left, right);
-}
-
-static void print_table(const pv_comm *comm, const fit_bench *bench)
+static void print_table(const pv_comm *comm, const fit_bench *bench, const pv_bench_watched *watched)
 {
     const pv_arch *arch = pv_timed_fits_arch(bench->fits);
     const pv_bench_rates *rates = &bench->rates;
@@ -210,9 +164,7 @@ static void print_table(const pv_comm *comm, const fit_bench *bench)
             comm->size, comm->size == 1 ? "" : "s");
     fprintf(stderr, "  one step: %.4g multiply-add operations, %.0f sine-cosine pairs\n\n",
             pv_timed_fits_flops(bench->fits), pv_timed_fits_pairs(bench->fits));
-    fprintf(stderr, "  %-44s %10s %12s\n", "per core", "alone", "together");
-    for (int i = 0; i < FIGURES; i++)
-        if (about[i].text) print_row(about[i].text, about[i].format, rates->alone[i], rates->together[i]);
+    pv_bench_print(watched, rates);
     fprintf(stderr, "\n  %-44s %10.0f\n", "all ranks, INR-steps/s", rates->together[RATE] * comm->size);
     fprintf(stderr, "  %-44s %10.3f\n", "scaling efficiency", bench->rates.scaling);
     fprintf(stderr, "  mean PSNR of %lld images after %-6lld steps, dB %10.2f\n",
@@ -249,15 +201,20 @@ static pv_status run_bench(const pv_comm *comm, const pv_run *run, const void *o
 {
     const words *w = own;
     fit_bench bench = {.seconds = w->seconds, .steps = w->steps, .directory = w->dir};
-    const pv_bench_watched watched = {FIGURES, RATE, &bench, watch};
+    const pv_bench_watched watched = {.about = about,
+                                      .figures = FIGURES,
+                                      .rate = RATE,
+                                      .repetition = limits_seconds + rate_seconds,
+                                      .context = &bench,
+                                      .repeat = repeat};
     pv_status st;
     (void)run; /* a bench leaves no record */
     PV_TRY(prepare(comm, w, &bench));
     PV_TRY(pv_bench_rounds(comm, &watched, w->seconds, &bench.rates));
     PV_TRY(measure_quality(comm, &bench));
     PV_TRY(measure_overhead(comm, &bench));
-    report(comm, &bench, result);
-    if (comm->rank == 0 && !w->json) print_table(comm, &bench);
+    report(comm, &bench, &watched, result);
+    if (comm->rank == 0 && !w->json) print_table(comm, &bench, &watched);
 done:
     pv_timed_fits_close(bench.fits);
     pv_signal_close(bench.signal);

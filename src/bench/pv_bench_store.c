@@ -38,10 +38,30 @@ static const pv_option options[] = {
     PV_OPTION_SETS(words),
     {0}};
 
-/* What is timed, each beside its plain counterpart; seconds of the slowest rank, medians over rounds. */
+/* What is timed, each beside its plain counterpart (collective writes by MPI-IO: independent ones). */
+enum { WRITE, SYNCED, VERIFY, LOAD, UNVERIFIED, COLLECTIVE, KINDS };
+static const struct {
+    const char *key, *text; /* in the result and in the table */
+    bool batched;           /* timed for every batch size */
+} kinds[KINDS] = {[WRITE] = {"write", "write", true},
+                  [SYNCED] = {"write_sync", "write and sync", true},
+                  [VERIFY] = {"verify", "verify", false},
+                  [LOAD] = {"load", "load", false},
+                  [UNVERIFIED] = {"load_unverified", "load, no checksums", false},
+                  [COLLECTIVE] = {"collective", "collective write", true}};
+
+/* Seconds of the slowest rank. */
 typedef struct timing {
     double ours, plain;
 } timing;
+
+/* Of all kinds and batch sizes; what is not batched comes first of its kind. */
+typedef timing timings[KINDS][BATCHES];
+
+static int batches_of(int kind)
+{
+    return kinds[kind].batched ? BATCHES : 1;
+}
 
 typedef struct store_bench {
     const pv_comm *comm;
@@ -54,9 +74,7 @@ typedef struct store_bench {
     float *rows, *psnr;                                   /* a batch */
     uint32_t *steps;
     uint8_t *status;
-    timing write[BATCHES], synced[BATCHES];
-    timing collective[BATCHES]; /* by MPI-IO, beside independent ones */
-    timing verify, load, load_unverified;
+    timings median; /* over rounds */
 } store_bench;
 
 static double begin(const store_bench *b)
@@ -225,69 +243,61 @@ done:
     return st;
 }
 
-static pv_status time_reads(store_bench *b, timing *verify, timing *load, timing *unverified)
+/* Writes whole files, then reads them. */
+static pv_status time_reads(store_bench *b, timings t)
 {
     pv_store *store = NULL;
     pv_status st;
+    PV_TRY(time_store(b, batches[BATCHES - 1], false, &t[VERIFY]->ours));
+    PV_TRY(time_plain_write(b, batches[BATCHES - 1], false, &t[VERIFY]->plain));
     PV_TRY(pv_store_open(b->comm, b->path, PV_STORE_READ, NULL, &store));
-    PV_TRY(time_verify(b, store, verify));
-    PV_TRY(time_load(b, store, true, load));
-    PV_TRY(time_load(b, store, false, unverified));
+    PV_TRY(time_verify(b, store, t[VERIFY]));
+    PV_TRY(time_load(b, store, true, t[LOAD]));
+    PV_TRY(time_load(b, store, false, t[UNVERIFIED]));
 done:
     pv_store_close(store);
     return st;
 }
 
-static timing median_of(const timing *rounds, int count, int stride)
+static pv_status time_writes(store_bench *b, int i, timings t)
 {
-    double ours[MAX_ROUNDS], plain[MAX_ROUNDS];
-    for (int i = 0; i < count; i++) {
-        ours[i] = rounds[i * stride].ours;
-        plain[i] = rounds[i * stride].plain;
-    }
-    return (timing){pv_median(count, ours), pv_median(count, plain)};
-}
-
-/* Writes of one batch size: t[0] by the store, t[1] with sync, t[2] collective. */
-static pv_status time_writes(store_bench *b, int batch, timing t[3])
-{
-    const timing none = {(double)NAN, (double)NAN};
     pv_status st;
-    t[1] = none; /* a row alone is never brought to disk */
-    PV_TRY(time_store(b, batch, false, &t[0].ours));
-    PV_TRY(time_plain_write(b, batch, false, &t[0].plain));
-    if (batch > batches[0]) {
-        PV_TRY(time_store(b, batch, true, &t[1].ours));
-        PV_TRY(time_plain_write(b, batch, true, &t[1].plain));
+    t[SYNCED][i] = (timing){(double)NAN, (double)NAN}; /* a row alone is never brought to disk */
+    PV_TRY(time_store(b, batches[i], false, &t[WRITE][i].ours));
+    PV_TRY(time_plain_write(b, batches[i], false, &t[WRITE][i].plain));
+    if (i > 0) {
+        PV_TRY(time_store(b, batches[i], true, &t[SYNCED][i].ours));
+        PV_TRY(time_plain_write(b, batches[i], true, &t[SYNCED][i].plain));
     }
-    PV_TRY(time_mpi_write(b, batch, true, &t[2].ours));
-    PV_TRY(time_mpi_write(b, batch, false, &t[2].plain));
+    PV_TRY(time_mpi_write(b, batches[i], true, &t[COLLECTIVE][i].ours));
+    PV_TRY(time_mpi_write(b, batches[i], false, &t[COLLECTIVE][i].plain));
 done:
     return st;
+}
+
+static timing median_of(timings *of, int rounds, int kind, int i)
+{
+    double ours[MAX_ROUNDS], plain[MAX_ROUNDS];
+    for (int round = 0; round < rounds; round++) {
+        ours[round] = of[round][kind][i].ours;
+        plain[round] = of[round][kind][i].plain;
+    }
+    return (timing){pv_median(rounds, ours), pv_median(rounds, plain)};
 }
 
 /* All kinds in turn, round after round: what drifts, drifts for all. */
 static pv_status measure(store_bench *b)
 {
-    enum { WRITES = 3, VERIFY = WRITES * BATCHES, LOAD, UNVERIFIED, KINDS };
-    timing rounds[MAX_ROUNDS][KINDS];
+    timings rounds[MAX_ROUNDS];
     pv_status st = PV_OK;
     for (int round = 0; round < b->rounds; round++) {
-        timing *const t = rounds[round];
         for (int i = 0; i < BATCHES; i++)
-            PV_TRY(time_writes(b, batches[i], &t[WRITES * i]));
-        PV_TRY(time_store(b, batches[BATCHES - 1], false, &t[VERIFY].ours)); /* whole files to read */
-        PV_TRY(time_plain_write(b, batches[BATCHES - 1], false, &t[VERIFY].plain));
-        PV_TRY(time_reads(b, &t[VERIFY], &t[LOAD], &t[UNVERIFIED]));
+            PV_TRY(time_writes(b, i, rounds[round]));
+        PV_TRY(time_reads(b, rounds[round]));
     }
-    for (int i = 0; i < BATCHES; i++) {
-        b->write[i] = median_of(&rounds[0][WRITES * i], b->rounds, KINDS);
-        b->synced[i] = median_of(&rounds[0][WRITES * i + 1], b->rounds, KINDS);
-        b->collective[i] = median_of(&rounds[0][WRITES * i + 2], b->rounds, KINDS);
-    }
-    b->verify = median_of(&rounds[0][VERIFY], b->rounds, KINDS);
-    b->load = median_of(&rounds[0][LOAD], b->rounds, KINDS);
-    b->load_unverified = median_of(&rounds[0][UNVERIFIED], b->rounds, KINDS);
+    for (int kind = 0; kind < KINDS; kind++)
+        for (int i = 0; i < batches_of(kind); i++)
+            b->median[kind][i] = median_of(rounds, b->rounds, kind, i);
 done:
     return st;
 }
@@ -307,56 +317,43 @@ static json_t *describe(const store_bench *b, const timing *t)
     return object;
 }
 
-static void print_row(const store_bench *b, const char *what, int batch, const timing *t)
+static void print_row(const store_bench *b, int kind, int i)
 {
+    const timing *t = &b->median[kind][i];
     char name[64];
-    if (isnan(t->ours)) return;
-    snprintf(name, sizeof name, batch ? "%s, %d rows" : "%s", what, batch);
+    snprintf(name, sizeof name, kinds[kind].batched ? "%s, %d rows" : "%s", kinds[kind].text, batches[i]);
     fprintf(stderr, "  %-28s %12.0f %10.0f %10.0f %8.2f\n", name,
             (double)pv_signal_objects(b->signal) / t->ours, megabytes(b) / t->ours, megabytes(b) / t->plain,
             t->plain / t->ours);
 }
 
-static json_t *describe_batches(const store_bench *b, const timing t[BATCHES])
+/* Puts everything into the result, and prints it if asked to. */
+static void report(const store_bench *b, bool print, json_t *result)
 {
-    json_t *object = json_object();
-    for (int i = 0; i < BATCHES; i++) {
-        char key[16];
-        snprintf(key, sizeof key, "%d", batches[i]);
-        if (!isnan(t[i].ours)) json_object_set_new(object, key, describe(b, &t[i]));
-    }
-    return object;
-}
-
-static void print_table(const store_bench *b)
-{
-    fprintf(stderr, "  %lld rows of %d floats, %d ranks\n", (long long)pv_signal_objects(b->signal),
-            b->params, b->comm->size);
-    fprintf(stderr, "  %-28s %12s %10s %10s %8s\n", "", "rows/s", "MB/s", "plain MB/s", "share");
-    for (int i = 0; i < BATCHES; i++)
-        print_row(b, "write", batches[i], &b->write[i]);
-    for (int i = 0; i < BATCHES; i++)
-        print_row(b, "write and sync", batches[i], &b->synced[i]);
-    print_row(b, "verify", 0, &b->verify);
-    print_row(b, "load", 0, &b->load);
-    print_row(b, "load, no checksums", 0, &b->load_unverified);
-    fprintf(stderr, "  %-28s %12s %10s %10s %8s\n", "MPI-IO, plain file", "", "collective", "independ.", "");
-    for (int i = 0; i < BATCHES; i++)
-        print_row(b, "collective write", batches[i], &b->collective[i]);
-}
-
-static void report(const store_bench *b, bool json_only, json_t *result)
-{
-    if (!json_only && b->comm->rank == 0) print_table(b);
     pv_json_text(result, "bench", "store");
     pv_json_int(result, "rows", pv_signal_objects(b->signal));
     pv_json_int(result, "params", b->params);
-    json_object_set_new(result, "write", describe_batches(b, b->write));
-    json_object_set_new(result, "write_sync", describe_batches(b, b->synced));
-    json_object_set_new(result, "collective", describe_batches(b, b->collective));
-    json_object_set_new(result, "verify", describe(b, &b->verify));
-    json_object_set_new(result, "load", describe(b, &b->load));
-    json_object_set_new(result, "load_unverified", describe(b, &b->load_unverified));
+    if (print) {
+        fprintf(stderr, "  %lld rows of %d floats, %d ranks\n", (long long)pv_signal_objects(b->signal),
+                b->params, b->comm->size);
+        fprintf(stderr, "  %-28s %12s %10s %10s %8s\n", "", "rows/s", "MB/s", "plain MB/s", "share");
+    }
+    for (int kind = 0; kind < KINDS; kind++) {
+        json_t *of_batches = json_object();
+        if (print && kind == COLLECTIVE)
+            fprintf(stderr, "  %-28s %12s %10s %10s %8s\n", "MPI-IO, plain file", "", "collective",
+                    "independ.", "");
+        for (int i = 0; i < batches_of(kind); i++) {
+            char key[16];
+            snprintf(key, sizeof key, "%d", batches[i]);
+            if (isnan(b->median[kind][i].ours)) continue;
+            json_object_set_new(of_batches, key, describe(b, &b->median[kind][i]));
+            if (print) print_row(b, kind, i);
+        }
+        json_object_set(result, kinds[kind].key,
+                        kinds[kind].batched ? of_batches : json_object_get(of_batches, "1"));
+        json_decref(of_batches);
+    }
     pv_result_machine(b->comm, result);
 }
 
@@ -414,7 +411,7 @@ static pv_status run_bench(const pv_comm *comm, const pv_run *run, const void *o
         unlink(b.path);
         unlink(b.plain);
     }
-    if (st == PV_OK) report(&b, w->json, result);
+    if (st == PV_OK) report(&b, comm->rank == 0 && !w->json, result);
 done:
     free(b.rows);
     free(b.psnr);

@@ -1,17 +1,14 @@
 /* `polyview bench train`: the rate of training, how its time is spent, and what the machine could do at
  * most, measured in the same run. */
 #include "base/pv_clock.h"
-#include "base/pv_mem.h"
-#include "base/pv_median.h"
-#include "run/pv_limits.h"
-#include "pv_bench_rounds.h"
-#include "pv_bench_task.h"
 #include "bench/pv_benches.h"
+#include "pv_bench.h"
+#include "pv_bench_task.h"
+#include "run/pv_limits.h"
 #include "train/pv_stepper.h"
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 /* One repetition: the limits, then some steps. */
 static const double limits_seconds = 0.01, steps_seconds = 0.05;
@@ -32,10 +29,17 @@ static const pv_option options[] = {
     PV_OPTION_SETS(words),
     {0}};
 
-/* What a repetition measures on a rank; medians of these are reported. */
+/* What a repetition measures on a rank. */
 enum { RATE, PEAK, SHARE, CORE, COMPUTE, REDUCE, WAIT, DATA, FIGURES };
-static const char *const names[FIGURES] = {"samples_per_s_core", "fma_gflops",   "peak_share", "core_share",
-                                           "compute_share",      "reduce_share", "wait_share", "data_share"};
+static const pv_bench_figure about[FIGURES] = {
+    [RATE] = {"samples_per_s_core", "samples/s", "%.1f"},
+    [PEAK] = {"fma_gflops", "multiply-add peak, GFLOP/s", "%.1f"},
+    [SHARE] = {"peak_share", "share of the peak", "%.3f"},
+    [CORE] = {"core_share", "share of the time that the core was ours", "%.3f"},
+    [COMPUTE] = {"compute_share", "of that time, in computing", "%.3f"},
+    [REDUCE] = {"reduce_share", "in adding up and driving MPI", "%.3f"},
+    [WAIT] = {"wait_share", "in waiting for other ranks", "%.3f"},
+    [DATA] = {"data_share", "in taking and augmenting rows", "%.3f"}};
 
 /* A training on the ranks of comm. */
 typedef struct training {
@@ -102,9 +106,11 @@ static pv_status plan_steps(training *t)
     return st;
 }
 
-/* One repetition.  Collective over the training's ranks. */
-static pv_status repeat(training *t, double figures[FIGURES])
+/* Limits, then steps.  Collective over the training's ranks. */
+static pv_status repeat(void *context, bool together, double *figures)
 {
+    train_bench *const bench = context;
+    training *const t = together ? &bench->together : &bench->alone;
     pv_limits limits;
     pv_limits_measure(limits_seconds, &limits);
     MPI_Barrier(t->comm->world);
@@ -125,31 +131,8 @@ static pv_status repeat(training *t, double figures[FIGURES])
     return st;
 }
 
-/* Medians over the repetitions of a window. */
-static pv_status watch(void *context, bool together, double seconds, double *figures)
-{
-    enum { MOST = 1000 };
-    train_bench *const bench = context;
-    training *const t = together ? &bench->together : &bench->alone;
-    double values[FIGURES][MOST];
-    const double begin = pv_seconds();
-    int count = 0, more = 1;
-    pv_status st = PV_OK;
-    while (st == PV_OK && more && count < MOST) {
-        double now[FIGURES];
-        st = repeat(t, now);
-        for (int i = 0; i < FIGURES; i++)
-            values[i][count] = now[i];
-        count++;
-        more = pv_seconds() - begin < seconds;
-        MPI_Bcast(&more, 1, MPI_INT, 0, t->comm->world);
-    }
-    for (int i = 0; i < FIGURES; i++)
-        figures[i] = pv_median(count, values[i]);
-    return st;
-}
-
-static void report(const pv_comm *comm, train_bench *bench, json_t *result)
+static void report(const pv_comm *comm, const train_bench *bench, const pv_bench_watched *watched,
+                   json_t *result)
 {
     pv_model *const model = pv_stepper_model(bench->together.stepper);
     const pv_train_opts *opts = &bench->together.opts;
@@ -161,42 +144,13 @@ static void report(const pv_comm *comm, train_bench *bench, json_t *result)
     pv_json_int(result, "batch", opts->batch);
     pv_json_text(result, "reduce", opts->reduce == PV_REDUCE_ORDERED ? "ordered" : "fast");
     pv_json_int(result, "augmentations", bench->config->augment.count);
-    for (int i = 0; i < FIGURES; i++) {
-        char key[64];
-        pv_json_real(result, names[i], bench->rates.together[i]);
-        snprintf(key, sizeof key, "%s_alone", names[i]);
-        pv_json_real(result, key, bench->rates.alone[i]);
-    }
+    pv_bench_put(watched, bench->rates.together, "", result);
+    pv_bench_put(watched, bench->rates.alone, "_alone", result);
     pv_json_real(result, "samples_per_s", bench->rates.together[RATE] * comm->size);
     pv_json_real(result, "speedup", bench->rates.scaling * comm->size);
     pv_json_real(result, "scaling", bench->rates.scaling);
     pv_json_real(result, "seconds", bench->seconds);
     pv_result_machine(comm, result);
-}
-
-static void print_table(const pv_comm *comm, const train_bench *bench)
-{
-    static const struct {
-        const char *name;
-        int figure, digits;
-        double factor;
-    } rows[] = {{"samples/s a core", RATE, 1, 1},
-                {"multiply-add peak, GFLOP/s", PEAK, 1, 1},
-                {"share of the peak, %", SHARE, 1, 100},
-                {"core that this process had, %", CORE, 1, 100},
-                {"time in computing, %", COMPUTE, 1, 100},
-                {"time in adding up and driving MPI, %", REDUCE, 1, 100},
-                {"time in waiting for other ranks, %", WAIT, 1, 100},
-                {"time in taking and augmenting rows, %", DATA, 1, 100}};
-    fprintf(stderr, "  %-40s %10s %10s\n", "", "one rank", "all ranks");
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        fprintf(stderr, "  %-40s %10.*f %10.*f\n", rows[i].name, rows[i].digits,
-                rows[i].factor * bench->rates.alone[rows[i].figure], rows[i].digits,
-                rows[i].factor * bench->rates.together[rows[i].figure]);
-    fprintf(stderr, "  %-40s %10s %10.1f\n", "samples/s in all", "",
-            bench->rates.together[RATE] * comm->size);
-    fprintf(stderr, "  %-40s %10s %10.2f\n", "times the rate of one rank", "",
-            bench->rates.scaling * comm->size);
 }
 
 /* The opts of one rank's share of the batch. */
@@ -230,13 +184,24 @@ static pv_status run_bench(const pv_comm *comm, const pv_run *run, const void *o
 {
     const words *w = own;
     train_bench bench = {.seconds = w->seconds, .self = {.world = MPI_COMM_NULL}};
-    const pv_bench_watched watched = {FIGURES, RATE, &bench, watch};
+    const pv_bench_watched watched = {.about = about,
+                                      .figures = FIGURES,
+                                      .rate = RATE,
+                                      .repetition = limits_seconds + steps_seconds,
+                                      .in_step = true,
+                                      .context = &bench,
+                                      .repeat = repeat};
     pv_status st;
     (void)run; /* a bench leaves no record */
     PV_TRY(prepare(comm, w, &bench));
     PV_TRY(pv_bench_rounds(comm, &watched, w->seconds, &bench.rates));
-    report(comm, &bench, result);
-    if (comm->rank == 0 && !w->json) print_table(comm, &bench);
+    report(comm, &bench, &watched, result);
+    if (comm->rank == 0 && !w->json) {
+        pv_bench_print(&watched, &bench.rates);
+        fprintf(stderr, "\n  %-44s %10.1f\n", "all ranks, samples/s",
+                bench.rates.together[RATE] * comm->size);
+        fprintf(stderr, "  %-44s %10.2f\n", "times the rate of one rank", bench.rates.scaling * comm->size);
+    }
 done:
     close_training(&bench.alone);
     close_training(&bench.together);
