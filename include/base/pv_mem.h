@@ -4,6 +4,7 @@
 
 #include "base/pv_status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,24 @@ void *pv_alloc(int64_t n, size_t size) __attribute__((malloc));
             goto done;                                                                                       \
         }                                                                                                    \
     } while (0)
+
+/* Blocks that are given back together: the arrays of a struct, all that is taken while a model is built. */
+typedef struct pv_memory {
+    void **blocks;
+    int count, capacity;
+    int64_t bytes;
+    bool failed;      /* sticky: who takes many blocks looks once, at pv_memory_status */
+    const char *what; /* that the message of a failure names, with what to do; NULL: pv_alloc's has to do */
+} pv_memory;
+
+/* As pv_alloc; NULL once anything failed.  Owner: the memory. */
+void *pv_take(pv_memory *memory, int64_t n, size_t size);
+#define PV_TAKE(memory, pointer, n) ((pointer) = pv_take((memory), (int64_t)(n), sizeof *(pointer)))
+
+/* PV_OK or PV_ERR_NOMEM. */
+pv_status pv_memory_status(const pv_memory *memory);
+/* Safe on a zeroed memory. */
+void pv_memory_free(pv_memory *memory);
 
 /* A copy of a string, owned by the caller; NULL as pv_alloc(). */
 char *pv_strdup(const char *text) __attribute__((malloc));

@@ -35,6 +35,48 @@ void *pv_alloc(int64_t n, size_t size)
     return memset(memory, 0, rounded);
 }
 
+/* Room for one more block. */
+static bool grow(pv_memory *memory)
+{
+    enum { FIRST = 16 };
+    const int capacity = memory->capacity ? 2 * memory->capacity : FIRST;
+    if (memory->count < memory->capacity) return true;
+    void **blocks = realloc(memory->blocks, sizeof *blocks * (size_t)capacity);
+    if (!blocks) {
+        pv_fail(PV_ERR_NOMEM, "cannot allocate a list of %d blocks", capacity);
+        return false;
+    }
+    memory->blocks = blocks;
+    memory->capacity = capacity;
+    return true;
+}
+
+void *pv_take(pv_memory *memory, int64_t n, size_t size)
+{
+    void *block = !memory->failed && grow(memory) ? pv_alloc(n, size) : NULL;
+    if (!block) {
+        memory->failed = true;
+        return NULL;
+    }
+    memory->blocks[memory->count++] = block;
+    memory->bytes += n * (int64_t)size;
+    return block;
+}
+
+pv_status pv_memory_status(const pv_memory *memory)
+{
+    if (!memory->failed) return PV_OK;
+    return memory->what ? pv_fail(PV_ERR_NOMEM, "no memory for %s", memory->what) : PV_ERR_NOMEM;
+}
+
+void pv_memory_free(pv_memory *memory)
+{
+    for (int i = 0; i < memory->count; i++)
+        free(memory->blocks[i]);
+    free(memory->blocks);
+    *memory = (pv_memory){0};
+}
+
 char *pv_strdup(const char *text)
 {
     const size_t length = strlen(text);

@@ -4,11 +4,11 @@
 #include "base/pv_mem.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Entries that have their statistics in common, and what is added up of each group. */
 typedef struct groups {
+    pv_memory memory; /* of the arrays */
     int params, count;
     int *of;                                              /* [params] */
     double *members, *largest, *centre, *squares, *scale; /* [count] */
@@ -16,32 +16,19 @@ typedef struct groups {
     double samples;
 } groups;
 
-static void groups_free(groups *g)
-{
-    free(g->of);
-    free(g->members);
-    free(g->largest);
-    free(g->centre);
-    free(g->squares);
-    free(g->scale);
-    free(g->whole);
-}
-
 /* A group is a tensor, or an entry. */
 static pv_status groups_make(const pv_arch *arch, pv_normalise kind, int params, int64_t samples, groups *g)
 {
     pv_arch_tensor tensors[2 * PV_INR_MAX_LAYERS];
     const int count = pv_arch_layout(arch, tensors);
-    pv_status st = PV_OK;
     *g = (groups){
         .params = params, .count = kind == PV_NORMALISE_TENSOR ? count : params, .samples = (double)samples};
-    PV_ALLOC(g->of, params);
-    PV_ALLOC(g->members, params);
-    PV_ALLOC(g->largest, params);
-    PV_ALLOC(g->centre, params);
-    PV_ALLOC(g->squares, params);
-    PV_ALLOC(g->scale, params);
-    PV_ALLOC(g->whole, params);
+    PV_TAKE(&g->memory, g->of, params);
+    double **const sums[] = {&g->members, &g->largest, &g->centre, &g->squares, &g->scale};
+    for (size_t i = 0; i < sizeof sums / sizeof *sums; i++)
+        PV_TAKE(&g->memory, *sums[i], g->count);
+    PV_TAKE(&g->memory, g->whole, g->count);
+    if (g->memory.failed) return PV_ERR_NOMEM;
     for (int i = 0; i < params; i++)
         g->of[i] = i;
     for (int t = 0; kind == PV_NORMALISE_TENSOR && t < count; t++)
@@ -49,8 +36,7 @@ static pv_status groups_make(const pv_arch *arch, pv_normalise kind, int params,
             g->of[tensors[t].offset + i] = t;
     for (int i = 0; i < params; i++)
         g->members[g->of[i]] += 1;
-done:
-    return st;
+    return PV_OK;
 }
 
 /* The largest |value| of every group, over all ranks. */
@@ -120,6 +106,6 @@ pv_status pv_row_statistics_measure(const pv_comm *comm, const pv_dataset *datas
         form->std[i] = std > 0 ? std : 1;
     }
 done:
-    groups_free(&g);
+    pv_memory_free(&g.memory);
     return st;
 }

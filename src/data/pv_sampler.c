@@ -32,6 +32,7 @@ struct pv_sampler {
     const pv_dataset *dataset;
     const pv_row_form *form;
     pv_augmenter *augmenter;
+    pv_memory memory; /* of the arrays */
     uint64_t seed;
     int64_t batch, samples; /* places: of a batch, of an epoch */
     bool random_view;
@@ -90,21 +91,19 @@ static pv_status check_pairs(const pv_dataset *dataset, const pv_sampler_opts *o
 
 static pv_status make_slots(pv_sampler *s)
 {
-    pv_status st = PV_OK;
-    PV_ALLOC(s->slots, s->slot_count);
-    for (int i = 0; i < s->slot_count; i++) {
+    PV_TAKE(&s->memory, s->slots, s->slot_count);
+    for (int i = 0; s->slots && i < s->slot_count; i++) {
         slot *const it = &s->slots[i];
         it->epoch = -1;
-        PV_ALLOC(it->places, s->share);
+        PV_TAKE(&s->memory, it->places, s->share);
         if (!pv_dataset_is_sharded(s->dataset)) continue;
-        PV_ALLOC(it->fetched, 2 * (int64_t)s->share * s->params);
-        PV_ALLOC(it->requests, 2 * (int64_t)s->share);
+        PV_TAKE(&s->memory, it->fetched, 2 * (int64_t)s->share * s->params);
+        PV_TAKE(&s->memory, it->requests, 2 * (int64_t)s->share);
     }
-    PV_ALLOC(s->taken.rows, (int64_t)s->share * s->params);
-    PV_ALLOC(s->taken.targets, (int64_t)s->share * s->classes);
-    PV_ALLOC(s->taken.labels, s->share);
-done:
-    return st;
+    PV_TAKE(&s->memory, s->taken.rows, (int64_t)s->share * s->params);
+    PV_TAKE(&s->memory, s->taken.targets, (int64_t)s->share * s->classes);
+    PV_TAKE(&s->memory, s->taken.labels, s->share);
+    return pv_memory_status(&s->memory);
 }
 
 pv_status pv_sampler_open(const pv_comm *comm, const pv_dataset *dataset, const pv_arch *arch,
@@ -150,17 +149,10 @@ static void wait_for(pv_sampler *s, slot *it)
 void pv_sampler_close(pv_sampler *s)
 {
     if (!s) return;
-    for (int i = 0; s->slots && i < s->slot_count; i++) {
+    for (int i = 0; s->slots && i < s->slot_count; i++)
         wait_for(s, &s->slots[i]);
-        free(s->slots[i].places);
-        free(s->slots[i].fetched);
-        free(s->slots[i].requests);
-    }
     pv_augmenter_free(s->augmenter);
-    free(s->slots);
-    free(s->taken.rows);
-    free(s->taken.targets);
-    free(s->taken.labels);
+    pv_memory_free(&s->memory);
     free(s);
 }
 
@@ -176,13 +168,7 @@ int64_t pv_sampler_batches(const pv_sampler *s)
 
 int64_t pv_sampler_memory(const pv_sampler *s)
 {
-    if (!s) return 0;
-    const int64_t row = s->params * (int64_t)sizeof *s->taken.rows;
-    const int64_t of_slot =
-        (int64_t)sizeof *s->slots->places +
-        (pv_dataset_is_sharded(s->dataset) ? 2 * (row + (int64_t)sizeof(MPI_Request)) : 0);
-    const int64_t target = s->classes * (int64_t)sizeof *s->taken.targets + (int64_t)sizeof *s->taken.labels;
-    return s->share * (s->slot_count * of_slot + row + target);
+    return s ? s->memory.bytes : 0;
 }
 
 pv_sampler_counts pv_sampler_count(const pv_sampler *s)

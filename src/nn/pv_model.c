@@ -12,7 +12,7 @@ static const double MOST_ROWS = 2147483647.0;
 struct pv_model {
     const pv_model_kind *kind;
     void *net; /* from `memory`, like all that the net holds */
-    pv_nn_memory memory;
+    pv_memory memory;
     pv_nn_params params;
     pv_projection projection; /* of the net's outputs, if it has one: the last stage */
     int batch;                /* of the last forward */
@@ -44,6 +44,7 @@ pv_status pv_model_new(const pv_model_opts *opts, const int *dims, int layers, i
     *out = NULL;
     PV_TRY(check(&request));
     PV_ALLOC(model, 1);
+    model->memory.what = "the model: use a smaller batch or model";
     pv_nn_params_open(&model->params, &model->memory);
     model->kind = (const pv_model_kind *)opts->kind.plugin;
     PV_TRY(model->kind->make(&request, &model->params, &model->net));
@@ -60,7 +61,7 @@ done:
 void pv_model_free(pv_model *model)
 {
     if (!model) return;
-    pv_nn_memory_free(&model->memory);
+    pv_memory_free(&model->memory);
     free(model);
 }
 

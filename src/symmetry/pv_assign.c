@@ -1,10 +1,8 @@
 /* The assignment problem: the workspace of the solver, and where it starts. */
 #include "pv_assign.h"
-#include "base/pv_mem.h"
 #include "pv_assign_kernels.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 struct pv_assign {
@@ -12,45 +10,23 @@ struct pv_assign {
     const pv_assign_kernels *kernels;
 };
 
-pv_status pv_assign_new(int n_max, pv_assign **out)
+pv_assign *pv_assign_new(int n_max, pv_memory *memory)
 {
     const int stride = (n_max + PV_ASSIGN_LANES - 1) / PV_ASSIGN_LANES * PV_ASSIGN_LANES;
-    pv_status st;
-    *out = NULL;
-    pv_assign *work = pv_alloc(1, sizeof *work);
-    if (!work) return PV_ERR_NOMEM;
+    pv_assign *work = pv_take(memory, 1, sizeof *work);
+    if (!work) return NULL;
     pv_assign_problem *const p = &work->problem;
     work->kernels = PV_ISA_CHOOSE(pv_assign_kernels);
-    PV_ALLOC(p->cost, (int64_t)n_max * stride);
-    PV_ALLOC(p->price, stride);
-    PV_ALLOC(p->reach, stride);
-    PV_ALLOC(p->open, stride / 64 + 1);
-    PV_ALLOC(p->from, stride);
-    PV_ALLOC(p->column, n_max);
-    PV_ALLOC(p->row, n_max);
-    PV_ALLOC(p->free_rows, n_max);
-    PV_ALLOC(p->shared, n_max);
-    *out = work;
-    return PV_OK;
-done:
-    pv_assign_free(work);
-    return st;
-}
-
-void pv_assign_free(pv_assign *work)
-{
-    if (!work) return;
-    pv_assign_problem *const p = &work->problem;
-    free(p->cost);
-    free(p->price);
-    free(p->reach);
-    free(p->open);
-    free(p->from);
-    free(p->column);
-    free(p->row);
-    free(p->free_rows);
-    free(p->shared);
-    free(work);
+    PV_TAKE(memory, p->cost, (int64_t)n_max * stride);
+    PV_TAKE(memory, p->price, stride);
+    PV_TAKE(memory, p->reach, stride);
+    PV_TAKE(memory, p->open, stride / 64 + 1);
+    PV_TAKE(memory, p->from, stride);
+    PV_TAKE(memory, p->column, n_max);
+    PV_TAKE(memory, p->row, n_max);
+    PV_TAKE(memory, p->free_rows, n_max);
+    PV_TAKE(memory, p->shared, n_max);
+    return work;
 }
 
 /* Takes a problem of n rows over. */

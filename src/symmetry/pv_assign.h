@@ -2,7 +2,7 @@
 #ifndef PV_ASSIGN_H
 #define PV_ASSIGN_H
 
-#include "base/pv_status.h"
+#include "base/pv_mem.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -11,9 +11,8 @@ enum { PV_ASSIGN_MAX = 1024 };
 
 typedef struct pv_assign pv_assign; /* workspace for problems of up to n_max rows */
 
-/* Owner: pv_assign_free (NULL is a no-op).  Local.  Errors: PV_ERR_NOMEM. */
-pv_status pv_assign_new(int n_max, pv_assign **out);
-void pv_assign_free(pv_assign *work);
+/* Owner: the memory, which may have failed afterwards. */
+pv_assign *pv_assign_new(int n_max, pv_memory *memory);
 
 /* Where a solution is begun, and what it came to: an assignment and the prices (dual variables) of the
  * columns.  Any prices will do; those of a similar problem make it quick.  Owned by the caller. */

@@ -40,6 +40,7 @@ typedef struct layer {
 
 struct pv_descent {
     pv_arch arch;
+    pv_memory memory; /* of the arrays */
     bool signs;
     int max_sweeps, hidden, params;
     layer layers[PV_INR_MAX_LAYERS];
@@ -59,29 +60,15 @@ static int round_up(int n)
     return (n + PV_MATCH_LANES - 1) / PV_MATCH_LANES * PV_MATCH_LANES;
 }
 
-static pv_status make_layer(layer *it)
+static void make_layer(pv_memory *memory, layer *it)
 {
-    pv_status st = PV_OK;
-    PV_ALLOC(it->mine, (int64_t)it->units * it->features);
-    PV_ALLOC(it->made_of, it->features);
-    PV_ALLOC(it->values, (int64_t)it->units * it->stride);
-    PV_ALLOC(it->source, it->features);
-    PV_ALLOC(it->sign, it->features);
-    PV_ALLOC(it->start.columns, it->units);
-    PV_ALLOC(it->start.price, it->units);
-done:
-    return st;
-}
-
-static void free_layer(layer *it)
-{
-    free(it->mine);
-    free(it->made_of);
-    free(it->values);
-    free(it->source);
-    free(it->sign);
-    free(it->start.columns);
-    free(it->start.price);
+    PV_TAKE(memory, it->mine, (int64_t)it->units * it->features);
+    PV_TAKE(memory, it->made_of, it->features);
+    PV_TAKE(memory, it->values, (int64_t)it->units * it->stride);
+    PV_TAKE(memory, it->source, it->features);
+    PV_TAKE(memory, it->sign, it->features);
+    PV_TAKE(memory, it->start.columns, it->units);
+    PV_TAKE(memory, it->start.price, it->units);
 }
 
 /* Where the features of B's units are found. */
@@ -101,7 +88,7 @@ static void find_features(pv_descent *d, int l)
 }
 
 /* The layers and their place in a row; the most units and the most features of one. */
-static pv_status make_layers(pv_descent *d, int *widest, int *most)
+static void make_layers(pv_descent *d, int *widest, int *most)
 {
     const int *const dims = d->arch.dims;
     int first_param = 0;
@@ -117,12 +104,10 @@ static pv_status make_layers(pv_descent *d, int *widest, int *most)
                       .first_unit = pv_symmetry_offset(&d->arch, l),
                       .first_param = first_param};
         first_param += (it->inputs + 1) * units;
-        const pv_status st = make_layer(it);
-        if (st != PV_OK) return st;
+        make_layer(&d->memory, it);
         *widest = units > *widest ? units : *widest;
         *most = features > *most ? features : *most;
     }
-    return PV_OK;
 }
 
 pv_status pv_descent_new(const pv_arch *arch, bool signs, int max_sweeps, pv_descent **out)
@@ -138,15 +123,16 @@ pv_status pv_descent_new(const pv_arch *arch, bool signs, int max_sweeps, pv_des
     d->hidden = arch->layers - 1;
     d->params = pv_arch_params(arch);
     d->kernels = PV_ISA_CHOOSE(pv_match_kernels);
-    PV_TRY(make_layers(d, &widest, &most));
-    PV_ALLOC(d->theirs, d->params + PV_MATCH_LANES);
-    PV_ALLOC(d->incoming, d->params + PV_MATCH_LANES);
-    PV_ALLOC(d->aligned, d->params);
-    PV_ALLOC(d->terms, 2 * most);
-    PV_ALLOC(d->chosen, widest);
+    make_layers(d, &widest, &most);
+    PV_TAKE(&d->memory, d->theirs, d->params + PV_MATCH_LANES);
+    PV_TAKE(&d->memory, d->incoming, d->params + PV_MATCH_LANES);
+    PV_TAKE(&d->memory, d->aligned, d->params);
+    PV_TAKE(&d->memory, d->terms, 2 * most);
+    PV_TAKE(&d->memory, d->chosen, widest);
+    d->assign = pv_assign_new(widest, &d->memory);
+    PV_TRY(pv_memory_status(&d->memory));
     for (int l = 0; l < d->hidden; l++)
         find_features(d, l);
-    PV_TRY(pv_assign_new(widest, &d->assign));
     PV_TRY(pv_symmetry_make(arch, &d->state));
     *out = d;
     return PV_OK;
@@ -158,14 +144,7 @@ done:
 void pv_descent_free(pv_descent *d)
 {
     if (!d) return;
-    for (int l = 0; l < d->hidden; l++)
-        free_layer(&d->layers[l]);
-    free(d->theirs);
-    free(d->incoming);
-    free(d->aligned);
-    free(d->terms);
-    free(d->chosen);
-    pv_assign_free(d->assign);
+    pv_memory_free(&d->memory);
     pv_symmetry_free(&d->state);
     free(d);
 }

@@ -1,11 +1,9 @@
 /* InfoNCE and its gradient over the rows of all ranks. */
 #include "pv_contrast.h"
-#include "base/pv_mem.h"
 
 #include <cblas.h>
 #include <math.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { BLOCK = 64 }; /* rows of the similarity matrix that are held at a time */
@@ -22,40 +20,20 @@ struct pv_contrast {
     int *counts, *starts; /* numbers of every rank in `all`, and where they begin */
 };
 
-pv_status pv_contrast_new(const pv_comm *comm, int rows, int64_t global, int width, pv_contrast **out)
+pv_contrast *pv_contrast_new(const pv_comm *comm, int rows, int64_t global, int width, pv_memory *memory)
 {
-    pv_status st = PV_OK;
-    *out = NULL;
-    pv_contrast *c = pv_alloc(1, sizeof *c);
-    if (!c) return PV_ERR_NOMEM;
+    pv_contrast *c = pv_take(memory, 1, sizeof *c);
+    if (!c) return NULL;
     *c = (pv_contrast){.comm = comm, .width = width};
-    PV_ALLOC(c->lengths, rows);
-    PV_ALLOC(c->own, (int64_t)rows * width);
-    PV_ALLOC(c->down, (int64_t)rows * width);
-    PV_ALLOC(c->all, global * width);
-    PV_ALLOC(c->dall, global * width);
-    PV_ALLOC(c->similarities, BLOCK * global);
-    PV_ALLOC(c->counts, comm->size);
-    PV_ALLOC(c->starts, comm->size);
-    *out = c;
-    return PV_OK;
-done:
-    pv_contrast_free(c);
-    return st;
-}
-
-void pv_contrast_free(pv_contrast *c)
-{
-    if (!c) return;
-    free(c->lengths);
-    free(c->own);
-    free(c->down);
-    free(c->all);
-    free(c->dall);
-    free(c->similarities);
-    free(c->counts);
-    free(c->starts);
-    free(c);
+    PV_TAKE(memory, c->lengths, rows);
+    PV_TAKE(memory, c->own, (int64_t)rows * width);
+    PV_TAKE(memory, c->down, (int64_t)rows * width);
+    PV_TAKE(memory, c->all, global * width);
+    PV_TAKE(memory, c->dall, global * width);
+    PV_TAKE(memory, c->similarities, BLOCK * global);
+    PV_TAKE(memory, c->counts, comm->size);
+    PV_TAKE(memory, c->starts, comm->size);
+    return c;
 }
 
 static void normalise(pv_contrast *c, int rows, const pv_real *z)

@@ -6,15 +6,15 @@
 #ifndef PV_CONTRAST_H
 #define PV_CONTRAST_H
 
+#include "base/pv_mem.h"
 #include "parallel/pv_comm.h"
 #include "simd/pv_real.h"
 
 typedef struct pv_contrast pv_contrast; /* workspace */
 
 /* For up to `rows` rows a rank and `global` rows in all, of `width` numbers.
- * Owner: pv_contrast_free (NULL is a no-op); comm is borrowed.  Local.  Errors: PV_ERR_NOMEM. */
-pv_status pv_contrast_new(const pv_comm *comm, int rows, int64_t global, int width, pv_contrast **out);
-void pv_contrast_free(pv_contrast *contrast);
+ * Owner: the memory, which may have failed afterwards; comm is borrowed.  Local. */
+pv_contrast *pv_contrast_new(const pv_comm *comm, int rows, int64_t global, int width, pv_memory *memory);
 
 /* Losses of this rank's rows, and the gradient of `scale` times the sum of all ranks' losses.
  * Shapes   z [rows][width], the ranks' rows following each other in rank order, an even number on every rank;

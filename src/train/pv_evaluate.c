@@ -10,6 +10,7 @@
 enum { MOST_GROUPS = 1 << 14 };
 
 typedef struct evaluation {
+    pv_memory memory; /* of the arrays */
     pv_real *rows, *logits;
     int32_t *labels;
     double *losses; /* [groups], 0 where another rank sums */
@@ -90,10 +91,11 @@ static pv_status evaluate_share(const pv_comm *comm, evaluation *e, pv_model *mo
 static pv_status allocate(evaluation *e, int params, bool per_class, pv_score *score)
 {
     pv_status st = PV_OK;
-    PV_ALLOC(e->rows, (int64_t)PV_EVAL_BATCH * params);
-    PV_ALLOC(e->logits, (int64_t)PV_EVAL_BATCH * score->classes);
-    PV_ALLOC(e->labels, PV_EVAL_BATCH);
-    PV_ALLOC(e->losses, groups_of(score->samples));
+    PV_TAKE(&e->memory, e->rows, (int64_t)PV_EVAL_BATCH * params);
+    PV_TAKE(&e->memory, e->logits, (int64_t)PV_EVAL_BATCH * score->classes);
+    PV_TAKE(&e->memory, e->labels, PV_EVAL_BATCH);
+    PV_TAKE(&e->memory, e->losses, groups_of(score->samples));
+    PV_TRY(pv_memory_status(&e->memory));
     if (per_class) {
         PV_ALLOC(score->class_samples, score->classes);
         PV_ALLOC(score->class_correct, score->classes);
@@ -123,10 +125,7 @@ pv_status pv_evaluate(const pv_comm *comm, pv_model *model, const pv_row_form *f
         MPI_Allreduce(MPI_IN_PLACE, score->class_correct, classes, MPI_INT64_T, MPI_SUM, comm->world);
     }
 done:
-    free(e.rows);
-    free(e.logits);
-    free(e.labels);
-    free(e.losses);
+    pv_memory_free(&e.memory);
     if (st != PV_OK) {
         free(score->class_samples);
         free(score->class_correct);

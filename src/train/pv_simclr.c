@@ -1,7 +1,6 @@
 /* The task `simclr`: rows that stand for one object are to be alike, and unlike all others of the global
  * batch (Chen et al. 2020).  A place of the stream is an object; its two rows are views or augmentations of
  * it. */
-#include "base/pv_mem.h"
 #include "pv_contrast.h"
 #include "train/pv_evaluate.h"
 #include "train/pv_task.h"
@@ -39,6 +38,7 @@ static const simclr_opts *opts_of(const pv_train_opts *opts)
 }
 
 typedef struct simclr {
+    pv_memory memory; /* of what is not a sampler */
     pv_contrast *contrast;
     pv_sampler *val, *test; /* of the same pairs, always those of one epoch */
     pv_real *outputs;       /* of scoring: [share][outputs] */
@@ -113,11 +113,9 @@ static void close_task(pv_task *task)
 {
     simclr *const own = task->own;
     if (!own) return;
-    pv_contrast_free(own->contrast);
     pv_sampler_close(own->val);
     pv_sampler_close(own->test);
-    free(own->outputs);
-    free(own->losses);
+    pv_memory_free(&own->memory);
     free(own);
 }
 
@@ -138,10 +136,11 @@ static pv_status open_task(pv_task *task)
     pv_status st;
     PV_ALLOC(own, 1);
     task->own = own;
-    PV_TRY(pv_contrast_new(data->comm, (int)rows, COPIES * pv_task_chunk(data->opts), task->outputs,
-                           &own->contrast));
-    PV_ALLOC(own->outputs, rows * task->outputs);
-    PV_ALLOC(own->losses, rows);
+    own->contrast = pv_contrast_new(data->comm, (int)rows, COPIES * pv_task_chunk(data->opts), task->outputs,
+                                    &own->memory);
+    PV_TAKE(&own->memory, own->outputs, rows * task->outputs);
+    PV_TAKE(&own->memory, own->losses, rows);
+    PV_TRY(pv_memory_status(&own->memory));
     PV_TRY(open_sampler(data, data->train, &task->sampler));
     if (pv_dataset_samples(data->val) > 0) PV_TRY(open_sampler(data, data->val, &own->val));
     if (pv_dataset_samples(data->test) > 0) PV_TRY(open_sampler(data, data->test, &own->test));

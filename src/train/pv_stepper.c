@@ -21,6 +21,7 @@ typedef struct micro {
 
 struct pv_stepper {
     pv_stepper_setup setup;
+    pv_memory memory; /* of the arrays */
     micro *micros;
     int count; /* of them: a power of two */
     pv_optim *optim;
@@ -65,7 +66,7 @@ static pv_status make_micros(pv_stepper *s, const micro_plan *plan)
 {
     const pv_stepper_setup *setup = &s->setup;
     pv_status st = PV_OK;
-    PV_ALLOC(s->micros, plan->count);
+    if (!PV_TAKE(&s->memory, s->micros, plan->count)) return PV_ERR_NOMEM;
     s->count = plan->count;
     for (int i = 0; i < s->count; i++) {
         /* the first one evaluates, too */
@@ -95,10 +96,11 @@ pv_status pv_stepper_new(const pv_stepper_setup *setup, pv_stepper **out)
     PV_TRY(pv_optim_new(&optim, count, &s->optim));
     PV_TRY(pv_reducer_open(setup->comm, opts->reduce, count, &s->reducer));
     s->share = pv_task_share(setup->task->kind, opts, setup->comm->size);
-    PV_ALLOC(s->outputs, s->share * outputs);
-    PV_ALLOC(s->doutputs, s->share * outputs);
-    PV_ALLOC(s->losses, s->share);
-    PV_ALLOC(s->micro_losses, s->count);
+    PV_TAKE(&s->memory, s->outputs, s->share * outputs);
+    PV_TAKE(&s->memory, s->doutputs, s->share * outputs);
+    PV_TAKE(&s->memory, s->losses, s->share);
+    PV_TAKE(&s->memory, s->micro_losses, s->count);
+    PV_TRY(pv_memory_status(&s->memory));
     *out = s;
     s = NULL;
 done:
@@ -111,13 +113,9 @@ void pv_stepper_free(pv_stepper *s)
     if (!s) return;
     for (int i = 0; i < s->count; i++)
         pv_model_free(s->micros[i].model);
-    free(s->micros);
     pv_optim_free(s->optim);
     pv_reducer_close(s->reducer);
-    free(s->outputs);
-    free(s->doutputs);
-    free(s->losses);
-    free(s->micro_losses);
+    pv_memory_free(&s->memory);
     free(s);
 }
 
@@ -362,9 +360,9 @@ pv_step_memory pv_stepper_memory(const pv_stepper *s)
 {
     const int64_t real = sizeof(pv_real), count = pv_model_count(s->micros[0].model);
     const int64_t scratch = s->setup.opts->reduce == PV_REDUCE_ORDERED;
-    pv_step_memory memory = {.optimiser = (pv_optim_slots(s->optim) + scratch) * count * real};
+    pv_step_memory memory = {.optimiser = (pv_optim_slots(s->optim) + scratch) * count * real,
+                             .batch = s->memory.bytes};
     for (int i = 0; i < s->count; i++)
         memory.models += pv_model_memory(s->micros[i].model);
-    memory.batch = s->share * (2 * s->setup.task->outputs * real + (int64_t)sizeof *s->losses);
     return memory;
 }

@@ -15,19 +15,20 @@
 static double run(const pv_comm *comm, int64_t places, int width, const pv_real *z, double temperature,
                   pv_real *dz, int64_t *from, int64_t *rows)
 {
-    pv_contrast *contrast;
+    pv_memory memory = {0};
     int64_t first, count;
     pv_share_of(places, comm->rank, comm->size, &first, &count);
     *from = 2 * first;
     *rows = 2 * count;
     double *losses = calloc((size_t)*rows + 1, sizeof *losses), sum = 0;
-    if (pv_contrast_new(comm, (int)*rows, 2 * places, width, &contrast) != PV_OK) return (double)NAN;
+    pv_contrast *contrast = pv_contrast_new(comm, (int)*rows, 2 * places, width, &memory);
+    if (pv_memory_status(&memory) != PV_OK) return (double)NAN;
     pv_contrast_loss(contrast, (int)*rows, z + *from * width, temperature, 1.0 / (double)(2 * places), losses,
                      dz + *from * width);
     for (int64_t i = 0; i < *rows; i++)
         sum += losses[i];
     MPI_Allreduce(MPI_IN_PLACE, &sum, 1, MPI_DOUBLE, MPI_SUM, comm->world);
-    pv_contrast_free(contrast);
+    pv_memory_free(&memory);
     free(losses);
     return sum / (double)(2 * places);
 }

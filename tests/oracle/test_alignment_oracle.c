@@ -37,10 +37,11 @@ static double scalar(const pv_oracle *oracle, const char *name, const char *path
 static void optimal_assignments_have_the_stored_values(void **state)
 {
     pv_oracle *oracle = *state;
-    pv_assign *work;
+    pv_memory memory = {0};
     int32_t columns[PV_ASSIGN_MAX];
     int seen = 0;
-    assert_int_equal(pv_assign_new(PV_ASSIGN_MAX, &work), PV_OK);
+    pv_assign *work = pv_assign_new(PV_ASSIGN_MAX, &memory);
+    assert_int_equal(pv_memory_status(&memory), PV_OK);
     for (int i = 0; i < pv_oracle_cases(oracle); i++) {
         const char *name = pv_oracle_case(oracle, i);
         if (!is_type(oracle, name, "lap")) continue;
@@ -56,7 +57,7 @@ static void optimal_assignments_have_the_stored_values(void **state)
         free(cost);
         seen++;
     }
-    pv_assign_free(work);
+    pv_memory_free(&memory);
     assert_true(seen > 0);
 }
 

@@ -18,7 +18,7 @@ static int failures;
 typedef struct subject {
     pv_dws_space space;
     pv_dws_layer layer;
-    pv_nn_memory memory;
+    pv_memory memory;
     pv_nn_params params;
     int batch;
 } subject;
@@ -181,7 +181,7 @@ static bool agrees(const pv_oracle *oracle, const char *name, bool plant)
     free(y);
     free(dx);
     free(dy);
-    pv_nn_memory_free(&s.memory);
+    pv_memory_free(&s.memory);
     return output < OUTPUT_TOLERANCE && input < GRADIENT_TOLERANCE && parameter < GRADIENT_TOLERANCE;
 }
 

@@ -14,10 +14,10 @@
 
 enum { SMALL = 7 };
 
-static pv_assign *new_work(int n)
+static pv_assign *new_work(int n, pv_memory *memory)
 {
-    pv_assign *work;
-    assert_int_equal(pv_assign_new(n, &work), PV_OK);
+    pv_assign *work = pv_assign_new(n, memory);
+    assert_int_equal(pv_memory_status(memory), PV_OK);
     return work;
 }
 
@@ -68,7 +68,8 @@ static void draw_values(int kind, int n, pv_rng *rng, float *value)
 static void small_problems_have_the_best_of_all_permutations(void **state)
 {
     (void)state;
-    pv_assign *work = new_work(SMALL);
+    pv_memory memory = {0};
+    pv_assign *work = new_work(SMALL, &memory);
     for (int n = 0; n <= SMALL; n++)
         for (int kind = 0; kind < 5; kind++)
             for (uint64_t k = 0; k < (n < 6 ? 20 : 4); k++) {
@@ -85,7 +86,7 @@ static void small_problems_have_the_best_of_all_permutations(void **state)
                 assert_true(fabs(pv_assign_max_f64(work, n, wide, columns) - best) <= scale);
                 assert_permutation(n, columns);
             }
-    pv_assign_free(work);
+    pv_memory_free(&memory);
 }
 
 /* value = a_i + b_j - gap, with a gap of 0 on a planted permutation alone: no assignment is worth more than
@@ -94,7 +95,8 @@ static void large_problems_have_the_planted_optimum(void **state)
 {
     static const int sizes[] = {8, 9, 31, 32, 33, 64, 100, 257, 1024};
     (void)state;
-    pv_assign *work = new_work(PV_ASSIGN_MAX);
+    pv_memory memory = {0};
+    pv_assign *work = new_work(PV_ASSIGN_MAX, &memory);
     float *value = pv_alloc((int64_t)PV_ASSIGN_MAX * PV_ASSIGN_MAX, sizeof *value);
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
         const int n = sizes[s];
@@ -117,7 +119,7 @@ static void large_problems_have_the_planted_optimum(void **state)
         free(b);
     }
     free(value);
-    pv_assign_free(work);
+    pv_memory_free(&memory);
 }
 
 /* A sequence of problems that change in part: begun from the solution of the one before, from prices of
@@ -127,7 +129,8 @@ static void the_start_does_not_change_the_value(void **state)
     enum { N = 45, STRIDE = 64, STEPS = 40 };
     (void)state;
     for (int sizes = 0; sizes < 2; sizes++) {
-        pv_assign *work = new_work(N);
+        pv_memory memory = {0};
+        pv_assign *work = new_work(N, &memory);
         pv_rng rng = pv_rng_open(3, PV_RNG_TEST, (uint64_t)sizes, 0);
         float value[N * STRIDE] = {0}, plain[N * N];
         int32_t columns[N], again[N];
@@ -148,7 +151,7 @@ static void the_start_does_not_change_the_value(void **state)
             assert_permutation(N, again);
             assert_true(start.is_set && fabs(found - anew) <= 1e-9);
         }
-        pv_assign_free(work);
+        pv_memory_free(&memory);
     }
 }
 
@@ -156,7 +159,8 @@ static void values_that_are_not_finite_are_left_alone(void **state)
 {
     const float wrong[] = {INFINITY, -INFINITY, NAN};
     (void)state;
-    pv_assign *work = new_work(4);
+    pv_memory memory = {0};
+    pv_assign *work = new_work(4, &memory);
     for (int k = 0; k < 3; k++) {
         float value[16] = {0};
         int32_t columns[4] = {2, 0, 3, 1};
@@ -166,7 +170,7 @@ static void values_that_are_not_finite_are_left_alone(void **state)
         assert_true(isnan(pv_assign_max(work, 4, value, 4, k == 1, &start)));
         assert_true(columns[0] == 2 && columns[3] == 1 && price[2] == 3);
     }
-    pv_assign_free(work);
+    pv_memory_free(&memory);
 }
 
 static void on_every_instruction_set(void (*test)(void **), void **state)

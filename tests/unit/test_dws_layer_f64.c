@@ -26,7 +26,7 @@ static double dot(int64_t n, const double *a, const double *b)
 /* One layer, its input, and the functional <r, y> of its output. */
 typedef struct layer_case {
     pv_dws_space space;
-    pv_nn_memory memory;
+    pv_memory memory;
     pv_nn_params params;
     pv_dws_layer layer;
     int64_t inputs, outputs;
@@ -57,7 +57,7 @@ static void close_layer(layer_case *c)
     free(c->y);
     free(c->r);
     free(c->dx);
-    pv_nn_memory_free(&c->memory);
+    pv_memory_free(&c->memory);
 }
 
 static void layer_forward(layer_case *c, const double *x)

@@ -6,7 +6,7 @@
 #ifndef PV_BATCH_NORM_H
 #define PV_BATCH_NORM_H
 
-#include "nn/core/pv_nn_memory.h"
+#include "base/pv_mem.h"
 #include "nn/core/pv_nn_params.h"
 #include "nn/core/pv_pass.h"
 
@@ -29,7 +29,7 @@ typedef struct pv_batch_norm {
 void pv_batch_norm_open(pv_batch_norm *norm, pv_nn_params *params, int features);
 /* Adds a slot and registers <prefix>.weight, .bias, .running_mean, .running_var, .num_batches_tracked. */
 void pv_batch_norm_add(pv_batch_norm *norm, const char *prefix, int64_t positions);
-void pv_batch_norm_reserve(pv_batch_norm *norm, pv_nn_memory *memory);
+void pv_batch_norm_reserve(pv_batch_norm *norm, pv_memory *memory);
 
 /* Forward: clear, collect all chunks of all slots and have their sums taken over the batch (training only),
  * settle, then apply to chunks.

@@ -2,7 +2,7 @@
 #ifndef PV_LINEAR_H
 #define PV_LINEAR_H
 
-#include "nn/core/pv_nn_memory.h"
+#include "base/pv_mem.h"
 #include "nn/core/pv_nn_params.h"
 #include "simd/pv_real.h"
 
@@ -59,7 +59,7 @@ pv_stack pv_stack_new(pv_nn_params *params, const char *prefix, int in, int out,
                       pv_linear_init init);
 
 /* Takes the memory that backward needs for up to max_rows rows. */
-void pv_stack_reserve(pv_stack *stack, pv_nn_memory *memory, int64_t max_rows);
+void pv_stack_reserve(pv_stack *stack, pv_memory *memory, int64_t max_rows);
 
 /* Multiply-adds a row, times two, forward. */
 double pv_stack_row_flops(const pv_stack *stack);

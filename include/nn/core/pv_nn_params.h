@@ -3,9 +3,8 @@
 #ifndef PV_NN_PARAMS_H
 #define PV_NN_PARAMS_H
 
-#include "base/pv_status.h"
+#include "base/pv_mem.h"
 #include "nn/core/pv_nn_kernels.h"
-#include "nn/core/pv_nn_memory.h"
 #include "simd/pv_real.h"
 
 #include <stdbool.h>
@@ -31,7 +30,7 @@ typedef struct pv_init {
 enum { PV_NN_NAME = 160 }; /* bytes of the longest tensor name */
 
 typedef struct pv_nn_params {
-    pv_nn_memory *memory;
+    pv_memory *memory;
     const pv_nn_kernels *kernels; /* chosen once, for everyone who computes with these tensors */
     int count, trained, capacity;
     int stages;                  /* of a pass */
@@ -43,7 +42,7 @@ typedef struct pv_nn_params {
 } pv_nn_params;
 
 /* Everything is taken from `memory`, which outlives the registry. */
-void pv_nn_params_open(pv_nn_params *params, pv_nn_memory *memory);
+void pv_nn_params_open(pv_nn_params *params, pv_memory *memory);
 
 /* Registers a tensor; the name is copied.  Returns its id; failures are reported by pv_nn_params_close.
  * Shapes   rank <= 2; rank 0 is one number. */

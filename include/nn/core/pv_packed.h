@@ -4,8 +4,8 @@
 #ifndef PV_PACKED_H
 #define PV_PACKED_H
 
+#include "base/pv_mem.h"
 #include "nn/core/pv_linear.h"
-#include "nn/core/pv_nn_memory.h"
 #include "nn/core/pv_nn_params.h"
 
 /* One packed matrix, or vector (rows = 1). */
@@ -23,7 +23,7 @@ typedef struct pv_packed {
 /* All packed parameters of a model, and the memory and kernels they come from. */
 typedef struct pv_packed_set {
     pv_nn_params *params;
-    pv_nn_memory *memory;
+    pv_memory *memory;
     pv_packed *first;
 } pv_packed_set;
 

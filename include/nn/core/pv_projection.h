@@ -14,7 +14,7 @@ typedef struct pv_projection {
 /* Registers projection.0 and projection.2, as a stage of their own, initialised as PyTorch's Linear.
  * Source   Chen et al. 2020; the published code's head on DWS. */
 void pv_projection_new(pv_projection *projection, int width, int64_t max_batch, pv_nn_params *params,
-                       pv_nn_memory *memory);
+                       pv_memory *memory);
 
 /* From `embedding` to out [batch][width]. */
 void pv_projection_forward(pv_projection *projection, const pv_nn_params *params, int batch, pv_real *out);

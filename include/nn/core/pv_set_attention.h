@@ -38,7 +38,7 @@ pv_sab pv_sab_new(pv_nn_params *params, const char *prefix, int positions, int i
                   pv_sab_work *work);
 
 /* Takes the memory once all sharers are known; nothing when there are none. */
-void pv_sab_work_reserve(pv_sab_work *work, pv_nn_memory *memory);
+void pv_sab_work_reserve(pv_sab_work *work, pv_memory *memory);
 
 /* y = beta y + scale sab(x).  Shapes   x [count][positions][in], y [count][positions][out] */
 void pv_sab_forward(const pv_sab *sab, const pv_nn_params *params, int count, double scale, const pv_real *x,

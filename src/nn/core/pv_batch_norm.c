@@ -32,15 +32,15 @@ void pv_batch_norm_add(pv_batch_norm *norm, const char *prefix, int64_t position
     norm->tracked[slot] = add_vector(norm, prefix, "num_batches_tracked", 0, false, 0);
 }
 
-void pv_batch_norm_reserve(pv_batch_norm *norm, pv_nn_memory *memory)
+void pv_batch_norm_reserve(pv_batch_norm *norm, pv_memory *memory)
 {
     const int64_t n = (int64_t)norm->slots * norm->features;
-    norm->sums = pv_nn_take(memory, 2 * n, sizeof *norm->sums);
-    norm->inverse = pv_nn_take(memory, n, sizeof *norm->inverse);
+    norm->sums = pv_take(memory, 2 * n, sizeof *norm->sums);
+    norm->inverse = pv_take(memory, n, sizeof *norm->inverse);
     pv_real **vectors[] = {&norm->centre,  &norm->scale,  &norm->shift,
                            &norm->from_dz, &norm->from_y, &norm->c};
     for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++)
-        *vectors[i] = pv_nn_take(memory, n, sizeof(pv_real));
+        *vectors[i] = pv_take(memory, n, sizeof(pv_real));
 }
 
 void pv_batch_norm_clear(pv_batch_norm *norm)

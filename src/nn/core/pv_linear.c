@@ -85,11 +85,11 @@ pv_stack pv_stack_new(pv_nn_params *params, const char *prefix, int in, int out,
     return stack;
 }
 
-void pv_stack_reserve(pv_stack *stack, pv_nn_memory *memory, int64_t max_rows)
+void pv_stack_reserve(pv_stack *stack, pv_memory *memory, int64_t max_rows)
 {
     for (int i = 0; i < stack->depth - 1; i++) {
-        stack->hidden[i] = pv_nn_take(memory, max_rows * stack->linear[i].out, sizeof(pv_real));
-        stack->dhidden[i] = pv_nn_take(memory, max_rows * stack->linear[i].out, sizeof(pv_real));
+        stack->hidden[i] = pv_take(memory, max_rows * stack->linear[i].out, sizeof(pv_real));
+        stack->dhidden[i] = pv_take(memory, max_rows * stack->linear[i].out, sizeof(pv_real));
     }
 }
 

@@ -14,7 +14,7 @@ typedef struct pv_nn_entry {
     pv_init init;
 } pv_nn_entry;
 
-void pv_nn_params_open(pv_nn_params *params, pv_nn_memory *memory)
+void pv_nn_params_open(pv_nn_params *params, pv_memory *memory)
 {
     *params = (pv_nn_params){.memory = memory, .kernels = PV_ISA_CHOOSE(pv_nn_kernels), .stages = 1};
 }
@@ -22,7 +22,7 @@ void pv_nn_params_open(pv_nn_params *params, pv_nn_memory *memory)
 static bool grow(pv_nn_params *params)
 {
     const int capacity = params->capacity ? 2 * params->capacity : 256;
-    pv_nn_entry *entries = pv_nn_take(params->memory, capacity, sizeof *entries);
+    pv_nn_entry *entries = pv_take(params->memory, capacity, sizeof *entries);
     if (!entries) return false;
     if (params->count) memcpy(entries, params->entries, sizeof *entries * (size_t)params->count);
     params->entries = entries;
@@ -66,11 +66,11 @@ pv_status pv_nn_params_close(pv_nn_params *params)
     int64_t buffers = 0;
     for (int i = 0; i < params->count; i++)
         *(params->entries[i].trained ? &params->length : &buffers) += params->entries[i].count;
-    params->values = pv_nn_take(params->memory, params->length, sizeof(pv_real));
-    params->gradients = pv_nn_take(params->memory, params->length, sizeof(pv_real));
-    pv_real *buffer = pv_nn_take(params->memory, buffers, sizeof(pv_real));
-    params->tensors = pv_nn_take(params->memory, params->count, sizeof *params->tensors);
-    if (params->memory->failed) return pv_nn_memory_status(params->memory);
+    params->values = pv_take(params->memory, params->length, sizeof(pv_real));
+    params->gradients = pv_take(params->memory, params->length, sizeof(pv_real));
+    pv_real *buffer = pv_take(params->memory, buffers, sizeof(pv_real));
+    params->tensors = pv_take(params->memory, params->count, sizeof *params->tensors);
+    if (params->memory->failed) return pv_memory_status(params->memory);
 
     int64_t offset = 0;
     int trained = 0, other = params->trained;

@@ -12,7 +12,7 @@ int pv_packed_pad(const pv_packed_set *set, int n)
 
 int *pv_packed_map(const pv_packed_set *set, int first, int n, int padded)
 {
-    int *map = pv_nn_take(set->memory, padded, sizeof *map);
+    int *map = pv_take(set->memory, padded, sizeof *map);
     for (int i = 0; map && i < padded; i++)
         map[i] = i < n ? first + i : -1;
     return map;
@@ -22,7 +22,7 @@ static pv_packed *pack(pv_packed_set *set, int tensor, int source_cols, int rows
                        int cols, const int *col_map, bool transposed)
 {
     const int64_t count = (int64_t)rows * cols;
-    pv_packed *packed = pv_nn_take(set->memory, 1, sizeof *packed);
+    pv_packed *packed = pv_take(set->memory, 1, sizeof *packed);
     if (!packed) return NULL;
     *packed = (pv_packed){.next = set->first,
                           .tensor = tensor,
@@ -31,9 +31,9 @@ static pv_packed *pack(pv_packed_set *set, int tensor, int source_cols, int rows
                           .source_cols = source_cols,
                           .row_map = row_map,
                           .col_map = col_map,
-                          .values = pv_nn_take(set->memory, count, sizeof(pv_real)),
-                          .transposed = transposed ? pv_nn_take(set->memory, count, sizeof(pv_real)) : NULL,
-                          .gradients = pv_nn_take(set->memory, count, sizeof(pv_real))};
+                          .values = pv_take(set->memory, count, sizeof(pv_real)),
+                          .transposed = transposed ? pv_take(set->memory, count, sizeof(pv_real)) : NULL,
+                          .gradients = pv_take(set->memory, count, sizeof(pv_real))};
     set->first = packed;
     return packed;
 }

@@ -4,14 +4,14 @@
 enum { DEPTH = 2 };
 
 void pv_projection_new(pv_projection *projection, int width, int64_t max_batch, pv_nn_params *params,
-                       pv_nn_memory *memory)
+                       pv_memory *memory)
 {
     projection->width = width;
     pv_nn_params_next_stage(params);
     projection->stack = pv_stack_new(params, "projection", width, width, DEPTH, true, PV_LINEAR_PYTORCH);
     pv_stack_reserve(&projection->stack, memory, max_batch);
-    projection->embedding = pv_nn_take(memory, max_batch * width, sizeof(pv_real));
-    projection->dembedding = pv_nn_take(memory, max_batch * width, sizeof(pv_real));
+    projection->embedding = pv_take(memory, max_batch * width, sizeof(pv_real));
+    projection->dembedding = pv_take(memory, max_batch * width, sizeof(pv_real));
 }
 
 void pv_projection_forward(pv_projection *projection, const pv_nn_params *params, int batch, pv_real *out)

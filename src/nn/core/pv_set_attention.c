@@ -43,7 +43,7 @@ pv_sab pv_sab_new(pv_nn_params *params, const char *prefix, int positions, int i
     return sab;
 }
 
-void pv_sab_work_reserve(pv_sab_work *work, pv_nn_memory *memory)
+void pv_sab_work_reserve(pv_sab_work *work, pv_memory *memory)
 {
     if (work->positions == 0) return;
     const int64_t np = padded(PV_ISA_CHOOSE(pv_attention_kernels), work->positions);
@@ -51,17 +51,17 @@ void pv_sab_work_reserve(pv_sab_work *work, pv_nn_memory *memory)
     pv_real **of_out[] = {&work->q,  &work->k,  &work->v,    &work->o,  &work->z,  &work->dq,
                           &work->dk, &work->dv, &work->dout, &work->dz, &work->set};
     for (size_t i = 0; i < sizeof of_in / sizeof *of_in; i++)
-        *of_in[i] = pv_nn_take(memory, work->in * np, sizeof(pv_real));
+        *of_in[i] = pv_take(memory, work->in * np, sizeof(pv_real));
     for (size_t i = 0; i < sizeof of_out / sizeof *of_out; i++)
-        *of_out[i] = pv_nn_take(memory, work->out * np, sizeof(pv_real));
-    work->share = pv_nn_take(memory, work->heads * np, sizeof(pv_real));
-    work->p = pv_nn_take(memory, work->heads * np * np, sizeof(pv_real));
-    work->dp = pv_nn_take(memory, np * np, sizeof(pv_real));
-    work->turned = pv_nn_take(memory, np * np, sizeof(pv_real));
+        *of_out[i] = pv_take(memory, work->out * np, sizeof(pv_real));
+    work->share = pv_take(memory, work->heads * np, sizeof(pv_real));
+    work->p = pv_take(memory, work->heads * np * np, sizeof(pv_real));
+    work->dp = pv_take(memory, np * np, sizeof(pv_real));
+    work->turned = pv_take(memory, np * np, sizeof(pv_real));
     for (int i = 0; i < PROJECTIONS; i++) {
         const int64_t values = (int64_t)(i == O ? work->out : work->in) * work->out;
-        work->weights[i] = pv_nn_take(memory, values, sizeof(pv_real));
-        work->gradients[i] = pv_nn_take(memory, values, sizeof(pv_real));
+        work->weights[i] = pv_take(memory, values, sizeof(pv_real));
+        work->gradients[i] = pv_take(memory, values, sizeof(pv_real));
     }
 }
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 pv_status pv_dws_down_new(pv_dws_down *down, const int *dims, int layers, int outputs, int depth,
-                          int max_batch, const char *prefix, pv_nn_params *params, pv_nn_memory *memory)
+                          int max_batch, const char *prefix, pv_nn_params *params, pv_memory *memory)
 {
     char name[PV_NN_NAME];
     const int inputs = dims[0], units = dims[1];
@@ -29,14 +29,14 @@ pv_status pv_dws_down_new(pv_dws_down *down, const int *dims, int layers, int ou
     down->query = (pv_linear){.in = inputs, .out = 1, .weight = query, .bias = -1};
     pv_stack_reserve(&down->gamma, memory, units);
     pv_stack_reserve(&down->lambda, memory, 1);
-    down->shares = pv_nn_take(memory, (int64_t)max_batch * units, sizeof(pv_real));
-    down->mean = pv_nn_take(memory, (int64_t)max_batch * inputs, sizeof(pv_real));
-    down->rows = pv_nn_take(memory, max_batch * down->left, sizeof(pv_real));
-    down->drows = pv_nn_take(memory, max_batch * down->left, sizeof(pv_real));
-    down->pooled = pv_nn_take(memory, outputs, sizeof(pv_real));
-    down->dmean = pv_nn_take(memory, inputs, sizeof(pv_real));
-    down->dshares = pv_nn_take(memory, units, sizeof(pv_real));
-    return pv_nn_memory_status(memory);
+    down->shares = pv_take(memory, (int64_t)max_batch * units, sizeof(pv_real));
+    down->mean = pv_take(memory, (int64_t)max_batch * inputs, sizeof(pv_real));
+    down->rows = pv_take(memory, max_batch * down->left, sizeof(pv_real));
+    down->drows = pv_take(memory, max_batch * down->left, sizeof(pv_real));
+    down->pooled = pv_take(memory, outputs, sizeof(pv_real));
+    down->dmean = pv_take(memory, inputs, sizeof(pv_real));
+    down->dshares = pv_take(memory, units, sizeof(pv_real));
+    return pv_memory_status(memory);
 }
 
 static void softmax(int n, pv_real *values)

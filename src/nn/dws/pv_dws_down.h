@@ -23,7 +23,7 @@ typedef struct pv_dws_down {
 /* Registers <prefix>Gamma.*, Lambda.* and attn.query.  For rows of an INR with matrices `dims`; depth: linear
  * maps of Gamma and Lambda.  Errors: PV_ERR_CONFIG (outputs is not below d_0), PV_ERR_NOMEM. */
 pv_status pv_dws_down_new(pv_dws_down *down, const int *dims, int layers, int outputs, int depth,
-                          int max_batch, const char *prefix, pv_nn_params *params, pv_nn_memory *memory);
+                          int max_batch, const char *prefix, pv_nn_params *params, pv_memory *memory);
 
 /* y_u = Gamma(x_u) - Lambda(sum of s_v x_v over neurons), s the softmax of <x_v, query>; the other tensors as
  * they are.

@@ -26,7 +26,7 @@ static int width_of(const pv_dws_head *head, int tensor)
 
 pv_status pv_dws_head_new(pv_dws_head *head, const pv_dws_space *space, int features, int classes, int out_fc,
                           pv_pooling reduction, int max_batch, int max_count, pv_nn_params *params,
-                          pv_nn_memory *memory)
+                          pv_memory *memory)
 {
     if (out_fc < 1 || out_fc > PV_STACK_MAX)
         return pv_fail(PV_ERR_CONFIG, "model.out_fc: must be 1 to %d, not %d", PV_STACK_MAX, out_fc);
@@ -36,9 +36,9 @@ pv_status pv_dws_head_new(pv_dws_head *head, const pv_dws_space *space, int feat
         head->width += width_of(head, t);
     head->stack = pv_stack_new(params, "clf.layer", head->width, classes, out_fc, true, PV_LINEAR_PYTORCH);
     pv_stack_reserve(&head->stack, memory, max_batch);
-    head->pooled = pv_nn_take(memory, (int64_t)max_batch * head->width, sizeof(pv_real));
-    head->dpooled = pv_nn_take(memory, (int64_t)max_batch * head->width, sizeof(pv_real));
-    return pv_nn_memory_status(memory);
+    head->pooled = pv_take(memory, (int64_t)max_batch * head->width, sizeof(pv_real));
+    head->dpooled = pv_take(memory, (int64_t)max_batch * head->width, sizeof(pv_real));
+    return pv_memory_status(memory);
 }
 
 void pv_dws_head_take(pv_dws_head *head, int first, int count, const pv_real *x)

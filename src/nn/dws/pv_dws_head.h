@@ -17,7 +17,7 @@ typedef struct pv_dws_head {
 /* Registers clf.layer.*.  max_count: samples of a tile.  Errors: PV_ERR_NOMEM, PV_ERR_CONFIG (out_fc). */
 pv_status pv_dws_head_new(pv_dws_head *head, const pv_dws_space *space, int features, int classes, int out_fc,
                           pv_pooling reduction, int max_batch, int max_count, pv_nn_params *params,
-                          pv_nn_memory *memory);
+                          pv_memory *memory);
 
 /* Forward: for all tiles pool x into `margins` and take them as samples first..first+count-1; then forward.
  * Shapes   x a set of `count` samples, logits [batch][classes] */

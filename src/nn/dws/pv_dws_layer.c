@@ -19,20 +19,20 @@ static const pv_dws_map *entrywise(const pv_dws_layer *layer, int tensor)
     return NULL;
 }
 
-static void reserve_picks(pv_dws_layer *layer, int max_count, pv_nn_memory *memory)
+static void reserve_picks(pv_dws_layer *layer, int max_count, pv_memory *memory)
 {
     const int64_t most = (int64_t)max_count * layer->opts.out; /* one entry for every feature */
-    layer->picks = pv_nn_take(memory, layer->space->tensors, sizeof *layer->picks);
+    layer->picks = pv_take(memory, layer->space->tensors, sizeof *layer->picks);
     for (int t = 0; t < layer->space->tensors && layer->picks; t++) {
         if (!entrywise(layer, t)) continue;
-        layer->picks[t].entry = pv_nn_take(memory, most, sizeof *layer->picks[t].entry);
-        layer->picks[t].dy = pv_nn_take(memory, most * layer->opts.out, sizeof(pv_real));
+        layer->picks[t].entry = pv_take(memory, most, sizeof *layer->picks[t].entry);
+        layer->picks[t].dy = pv_take(memory, most * layer->opts.out, sizeof(pv_real));
     }
-    layer->picked_x = pv_nn_take(memory, most * layer->opts.in, sizeof(pv_real));
-    layer->picked_dx = pv_nn_take(memory, most * layer->opts.in, sizeof(pv_real));
+    layer->picked_x = pv_take(memory, most * layer->opts.in, sizeof(pv_real));
+    layer->picked_dx = pv_take(memory, most * layer->opts.in, sizeof(pv_real));
 }
 
-static void reserve(pv_dws_layer *layer, int max_count, pv_nn_memory *memory)
+static void reserve(pv_dws_layer *layer, int max_count, pv_memory *memory)
 {
     const pv_dws_space *space = layer->space;
     int widest = 0;
@@ -41,18 +41,18 @@ static void reserve(pv_dws_layer *layer, int max_count, pv_nn_memory *memory)
         if (map->op) map->op->reserve(map, memory, max_count);
         widest = map->out > widest ? map->out : widest;
     }
-    layer->outer = pv_nn_take(memory, (int64_t)FEW * widest, sizeof(pv_real));
+    layer->outer = pv_take(memory, (int64_t)FEW * widest, sizeof(pv_real));
     pv_dws_margins_new(&layer->source, space, layer->opts.in, layer->opts.reduction, max_count, memory);
     pv_dws_margins_new(&layer->target, space, layer->opts.out, PV_POOL_SUM, max_count, memory);
     if (layer->opts.picked) reserve_picks(layer, max_count, memory);
     for (int margin = PV_MARGIN_COL; margin <= PV_MARGIN_ALL; margin++) {
-        layer->bias[margin] = pv_nn_take(memory, space->total[margin] * layer->opts.out, sizeof(pv_real));
-        layer->dbias[margin] = pv_nn_take(memory, space->total[margin] * layer->opts.out, sizeof(pv_real));
+        layer->bias[margin] = pv_take(memory, space->total[margin] * layer->opts.out, sizeof(pv_real));
+        layer->dbias[margin] = pv_take(memory, space->total[margin] * layer->opts.out, sizeof(pv_real));
     }
 }
 
 pv_status pv_dws_layer_new(pv_dws_layer *layer, const pv_dws_space *space, const pv_dws_layer_opts *opts,
-                           int max_count, const char *prefix, pv_nn_params *params, pv_nn_memory *memory)
+                           int max_count, const char *prefix, pv_nn_params *params, pv_memory *memory)
 {
     if (opts->fc_layers < 1 || opts->fc_layers > PV_STACK_MAX)
         return pv_fail(PV_ERR_CONFIG, "model.fc_layers: must be 1 to %d, not %d", PV_STACK_MAX,
@@ -68,7 +68,7 @@ pv_status pv_dws_layer_new(pv_dws_layer *layer, const pv_dws_space *space, const
         layer->skip = pv_stack_new(params, name, opts->in, opts->out, opts->fc_layers, true, PV_LINEAR_SKIP);
         pv_stack_reserve(&layer->skip, memory, max_count * space->total[PV_MARGIN_FULL]);
     }
-    return pv_nn_memory_status(memory);
+    return pv_memory_status(memory);
 }
 
 static double map_flops(const pv_dws_map *map)

@@ -50,7 +50,7 @@ typedef struct pv_dws_exit {
  * must stay where they are, and so must the layer.  Errors: PV_ERR_NOMEM, PV_ERR_CONFIG (fc_layers,
  * heads). */
 pv_status pv_dws_layer_new(pv_dws_layer *layer, const pv_dws_space *space, const pv_dws_layer_opts *opts,
-                           int max_count, const char *prefix, pv_nn_params *params, pv_nn_memory *memory);
+                           int max_count, const char *prefix, pv_nn_params *params, pv_memory *memory);
 
 /* Takes the parameters as they are now. */
 void pv_dws_layer_pack(pv_dws_layer *layer);

@@ -4,7 +4,7 @@
 #include <string.h>
 
 void pv_dws_margins_new(pv_dws_margins *margins, const pv_dws_space *space, int features,
-                        pv_pooling reduction, int max_count, pv_nn_memory *memory)
+                        pv_pooling reduction, int max_count, pv_memory *memory)
 {
     *margins = (pv_dws_margins){.space = space,
                                 .kernels = PV_ISA_CHOOSE(pv_dws_kernels),
@@ -13,8 +13,8 @@ void pv_dws_margins_new(pv_dws_margins *margins, const pv_dws_space *space, int 
                                 .reduction = reduction};
     for (int margin = PV_MARGIN_ROW; margin < PV_MARGIN_COUNT; margin++) {
         const int64_t values = space->total[margin] * features * max_count;
-        margins->pooled[margin] = pv_nn_take(memory, values, sizeof(pv_real));
-        margins->spread[margin] = pv_nn_take(memory, values, sizeof(pv_real));
+        margins->pooled[margin] = pv_take(memory, values, sizeof(pv_real));
+        margins->spread[margin] = pv_take(memory, values, sizeof(pv_real));
     }
 }
 

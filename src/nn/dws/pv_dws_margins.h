@@ -7,11 +7,11 @@
 #ifndef PV_DWS_MARGINS_H
 #define PV_DWS_MARGINS_H
 
+#include "base/pv_mem.h"
 #include "nn/dws/pv_dws_kernels.h"
 #include "pv_dws_picks.h"
 #include "pv_dws_space.h"
 #include "nn/dws/pv_dws_opts.h"
-#include "nn/core/pv_nn_memory.h"
 
 typedef struct pv_dws_margins {
     const pv_dws_space *space;
@@ -25,7 +25,7 @@ typedef struct pv_dws_margins {
 
 /* For sets of at most max_count samples. */
 void pv_dws_margins_new(pv_dws_margins *margins, const pv_dws_space *space, int features,
-                        pv_pooling reduction, int max_count, pv_nn_memory *memory);
+                        pv_pooling reduction, int max_count, pv_memory *memory);
 
 /* One tensor of a set, and its margins. */
 pv_dws_block pv_dws_margins_block(const pv_dws_margins *margins, int count, int tensor);

@@ -327,7 +327,7 @@ static void new_norm(net *n, int k, int slot)
 }
 
 /* In the order of state_dict; batch norm, ReLU and dropout count among the published modules. */
-static pv_status new_layers(net *n, const pv_model_request *request, pv_nn_memory *memory)
+static pv_status new_layers(net *n, const pv_model_request *request, pv_memory *memory)
 {
     const pv_model_opts *opts = request->opts;
     const pv_dws_opts *o = opts->kind.options;
@@ -360,22 +360,21 @@ static pv_status new_layers(net *n, const pv_model_request *request, pv_nn_memor
                            request->max_batch, n->tile, n->params, memory);
 }
 
-static void reserve(net *n, pv_nn_memory *memory, int64_t max_batch)
+static void reserve(net *n, pv_memory *memory, int64_t max_batch)
 {
     const int64_t entries = n->space.total[PV_MARGIN_FULL], values = entries * n->hidden;
     const int words = pv_dws_words(n->kernels, n->hidden);
-    n->input = pv_nn_take(memory, max_batch * entries, sizeof(pv_real));
-    n->dinput = pv_nn_take(memory, max_batch * entries, sizeof(pv_real));
-    if (n->skipped) n->skip_gradient = pv_nn_take(memory, max_batch * entries, sizeof(pv_real));
+    n->input = pv_take(memory, max_batch * entries, sizeof(pv_real));
+    n->dinput = pv_take(memory, max_batch * entries, sizeof(pv_real));
+    if (n->skipped) n->skip_gradient = pv_take(memory, max_batch * entries, sizeof(pv_real));
     for (int k = 0; k < n->count; k++) {
-        n->y[k] = pv_nn_take(memory, max_batch * values, sizeof(pv_real));
-        if (n->dropout.rate > 0)
-            n->bits[k] = pv_nn_take(memory, max_batch * entries * words, sizeof **n->bits);
+        n->y[k] = pv_take(memory, max_batch * values, sizeof(pv_real));
+        if (n->dropout.rate > 0) n->bits[k] = pv_take(memory, max_batch * entries * words, sizeof **n->bits);
     }
-    n->gradient = pv_nn_take(memory, max_batch * values, sizeof(pv_real));
-    n->x = pv_nn_take(memory, n->tile * values, sizeof(pv_real));
-    n->dy = pv_nn_take(memory, n->tile * values, sizeof(pv_real));
-    n->draws = pv_nn_take(memory, PV_DROPOUT_DRAWS(values), sizeof *n->draws);
+    n->gradient = pv_take(memory, max_batch * values, sizeof(pv_real));
+    n->x = pv_take(memory, n->tile * values, sizeof(pv_real));
+    n->dy = pv_take(memory, n->tile * values, sizeof(pv_real));
+    n->draws = pv_take(memory, PV_DROPOUT_DRAWS(values), sizeof *n->draws);
 }
 
 /* The space that the layers work in: that of the INRs, with narrower inputs if they are sampled down. */
@@ -398,9 +397,9 @@ static pv_status make(const pv_model_request *request, pv_nn_params *params, voi
 {
     const pv_model_opts *opts = request->opts;
     const pv_dws_opts *own = opts->kind.options;
-    pv_nn_memory *memory = params->memory;
-    net *n = pv_nn_take(memory, 1, sizeof *n);
-    if (!n) return pv_nn_memory_status(memory);
+    pv_memory *memory = params->memory;
+    net *n = pv_take(memory, 1, sizeof *n);
+    if (!n) return pv_memory_status(memory);
     *out = n;
     *n = (net){.params = params,
                .kernels = PV_ISA_CHOOSE(pv_dws_kernels),
@@ -414,14 +413,14 @@ static pv_status make(const pv_model_request *request, pv_nn_params *params, voi
     if (st != PV_OK) return st;
     n->tile = pv_dws_tile(&n->space, n->hidden);
     if (n->tile > request->max_batch) n->tile = request->max_batch;
-    n->layers = pv_nn_take(memory, n->count, sizeof *n->layers);
-    n->norms = pv_nn_take(memory, n->count, sizeof *n->norms);
-    n->y = pv_nn_take(memory, n->count, sizeof *n->y);
-    n->bits = pv_nn_take(memory, n->count, sizeof *n->bits);
-    if (memory->failed) return pv_nn_memory_status(memory);
+    n->layers = pv_take(memory, n->count, sizeof *n->layers);
+    n->norms = pv_take(memory, n->count, sizeof *n->norms);
+    n->y = pv_take(memory, n->count, sizeof *n->y);
+    n->bits = pv_take(memory, n->count, sizeof *n->bits);
+    if (memory->failed) return pv_memory_status(memory);
     st = new_layers(n, request, memory);
     if (st == PV_OK) reserve(n, memory, request->max_batch);
-    return st != PV_OK ? st : pv_nn_memory_status(memory);
+    return st != PV_OK ? st : pv_memory_status(memory);
 }
 
 static const char *const set_layers[] = {[PV_SET_DS] = "ds", [PV_SET_SAB] = "sab", NULL};

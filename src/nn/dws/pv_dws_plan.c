@@ -22,7 +22,7 @@ typedef struct end {
     int positions, width; /* width: entries a position */
 } end;
 
-static void linear_reserve(pv_dws_map *map, pv_nn_memory *memory, int max_batch)
+static void linear_reserve(pv_dws_map *map, pv_memory *memory, int max_batch)
 {
     pv_stack_reserve(&map->stack, memory, (int64_t)max_batch * map->positions);
 }
@@ -54,7 +54,7 @@ static const pv_dws_op linear_op = {
 };
 
 /* Nothing to reserve: attentions share the plan's scratch. */
-static void sab_reserve(pv_dws_map *map, pv_nn_memory *memory, int max_batch)
+static void sab_reserve(pv_dws_map *map, pv_memory *memory, int max_batch)
 {
     (void)map, (void)memory, (void)max_batch;
 }
@@ -272,16 +272,16 @@ static void join(pv_dws_joint *joint, const pv_dws_map *map, int width)
 }
 
 /* Packs the single linear maps, and gathers them by target and by source. */
-static void gather(pv_dws_plan *plan, int tensors, pv_nn_memory *memory)
+static void gather(pv_dws_plan *plan, int tensors, pv_memory *memory)
 {
     const int margins = PV_MARGIN_COUNT * tensors;
-    plan->targets = pv_nn_take(memory, margins, sizeof *plan->targets);
-    plan->sources = pv_nn_take(memory, margins, sizeof *plan->sources);
+    plan->targets = pv_take(memory, margins, sizeof *plan->targets);
+    plan->sources = pv_take(memory, margins, sizeof *plan->sources);
     for (int m = 0; m < plan->count; m++) {
         pv_dws_map *map = &plan->maps[m];
         if (map->op) continue;
-        map->forward = pv_nn_take(memory, (int64_t)map->in * map->out, sizeof(pv_real));
-        map->backward = pv_nn_take(memory, (int64_t)map->in * map->out, sizeof(pv_real));
+        map->forward = pv_take(memory, (int64_t)map->in * map->out, sizeof(pv_real));
+        map->backward = pv_take(memory, (int64_t)map->in * map->out, sizeof(pv_real));
         if (map->entrywise || memory->failed) continue;
         find(plan->targets, &plan->target_count, map->target, map->to)->count++;
         find(plan->sources, &plan->source_count, map->source, map->from)->count++;
@@ -289,7 +289,7 @@ static void gather(pv_dws_plan *plan, int tensors, pv_nn_memory *memory)
     for (int i = 0; i < plan->target_count + plan->source_count; i++) {
         pv_dws_joint *joint =
             i < plan->target_count ? &plan->targets[i] : &plan->sources[i - plan->target_count];
-        joint->maps = pv_nn_take(memory, joint->count, sizeof(const pv_dws_map *));
+        joint->maps = pv_take(memory, joint->count, sizeof(const pv_dws_map *));
         joint->count = 0;
     }
     for (int m = 0; m < plan->count && !memory->failed; m++) {
@@ -301,12 +301,12 @@ static void gather(pv_dws_plan *plan, int tensors, pv_nn_memory *memory)
 }
 
 pv_status pv_dws_plan_make(pv_dws_plan *plan, const pv_dws_space *space, const pv_dws_layer_opts *opts,
-                           const char *prefix, pv_nn_params *params, pv_nn_memory *memory)
+                           const char *prefix, pv_nn_params *params, pv_memory *memory)
 {
     enum { MAPS_A_PAIR = 10 }; /* at most 4 between weights and 2 in each other family */
     *plan = (pv_dws_plan){0};
-    plan->maps = pv_nn_take(memory, MAPS_A_PAIR * space->layers * space->layers, sizeof *plan->maps);
-    if (!plan->maps) return pv_nn_memory_status(memory);
+    plan->maps = pv_take(memory, MAPS_A_PAIR * space->layers * space->layers, sizeof *plan->maps);
+    if (!plan->maps) return pv_memory_status(memory);
     planner p = {.plan = plan, .space = space, .opts = opts, .params = params, .prefix = prefix};
     family(&p, "weight_to_weight", -1, 1, weight_to_weight);
     family(&p, "bias_to_bias", 0, 0, bias_to_bias);
@@ -317,5 +317,5 @@ pv_status pv_dws_plan_make(pv_dws_plan *plan, const pv_dws_space *space, const p
         return pv_fail(PV_ERR_CONFIG, "model.heads: %d must divide the width %d of a set layer", opts->heads,
                        p.indivisible);
     pv_sab_work_reserve(&plan->work, memory);
-    return pv_nn_memory_status(memory);
+    return pv_memory_status(memory);
 }

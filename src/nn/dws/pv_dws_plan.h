@@ -3,9 +3,9 @@
 #define PV_DWS_PLAN_H
 
 #include "pv_dws_space.h"
+#include "base/pv_mem.h"
 #include "nn/core/pv_linear.h"
 #include "nn/dws/pv_dws_opts.h"
-#include "nn/core/pv_nn_memory.h"
 #include "nn/core/pv_nn_params.h"
 #include "nn/core/pv_set_attention.h"
 
@@ -28,7 +28,7 @@ struct pv_dws_map;
  * scale op(x); backward: adds to the parameters' gradients, and dx = beta dx + scale J^T dy unless dx is
  * NULL. */
 typedef struct pv_dws_op {
-    void (*reserve)(struct pv_dws_map *map, pv_nn_memory *memory, int max_batch);
+    void (*reserve)(struct pv_dws_map *map, pv_memory *memory, int max_batch);
     void (*forward)(const struct pv_dws_map *map, const pv_nn_params *params, int first, int count,
                     const pv_real *x, double beta, pv_real *y);
     void (*backward)(const struct pv_dws_map *map, const pv_nn_params *params, int first, int count,
@@ -77,6 +77,6 @@ typedef struct pv_dws_plan {
  * too, and writes a coarser margin of the target.  The set layer sab is one map.
  * `plan` must stay where it is.  Errors: PV_ERR_NOMEM, PV_ERR_CONFIG (heads). */
 pv_status pv_dws_plan_make(pv_dws_plan *plan, const pv_dws_space *space, const pv_dws_layer_opts *opts,
-                           const char *prefix, pv_nn_params *params, pv_nn_memory *memory);
+                           const char *prefix, pv_nn_params *params, pv_memory *memory);
 
 #endif

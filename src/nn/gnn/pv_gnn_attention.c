@@ -13,7 +13,7 @@ static int power_of_two(int n)
     return power;
 }
 
-static void reserve(pv_gnn_shape *s, pv_nn_memory *memory)
+static void reserve(pv_gnn_shape *s, pv_memory *memory)
 {
     const int64_t n = s->nodes;
     struct {
@@ -33,21 +33,21 @@ static void reserve(pv_gnn_shape *s, pv_nn_memory *memory)
                   {&s->dsource, n * s->edge_hidden},
                   {&s->dtarget, n * s->edge_hidden}};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
-        *blocks[i].where = pv_nn_take(memory, blocks[i].count, sizeof(pv_real));
+        *blocks[i].where = pv_take(memory, blocks[i].count, sizeof(pv_real));
     for (int i = 0; i < 6; i++) {
-        s->node_work[i] = pv_nn_take(memory, n * s->node, sizeof(pv_real));
-        s->edge_work[i] = pv_nn_take(memory, n * s->edge, sizeof(pv_real));
+        s->node_work[i] = pv_take(memory, n * s->node, sizeof(pv_real));
+        s->edge_work[i] = pv_take(memory, n * s->edge, sizeof(pv_real));
     }
     for (int i = 0; i < 3; i++)
-        s->node_act[i] = pv_nn_take(memory, n * s->node_hidden, sizeof(pv_real));
+        s->node_act[i] = pv_take(memory, n * s->node_hidden, sizeof(pv_real));
     for (int i = 0; i < 5; i++)
-        s->edge_act[i] = pv_nn_take(memory, n * s->edge_hidden, sizeof(pv_real));
+        s->edge_act[i] = pv_take(memory, n * s->edge_hidden, sizeof(pv_real));
 }
 
 /* Where the channels of `count` maps (`number` within a head's block of `all` maps) come from. */
 static int *head_map(const pv_packed_set *set, const pv_gnn_shape *s, int all, int count, const int *number)
 {
-    int *map = pv_nn_take(set->memory, (int64_t)count * s->channels, sizeof *map);
+    int *map = pv_take(set->memory, (int64_t)count * s->channels, sizeof *map);
     for (int p = 0; map && p < count; p++)
         for (int c = 0; c < s->channels; c++) {
             const int head = c % s->padded_heads, d = c / s->padded_heads;
@@ -86,7 +86,7 @@ pv_status pv_gnn_shape_set(pv_gnn_shape *shape, const pv_packed_set *set, const 
     static const int whole[] = {0};
     s->out_map = head_map(set, s, 1, 1, whole);
     reserve(s, set->memory);
-    return pv_nn_memory_status(set->memory);
+    return pv_memory_status(set->memory);
 }
 
 enum { QUERY, KEY, ADDED, FACTOR }; /* the maps of an edge in the published order */

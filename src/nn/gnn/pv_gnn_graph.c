@@ -143,22 +143,22 @@ static void lay_edges(pv_gnn_graph *g, const int *dims, int layers)
     }
 }
 
-static pv_status reserve(pv_gnn_graph *g, pv_nn_memory *memory)
+static pv_status reserve(pv_gnn_graph *g, pv_memory *memory)
 {
     const int64_t width = g->node_width > g->edge_width ? g->node_width : g->edge_width;
     const int64_t padded = g->edge.in_padded, units = g->nodes - g->first;
     const int64_t most = g->inputs + 1 > units ? g->inputs + 1 : units;
-    g->node_x = pv_nn_take(memory, units * g->node.in_padded, sizeof(pv_real));
-    g->edge_x = pv_nn_take(memory, (g->inputs + 1) * padded, sizeof(pv_real));
-    g->dx = pv_nn_take(memory, most * padded, sizeof(pv_real));
-    g->features = pv_nn_take(memory, BLOCK * 2 * WAVES, sizeof(pv_real));
-    g->dfeatures = pv_nn_take(memory, BLOCK * 2 * WAVES, sizeof(pv_real));
+    g->node_x = pv_take(memory, units * g->node.in_padded, sizeof(pv_real));
+    g->edge_x = pv_take(memory, (g->inputs + 1) * padded, sizeof(pv_real));
+    g->dx = pv_take(memory, most * padded, sizeof(pv_real));
+    g->features = pv_take(memory, BLOCK * 2 * WAVES, sizeof(pv_real));
+    g->dfeatures = pv_take(memory, BLOCK * 2 * WAVES, sizeof(pv_real));
     for (int i = 0; i < g->node.maps; i++)
-        g->act[i] = pv_nn_take(memory, BLOCK * width, sizeof(pv_real));
+        g->act[i] = pv_take(memory, BLOCK * width, sizeof(pv_real));
     pv_real **const work[] = {&g->slope, &g->dact, &g->silu, &g->scratch};
     for (int i = 0; i < 4; i++)
-        *work[i] = pv_nn_take(memory, BLOCK * width, sizeof(pv_real));
-    return pv_nn_memory_status(memory);
+        *work[i] = pv_take(memory, BLOCK * width, sizeof(pv_real));
+    return pv_memory_status(memory);
 }
 
 pv_status pv_gnn_graph_new(pv_gnn_graph *graph, pv_packed_set *set, const pv_gnn_opts *opts, const int *dims,
@@ -180,11 +180,11 @@ pv_status pv_gnn_graph_new(pv_gnn_graph *graph, pv_packed_set *set, const pv_gnn
         g->weights += dims[l] * dims[l + 1];
     }
     g->inputs = g->reversed ? 2 * g->weights : g->weights;
-    g->edge_input = pv_nn_take(set->memory, (int64_t)g->nodes * g->nodes, sizeof *g->edge_input);
-    g->weight_place = pv_nn_take(set->memory, g->weights, sizeof *g->weight_place);
-    g->bias_place = pv_nn_take(set->memory, g->nodes - g->first, sizeof *g->bias_place);
-    g->position = pv_nn_take(set->memory, g->nodes - g->first, sizeof *g->position);
-    PV_TRY(pv_nn_memory_status(set->memory));
+    g->edge_input = pv_take(set->memory, (int64_t)g->nodes * g->nodes, sizeof *g->edge_input);
+    g->weight_place = pv_take(set->memory, g->weights, sizeof *g->weight_place);
+    g->bias_place = pv_take(set->memory, g->nodes - g->first, sizeof *g->bias_place);
+    g->position = pv_take(set->memory, g->nodes - g->first, sizeof *g->position);
+    PV_TRY(pv_memory_status(set->memory));
     const int positions = lay_nodes(g, dims, layers);
     lay_edges(g, dims, layers);
     if (token) g->class_token = pv_packed_add(set, "cls_token", 1, 1, opts->d_node, normal);

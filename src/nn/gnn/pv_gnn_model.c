@@ -256,29 +256,29 @@ static void register_layers(net *n, const pv_gnn_opts *opts)
     n->head[1] = pv_linear_new(n->params, "proj_out.2", opts->d_out_hid, n->classes, true, PV_LINEAR_PYTORCH);
 }
 
-static void reserve(net *n, pv_nn_memory *memory, int64_t max_batch)
+static void reserve(net *n, pv_memory *memory, int64_t max_batch)
 {
     const pv_gnn_shape *const s = &n->shape;
     const size_t real = sizeof(pv_real);
     for (int l = 0; l < n->layers; l++) {
         const pv_gnn_range range = range_of(n, NULL, 0, l);
-        n->nodes[l] = pv_nn_take(memory, max_batch * s->nodes * s->node, real);
-        n->layer[l].out = pv_nn_take(memory, max_batch * range.count * s->channels, real);
-        if (l) n->layer[l].kept = pv_nn_take(memory, max_batch * edge_values(n, range.count), real);
+        n->nodes[l] = pv_take(memory, max_batch * s->nodes * s->node, real);
+        n->layer[l].out = pv_take(memory, max_batch * range.count * s->channels, real);
+        if (l) n->layer[l].kept = pv_take(memory, max_batch * edge_values(n, range.count), real);
     }
-    n->nodes[n->layers] = pv_nn_take(memory, max_batch * n->read_count * s->node, real);
-    n->list = pv_nn_take(memory, max_batch * (n->graph.inputs + 1) * s->edge, real);
-    n->feature = pv_nn_take(memory, max_batch * n->features, real);
-    n->dfeature = pv_nn_take(memory, max_batch * n->features, real);
-    n->hidden = pv_nn_take(memory, max_batch * n->head[0].out, real);
-    n->dhidden = pv_nn_take(memory, max_batch * n->head[0].out, real);
-    n->edges = pv_nn_take(memory, edge_values(n, s->nodes), real);
+    n->nodes[n->layers] = pv_take(memory, max_batch * n->read_count * s->node, real);
+    n->list = pv_take(memory, max_batch * (n->graph.inputs + 1) * s->edge, real);
+    n->feature = pv_take(memory, max_batch * n->features, real);
+    n->dfeature = pv_take(memory, max_batch * n->features, real);
+    n->hidden = pv_take(memory, max_batch * n->head[0].out, real);
+    n->dhidden = pv_take(memory, max_batch * n->head[0].out, real);
+    n->edges = pv_take(memory, edge_values(n, s->nodes), real);
     for (int i = 0; i < 2; i++) {
-        n->dedges[i] = pv_nn_take(memory, edge_values(n, s->nodes), real);
-        n->dnodes[i] = pv_nn_take(memory, (int64_t)s->nodes * s->node, real);
+        n->dedges[i] = pv_take(memory, edge_values(n, s->nodes), real);
+        n->dnodes[i] = pv_take(memory, (int64_t)s->nodes * s->node, real);
     }
-    n->dout = pv_nn_take(memory, (int64_t)s->nodes * s->channels, real);
-    n->dlist = pv_nn_take(memory, (n->graph.inputs + 1) * (int64_t)s->edge, real);
+    n->dout = pv_take(memory, (int64_t)s->nodes * s->channels, real);
+    n->dlist = pv_take(memory, (n->graph.inputs + 1) * (int64_t)s->edge, real);
 }
 
 /* Every edge goes through its maps once in every layer whose result is read. */
@@ -307,8 +307,8 @@ static pv_status make(const pv_model_request *request, pv_nn_params *params, voi
     pv_status st = PV_OK;
     if (request->opts->layers > MAX_LAYERS)
         return pv_fail(PV_ERR_CONFIG, "model.layers: at most %d, not %d", MAX_LAYERS, request->opts->layers);
-    net *n = pv_nn_take(params->memory, 1, sizeof *n);
-    if (!n) return pv_nn_memory_status(params->memory);
+    net *n = pv_take(params->memory, 1, sizeof *n);
+    if (!n) return pv_memory_status(params->memory);
     *out = n;
     *n = (net){.params = params,
                .packed = {.params = params, .memory = params->memory},
@@ -325,7 +325,7 @@ static pv_status make(const pv_model_request *request, pv_nn_params *params, voi
     choose_readout(n, opts, request->dims[request->layers]);
     register_layers(n, opts);
     reserve(n, params->memory, request->max_batch);
-    st = pv_nn_memory_status(params->memory);
+    st = pv_memory_status(params->memory);
 done:
     return st;
 }

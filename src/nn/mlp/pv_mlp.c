@@ -123,15 +123,15 @@ static void register_layers(net *n)
     }
 }
 
-static void reserve(net *n, pv_nn_memory *memory, int64_t max_batch)
+static void reserve(net *n, pv_memory *memory, int64_t max_batch)
 {
     for (int i = 0; i < n->hidden_layers; i++) {
-        n->x[i] = pv_nn_take(memory, max_batch * n->width, sizeof(pv_real));
-        n->y[i] = n->normed ? pv_nn_take(memory, max_batch * n->width, sizeof(pv_real)) : n->x[i];
+        n->x[i] = pv_take(memory, max_batch * n->width, sizeof(pv_real));
+        n->y[i] = n->normed ? pv_take(memory, max_batch * n->width, sizeof(pv_real)) : n->x[i];
         if (n->normed) pv_batch_norm_reserve(&n->norm[i], memory);
     }
-    n->dx = pv_nn_take(memory, max_batch * n->width, sizeof(pv_real));
-    n->dy = pv_nn_take(memory, max_batch * n->width, sizeof(pv_real));
+    n->dx = pv_take(memory, max_batch * n->width, sizeof(pv_real));
+    n->dy = pv_take(memory, max_batch * n->width, sizeof(pv_real));
 }
 
 static pv_status make(const pv_model_request *request, pv_nn_params *params, void **out)
@@ -139,8 +139,8 @@ static pv_status make(const pv_model_request *request, pv_nn_params *params, voi
     const pv_model_opts *opts = request->opts;
     if (opts->layers > MAX_HIDDEN)
         return pv_fail(PV_ERR_CONFIG, "model.layers: at most %d, not %d", MAX_HIDDEN, opts->layers);
-    net *n = pv_nn_take(params->memory, 1, sizeof *n);
-    if (!n) return pv_nn_memory_status(params->memory);
+    net *n = pv_take(params->memory, 1, sizeof *n);
+    if (!n) return pv_memory_status(params->memory);
     *out = n;
     *n = (net){.params = params,
                .dropout = {opts->dropout, params->kernels},

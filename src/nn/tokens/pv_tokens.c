@@ -266,7 +266,7 @@ static const pv_real *features(const void *context, int *width)
 /* Where the interleaved channels of `parts` maps come from; pv_transformer_kernels.h. */
 static int *head_map(const net *n, int heads, int parts)
 {
-    int *map = pv_nn_take(n->packed.memory, (int64_t)parts * n->channels, sizeof *map);
+    int *map = pv_take(n->packed.memory, (int64_t)parts * n->channels, sizeof *map);
     for (int c = 0; map && c < parts * n->channels; c++) {
         const int part = c / n->channels, head = c % n->channels % n->row.heads,
                   d = c % n->channels / n->row.heads;
@@ -288,7 +288,7 @@ static void shape_attention(net *n, int heads)
                                 .channels = n->channels,
                                 .heads = power,
                                 .width = width,
-                                      .node_stride = 3 * n->channels,
+                                .node_stride = 3 * n->channels,
                                 .scale = (pv_real)(1 / sqrt((double)n->width / heads))};
 }
 
@@ -341,7 +341,7 @@ static void register_tensors(net *n, int heads)
     n->head = pv_linear_new(n->params, "head", n->width, n->classes, true, PV_LINEAR_PYTORCH);
 }
 
-static void reserve(net *n, pv_nn_memory *memory, int64_t max_batch)
+static void reserve(net *n, pv_memory *memory, int64_t max_batch)
 {
     const int64_t tokens = n->tokens, hidden = tokens * n->layer[0].linear1.out;
     int64_t widest = 0;
@@ -350,7 +350,7 @@ static void reserve(net *n, pv_nn_memory *memory, int64_t max_batch)
         widest = unit > widest ? unit : widest;
     }
     for (int l = 0; l <= n->layers; l++)
-        n->x[l] = pv_nn_take(memory, max_batch * token_values(n), sizeof(pv_real));
+        n->x[l] = pv_take(memory, max_batch * token_values(n), sizeof(pv_real));
     struct {
         pv_real **where;
         int64_t count;
@@ -373,7 +373,7 @@ static void reserve(net *n, pv_nn_memory *memory, int64_t max_batch)
                   {&n->share, tokens * n->row.width},
                   {&n->dshare, tokens * n->row.width}};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
-        *blocks[i].where = pv_nn_take(memory, blocks[i].count, sizeof(pv_real));
+        *blocks[i].where = pv_take(memory, blocks[i].count, sizeof(pv_real));
 }
 
 static double forward_flops(const void *context)
@@ -397,8 +397,8 @@ static pv_status make(const pv_model_request *request, pv_nn_params *params, voi
     if (opts->hidden % opts->heads != 0)
         return pv_fail(PV_ERR_CONFIG, "model.heads: must divide model.hidden, %d, and %d does not",
                        opts->hidden, opts->heads);
-    net *n = pv_nn_take(params->memory, 1, sizeof *n);
-    if (!n) return pv_nn_memory_status(params->memory);
+    net *n = pv_take(params->memory, 1, sizeof *n);
+    if (!n) return pv_memory_status(params->memory);
     *out = n;
     *n = (net){.params = params,
                .kernels = PV_ISA_CHOOSE(pv_transformer_kernels),
@@ -418,7 +418,7 @@ static pv_status make(const pv_model_request *request, pv_nn_params *params, voi
     shape_attention(n, opts->heads);
     register_tensors(n, opts->heads);
     reserve(n, params->memory, request->max_batch);
-    return pv_nn_memory_status(params->memory);
+    return pv_memory_status(params->memory);
 }
 
 const pv_model_kind pv_model_tokens = {
