@@ -3,6 +3,7 @@
 #ifndef PV_AUGMENTATION_H
 #define PV_AUGMENTATION_H
 
+#include "augment/pv_augment_opts.h"
 #include "augment/pv_augment_registry.h"
 #include "base/pv_rng.h"
 #include "config/pv_plugin.h"
@@ -81,6 +82,47 @@ static inline void pv_augment_use(pv_augment_item *item, pv_rng *rng, float *row
     pv_augment_subject it = {.rng = rng, .row = row};
     item->kind->apply(item, &it);
 }
+
+/* The options that MixUps share, and those of matching: each augmentation lists the rows among its own. */
+typedef struct pv_lambda_opts {
+    pv_lambda_kind lambda;
+    double beta; /* a of Beta(a, a) */
+} pv_lambda_opts;
+
+/* A MixUp's options begin with these. */
+typedef struct pv_mixup_opts {
+    pv_partner partner; /* not NONE */
+    pv_lambda_opts share;
+} pv_mixup_opts;
+
+extern const char *const pv_lambda_names[], *const pv_partner_names[];
+
+/* clang-format off */
+/* NOLINTBEGIN(bugprone-macro-parentheses): arguments are members */
+/* The rows of a member `share` that is a pv_lambda_opts, */
+#define PV_LAMBDA_ROWS(owner, share)                                                                         \
+    {.name = "lambda", PV_MEMBER(owner, share.lambda), .choices = pv_lambda_names, .initial = "uniform",     \
+     .fixes = PV_FIXES_MODEL,                                                                                \
+     .meaning = "how the share of the sample is drawn, from U(0, 1) or Beta(beta, beta)"},                   \
+    {.name = "beta", PV_MEMBER(owner, share.beta), .initial = "1.0", PV_ABOVE(0), .fixes = PV_FIXES_MODEL,   \
+     .meaning = "parameter of the Beta distribution"}
+/* of the members of a pv_mixup_opts, */
+#define PV_MIXUP_ROWS(owner, partner, share)                                                                 \
+    PV_LAMBDA_ROWS(owner, share),                                                                            \
+    {.name = "partner", PV_MEMBER(owner, partner), .choices = pv_partner_names, .initial = "any",      \
+     .fixes = PV_FIXES_MODEL,                                                                                \
+     .meaning = "any other sample, a view of another object, or another view of the same object"}
+/* and of `match` that is a pv_match_opts. */
+#define PV_MATCH_ROWS(owner, match)                                                                          \
+    {.name = "signs", PV_MEMBER(owner, match.signs), .initial = "false", .fixes = PV_FIXES_MODEL,            \
+     .meaning = "match signs of units too, not only their order"},                                           \
+    {.name = "sweeps", PV_MEMBER(owner, match.max_sweeps), .initial = "16", PV_BETWEEN(1, 1000),             \
+     .fixes = PV_FIXES_MODEL, .meaning = "visits of all layers, at most"},                                   \
+    {.name = "starts", PV_MEMBER(owner, match.starts), .initial = "1", PV_BETWEEN(0, 1000),                  \
+     .fixes = PV_FIXES_MODEL,                                                                                \
+     .meaning = "descents, of which the best is taken; 0: enough to do as well as the published algorithm"}
+/* NOLINTEND(bugprone-macro-parentheses) */
+/* clang-format on */
 
 #define PV_AUGMENTATION_EXTERN(name) extern const pv_augmentation pv_augmentation_##name;
 PV_AUGMENTATIONS(PV_AUGMENTATION_EXTERN)

@@ -7,11 +7,14 @@
 #define PV_DATASET_H
 
 #include "parallel/pv_comm.h"
-#include "data/pv_placement.h"
 #include "data/pv_row_form.h"
 #include "store/pv_store.h"
 
 typedef struct pv_dataset pv_dataset;
+
+/* Where rows are kept: a copy a node, or one over the ranks of the job; auto: a copy a node where that takes
+ * no more than a quarter of its memory. */
+typedef enum pv_placement { PV_PLACE_AUTO, PV_PLACE_NODE, PV_PLACE_JOB } pv_placement;
 
 typedef struct pv_dataset_opts {
     uint8_t split;             /* PV_SPLIT_TRAIN, ... */

@@ -10,7 +10,13 @@
 #include "augment/pv_augment_opts.h"
 #include "parallel/pv_comm.h"
 #include "data/pv_dataset.h"
-#include "data/pv_positives.h"
+
+/* What the two copies of a place are in contrastive training. */
+typedef enum pv_positives {
+    PV_POSITIVES_AUGMENT, /* two augmentations of one view */
+    PV_POSITIVES_VIEWS,   /* two views of one object, as they are */
+    PV_POSITIVES_BOTH     /* augmentations of two views of one object */
+} pv_positives;
 
 typedef struct pv_sampler_opts {
     uint64_t seed;

@@ -6,7 +6,6 @@
 
 #include "base/pv_rng.h"
 #include "inr/pv_arch.h"
-#include "symmetry/pv_objective.h"
 #include "symmetry/pv_symmetry.h"
 
 #include <stdbool.h>

@@ -48,6 +48,10 @@ void pv_symmetry_invert(const pv_arch *arch, const pv_symmetry *symmetry, pv_sym
 /* Applies an element to a row.  Shapes: row, out [P]; out is not row. */
 void pv_symmetry_apply(const pv_arch *arch, const pv_symmetry *symmetry, const float *row, float *out);
 
+/* How alike two rows are, which weight matching makes as large as it can: the sum over all tensors but the
+ * last bias of <a, b>.  Shapes: a, b [P]. */
+double pv_match_objective(const pv_arch *arch, const float *a, const float *b);
+
 /* Random parts of an element, the other parts untouched: uniform permutations (Fisher-Yates); each sign -1
  * with probability p; phases uniform in low .. high.  Random: `rng`, layer by layer, unit by unit. */
 void pv_symmetry_draw_permutation(const pv_arch *arch, pv_rng *rng, pv_symmetry *symmetry);

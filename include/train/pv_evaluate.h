@@ -29,4 +29,10 @@ void pv_eval_share(const pv_comm *comm, int64_t samples, int64_t *first, int64_t
 pv_status pv_evaluate(const pv_comm *comm, pv_model *model, const pv_row_form *form,
                       const pv_dataset *dataset, int classes, bool per_class, float *logits, pv_score *score);
 
+/* Writes the logits of all samples of `dataset` in order, as HDF5: /logits [samples][classes], /label,
+ * /object, /view [samples]; aside, then renamed.  Shapes: logits [samples of this rank][classes]
+ * Collective.  Errors: PV_ERR_IO, PV_ERR_HDF5 (path named), agreed. */
+pv_status pv_eval_write_logits(const pv_comm *comm, const char *path, const pv_dataset *dataset, int classes,
+                               const float *logits);
+
 #endif

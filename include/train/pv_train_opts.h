@@ -3,8 +3,7 @@
 #define PV_TRAIN_OPTS_H
 
 #include "config/pv_plugin.h"
-#include "data/pv_placement.h"
-#include "data/pv_row_form.h"
+#include "data/pv_dataset.h"
 #include "nn/core/pv_optim.h"
 
 #include <stdbool.h>
@@ -17,7 +16,7 @@ typedef enum pv_rate_schedule { PV_RATE_CONSTANT, PV_RATE_COSINE } pv_rate_sched
 typedef enum pv_rate_scaling { PV_RATE_AS_IS, PV_RATE_LINEAR, PV_RATE_SQRT } pv_rate_scaling;
 
 typedef struct pv_train_opts {
-    pv_pick task; /* of pv_tasks, with its own options */
+    pv_pick task;  /* of pv_tasks, with its own options */
     char *output;  /* the model file; <output>.ckpt and <output>.jsonl stand beside it; owned by the config */
     int64_t views; /* the first `views` views of every training object are samples */
     int64_t epochs;
@@ -49,5 +48,9 @@ typedef struct pv_train_opts {
 /* The rows of the section, but for those of the tasks; the registry of tasks (train/pv_task.h). */
 extern const pv_option pv_train_options[];
 extern const pv_registry pv_tasks;
+
+/* The learning rate of step 0 .. steps - 1 of a training: linear warm-up over the first opts->warmup_steps,
+ * then opts->schedule, all scaled by opts->lr_scaling. */
+double pv_train_rate(const pv_train_opts *opts, int64_t step, int64_t steps);
 
 #endif

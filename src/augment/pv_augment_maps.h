@@ -2,7 +2,7 @@
 #ifndef PV_AUGMENT_MAPS_H
 #define PV_AUGMENT_MAPS_H
 
-#include "augment/pv_mixup_opts.h"
+#include "augment/pv_augmentation.h"
 #include "base/pv_rng.h"
 #include "inr/pv_arch.h"
 

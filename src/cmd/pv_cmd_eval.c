@@ -6,7 +6,6 @@
 #include "run/pv_record.h"
 #include "store/pv_store.h"
 #include "train/pv_evaluate.h"
-#include "train/pv_logits_file.h"
 #include "train/pv_task.h"
 
 #include <stdio.h>
@@ -97,7 +96,7 @@ static pv_status score_data(const pv_comm *comm, const words *w, const pv_open_m
     if (w->logits && !(logits = pv_alloc(share * classes, sizeof *logits))) st = PV_ERR_NOMEM;
     PV_TRY(pv_agree(comm, st));
     PV_TRY(pv_evaluate(comm, m->model, &m->head.form, dataset, classes, true, logits, score));
-    if (w->logits) PV_TRY(pv_logits_file_write(comm, w->logits, dataset, classes, logits));
+    if (w->logits) PV_TRY(pv_eval_write_logits(comm, w->logits, dataset, classes, logits));
 done:
     free(logits);
     return st;

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SCAN_BLOCK = 65536 };
+enum { SCAN_BLOCK = 16384 };
 
 struct pv_dataset {
     const pv_store *store;
@@ -30,13 +30,11 @@ struct pv_dataset {
 static pv_status scan_split(const pv_store *store, uint8_t split, int64_t *ids, int32_t *labels,
                             int64_t *count)
 {
-    pv_status st;
-    uint8_t *splits = NULL;
-    int32_t *block_labels = NULL;
+    pv_status st = PV_OK;
+    uint8_t splits[SCAN_BLOCK];
+    int32_t block_labels[SCAN_BLOCK];
     const int64_t objects = pv_store_objects(store);
     *count = 0;
-    PV_ALLOC(splits, SCAN_BLOCK);
-    PV_ALLOC(block_labels, SCAN_BLOCK);
     for (int64_t first = 0; first < objects; first += SCAN_BLOCK) {
         const int64_t block = objects - first < SCAN_BLOCK ? objects - first : SCAN_BLOCK;
         PV_TRY(pv_store_read_splits(store, first, block, splits));
@@ -50,10 +48,7 @@ static pv_status scan_split(const pv_store *store, uint8_t split, int64_t *ids, 
             ++*count;
         }
     }
-    st = PV_OK;
 done:
-    free(splits);
-    free(block_labels);
     return st;
 }
 
@@ -162,13 +157,13 @@ static pv_status load(const pv_comm *comm, pv_dataset *dataset)
                             .labels = dataset->labels,
                             .first_view = opts->first_view,
                             .views = opts->views,
-                            .verify = opts->verify};
+                            .verify = opts->verify,
+                            .form = opts->form};
     int64_t counted;
     pv_status st = PV_OK;
     if (comm->node_rank == 0)
         st = scan_split(dataset->store, opts->split, dataset->ids, dataset->labels, &counted);
-    if (st == PV_OK && opts->form)
-        st = pv_row_shaper_new(pv_store_arch(dataset->store), opts->form, &loader.shaper);
+    if (st == PV_OK) st = pv_row_loader_open(&loader);
     PV_TRY(pv_agree(comm, st));
     pv_shared_sync(comm, &dataset->shared);
     PV_TRY(choose_reference(comm, opts->form, &loader));
@@ -176,7 +171,7 @@ static pv_status load(const pv_comm *comm, pv_dataset *dataset)
     dataset->identity = loader.identity;
     sync_rows(comm, dataset);
 done:
-    pv_row_shaper_free(loader.shaper);
+    pv_row_loader_close(&loader);
     return st;
 }
 

@@ -1,9 +1,58 @@
 /* Rows from a store, checked and in their form. */
 #include "pv_row_loader.h"
 #include "base/pv_checksum.h"
+#include "base/pv_mem.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 /* Objects whose marks, and whose rows, one read takes: rows are worked on while they are in the cache. */
 enum { MARKS = 4096, ROWS = 256 };
+
+enum { MATCH_SWEEPS = 16 };
+
+pv_status pv_row_loader_open(pv_row_loader *loader)
+{
+    const pv_row_form *form = loader->form;
+    const pv_arch *arch = pv_store_arch(loader->store);
+    pv_status st = PV_OK;
+    if (!form) return PV_OK;
+    if (form->opts.canonical & ~pv_symmetry_kinds(arch))
+        return pv_fail(PV_ERR_CONFIG, "train.canonical: the activation of these INRs allows no such form");
+    const pv_match_opts opts = {form->opts.align == PV_ALIGN_SIGNED, MATCH_SWEEPS, .starts = 1};
+    PV_ALLOC(loader->before, form->params);
+    PV_TRY(pv_symmetry_make(arch, &loader->symmetry));
+    if (form->opts.align != PV_ALIGN_NONE) PV_TRY(pv_matcher_new(arch, &opts, &loader->matcher));
+done:
+    return st;
+}
+
+void pv_row_loader_close(pv_row_loader *loader)
+{
+    free(loader->before);
+    pv_symmetry_free(&loader->symmetry);
+    pv_matcher_free(loader->matcher);
+}
+
+/* Returns whether it may have changed the row. */
+static bool shape_row(pv_row_loader *loader, int64_t object, int64_t view, float *row)
+{
+    const pv_row_form *form = loader->form;
+    const pv_arch *arch = pv_store_arch(loader->store);
+    if (!form) return false;
+    const size_t bytes = sizeof *row * (size_t)form->params;
+    if (form->opts.canonical != PV_CANONICAL_NONE) {
+        memcpy(loader->before, row, bytes);
+        pv_symmetry_canonical(arch, loader->before, form->opts.canonical, &loader->symmetry);
+        pv_symmetry_apply(arch, &loader->symmetry, loader->before, row);
+    }
+    if (loader->matcher && form->reference) {
+        pv_rng rng = pv_rng_open(0, PV_RNG_MATCH, (uint64_t)object, (uint64_t)view);
+        memcpy(loader->before, row, bytes);
+        pv_match_row(loader->matcher, form->reference, loader->before, &rng, row);
+    }
+    return form->opts.canonical != PV_CANONICAL_NONE || loader->matcher;
+}
 
 /* How many objects from object i of the split on, below `end`, are neighbours in the store: what one read
  * takes. */
@@ -52,12 +101,11 @@ static pv_status take_row(pv_row_loader *loader, int64_t v, int64_t i, uint8_t s
         return pv_fail(PV_ERR_DATA,
                        "'%s': view %lld of object %lld fails its checksum: see `polyview verify`",
                        pv_store_path(loader->store), (long long)view, (long long)object);
-    const bool changes = loader->shaper && pv_row_shaper_changes(loader->shaper);
-    if (changes) pv_row_shaper_apply(loader->shaper, object, view, row);
+    const bool changed = shape_row(loader, object, view, row);
     const struct {
         int64_t sample, label;
         uint64_t row;
-    } what = {i * loader->views + v, loader->labels[i], changes ? pv_checksum(row, bytes) : checksum};
+    } what = {i * loader->views + v, loader->labels[i], changed ? pv_checksum(row, bytes) : checksum};
     loader->identity += pv_checksum(&what, sizeof what);
     return PV_OK;
 }

@@ -1,10 +1,13 @@
-/* Reads rows of a split from a store, run by run of neighbours: checks them, brings them into a form, and
- * adds up what identifies them. */
+/* Reads rows of a split from a store, run by run of neighbours: checks them, brings them into a form up to
+ * its normalisation (canonical, then matched to the reference if there is one), and adds up what identifies
+ * them. */
 #ifndef PV_ROW_LOADER_H
 #define PV_ROW_LOADER_H
 
-#include "pv_row_shaper.h"
+#include "data/pv_row_form.h"
 #include "store/pv_store.h"
+
+#include <stdbool.h>
 
 typedef struct pv_row_loader {
     const pv_store *store;
@@ -13,12 +16,22 @@ typedef struct pv_row_loader {
     const int32_t *labels;     /* [objects] */
     int64_t first_view, views; /* that are read */
     bool verify;               /* compare every row with its checksum */
-    pv_row_shaper *shaper;     /* NULL: rows stay as they are stored */
+    const pv_row_form *form;   /* NULL: rows stay as they are stored */
     uint64_t identity;         /* of what was read: adds up (modulo 2^64) over shares of the samples */
+    /* its own workspace */
+    float *before; /* [P] */
+    pv_symmetry symmetry;
+    pv_matcher *matcher; /* NULL where the form does not match */
 } pv_row_loader;
+
+/* Makes the workspace that the form needs.  Owner: pv_row_loader_close, also after a failure.
+ * Local.  Errors: PV_ERR_CONFIG (a form that the activation does not allow), PV_ERR_NOMEM. */
+pv_status pv_row_loader_open(pv_row_loader *loader);
+void pv_row_loader_close(pv_row_loader *loader);
 
 /* Reads objects [first, first + count) of view v (counted from 0).
  * Shapes   rows [count][P]
+ * Random   PV_RNG_MATCH, seed 0, (object, view)
  * Local.  Errors: PV_ERR_DATA (a row that is missing, refused or fails its checksum: view and object named,
  * refused ones of all views counted). */
 pv_status pv_row_loader_read(pv_row_loader *loader, int64_t v, int64_t first, int64_t count, float *rows);

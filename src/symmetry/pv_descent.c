@@ -3,7 +3,6 @@
 #include "base/pv_mem.h"
 #include "pv_assign.h"
 #include "pv_match_kernels.h"
-#include "symmetry/pv_objective.h"
 
 #include <math.h>
 #include <stdlib.h>

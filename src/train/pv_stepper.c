@@ -5,7 +5,6 @@
 #include "base/pv_stop.h"
 #include "train/pv_evaluate.h"
 #include "pv_reducer.h"
-#include "pv_schedule.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -131,7 +130,7 @@ pv_optim *pv_stepper_optim(pv_stepper *s)
 
 double pv_stepper_rate(const pv_stepper *s)
 {
-    return pv_schedule_rate(s->setup.opts, pv_optim_steps(s->optim), s->setup.steps);
+    return pv_train_rate(s->setup.opts, pv_optim_steps(s->optim), s->setup.steps);
 }
 
 void pv_stepper_loaded(pv_stepper *s)

@@ -1,15 +1,69 @@
 /* The events of a run as lines. */
 #include "pv_train_log.h"
 #include "base/pv_log.h"
-#include "pv_metrics.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static pv_status io_error(const char *path)
+{
+    return pv_fail(PV_ERR_IO, "cannot write the metrics '%s': %s", path, strerror(errno));
+}
+
+static int is_kept(const char *line, int64_t epoch, int64_t batch)
+{
+    json_t *event = json_loads(line, 0, NULL);
+    const json_t *its_epoch = json_object_get(event, "epoch"), *its_batch = json_object_get(event, "batch");
+    const json_int_t number = json_integer_value(its_epoch);
+    const int within = its_batch && number == epoch + 1 && json_integer_value(its_batch) <= batch;
+    const int kept = event && (!its_epoch || number <= epoch || within);
+    json_decref(event);
+    return kept;
+}
+
+/* Starts the file anew (epoch < 0), or keeps of an earlier run what lies up to the end of `epoch` and the
+ * `batch` steps of the next one.  Rank 0. */
+static pv_status start_metrics(const char *path, int64_t epoch, int64_t batch)
+{
+    FILE *old = epoch < 0 ? NULL : fopen(path, "r");
+    char *part = NULL, *line = NULL;
+    size_t capacity = 0;
+    if (asprintf(&part, "%s.part", path) < 0) {
+        if (old) fclose(old);
+        return pv_fail(PV_ERR_NOMEM, "no memory for a file name");
+    }
+    FILE *kept = fopen(part, "w");
+    pv_status st = kept ? PV_OK : io_error(path);
+    while (kept && old && getline(&line, &capacity, old) > 0)
+        if (is_kept(line, epoch, batch)) fputs(line, kept);
+    if (kept && fclose(kept) != 0) st = io_error(path);
+    if (st == PV_OK && rename(part, path) != 0) st = io_error(path);
+    if (old) fclose(old);
+    free(line);
+    free(part);
+    return st;
+}
+
+/* Appends one line, and takes it over.  Rank 0. */
+static pv_status append_metrics(const char *path, json_t *line)
+{
+    FILE *file = fopen(path, "a");
+    int bad = !file || !line;
+    if (!bad) {
+        bad = json_dumpf(line, file, 0) != 0 || fputc('\n', file) == EOF;
+        bad = fclose(file) != 0 || bad;
+    }
+    json_decref(line);
+    return bad ? io_error(path) : PV_OK;
+}
 
 /* Takes over the line, which only rank 0 writes. */
 static pv_status append(const pv_training *t, json_t *line)
 {
-    if (t->comm->rank == 0) return pv_agree(t->comm, pv_metrics_append(t->metrics, line));
+    if (t->comm->rank == 0) return pv_agree(t->comm, append_metrics(t->metrics, line));
     json_decref(line);
     return pv_agree(t->comm, PV_OK);
 }
@@ -23,7 +77,7 @@ pv_status pv_train_log_open(pv_training *t, const char *kind, bool resume)
     pv_log_info("%s: %lld parameters, %.1f MFLOP a sample; %lld samples, batch %lld over %d ranks", kind,
                 (long long)parameters, pv_model_sample_flops(model) / 1e6, (long long)samples,
                 (long long)t->opts->batch, t->comm->size);
-    if (t->comm->rank == 0) st = pv_metrics_start(t->metrics, resume ? state->epoch : -1, state->batch);
+    if (t->comm->rank == 0) st = start_metrics(t->metrics, resume ? state->epoch : -1, state->batch);
     st = pv_agree(t->comm, st);
     if (st != PV_OK || state->epoch > 0 || state->batch > 0) return st;
     return append(t, json_pack("{s:s, s:s, s:I, s:I, s:I, s:i}", "event", "start", "model", kind,
@@ -63,4 +117,23 @@ pv_status pv_train_log_epoch(const pv_training *t, const pv_epoch_figures *f)
     put_score(line, "val_loss", "val_accuracy", &f->val);
     put_score(line, "test_loss", "test_accuracy", &f->test);
     return append(t, line);
+}
+
+int64_t pv_train_log_memory(const pv_training *t, int64_t before)
+{
+    const pv_step_memory step = pv_stepper_memory(t->stepper);
+    const int64_t rows = pv_dataset_memory(t->train) + pv_dataset_memory(t->val) +
+                         pv_dataset_memory(t->test) + pv_sampler_memory(t->task.sampler);
+    const int64_t tensors = pv_model_count(pv_stepper_model(t->stepper)) * (int64_t)sizeof(pv_real) *
+                            (1 + pv_optim_slots(pv_stepper_optim(t->stepper)));
+    /* the file of a checkpoint is made in memory, then written */
+    const int64_t checkpoint = t->comm->rank == 0 ? 2 * tensors : 0;
+    int64_t plan = before + step.models + step.optimiser + step.batch + rows + checkpoint;
+    pv_log_info("memory of a rank: %.1f MiB = %.1f program + %.1f models and workspace + %.1f optimiser "
+                "+ %.1f batch + %.1f rows + %.1f checkpoint",
+                (double)plan / 0x1p20, (double)before / 0x1p20, (double)step.models / 0x1p20,
+                (double)step.optimiser / 0x1p20, (double)step.batch / 0x1p20, (double)rows / 0x1p20,
+                (double)checkpoint / 0x1p20);
+    MPI_Allreduce(MPI_IN_PLACE, &plan, 1, MPI_INT64_T, MPI_MAX, t->comm->world);
+    return plan;
 }

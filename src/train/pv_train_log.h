@@ -1,4 +1,5 @@
-/* What a run tells while it goes on: lines for people, and the metrics file. */
+/* What a run tells: lines for people, and the metrics file, one JSON object a line, readable while the run
+ * goes on. */
 #ifndef PV_TRAIN_LOG_H
 #define PV_TRAIN_LOG_H
 
@@ -12,6 +13,10 @@ typedef struct pv_epoch_figures {
     pv_task_score val, test; /* samples 0: not scored */
     bool best;               /* its model is kept */
 } pv_epoch_figures;
+
+/* Bytes of the rank that is going to take the most, told item by item; `before`: what the program took
+ * without the run.  Collective. */
+int64_t pv_train_log_memory(const pv_training *training, int64_t before);
 
 /* Each is collective, and agrees on failures to write (PV_ERR_IO, path named). */
 

@@ -3,7 +3,6 @@
 #include "base/pv_clock.h"
 #include "base/pv_mem.h"
 #include "base/pv_stop.h"
-#include "pv_memory_plan.h"
 #include "pv_train_log.h"
 #include "pv_training.h"
 
@@ -144,7 +143,7 @@ pv_status pv_train(const pv_comm *comm, const pv_store *store, const pv_model_op
     *result = (pv_train_result){.test_loss = (double)NAN, .test_accuracy = (double)NAN};
     PV_TRY(pv_training_open(comm, store, &model, opts, augment, config_yaml, resume, &t));
     PV_TRY(pv_train_log_open(&t, model.kind.plugin->name, resume));
-    result->memory_plan = pv_memory_plan(&t, memory);
+    result->memory_plan = pv_train_log_memory(&t, memory);
     while (st == PV_OK && t.head.state.epoch < opts->epochs)
         st = run_epoch(&t, &done);
     if (st == PV_OK && pv_dataset_samples(t.test) > 0) st = score_kept(&t, result);

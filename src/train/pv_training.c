@@ -4,10 +4,12 @@
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
 #include "data/pv_row_statistics.h"
-#include "pv_checkpoint.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static pv_status open_data(pv_training *t, const pv_store *store)
@@ -96,10 +98,37 @@ done:
     return st;
 }
 
+/* Parameters, optimiser, statistics and state, of a run on these rows. */
+static pv_status load_checkpoint(pv_training *t)
+{
+    const char *path = t->checkpoint;
+    pv_model_head *const head = &t->head, saved;
+    pv_status st = pv_model_file_head(t->comm, path, &saved);
+    if (st != PV_OK) return st;
+    if (!pv_arch_equal(&saved.arch, &head->arch) || saved.classes != head->classes)
+        st = pv_fail(PV_ERR_DATA, "'%s' was trained on INRs of another architecture than this store's", path);
+    else if (saved.rows != head->rows)
+        st = pv_fail(
+            PV_ERR_DATA,
+            "'%s' was trained on other rows than the training split of this store holds; take that store, "
+            "another train.output, or --fresh to start again",
+            path);
+    if (st == PV_OK) {
+        const size_t bytes = sizeof *saved.form.mean * (size_t)saved.form.params;
+        head->state = saved.state;
+        if (t->comm->rank != 0) /* the saved mark is the sum over all ranks */
+            head->state.stream = 0;
+        memcpy(head->form.mean, saved.form.mean, bytes);
+        memcpy(head->form.std, saved.form.std, bytes);
+        st = pv_model_file_load(t->comm, path, pv_stepper_model(t->stepper), pv_stepper_optim(t->stepper));
+    }
+    pv_model_head_free(&saved);
+    return st;
+}
+
 static pv_status start_from_checkpoint(pv_training *t)
 {
-    const pv_status st = pv_checkpoint_load(t->comm, t->checkpoint, &t->head, pv_stepper_model(t->stepper),
-                                            pv_stepper_optim(t->stepper));
+    const pv_status st = load_checkpoint(t);
     if (st != PV_OK) return st;
     pv_stepper_loaded(t->stepper);
     pv_log_info("continuing from '%s': %lld epochs and %lld batches are done", t->checkpoint,
@@ -144,11 +173,41 @@ pv_status pv_training_score(pv_training *t, uint8_t split, pv_task_score *out)
     return t->task.kind->score(&t->task, split, pv_stepper_model(t->stepper), out);
 }
 
+static void name_kept(const char *path, int64_t age, char name[PATH_MAX])
+{
+    snprintf(name, PATH_MAX, age > 0 ? "%s.%lld" : "%s", path, (long long)age);
+}
+
+/* Every kept checkpoint grows older by one; the newest also stays where it is until it is replaced. */
+static pv_status age_kept(const char *path, int64_t keep)
+{
+    char from[PATH_MAX], to[PATH_MAX];
+    for (int64_t age = keep - 1; age > 0; age--) {
+        name_kept(path, age - 1, from);
+        name_kept(path, age, to);
+        if (age == 1) unlink(to);
+        if ((age > 1 ? rename(from, to) : link(from, to)) != 0 && errno != ENOENT)
+            return pv_fail(PV_ERR_IO, "cannot keep the checkpoint '%s' as '%s': %s", from, to,
+                           strerror(errno));
+    }
+    return PV_OK;
+}
+
+static pv_status write_checkpoint(pv_training *t)
+{
+    const pv_status st = age_kept(t->checkpoint, t->opts->keep);
+    return st != PV_OK ? st
+                       : pv_model_file_write(t->checkpoint, &t->head, pv_stepper_model(t->stepper),
+                                             pv_stepper_optim(t->stepper));
+}
+
 pv_status pv_training_save(pv_training *t)
 {
+    uint64_t total = 0;
     t->saved = pv_seconds();
-    return pv_checkpoint_save(t->comm, t->checkpoint, t->opts->keep, &t->head, pv_stepper_model(t->stepper),
-                              pv_stepper_optim(t->stepper));
+    MPI_Reduce(&t->head.state.stream, &total, 1, MPI_UINT64_T, MPI_SUM, 0, t->comm->world);
+    t->head.state.stream = total;
+    return pv_agree(t->comm, t->comm->rank == 0 ? write_checkpoint(t) : PV_OK);
 }
 
 pv_status pv_training_keep(pv_training *t)

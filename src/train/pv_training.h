@@ -28,7 +28,10 @@ void pv_training_close(pv_training *training);
 /* Scores the model on a split.  Collective.  Errors agreed. */
 pv_status pv_training_score(pv_training *training, uint8_t split, pv_task_score *out);
 
-/* Writes a checkpoint.  Collective.  Errors: PV_ERR_IO, PV_ERR_HDF5, agreed. */
+/* Writes a checkpoint, and keeps the opts->keep - 1 before it as <path>.1 (the last one), .2, ...  The
+ * partial sums of the stream's mark, one a rank, become rank 0's.  At every moment <path> is a whole
+ * checkpoint.
+ * Collective.  Errors: PV_ERR_IO, PV_ERR_HDF5 (path named), agreed. */
 pv_status pv_training_save(pv_training *training);
 /* Writes the model as the best so far.  Collective.  Errors likewise. */
 pv_status pv_training_keep(pv_training *training);
