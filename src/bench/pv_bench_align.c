@@ -39,8 +39,7 @@ typedef struct width_result {
 } width_result;
 
 typedef struct align_bench {
-    double seconds;
-    int64_t starts;
+    const words *w;
     pv_run_config *config;
     width_result of[WIDTHS];
 } align_bench;
@@ -141,19 +140,17 @@ done:
 /* Every rank works on the same pairs; figures are means over ranks. */
 static pv_status measure(const pv_comm *comm, align_bench *b, int index)
 {
+    const int starts = b->w->starts;
+    const double seconds = b->w->seconds / 2;
     pair_rows pairs = {0};
     width_result *const found = &b->of[index];
     double rates[3];
-    pv_status st = pv_agree(comm, fit_pairs(b, index, &pairs));
-    if (st == PV_OK) {
-        st = time_matching(&pairs, false, (int)b->starts, b->seconds / 2, &rates[0], &rates[2]);
-        if (st == PV_OK)
-            st = time_matching(&pairs, true, (int)b->starts, b->seconds / 2, &rates[1], &rates[2]);
-        if (st == PV_OK) st = judge_pairs(&pairs, (int)b->starts, found);
-        st = pv_agree(comm, st);
-    }
+    pv_status st = fit_pairs(b, index, &pairs);
+    if (st == PV_OK) st = time_matching(&pairs, false, starts, seconds, &rates[0], &rates[2]);
+    if (st == PV_OK) st = time_matching(&pairs, true, starts, seconds, &rates[1], &rates[2]);
+    if (st == PV_OK) st = judge_pairs(&pairs, starts, found);
     free_pairs(&pairs);
-    if (st != PV_OK) return st;
+    if ((st = pv_agree(comm, st)) != PV_OK) return st;
     MPI_Allreduce(MPI_IN_PLACE, rates, 3, MPI_DOUBLE, MPI_SUM, comm->world);
     found->rate = rates[0] / comm->size;
     found->signed_rate = rates[1] / comm->size;
@@ -161,54 +158,51 @@ static pv_status measure(const pv_comm *comm, align_bench *b, int index)
     return PV_OK;
 }
 
-static void report(const pv_comm *comm, const align_bench *b, json_t *result)
+/* Puts everything into the result, and prints it if asked to. */
+static void report(const pv_comm *comm, const align_bench *b, bool print, json_t *result)
 {
     json_t *list = json_array();
+    if (print)
+        fprintf(stderr, "  %-6s %12s %12s %32s %32s\n", "width", "pairs/s", "signed",
+                "objective: none, plain, signed", "barrier: none, plain, signed");
     for (int i = 0; i < WIDTHS; i++) {
+        const width_result *of = &b->of[i];
         json_t *entry = json_object(), *objective = json_object(), *barrier = json_object();
         for (int way = 0; way < PV_ALIGN_WAYS; way++) {
-            pv_json_real(objective, pv_aligner_way(way), b->of[i].objective[way]);
-            pv_json_real(barrier, pv_aligner_way(way), b->of[i].barrier[way]);
+            pv_json_real(objective, pv_aligner_way(way), of->objective[way]);
+            pv_json_real(barrier, pv_aligner_way(way), of->barrier[way]);
         }
         pv_json_int(entry, "width", widths[i]);
-        pv_json_real(entry, "pairs_per_s_core", b->of[i].rate);
-        pv_json_real(entry, "signed_pairs_per_s_core", b->of[i].signed_rate);
-        pv_json_real(entry, "core_share", b->of[i].core_share);
+        pv_json_real(entry, "pairs_per_s_core", of->rate);
+        pv_json_real(entry, "signed_pairs_per_s_core", of->signed_rate);
+        pv_json_real(entry, "core_share", of->core_share);
         json_object_set_new(entry, "objective", objective);
         json_object_set_new(entry, "barrier", barrier);
         json_array_append_new(list, entry);
+        if (print)
+            fprintf(stderr, "  %-6d %12.0f %12.0f %12.3f%10.3f%10.3f %12.4f%10.4f%10.4f\n", widths[i],
+                    of->rate, of->signed_rate, of->objective[PV_ALIGN_NONE],
+                    of->objective[PV_ALIGN_PERMUTATION], of->objective[PV_ALIGN_SIGNED],
+                    of->barrier[PV_ALIGN_NONE], of->barrier[PV_ALIGN_PERMUTATION],
+                    of->barrier[PV_ALIGN_SIGNED]);
     }
     pv_json_text(result, "bench", "align");
     pv_json_real(result, "pairs_per_s_core", b->of[0].rate);
-    pv_json_int(result, "starts", b->starts);
+    pv_json_int(result, "starts", b->w->starts);
     json_object_set_new(result, "widths", list);
     pv_result_machine(comm, result);
-}
-
-static void print_table(const align_bench *b)
-{
-    fprintf(stderr, "  %-6s %12s %12s %32s %32s\n", "width", "pairs/s", "signed",
-            "objective: none, plain, signed", "barrier: none, plain, signed");
-    for (int i = 0; i < WIDTHS; i++) {
-        const width_result *of = &b->of[i];
-        fprintf(stderr, "  %-6d %12.0f %12.0f %12.3f%10.3f%10.3f %12.4f%10.4f%10.4f\n", widths[i], of->rate,
-                of->signed_rate, of->objective[PV_ALIGN_NONE], of->objective[PV_ALIGN_PERMUTATION],
-                of->objective[PV_ALIGN_SIGNED], of->barrier[PV_ALIGN_NONE], of->barrier[PV_ALIGN_PERMUTATION],
-                of->barrier[PV_ALIGN_SIGNED]);
-    }
 }
 
 static pv_status run_bench(const pv_comm *comm, const pv_run *run, const void *own, json_t *result)
 {
     const words *w = own;
-    align_bench b = {.seconds = w->seconds, .starts = w->starts};
+    align_bench b = {.w = w};
     pv_status st;
     (void)run; /* a bench leaves no record */
     PV_TRY(pv_config_of_file(comm, w->config, &w->set, &b.config));
     for (int i = 0; i < WIDTHS; i++)
         PV_TRY(measure(comm, &b, i));
-    report(comm, &b, result);
-    if (comm->rank == 0 && !w->json) print_table(&b);
+    report(comm, &b, comm->rank == 0 && !w->json, result);
 done:
     pv_run_config_free(b.config);
     return st;

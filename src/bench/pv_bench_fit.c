@@ -38,9 +38,8 @@ static const pv_option options[] = {
     {0}};
 
 typedef struct fit_bench {
-    double seconds;
+    const words *w;
     int64_t steps;
-    const char *directory; /* for the temporary store */
     pv_run_config *config;
     pv_signal *signal; /* NULL: made-up pictures */
     pv_timed_fits *fits;
@@ -107,7 +106,7 @@ static pv_status measure_overhead(const pv_comm *comm, fit_bench *bench)
     pv_timed_fill took = {0};
     bench->overhead = (double)NAN;
     if (!bench->signal) return PV_OK;
-    pv_status st = pv_agree(comm, pv_timing_path(comm, bench->directory, path));
+    pv_status st = pv_agree(comm, pv_timing_path(comm, bench->w->dir, path));
     if (st != PV_OK) return st;
     st = pv_time_fill(comm, bench->config, bench->signal, path, NULL, 1, &took);
     if (comm->rank == 0) unlink(path);
@@ -148,7 +147,7 @@ static void report(const pv_comm *comm, const fit_bench *bench, const pv_bench_w
     pv_json_int(result, "steps", bench->steps);
     pv_json_real(result, "overhead_us_per_view", bench->overhead * 1e6);
     pv_json_real(result, "overhead_share", overhead_share(bench));
-    pv_json_real(result, "seconds", bench->seconds);
+    pv_json_real(result, "seconds", bench->w->seconds);
     pv_result_machine(comm, result);
 }
 
@@ -187,7 +186,7 @@ static pv_status prepare(const pv_comm *comm, const words *w, fit_bench *bench)
     signal->train = at_most(signal->train, SPLIT_OBJECTS);
     signal->val = at_most(signal->val, SPLIT_OBJECTS);
     signal->test = at_most(signal->test, SPLIT_OBJECTS);
-    if (bench->steps == 0) bench->steps = bench->config->fit.steps;
+    bench->steps = w->steps > 0 ? w->steps : bench->config->fit.steps;
     st = pv_signal_open(comm, signal, &bench->signal);
     if (st == PV_ERR_IO) {
         pv_log_warn("made-up pictures are fitted: %s", pv_fail_message());
@@ -200,7 +199,7 @@ static pv_status prepare(const pv_comm *comm, const words *w, fit_bench *bench)
 static pv_status run_bench(const pv_comm *comm, const pv_run *run, const void *own, json_t *result)
 {
     const words *w = own;
-    fit_bench bench = {.seconds = w->seconds, .steps = w->steps, .directory = w->dir};
+    fit_bench bench = {.w = w};
     const pv_bench_watched watched = {.about = about,
                                       .figures = FIGURES,
                                       .rate = RATE,

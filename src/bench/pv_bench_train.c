@@ -1,14 +1,18 @@
 /* `polyview bench train`: the rate of training, how its time is spent, and what the machine could do at
  * most, measured in the same run. */
+#include "augment/pv_augment.h"
 #include "base/pv_clock.h"
+#include "base/pv_mem.h"
+#include "base/pv_rng.h"
 #include "bench/pv_benches.h"
+#include "inr/pv_inr.h"
 #include "pv_bench.h"
-#include "pv_bench_task.h"
 #include "run/pv_limits.h"
 #include "train/pv_stepper.h"
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 /* One repetition: the limits, then some steps. */
 static const double limits_seconds = 0.01, steps_seconds = 0.05;
@@ -41,6 +45,24 @@ static const pv_bench_figure about[FIGURES] = {
     [WAIT] = {"wait_share", "in waiting for other ranks", "%.3f"},
     [DATA] = {"data_share", "in taking and augmenting rows", "%.3f"}};
 
+enum { ROWS = 512, CLASSES = 10 };
+
+/* The made-up rows of a rank: freshly initialised INRs with made-up labels. */
+typedef struct made_rows {
+    int params;
+    float *rows;      /* [ROWS][P] */
+    int32_t *labels;  /* [ROWS] */
+    pv_row_form form; /* stays at mean 0 and deviation 1: what numbers are does not matter */
+} made_rows;
+
+/* What the task of a training owns: as classify, but for where its rows come from; an epoch never ends. */
+typedef struct made_task {
+    pv_task_kind kind;
+    const made_rows *made;
+    pv_augmenter *augmenter;
+    pv_batch batch; /* its arrays are made once */
+} made_task;
+
 /* A training on the ranks of comm. */
 typedef struct training {
     const pv_comm *comm;
@@ -52,14 +74,94 @@ typedef struct training {
 } training;
 
 typedef struct train_bench {
-    double seconds;
     pv_run_config *config;
     pv_arch arch;
-    pv_bench_rows rows;
+    made_rows rows;
     pv_comm self;
     training alone, together; /* alone: on rank 0; together is the same where there is one rank */
     pv_bench_rates rates;
 } train_bench;
+
+static pv_status make_rows(const pv_arch *arch, pv_inr_variant variant, made_rows *rows)
+{
+    pv_status st = PV_OK;
+    rows->params = pv_arch_params(arch);
+    PV_ALLOC(rows->rows, (int64_t)ROWS * rows->params);
+    PV_ALLOC(rows->labels, ROWS);
+    PV_TRY(pv_row_form_make(&(pv_row_form_opts){0}, rows->params, &rows->form));
+    for (int64_t r = 0; r < ROWS; r++) {
+        pv_rng rng = pv_rng_open(1, PV_RNG_VIEW_INIT, (uint64_t)r, 0);
+        pv_inr_init(arch, variant, &rng, rows->rows + r * rows->params);
+        rows->labels[r] = (int32_t)pv_rng_below(&rng, CLASSES);
+    }
+done:
+    return st;
+}
+
+static pv_augment_sample sample_at(const made_rows *made, int64_t place)
+{
+    const int64_t r = place % ROWS;
+    return (pv_augment_sample){made->rows + r * made->params, made->labels[r]};
+}
+
+/* Places are numbered through the epochs; a partner stands half the rows away. */
+static pv_status take(pv_task *task, int64_t epoch, int64_t batch, pv_batch *out)
+{
+    made_task *const own = task->own;
+    pv_batch *const b = &own->batch;
+    const pv_comm *comm = task->data.comm;
+    pv_status st = PV_OK;
+    b->global = pv_task_chunk(task->data.opts);
+    b->first = pv_share_start(b->global, comm->rank, comm->size);
+    b->count = (int)(pv_share_start(b->global, comm->rank + 1, comm->size) - b->first);
+    for (int64_t i = 0; i < b->count; i++) {
+        const pv_augment_key key = {task->data.opts->seed, epoch, batch * b->global + b->first + i};
+        const pv_augment_sample sample = sample_at(own->made, key.place),
+                                partner = sample_at(own->made, key.place + ROWS / 2);
+        const bool mixed = pv_augmenter_partner(own->augmenter, key) != PV_PARTNER_NONE;
+        float *const row = b->rows + i * own->made->params;
+        const pv_status applied = pv_augmenter_apply(own->augmenter, key, sample, mixed ? &partner : NULL,
+                                                     row, b->targets + i * task->outputs);
+        pv_row_form_normalise(&own->made->form, 1, row, row);
+        b->labels[i] = sample.label;
+        if (st == PV_OK) st = applied;
+    }
+    *out = *b;
+    return st;
+}
+
+static void close_task(pv_task *task)
+{
+    made_task *const own = task->own;
+    if (!own) return;
+    pv_augmenter_free(own->augmenter);
+    free(own->batch.rows);
+    free(own->batch.targets);
+    free(own->batch.labels);
+    free(own);
+}
+
+static pv_status open_task(const train_bench *bench, training *t)
+{
+    made_task *own = NULL;
+    pv_status st = PV_OK;
+    PV_ALLOC(own, 1);
+    own->kind =
+        (pv_task_kind){.place_rows = 1, .close = close_task, .take = take, .loss = pv_task_classify.loss};
+    own->made = &bench->rows;
+    t->task = (pv_task){.kind = &own->kind,
+                        .data = {.comm = t->comm, .classes = CLASSES, .opts = &t->opts},
+                        .places = INT64_MAX,
+                        .outputs = CLASSES,
+                        .own = own};
+    const int64_t share = pv_task_share(&own->kind, &t->opts, t->comm->size);
+    PV_ALLOC(own->batch.rows, share * bench->rows.params);
+    PV_ALLOC(own->batch.targets, share * CLASSES);
+    PV_ALLOC(own->batch.labels, share);
+    st = pv_augmenter_new(&bench->config->augment, &bench->arch, CLASSES, &own->augmenter);
+done:
+    return st;
+}
 
 static pv_status open_training(const pv_comm *comm, const train_bench *bench, training *t)
 {
@@ -71,7 +173,7 @@ static pv_status open_training(const pv_comm *comm, const train_bench *bench, tr
                                     .arch = &bench->arch,
                                     .steps = INT64_MAX};
     pv_status st;
-    PV_TRY(pv_bench_task_open(comm, &t->opts, &bench->arch, &bench->config->augment, &bench->rows, &t->task));
+    PV_TRY(open_task(bench, t));
     PV_TRY(pv_stepper_new(&setup, &t->stepper));
     pv_model_init(pv_stepper_model(t->stepper), t->opts.seed);
 done:
@@ -132,7 +234,7 @@ static pv_status repeat(void *context, bool together, double *figures)
 }
 
 static void report(const pv_comm *comm, const train_bench *bench, const pv_bench_watched *watched,
-                   json_t *result)
+                   double seconds, json_t *result)
 {
     pv_model *const model = pv_stepper_model(bench->together.stepper);
     const pv_train_opts *opts = &bench->together.opts;
@@ -149,7 +251,7 @@ static void report(const pv_comm *comm, const train_bench *bench, const pv_bench
     pv_json_real(result, "samples_per_s", bench->rates.together[RATE] * comm->size);
     pv_json_real(result, "speedup", bench->rates.scaling * comm->size);
     pv_json_real(result, "scaling", bench->rates.scaling);
-    pv_json_real(result, "seconds", bench->seconds);
+    pv_json_real(result, "seconds", seconds);
     pv_result_machine(comm, result);
 }
 
@@ -163,11 +265,11 @@ static pv_train_opts opts_of_one(const pv_train_opts *all, int ranks)
 
 static pv_status prepare(const pv_comm *comm, const words *w, train_bench *bench)
 {
-    enum { CLASSES = 10, INPUTS = 2, OUTPUTS = 1 };
+    enum { INPUTS = 2, OUTPUTS = 1 };
     pv_status st;
     PV_TRY(pv_config_of_file(comm, w->config, &w->set, &bench->config));
     st = pv_arch_make(&bench->config->inr, INPUTS, OUTPUTS, &bench->arch);
-    if (st == PV_OK) st = pv_bench_rows_make(&bench->arch, bench->config->inr.variant, CLASSES, &bench->rows);
+    if (st == PV_OK) st = make_rows(&bench->arch, bench->config->inr.variant, &bench->rows);
     bench->alone.opts = opts_of_one(&bench->config->train, comm->size);
     bench->together.opts = bench->config->train;
     if (st == PV_OK && comm->rank == 0) pv_comm_open(MPI_COMM_SELF, 0, &bench->self);
@@ -183,7 +285,7 @@ done:
 static pv_status run_bench(const pv_comm *comm, const pv_run *run, const void *own, json_t *result)
 {
     const words *w = own;
-    train_bench bench = {.seconds = w->seconds, .self = {.world = MPI_COMM_NULL}};
+    train_bench bench = {.self = {.world = MPI_COMM_NULL}};
     const pv_bench_watched watched = {.about = about,
                                       .figures = FIGURES,
                                       .rate = RATE,
@@ -195,7 +297,7 @@ static pv_status run_bench(const pv_comm *comm, const pv_run *run, const void *o
     (void)run; /* a bench leaves no record */
     PV_TRY(prepare(comm, w, &bench));
     PV_TRY(pv_bench_rounds(comm, &watched, w->seconds, &bench.rates));
-    report(comm, &bench, &watched, result);
+    report(comm, &bench, &watched, w->seconds, result);
     if (comm->rank == 0 && !w->json) {
         pv_bench_print(&watched, &bench.rates);
         fprintf(stderr, "\n  %-44s %10.1f\n", "all ranks, samples/s",
@@ -206,7 +308,9 @@ done:
     close_training(&bench.alone);
     close_training(&bench.together);
     if (bench.self.world != MPI_COMM_NULL) pv_comm_close(&bench.self);
-    pv_bench_rows_free(&bench.rows);
+    free(bench.rows.rows);
+    free(bench.rows.labels);
+    pv_row_form_free(&bench.rows.form);
     pv_run_config_free(bench.config);
     return st;
 }

@@ -3,6 +3,7 @@
 #include "base/pv_clock.h"
 #include "base/pv_mem.h"
 
+#include <cblas.h>
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
@@ -150,52 +151,32 @@ done:
     return st;
 }
 
-/* [rows][count], in descending order, signs fixed, from columns in ascending order. */
-static void order(int64_t rows, int64_t count, double *values, double *vectors)
-{
-    for (int64_t i = 0; i < count / 2; i++) {
-        const double value = values[i];
-        values[i] = values[count - 1 - i];
-        values[count - 1 - i] = value;
-    }
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t i = 0; i < count / 2; i++) {
-            double *low = vectors + r * count + i, *high = vectors + r * count + count - 1 - i;
-            const double value = *low;
-            *low = *high;
-            *high = value;
-        }
-    for (int64_t i = 0; i < count; i++) {
-        double largest = 0;
-        for (int64_t r = 0; r < rows; r++)
-            if (fabs(vectors[r * count + i]) > fabs(largest)) largest = vectors[r * count + i];
-        for (int64_t r = 0; largest < 0 && r < rows; r++)
-            vectors[r * count + i] = -vectors[r * count + i];
-    }
-}
-
 pv_status pv_matrix_eigen(pv_matrix *matrix, int64_t count, double *values, double **vectors)
 {
     const int64_t n = matrix->rows;
     pv_matrix z = {0};
-    double *all = NULL;
-    pv_status st = PV_OK;
+    double *ascending = NULL, *vector = NULL;
+    pv_status st;
     *vectors = NULL;
     PV_TRY(pv_matrix_make(matrix->grid, n, n, &z));
-    if (!(all = pv_alloc(n, sizeof *all)) || !(*vectors = pv_alloc(n * count, sizeof **vectors)))
-        st = PV_ERR_NOMEM;
-    PV_TRY(pv_agree(matrix->grid->comm, st));
-    PV_TRY(pv_agree(matrix->grid->comm, decompose(matrix, all, &z)));
-    for (int64_t i = 0; i < count; i++)
-        values[i] = all[n - count + i];
-    pv_matrix_get(&z, (pv_box){0, n, n - count, count}, *vectors);
-    order(n, count, values, *vectors);
+    PV_ALLOC(ascending, n);
+    PV_ALLOC(vector, n);
+    PV_ALLOC(*vectors, n * count);
 done:
+    if ((st = pv_agree(matrix->grid->comm, st)) == PV_OK) st = decompose(matrix, ascending, &z);
+    for (int64_t i = 0; st == PV_OK && i < count; i++) {
+        values[i] = ascending[n - 1 - i];
+        pv_matrix_get(&z, (pv_box){0, n, n - 1 - i, 1}, vector);
+        const double sign = vector[cblas_idamax((int)n, vector, 1)] < 0 ? -1 : 1;
+        for (int64_t r = 0; r < n; r++)
+            (*vectors)[r * count + i] = sign * vector[r];
+    }
     if (st != PV_OK) {
         free(*vectors);
         *vectors = NULL;
     }
-    free(all);
+    free(ascending);
+    free(vector);
     pv_matrix_free(&z);
     return st;
 }
