@@ -2,10 +2,20 @@
 #ifndef PV_FILL_H
 #define PV_FILL_H
 
-#include "fit/pv_fill_opts.h"
+#include "inr/pv_inr_opts.h"
 #include "parallel/pv_comm.h"
 #include "signal/pv_signal.h"
+#include "store/pv_lock.h"
 #include "store/pv_store.h"
+
+/* How: the recipe of the fits, and when a run ends. */
+typedef struct pv_fill_opts {
+    pv_inr_variant variant;
+    const pv_fit_opts *fit;
+    bool retry_refused; /* refused rows count as missing */
+    double grace;       /* seconds for which fits in flight go on after a stop signal */
+    pv_lock *lock; /* of the store, looked at while the run goes on; NULL where nobody else knows the store */
+} pv_fill_opts;
 
 typedef struct pv_fill_result {
     int64_t rows;        /* views in the store */

@@ -19,13 +19,9 @@ pv_status pv_h5_fail_as(pv_status status, const char *what, const char *where);
  * Local. */
 void pv_h5_begin(void);
 
-/* Reads MPI-IO hints "key=value key=value ..."; MPI_INFO_NULL for none; the caller frees *info unless it is
- * that.
+/* Reads MPI-IO hints "key=value key=value ..."; MPI_INFO_NULL for none, else the caller frees *info.
  * Local.  Errors: PV_ERR_CONFIG (the word is named). */
 pv_status pv_h5_hints(const char *text, MPI_Info *info);
-
-/* A file access list for parallel access by all ranks of comm; the caller closes it. */
-hid_t pv_h5_access(const pv_comm *comm, MPI_Info hints);
 
 /* Opens a file on all ranks of comm.  *file is -1 on failure.  Collective.  Errors: PV_ERR_HDF5 (path named),
  * PV_ERR_CONFIG (hints), agreed. */
@@ -51,9 +47,10 @@ pv_status pv_h5_read_real(hid_t object, const char *name, double *value);
  * as zeros. */
 pv_status pv_h5_create(hid_t file, const char *name, hid_t type, int rank, const hsize_t *dims, hid_t *out);
 
-/* Whether the data of a dataset lies in its own file: a crafted one may name any other, a pipe too.  Local.
- * */
+/* Whether the data of a dataset lies in its own file: a crafted one may name any other, a pipe too. */
 bool pv_h5_is_own(hid_t dataset);
+/* The rank of a dataset; `dims` are its dimensions, zeros if there are none or more than `most`. */
+int pv_h5_dims(hid_t dataset, int most, hsize_t *dims);
 
 /* Writes or reads the box [start, start + count) of a dataset, independently of other ranks.  `name` is for
  * messages. A count of 0 in any dimension is a no-op. */

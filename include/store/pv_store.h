@@ -23,6 +23,17 @@ typedef struct pv_store pv_store;
 
 typedef enum pv_store_mode { PV_STORE_READ, PV_STORE_WRITE } pv_store_mode;
 
+/* The texts of a store, attributes of its root.  The last two are of the program that made the store, and of the
+ * rows it fitted; "" where a store does not say. */
+typedef enum pv_store_texts {
+    PV_STORE_ARCH,   /* JSON */
+    PV_STORE_SIGNAL, /* JSON */
+    PV_STORE_CONFIG, /* YAML */
+    PV_STORE_CODE_VERSION,
+    PV_STORE_INSTRUCTION_SET,
+    PV_STORE_TEXTS
+} pv_store_texts;
+
 /* What a new store is for: `views` views of every object of `signal`. */
 typedef struct pv_store_spec {
     const pv_signal *signal;
@@ -70,19 +81,14 @@ int pv_store_shards(const pv_store *store); /* 0: the store is one file */
 const char *pv_store_path(const pv_store *store);
 const pv_arch *pv_store_arch(const pv_store *store);
 int pv_store_params(const pv_store *store);              /* P */
-const char *pv_store_config(const pv_store *store);      /* YAML */
-const char *pv_store_signal_json(const pv_store *store); /* JSON text */
-const char *pv_store_arch_json(const pv_store *store);   /* likewise */
-/* Of the program that made the store, and of the rows it fitted; "" if the store does not say. */
-const char *pv_store_code_version(const pv_store *store);
-const char *pv_store_instruction_set(const pv_store *store);
-/* The files of the rows, for the room's own use. */
+const char *pv_store_text(const pv_store *store, pv_store_texts which);
+/* What it says of its signal: the shape of an image object, and the number of classes. */
+const pv_signal_about *pv_store_signal(const pv_store *store);
+int pv_store_targets(const pv_store *store); /* real targets of an object, 0 or up to PV_SIGNAL_MAX_TARGETS */
+/* For the room's own use: the files of the rows, and any column of objects (none is read where there is none). */
 struct shards;
 const struct shards *pv_store_shard_set(const pv_store *store);
-int pv_store_classes(const pv_store *store);
-int pv_store_targets(const pv_store *store); /* real targets of an object, 0 or up to PV_SIGNAL_MAX_TARGETS */
-/* The shape of an image object; 0 x 0 x 0 if the signal is not an image. */
-void pv_store_image_shape(const pv_store *store, int *height, int *width, int *channels);
+pv_status pv_store_read_objects(const pv_store *store, int column, int64_t first, int64_t count, void *data);
 
 /* Bytes of all its files: their lengths, and what they take on disk.  Local.  Errors: PV_ERR_IO. */
 pv_status pv_store_bytes(const pv_store *store, int64_t *length, int64_t *on_disk);

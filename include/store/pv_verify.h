@@ -7,6 +7,7 @@
 
 typedef struct pv_bad_row {
     int64_t view, object;
+    uint64_t checksum; /* as stored */
 } pv_bad_row;
 
 typedef struct pv_verify_result {
@@ -26,10 +27,7 @@ pv_status pv_verify(const pv_comm *comm, const pv_store *store, pv_verify_result
 pv_status pv_verify_discard(pv_store *store, const pv_verify_result *found);
 
 /* Of the rows that were bad: how many are sound again, and how many have the very checksum that they had.
- * `before`: the checksums by pv_verify_checksums before they were discarded.  Local: rank 0. */
-pv_status pv_verify_again(const pv_store *store, const pv_verify_result *found, const uint64_t *before,
-                          int64_t *sound, int64_t *same);
-/* The stored checksums of the bad rows.  Owner: the caller frees *checksums.  Local: rank 0. */
-pv_status pv_verify_checksums(const pv_store *store, const pv_verify_result *found, uint64_t **checksums);
+ * Local: rank 0. */
+pv_status pv_verify_again(const pv_store *store, const pv_verify_result *found, int64_t *sound, int64_t *same);
 
 #endif

@@ -29,7 +29,7 @@ static pv_status load_config(const char *path, const pv_store *store, const pv_w
     char keys[1024] = "";
     int conflicts = 0;
     pv_status st;
-    PV_TRY(pv_run_config_load(path, pv_store_config(store), sets->words, sets->count, grown));
+    PV_TRY(pv_run_config_load(path, pv_store_text(store, PV_STORE_CONFIG), sets->words, sets->count, grown));
     PV_TRY(pv_run_config_conflicts(*grown, kept, PV_FIXES_ROWS, keys, sizeof keys, &conflicts));
     if (conflicts > 0 || (*grown)->fit.views != kept->fit.views)
         st = pv_fail(PV_ERR_CONFIG, "--set may not change what rows '%s' holds: %s", path,

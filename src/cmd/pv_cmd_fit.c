@@ -35,7 +35,7 @@ static pv_status check_resume(const pv_run_config *config, const pv_store *store
     char keys[1024] = "";
     int conflicts = 0;
     pv_status st;
-    PV_TRY(pv_config_kept(pv_store_path(store), pv_store_config(store), &stored));
+    PV_TRY(pv_config_kept(pv_store_path(store), pv_store_text(store, PV_STORE_CONFIG), &stored));
     PV_TRY(pv_run_config_conflicts(config, stored, PV_FIXES_ROWS, keys, sizeof keys, &conflicts));
     if (conflicts > 0)
         st = pv_fail(PV_ERR_CONFIG,

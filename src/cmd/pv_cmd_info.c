@@ -75,8 +75,8 @@ static void report_making(const pv_store *store, json_t *result)
     char *records = pv_record_path(pv_store_path(store));
     if (records) (void)pv_records_read(records, add_run, &runs);
     free(records);
-    pv_json_text(result, "code_version", pv_store_code_version(store));
-    pv_json_text(result, "instruction_set", pv_store_instruction_set(store));
+    pv_json_text(result, "code_version", pv_store_text(store, PV_STORE_CODE_VERSION));
+    pv_json_text(result, "instruction_set", pv_store_text(store, PV_STORE_INSTRUCTION_SET));
     pv_json_int(result, "runs", runs.runs);
     if (runs.seconds <= 0) return;
     pv_json_int(result, "runs_fitted", runs.fitted);
@@ -111,7 +111,7 @@ static pv_status report(const pv_store *store, const int64_t splits[SPLITS], con
     pv_json_int(result, "bytes", length);
     pv_json_int(result, "bytes_on_disk", on_disk);
     report_making(store, result);
-    json_object_set_new(result, "signal", json_loads(pv_store_signal_json(store), 0, NULL));
+    json_object_set_new(result, "signal", json_loads(pv_store_text(store, PV_STORE_SIGNAL), 0, NULL));
     return st;
 }
 
@@ -148,7 +148,7 @@ static void print_table(const pv_store *store, const json_t *result)
         free(text);
     }
     print_histogram(json_object_get(result, "psnr_histogram"));
-    fprintf(stderr, "  config\n%s", pv_store_config(store));
+    fprintf(stderr, "  config\n%s", pv_store_text(store, PV_STORE_CONFIG));
 }
 
 static pv_status run_info(const pv_comm *comm, const pv_run *run, const void *own, json_t *result)

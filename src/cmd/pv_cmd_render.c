@@ -93,7 +93,7 @@ static pv_status open_original(const pv_comm *comm, const pv_store *store, pv_si
 {
     pv_run_config *config = NULL;
     *signal = NULL;
-    pv_status st = pv_config_kept(pv_store_path(store), pv_store_config(store), &config);
+    pv_status st = pv_config_kept(pv_store_path(store), pv_store_text(store, PV_STORE_CONFIG), &config);
     if (st == PV_OK) st = pv_signal_open(comm, &config->signal, signal);
     pv_run_config_free(config);
     return st;
@@ -121,13 +121,17 @@ static pv_status check_canvas(const pv_store *store, const pv_signal *original, 
 static pv_status draw(const pv_store *store, const pv_signal *original, const words *w, json_t *result)
 {
     const int64_t object = w->object, view = w->view;
-    canvas c = {.scale = w->scale, .panels = original ? 3 : 2};
+    const pv_signal_about *shape = pv_store_signal(store);
+    canvas c = {.height = shape->height,
+                .width = shape->width,
+                .channels = shape->channels,
+                .scale = w->scale,
+                .panels = original ? 3 : 2};
     float *row = NULL, *values = NULL, psnr = 0;
     uint8_t fitted = 0;
     uint64_t source = 0;
     int64_t number = 0;
     pv_status st;
-    pv_store_image_shape(store, &c.height, &c.width, &c.channels);
     if (c.height < 1 || pv_store_arch(store)->dims[0] != 2 || (c.channels != 1 && c.channels != 3))
         return pv_fail(PV_ERR_DATA, "'%s' does not hold images: nothing to render", pv_store_path(store));
     PV_TRY(check_canvas(store, original, &c));

@@ -59,13 +59,10 @@ static pv_status refit(const pv_comm *comm, const pv_run_config *config, const p
                        pv_store *store, pv_lock *lock, const pv_run_limits *limits,
                        const pv_verify_result *checked, json_t *result)
 {
-    uint64_t *before = NULL;
     int64_t sound = 0, same = 0;
     pv_fill_result fill = {0};
-    pv_status st = PV_OK;
-    if (comm->rank == 0) st = pv_verify_checksums(store, checked, &before);
-    if (comm->rank == 0 && st == PV_OK) st = pv_verify_discard(store, checked);
-    PV_TRY(pv_agree(comm, st));
+    pv_status st;
+    PV_TRY(pv_agree(comm, comm->rank == 0 ? pv_verify_discard(store, checked) : PV_OK));
     st = pv_run_fill(comm, config, signal, store, lock, false, limits, &fill);
     if (st == PV_OK || st == PV_STOPPED) {
         json_t *repair = json_object();
@@ -73,7 +70,7 @@ static pv_status refit(const pv_comm *comm, const pv_run_config *config, const p
         json_object_set_new(result, "repair", repair);
     }
     PV_TRY(st);
-    PV_TRY(pv_agree(comm, comm->rank == 0 ? pv_verify_again(store, checked, before, &sound, &same) : PV_OK));
+    PV_TRY(pv_agree(comm, comm->rank == 0 ? pv_verify_again(store, checked, &sound, &same) : PV_OK));
     pv_json_int(result, "repaired", fill.fitted);
     pv_json_int(result, "same_checksum", same);
     if (comm->rank == 0 && sound < checked->bad)
@@ -87,7 +84,6 @@ static pv_status refit(const pv_comm *comm, const pv_run_config *config, const p
             (long long)fill.fitted, (long long)checked->bad, (long long)same,
             (long long)(fill.fitted - checked->bad));
 done:
-    free(before);
     return st;
 }
 

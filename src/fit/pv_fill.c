@@ -1,11 +1,207 @@
-/* Filling a store: the rows are divided into chunks, which all ranks take from a queue. */
+/* Filling a store: the rows are divided into chunks, which all ranks take from a queue, fit and write. */
 #include "fit/pv_fill.h"
 #include "base/pv_clock.h"
+#include "base/pv_mem.h"
 #include "base/pv_progress.h"
 #include "base/pv_stop.h"
+#include "inr/pv_fitter.h"
+#include "inr/pv_inr.h"
 #include "parallel/pv_queue.h"
-#include "pv_chunk_fitter.h"
 #include "store/pv_tally.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Rows of a chunk, at most: large enough to make writes and claims cheap. */
+enum { CHUNK_ROWS = 16 };
+
+/* Consecutive objects of one view: what they are, and what becomes of their rows. */
+typedef struct chunk {
+    int64_t view, first;
+    int count;
+    uint64_t sources[CHUNK_ROWS]; /* ids, as the store has them */
+    int64_t objects[CHUNK_ROWS];  /* the signal's numbers of them */
+    uint8_t status[CHUNK_ROWS];   /* as stored, then as fitted */
+    bool fresh[CHUNK_ROWS];       /* fitted, to be written */
+    float psnr[CHUNK_ROWS];
+    uint32_t steps[CHUNK_ROWS];
+} chunk;
+
+/* One rank's fitting of chunks; one owner, freed by fitter_free. */
+typedef struct chunk_fitter {
+    const pv_signal *signal;
+    pv_store *store;
+    const pv_fill_opts *opts;
+    pv_queue *queue; /* of the chunks; told of a stop */
+    pv_fitter *fitter;
+    int params;
+    float *values;                         /* [n][channels] */
+    float *coords;                         /* [n][inputs] of an object; NULL: all share theirs */
+    float *rows;                           /* [CHUNK_ROWS][P], of the chunk */
+    double stop_seen;                      /* when a stop was first seen, 0: it was not */
+    int64_t fitted, restarted, adam_steps; /* by this rank */
+} chunk_fitter;
+
+/* Steps between two looks at signals and at other ranks' one-sided operations: a few milliseconds. */
+enum { SLICE_STEPS = 25 };
+
+static void fitter_free(chunk_fitter *f)
+{
+    pv_fitter_free(f->fitter);
+    free(f->values);
+    free(f->coords);
+    free(f->rows);
+}
+
+/* Takes memory; signal, store, opts and queue are set. */
+static pv_status fitter_make(chunk_fitter *f)
+{
+    pv_status st;
+    f->params = pv_store_params(f->store);
+    const int n = pv_signal_samples(f->signal);
+    PV_ALLOC(f->values, (int64_t)n * pv_signal_channels(f->signal));
+    if (!pv_signal_coords(f->signal)) PV_ALLOC(f->coords, (int64_t)n * pv_signal_inputs(f->signal));
+    PV_ALLOC(f->rows, (int64_t)CHUNK_ROWS * f->params);
+    PV_TRY(pv_fitter_new(pv_store_arch(f->store), n, pv_signal_coords(f->signal), f->opts->fit, &f->fitter));
+done:
+    return st;
+}
+
+/* Puts an attempt at row `row` of the chunk into a slot. */
+static void start_fit(chunk_fitter *f, int slot, const chunk *c, int row, int attempt)
+{
+    const pv_fit_key key = {c->sources[row], c->view, attempt};
+    float *weights = f->rows + (int64_t)row * f->params;
+    pv_rng rng = pv_fit_stream(f->opts->fit, PV_RNG_VIEW_INIT, key);
+    pv_inr_init(pv_store_arch(f->store), f->opts->variant, &rng, weights);
+    pv_signal_values(f->signal, c->objects[row], f->values);
+    if (f->coords) pv_signal_object_coords(f->signal, c->objects[row], f->coords);
+    pv_fitter_start(f->fitter, slot, weights, f->coords, f->values, key);
+}
+
+/* Takes a fit that has ended out of its slot; false if it is to start again. */
+static bool end_fit(chunk_fitter *f, int slot, chunk *c, int row, int attempt)
+{
+    float *weights = f->rows + (int64_t)row * f->params;
+    pv_fit_result result;
+    const pv_status st = pv_fitter_finish(f->fitter, slot, weights, &result);
+    f->adam_steps += result.steps;
+    if (st != PV_OK && attempt < f->opts->fit->restarts) {
+        f->restarted++;
+        return false;
+    }
+    c->steps[row] = (uint32_t)result.steps;
+    c->fresh[row] = true;
+    if (st == PV_OK) {
+        c->status[row] = PV_ROW_FITTED;
+        c->psnr[row] = (float)pv_psnr(result.mse);
+        f->fitted++;
+    } else {
+        c->status[row] = PV_ROW_REFUSED;
+        c->psnr[row] = NAN;
+        memset(weights, 0, (size_t)f->params * sizeof *weights);
+    }
+    return true;
+}
+
+/* Whether a signal or limit asked this rank or another to stop. */
+static bool is_stopping(chunk_fitter *f)
+{
+    if (f->stop_seen == 0 && (pv_stop_requested() || pv_queue_cancelled(f->queue)))
+        f->stop_seen = pv_seconds();
+    return f->stop_seen > 0;
+}
+
+/* Between two slices: lets other ranks' one-sided calls proceed, looks at the lock and for a stop. */
+static pv_status look_around(chunk_fitter *f)
+{
+    pv_queue_progress(f->queue);
+    const pv_status st = pv_lock_check(f->opts->lock);
+    if (st != PV_OK) return st;
+    if (pv_stop_requested()) pv_queue_cancel(f->queue);
+    return is_stopping(f) && pv_seconds() - f->stop_seen >= f->opts->grace ? pv_stop_fail() : PV_OK;
+}
+
+/* Fits the chunk's rows wanted[0..used-1] side by side.  PV_STOPPED: cut short, what is fresh is good. */
+static pv_status fit_group(chunk_fitter *f, chunk *c, const int *wanted, int used)
+{
+    int attempt[CHUNK_ROWS] = {0}, running = used;
+    bool ended[CHUNK_ROWS] = {false};
+    pv_status st = is_stopping(f) ? pv_stop_fail() : PV_OK;
+    for (int slot = 0; st == PV_OK && slot < used; slot++)
+        start_fit(f, slot, c, wanted[slot], 0);
+    if (st != PV_OK) return st;
+    while (running > 0 && (st = look_around(f)) == PV_OK) {
+        pv_fitter_advance(f->fitter, used, SLICE_STEPS);
+        for (int slot = 0; slot < used; slot++) {
+            if (ended[slot] || !pv_fitter_done(f->fitter, slot)) continue;
+            ended[slot] = end_fit(f, slot, c, wanted[slot], attempt[slot]);
+            if (ended[slot])
+                running--;
+            else
+                start_fit(f, slot, c, wanted[slot], ++attempt[slot]);
+        }
+    }
+    return st;
+}
+
+/* Writes every run of fresh rows. */
+static pv_status write_fresh(const chunk_fitter *f, const chunk *c)
+{
+    pv_status st = PV_OK;
+    for (int row = 0; row < c->count && st == PV_OK;) {
+        int end = row;
+        while (end < c->count && c->fresh[end])
+            end++;
+        if (end > row)
+            st = pv_store_write_rows(f->store, c->view, c->first + row, end - row,
+                                     f->rows + (int64_t)row * f->params, c->psnr + row, c->steps + row,
+                                     c->status + row);
+        row = end + 1;
+    }
+    return st;
+}
+
+/* Reads what the chunk's rows are: their status, and which objects of the signal they are of. */
+static pv_status read_chunk(const chunk_fitter *f, chunk *c)
+{
+    pv_status st;
+    PV_TRY(pv_store_read_status(f->store, c->view, c->first, c->count, c->status));
+    PV_TRY(pv_store_read_sources(f->store, c->first, c->count, c->sources));
+    for (int row = 0; row < c->count; row++) {
+        c->objects[row] = pv_signal_find(f->signal, c->sources[row]);
+        if (c->objects[row] < 0)
+            return pv_fail(
+                PV_ERR_DATA,
+                "object %lld of '%s' (source %llu) is not in the signal: its files or splits have changed",
+                (long long)(c->first + row), pv_store_path(f->store), (unsigned long long)c->sources[row]);
+    }
+done:
+    return st;
+}
+
+static bool is_wanted(const chunk_fitter *f, uint8_t status)
+{
+    return status != PV_ROW_FITTED && (status != PV_ROW_REFUSED || f->opts->retry_refused);
+}
+
+/* Fits and writes what is missing of `count` objects of a view from `first`, at most CHUNK_ROWS. */
+static pv_status fit_rows(chunk_fitter *f, int64_t view, int64_t first, int count)
+{
+    const int slots = pv_fitter_slots(f->fitter);
+    chunk c = {.view = view, .first = first, .count = count};
+    int wanted[CHUNK_ROWS], found = 0;
+    pv_status st = read_chunk(f, &c);
+    if (st != PV_OK) return st;
+    for (int row = 0; row < count; row++)
+        if (is_wanted(f, c.status[row])) wanted[found++] = row;
+    for (int done = 0; st == PV_OK && done < found; done += slots)
+        st = fit_group(f, &c, wanted + done, found - done < slots ? found - done : slots);
+    if (st != PV_OK && st != PV_STOPPED) return st;
+    const pv_status written = write_fresh(f, &c);
+    return written != PV_OK ? written : st;
+}
 
 /* The last rows, two chunks a rank, are handed out a few at a time, so that all ranks end at about the same
  * time. */
@@ -36,7 +232,7 @@ static pv_status fit_chunk(chunk_fitter *f, const division *work, int64_t i)
     while (st == PV_OK && row < end) {
         const int64_t view = row / objects, first = row % objects;
         const int64_t run = end - row < objects - first ? end - row : objects - first;
-        st = chunk_fitter_run(f, view, first, (int)run);
+        st = fit_rows(f, view, first, (int)run);
         row += run;
     }
     return st;
@@ -94,7 +290,7 @@ pv_status pv_fill(const pv_comm *comm, const pv_signal *signal, pv_store *store,
     const division work = divide(result->rows, comm->size);
     const int64_t missing = result->rows - counts.fitted - (opts->retry_refused ? 0 : counts.refused);
     if (missing == 0) return PV_OK;
-    PV_TRY(pv_agree(comm, chunk_fitter_make(&f)));
+    PV_TRY(pv_agree(comm, fitter_make(&f)));
     PV_TRY(pv_queue_open(comm, work.chunks, &f.queue));
     const double start = pv_seconds();
     st = fit_chunks(&f, comm, &work, missing);
@@ -107,6 +303,6 @@ pv_status pv_fill(const pv_comm *comm, const pv_signal *signal, pv_store *store,
     st = st == PV_OK ? counted : st;
 done:
     pv_queue_close(f.queue);
-    chunk_fitter_free(&f);
+    fitter_free(&f);
     return st;
 }

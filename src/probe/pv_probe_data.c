@@ -145,7 +145,7 @@ static pv_status open_features(const pv_comm *comm, const pv_store *store, const
                                uint8_t split, const pv_probe_sampling *sampling, pv_features *out)
 {
     const bool train = split == PV_SPLIT_TRAIN;
-    const int classes = pv_store_classes(store);
+    const int classes = pv_store_signal(store)->classes;
     const int targets = sampling->object_targets ? pv_store_targets(store) : classes;
     pv_dataset *dataset = NULL;
     pv_status st;

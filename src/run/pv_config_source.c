@@ -42,7 +42,7 @@ pv_status pv_config_kept(const char *path, const char *yaml_text, pv_run_config 
 /* An imported store has no recipe. */
 static pv_status check_made_here(const pv_store *store)
 {
-    json_t *signal = json_loads(pv_store_signal_json(store), 0, NULL);
+    json_t *signal = json_loads(pv_store_text(store, PV_STORE_SIGNAL), 0, NULL);
     const char *source = json_string_value(json_object_get(signal, "source"));
     const bool imported = source && strcmp(source, "imported") == 0;
     json_decref(signal);
@@ -58,7 +58,7 @@ pv_status pv_config_of_store(const pv_comm *comm, const char *path, pv_run_confi
     *config = NULL;
     PV_TRY(pv_store_open(comm, path, PV_STORE_READ, NULL, &store));
     PV_TRY(pv_agree(comm, check_made_here(store)));
-    PV_TRY(pv_agree(comm, pv_config_kept(path, pv_store_config(store), config)));
+    PV_TRY(pv_agree(comm, pv_config_kept(path, pv_store_text(store, PV_STORE_CONFIG), config)));
     PV_TRY(pv_agree(comm, pv_run_config_set(*config, "store", path)));
 done:
     pv_store_close(store);

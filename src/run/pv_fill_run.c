@@ -10,7 +10,7 @@
 /* Rows that another instruction set fitted differ in their last bits. */
 static void warn_of_instruction_set(const pv_store *store)
 {
-    const char *made = pv_store_instruction_set(store), *here = pv_isa_name(pv_cpu_isa());
+    const char *made = pv_store_text(store, PV_STORE_INSTRUCTION_SET), *here = pv_isa_name(pv_cpu_isa());
     if (made[0] != '\0' && strcmp(made, here) != 0)
         pv_log_warn(
             "'%s' was begun with instruction set %s, this run uses %s: its rows will differ in their last "

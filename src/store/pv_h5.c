@@ -98,20 +98,14 @@ pv_status pv_h5_hints(const char *text, MPI_Info *info)
     return st;
 }
 
-hid_t pv_h5_access(const pv_comm *comm, MPI_Info hints)
-{
-    const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    H5Pset_fapl_mpio(access, comm->world, hints);
-    return access;
-}
-
 pv_status pv_h5_open(const pv_comm *comm, const char *path, bool writing, const char *hints, hid_t *file)
 {
     MPI_Info info;
     *file = -1;
     pv_status st = pv_agree(comm, pv_h5_hints(hints, &info));
     if (st != PV_OK) return st;
-    const hid_t access = pv_h5_access(comm, info);
+    const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    H5Pset_fapl_mpio(access, comm->world, info);
     pv_meter_begin(PV_METER_FILES);
     *file = H5Fopen(path, writing ? H5F_ACC_RDWR : H5F_ACC_RDONLY, access);
     pv_meter_end();
@@ -165,28 +159,17 @@ static pv_status open_attribute(hid_t object, const char *name, hid_t *attribute
 
 static pv_status read_string(hid_t attribute, hid_t type, const char *name, char **text)
 {
-    pv_status st = PV_OK;
-    if (H5Tis_variable_str(type) > 0) {
-        char *borrowed = NULL;
-        const hid_t memory = H5Tcopy(H5T_C_S1);
-        H5Tset_size(memory, H5T_VARIABLE);
-        H5Tset_cset(memory, H5Tget_cset(type));
-        if (H5Aread(attribute, memory, &borrowed) < 0)
-            st = fail_within(attribute, "cannot read the attribute", name);
-        else if (!(*text = pv_strdup(borrowed ? borrowed : "")))
-            st = PV_ERR_NOMEM;
-        H5free_memory(borrowed);
-        H5Tclose(memory);
-        return st;
-    }
-    *text = pv_alloc((int64_t)H5Tget_size(type) + 1, 1);
-    if (!*text) return PV_ERR_NOMEM;
-    if (H5Aread(attribute, type, *text) < 0) {
-        st = fail_within(attribute, "cannot read the attribute", name);
+    const bool variable = H5Tis_variable_str(type) > 0;
+    char *borrowed = NULL;
+    if (!variable && !(*text = pv_alloc((int64_t)H5Tget_size(type) + 1, 1))) return PV_ERR_NOMEM;
+    if (H5Aread(attribute, type, variable ? (void *)&borrowed : *text) < 0) {
         free(*text);
         *text = NULL;
+        return fail_within(attribute, "cannot read the attribute", name);
     }
-    return st;
+    if (variable) *text = pv_strdup(borrowed ? borrowed : "");
+    H5free_memory(borrowed);
+    return *text ? PV_OK : PV_ERR_NOMEM;
 }
 
 pv_status pv_h5_read_text(hid_t object, const char *name, char **text)
@@ -276,44 +259,44 @@ bool pv_h5_is_own(hid_t dataset)
     return own;
 }
 
-/* Selects the box; memory and file space.  False when it is empty. */
-static int select_box(hid_t dataset, int rank, const hsize_t *start, const hsize_t *count, hid_t *memory,
-                      hid_t *file)
+int pv_h5_dims(hid_t dataset, int most, hsize_t *dims)
+{
+    const hid_t space = H5Dget_space(dataset);
+    const int rank = H5Sget_simple_extent_ndims(space);
+    memset(dims, 0, sizeof *dims * (size_t)most);
+    if (rank > 0 && rank <= most) H5Sget_simple_extent_dims(space, dims, NULL);
+    H5Sclose(space);
+    return rank;
+}
+
+/* Writes `from` to the box, or else reads it into `to`. */
+static pv_status move_box(hid_t dataset, const char *name, hid_t type, int rank, const hsize_t *start,
+                          const hsize_t *count, const void *from, void *to)
 {
     for (int i = 0; i < rank; i++)
-        if (count[i] == 0) return 0;
-    *memory = H5Screate_simple(rank, count, NULL);
-    *file = H5Dget_space(dataset);
-    H5Sselect_hyperslab(*file, H5S_SELECT_SET, start, NULL, count, NULL);
-    return 1;
+        if (count[i] == 0) return PV_OK;
+    const hid_t memory = H5Screate_simple(rank, count, NULL), file = H5Dget_space(dataset);
+    pv_status st = PV_OK;
+    H5Sselect_hyperslab(file, H5S_SELECT_SET, start, NULL, count, NULL);
+    pv_meter_begin(PV_METER_FILES);
+    if (from && H5Dwrite(dataset, type, memory, file, H5P_DEFAULT, from) < 0)
+        st = fail_to_write(dataset, "cannot write to", name);
+    if (!from && H5Dread(dataset, type, memory, file, H5P_DEFAULT, to) < 0)
+        st = fail_within(dataset, "cannot read from", name);
+    pv_meter_end();
+    H5Sclose(memory);
+    H5Sclose(file);
+    return st;
 }
 
 pv_status pv_h5_write_box(hid_t dataset, const char *name, hid_t type, int rank, const hsize_t *start,
                           const hsize_t *count, const void *data)
 {
-    hid_t memory, file;
-    if (!select_box(dataset, rank, start, count, &memory, &file)) return PV_OK;
-    pv_meter_begin(PV_METER_FILES);
-    const pv_status st = H5Dwrite(dataset, type, memory, file, H5P_DEFAULT, data) < 0
-                             ? fail_to_write(dataset, "cannot write to", name)
-                             : PV_OK;
-    pv_meter_end();
-    H5Sclose(memory);
-    H5Sclose(file);
-    return st;
+    return move_box(dataset, name, type, rank, start, count, data, NULL);
 }
 
 pv_status pv_h5_read_box(hid_t dataset, const char *name, hid_t type, int rank, const hsize_t *start,
                          const hsize_t *count, void *data)
 {
-    hid_t memory, file;
-    if (!select_box(dataset, rank, start, count, &memory, &file)) return PV_OK;
-    pv_meter_begin(PV_METER_FILES);
-    const pv_status st = H5Dread(dataset, type, memory, file, H5P_DEFAULT, data) < 0
-                             ? fail_within(dataset, "cannot read from", name)
-                             : PV_OK;
-    pv_meter_end();
-    H5Sclose(memory);
-    H5Sclose(file);
-    return st;
+    return move_box(dataset, name, type, rank, start, count, NULL, data);
 }

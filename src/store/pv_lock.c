@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -23,10 +24,8 @@ struct pv_lock {
     char *mine; /* a file of our own beside it, whose second name the lock is */
     ino_t inode;
     pthread_t beater;
-    bool beating; /* there is a beater; it ends when told by `ending` */
-    pthread_mutex_t mutex;
-    pthread_cond_t wake;
-    bool ending;
+    bool beating;         /* there is a beater; it ends when ending[1] is closed */
+    int ending[2];        /* a pipe */
     atomic_bool lost;     /* seen by the beater */
     atomic_int unrenewed; /* errno of a renewal that failed, 0: none did, or it was told */
 };
@@ -204,25 +203,11 @@ static bool is_ours(const pv_lock *lock)
     return stat(lock->path, &now) == 0 && now.st_ino == lock->inode;
 }
 
-/* Sleeps for one interval; whether it is time to end. */
-static bool is_ending(pv_lock *lock)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += PV_LOCK_BEAT_S;
-    pthread_mutex_lock(&lock->mutex);
-    int woken = 0;
-    while (!lock->ending && woken != ETIMEDOUT)
-        woken = pthread_cond_timedwait(&lock->wake, &lock->mutex, &until);
-    const bool ending = lock->ending;
-    pthread_mutex_unlock(&lock->mutex);
-    return ending;
-}
-
 static void *beat(void *context)
 {
     pv_lock *const lock = context;
-    while (!is_ending(lock)) {
+    struct pollfd end = {.fd = lock->ending[0]};
+    while (poll(&end, 1, 1000 * PV_LOCK_BEAT_S) == 0) {
         if (!is_ours(lock))
             atomic_store(&lock->lost, true);
         else if (utimensat(AT_FDCWD, lock->path, NULL, 0) != 0)
@@ -235,31 +220,25 @@ static void *beat(void *context)
 static pv_status start_beating(pv_lock *lock)
 {
     sigset_t all, before;
-    pthread_condattr_t clock;
     sigfillset(&all);
-    pthread_mutex_init(&lock->mutex, NULL);
-    pthread_condattr_init(&clock);
-    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-    pthread_cond_init(&lock->wake, &clock);
-    pthread_condattr_destroy(&clock);
+    if (pipe2(lock->ending, O_CLOEXEC) != 0)
+        return pv_fail(PV_ERR_IO, "cannot keep the lock '%s': %s", lock->path, strerror(errno));
     pthread_sigmask(SIG_SETMASK, &all, &before);
     const int cause = pthread_create(&lock->beater, NULL, beat, lock);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     lock->beating = cause == 0;
-    return cause == 0 ? PV_OK
-                      : pv_fail(PV_ERR_IO, "cannot keep the lock '%s': %s", lock->path, strerror(cause));
+    if (lock->beating) return PV_OK;
+    close(lock->ending[0]);
+    close(lock->ending[1]);
+    return pv_fail(PV_ERR_IO, "cannot keep the lock '%s': %s", lock->path, strerror(cause));
 }
 
 static void stop_beating(pv_lock *lock)
 {
     if (!lock->beating) return;
-    pthread_mutex_lock(&lock->mutex);
-    lock->ending = true;
-    pthread_cond_signal(&lock->wake);
-    pthread_mutex_unlock(&lock->mutex);
+    close(lock->ending[1]);
     pthread_join(lock->beater, NULL);
-    pthread_cond_destroy(&lock->wake);
-    pthread_mutex_destroy(&lock->mutex);
+    close(lock->ending[0]);
 }
 
 static pv_status hold(pv_lock *lock, const char *store)

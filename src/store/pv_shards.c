@@ -1,6 +1,7 @@
-/* Which file holds which rows of an open store: its own, or shards named in /shards. */
+/* Which file holds which rows of an open store, and the order in which rows are written. */
 #include "pv_shards.h"
 #include "base/pv_mem.h"
+#include "base/pv_meter.h"
 #include "pv_store_look.h"
 #include "store/pv_h5.h"
 
@@ -25,13 +26,11 @@ hid_t shard_entry_type(void)
     return type;
 }
 
-char *shards_beside(const char *path, const char *name)
+void shards_beside(const char *path, const char *name, char out[PATH_MAX])
 {
     const char *const slash = strrchr(path, '/');
-    char *out = NULL;
-    if (asprintf(&out, "%.*s%s", slash ? (int)(slash - path + 1) : 0, path, name) >= 0) return out;
-    pv_fail(PV_ERR_NOMEM, "no memory for a path beside '%s'", path);
-    return NULL;
+    const int length = slash ? (int)(slash - path + 1) : 0;
+    if (snprintf(out, PATH_MAX, "%.*s%s", length, path, name) >= PATH_MAX) out[0] = '\0';
 }
 
 static pv_status make_shards(shards *set, int count)
@@ -51,14 +50,11 @@ static pv_status make_shards(shards *set, int count)
 /* The store is one file: its extent is that of /params. */
 static pv_status find_own_rows(hid_t file, shards *set, store_shape *shape)
 {
-    hsize_t dims[STORE_MAX_RANK] = {0};
+    hsize_t dims[STORE_MAX_RANK];
     const char *name = store_column_name(COLUMN_PARAMS);
     const hid_t params = H5Dopen2(file, name, H5P_DEFAULT);
     if (params < 0) return pv_fail(PV_ERR_DATA, "'%s' is damaged: it has no dataset %s", set->path, name);
-    const hid_t space = H5Dget_space(params);
-    const int rank = H5Sget_simple_extent_ndims(space);
-    if (rank == STORE_MAX_RANK) H5Sget_simple_extent_dims(space, dims, NULL);
-    H5Sclose(space);
+    const int rank = pv_h5_dims(params, STORE_MAX_RANK, dims);
     H5Dclose(params);
     if (rank != STORE_MAX_RANK || dims[0] > INT32_MAX || dims[1] > INT64_MAX / INT32_MAX)
         return pv_fail(PV_ERR_DATA, "'%s' is damaged: %s has %d dimensions, %llu x %llu", set->path, name,
@@ -75,9 +71,9 @@ static pv_status read_table(hid_t file, const shards *set, shard_entry **out, in
     hsize_t length = 0;
     const hid_t table = H5Dopen2(file, SHARDS_TABLE, H5P_DEFAULT);
     if (table < 0) return pv_fail(PV_ERR_DATA, "'%s' is damaged: %s is no table", set->path, SHARDS_TABLE);
-    const hid_t space = H5Dget_space(table), type = shard_entry_type();
+    const hid_t type = shard_entry_type();
     pv_status st = PV_OK;
-    if (H5Sget_simple_extent_ndims(space) == 1) H5Sget_simple_extent_dims(space, &length, NULL);
+    pv_h5_dims(table, 1, &length);
     if (!pv_h5_is_own(table))
         st = pv_fail(PV_ERR_DATA, "'%s' is damaged: %s is kept in other files", set->path, SHARDS_TABLE);
     else if (length < 1 || length > SHARDS_MAX)
@@ -87,12 +83,10 @@ static pv_status read_table(hid_t file, const shards *set, shard_entry **out, in
         st = PV_ERR_NOMEM;
     else if (H5Dread(table, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, *out) < 0)
         st = pv_fail(PV_ERR_DATA,
-                     "'%s' is damaged: %s cannot be read as (file, first_view, views, "
-                     "first_object, objects)",
+                     "'%s' is damaged: %s cannot be read as (file, first_view, views, first_object, objects)",
                      set->path, SHARDS_TABLE);
     *count = (int)length;
     H5Tclose(type);
-    H5Sclose(space);
     H5Dclose(table);
     return st;
 }
@@ -183,21 +177,19 @@ static pv_status open_columns(hid_t own, int params, const char *path, bool sync
 static pv_status open_shard(const pv_comm *comm, hid_t own, const shards *set, int params, bool writing,
                             const pv_storage_opts *storage, shard *one)
 {
+    char path[PATH_MAX];
     pv_status st;
-    char *path = one->name ? shards_beside(set->path, one->name) : pv_strdup(set->path);
-    PV_TRY(pv_agree(comm, path ? PV_OK : PV_ERR_NOMEM));
     if (one->name) {
-        PV_TRY(pv_agree(comm, comm->node_rank == 0 ? store_look_at(path, writing) : PV_OK));
-        PV_TRY(pv_h5_open(comm, path, writing, storage ? storage->hints : "", &one->file));
+        shards_beside(set->path, one->name, path);
+        PV_TRY(store_file_open(comm, path, writing, storage, &one->file));
     }
-    PV_TRY(pv_agree(comm, open_columns(own, params, path, writing && storage && storage->sync, one)));
+    PV_TRY(pv_agree(comm, open_columns(own, params, one->name ? path : set->path,
+                                       writing && storage && storage->sync, one)));
 done:
-    free(path);
     return st;
 }
 
-/* Makes room for the descriptors of all shards: the usual limit of 1024 open files may be raised by anyone.
- * */
+/* Makes room for the descriptors of all shards: the usual limit of 1024 open files may be raised by anyone. */
 static pv_status allow_files(const shards *set, bool sync)
 {
     enum { OTHERS = 64 }; /* MPI's, HDF5's, the signal's */
@@ -236,4 +228,74 @@ void shards_close(shards *found)
     }
     free(found->all);
     *found = (shards){0};
+}
+
+/* What of a request lies in a shard, in the shard's numbers, and how far from the request's start. */
+typedef struct extract {
+    int64_t view, first, count, offset;
+} extract;
+
+/* False: nothing. */
+static bool extract_of(const shard *one, int64_t view, int64_t first, int64_t count, extract *out)
+{
+    const store_box *box = &one->box;
+    const int64_t start = first > box->first_object ? first : box->first_object;
+    const int64_t box_end = box->first_object + box->objects;
+    const int64_t end = first + count < box_end ? first + count : box_end;
+    *out = (extract){view - box->first_view, start - box->first_object, end - start, start - first};
+    return view >= box->first_view && view < box->first_view + box->views && start < end;
+}
+
+pv_status shards_read(const shards *from, const store_shape *shape, store_column column, int64_t view,
+                      int64_t first, int64_t count, void *data)
+{
+    const size_t entry = store_column_entry(column, shape);
+    pv_status st = PV_OK;
+    extract x;
+    for (int i = 0; st == PV_OK && i < from->count; i++)
+        if (extract_of(&from->all[i], view, first, count, &x))
+            st = store_column_read(from->all[i].columns[column], column, shape, x.view, x.first, x.count,
+                                   (char *)data + (size_t)x.offset * entry);
+    return st;
+}
+
+/* Brings what was written to a shard to disk, with what other ranks of this node have written. */
+static pv_status sync_shard(const shards *set, const shard *one)
+{
+    if (one->sync < 0) return PV_OK;
+    pv_meter_begin(PV_METER_FILES);
+    const int synced = fdatasync(one->sync);
+    pv_meter_end();
+    if (synced == 0) return PV_OK;
+    return pv_fail(PV_ERR_IO, "cannot bring the rows of '%s' to disk: %s", set->path, strerror(errno));
+}
+
+/* The order that makes a torn write harmless: the status last, when all else is on disk. */
+static pv_status write_extract(const shards *set, const shard *one, const store_shape *shape,
+                               const extract *x, const void *const data[ROW_COLUMNS])
+{
+    static const store_column order[] = {COLUMN_PARAMS, COLUMN_CHECKSUM, COLUMN_PSNR, COLUMN_STEPS,
+                                         COLUMN_STATUS};
+    pv_status st = PV_OK;
+    for (size_t c = 0; st == PV_OK && c < sizeof order / sizeof *order; c++) {
+        const store_column column = order[c];
+        if (!data[column]) continue;
+        if (column == COLUMN_STATUS && data[COLUMN_PARAMS]) st = sync_shard(set, one);
+        if (st != PV_OK) break;
+        st = store_column_write(one->columns[column], column, shape, x->view, x->first, x->count,
+                                (const char *)data[column] +
+                                    (size_t)x->offset * store_column_entry(column, shape));
+    }
+    return st;
+}
+
+pv_status shards_write(const shards *to, const store_shape *shape, int64_t view, int64_t first, int64_t count,
+                       const void *const data[ROW_COLUMNS])
+{
+    pv_status st = PV_OK;
+    extract x;
+    for (int i = 0; st == PV_OK && i < to->count; i++)
+        if (extract_of(&to->all[i], view, first, count, &x))
+            st = write_extract(to, &to->all[i], shape, &x, data);
+    return st;
 }

@@ -3,16 +3,14 @@
 #include "base/pv_checksum.h"
 #include "base/pv_mem.h"
 #include "base/pv_meter.h"
-#include "pv_shard_rows.h"
+#include "pv_shards.h"
 #include "pv_store_look.h"
 #include "store/pv_h5.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 struct pv_store {
     const pv_comm *comm;
@@ -22,13 +20,15 @@ struct pv_store {
     shards shards;
     pv_signal_about about;
     pv_arch arch;
-    char *path, *arch_json, *signal_json, *config, *code_version, *instruction_set;
+    char *path, *texts[PV_STORE_TEXTS];
 };
 
-/* A text that early stores and those of others may lack. */
-static pv_status read_remark(const pv_store *store, const char *name, char **text)
+/* Early stores and those of others may lack the last texts. */
+static pv_status read_text(pv_store *store, int which)
 {
-    if (H5Aexists(store->file, name) > 0) return pv_h5_read_text(store->file, name, text);
+    char **const text = &store->texts[which];
+    if (which < PV_STORE_CODE_VERSION || H5Aexists(store->file, store_text_names[which]) > 0)
+        return pv_h5_read_text(store->file, store_text_names[which], text);
     *text = pv_strdup("");
     return *text ? PV_OK : PV_ERR_NOMEM;
 }
@@ -37,15 +37,13 @@ static pv_status read_remark(const pv_store *store, const char *name, char **tex
 static pv_status count_targets(pv_store *store)
 {
     const char *name = store_column_name(COLUMN_TARGET);
-    hsize_t dims[STORE_MAX_RANK] = {0};
+    hsize_t dims[2];
     if (H5Lexists(store->file, name, H5P_DEFAULT) <= 0) return PV_OK;
     const hid_t dataset = H5Dopen2(store->file, name, H5P_DEFAULT);
     if (dataset < 0) return pv_fail(PV_ERR_DATA, "'%s' is damaged: %s does not open", store->path, name);
-    const hid_t space = H5Dget_space(dataset);
-    if (H5Sget_simple_extent_ndims(space) == 2) H5Sget_simple_extent_dims(space, dims, NULL);
-    H5Sclose(space);
+    const int rank = pv_h5_dims(dataset, 2, dims);
     H5Dclose(dataset);
-    if (dims[1] < 1 || dims[1] > PV_SIGNAL_MAX_TARGETS)
+    if (rank != 2 || dims[1] < 1 || dims[1] > PV_SIGNAL_MAX_TARGETS)
         return pv_fail(PV_ERR_DATA, "'%s' is damaged: %s is not 1 to %d real numbers of each object",
                        store->path, name, PV_SIGNAL_MAX_TARGETS);
     store->shape.targets = (int)dims[1];
@@ -56,14 +54,11 @@ static pv_status read_head(pv_store *store)
 {
     pv_status st;
     PV_TRY(pv_h5_check_kind(store->file, store->path, "store", STORE_VERSION));
-    PV_TRY(pv_h5_read_text(store->file, "arch", &store->arch_json));
-    PV_TRY(pv_arch_from_json(store->arch_json, store->path, &store->arch));
+    for (int which = 0; which < PV_STORE_TEXTS; which++)
+        PV_TRY(read_text(store, which));
+    PV_TRY(pv_arch_from_json(store->texts[PV_STORE_ARCH], store->path, &store->arch));
     store->shape.params = pv_arch_params(&store->arch);
-    PV_TRY(pv_h5_read_text(store->file, "config", &store->config));
-    PV_TRY(pv_h5_read_text(store->file, "signal", &store->signal_json));
-    PV_TRY(pv_signal_from_json(store->signal_json, store->path, &store->about));
-    PV_TRY(read_remark(store, "code_version", &store->code_version));
-    PV_TRY(read_remark(store, "instruction_set", &store->instruction_set));
+    PV_TRY(pv_signal_from_json(store->texts[PV_STORE_SIGNAL], store->path, &store->about));
     PV_TRY(shards_find(store->file, store->path, &store->shards, &store->shape));
     PV_TRY(count_targets(store));
     for (int c = ROW_COLUMNS; c < COLUMNS; c++)
@@ -81,11 +76,8 @@ static void free_store(pv_store *store)
     store_columns_close(COLUMNS, store->columns);
     if (store->file >= 0) H5Fclose(store->file);
     free(store->path);
-    free(store->arch_json);
-    free(store->config);
-    free(store->signal_json);
-    free(store->code_version);
-    free(store->instruction_set);
+    for (int which = 0; which < PV_STORE_TEXTS; which++)
+        free(store->texts[which]);
     free(store);
 }
 
@@ -118,8 +110,7 @@ pv_status pv_store_open(const pv_comm *comm, const char *path, pv_store_mode mod
     PV_TRY(pv_same_text(comm, "path of pv_store_open", path));
     PV_TRY(pv_same(comm, "mode of pv_store_open", &mode, sizeof mode));
     PV_TRY(pv_agree(comm, new_store(comm, path, &store)));
-    PV_TRY(pv_agree(comm, comm->node_rank == 0 ? store_look_at(path, writing) : PV_OK));
-    PV_TRY(pv_h5_open(comm, path, writing, storage ? storage->hints : "", &store->file));
+    PV_TRY(store_file_open(comm, path, writing, storage, &store->file));
     PV_TRY(pv_agree(comm, read_head(store)));
     PV_TRY(pv_agree(comm, check_whole(store, writing)));
     PV_TRY(shards_open(comm, store->file, &store->shape, writing, storage, &store->shards));
@@ -162,9 +153,9 @@ pv_status pv_store_bytes(const pv_store *store, int64_t *length, int64_t *on_dis
     for (int i = 0; st == PV_OK && i < store->shards.count; i++) {
         const char *const name = store->shards.all[i].name;
         if (!name) continue;
-        char *path = shards_beside(store->path, name);
-        st = path ? add_bytes(path, length, on_disk) : PV_ERR_NOMEM;
-        free(path);
+        char path[PATH_MAX];
+        shards_beside(store->path, name, path);
+        st = add_bytes(path, length, on_disk);
     }
     return st;
 }
@@ -204,46 +195,19 @@ const struct shards *pv_store_shard_set(const pv_store *store)
     return &store->shards;
 }
 
-const char *pv_store_arch_json(const pv_store *store)
+const char *pv_store_text(const pv_store *store, pv_store_texts which)
 {
-    return store->arch_json;
+    return store->texts[which];
 }
 
-const char *pv_store_config(const pv_store *store)
+const pv_signal_about *pv_store_signal(const pv_store *store)
 {
-    return store->config;
-}
-
-const char *pv_store_signal_json(const pv_store *store)
-{
-    return store->signal_json;
-}
-
-const char *pv_store_code_version(const pv_store *store)
-{
-    return store->code_version;
-}
-
-const char *pv_store_instruction_set(const pv_store *store)
-{
-    return store->instruction_set;
-}
-
-int pv_store_classes(const pv_store *store)
-{
-    return store->about.classes;
+    return &store->about;
 }
 
 int pv_store_targets(const pv_store *store)
 {
     return store->shape.targets;
-}
-
-void pv_store_image_shape(const pv_store *store, int *height, int *width, int *channels)
-{
-    *height = store->about.height;
-    *width = store->about.width;
-    *channels = store->about.channels;
 }
 
 static pv_status read_rows(const pv_store *store, store_column column, int64_t view, int64_t first,
@@ -252,10 +216,11 @@ static pv_status read_rows(const pv_store *store, store_column column, int64_t v
     return shards_read(&store->shards, &store->shape, column, view, first, count, data);
 }
 
-static pv_status read_objects(const pv_store *store, store_column column, int64_t first, int64_t count,
-                              void *data)
+pv_status pv_store_read_objects(const pv_store *store, int column, int64_t first, int64_t count, void *data)
 {
-    return store_column_read(store->columns[column], column, &store->shape, 0, first, count, data);
+    if (store->columns[column] < 0) return PV_OK;
+    return store_column_read(store->columns[column], (store_column)column, &store->shape, 0, first, count,
+                             data);
 }
 
 pv_status pv_store_read_status(const pv_store *store, int64_t view, int64_t first, int64_t count,
@@ -282,22 +247,22 @@ pv_status pv_store_read_psnr(const pv_store *store, int64_t view, int64_t first,
 
 pv_status pv_store_read_labels(const pv_store *store, int64_t first, int64_t count, int32_t *labels)
 {
-    return read_objects(store, COLUMN_LABEL, first, count, labels);
+    return pv_store_read_objects(store, COLUMN_LABEL, first, count, labels);
 }
 
 pv_status pv_store_read_splits(const pv_store *store, int64_t first, int64_t count, uint8_t *splits)
 {
-    return read_objects(store, COLUMN_SPLIT, first, count, splits);
+    return pv_store_read_objects(store, COLUMN_SPLIT, first, count, splits);
 }
 
 pv_status pv_store_read_sources(const pv_store *store, int64_t first, int64_t count, uint64_t *sources)
 {
-    return read_objects(store, COLUMN_SOURCE, first, count, sources);
+    return pv_store_read_objects(store, COLUMN_SOURCE, first, count, sources);
 }
 
 pv_status pv_store_read_targets(const pv_store *store, int64_t first, int64_t count, float *targets)
 {
-    return read_objects(store, COLUMN_TARGET, first, count, targets);
+    return pv_store_read_objects(store, COLUMN_TARGET, first, count, targets);
 }
 
 pv_status pv_store_write_rows(pv_store *store, int64_t view, int64_t first, int64_t count, const float *rows,

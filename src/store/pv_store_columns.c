@@ -2,6 +2,8 @@
 #include "pv_store_columns.h"
 #include "store/pv_h5.h"
 
+const char *const store_text_names[] = {"arch", "signal", "config", "code_version", "instruction_set"};
+
 const char *store_column_name(store_column column)
 {
     static const char *const names[COLUMNS] = {
@@ -52,12 +54,10 @@ size_t store_column_entry(store_column column, const store_shape *shape)
 static pv_status check_shape(hid_t dataset, const char *path, store_column column, const store_shape *shape)
 {
     const char *name = store_column_name(column);
-    const hid_t type = H5Dget_type(dataset), space = H5Dget_space(dataset);
+    hsize_t dims[STORE_MAX_RANK], want[STORE_MAX_RANK];
+    const int rank = pv_h5_dims(dataset, STORE_MAX_RANK, dims);
+    const hid_t type = H5Dget_type(dataset);
     const bool alike = H5Tget_class(type) == H5Tget_class(store_column_type(column));
-    const int rank = H5Sget_simple_extent_ndims(space);
-    hsize_t dims[STORE_MAX_RANK] = {0}, want[STORE_MAX_RANK];
-    if (rank > 0 && rank <= STORE_MAX_RANK) H5Sget_simple_extent_dims(space, dims, NULL);
-    H5Sclose(space);
     H5Tclose(type);
     if (!alike) return pv_fail(PV_ERR_DATA, "'%s' is damaged: %s is of another type", path, name);
     if (!pv_h5_is_own(dataset))

@@ -28,6 +28,9 @@ typedef enum store_column {
 /* Which shards hold which rows; here as its name is taken like a column's. */
 #define SHARDS_TABLE "/shards"
 
+/* The attributes of the root that hold pv_store_texts. */
+extern const char *const store_text_names[];
+
 enum { STORE_MAX_RANK = 3 };
 
 /* What is stored: /params is [views][objects][params], /object/target [objects][targets]. */
@@ -49,8 +52,7 @@ pv_status store_column_open(hid_t file, const char *path, store_column column, c
 /* Closes those that are open (>= 0). */
 void store_columns_close(int count, hid_t columns[]);
 
-/* `count` objects from `first` of a view; the view of columns of objects is 0.  Independent of other ranks.
- * */
+/* `count` objects from `first` of a view; the view of columns of objects is 0.  Independent of other ranks. */
 pv_status store_column_read(hid_t dataset, store_column column, const store_shape *shape, int64_t view,
                             int64_t first, int64_t count, void *data);
 pv_status store_column_write(hid_t dataset, store_column column, const store_shape *shape, int64_t view,

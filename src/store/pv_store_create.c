@@ -28,36 +28,24 @@ static char *arch_text(const pv_arch *arch, const char *variant)
     return text;
 }
 
-/* The shards of a store on their way: those it has and those being made.  One owner, freed by plan_free. */
+/* The shards of a store on their way: those it has and those being made.  One owner, whose `entries` are freed. */
 typedef struct shard_plan {
-    const char *path; /* of the master */
-    char *directory;  /* of new shards, as named in the table */
+    const char *path;                                          /* of the master */
+    char directory[SHARD_NAME_BYTES - sizeof "/00000.h5" + 1]; /* of new shards, as named in the table */
     shard_entry *entries;
     int count, made; /* entries below `made` exist */
     int kept;        /* entries below `kept` belong to the store as it is */
     int64_t most;    /* rows of a shard, at most */
 } shard_plan;
 
-static void plan_free(shard_plan *plan)
-{
-    free(plan->directory);
-    free(plan->entries);
-}
-
 static pv_status plan_make(const char *path, shard_plan *plan)
 {
-    const char *slash = strrchr(path, '/');
-    pv_status st = PV_OK;
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
     plan->path = path;
-    PV_ALLOC(plan->entries, SHARDS_MAX);
-    if (asprintf(&plan->directory, "%s.shards", slash ? slash + 1 : path) < 0) {
-        plan->directory = NULL;
-        st = pv_fail(PV_ERR_NOMEM, "no memory for a file name");
-    } else if (strlen(plan->directory) + sizeof "/00000.h5" > SHARD_NAME_BYTES) {
-        st = pv_fail(PV_ERR_IO, "cannot write shards beside '%s': the name is too long", path);
-    }
-done:
-    return st;
+    if (snprintf(plan->directory, sizeof plan->directory, "%s.shards", name) >= (int)sizeof plan->directory)
+        return pv_fail(PV_ERR_IO, "cannot write shards beside '%s': the name is too long", path);
+    plan->entries = pv_alloc(SHARDS_MAX, sizeof *plan->entries);
+    return plan->entries ? PV_OK : PV_ERR_NOMEM;
 }
 
 static pv_status plan_box(shard_plan *plan, const store_box *box)
@@ -105,80 +93,65 @@ static int64_t rows_of(const pv_storage_opts *storage, int params)
     return storage->shard_gib == 0 || rows > 0x1p62 ? INT64_MAX / 4 : rows < 1 ? 1 : (int64_t)rows;
 }
 
-/* Gives entry i the first name from `number` on that no file has: what an interrupted run left is not
+/* Gives entry i the first name from `number` on that no file has, and says its path: what an interrupted run left is not
  * overwritten, it might belong to another store. */
-static pv_status name_shard(shard_plan *plan, int i, int *number)
+static pv_status name_shard(shard_plan *plan, int i, int *number, char path[PATH_MAX])
 {
     shard_entry *const entry = &plan->entries[i];
     for (; *number <= MAX_NUMBER; ++*number) {
-        snprintf(entry->name, sizeof entry->name, "%.240s/%05d.h5", plan->directory, *number);
-        char *path = shards_beside(plan->path, entry->name);
-        if (!path) return PV_ERR_NOMEM;
-        const bool taken = access(path, F_OK) == 0;
-        free(path);
-        if (!taken) return PV_OK;
+        snprintf(entry->name, sizeof entry->name, "%s/%05d.h5", plan->directory, *number);
+        shards_beside(plan->path, entry->name, path);
+        if (access(path, F_OK) != 0) return PV_OK;
     }
     return pv_fail(PV_ERR_IO, "'%s.shards' is full of files: delete those that no store uses", plan->path);
 }
 
 static pv_status make_directory(const shard_plan *plan)
 {
-    char *path = shards_beside(plan->path, plan->directory);
-    if (!path) return PV_ERR_NOMEM;
-    const pv_status st =
-        mkdir(path, 0777) == 0 || errno == EEXIST
-            ? PV_OK
-            : pv_fail(PV_ERR_IO, "cannot make the directory '%s': %s", path, strerror(errno));
-    free(path);
-    return st;
+    char path[PATH_MAX];
+    shards_beside(plan->path, plan->directory, path);
+    return mkdir(path, 0777) == 0 || errno == EEXIST
+               ? PV_OK
+               : pv_fail(PV_ERR_IO, "cannot make the directory '%s': %s", path, strerror(errno));
 }
 
 /* The store's own file gets a second name: the first shard's. */
 static pv_status link_first(shard_plan *plan)
 {
     int number = 0;
-    char *path = NULL;
-    pv_status st;
-    PV_TRY(name_shard(plan, 0, &number));
-    path = shards_beside(plan->path, plan->entries[0].name);
-    if (!path)
-        st = PV_ERR_NOMEM;
-    else if (link(plan->path, path) != 0)
-        st = pv_fail(PV_ERR_IO, "cannot give '%s' the second name '%s': %s", plan->path, path,
-                     strerror(errno));
-    else
-        plan->made = 1;
-done:
-    free(path);
-    return st;
+    char path[PATH_MAX];
+    const pv_status st = name_shard(plan, 0, &number, path);
+    if (st != PV_OK) return st;
+    if (link(plan->path, path) != 0)
+        return pv_fail(PV_ERR_IO, "cannot give '%s' the second name '%s': %s", plan->path, path,
+                       strerror(errno));
+    plan->made = 1;
+    return PV_OK;
 }
 
 static pv_status make_shards(shard_plan *plan, const store_recipe *recipe)
 {
-    pv_status st = PV_OK;
-    for (int number = 0; st == PV_OK && plan->made < plan->count; number++) {
-        st = name_shard(plan, plan->made, &number);
-        if (st != PV_OK) break;
-        const shard_entry *entry = &plan->entries[plan->made];
-        char *path = shards_beside(plan->path, entry->name);
-        st = path ? store_write_file(recipe, path, &entry->box, true) : PV_ERR_NOMEM;
-        free(path);
-        if (st == PV_OK) plan->made++;
+    char path[PATH_MAX];
+    pv_status st;
+    for (int number = 0; plan->made < plan->count; number++, plan->made++) {
+        PV_TRY(name_shard(plan, plan->made, &number, path));
+        PV_TRY(store_write_file(recipe, path, &plan->entries[plan->made].box, true));
     }
+    st = PV_OK;
+done:
     return st;
 }
 
 /* Takes away what was made for nothing. */
 static void unmake_shards(const shard_plan *plan)
 {
+    char path[PATH_MAX];
     for (int i = plan->kept; i < plan->made; i++) {
-        char *path = shards_beside(plan->path, plan->entries[i].name);
-        if (path) unlink(path);
-        free(path);
+        shards_beside(plan->path, plan->entries[i].name, path);
+        unlink(path);
     }
-    char *directory = shards_beside(plan->path, plan->directory);
-    if (directory && plan->kept == 0) rmdir(directory);
-    free(directory);
+    shards_beside(plan->path, plan->directory, path);
+    if (plan->kept == 0) rmdir(path);
 }
 
 static pv_status write_sharded(shard_plan *plan, const store_recipe *recipe, bool link_own)
@@ -198,11 +171,11 @@ static pv_status create(const char *path, const pv_store_spec *spec, const pv_st
 {
     const store_box whole = {0, spec->views, 0, pv_signal_objects(spec->signal)};
     char *arch = arch_text(spec->arch, spec->variant);
-    const store_recipe recipe = {.arch_json = arch,
-                                 .signal_json = pv_signal_json(spec->signal),
-                                 .config = spec->config,
-                                 .code_version = pv_version(),
-                                 .instruction_set = pv_isa_name(pv_cpu_isa()),
+    const store_recipe recipe = {.texts = {[PV_STORE_ARCH] = arch,
+                                           [PV_STORE_SIGNAL] = pv_signal_json(spec->signal),
+                                           [PV_STORE_CONFIG] = spec->config,
+                                           [PV_STORE_CODE_VERSION] = pv_version(),
+                                           [PV_STORE_INSTRUCTION_SET] = pv_isa_name(pv_cpu_isa())},
                                  .arch = spec->arch,
                                  .signal = spec->signal,
                                  .storage = storage};
@@ -215,7 +188,7 @@ static pv_status create(const char *path, const pv_store_spec *spec, const pv_st
     st = plan.count > 1 ? write_sharded(&plan, &recipe, false)
                         : store_write_file(&recipe, path, &whole, false);
 done:
-    plan_free(&plan);
+    free(plan.entries);
     free(arch);
     return st;
 }
@@ -251,25 +224,23 @@ static pv_status extend(const pv_store *store, const pv_store_growth *growth, co
     const int64_t old_views = pv_store_views(store), old_objects = pv_store_objects(store);
     const store_box views = {old_views, growth->views - old_views, 0, old_objects};
     const store_box objects = {0, growth->views, old_objects, growth->objects - old_objects};
-    const store_recipe recipe = {.arch_json = pv_store_arch_json(store),
-                                 .signal_json = pv_store_signal_json(store),
-                                 .config = growth->config,
-                                 .code_version = pv_store_code_version(store),
-                                 .instruction_set = pv_store_instruction_set(store),
-                                 .arch = pv_store_arch(store),
-                                 .old = store,
-                                 .signal = growth->signal,
-                                 .first_new = growth->first_new,
-                                 .storage = storage};
+    store_recipe recipe = {.arch = pv_store_arch(store),
+                           .old = store,
+                           .signal = growth->signal,
+                           .first_new = growth->first_new,
+                           .storage = storage};
     shard_plan plan = {.most = rows_of(storage, pv_store_params(store))};
     pv_status st;
+    for (int which = 0; which < PV_STORE_TEXTS; which++)
+        recipe.texts[which] = pv_store_text(store, (pv_store_texts)which);
+    recipe.texts[PV_STORE_CONFIG] = growth->config;
     PV_TRY(plan_make(pv_store_path(store), &plan));
     PV_TRY(plan_present(&plan, store));
     PV_TRY(plan_shards(&plan, &views));
     PV_TRY(plan_shards(&plan, &objects));
     st = write_sharded(&plan, &recipe, pv_store_shards(store) == 0);
 done:
-    plan_free(&plan);
+    free(plan.entries);
     return st;
 }
 

@@ -15,14 +15,9 @@ enum { OTHER_BYTES = 1 << 16 };
 
 static pv_status write_attributes(hid_t file, const store_recipe *recipe)
 {
-    pv_status st;
-    PV_TRY(pv_h5_write_kind(file, "store", STORE_VERSION));
-    PV_TRY(pv_h5_write_text(file, "arch", recipe->arch_json));
-    PV_TRY(pv_h5_write_text(file, "signal", recipe->signal_json));
-    PV_TRY(pv_h5_write_text(file, "config", recipe->config));
-    PV_TRY(pv_h5_write_text(file, "code_version", recipe->code_version));
-    PV_TRY(pv_h5_write_text(file, "instruction_set", recipe->instruction_set));
-done:
+    pv_status st = pv_h5_write_kind(file, "store", STORE_VERSION);
+    for (int which = 0; st == PV_OK && which < PV_STORE_TEXTS; which++)
+        st = pv_h5_write_text(file, store_text_names[which], recipe->texts[which]);
     return st;
 }
 
@@ -53,11 +48,6 @@ static pv_status write_layout(hid_t file, const pv_arch *arch)
     return st;
 }
 
-static int64_t old_objects(const store_recipe *recipe)
-{
-    return recipe->old ? pv_store_objects(recipe->old) : 0;
-}
-
 /* What a file with the rows of a box holds. */
 static store_shape shape_of(const store_recipe *recipe, const store_box *box)
 {
@@ -65,77 +55,59 @@ static store_shape shape_of(const store_recipe *recipe, const store_box *box)
                          recipe->old ? pv_store_targets(recipe->old) : pv_signal_targets(recipe->signal)};
 }
 
-/* Some objects on their way into a file. */
+/* Some objects on their way into a file: arrays of OBJECT_BLOCK entries of the columns of objects. */
 typedef struct object_block {
-    int32_t *labels;
-    uint8_t *splits;
-    uint64_t *sources;
-    float *targets; /* [objects][targets] */
+    void *data[COLUMNS];
 } object_block;
 
 static void block_free(object_block *b)
 {
-    free(b->labels);
-    free(b->splits);
-    free(b->sources);
-    free(b->targets);
+    for (int c = ROW_COLUMNS; c < COLUMNS; c++)
+        free(b->data[c]);
 }
 
-static pv_status block_make(int targets, object_block *b)
+static pv_status block_make(const store_shape *shape, object_block *b)
 {
-    pv_status st = PV_OK;
-    PV_ALLOC(b->labels, OBJECT_BLOCK);
-    PV_ALLOC(b->splits, OBJECT_BLOCK);
-    PV_ALLOC(b->sources, OBJECT_BLOCK);
-    PV_ALLOC(b->targets, OBJECT_BLOCK * (int64_t)targets);
-done:
-    return st;
+    for (int c = ROW_COLUMNS; c < COLUMNS; c++)
+        if (!(b->data[c] = pv_alloc(OBJECT_BLOCK, store_column_entry((store_column)c, shape))))
+            return PV_ERR_NOMEM;
+    return PV_OK;
 }
 
-static pv_status read_old(const pv_store *old, int64_t first, int64_t count, int targets, object_block *b)
+static void take_object(const pv_signal *signal, int64_t object, int64_t i, int targets, object_block *b)
 {
-    pv_status st;
-    PV_TRY(pv_store_read_labels(old, first, count, b->labels));
-    PV_TRY(pv_store_read_splits(old, first, count, b->splits));
-    PV_TRY(pv_store_read_sources(old, first, count, b->sources));
-    if (targets > 0) st = pv_store_read_targets(old, first, count, b->targets);
-done:
-    return st;
+    ((int32_t *)b->data[COLUMN_LABEL])[i] = pv_signal_label(signal, object);
+    ((uint8_t *)b->data[COLUMN_SPLIT])[i] = pv_signal_split(signal, object);
+    ((uint64_t *)b->data[COLUMN_SOURCE])[i] = pv_signal_source_id(signal, object);
+    if (targets > 0) pv_signal_target(signal, object, (float *)b->data[COLUMN_TARGET] + i * targets);
 }
 
 /* `count` objects from `first`. */
 static pv_status read_objects(const store_recipe *recipe, int64_t first, int64_t count, int targets,
                               object_block *b)
 {
-    const int64_t kept = old_objects(recipe);
+    const int64_t kept = recipe->old ? pv_store_objects(recipe->old) : 0;
     const int64_t old = first >= kept ? 0 : kept - first < count ? kept - first : count;
-    const pv_status st = old > 0 ? read_old(recipe->old, first, old, targets, b) : PV_OK;
-    for (int64_t i = old; i < count; i++) {
-        const int64_t object = recipe->first_new + first + i - kept;
-        b->labels[i] = pv_signal_label(recipe->signal, object);
-        b->splits[i] = pv_signal_split(recipe->signal, object);
-        b->sources[i] = pv_signal_source_id(recipe->signal, object);
-        if (targets > 0) pv_signal_target(recipe->signal, object, b->targets + i * targets);
-    }
+    pv_status st = PV_OK;
+    for (int c = ROW_COLUMNS; st == PV_OK && old > 0 && c < COLUMNS; c++)
+        st = pv_store_read_objects(recipe->old, c, first, old, b->data[c]);
+    for (int64_t i = old; i < count; i++)
+        take_object(recipe->signal, recipe->first_new + first + i - kept, i, targets, b);
     return st;
 }
 
 static pv_status write_objects(const store_recipe *recipe, const hid_t columns[COLUMNS], const store_box *box)
 {
     const store_shape shape = shape_of(recipe, box);
-    object_block b = {0};
+    object_block b = {{0}};
     pv_status st;
-    PV_TRY(block_make(shape.targets, &b));
+    PV_TRY(block_make(&shape, &b));
     for (int64_t done = 0; done < box->objects; done += OBJECT_BLOCK) {
         const int64_t left = box->objects - done, count = left < OBJECT_BLOCK ? left : OBJECT_BLOCK;
         PV_TRY(read_objects(recipe, box->first_object + done, count, shape.targets, &b));
-        const void *data[COLUMNS] = {[COLUMN_LABEL] = b.labels,
-                                     [COLUMN_SPLIT] = b.splits,
-                                     [COLUMN_SOURCE] = b.sources,
-                                     [COLUMN_TARGET] = b.targets};
         for (int c = ROW_COLUMNS; c < COLUMNS; c++)
             if (columns[c] >= 0)
-                PV_TRY(store_column_write(columns[c], (store_column)c, &shape, 0, done, count, data[c]));
+                PV_TRY(store_column_write(columns[c], (store_column)c, &shape, 0, done, count, b.data[c]));
     }
 done:
     block_free(&b);
@@ -150,9 +122,9 @@ static pv_status create_columns(hid_t file, int first, const store_shape *shape,
         hsize_t dims[STORE_MAX_RANK];
         const store_column column = (store_column)c;
         const int rank = store_column_dims(column, shape, dims);
-        if (column == COLUMN_TARGET && shape->targets == 0) continue;
-        st =
-            pv_h5_create(file, store_column_name(column), store_column_type(column), rank, dims, &columns[c]);
+        const hid_t type = store_column_type(column);
+        if (column != COLUMN_TARGET || shape->targets > 0)
+            st = pv_h5_create(file, store_column_name(column), type, rank, dims, &columns[c]);
     }
     return st;
 }
@@ -192,7 +164,7 @@ static pv_status create_virtual(hid_t file, store_column column, const store_sha
 /* No less than a file will take: its columns, and room for everything else. */
 static int64_t file_bytes(const store_recipe *recipe, const store_shape *shape)
 {
-    int64_t bytes = (int64_t)strlen(recipe->config) + OTHER_BYTES;
+    int64_t bytes = (int64_t)strlen(recipe->texts[PV_STORE_CONFIG]) + OTHER_BYTES;
     for (int c = 0; c < COLUMNS; c++)
         bytes += (c < ROW_COLUMNS ? shape->views : 1) * shape->objects *
                  (int64_t)store_column_entry((store_column)c, shape);

@@ -7,7 +7,7 @@
 
 /* What a new file of a store holds beside rows: texts for its attributes, and where its objects come from. */
 typedef struct store_recipe {
-    const char *arch_json, *signal_json, *config, *code_version, *instruction_set;
+    const char *texts[PV_STORE_TEXTS];
     const pv_arch *arch;
     const pv_store *old;     /* the first objects are copied from it, all that it has; NULL for none */
     const pv_signal *signal; /* the others are the signal's first_new, first_new + 1, ... */

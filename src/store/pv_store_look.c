@@ -1,4 +1,4 @@
-/* A look at a file of a store before the ranks open it together. */
+/* Opening a file of a store on all ranks, after a look at it. */
 #include "pv_store_look.h"
 #include "pv_store_columns.h"
 #include "store/pv_h5.h"
@@ -39,8 +39,7 @@ static pv_status check_laid_out(hid_t file, const char *path)
     return st;
 }
 
-/* Opened by one rank alone, as MPI-IO says less of what is wrong and can write to a file that is cut short.
- * */
+/* Opened by one rank alone, as MPI-IO says less of what is wrong and can write to a file that is cut short. */
 static pv_status look_inside(const char *path, bool writing)
 {
     const hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
@@ -50,7 +49,8 @@ static pv_status look_inside(const char *path, bool writing)
     return st;
 }
 
-pv_status store_look_at(const char *path, bool writing)
+/* On one rank a node: a path that some nodes lack would leave the others waiting in MPI-IO. */
+static pv_status look_at(const char *path, bool writing)
 {
     if (access(path, F_OK) != 0)
         return pv_fail(PV_ERR_IO, "cannot open the store '%s': %s", path, strerror(errno));
@@ -60,4 +60,12 @@ pv_status store_look_at(const char *path, bool writing)
     if (H5Fis_hdf5(path) <= 0)
         return pv_fail(PV_ERR_DATA, "'%s' is not a store: it is not an HDF5 file", path);
     return look_inside(path, writing);
+}
+
+pv_status store_file_open(const pv_comm *comm, const char *path, bool writing, const pv_storage_opts *storage,
+                          hid_t *file)
+{
+    *file = -1;
+    const pv_status st = pv_agree(comm, comm->node_rank == 0 ? look_at(path, writing) : PV_OK);
+    return st == PV_OK ? pv_h5_open(comm, path, writing, storage ? storage->hints : "", file) : st;
 }

@@ -57,7 +57,7 @@ static bool is_missing(const uint8_t *status, int64_t count)
     return true;
 }
 
-static pv_status note_bad(check *c, int64_t view, int64_t object)
+static pv_status note_bad(check *c, const pv_bad_row *row)
 {
     if (c->bad == c->capacity) {
         const int64_t capacity = 2 * c->capacity + 16;
@@ -67,7 +67,7 @@ static pv_status note_bad(check *c, int64_t view, int64_t object)
         c->found = grown;
         c->capacity = capacity;
     }
-    c->found[c->bad++] = (pv_bad_row){view, object};
+    c->found[c->bad++] = *row;
     return PV_OK;
 }
 
@@ -88,7 +88,8 @@ static pv_status check_block(check *c, int64_t view, int64_t first, int64_t coun
     PV_TRY(pv_store_read_rows(c->store, view, first, count, c->rows));
     pv_checksum_rows(c->rows, sizeof *c->rows * (size_t)pv_store_params(c->store), count, c->computed);
     for (int64_t i = 0; i < count; i++)
-        if (status[i] != PV_ROW_MISSING && !is_sound(c, status[i], i)) PV_TRY(note_bad(c, view, first + i));
+        if (status[i] != PV_ROW_MISSING && !is_sound(c, status[i], i))
+            PV_TRY(note_bad(c, &(pv_bad_row){view, first + i, c->checksums[i]}));
 done:
     return st;
 }
@@ -148,12 +149,12 @@ static pv_status gather_bad(const pv_comm *comm, const check *c, pv_verify_resul
     pv_status st = PV_OK;
     int *counts = NULL, *offsets = NULL;
     const int mine = (int)c->bad;
-    MPI_Datatype pair;
+    MPI_Datatype row;
     if (result->bad > INT32_MAX)
         return pv_fail(PV_ERR_DATA, "'%s' has %lld bad rows of %lld fitted: more than can be listed",
                        pv_store_path(c->store), (long long)result->bad, (long long)result->fitted);
-    MPI_Type_contiguous(2, MPI_INT64_T, &pair);
-    MPI_Type_commit(&pair);
+    MPI_Type_contiguous(3, MPI_INT64_T, &row);
+    MPI_Type_commit(&row);
     if (comm->rank == 0) {
         PV_ALLOC(counts, comm->size);
         PV_ALLOC(offsets, comm->size);
@@ -164,11 +165,11 @@ done:
         MPI_Gather(&mine, 1, MPI_INT, counts, 1, MPI_INT, 0, comm->world);
         for (int r = 1; comm->rank == 0 && r < comm->size; r++)
             offsets[r] = offsets[r - 1] + counts[r - 1];
-        MPI_Gatherv(c->found, mine, pair, result->bad_rows, counts, offsets, pair, 0, comm->world);
+        MPI_Gatherv(c->found, mine, row, result->bad_rows, counts, offsets, row, 0, comm->world);
     }
     if (st == PV_OK && comm->rank == 0)
         qsort(result->bad_rows, (size_t)result->bad, sizeof *result->bad_rows, by_place);
-    MPI_Type_free(&pair);
+    MPI_Type_free(&row);
     free(counts);
     free(offsets);
     return st;
@@ -211,20 +212,7 @@ pv_status pv_verify_discard(pv_store *store, const pv_verify_result *found)
     return st;
 }
 
-pv_status pv_verify_checksums(const pv_store *store, const pv_verify_result *found, uint64_t **checksums)
-{
-    pv_status st;
-    PV_ALLOC(*checksums, found->bad);
-    st = PV_OK;
-    for (int64_t i = 0; st == PV_OK && i < found->bad; i++)
-        st = pv_store_read_checksums(store, found->bad_rows[i].view, found->bad_rows[i].object, 1,
-                                     *checksums + i);
-done:
-    return st;
-}
-
-pv_status pv_verify_again(const pv_store *store, const pv_verify_result *found, const uint64_t *before,
-                          int64_t *sound, int64_t *same)
+pv_status pv_verify_again(const pv_store *store, const pv_verify_result *found, int64_t *sound, int64_t *same)
 {
     check c = {.store = store};
     pv_status st;
@@ -236,7 +224,7 @@ pv_status pv_verify_again(const pv_store *store, const pv_verify_result *found, 
         PV_TRY(check_view(&c, row->view, row->object, 1));
         if (c.status[0] == PV_ROW_MISSING || c.bad > bad) continue;
         ++*sound;
-        *same += c.checksums[0] == before[i];
+        *same += c.checksums[0] == row->checksum;
     }
     st = PV_OK;
 done:

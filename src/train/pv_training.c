@@ -42,7 +42,7 @@ static pv_status open_task(pv_training *t, const pv_store *store, const pv_augme
                                .val = t->val,
                                .test = t->test,
                                .form = &t->head.form,
-                               .classes = pv_store_classes(store),
+                               .classes = pv_store_signal(store)->classes,
                                .opts = t->opts,
                                .augment = augment};
     return pv_task_open(&data, &t->task);
