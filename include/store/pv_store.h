@@ -23,8 +23,8 @@ typedef struct pv_store pv_store;
 
 typedef enum pv_store_mode { PV_STORE_READ, PV_STORE_WRITE } pv_store_mode;
 
-/* The texts of a store, attributes of its root.  The last two are of the program that made the store, and of the
- * rows it fitted; "" where a store does not say. */
+/* The texts of a store, attributes of its root.  The last two, of the program that made it and of the rows it
+ * fitted, are "" where a store does not say. */
 typedef enum pv_store_texts {
     PV_STORE_ARCH,   /* JSON */
     PV_STORE_SIGNAL, /* JSON */
@@ -85,7 +85,7 @@ const char *pv_store_text(const pv_store *store, pv_store_texts which);
 /* What it says of its signal: the shape of an image object, and the number of classes. */
 const pv_signal_about *pv_store_signal(const pv_store *store);
 int pv_store_targets(const pv_store *store); /* real targets of an object, 0 or up to PV_SIGNAL_MAX_TARGETS */
-/* For the room's own use: the files of the rows, and any column of objects (none is read where there is none). */
+/* For the room's own use: the files of the rows, and any column of objects that there is. */
 struct shards;
 const struct shards *pv_store_shard_set(const pv_store *store);
 pv_status pv_store_read_objects(const pv_store *store, int column, int64_t first, int64_t count, void *data);

@@ -28,6 +28,7 @@ pv_status pv_verify_discard(pv_store *store, const pv_verify_result *found);
 
 /* Of the rows that were bad: how many are sound again, and how many have the very checksum that they had.
  * Local: rank 0. */
-pv_status pv_verify_again(const pv_store *store, const pv_verify_result *found, int64_t *sound, int64_t *same);
+pv_status pv_verify_again(const pv_store *store, const pv_verify_result *found, int64_t *sound,
+                          int64_t *same);
 
 #endif

@@ -193,8 +193,8 @@ static pv_status parse_views(const char *text, align *a)
 static pv_status open_signal(const pv_comm *comm, align *a)
 {
     pv_run_config *config = NULL;
-    pv_status st =
-        pv_agree(comm, pv_config_kept(pv_store_path(a->store), pv_store_text(a->store, PV_STORE_CONFIG), &config));
+    pv_status st = pv_agree(
+        comm, pv_config_kept(pv_store_path(a->store), pv_store_text(a->store, PV_STORE_CONFIG), &config));
     if (st == PV_OK) st = pv_signal_open(comm, &config->signal, &a->signal);
     pv_run_config_free(config);
     return st;

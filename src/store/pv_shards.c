@@ -189,7 +189,7 @@ done:
     return st;
 }
 
-/* Makes room for the descriptors of all shards: the usual limit of 1024 open files may be raised by anyone. */
+/* Makes room for the descriptors of all shards: anyone may raise the usual limit of 1024 open files. */
 static pv_status allow_files(const shards *set, bool sync)
 {
     enum { OTHERS = 64 }; /* MPI's, HDF5's, the signal's */

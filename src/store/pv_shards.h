@@ -1,4 +1,4 @@
-/* Which file holds which rows of an open store: its own, or shards named in /shards; reading and writing them. */
+/* Which file holds which rows of an open store, its own or shards named in /shards; their reading and writing. */
 #ifndef PV_SHARDS_H
 #define PV_SHARDS_H
 
@@ -40,13 +40,13 @@ typedef struct shards {
     int count;
 } shards;
 
-/* The path of a file named relative to the directory of `path`; "", which no file has, where it is too long. */
+/* The path of a file named relative to the directory of `path`; "", which no file has, if it is too long. */
 void shards_beside(const char *path, const char *name, char out[PATH_MAX]);
 
 /* Finds the shards of a store whose file is open, and sets the shape's views and objects by them.
  * Owner: shards_close, whatever is returned.  Local.  Errors: PV_ERR_DATA, PV_ERR_NOMEM. */
 pv_status shards_find(hid_t file, const char *path, shards *found, store_shape *shape);
-/* Opens their files and columns; `own` is the store's file.  Collective.  Errors: as pv_store_open, agreed. */
+/* Opens files and columns; `own` is the store's file.  Collective.  Errors: as pv_store_open, agreed. */
 pv_status shards_open(const pv_comm *comm, hid_t own, const store_shape *shape, bool writing,
                       const pv_storage_opts *storage, shards *found);
 /* Collective where files are open.  Safe on a zeroed one. */
@@ -55,7 +55,7 @@ void shards_close(shards *found);
 /* `count` objects from `first` of a view.  Independent of other ranks. */
 pv_status shards_read(const shards *from, const store_shape *shape, store_column column, int64_t view,
                       int64_t first, int64_t count, void *data);
-/* Likewise writes data[column] of the columns that are not NULL; the status last, when the others are on disk.
+/* Writes data[column] of the columns that are not NULL; the status last, when the others are on disk.
  * Errors: PV_ERR_HDF5 (disk full, ...), PV_ERR_IO (cannot be brought to disk). */
 pv_status shards_write(const shards *to, const store_shape *shape, int64_t view, int64_t first, int64_t count,
                        const void *const data[ROW_COLUMNS]);

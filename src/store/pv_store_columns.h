@@ -52,7 +52,7 @@ pv_status store_column_open(hid_t file, const char *path, store_column column, c
 /* Closes those that are open (>= 0). */
 void store_columns_close(int count, hid_t columns[]);
 
-/* `count` objects from `first` of a view; the view of columns of objects is 0.  Independent of other ranks. */
+/* `count` objects from `first` of a view, 0 for columns of objects.  Independent of other ranks. */
 pv_status store_column_read(hid_t dataset, store_column column, const store_shape *shape, int64_t view,
                             int64_t first, int64_t count, void *data);
 pv_status store_column_write(hid_t dataset, store_column column, const store_shape *shape, int64_t view,

@@ -28,7 +28,7 @@ static char *arch_text(const pv_arch *arch, const char *variant)
     return text;
 }
 
-/* The shards of a store on their way: those it has and those being made.  One owner, whose `entries` are freed. */
+/* The shards of a store on their way: those it has and those being made.  The owner frees `entries`. */
 typedef struct shard_plan {
     const char *path;                                          /* of the master */
     char directory[SHARD_NAME_BYTES - sizeof "/00000.h5" + 1]; /* of new shards, as named in the table */
@@ -93,8 +93,8 @@ static int64_t rows_of(const pv_storage_opts *storage, int params)
     return storage->shard_gib == 0 || rows > 0x1p62 ? INT64_MAX / 4 : rows < 1 ? 1 : (int64_t)rows;
 }
 
-/* Gives entry i the first name from `number` on that no file has, and says its path: what an interrupted run left is not
- * overwritten, it might belong to another store. */
+/* Gives entry i the first name from `number` on that no file has: what an interrupted run left is not
+ * overwritten, it might belong to another store.  `path` is that of the file. */
 static pv_status name_shard(shard_plan *plan, int i, int *number, char path[PATH_MAX])
 {
     shard_entry *const entry = &plan->entries[i];

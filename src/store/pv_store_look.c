@@ -39,7 +39,7 @@ static pv_status check_laid_out(hid_t file, const char *path)
     return st;
 }
 
-/* Opened by one rank alone, as MPI-IO says less of what is wrong and can write to a file that is cut short. */
+/* Opened by one rank alone: MPI-IO says less of what is wrong, and can write to a file that is cut short. */
 static pv_status look_inside(const char *path, bool writing)
 {
     const hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);

@@ -121,7 +121,8 @@ static void creation_makes_an_empty_store(const pv_comm *comm, const pv_test_fil
     pv_tally counts = {.fitted = -1};
     pv_test_check(comm,
                   pv_store_views(store) == PV_TEST_VIEWS && pv_store_objects(store) == PV_TEST_OBJECTS &&
-                      pv_store_params(store) == PARAMS && pv_store_signal(store)->classes == PV_TEST_CLASSES &&
+                      pv_store_params(store) == PARAMS &&
+                      pv_store_signal(store)->classes == PV_TEST_CLASSES &&
                       pv_arch_equal(pv_store_arch(store), &arch) &&
                       strcmp(pv_store_text(store, PV_STORE_CONFIG), "fit: {views: 3}\n") == 0,
                   "it has the shape, architecture and config it was created with");
