@@ -1,10 +1,12 @@
 /* Models of any kind: makes them, runs their passes stage by stage, with the projection behind the net. */
 #include "nn/pv_model.h"
 #include "base/pv_mem.h"
+#include "nn/core/pv_head.h"
 #include "nn/core/pv_model_kind.h"
-#include "nn/core/pv_projection.h"
 
 #include <stdlib.h>
+
+enum { PROJECTION_DEPTH = 2 };
 
 /* Row counts travel through BLAS as int. */
 static const double MOST_ROWS = 2147483647.0;
@@ -14,8 +16,8 @@ struct pv_model {
     void *net; /* from `memory`, like all that the net holds */
     pv_memory memory;
     pv_nn_params params;
-    pv_projection projection; /* of the net's outputs, if it has one: the last stage */
-    int batch;                /* of the last forward */
+    pv_head projection; /* of the net's outputs, if it has one: the last stage */
+    int batch;          /* of the last forward */
 };
 
 static pv_status check(const pv_model_request *r)
@@ -34,6 +36,15 @@ static pv_status check(const pv_model_request *r)
     return PV_OK;
 }
 
+/* Linear, ReLU, Linear, as wide as the embedding (Chen et al. 2020), as a stage of its own. */
+static void add_projection(pv_model *model, int width, int64_t max_batch)
+{
+    pv_nn_params_next_stage(&model->params);
+    const pv_stack stack =
+        pv_stack_new(&model->params, "projection", width, width, PROJECTION_DEPTH, true, PV_LINEAR_PYTORCH);
+    model->projection = pv_head_new(&model->params, stack, max_batch);
+}
+
 pv_status pv_model_new(const pv_model_opts *opts, const int *dims, int layers, int classes, int max_batch,
                        pv_model **out)
 {
@@ -48,8 +59,7 @@ pv_status pv_model_new(const pv_model_opts *opts, const int *dims, int layers, i
     pv_nn_params_open(&model->params, &model->memory);
     model->kind = (const pv_model_kind *)opts->kind.plugin;
     PV_TRY(model->kind->make(&request, &model->params, &model->net));
-    if (opts->projection)
-        pv_projection_new(&model->projection, classes, max_batch, &model->params, &model->memory);
+    if (opts->projection) add_projection(model, classes, max_batch);
     PV_TRY(pv_nn_params_close(&model->params));
     *out = model;
     model = NULL;
@@ -112,29 +122,29 @@ int64_t pv_model_stage_begin(const pv_model *model, int stage)
 /* The projection is the last stage of a model that has one. */
 static bool is_projection(const pv_model *model, int stage)
 {
-    return model->projection.width && stage == model->params.stages - 1;
+    return model->projection.stack.depth && stage == model->params.stages - 1;
 }
 
 pv_batch_sums pv_model_forward_stage(pv_model *model, const pv_pass *pass, int stage, const pv_real *rows,
                                      int batch, pv_real *logits)
 {
-    pv_projection *const projection = &model->projection;
+    const pv_head *const projection = &model->projection;
     model->batch = batch;
     if (!is_projection(model, stage))
         return model->kind->forward(model->net, pass, stage, rows, batch,
-                                    projection->width ? projection->embedding : logits);
-    pv_projection_forward(projection, &model->params, batch, logits);
+                                    projection->x ? projection->x : logits);
+    pv_head_forward(projection, batch, logits);
     return (pv_batch_sums){0};
 }
 
 pv_batch_sums pv_model_backward_stage(pv_model *model, const pv_pass *pass, int stage, const pv_real *dlogits,
                                       pv_real *drows)
 {
-    pv_projection *const projection = &model->projection;
+    const pv_head *const projection = &model->projection;
     if (!is_projection(model, stage))
-        return model->kind->backward(model->net, pass, stage,
-                                     projection->width ? projection->dembedding : dlogits, drows);
-    pv_projection_backward(projection, &model->params, model->batch, dlogits);
+        return model->kind->backward(model->net, pass, stage, projection->dx ? projection->dx : dlogits,
+                                     drows);
+    pv_head_backward(projection, model->batch, dlogits);
     return (pv_batch_sums){0};
 }
 
@@ -152,16 +162,14 @@ void pv_model_backward(pv_model *model, const pv_pass *pass, const pv_real *dlog
 
 const pv_real *pv_model_features(const pv_model *model, int *width)
 {
-    if (model->projection.width == 0) return model->kind->features(model->net, width);
-    *width = model->projection.width;
-    return model->projection.embedding;
+    if (model->projection.stack.depth == 0) return model->kind->features(model->net, width);
+    *width = model->projection.stack.linear[0].in;
+    return model->projection.x;
 }
 
 double pv_model_sample_flops(const pv_model *model)
 {
-    const pv_projection *const projection = &model->projection;
-    const double projected = projection->width ? pv_stack_row_flops(&projection->stack) : 0;
-    return 3 * (model->kind->forward_flops(model->net) + projected);
+    return 3 * (model->kind->forward_flops(model->net) + pv_stack_row_flops(&model->projection.stack));
 }
 
 int64_t pv_model_memory(const pv_model *model)

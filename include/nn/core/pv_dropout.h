@@ -13,8 +13,9 @@ typedef struct pv_dropout {
 /* The factor of what is kept: 1 / (1 - rate), with the rate rounded to what 16-bit draws can express. */
 double pv_dropout_scale(const pv_dropout *dropout);
 
-/* Masks and scales the n values of one sample.  site: what tells apart the places of a model that drop, below
- * 2^16.  Random: PV_RNG_DROPOUT, (step, site and sample), 16 bits a value in order. */
+/* Masks and scales the n values of one sample, or their gradients, in training.  site: what tells apart the
+ * places of a model that drop, below 2^16.  Random: PV_RNG_DROPOUT, (step, site and sample), 16 bits a value
+ * in order. */
 void pv_dropout_apply(const pv_dropout *dropout, const pv_pass *pass, int site, int sample, int64_t n,
                       pv_real *x);
 

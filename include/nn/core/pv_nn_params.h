@@ -38,6 +38,7 @@ typedef struct pv_nn_params {
     pv_model_tensor *tensors;    /* trained ones first, then buffers */
     pv_real *values, *gradients; /* flat vectors of `length` */
     int64_t length;
+    char prefix[PV_NN_NAME]; /* of the names of tensors that are registered */
     bool failed;
 } pv_nn_params;
 
@@ -49,7 +50,11 @@ void pv_nn_params_open(pv_nn_params *params, pv_memory *memory);
 int pv_nn_params_add(pv_nn_params *params, const char *name, int rank, int64_t rows, int64_t cols,
                      bool trained, pv_init init);
 
-/* What is registered from here on belongs to the next stage of a pass; there is one stage to begin with. */
+/* What stands before the names of all tensors that are registered from here on in this stage. */
+void pv_nn_params_prefix(pv_nn_params *params, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* What is registered from here on belongs to the next stage of a pass, and has no prefix; there is one stage
+ * to begin with. */
 void pv_nn_params_next_stage(pv_nn_params *params);
 
 /* Registers a buffer that is drawn once and then stays as it is. */

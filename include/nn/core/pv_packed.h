@@ -7,6 +7,7 @@
 #include "base/pv_mem.h"
 #include "nn/core/pv_linear.h"
 #include "nn/core/pv_nn_params.h"
+#include "nn/core/pv_transformer_kernels.h"
 
 /* One packed matrix, or vector (rows = 1). */
 typedef struct pv_packed {
@@ -64,11 +65,16 @@ void pv_packed_backward(const pv_packed_linear *linear, int64_t rows, const pv_r
 
 /* A packed LayerNorm over `width` numbers of rows of `padded`. */
 typedef struct pv_packed_norm {
+    const pv_transformer_kernels *kernels;
     int width, padded;
     pv_packed *weight, *bias; /* NULL: the identity */
 } pv_packed_norm;
 
-/* Registers <prefix>.weight (ones) and <prefix>.bias (zeros). */
-pv_packed_norm pv_packed_norm_add(pv_packed_set *set, const char *prefix, int width);
+/* Registers <prefix>.weight (ones) and <prefix>.bias (zeros), or is the identity. */
+pv_packed_norm pv_packed_norm_add(pv_packed_set *set, const char *prefix, int width, bool wanted);
+
+/* y = norm(x), which may be the same; and back: dy becomes the gradient of x. */
+void pv_packed_norm_forward(const pv_packed_norm *norm, int64_t rows, const pv_real *x, pv_real *y);
+void pv_packed_norm_backward(const pv_packed_norm *norm, int64_t rows, const pv_real *x, pv_real *dy);
 
 #endif

@@ -39,6 +39,7 @@ static void draw(pv_rng *rng, int64_t n, uint16_t *draws)
 void pv_dropout_apply(const pv_dropout *dropout, const pv_pass *pass, int site, int sample, int64_t n,
                       pv_real *x)
 {
+    if (!pass->training || dropout->rate <= 0) return;
     pv_rng rng = open_draws(pass, site, sample);
     const pv_real scale = (pv_real)pv_dropout_scale(dropout);
     uint16_t draws[CHUNK];

@@ -2,6 +2,7 @@
 #include "nn/core/pv_nn_params.h"
 #include "base/pv_rng.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -42,7 +43,7 @@ int pv_nn_params_add(pv_nn_params *params, const char *name, int rank, int64_t r
                            .trained = trained,
                            .init = init};
     entry->count = (rank > 0 ? rows : 1) * (rank > 1 ? cols : 1);
-    if (snprintf(entry->name, PV_NN_NAME, "%s", name) >= PV_NN_NAME) params->failed = true;
+    if (snprintf(entry->name, PV_NN_NAME, "%s%s", params->prefix, name) >= PV_NN_NAME) params->failed = true;
     params->trained += trained;
     return params->count++;
 }
@@ -55,9 +56,18 @@ int pv_nn_params_add_constant(pv_nn_params *params, const char *name, int64_t ro
     return id;
 }
 
+void pv_nn_params_prefix(pv_nn_params *params, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(params->prefix, sizeof params->prefix, format, arguments);
+    va_end(arguments);
+}
+
 void pv_nn_params_next_stage(pv_nn_params *params)
 {
     params->stages++;
+    params->prefix[0] = '\0';
 }
 
 pv_status pv_nn_params_close(pv_nn_params *params)

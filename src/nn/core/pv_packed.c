@@ -124,13 +124,31 @@ void pv_packed_backward(const pv_packed_linear *linear, int64_t rows, const pv_r
     if (dx) linear->kernels->matrix->product(rows, linear->in, 1, &term, add, dx);
 }
 
-pv_packed_norm pv_packed_norm_add(pv_packed_set *set, const char *prefix, int width)
+pv_packed_norm pv_packed_norm_add(pv_packed_set *set, const char *prefix, int width, bool wanted)
 {
     char name[PV_NN_NAME + 8];
-    pv_packed_norm norm = {.width = width, .padded = pv_packed_pad(set, width)};
+    pv_packed_norm norm = {.kernels = PV_ISA_CHOOSE(pv_transformer_kernels),
+                           .width = width,
+                           .padded = pv_packed_pad(set, width)};
+    if (!wanted) return norm;
     snprintf(name, sizeof name, "%s.weight", prefix);
     norm.weight = pv_packed_add(set, name, 1, 1, width, (pv_init){PV_INIT_CONSTANT, 1});
     snprintf(name, sizeof name, "%s.bias", prefix);
     norm.bias = pv_packed_add(set, name, 1, 1, width, (pv_init){PV_INIT_CONSTANT, 0});
     return norm;
+}
+
+void pv_packed_norm_forward(const pv_packed_norm *norm, int64_t rows, const pv_real *x, pv_real *y)
+{
+    if (norm->weight)
+        norm->kernels->norm(rows, norm->width, norm->padded, x, norm->weight->values, norm->bias->values, y);
+    else if (x != y)
+        memcpy(y, x, sizeof *y * (size_t)rows * (size_t)norm->padded);
+}
+
+void pv_packed_norm_backward(const pv_packed_norm *norm, int64_t rows, const pv_real *x, pv_real *dy)
+{
+    if (norm->weight)
+        norm->kernels->norm_backward(rows, norm->width, norm->padded, x, norm->weight->values, dy,
+                                     norm->weight->gradients, norm->bias->gradients);
 }

@@ -8,27 +8,25 @@ enum { WAVES = 128, BLOCK = 64 }; /* frequencies; inputs that are embedded at on
 
 /* ---- the embedding of a list of inputs ---- */
 
-static void embed_new(pv_gnn_embed *embed, pv_packed_set *set, const char *prefix, const pv_gnn_opts *opts,
+static void embed_new(pv_gnn_embed *embed, pv_packed_set *set, const char *name, const pv_gnn_opts *opts,
                       int in, int width)
 {
-    char name[PV_NN_NAME];
-    int index = 0;
-    *embed = (pv_gnn_embed){.kernels = PV_ISA_CHOOSE(pv_transformer_kernels),
-                            .graph = PV_ISA_CHOOSE(pv_gnn_kernels),
-                            .in = in,
+    char index[16];
+    int module = 0;
+    *embed = (pv_gnn_embed){.in = in,
                             .in_padded = pv_packed_pad(set, in),
                             .out = pv_packed_pad(set, width),
                             .basis = -1,
                             .maps = opts->input_layers + 1};
-    if (opts->sin_emb) {
-        snprintf(name, sizeof name, "%s.%d._B", prefix, index++);
-        embed->basis = pv_nn_params_add_constant(set->params, name, in, WAVES,
+    pv_nn_params_prefix(set->params, "construct_graph.%s.", name);
+    if (opts->sin_emb)
+        embed->basis = pv_nn_params_add_constant(set->params, "0._B", in, WAVES,
                                                  (pv_init){PV_INIT_NORMAL, opts->inp_factor});
-    }
-    for (int i = 0; i < opts->input_layers; i++, index += 2) {
-        snprintf(name, sizeof name, "%s.%d", prefix, index);
+    if (opts->sin_emb) module++;
+    for (int i = 0; i < opts->input_layers; i++, module += 2) {
         const int from = i ? width : opts->sin_emb ? 2 * WAVES : in;
-        embed->map[i] = pv_packed_linear_add(set, name, from, width, true, PV_LINEAR_PYTORCH);
+        snprintf(index, sizeof index, "%d", module);
+        embed->map[i] = pv_packed_linear_add(set, index, from, width, true, PV_LINEAR_PYTORCH);
     }
 }
 
@@ -37,22 +35,19 @@ static const pv_real *embed_features(const pv_gnn_embed *e, const pv_gnn_graph *
                                      const pv_real *x)
 {
     if (e->basis < 0) return x;
-    e->graph->fourier(rows, e->in, e->in_padded, WAVES, x, pv_nn_values(g->set->params, e->basis),
-                      g->features);
+    g->gnn_kernels->fourier(rows, e->in, e->in_padded, WAVES, x, pv_nn_values(g->set->params, e->basis),
+                            g->features);
     return g->features;
 }
 
-/* Map i of a block, and the SiLU before it where there is one; returns what the map was given. */
-static const pv_real *embed_map(const pv_gnn_embed *e, const pv_gnn_graph *g, int i, int64_t rows,
-                                const pv_real *before, pv_real *after)
+/* What map i is given: from the first to the last but one, with the SiLU before it, whose slope is kept. */
+static const pv_real *embed_given(const pv_gnn_embed *e, const pv_gnn_graph *g, int i, int64_t rows,
+                                  const pv_real *features)
 {
-    const pv_real *given = before;
-    if (i > 0 && i < e->maps - 1) {
-        e->kernels->silu_slope(rows * e->out, before, g->silu, g->slope);
-        given = g->silu;
-    }
-    if (after) pv_packed_forward(&e->map[i], rows, given, false, after);
-    return given;
+    if (i == 0) return features;
+    if (i == e->maps - 1) return g->act[i - 1];
+    g->kernels->silu_slope(rows * e->out, g->act[i - 1], g->silu, g->slope);
+    return g->silu;
 }
 
 static void embed_forward(const pv_gnn_embed *e, const pv_gnn_graph *g, int64_t count, const pv_real *x,
@@ -60,12 +55,10 @@ static void embed_forward(const pv_gnn_embed *e, const pv_gnn_graph *g, int64_t 
 {
     for (int64_t first = 0; first < count; first += BLOCK) {
         const int64_t rows = count - first < BLOCK ? count - first : BLOCK;
-        const pv_real *before = embed_features(e, g, rows, x + first * e->in_padded);
-        for (int i = 0; i < e->maps; i++) {
-            pv_real *const after = i < e->maps - 1 ? g->act[i] : y + first * e->out;
-            embed_map(e, g, i, rows, before, after);
-            before = after;
-        }
+        const pv_real *const features = embed_features(e, g, rows, x + first * e->in_padded);
+        for (int i = 0; i < e->maps; i++)
+            pv_packed_forward(&e->map[i], rows, embed_given(e, g, i, rows, features), false,
+                              i < e->maps - 1 ? g->act[i] : y + first * e->out);
     }
 }
 
@@ -77,23 +70,20 @@ static void embed_backward(const pv_gnn_embed *e, const pv_gnn_graph *g, int64_t
         const int64_t rows = count - first < BLOCK ? count - first : BLOCK;
         const pv_real *const features = embed_features(e, g, rows, x + first * e->in_padded);
         for (int i = 0; i < e->maps - 1; i++)
-            embed_map(e, g, i, rows, i ? g->act[i - 1] : features, g->act[i]);
+            pv_packed_forward(&e->map[i], rows, embed_given(e, g, i, rows, features), false, g->act[i]);
         const pv_real *d = dy + first * e->out;
-        pv_real *into = g->dact, *other = g->scratch;
         for (int i = e->maps - 1; i > 0; i--) {
-            const pv_real *given = embed_map(e, g, i, rows, g->act[i - 1], NULL);
-            pv_packed_backward(&e->map[i], rows, given, d, false, into);
-            if (i < e->maps - 1) e->kernels->multiply(rows * e->out, g->slope, into);
+            pv_real *const into = g->dact[i % 2];
+            pv_packed_backward(&e->map[i], rows, embed_given(e, g, i, rows, features), d, false, into);
+            if (i < e->maps - 1) g->kernels->multiply(rows * e->out, g->slope, into);
             d = into;
-            into = other;
-            other = d == g->dact ? g->dact : g->scratch;
         }
         pv_real *const dfeatures = !dx ? NULL : e->basis < 0 ? dx + first * e->in_padded : g->dfeatures;
         pv_packed_backward(&e->map[0], rows, features, d, false, dfeatures);
         if (dx && e->basis >= 0)
-            e->graph->fourier_backward(rows, e->in, e->in_padded, WAVES, features,
-                                       pv_nn_values(g->set->params, e->basis), dfeatures,
-                                       dx + first * e->in_padded);
+            g->gnn_kernels->fourier_backward(rows, e->in, e->in_padded, WAVES, features,
+                                             pv_nn_values(g->set->params, e->basis), dfeatures,
+                                             dx + first * e->in_padded);
     }
 }
 
@@ -143,22 +133,22 @@ static void lay_edges(pv_gnn_graph *g, const int *dims, int layers)
     }
 }
 
-static pv_status reserve(pv_gnn_graph *g, pv_memory *memory)
+static void reserve(pv_gnn_graph *g, pv_memory *memory)
 {
     const int64_t width = g->node_width > g->edge_width ? g->node_width : g->edge_width;
     const int64_t padded = g->edge.in_padded, units = g->nodes - g->first;
     const int64_t most = g->inputs + 1 > units ? g->inputs + 1 : units;
-    g->node_x = pv_take(memory, units * g->node.in_padded, sizeof(pv_real));
-    g->edge_x = pv_take(memory, (g->inputs + 1) * padded, sizeof(pv_real));
-    g->dx = pv_take(memory, most * padded, sizeof(pv_real));
-    g->features = pv_take(memory, BLOCK * 2 * WAVES, sizeof(pv_real));
-    g->dfeatures = pv_take(memory, BLOCK * 2 * WAVES, sizeof(pv_real));
+    PV_TAKE(memory, g->node_x, units * g->node.in_padded);
+    PV_TAKE(memory, g->edge_x, (g->inputs + 1) * padded);
+    PV_TAKE(memory, g->dx, most * padded);
+    PV_TAKE(memory, g->features, BLOCK * 2 * WAVES);
+    PV_TAKE(memory, g->dfeatures, BLOCK * 2 * WAVES);
     for (int i = 0; i < g->node.maps; i++)
-        g->act[i] = pv_take(memory, BLOCK * width, sizeof(pv_real));
-    pv_real **const work[] = {&g->slope, &g->dact, &g->silu, &g->scratch};
-    for (int i = 0; i < 4; i++)
-        *work[i] = pv_take(memory, BLOCK * width, sizeof(pv_real));
-    return pv_memory_status(memory);
+        PV_TAKE(memory, g->act[i], BLOCK * width);
+    PV_TAKE(memory, g->slope, BLOCK * width);
+    PV_TAKE(memory, g->silu, BLOCK * width);
+    for (int i = 0; i < 2; i++)
+        PV_TAKE(memory, g->dact[i], BLOCK * width);
 }
 
 pv_status pv_gnn_graph_new(pv_gnn_graph *graph, pv_packed_set *set, const pv_gnn_opts *opts, const int *dims,
@@ -167,37 +157,37 @@ pv_status pv_gnn_graph_new(pv_gnn_graph *graph, pv_packed_set *set, const pv_gnn
     pv_gnn_graph *const g = graph;
     const pv_init normal = {PV_INIT_NORMAL, 1};
     const bool token = opts->graph_features == PV_GRAPH_CLS_TOKEN;
-    pv_status st;
     *g = (pv_gnn_graph){.kernels = PV_ISA_CHOOSE(pv_transformer_kernels),
+                        .gnn_kernels = PV_ISA_CHOOSE(pv_gnn_kernels),
                         .first = token,
+                        .nodes = token + dims[0],
                         .reversed = opts->rev_edge_features,
                         .set = set,
                         .node_width = pv_packed_pad(set, opts->d_node),
                         .edge_width = pv_packed_pad(set, opts->d_edge)};
-    g->nodes = g->first + dims[0];
     for (int l = 0; l < layers; l++) {
         g->nodes += dims[l + 1];
         g->weights += dims[l] * dims[l + 1];
     }
     g->inputs = g->reversed ? 2 * g->weights : g->weights;
-    g->edge_input = pv_take(set->memory, (int64_t)g->nodes * g->nodes, sizeof *g->edge_input);
-    g->weight_place = pv_take(set->memory, g->weights, sizeof *g->weight_place);
-    g->bias_place = pv_take(set->memory, g->nodes - g->first, sizeof *g->bias_place);
-    g->position = pv_take(set->memory, g->nodes - g->first, sizeof *g->position);
-    PV_TRY(pv_memory_status(set->memory));
+    PV_TAKE(set->memory, g->edge_input, (int64_t)g->nodes * g->nodes);
+    PV_TAKE(set->memory, g->weight_place, g->weights);
+    PV_TAKE(set->memory, g->bias_place, g->nodes - g->first);
+    PV_TAKE(set->memory, g->position, g->nodes - g->first);
+    if (set->memory->failed) return pv_memory_status(set->memory);
     const int positions = lay_nodes(g, dims, layers);
     lay_edges(g, dims, layers);
     if (token) g->class_token = pv_packed_add(set, "cls_token", 1, 1, opts->d_node, normal);
     g->positions = pv_packed_add(set, "construct_graph.pos_embed", 2, positions, opts->d_node, normal);
-    embed_new(&g->edge, set, "construct_graph.proj_weight", opts, g->reversed ? 3 : 1, opts->d_edge);
-    embed_new(&g->node, set, "construct_graph.proj_bias", opts, 1, opts->d_node);
-    g->node.map[g->node.maps - 1] = pv_packed_linear_add(set, "construct_graph.proj_node_in", opts->d_node,
-                                                         opts->d_node, true, PV_LINEAR_PYTORCH);
-    g->edge.map[g->edge.maps - 1] = pv_packed_linear_add(set, "construct_graph.proj_edge_in", opts->d_edge,
-                                                         opts->d_edge, true, PV_LINEAR_PYTORCH);
-    PV_TRY(reserve(g, set->memory));
-done:
-    return st;
+    embed_new(&g->edge, set, "proj_weight", opts, g->reversed ? 3 : 1, opts->d_edge);
+    embed_new(&g->node, set, "proj_bias", opts, 1, opts->d_node);
+    pv_nn_params_prefix(set->params, "construct_graph.");
+    g->node.map[g->node.maps - 1] =
+        pv_packed_linear_add(set, "proj_node_in", opts->d_node, opts->d_node, true, PV_LINEAR_PYTORCH);
+    g->edge.map[g->edge.maps - 1] =
+        pv_packed_linear_add(set, "proj_edge_in", opts->d_edge, opts->d_edge, true, PV_LINEAR_PYTORCH);
+    reserve(g, set->memory);
+    return pv_memory_status(set->memory);
 }
 
 static void fill_inputs(const pv_gnn_graph *g, const pv_real *row)
@@ -230,15 +220,15 @@ void pv_gnn_graph_forward(pv_gnn_graph *graph, const pv_real *row, pv_real *node
     if (g->class_token) memcpy(nodes, g->class_token->values, sizeof *nodes * (size_t)g->node_width);
 }
 
-void pv_gnn_graph_spread(const pv_gnn_graph *graph, const pv_real *list, int first, int rows, pv_real *edges)
+void pv_gnn_graph_spread(const pv_gnn_graph *graph, const pv_real *list, pv_real *edges)
 {
-    const int64_t width = graph->edge_width, n = graph->nodes;
-    const int *input = graph->edge_input + first * n;
-    for (int64_t e = 0; e < rows * n; e++) {
-        if (input[e] < 0)
-            memset(edges + e * width, 0, sizeof *edges * (size_t)width);
+    const int64_t width = graph->edge_width, all = (int64_t)graph->nodes * graph->nodes;
+    for (int64_t e = 0; e < all; e++, edges += width) {
+        const int input = graph->edge_input[e];
+        if (input < 0)
+            memset(edges, 0, sizeof *edges * (size_t)width);
         else
-            memcpy(edges + e * width, list + input[e] * width, sizeof *edges * (size_t)width);
+            memcpy(edges, list + input * width, sizeof *edges * (size_t)width);
     }
 }
 

@@ -14,8 +14,6 @@ enum { PV_GNN_EMBED_MAX = 8 }; /* linear maps of the deepest embedding */
 
 /* [Fourier features,] Linear, (SiLU, Linear) ..., then one more Linear: from a few numbers to a vector. */
 typedef struct pv_gnn_embed {
-    const pv_transformer_kernels *kernels;
-    const pv_gnn_kernels *graph;
     int in, in_padded, out; /* out: padded */
     int basis;              /* tensor of the frequencies; -1 without Fourier features */
     int maps;               /* SiLU stands before map 1 .. maps - 2 */
@@ -24,6 +22,7 @@ typedef struct pv_gnn_embed {
 
 typedef struct pv_gnn_graph {
     const pv_transformer_kernels *kernels;
+    const pv_gnn_kernels *gnn_kernels;
     int nodes, first;           /* with the class token, which is node 0; the first that is a unit */
     int weights;                /* of the INR, without biases */
     int inputs;                 /* distinct edge inputs but one: the list is one longer */
@@ -36,23 +35,23 @@ typedef struct pv_gnn_graph {
     pv_packed *class_token, *positions;
     pv_gnn_embed node, edge;
     const pv_packed_set *set;
-    pv_real *node_x, *edge_x, *dx;          /* inputs, of nodes, of edges; gradients of either */
-    pv_real *features, *dfeatures;          /* of a block of inputs */
-    pv_real *act[PV_GNN_EMBED_MAX + 1];     /* behind each map */
-    pv_real *slope, *dact, *silu, *scratch; /* of one map */
+    pv_real *node_x, *edge_x, *dx;      /* inputs, of nodes, of edges; gradients of either */
+    pv_real *features, *dfeatures;      /* of a block of inputs */
+    pv_real *act[PV_GNN_EMBED_MAX + 1]; /* behind each map */
+    pv_real *slope, *silu, *dact[2];    /* of one map; dact: of every other */
 } pv_gnn_graph;
 
 /* Registers construct_graph.* and, with `opts->graph_features` the class token, cls_token. Errors:
- * PV_ERR_CONFIG. */
+ * PV_ERR_NOMEM. */
 pv_status pv_gnn_graph_new(pv_gnn_graph *graph, pv_packed_set *set, const pv_gnn_opts *opts, const int *dims,
                            int layers);
 
 /* Embeds a row.  Shapes   row [P]; nodes [nodes][node_width]; list [inputs + 1][edge_width] */
 void pv_gnn_graph_forward(pv_gnn_graph *graph, const pv_real *row, pv_real *nodes, pv_real *list);
 
-/* The graph's edges from the list, and the list's gradients from theirs.
- * Shapes   edges [nodes][nodes][edge_width]; `rows` of them from row `first`, where `edges` begins. */
-void pv_gnn_graph_spread(const pv_gnn_graph *graph, const pv_real *list, int first, int rows, pv_real *edges);
+/* The graph's edges from the list, and the list's gradients from those of `rows` rows from row `first`.
+ * Shapes   edges [nodes][nodes][edge_width]; dedges [rows][nodes][edge_width] */
+void pv_gnn_graph_spread(const pv_gnn_graph *graph, const pv_real *list, pv_real *edges);
 void pv_gnn_graph_collect(const pv_gnn_graph *graph, const pv_real *dedges, int first, int rows,
                           pv_real *dlist);
 

@@ -1,10 +1,9 @@
 /* The graph network: the relational transformer on the graph of an INR, and a perceptron on what is read
  * out. */
-#include "nn/core/pv_model_kind.h"
-#include "pv_gnn_layers.h"
+#include "nn/core/pv_encoder.h"
 #include "pv_gnn_graph.h"
+#include "pv_gnn_layers.h"
 
-#include <stdio.h>
 #include <string.h>
 
 enum { MAX_LAYERS = 64, MAX_SITES = 1 << 16 }; /* places of a model that drop, pv_dropout.h */
@@ -20,21 +19,16 @@ typedef struct layer {
 
 /* The relational transformer (Zhang et al.; Kofinas et al. 2024), as published with Shamsian et al. 2024. */
 typedef struct net {
-    pv_nn_params *params;
-    pv_packed_set packed;
+    pv_encoder encoder; /* of the nodes that the read-out looks at */
     pv_gnn_graph graph;
     pv_gnn_shape shape;
     pv_gnn_opts opts;
-    int layers, inputs, classes, batch;
-    int read_first, read_count; /* nodes that the read-out looks at */
-    int node, features;         /* features of a node and of a graph, unpadded */
+    int layers, classes;
+    int read_first; /* of those nodes */
     layer layer[MAX_LAYERS];
     pv_real *nodes[MAX_LAYERS + 1]; /* [max_batch][nodes][node] before layer l; behind the last: read nodes */
     pv_real *list;                  /* [max_batch][graph.inputs + 1][edge] embedded edges */
-    const pv_real *rows;            /* [batch][inputs] of the last forward, borrowed */
-    pv_linear head[2];
-    pv_real *feature, *hidden, *dfeature, *dhidden; /* [max_batch][...] */
-    pv_real *edges, *dedges[2];                     /* [nodes][nodes][edge], of one sample */
+    pv_real *edges, *dedges[2];     /* [nodes][nodes][edge], of one sample */
     pv_real *dnodes[2], *dout, *dlist;
 } net;
 
@@ -50,19 +44,19 @@ static pv_gnn_range range_of(const net *n, const pv_pass *pass, int sample, int 
     return (pv_gnn_range){.pass = pass,
                           .sample = sample,
                           .first = last ? n->read_first : 0,
-                          .count = last ? n->read_count : n->shape.nodes};
+                          .count = last ? n->encoder.readout.count : n->shape.nodes};
 }
 
 static pv_real *nodes_of(const net *n, int l, int sample)
 {
-    const int rows = l == n->layers ? n->read_count : n->shape.nodes;
+    const int rows = l == n->layers ? n->encoder.readout.count : n->shape.nodes;
     return n->nodes[l] + (int64_t)sample * rows * n->shape.node;
 }
 
 static pv_real *out_of(const net *n, int l, int sample)
 {
-    const int rows = l == n->layers - 1 ? n->read_count : n->shape.nodes;
-    return n->layer[l].out + (int64_t)sample * rows * n->shape.channels;
+    const int rows = range_of(n, NULL, sample, l).count;
+    return n->layer[l].out + (int64_t)sample * rows * n->shape.heads.row.channels;
 }
 
 /* The edges that layer l is given, from the first row that it computes. */
@@ -73,54 +67,32 @@ static const pv_real *edges_of(const net *n, int l, int sample)
                   : n->layer[l].kept + sample * edge_values(n, range.count);
 }
 
-static void spread_list(const net *n, int sample)
+/* The embedded edges of a sample; n->edges is the whole of them once they are spread. */
+static pv_real *list_of(const net *n, int sample)
 {
-    const pv_real *list = n->list + (int64_t)sample * (n->graph.inputs + 1) * n->shape.edge;
-    pv_gnn_graph_spread(&n->graph, list, 0, n->shape.nodes, n->edges);
+    return n->list + (int64_t)sample * (n->graph.inputs + 1) * n->shape.edge;
 }
 
 /* ---- one sample ---- */
 
-static void forward_sample(net *n, const pv_pass *pass, int sample)
+static const pv_real *forward(void *context, const pv_pass *pass, int sample, const pv_real *row)
 {
-    pv_real *const list = n->list + (int64_t)sample * (n->graph.inputs + 1) * n->shape.edge;
-    pv_gnn_graph_forward(&n->graph, n->rows + (int64_t)sample * n->inputs, nodes_of(n, 0, sample), list);
-    spread_list(n, sample);
+    net *const n = context;
+    pv_gnn_graph_forward(&n->graph, row, nodes_of(n, 0, sample), list_of(n, sample));
+    pv_gnn_graph_spread(&n->graph, list_of(n, sample), n->edges);
     for (int l = 0; l < n->layers; l++) {
-        layer *const at = &n->layer[l];
+        const layer *const at = &n->layer[l];
         const pv_gnn_range range = range_of(n, pass, sample, l);
-        const pv_real *x = nodes_of(n, l, sample);
+        const pv_real *const x = nodes_of(n, l, sample), *const edges = edges_of(n, l, sample);
         pv_real *const out = out_of(n, l, sample), *const updated = nodes_of(n, l + 1, sample);
-        pv_gnn_attention_forward(&at->attention, &n->shape, &range, x, edges_of(n, l, sample), out);
-        pv_gnn_nodes_forward(&at->nodes, &n->shape, &range, x + (int64_t)range.first * n->shape.node, out,
-                             updated);
+        pv_gnn_attention_forward(&at->attention, &range, x, edges, out);
+        pv_gnn_nodes_forward(&at->nodes, &range, x + (int64_t)range.first * n->shape.node, out, updated);
         if (l == n->layers - 1) break;
         const pv_gnn_range next = range_of(n, pass, sample, l + 1);
-        pv_gnn_edges_forward(&at->edges, &n->shape, &next, updated, edges_of(n, l, sample),
+        pv_gnn_edges_forward(&at->edges, &next, updated, edges,
                              n->layer[l + 1].kept + sample * edge_values(n, next.count));
     }
-}
-
-/* The graph's features from the nodes that are read. */
-static void read_out(const net *n, int sample)
-{
-    pv_real *const feature = n->feature + (int64_t)sample * n->features;
-    const pv_real *node = nodes_of(n, n->layers, sample);
-    const bool mean = n->opts.graph_features == PV_GRAPH_MEAN;
-    memset(feature, 0, sizeof *feature * (size_t)n->features);
-    for (int i = 0; i < n->read_count; i++, node += n->shape.node)
-        for (int k = 0; k < n->node; k++)
-            feature[mean ? k : i * n->node + k] += mean ? node[k] / (pv_real)n->read_count : node[k];
-}
-
-static void read_back(const net *n, int sample, pv_real *dnodes)
-{
-    const pv_real *const dfeature = n->dfeature + (int64_t)sample * n->features;
-    const bool mean = n->opts.graph_features == PV_GRAPH_MEAN;
-    memset(dnodes, 0, sizeof *dnodes * (size_t)n->read_count * (size_t)n->shape.node);
-    for (int i = 0; i < n->read_count; i++, dnodes += n->shape.node)
-        for (int k = 0; k < n->node; k++)
-            dnodes[k] = mean ? dfeature[k] / (pv_real)n->read_count : dfeature[i * n->node + k];
+    return nodes_of(n, n->layers, sample);
 }
 
 /* Which of the two buffers holds a gradient changes from layer to layer. */
@@ -136,149 +108,94 @@ static void clear(pv_real *values, int64_t count)
     memset(values, 0, sizeof *values * (size_t)count);
 }
 
-static void backward_sample(net *n, const pv_pass *pass, int sample, pv_real *drow)
+static void backward(void *context, const pv_pass *pass, int sample, const pv_real *row, pv_real *drow)
 {
-    const int64_t node_values = (int64_t)n->shape.nodes * n->shape.node;
-    spread_list(n, sample);
-    read_back(n, sample, n->dnodes[0]); /* [0]: of what a layer gives; [1]: of what it is given */
+    net *const n = context;
+    const int64_t read_values = (int64_t)n->encoder.readout.count * n->shape.node;
+    pv_gnn_graph_spread(&n->graph, list_of(n, sample), n->edges);
+    /* [0]: of what a layer gives; [1]: of what it is given */
+    memcpy(n->dnodes[0], n->encoder.dvectors, sizeof(pv_real) * (size_t)read_values);
     for (int l = n->layers - 1; l >= 0; l--) {
         const layer *const at = &n->layer[l];
-        const bool last = l == n->layers - 1;
         const pv_gnn_range range = range_of(n, pass, sample, l);
         const pv_real *const x = nodes_of(n, l, sample), *const edges = edges_of(n, l, sample);
-        const pv_real *const out = out_of(n, l, sample);
         const int64_t first = (int64_t)range.first * n->shape.node;
-        clear(n->dnodes[1], node_values);
+        clear(n->dnodes[1], (int64_t)n->shape.nodes * n->shape.node);
         clear(n->dedges[1], edge_values(n, range.count));
-        if (!last) {
+        if (l < n->layers - 1) {
             const pv_gnn_range next = range_of(n, pass, sample, l + 1);
-            pv_gnn_edges_backward(&at->edges, &n->shape, &next, nodes_of(n, l + 1, sample), edges,
-                                  n->dedges[0], n->dnodes[0], n->dedges[1]);
+            pv_gnn_edges_backward(&at->edges, &next, nodes_of(n, l + 1, sample), edges, n->dedges[0],
+                                  n->dnodes[0], n->dedges[1]);
         }
-        pv_gnn_nodes_backward(&at->nodes, &n->shape, &range, x + first, out, n->dnodes[0],
+        pv_gnn_nodes_backward(&at->nodes, &range, x + first, out_of(n, l, sample), n->dnodes[0],
                               n->dnodes[1] + first, n->dout);
-        pv_gnn_attention_backward(&at->attention, &n->shape, &range, x, edges, n->dout, n->dnodes[1],
-                                  n->dedges[1]);
+        pv_gnn_attention_backward(&at->attention, &range, x, edges, n->dout, n->dnodes[1], n->dedges[1]);
         swap(n->dnodes);
         swap(n->dedges);
     }
     const pv_gnn_range given = range_of(n, pass, sample, 0);
     pv_gnn_graph_collect(&n->graph, n->dedges[0], given.first, given.count, n->dlist);
-    pv_gnn_graph_backward(&n->graph, n->rows + (int64_t)sample * n->inputs, n->dnodes[0], n->dlist, drow);
-}
-
-/* ---- a batch ---- */
-
-/* Stage 0 is the graph, stage 1 the perceptron behind it. */
-static pv_batch_sums forward(void *context, const pv_pass *pass, int stage, const pv_real *rows, int batch,
-                             pv_real *logits)
-{
-    net *n = context;
-    if (stage == 0) {
-        n->batch = batch;
-        n->rows = rows;
-        pv_packed_load(&n->packed);
-        for (int sample = 0; sample < batch; sample++) {
-            forward_sample(n, pass, sample);
-            read_out(n, sample);
-        }
-        return (pv_batch_sums){0};
-    }
-    pv_linear_forward(&n->head[0], n->params, batch, 1, n->feature, 0, n->hidden);
-    pv_linear_add_bias(&n->head[0], n->params, batch, 1, n->hidden);
-    n->params->kernels->relu((int64_t)batch * n->head[0].out, n->hidden, n->hidden);
-    pv_linear_forward(&n->head[1], n->params, batch, 1, n->hidden, 0, logits);
-    pv_linear_add_bias(&n->head[1], n->params, batch, 1, logits);
-    return (pv_batch_sums){0};
-}
-
-static void head_backward(net *n, const pv_real *dlogits)
-{
-    const int batch = n->batch;
-    pv_linear_backward(&n->head[1], n->params, batch, 1, n->hidden, dlogits, 0, n->dhidden);
-    pv_linear_bias_backward(&n->head[1], n->params, batch, 1, dlogits);
-    n->params->kernels->relu_backward((int64_t)batch * n->head[0].out, n->hidden, 1, n->dhidden);
-    pv_linear_backward(&n->head[0], n->params, batch, 1, n->feature, n->dhidden, 0, n->dfeature);
-    pv_linear_bias_backward(&n->head[0], n->params, batch, 1, n->dhidden);
-}
-
-static pv_batch_sums backward(void *context, const pv_pass *pass, int stage, const pv_real *dlogits,
-                              pv_real *drows)
-{
-    net *n = context;
-    if (stage == 1) {
-        head_backward(n, dlogits);
-        return (pv_batch_sums){0};
-    }
-    pv_packed_clear(&n->packed);
-    for (int sample = 0; sample < n->batch; sample++)
-        backward_sample(n, pass, sample, drows ? drows + (int64_t)sample * n->inputs : NULL);
-    pv_packed_flush(&n->packed);
-    return (pv_batch_sums){0};
-}
-
-static const pv_real *features(const void *context, int *width)
-{
-    const net *n = context;
-    *width = n->head[1].in;
-    return n->hidden;
+    pv_gnn_graph_backward(&n->graph, row, n->dnodes[0], n->dlist, drow);
 }
 
 /* ---- making one ---- */
 
-static void choose_readout(net *n, const pv_gnn_opts *opts, int outputs)
+static void choose_readout(net *n, int outputs)
 {
-    n->node = opts->d_node;
-    n->read_first = n->opts.graph_features == PV_GRAPH_CAT_LAST_LAYER ? n->graph.nodes - outputs : 0;
-    n->read_count = n->opts.graph_features == PV_GRAPH_CAT_LAST_LAYER ? outputs
-                    : n->opts.graph_features == PV_GRAPH_MEAN         ? n->graph.nodes
-                                                                      : 1;
-    n->features = n->opts.graph_features == PV_GRAPH_CAT_LAST_LAYER ? outputs * opts->d_node : opts->d_node;
+    const bool last = n->opts.graph_features == PV_GRAPH_CAT_LAST_LAYER;
+    const bool mean = n->opts.graph_features == PV_GRAPH_MEAN;
+    n->read_first = last ? n->graph.nodes - outputs : 0;
+    n->encoder.readout = (pv_readout){.count = last   ? outputs
+                                               : mean ? n->graph.nodes
+                                                      : 1,
+                                      .width = n->opts.d_node,
+                                      .padded = n->shape.node,
+                                      .mean = mean};
 }
 
-/* Tensors in the order of PyTorch's state_dict. */
-static void register_layers(net *n, const pv_gnn_opts *opts)
+/* Tensors in the order of PyTorch's state_dict; the perceptron behind them. */
+static pv_stack register_layers(net *n, pv_nn_params *params)
 {
+    pv_packed_set *const set = &n->encoder.packed;
+    const pv_gnn_opts *const opts = &n->opts;
     const int sites = 2 + 2 * n->shape.nodes;
     for (int l = 0; l < n->layers; l++) {
-        char name[PV_NN_NAME];
         layer *const at = &n->layer[l];
-        snprintf(name, sizeof name, "layers.%d.self_attn", l);
-        pv_gnn_attention_new(&at->attention, &n->packed, &n->shape, opts, name);
-        snprintf(name, sizeof name, "layers.%d", l);
-        pv_gnn_nodes_new(&at->nodes, &n->packed, &n->shape, opts, name, l * sites);
-        snprintf(name, sizeof name, "layers.%d.edge_updates", l);
-        if (l < n->layers - 1) pv_gnn_edges_new(&at->edges, &n->packed, &n->shape, opts, name, l * sites + 2);
+        pv_nn_params_prefix(params, "layers.%d.self_attn.", l);
+        pv_gnn_attention_new(&at->attention, set, &n->shape, opts);
+        pv_nn_params_prefix(params, "layers.%d.", l);
+        pv_gnn_nodes_new(&at->nodes, set, &n->shape, opts, l * sites);
+        pv_nn_params_prefix(params, "layers.%d.edge_updates.", l);
+        if (l < n->layers - 1) pv_gnn_edges_new(&at->edges, set, &n->shape, opts, l * sites + 2);
     }
-    pv_nn_params_next_stage(n->params);
-    n->head[0] =
-        pv_linear_new(n->params, "proj_out.0", n->features, opts->d_out_hid, true, PV_LINEAR_PYTORCH);
-    n->head[1] = pv_linear_new(n->params, "proj_out.2", opts->d_out_hid, n->classes, true, PV_LINEAR_PYTORCH);
+    pv_nn_params_next_stage(params);
+    const int in = pv_readout_features(&n->encoder.readout), hidden = opts->d_out_hid;
+    pv_stack stack = {.depth = 2};
+    stack.linear[0] = pv_linear_new(params, "proj_out.0", in, hidden, true, PV_LINEAR_PYTORCH);
+    stack.linear[1] = pv_linear_new(params, "proj_out.2", hidden, n->classes, true, PV_LINEAR_PYTORCH);
+    return stack;
 }
 
 static void reserve(net *n, pv_memory *memory, int64_t max_batch)
 {
     const pv_gnn_shape *const s = &n->shape;
-    const size_t real = sizeof(pv_real);
+    const int64_t channels = s->heads.row.channels, read = n->encoder.readout.count;
     for (int l = 0; l < n->layers; l++) {
         const pv_gnn_range range = range_of(n, NULL, 0, l);
-        n->nodes[l] = pv_take(memory, max_batch * s->nodes * s->node, real);
-        n->layer[l].out = pv_take(memory, max_batch * range.count * s->channels, real);
-        if (l) n->layer[l].kept = pv_take(memory, max_batch * edge_values(n, range.count), real);
+        PV_TAKE(memory, n->nodes[l], max_batch * s->nodes * s->node);
+        PV_TAKE(memory, n->layer[l].out, max_batch * range.count * channels);
+        if (l) PV_TAKE(memory, n->layer[l].kept, max_batch * edge_values(n, range.count));
     }
-    n->nodes[n->layers] = pv_take(memory, max_batch * n->read_count * s->node, real);
-    n->list = pv_take(memory, max_batch * (n->graph.inputs + 1) * s->edge, real);
-    n->feature = pv_take(memory, max_batch * n->features, real);
-    n->dfeature = pv_take(memory, max_batch * n->features, real);
-    n->hidden = pv_take(memory, max_batch * n->head[0].out, real);
-    n->dhidden = pv_take(memory, max_batch * n->head[0].out, real);
-    n->edges = pv_take(memory, edge_values(n, s->nodes), real);
+    PV_TAKE(memory, n->nodes[n->layers], max_batch * read * s->node);
+    PV_TAKE(memory, n->list, max_batch * (n->graph.inputs + 1) * s->edge);
+    PV_TAKE(memory, n->edges, edge_values(n, s->nodes));
     for (int i = 0; i < 2; i++) {
-        n->dedges[i] = pv_take(memory, edge_values(n, s->nodes), real);
-        n->dnodes[i] = pv_take(memory, (int64_t)s->nodes * s->node, real);
+        PV_TAKE(memory, n->dedges[i], edge_values(n, s->nodes));
+        PV_TAKE(memory, n->dnodes[i], (int64_t)s->nodes * s->node);
     }
-    n->dout = pv_take(memory, (int64_t)s->nodes * s->channels, real);
-    n->dlist = pv_take(memory, (n->graph.inputs + 1) * (int64_t)s->edge, real);
+    PV_TAKE(memory, n->dout, s->nodes * channels);
+    PV_TAKE(memory, n->dlist, (n->graph.inputs + 1) * (int64_t)s->edge);
+    PV_TAKE(memory, n->encoder.dvectors, read * s->node);
 }
 
 /* Every edge goes through its maps once in every layer whose result is read. */
@@ -287,8 +204,7 @@ static double forward_flops(const void *context)
     const net *n = context;
     const pv_gnn_opts *const opts = &n->opts;
     const double node = opts->d_node, edge = opts->d_edge, attn = opts->d_attn, count = n->graph.nodes;
-    double sum = pv_gnn_graph_flops(&n->graph) + 2.0 * n->features * opts->d_out_hid +
-                 2.0 * opts->d_out_hid * n->classes;
+    double sum = pv_gnn_graph_flops(&n->graph) + pv_stack_row_flops(&n->encoder.head.stack);
     for (int l = 0; l < n->layers; l++) {
         const double rows = range_of(n, NULL, 0, l).count;
         sum += 2 * count * node * 3 * attn +
@@ -310,21 +226,20 @@ static pv_status make(const pv_model_request *request, pv_nn_params *params, voi
     net *n = pv_take(params->memory, 1, sizeof *n);
     if (!n) return pv_memory_status(params->memory);
     *out = n;
-    *n = (net){.params = params,
-               .packed = {.params = params, .memory = params->memory},
+    *n = (net){.encoder = {.packed = {.params = params, .memory = params->memory},
+                           .forward = forward,
+                           .backward = backward},
                .opts = *opts,
                .layers = request->opts->layers,
                .classes = request->classes};
-    for (int i = 0; i < request->layers; i++)
-        n->inputs += (request->dims[i] + 1) * request->dims[i + 1];
-    PV_TRY(pv_gnn_graph_new(&n->graph, &n->packed, opts, request->dims, request->layers));
-    PV_TRY(pv_gnn_shape_set(&n->shape, &n->packed, opts, request->opts->heads, n->graph.nodes));
+    PV_TRY(pv_gnn_graph_new(&n->graph, &n->encoder.packed, opts, request->dims, request->layers));
+    PV_TRY(pv_gnn_shape_set(&n->shape, &n->encoder.packed, opts, request->opts->heads, n->graph.nodes));
     if ((int64_t)n->layers * (2 + 2 * n->shape.nodes) > MAX_SITES)
         PV_TRY(pv_fail(PV_ERR_CONFIG, "model.layers: %d layers on graphs of %d nodes are too many", n->layers,
                        n->shape.nodes));
-    choose_readout(n, opts, request->dims[request->layers]);
-    register_layers(n, opts);
+    choose_readout(n, request->dims[request->layers]);
     reserve(n, params->memory, request->max_batch);
+    pv_encoder_close(&n->encoder, request, register_layers(n, params));
     st = pv_memory_status(params->memory);
 done:
     return st;
@@ -376,7 +291,7 @@ const pv_model_kind pv_model_gnn = {
                .options = options,
                .options_size = sizeof(pv_gnn_opts)},
     .make = make,
-    .forward = forward,
-    .backward = backward,
-    .features = features,
+    .forward = pv_encoder_forward,
+    .backward = pv_encoder_backward,
+    .features = pv_encoder_features,
     .forward_flops = forward_flops};

@@ -38,7 +38,7 @@ static void activate(net *n, const pv_pass *pass, int i)
     } else {
         n->params->kernels->relu((int64_t)n->batch * n->width, n->y[i], n->x[i]);
     }
-    for (int sample = 0; pass->training && n->dropout.rate > 0 && sample < n->batch; sample++)
+    for (int sample = 0; sample < n->batch; sample++)
         pv_dropout_apply(&n->dropout, pass, i, sample, n->width, n->x[i] + (int64_t)sample * n->width);
 }
 
