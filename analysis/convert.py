@@ -14,22 +14,23 @@ from pathlib import Path
 
 from export_views import WRITERS, export
 from import_views import Recipe, load
+from paths import path_of
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("export", help="store -> directory of .pth or .npz files and splits.json")
-    command.add_argument("store", type=Path)
-    command.add_argument("directory", type=Path, help="must not exist")
+    command.add_argument("store", type=path_of)
+    command.add_argument("directory", type=path_of, help="must not exist")
     command.add_argument("--views", type=int, help="only the first K views (default all)", metavar="K")
     command.add_argument(
         "--format", choices=list(WRITERS), default="pth", help="default pth, which needs PyTorch"
     )
     command = commands.add_parser("import", help="directory -> store")
-    command.add_argument("directory", type=Path)
-    command.add_argument("store", type=Path, help="must not exist")
-    command.add_argument("--splits", type=Path, help="list of files (default DIRECTORY/splits.json)")
+    command.add_argument("directory", type=path_of)
+    command.add_argument("store", type=path_of, help="must not exist")
+    command.add_argument("--splits", type=path_of, help="list of files (default DIRECTORY/splits.json)")
     foreign = command.add_argument_group("INRs that were not exported from a store")
     foreign.add_argument("--w0", type=float, default=Recipe.w0, help=f"frequency (default {Recipe.w0:g})")
     foreign.add_argument(

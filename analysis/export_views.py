@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from paths import real
 from polyview_store import BLOCK_ROWS, FITTED, SPLITS, Store
 from progress import Progress
 from view_files import need_torch, write_npz, write_pth
@@ -100,7 +101,7 @@ def export(path: Path, directory: Path, views: int | None, suffix: str) -> dict[
     """
     if suffix == "pth":
         need_torch()
-    final = directory.resolve()
+    final = real(directory)
     part = final.with_name(final.name + ".part")
     with Store(path) as store:
         count = store.views if views is None else views

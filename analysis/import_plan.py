@@ -1,7 +1,9 @@
 """Which file is which row: the plan of an import, from the list of splits and polyview.npz."""
 
 import json
+import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export_views import KNOWN
+from paths import real
 from polyview_store import SPLITS, VERSION
-from view_files import SUFFIXES, load_npz
+from view_files import MAX_LABEL, SUFFIXES, load_npz, whole_number
 
+DIGITS = re.compile(r"\d{1,10}", re.ASCII)
 EXPORTED = re.compile(r"view-(\d{1,9})/[^/]+/(\d{1,12})\.(?:pth|pt|npz)")
 
 
@@ -56,9 +60,10 @@ def read_splits(path: Path) -> tuple[list[Entry], bool]:
         if labels is None:
             entries += [Entry(name, split, None) for name in paths]
             continue
-        if len(labels) != len(paths) or not all(re.fullmatch(r"\d{1,9}", str(label)) for label in labels):
-            raise ValueError(f"'{path}': '{split}' has no class for every path")
-        entries += [Entry(name, split, int(label)) for name, label in zip(paths, labels)]
+        classes = [int(label) if DIGITS.fullmatch(str(label)) else whole_number(label) for label in labels]
+        if len(labels) != len(paths) or not all(c is not None and 0 <= c < MAX_LABEL for c in classes):
+            raise ValueError(f"'{path}': '{split}' has no class from 0 upwards for every path")
+        entries += [Entry(name, split, label) for name, label in zip(paths, classes)]
     if not entries:
         raise ValueError(f"'{path}' names no file")
     if len({entry.label is None for entry in entries}) > 1:
@@ -66,15 +71,21 @@ def read_splits(path: Path) -> tuple[list[Entry], bool]:
     return entries, entries[0].label is None
 
 
-def find(entry: Entry, directory: Path, splits: Path) -> Path:
-    """The file of an entry, also where the directory has moved since the list was written."""
-    parts = Path(entry.path.replace("\\", "/")).parts  # lists are also written on Windows
-    below = [directory.joinpath(*parts[i + 1 :]) for i, part in enumerate(parts) if part == directory.name]
-    for path in [*below, splits.parent / Path(*parts)]:
-        if path.suffix in SUFFIXES and path.is_file():
-            return path
-    kinds = " or ".join(SUFFIXES)
-    raise ValueError(f"'{entry.path}' of '{splits}' is missing, or no {kinds} file, in '{directory}'")
+def finder(directory: Path, splits: Path) -> Callable[[Entry], Path]:
+    """What finds the file of an entry, also where the directory has moved since the list was written, or is a link."""
+    names = {directory.name, real(directory).name}
+    places = dict.fromkeys((splits.parent, real(splits).parent))
+
+    def find(entry: Entry) -> Path:
+        parts = Path(entry.path.replace("\\", "/")).parts  # lists are also written on Windows
+        below = [directory.joinpath(*parts[i + 1 :]) for i, part in enumerate(parts) if part in names]
+        for path in [*below, *(place.joinpath(*parts) for place in places)]:
+            if path.suffix in SUFFIXES and path.is_file():
+                return path
+        kinds = " or ".join(SUFFIXES)
+        raise ValueError(f"'{entry.path}' of '{splits}' is missing, or no {kinds} file, in '{directory}'")
+
+    return find
 
 
 def add_file(plan: Plan, view: int, object: int, entry: Entry, path: Path) -> None:
@@ -105,9 +116,9 @@ def plan_foreign(entries: list[Entry], by_view: bool, directory: Path, splits: P
     objects = {name: i for i, name in enumerate(dict.fromkeys(object for _, object in keys))}
     count = len(objects)
     columns = np.zeros(count, "i4"), np.zeros(count, "u1"), np.arange(count, dtype="u8")
-    plan = Plan(len(views), count, *columns)
+    plan, find = Plan(len(views), count, *columns), finder(directory, splits)
     for entry, (view, object) in zip(entries, keys):
-        add_file(plan, views[view], objects[object], entry, find(entry, directory, splits))
+        add_file(plan, views[view], objects[object], entry, find(entry))
     return plan
 
 
@@ -115,6 +126,7 @@ def plan_exported(known: dict[str, Any], entries: list[Entry], directory: Path, 
     """Views and objects by the numbers that our export put into the names."""
     views, objects = known["status"].shape
     plan = Plan(views, objects, known["label"], known["split"], known["source"])
+    find = finder(directory, splits)
     for entry in entries:
         match = EXPORTED.search(entry.path.replace("\\", "/"))
         view, object = (int(number) for number in match.groups()) if match else (-1, -1)
@@ -122,7 +134,7 @@ def plan_exported(known: dict[str, Any], entries: list[Entry], directory: Path, 
             raise ValueError(
                 f"'{entry.path}' is no file of '{directory / KNOWN}' ({views} views, {objects} objects)"
             )
-        add_file(plan, view, object, entry, find(entry, directory, splits))
+        add_file(plan, view, object, entry, find(entry))
     return plan
 
 
@@ -130,7 +142,7 @@ def read_known(path: Path) -> dict[str, Any]:
     """polyview.npz, its attributes as a dict; {} where there is none."""
     if not path.is_file():
         return {}
-    known = load_npz(path)
+    known = load_npz(path, math.inf)  # as large as the store has rows
     kinds = {"status": "u1", "checksum": "u8", "psnr": "f4", "steps": "u4"}
     columns = {"label": "i4", "split": "u1", "source": "u8"}
     rows = known["status"].shape if "status" in known else ()

@@ -6,6 +6,7 @@ a path an object.  polyview.npz, which our export writes, adds what the files do
 """
 
 import json
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 
 from export_views import KNOWN
 from import_plan import Plan, known_dims, plan_exported, plan_foreign, read_known, read_splits, set_label
-from polyview_store import BLOCK_ROWS, SPLITS, VERSION
+from paths import real
+from polyview_store import BLOCK_ROWS, SINE, SPLITS, VERSION
 from progress import Progress
 from store_writer import StoreWriter
 from view_files import TORCH_SUFFIXES, Layout, dims_of, flatten, layout_of, need_torch, params_of, read_view
@@ -36,17 +38,18 @@ def new_attributes(
     plan: Plan, dims: list[int], directory: Path, recipe: Recipe
 ) -> dict[str, str | int | float]:
     """For INRs that polyview did not fit: as much of a store's recipe as is known."""
+    place = os.fsencode(directory).decode(errors="replace")  # names are bytes, JSON and YAML are not
     height, width = recipe.image or (0, 0)
     arch = {
         "dims": dims,
         "w0": recipe.w0,
         "offset": recipe.offset,
-        "activation": "sin(w0 (W h + b))",
+        "activation": SINE,
         "init": "unknown",
     }
     signal = {
         "source": "imported",
-        "path": str(directory),
+        "path": place,
         "height": height,
         "width": width,
         "channels": dims[-1],
@@ -54,7 +57,7 @@ def new_attributes(
     signal |= {"classes": int(plan.label.max()) + 1, "coordinates": "unknown"}
     counts = {split: int((plan.split == number).sum()) for split, number in SPLITS.items()}
     config = {
-        "signal": {"path": str(directory)} | counts,
+        "signal": {"path": place} | counts,
         "inr": {"hidden": dims[1:-1], "w0": recipe.w0, "offset": recipe.offset},
         "fit": {"views": plan.views},
     }
@@ -63,7 +66,7 @@ def new_attributes(
         "polyview_version": VERSION,
         "arch": json.dumps(arch),
         "signal": json.dumps(signal),
-        "config": json.dumps(config, indent=1) + "\n",  # JSON is YAML
+        "config": json.dumps(config, indent=1, ensure_ascii=False) + "\n",  # JSON is YAML, but for surrogates
         "code_version": "imported",
         "instruction_set": "unknown",
     }
@@ -110,7 +113,6 @@ def write_views(writer: StoreWriter, plan: Plan, layout: Layout, known: dict[str
 
 def load(directory: Path, store: Path, splits: Path | None, recipe: Recipe) -> dict[str, str | int]:
     """Makes the store; returns what it did.  ValueError names the file that is not as it should be."""
-    directory = directory.resolve()
     if not directory.is_dir():
         raise FileNotFoundError(f"'{directory}' is no directory")
     splits = splits or directory / "splits.json"
@@ -133,7 +135,7 @@ def load(directory: Path, store: Path, splits: Path | None, recipe: Recipe) -> d
     layout = layout_of(dims)
     with StoreWriter(store, plan.views, plan.objects, layout) as writer:
         changed = write_views(writer, plan, layout, known)
-        attributes = known["attributes"] if known else new_attributes(plan, dims, directory, recipe)
+        attributes = known["attributes"] if known else new_attributes(plan, dims, real(directory), recipe)
         writer.finish(attributes, plan.label, plan.split, plan.source)
     if changed:
         print(f"{changed} of {len(plan.files)} files are not as they were exported", file=sys.stderr)

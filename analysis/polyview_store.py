@@ -6,7 +6,7 @@
         pixels = store.image(view=0, object=7)  # (height, width, channels) in [0, 1]
 
 A row is one INR: the SIREN h_l = sin(w0 (W_l h_{l-1} + b_l)), f(x) = W_M h_{M-1} + b_M + offset, flattened in
-PyTorch's state_dict order.
+PyTorch's state_dict order.  Rows with another activation can be read, but not evaluated.
 """
 
 import json
@@ -20,9 +20,12 @@ import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from paths import real
+
 SPLITS = {"train": 0, "val": 1, "test": 2}
 MISSING, FITTED, REFUSED = 0, 1, 2  # /view/status
 VERSION = 1
+SINE = "sin(w0 (W h + b))"  # what `arch` says of the activation; a store that says nothing has it, too
 BLOCK_ROWS = 1024  # rows that are read and written at once
 
 
@@ -40,7 +43,7 @@ class Store:
     """An open store.  Raises ValueError for a file that is not one, OSError for a file that cannot be opened."""
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = real(path)  # the shards lie beside the file itself, not beside a link to it
         if not self.path.is_file():
             raise FileNotFoundError(f"'{self.path}' does not exist or is no file")
         try:
@@ -70,7 +73,7 @@ class Store:
             raise ValueError(f"'{self.path}' is not a whole store: it lacks /{', /'.join(missing)}")
         # HDF5 reads what a lost shard held as zeros: better to say so.
         for shard in self._file["shards"]["file"] if "shards" in self._file else ():
-            if not (path := Path(self.path).parent / shard.decode()).exists():
+            if not (path := self.path.parent / shard.decode()).exists():
                 raise FileNotFoundError(f"the shard '{path}' of '{self.path}' is missing")
         self.views, self.objects, self.params = (int(n) for n in self._file["params"].shape)
         self.layout = [
@@ -119,6 +122,14 @@ class Store:
     def dims(self) -> list[int]:
         """Widths d_0 .. d_M of the INRs."""
         return [int(width) for width in self.arch["dims"]]
+
+    @property
+    def activation(self) -> str:
+        return str(self.arch.get("activation", SINE))
+
+    @property
+    def is_siren(self) -> bool:
+        return self.activation in (SINE, "sine")
 
     @property
     def height(self) -> int:
@@ -227,7 +238,14 @@ class Store:
         return found
 
     def evaluate(self, view: int, object: int, coords: ArrayLike) -> NDArray[np.float32]:
-        """The INR at `coords` [n][d_0]: its outputs [n][d_M], not clipped.  Computed in double precision."""
+        """The INR at `coords` [n][d_0]: its outputs [n][d_M], not clipped.  Computed in double precision.
+
+        ValueError for an activation that this reader does not know.
+        """
+        if not self.is_siren:
+            raise ValueError(
+                f"'{self.path}' holds INRs with the activation '{self.activation}', which this reader lacks"
+            )
         hidden = np.asarray(coords, np.float64)
         if hidden.ndim != 2 or hidden.shape[1] != self.dims[0]:
             raise ValueError(f"coords have shape {hidden.shape}, expected (n, {self.dims[0]})")

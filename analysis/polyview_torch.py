@@ -1,9 +1,9 @@
 """A PyTorch Dataset over a store, in the form that the published DWS trainers take.
 
-    train = ViewDataset("fmnist.h5", "train", views=10, normalize=True)
-    val = ViewDataset("fmnist.h5", "val", normalize=True, statistics=train.statistics)
-    for batch in torch.utils.data.DataLoader(train, batch_size=256, shuffle=True, num_workers=4):
-        logits = model((batch.weights, batch.biases))
+train = ViewDataset("fmnist.h5", "train", views=10, normalize=True)
+val = ViewDataset("fmnist.h5", "val", normalize=True, statistics=train.statistics)
+for batch in torch.utils.data.DataLoader(train, batch_size=256, shuffle=True, num_workers=4):
+    logits = model((batch.weights, batch.biases))
 """
 
 import os
@@ -18,6 +18,7 @@ try:
 except ImportError as error:
     raise ImportError("polyview_torch needs PyTorch (Debian: python3-torch)") from error
 
+from paths import real
 from polyview_store import FITTED, Store
 
 Statistics = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -76,7 +77,7 @@ class ViewDataset(torch.utils.data.Dataset):
         normalize: bool = False,
         statistics: Statistics | None = None,
     ) -> None:
-        self.path, self.views = Path(path), views
+        self.path, self.views = real(path), views  # workers may start in another directory
         self._store: Store | None = None
         self._process = -1
         with Store(path) as store:

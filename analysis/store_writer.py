@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from paths import real_output
 from polyview_store import FITTED
 from view_files import Layout, params_of
 from xxh3 import checksums
@@ -27,15 +28,17 @@ NAME_BYTES = 24  # of a tensor in /layout
 class StoreWriter:
     """Writes PATH.part; `finish` renames it.  Leaving the block without it removes what was written.
 
-    Rows that are never written stay missing.  FileExistsError if the store exists.
+    Rows that are never written stay missing.  FileExistsError if the store exists, or another writer's PATH.part.
     """
 
     def __init__(self, path: Path, views: int, objects: int, layout: Layout) -> None:
-        self.path = path.resolve()  # of a link that leads nowhere yet: where it leads
+        self.path = real_output(path)
         self.part = self.path.with_name(self.path.name + ".part")
-        if path.exists():
-            raise FileExistsError(f"'{path}' exists already")
-        self._file = h5py.File(self.part, "w")
+        if self.path.exists():
+            raise FileExistsError(f"'{self.path}' exists already")
+        if self.part.exists():
+            raise FileExistsError(f"'{self.part}' is being written; delete it if its writer was killed")
+        self._file = h5py.File(self.part, "x")
         self._create("params", (views, objects, params_of(layout)), "f4")
         for name, kind in COLUMNS.items():
             self._create(name, (views, objects) if name.startswith("view/") else (objects,), kind)
@@ -97,4 +100,4 @@ class StoreWriter:
         self._file.close()
         with self.part.open("rb") as file:
             os.fsync(file.fileno())
-        self.part.rename(self.path)
+        os.link(self.part, self.path)  # fails where a rename would replace a store made meanwhile

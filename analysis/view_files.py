@@ -3,7 +3,7 @@
 Both hold the tensors by their state_dict names and, beside them, an entry "label".  Reading trusts no file: a .pth
 goes through torch.load(weights_only=True), a .npz is read without pickle, and what is left must be tensors of
 floating-point numbers whose names number the layers of one INR.  What people save around that is taken off: a
-dict around the state_dict, the prefixes of wrappers, other module names, other precisions, figures beside the tensors.
+dict around the state_dict, the prefixes of wrappers, other module names, other precisions, whatever is no tensor.
 """
 
 import io
@@ -23,12 +23,15 @@ Layout = list[tuple[str, int, int, int]]  # name, offset, rows, cols
 MAX_LAYERS, MAX_WIDTH = 8, 256  # of an INR, as the program has it
 TORCH_SUFFIXES = (".pth", ".pt")
 SUFFIXES = (*TORCH_SUFFIXES, ".npz")
-NAME = re.compile(r"(?:(?P<module>[\w.]*)\.)?(?P<layer>\d+)\.(?:linear\.)?(?P<kind>weight|bias)", re.ASCII)
+MAX_BYTES = 1 << 26  # of a file and of what is packed in it; the largest INR has 4 MiB
+NUMBERED = re.compile(r"(.*?)_?(\d{1,3})", re.ASCII)  # a part of a name: 0, fc1, layer_2
 WRAPPERS = re.compile(
     r"(?:module\.|_orig_mod\.)*"
 )  # what DataParallel and torch.compile put in front of names
+MAX_AROUND = 4  # dicts around a state_dict
 AROUND = ("state_dict", "model_state_dict", "model", "net", "params", "weights")
 FLOATS = ("float32", "float64", "float16", "bfloat16")
+MAX_LABEL = 2**31 - 1  # so that the number of classes is an int32, too
 ZIP_START = b"PK\x03\x04"
 FLOAT_REFUSED = "Unsupported operand 71"  # what PyTorch 1.13 says of a pickled float
 TORCHSCRIPT = b"constants.pkl"  # the entry by which torch.load knows an archive of code
@@ -64,17 +67,32 @@ def write_npz(path: Path, tensors: Tensors, label: int) -> None:
     np.savez(path, **tensors, label=np.int64(label))
 
 
+def content_of(path: Path, limit: float) -> bytes:
+    """A file's bytes; ValueError if they are more than the limit."""
+    if (size := path.stat().st_size) > limit:
+        raise ValueError(f"'{path}' has {size} bytes, more than any INR: save one INR a file")
+    return path.read_bytes()
+
+
+def check_size(archive: zipfile.ZipFile, limit: float) -> None:
+    if sum(entry.file_size for entry in archive.infolist()) > limit:
+        raise ValueError("it unpacks to more than any INR")
+
+
 def load_pth(path: Path) -> dict[Any, Any]:
     """The dict in a .pth file, tensors not yet arrays."""
     torch = need_torch()
-    content = path.read_bytes()
+    content = content_of(path, MAX_BYTES)
     if content[:4] != ZIP_START:
-        raise ValueError(f"'{path}' is not a file of torch.save (PyTorch 1.6 or newer)")
+        raise ValueError(
+            f"'{path}' is not a file of torch.save since PyTorch 1.6: load it where it is trusted and save it again"
+        )
     # torch.load would hand such an archive to torch.jit, past weights_only.
     if TORCHSCRIPT in content:
         raise ValueError(f"'{path}' is refused: it is a TorchScript archive, which can hold code")
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            check_size(archive, MAX_BYTES)
             if archive.testzip() is not None:  # torch.load may not look at the checksums
                 raise ValueError("wrong checksum")
         found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
@@ -96,7 +114,7 @@ def load_pth(path: Path) -> dict[Any, Any]:
 
 def array_of(path: Path, name: str, value: Any) -> NDArray[np.float32]:
     """A tensor's own array.  Its shape is looked at before its data, which a crafted file may claim to be huge."""
-    kind, shape = str(getattr(value, "dtype", type(value).__name__)), tuple(getattr(value, "shape", ()))
+    kind, shape = getattr(value.dtype, "name", str(value.dtype)), tuple(value.shape)
     if kind.removeprefix("torch.") not in FLOATS:
         raise ValueError(f"'{path}': {name} is {kind}, expected a tensor of {', '.join(FLOATS)}")
     if len(shape) != (2 if name.endswith("weight") else 1) or not all(1 <= n <= MAX_WIDTH for n in shape):
@@ -109,54 +127,90 @@ def array_of(path: Path, name: str, value: Any) -> NDArray[np.float32]:
     return np.asarray(value.detach().float().numpy())
 
 
+def whole_number(value: Any) -> int | None:
+    """A label as people keep it: also as a float, in an array, or in a list of one.  None for anything else."""
+    if isinstance(value, (list, tuple)) and len(value) == 1:
+        value = value[0]
+    if hasattr(value, "item"):
+        try:
+            value = value.item()
+        except (ValueError, RuntimeError):
+            return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, int) and type(value) is not bool and abs(value) < 2**63 else None
+
+
 def label_of(path: Path, value: Any) -> int | None:
     if value is None:
         return None
-    try:
-        label = value.item() if hasattr(value, "item") else value
-    except (ValueError, RuntimeError):
-        label = value
-    if isinstance(label, bool) or not isinstance(label, int) or not 0 <= label < 2**31:
+    label = whole_number(value)
+    if label is None or not 0 <= label < MAX_LABEL:
+        # What a crafted file holds here may be too large to print.
+        told = (
+            repr(value)[:40] if isinstance(value, (str, np.generic)) else label or f"a {type(value).__name__}"
+        )
         raise ValueError(
-            f"'{path}': its label is {str(label)[:40]!r}, expected a class from 0 upwards, saved as int(label)"
+            f"'{path}': its label is {told}, expected a class from 0 upwards, saved as int(label)"
         )
     return label
 
 
-def load_npz(path: Path) -> dict[str, Any]:
+def load_npz(path: Path, limit: float = MAX_BYTES) -> dict[str, Any]:
     """The arrays in a .npz file."""
-    content = path.read_bytes()
+    content = content_of(path, limit)
     if content[:4] != ZIP_START:
         raise ValueError(f"'{path}' is not a .npz file")
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            check_size(file.zip, limit)
             return {name: file[name] for name in file.files}
     except Exception as error:  # whatever a crafted file makes the readers stumble over
         raise ValueError(f"'{path}' is refused: it is damaged or no .npz of arrays: {error}") from error
 
 
-def is_figure(value: Any) -> bool:
-    """A single number, as people save beside weights: the PSNR, the loss, the epoch."""
-    return isinstance(value, (int, float)) or (hasattr(value, "item") and getattr(value, "ndim", None) == 0)
+def is_tensor(value: Any) -> bool:
+    """Not a figure, as people save beside weights: the PSNR, the loss, the epoch, a name."""
+    return hasattr(value, "dtype") and getattr(value, "ndim", 0) > 0
 
 
 def unwrap(found: dict[Any, Any]) -> dict[Any, Any]:
     """The entries of the state_dict itself, and a label from around it."""
-    for name in AROUND:
-        if isinstance(found.get(name), dict):
-            label = {"label": found["label"]} if "label" in found else {}
-            return unwrap(found[name]) | label
+    for _ in range(MAX_AROUND):
+        dicts = {name: value for name, value in found.items() if isinstance(value, dict)}
+        named = [dicts[name] for name in AROUND if name in dicts]
+        if not named and len(dicts) == 1 and not any(map(is_tensor, found.values())):
+            named = [*dicts.values()]
+        if not named:
+            break
+        found = named[0] | ({"label": found["label"]} if "label" in found else {})
     return found
+
+
+def place_of(name: Any) -> tuple[str, tuple[int, ...], str] | None:
+    """(module, number of the layer, weight or bias) of net.2.linear.weight, net.0.1.bias, fc1.weight; else None."""
+    *parts, kind = WRAPPERS.sub("", name, count=1).split(".") if isinstance(name, str) else [""]
+    matches = [NUMBERED.fullmatch(part) for part in parts]
+    numbers = tuple(int(match[2]) for match in matches if match)
+    if kind not in ("weight", "bias") or not numbers:
+        return None
+    while not matches[-1]:  # what stands after the last number is the layer's own
+        matches.pop()
+    words = [match[1] if match else part for match, part in zip(matches, parts)]
+    return ".".join(filter(None, words)), numbers, kind
 
 
 def standard_names(path: Path, names: list[Any]) -> dict[str, str]:
     """Our name of every tensor: seq.{layer}.weight or .bias, layers counted in the order of their numbers."""
-    found: dict[str, tuple[str, int, str]] = {}
+    found: dict[str, tuple[str, tuple[int, ...], str]] = {}
     for name in names:
-        match = NAME.fullmatch(WRAPPERS.sub("", name, count=1)) if isinstance(name, str) else None
-        if not match or len(match["layer"]) > 3:
-            raise ValueError(f"'{path}' is not an INR: it has an entry '{str(name)[:40]}'")
-        found[name] = match["module"] or "", int(match["layer"]), match["kind"]
+        place = place_of(name)
+        if not place:
+            raise ValueError(
+                f"'{path}' is not an INR: it has an entry '{str(name)[:40]}', expected a weight and a bias of every "
+                "layer, whose names number the layers, as seq.0.weight"
+            )
+        found[name] = place
     modules = sorted({module for module, _, _ in found.values()})
     if len(modules) > 1:
         raise ValueError(f"'{path}' holds several networks, {' and '.join(modules[:2])}: save one INR a file")
@@ -168,7 +222,7 @@ def read_view(path: Path) -> tuple[Tensors, int | None]:
     """(tensors, label or None) of a file.  ValueError, which names it, for anything but a plain INR."""
     found = unwrap(load_npz(path) if path.suffix == ".npz" else load_pth(path))
     label = label_of(path, found.pop("label", None))
-    held = {name: value for name, value in found.items() if not is_figure(value)}
+    held = {name: value for name, value in found.items() if is_tensor(value)}
     tensors = {}
     for name, standard in standard_names(path, list(held)).items():
         if standard in tensors:
@@ -177,6 +231,14 @@ def read_view(path: Path) -> tuple[Tensors, int | None]:
         if not np.isfinite(tensors[standard]).all():
             raise ValueError(f"'{path}': {name} is not finite")
     return dict(sorted(tensors.items())), label
+
+
+def fits(tensors: Tensors) -> bool:
+    """Whether every layer takes what the one before gives, and has a bias for every row."""
+    weights = [tensor for name, tensor in tensors.items() if name.endswith("weight")]
+    return all(a.shape[0] == b.shape[1] for a, b in zip(weights, weights[1:])) and all(
+        len(tensors[f"seq.{i}.bias"]) == len(weight) for i, weight in enumerate(weights)
+    )
 
 
 def dims_of(path: Path, tensors: Tensors) -> list[int]:
@@ -192,6 +254,11 @@ def dims_of(path: Path, tensors: Tensors) -> list[int]:
             raise ValueError(f"'{path}' has no {name}: layers without a bias are saved with one of zeros")
     if len(dims) != layers + 1:
         raise ValueError(f"'{path}' is not an INR: it has {', '.join(tensors)}")
+    turned = {name: array.T for name, array in tensors.items()}
+    if not fits(tensors) and fits(turned):
+        raise ValueError(
+            f"'{path}': its weights are [in][out]: save them transposed, [out][in], as PyTorch does"
+        )
     flatten(path, tensors, layout_of(dims))
     return dims
 
