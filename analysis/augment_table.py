@@ -14,14 +14,16 @@ says how many there are.  A run's results are in its record, <name>-<seed>.h5.ru
 
 import argparse
 import math
-import statistics
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from runs import Run, last_done, runs_of
+import numpy as np
+
+from paths import path_of, replaced
+from runs import Run, last_done, runs_of, told
 
 BEGIN, END = "<!-- augment_table.py: begin -->", "<!-- augment_table.py: end -->"
 
@@ -152,8 +154,13 @@ def mean_and_error(values: list[float]) -> tuple[float, float]:
     """Mean and standard error; NaN for the error of a single value, and for both if one is not finite."""
     if not all(map(math.isfinite, values)):
         return math.nan, math.nan
-    error = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
-    return statistics.fmean(values), error
+    error = np.std(values, ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+    return float(np.mean(values)), float(error)
+
+
+def plus_minus(mean: float, error: float) -> str:
+    """A mean with its standard error, if there is one."""
+    return f"{mean:.1f} ± {error:.1f}" if math.isfinite(error) else told(mean)
 
 
 def table(runs: Path) -> str:
@@ -166,15 +173,20 @@ def table(runs: Path) -> str:
         test, error = mean_and_error([100 * r.figure("test_accuracy") for r in found])
         if variant.name == "none":
             base = test
-        val = statistics.fmean(100 * r.figure("best_val_accuracy") for r in found)
-        loss = statistics.fmean(r.figure("test_loss") for r in found)
-        last = statistics.fmean(r.figure("train_loss") for r in found)
-        epoch = statistics.fmean(r.figure("best_epoch") for r in found)
-        text = (
-            f"| {variant.meaning} | {test:.1f} ± {error:.1f} | {test - base:+.1f} | {loss:.3f} | {val:.1f} "
-            f"| {epoch:.0f} | {last:.2f} | {len(found)} |"
+        rest = (
+            ("test_loss", ".3f"),
+            ("best_val_accuracy", ".1f"),
+            ("best_epoch", ".0f"),
+            ("train_loss", ".2f"),
         )
-        rows.append(text)
+        means = {key: mean_and_error([r.figure(key) for r in found])[0] for key, _ in rest}
+        means["best_val_accuracy"] *= 100
+        cells = [
+            plus_minus(test, error),
+            told(test - base, "+.1f"),
+            *(told(means[key], form) for key, form in rest),
+        ]
+        rows.append(f"| {' | '.join([variant.meaning, *cells, str(len(found))])} |")
     head = [
         "| augmentation | test accuracy, % | against none | test loss | validation accuracy, % | best epoch "
         "| last training loss | seeds |",
@@ -183,13 +195,14 @@ def table(runs: Path) -> str:
     return "\n".join(head + rows)
 
 
-def replace_between_marks(path: Path, text: str) -> None:
+def replace_between_marks(path: Path, text: str, marks: tuple[str, str] = (BEGIN, END)) -> None:
     whole = path.read_text(encoding="utf-8")
-    before, begin, rest = whole.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = whole.partition(marks[0])
+    _, end, after = rest.partition(marks[1])
     if not begin or not end:
-        raise ValueError(f"'{path}' lacks the lines '{BEGIN}' and '{END}'")
-    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+        raise ValueError(f"'{path}' lacks the lines '{marks[0]}' and '{marks[1]}'")
+    with replaced(path) as to:
+        to.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
 
 
 def mean_curve(runs: Path, variant: Variant, key: str) -> list[float]:
@@ -201,7 +214,7 @@ def mean_curve(runs: Path, variant: Variant, key: str) -> list[float]:
     ]
     if not curves or len({len(c) for c in curves}) != 1:
         raise ValueError(f"'{runs}' holds no runs of {variant.name} of one length")
-    return [statistics.fmean(values) for values in zip(*curves)]
+    return [float(np.mean(values)) for values in zip(*curves)]
 
 
 def curves(runs: Path, output: Path) -> None:
@@ -231,22 +244,22 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Compares augmentations: trains, tabulates, draws.")
     commands = parser.add_subparsers(dest="command", required=True)
     runs = argparse.ArgumentParser(add_help=False)
-    runs.add_argument("--runs", type=Path, default=Path("runs/augment"), help="directory of the runs")
+    runs.add_argument("--runs", type=path_of, default=Path("runs/augment"), help="directory of the runs")
     which = argparse.ArgumentParser(add_help=False)
     which.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     which.add_argument("--only", nargs="+", help="names of variants", choices=[v.name for v in VARIANTS])
     command = commands.add_parser("run", parents=[runs, which], help="train what is not yet trained")
-    command.add_argument("--config", type=Path, default=Path("configs/augment.yaml"))
-    command.add_argument("--store", type=Path, help="the store (default: store.h5 in the runs' directory)")
-    command.add_argument("--polyview", type=Path, default=Path("build/polyview"))
+    command.add_argument("--config", type=path_of, default=Path("configs/augment.yaml"))
+    command.add_argument("--store", type=path_of, help="the store (default: store.h5 in the runs' directory)")
+    command.add_argument("--polyview", type=path_of, default=Path("build/polyview"))
     command.add_argument("--jobs", type=int, default=2, help="runs side by side")
     command.add_argument("--set", action="append", default=[], help="key.path=value, for every run")
     command = commands.add_parser("task", parents=[runs, which], help="the words of one run")
     command.add_argument("number", type=int)
     command = commands.add_parser("table", parents=[runs], help="Markdown of the results")
-    command.add_argument("--into", type=Path, help="file whose table is replaced")
+    command.add_argument("--into", type=path_of, help="file whose table is replaced")
     command = commands.add_parser("curves", parents=[runs], help="loss curves")
-    command.add_argument("-o", "--output", type=Path, required=True)
+    command.add_argument("-o", "--output", type=path_of, required=True)
     return parser.parse_args()
 
 

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from augment_table import mean_and_error
+from augment_table import mean_and_error, plus_minus, replace_between_marks
+from paths import path_of, replaced
+from runs import as_number, told
 
 BEGIN, END = "<!-- contrast_table.py: begin -->", "<!-- contrast_table.py: end -->"
 RANDOM = "random"
@@ -87,8 +89,10 @@ def run(args: argparse.Namespace) -> int:
                 method: polyview(args, "probe", "--store", args.store, "--method", method, *encoder)
                 for method in ("ridge", "knn")
             }
-            path.write_text(json.dumps({"train": trained, **probes}), encoding="utf-8")
-            print(f"{path.stem}: {probes['ridge']['test_accuracy']:.4f}", file=sys.stderr, flush=True)
+            with replaced(path) as to:
+                to.write_text(json.dumps({"train": trained, **probes}), encoding="utf-8")
+            score = told(as_number(probes["ridge"]["test_accuracy"]), ".4f")
+            print(f"{path.stem}: {score}", file=sys.stderr, flush=True)
     return 0
 
 
@@ -100,27 +104,13 @@ def table(runs: Path) -> str:
             continue
         cells = []
         for method in ("ridge", "knn"):
-            mean, error = mean_and_error([100 * one[method]["test_accuracy"] for one in found])
-            cells.append(f"{mean:.1f} ± {error:.1f}")
-        losses = [one["train"]["best_val_loss"] for one in found if one["train"]]
-        cells.append(f"{sum(losses) / len(losses):.3f}" if losses else "")
+            scores = [100 * as_number(one[method]["test_accuracy"]) for one in found]
+            cells.append(plus_minus(*mean_and_error(scores)))
+        losses = [as_number(one["train"]["best_val_loss"]) for one in found if one["train"]]
+        cells.append(told(mean_and_error(losses)[0], ".3f") if losses else "")
         rows.append(f"| {variant.meaning} | {' | '.join(cells)} | {len(found)} |")
     head = "| positives | ridge probe, test % | nearest neighbours, test % | validation loss | seeds |\n"
     return head + "|---|---|---|---|---|\n" + "\n".join(rows)
-
-
-def write_table(runs: Path, into: Path | None) -> int:
-    text = table(runs)
-    if not into:
-        print(text)
-        return 0
-    page = into.read_text(encoding="utf-8")
-    if BEGIN not in page or END not in page:
-        print(f"{into} has no marks {BEGIN} ... {END}", file=sys.stderr)
-        return 1
-    before, rest = page.split(BEGIN, 1)
-    into.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.split(END, 1)[1]}", encoding="utf-8")
-    return 0
 
 
 def main() -> int:
@@ -128,16 +118,22 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("command", choices=("run", "table"))
-    parser.add_argument("--polyview", type=Path, default=Path("build/polyview"))
-    parser.add_argument("--config", type=Path, default=Path("configs/contrast.yaml"))
-    parser.add_argument("--store", type=Path, default=Path("runs/augment/store.h5"))
-    parser.add_argument("--runs", type=Path, default=Path("runs/contrast"))
+    parser.add_argument("--polyview", type=path_of, default=Path("build/polyview"))
+    parser.add_argument("--config", type=path_of, default=Path("configs/contrast.yaml"))
+    parser.add_argument("--store", type=path_of, default=Path("runs/augment/store.h5"))
+    parser.add_argument("--runs", type=path_of, default=Path("runs/contrast"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--set", action="append", default=[], help="key=value of the config, as of polyview")
-    parser.add_argument("--into", type=Path, help="file whose table is replaced")
+    parser.add_argument("--into", type=path_of, help="file whose table is replaced")
     args = parser.parse_args()
     try:
-        return run(args) if args.command == "run" else write_table(args.runs, args.into)
+        if args.command == "run":
+            return run(args)
+        if args.into:
+            replace_between_marks(args.into, table(args.runs), (BEGIN, END))
+        else:
+            print(table(args.runs))
+        return 0
     except (OSError, RuntimeError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -11,6 +11,7 @@ each class, three draws each; a MODEL that ends in .yaml is a config, whose untr
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,9 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
+from paths import path_of
 from plots import COLOURS, STYLE, save
+from runs import as_number, told
 
 DRAWS = (1, 2, 3)
 
@@ -31,6 +34,7 @@ def scatter(path: Path, output: Path, names: list[str]) -> None:
     with h5py.File(path) as file:
         x, y = file["coordinates"][:, 0], file["coordinates"][:, 1]
         truth, label, explained = file["truth"][()], file["label"][()], file["explained"][()]
+    unseen = int((~np.isfinite(x) | ~np.isfinite(y)).sum())
     classes = np.isin(truth, (0, 1)).all() and (truth.sum(1) == 1).all()
     values = [label] if classes else list(truth.T)
     figure, axes = plt.subplots(
@@ -42,7 +46,8 @@ def scatter(path: Path, output: Path, names: list[str]) -> None:
         figure.colorbar(shown, ax=panel, label=name)
         panel.set_xlabel(f"component 1 ({100 * explained[0]:.0f} % of the variance)")
         panel.set_ylabel(f"component 2 ({100 * explained[1]:.0f} %)")
-    save(figure, output)
+        panel.set_title(f"{unseen:,} not finite, not drawn" if unseen else "")
+    save(figure, output, path)
 
 
 def cka(paths: list[Path], output: Path) -> None:
@@ -51,23 +56,24 @@ def cka(paths: list[Path], output: Path) -> None:
         1, len(results), figsize=(0.9 + 2.3 * len(results), 2.4), squeeze=False, layout="constrained"
     )
     for panel, result in zip(axes[0], results):
-        shown = panel.imshow(result["cka"], vmin=0, vmax=1, cmap="viridis")
+        table = np.array([[as_number(value) for value in row] for row in result["cka"]])
+        shown = panel.imshow(table, vmin=0, vmax=1, cmap="viridis")
         panel.set_title(Path(result["features"]).stem)
         panel.grid(False)
         panel.set_xlabel("view")
         panel.set_ylabel("view")
-        for (row, column), value in np.ndenumerate(np.array(result["cka"])):
+        for (row, column), value in np.ndenumerate(table):
             panel.text(
                 column,
                 row,
-                f"{value:.2f}",
+                told(value, ".2f"),
                 ha="center",
                 va="center",
                 fontsize=7,
                 color="white" if value < 0.7 else "black",
             )
     figure.colorbar(shown, ax=axes, label="linear CKA")
-    save(figure, output)
+    save(figure, output, *paths)
 
 
 def accuracy(polyview: Path, store: Path, model: Path, count: int, draw: int) -> float:
@@ -77,7 +83,7 @@ def accuracy(polyview: Path, store: Path, model: Path, count: int, draw: int) ->
     done = subprocess.run([polyview.resolve(), *map(str, words)], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(map(str, words))}: status {done.returncode}\n{done.stderr}")
-    return float(json.loads(done.stdout)["test_accuracy"])
+    return as_number(json.loads(done.stdout)["test_accuracy"])
 
 
 def labels(args: argparse.Namespace) -> None:
@@ -89,12 +95,13 @@ def labels(args: argparse.Namespace) -> None:
         mean, error = found.mean(1), found.std(1, ddof=1) / np.sqrt(len(DRAWS))
         name = "untrained" if model.suffix == ".yaml" else model.stem
         axes.errorbar(args.counts, 100 * mean, 100 * error, color=colour, marker="o", ms=3, lw=1, label=name)
-        print(json.dumps({"model": name, "counts": args.counts, "accuracy": mean.round(4).tolist()}))
+        scores = [round(score, 4) if math.isfinite(score) else None for score in mean]
+        print(json.dumps({"model": name, "counts": args.counts, "accuracy": scores}))
     axes.set_xscale("log")
     axes.set_xlabel("labels of each class")
     axes.set_ylabel("test accuracy, %")
     axes.legend()
-    save(figure, args.output)
+    save(figure, args.output, *args.files)
 
 
 def main() -> int:
@@ -102,12 +109,12 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("command", choices=("scatter", "cka", "labels"))
-    parser.add_argument("files", type=Path, nargs="+")
-    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("files", type=path_of, nargs="+")
+    parser.add_argument("-o", "--output", type=path_of, required=True)
     parser.add_argument("--names", nargs="+", default=[], help="of the real targets")
-    parser.add_argument("--model", type=Path, nargs="+", default=[])
+    parser.add_argument("--model", type=path_of, nargs="+", default=[])
     parser.add_argument("--counts", type=int, nargs="+", default=[5, 20, 80, 300])
-    parser.add_argument("--polyview", type=Path, default=Path("build/polyview"))
+    parser.add_argument("--polyview", type=path_of, default=Path("build/polyview"))
     args = parser.parse_args()
     try:
         with plt.rc_context(STYLE):

@@ -12,6 +12,7 @@ import json
 import math
 import sys
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,7 +26,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from paths import path_of, replaced
 from polyview_store import FITTED, Store
+from runs import as_number
 
 INK, FAINT = "#333333", "#d9d9d9"
 COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"]  # Okabe and Ito
@@ -49,9 +52,14 @@ STYLE = {
 IMAGE_MAGIC = b"\x00\x00\x08\x03"
 
 
-def save(figure: Figure, path: Path | BinaryIO) -> None:
-    figure.savefig(path, format="png", bbox_inches="tight", facecolor="white")
+def save(figure: Figure, output: Path | BinaryIO, *sources: Path) -> None:
+    """ValueError if the output is one of the files that were drawn."""
+    image = BytesIO() if isinstance(output, Path) else output
+    figure.savefig(image, format="png", bbox_inches="tight", facecolor="white")
     plt.close(figure)
+    if isinstance(output, Path):
+        with replaced(output, *sources) as to:
+            to.write_bytes(image.getvalue())
 
 
 def read_images(directory: Path, name: str) -> NDArray[np.uint8]:
@@ -94,7 +102,7 @@ def one_of_each_class(store: Store, view: int, count: int) -> list[int]:
 
 
 def decibels(psnr: float) -> str:
-    return "exact" if psnr == math.inf else f"{psnr:.1f} dB" if math.isfinite(psnr) else "PSNR unknown"
+    return "exact" if psnr == math.inf else "PSNR unknown" if math.isnan(psnr) else f"{psnr:.1f} dB"
 
 
 def draw_image(axes: Axes, pixels: NDArray[Any], below: str) -> None:
@@ -112,7 +120,7 @@ def gallery(store_path: Path, output: Path | BinaryIO, count: int, directory: Pa
         chosen = one_of_each_class(store, 0, count)
         if not chosen:
             raise ValueError(f"'{store_path}' has no fitted row in view 0")
-        sources = originals(store, directory or Path(store.signal.get("path", ".")), chosen)
+        sources = originals(store, directory or path_of(store.signal.get("path", ".")), chosen)
         inrs = [store.image(0, i) for i in chosen]
         psnr, labels = store.psnr[0, chosen], store.label[chosen]
     figure, grid = plt.subplots(
@@ -123,26 +131,27 @@ def gallery(store_path: Path, output: Path | BinaryIO, count: int, directory: Pa
         draw_image(grid[1, column], inr.squeeze(-1) if inr.shape[-1] == 1 else inr, decibels(psnr[column]))
     grid[0, 0].set_ylabel("image")
     grid[1, 0].set_ylabel("INR")
-    save(figure, output)
+    save(figure, output, store_path)
 
 
 @dataclass(frozen=True)
 class Psnr:
-    """The PSNR of fitted rows.  Imported rows have none (NaN), exact fits an infinite one, bad fits a negative one."""
+    """The PSNR of fitted rows.  Imported rows have none (NaN), exact fits an infinite one, bad fits a negative one,
+    and fits whose squared error no float holds minus infinity."""
 
     finite: NDArray[np.float64]
-    unknown: int
-    infinite: int
-
-    def others(self) -> str:
-        """What is not in `finite`, in words."""
-        counts = ((self.unknown, "of unknown PSNR"), (self.infinite, "exact (infinite PSNR)"))
-        return ", ".join(f"{count:,} {what}" for count, what in counts if count)
+    others: dict[str, int]  # what is not in `finite`, in words, and how many
 
 
 def psnr_of(store: Store) -> Psnr:
     values = store.psnr[store.status == FITTED].astype(np.float64)
-    return Psnr(values[np.isfinite(values)], int(np.isnan(values).sum()), int(np.isinf(values).sum()))
+    kinds = {
+        "of unknown PSNR": np.isnan,
+        "exact (infinite PSNR)": np.isposinf,
+        "of PSNR minus infinity": np.isneginf,
+    }
+    others = {what: int(kind(values).sum()) for what, kind in kinds.items()}
+    return Psnr(values[np.isfinite(values)], {what: count for what, count in others.items() if count})
 
 
 def psnr_histogram(store_path: Path, output: Path | BinaryIO) -> None:
@@ -157,11 +166,11 @@ def psnr_histogram(store_path: Path, output: Path | BinaryIO) -> None:
         axes.hist(values, bins=min(60, max(8, int(math.sqrt(len(values))))), color=COLOURS[0], alpha=0.85)
         axes.axvline(values.mean(), color=COLOURS[1], linewidth=1.5, label=f"mean {values.mean():.2f} dB")
         axes.legend(loc="upper left")
-    if psnr.others():
+    if psnr.others:
         axes.text(
             0.98,
             0.95,
-            f"beside these:\n{psnr.others()}",
+            "\n".join(["beside these:", *(f"{count:,} {what}" for what, count in psnr.others.items())]),
             transform=axes.transAxes,
             ha="right",
             va="top",
@@ -170,13 +179,13 @@ def psnr_histogram(store_path: Path, output: Path | BinaryIO) -> None:
     axes.set(xlabel="PSNR (dB)", ylabel="INRs")
     axes.set_title(f"{fitted:,} of {views} x {objects:,} INRs fitted", loc="left")
     axes.grid(axis="x", visible=False)
-    save(figure, output)
+    save(figure, output, store_path)
 
 
 def read_metrics(path: Path) -> tuple[str, list[dict[str, Any]]]:
     """(model kind, epochs in order).  A resumed run repeats epochs: the last record of an epoch counts."""
     model, epochs = "", {}
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -197,7 +206,13 @@ def read_metrics(path: Path) -> tuple[str, list[dict[str, Any]]]:
 
 def series(epochs: list[dict[str, Any]], key: str) -> NDArray[np.float64]:
     """The values of a key, NaN where a run has none."""
-    return np.array([math.nan if e.get(key) is None else float(e[key]) for e in epochs])
+    return np.array([as_number(e.get(key)) for e in epochs])
+
+
+def not_finite(epochs: list[dict[str, Any]], key: str) -> str:
+    """In how many epochs a figure that this run keeps is no number, in words."""
+    count = int((~np.isfinite(series(epochs, key))).sum()) if any(key in e for e in epochs) else 0
+    return f", {key.replace('_', ' ')} not finite in {count} of {len(epochs)} epochs" if count else ""
 
 
 def training(paths: list[Path], output: Path | BinaryIO) -> None:
@@ -216,6 +231,7 @@ def training(paths: list[Path], output: Path | BinaryIO) -> None:
         accuracy.plot(x, 100 * best, color=colour, linewidth=1.6, marker=marker)
         if np.isfinite(best).any():
             label += f", best {100 * np.nanmax(best):.1f} %"
+        label += not_finite(epochs, "train_loss") + not_finite(epochs, "val_loss")
         handles.append(Line2D([], [], color=colour, linewidth=1.6, label=label))
     kinds_of_line = [
         Line2D([], [], color=INK, linewidth=1.6, label="val"),
@@ -227,42 +243,45 @@ def training(paths: list[Path], output: Path | BinaryIO) -> None:
     accuracy.set(xlabel="epoch", title="validation accuracy (%)")
     for axes in (loss, accuracy):
         axes.xaxis.get_major_locator().set_params(integer=True)
-    save(figure, output)
+    save(figure, output, *paths)
 
 
 def barrier(path: Path, output: Path) -> None:
     """The loss on the straight path between two views, aligned in several ways."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        paths = {way: score["losses"] for way, score in found["alignments"].items()}
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        found = json.loads(path.read_text(encoding="utf-8-sig"))
+        paths = {way: [as_number(x) for x in score["losses"]] for way, score in found["alignments"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"'{path}' is not what `polyview align` prints: {error}") from error
     figure, axes = plt.subplots(figsize=(4.2, 2.9), layout="constrained")
     for colour, (way, losses) in zip(COLOURS, paths.items()):
-        axes.plot(found["lambda"], losses, color=colour, linewidth=1.6, label=way.replace("_", ", "))
+        label = way.replace("_", ", ") + ("" if np.isfinite(losses).all() else ", not finite everywhere")
+        axes.plot(found["lambda"], losses, color=colour, linewidth=1.6, label=label)
     axes.set(xlabel="from one view (0) to another (1)", ylabel="mean squared error", ylim=(0, None))
     axes.set_title(f"INRs between two views, mean of {found['pairs']} objects", loc="left")
     axes.legend(loc="lower center")
-    save(figure, output)
+    save(figure, output, path)
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Draws pictures of stores and training runs.")
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("gallery", help="INRs of several classes below their source images")
-    command.add_argument("store", type=Path)
+    command.add_argument("store", type=path_of)
     command.add_argument("--count", type=int, default=8, help="how many INRs (default 8)")
-    command.add_argument("--originals", type=Path, help="directory of the IDX files (default: the store's)")
-    command.add_argument("-o", "--output", type=Path, required=True)
+    command.add_argument(
+        "--originals", type=path_of, help="directory of the IDX files (default: the store's)"
+    )
+    command.add_argument("-o", "--output", type=path_of, required=True)
     command = commands.add_parser("psnr", help="histogram of the PSNR of all fitted INRs")
-    command.add_argument("store", type=Path)
-    command.add_argument("-o", "--output", type=Path, required=True)
+    command.add_argument("store", type=path_of)
+    command.add_argument("-o", "--output", type=path_of, required=True)
     command = commands.add_parser("training", help="loss and accuracy over epochs of one or more runs")
-    command.add_argument("metrics", type=Path, nargs="+", help="metrics in JSON lines")
-    command.add_argument("-o", "--output", type=Path, required=True)
+    command.add_argument("metrics", type=path_of, nargs="+", help="metrics in JSON lines")
+    command.add_argument("-o", "--output", type=path_of, required=True)
     command = commands.add_parser("barrier", help="loss between two views, before and after alignment")
-    command.add_argument("result", type=Path, help="what `polyview align` prints")
-    command.add_argument("-o", "--output", type=Path, required=True)
+    command.add_argument("result", type=path_of, help="what `polyview align` prints")
+    command.add_argument("-o", "--output", type=path_of, required=True)
     args = parser.parse_args()
     if args.command == "gallery" and args.count < 1:
         parser.error("--count must be 1 or more")

@@ -13,7 +13,6 @@ import functools
 import html
 import io
 import math
-import statistics
 import sys
 from pathlib import Path
 from typing import Any, BinaryIO, Callable
@@ -27,10 +26,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plots import COLOURS, INK, STYLE, gallery, psnr_histogram, psnr_of, save, training
+from paths import beside, path_of, replaced
 from polyview_store import FITTED, Store
-from augment_table import VARIANTS, finished_runs, mean_and_error
-from runs import Run, last_done, runs_of
-from scaling import COMMANDS, draw_split, efficiencies, read_points, scaling
+from augment_table import VARIANTS, Variant, finished_runs, mean_and_error, plus_minus
+from runs import Run, last_done, runs_of, told
+from scaling import COMMANDS, PLANNED, draw_split, efficiencies, read_points, scaling
 
 FASHION = [
     "T-shirt",
@@ -45,6 +45,7 @@ FASHION = [
     "ankle boot",
 ]
 SCREEN_DPI = 112  # all figures in one scale
+MANY_CLASSES = 60  # more are drawn without a name and a number each
 SPLITS = ["train", "validation", "test"]
 
 PAGE = """<!DOCTYPE html>
@@ -155,10 +156,8 @@ class Report:
             ),
             where=f"<code>{escape(self.directory.resolve())}</code>",
         )
-        final = output.resolve()  # a link stays one
-        part = final.with_name(final.name + ".part")
-        part.write_text(page, encoding="utf-8")
-        part.replace(final)
+        with replaced(output, *self.directory.glob("*.h5*")) as to:
+            to.write_text(page, encoding="utf-8", errors="backslashreplace")  # paths may hold any bytes
 
 
 def class_names(store: Store, count: int) -> list[str]:
@@ -168,13 +167,20 @@ def class_names(store: Store, count: int) -> list[str]:
 
 def data_set(report: Report, store: Store, fit: list[Run]) -> None:
     counts = [int(np.count_nonzero(store.split == i)) for i in range(3)]
-    shape = f"{store.height} x {store.width} x {store.channels}"
+    size = [store.signal.get(key, 0) for key in ("height", "width", "channels")]
+    kind = f"images of {' x '.join(map(str, size))}" if all(size) else str(store.signal.get("source", "?"))
+    classes, unlabelled = len(np.unique(store.label[store.label >= 0])), int((store.label < 0).sum())
+    without = f", {number(unlabelled)} objects without a class" if unlabelled else ""
     dims = " - ".join(map(str, store.dims))
+    network = "SIREN" if store.is_siren else f"{store.activation},"
     rows = [
         ["source", f"<code>{escape(store.signal.get('path', '?'))}</code>"],
         ["objects", ", ".join(f"{number(n)} {name}" for n, name in zip(counts, SPLITS))],
-        ["signal", f"images of {shape}, {len(np.unique(store.label))} classes"],
-        ["INR", f"SIREN {dims}, w0 {store.arch.get('w0', 0):g}, {number(store.params)} parameters"],
+        ["signal", f"{escape(kind)}, {classes} classes{without}"],
+        [
+            "INR",
+            f"{escape(network)} {dims}, w0 {store.arch.get('w0', 0):g}, {number(store.params)} parameters",
+        ],
         ["views", f"{store.views} of every object: {number(store.views * store.objects)} INRs"],
         ["store", f"{number(report_size(store) / 2**20, 1)} MiB"],
     ]
@@ -195,11 +201,7 @@ def fits(report: Report, store: Store, path: Path, fit: list[Run]) -> None:
     shares = [("lowest", 0), ("5 %", 5), ("median", 50), ("95 %", 95), ("highest", 100)]
     fitted = int((store.status == FITTED).sum())
     rows = [["fitted INRs", number(fitted)], ["others", number(store.status.size - fitted)]]
-    rows += [
-        [what, number(count)]
-        for what, count in (("of unknown PSNR", psnr.unknown), ("exact", psnr.infinite))
-        if count
-    ]
+    rows += [[what, number(count)] for what, count in psnr.others.items()]
     if len(psnr.finite):
         rows += [[f"PSNR, {name}", f"{np.percentile(psnr.finite, share):.2f} dB"] for name, share in shares]
         rows.append(["PSNR, mean", f"{float(psnr.finite.mean()):.2f} dB"])
@@ -213,7 +215,7 @@ def fits(report: Report, store: Store, path: Path, fit: list[Run]) -> None:
 
 
 def trainings(report: Report, model: Path, runs: list[Run]) -> None:
-    metrics = Path(f"{model}.jsonl")
+    metrics = beside(model, ".jsonl")
     if not metrics.is_file() or not runs:
         return
     report.section("Training")
@@ -226,15 +228,15 @@ def confusion(names: list[str], label: NDArray[Any], guess: NDArray[Any], to: Bi
     table = np.zeros((count, count))
     np.add.at(table, (label, guess), 1)
     share = 100 * table / np.maximum(1, table.sum(1, keepdims=True))
-    figure, axes = plt.subplots(figsize=(1.5 + 0.36 * count, 1.2 + 0.34 * count), layout="constrained")
+    side = min(count, MANY_CLASSES)
+    figure, axes = plt.subplots(figsize=(1.5 + 0.36 * side, 1.2 + 0.34 * side), layout="constrained")
     axes.imshow(share, cmap="Blues", vmin=0, vmax=100, aspect="auto")
-    for i in range(count):
-        for j in range(count):
-            if share[i, j] >= 0.5:
-                colour = "white" if share[i, j] > 55 else INK
-                axes.text(j, i, f"{share[i, j]:.0f}", ha="center", va="center", fontsize=8, color=colour)
-    axes.set_xticks(range(count), names, rotation=40, ha="right")
-    axes.set_yticks(range(count), names)
+    for i, j in np.argwhere(share >= 0.5) if count <= MANY_CLASSES else ():
+        colour = "white" if share[i, j] > 55 else INK
+        axes.text(j, i, f"{share[i, j]:.0f}", ha="center", va="center", fontsize=8, color=colour)
+    named = range(0, count, math.ceil(count / MANY_CLASSES))
+    axes.set_xticks(named, names[:: named.step], rotation=40, ha="right")
+    axes.set_yticks(named, names[:: named.step])
     axes.grid(False)
     axes.set_xlabel("the network says")
     axes.set_ylabel("it is")
@@ -242,17 +244,18 @@ def confusion(names: list[str], label: NDArray[Any], guess: NDArray[Any], to: Bi
 
 
 def class_bars(names: list[str], label: NDArray[Any], guess: NDArray[Any], to: BinaryIO) -> None:
-    accuracy = [
-        100 * float(np.mean(guess[label == i] == i)) if np.any(label == i) else 0.0 for i in range(len(names))
-    ]
-    figure, axes = plt.subplots(
-        figsize=(1.1 + 0.3 * len(names), 1.2 + 0.34 * len(names)), layout="constrained"
-    )
-    axes.barh(names, accuracy, color=COLOURS[0], height=0.62)
+    count = len(names)
+    seen = np.bincount(label, minlength=count)
+    accuracy = 100 * np.bincount(label[guess == label], minlength=count) / np.maximum(1, seen)
+    side = min(count, MANY_CLASSES)
+    figure, axes = plt.subplots(figsize=(1.1 + 0.3 * side, 1.2 + 0.34 * side), layout="constrained")
+    axes.barh(range(count), accuracy, color=COLOURS[0], height=0.62)
+    named = range(0, count, math.ceil(count / MANY_CLASSES))
+    axes.set_yticks(named, names[:: named.step])
     mean = 100 * float(np.mean(guess == label))
     axes.axvline(mean, color=COLOURS[1], linewidth=1.4, label=f"all {mean:.1f} %")
-    for y, value in enumerate(accuracy):
-        axes.text(value + 1, y, f"{value:.0f}", va="center", fontsize=7.5)
+    for y in named:
+        axes.text(accuracy[y] + 1, y, f"{accuracy[y]:.0f}" if seen[y] else "none", va="center", fontsize=7.5)
     axes.invert_yaxis()
     axes.set_xlim(0, 105)
     axes.set_xlabel("accuracy (%)")
@@ -266,9 +269,16 @@ def test_scores(report: Report, store: Store, logits: Path, runs: list[Run]) -> 
         return
     with h5py.File(logits) as file:
         values, label = file["logits"][()], file["label"][()]
-    names, guess = class_names(store, values.shape[1]), values.argmax(1)
+    names = class_names(store, values.shape[1])
+    judged = np.isfinite(values).all(axis=1) & (0 <= label) & (label < len(names))
+    left = len(label) - int(judged.sum())
+    guess, label = values[judged].argmax(1), label[judged]
     report.section("Test")
-    many = f"{number(len(label))} INRs of the test split."
+    many = f"{number(len(label))} INRs of the test split"
+    many += f"; {number(left)} more have logits that are not finite, or no class." if left else "."
+    if not len(label):
+        report.add(f'<p class="source">{many} {report.source(runs)}</p>')
+        return
     matrix = report.picture(
         lambda to: confusion(names, label, guess, to),
         "confusion matrix",
@@ -279,11 +289,6 @@ def test_scores(report: Report, store: Store, logits: Path, runs: list[Run]) -> 
     report.add(f'<div class="pair">{matrix}{bars}</div>')
 
 
-def plus_minus(values: list[float]) -> str:
-    mean, error = mean_and_error(values)
-    return f"{mean:.1f}" if math.isnan(error) else f"{mean:.1f} ± {error:.1f}"
-
-
 def augmentations(report: Report, directory: Path) -> None:
     """Of the studied variants, the best first; the error is the standard error over the seeds."""
     found = {variant: finished_runs(directory, variant.name) for variant in VARIANTS}
@@ -291,22 +296,21 @@ def augmentations(report: Report, directory: Path) -> None:
     if not found:
         return
 
-    def per_cent(runs: list[Run], key: str) -> list[float]:
-        return [100 * run.figure(key) for run in runs]
+    def over_seeds(variant: Variant, key: str, factor: float = 1) -> tuple[float, float]:
+        return mean_and_error([factor * run.figure(key) for run in found[variant]])
 
-    test = {variant: statistics.fmean(per_cent(runs, "test_accuracy")) for variant, runs in found.items()}
-    base = next((mean for variant, mean in test.items() if variant.name == "none"), math.nan)
+    test = {variant: over_seeds(variant, "test_accuracy", 100) for variant in found}
+    base = next((mean for variant, (mean, _) in test.items() if variant.name == "none"), math.nan)
     rows = []
-    for variant in sorted(found, key=lambda v: -test[v]):
-        runs = found[variant]
+    for variant in sorted(found, key=lambda v: (math.isnan(test[v][0]), -test[v][0])):
         rows.append(
             [
                 escape(variant.meaning),
-                plus_minus(per_cent(runs, "test_accuracy")),
-                "" if math.isnan(base) else f"{test[variant] - base:+.1f}",
-                f"{statistics.fmean(per_cent(runs, 'best_val_accuracy')):.1f}",
-                f"{statistics.fmean(run.figure('test_loss') for run in runs):.3f}",
-                str(len(runs)),
+                plus_minus(*test[variant]),
+                "" if math.isnan(base) else told(test[variant][0] - base, "+.1f"),
+                told(over_seeds(variant, "best_val_accuracy", 100)[0]),
+                told(over_seeds(variant, "test_loss")[0], ".3f"),
+                str(len(found[variant])),
             ]
         )
     report.section("Augmentations")
@@ -334,18 +338,18 @@ def scaling_rows(report: Report, kind: str, where: Path) -> list[list[str]]:
         measured, planned = efficiencies(kind, command, there)
         for i, point in enumerate(there):
             run, plan = point.runs[command], point.plan.get(command)
-            done = run.result["fitted"] if command == "fit" else run.result["samples"]
+            done = run.result.get("fitted" if command == "fit" else "samples")
             rows.append(
                 [
                     command,
                     report.places([run]),
                     str(point.ranks),
                     str(run.nodes),
-                    number(done),
+                    number(done) if done is not None else "not known",
                     f"{run.wall:.2f}",
-                    f"{plan['wall_s']:.2f} ({plan['low_s']:.2f} to {plan['high_s']:.2f})" if plan else "",
-                    f"{measured[i]:.0f}",
-                    f"{planned[i]:.0f}" if planned else "",
+                    "{} ({} to {})".format(*(told(plan[key], ".2f") for key in PLANNED)) if plan else "",
+                    told(measured[i], ".0f"),
+                    told(planned[i], ".0f") if planned else "",
                 ]
             )
     return rows
@@ -446,12 +450,12 @@ def make(directory: Path, output: Path) -> None:
         if fitted:
             fits(report, store, store_path, fit)
         trainings(report, model, train)
-        test_scores(report, store, Path(f"{model}.logits.h5"), scores)
+        test_scores(report, store, beside(model, ".logits.h5"), scores)
     augmentations(report, directory / "augment")
     scalings(report, directory)
     costs(report, runs)
     if scores:
-        tiles.append((f"{100 * scores[0].figure('accuracy'):.1f} %", "test accuracy"))
+        tiles.append((told(100 * scores[0].figure("accuracy"), ".1f", " %"), "test accuracy"))
     tiles.append((duration(sum(run.wall for run in runs)), f"wall time of {len(runs)} runs"))
     tiles.append((f"{sum(run.wall * run.ranks for run in runs) / 3600:.2f}", "core-hours"))
     versions = sorted({str(run.record["code_version"]) for run in runs})
@@ -463,8 +467,8 @@ def make(directory: Path, output: Path) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Makes one HTML file about a pipeline.")
-    parser.add_argument("directory", type=Path)
-    parser.add_argument("-o", "--output", type=Path, help="default: DIRECTORY/report.html")
+    parser.add_argument("directory", type=path_of)
+    parser.add_argument("-o", "--output", type=path_of, help="default: DIRECTORY/report.html")
     args = parser.parse_args()
     try:
         with plt.rc_context(STYLE):

@@ -6,7 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from paths import beside
+
 PARTS = {"compute_s": "computing", "io_s": "files", "communication_s": "communication", "idle_s": "waiting"}
+
+
+def as_number(value: Any) -> float:
+    """A number of a record, a result or a metric; NaN where it is null, as what is not finite is written."""
+    return math.nan if value is None else float(value)
+
+
+def told(value: float, form: str = ".1f", unit: str = "") -> str:
+    """A figure in words that do not pretend to be a number where it is none."""
+    return f"{value:{form}}{unit}" if math.isfinite(value) else "not finite"
 
 
 @dataclass(frozen=True)
@@ -24,13 +36,12 @@ class Run:
         return dict(self.record.get("result", {}))
 
     def figure(self, key: str) -> float:
-        """A number of the result; NaN where it is null, as what is not finite is written, or is not there."""
-        value = self.result.get(key)
-        return math.nan if value is None else float(value)
+        """A number of the result; NaN where it is null or not there."""
+        return as_number(self.result.get(key))
 
     @property
     def wall(self) -> float:
-        return float(self.record["time"]["wall_s"])
+        return as_number(self.record["time"]["wall_s"])
 
     @property
     def ranks(self) -> int:
@@ -45,7 +56,8 @@ class Run:
         return int(self.record["exit_status"]) == 0
 
     def share(self, part: str) -> float:
-        return float(self.record["time"][part]) / self.wall if self.wall > 0 else 0.0
+        share = as_number(self.record["time"][part]) / self.wall if self.wall > 0 else 0.0
+        return share if math.isfinite(share) else 0.0
 
     def name(self, directory: Path) -> str:
         """Where the record is, for whoever wants to follow a figure back to it."""
@@ -80,8 +92,8 @@ def of_step(slurm: dict[str, Any]) -> tuple[str, str, str]:
 def runs_of(output: Path) -> list[Run]:
     """The records beside a store or a model.  Where the program could read no energy counter, the energy is what Slurm's
     accounting told the job afterwards, if it did (jobs/lib.sh)."""
-    found = read_runs(Path(f"{output}.runs.jsonl"))
-    notes = Path(f"{output}.energy.jsonl")
+    found = read_runs(beside(output, ".runs.jsonl"))
+    notes = beside(output, ".energy.jsonl")
     if notes.is_file():
         lines = [json.loads(line) for line in notes.read_text(encoding="utf-8").splitlines()]
         joules = {of_step(line): line["energy_j"] for line in lines}

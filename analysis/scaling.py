@@ -8,6 +8,7 @@ DIRECTORY is what jobs/scaling-strong.sbatch or scaling-weak.sbatch filled: for 
 
 import argparse
 import json
+import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +22,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from paths import path_of
 from plots import COLOURS, INK, STYLE, save
-from runs import PARTS, Run, last_done, runs_of
+from runs import PARTS, Run, as_number, last_done, runs_of
 
+PLANNED = ("wall_s", "low_s", "high_s")  # of a plan
 COMMANDS = {"fit": "store.h5", "train": "model.h5"}
 PART_COLOURS = dict(zip(PARTS, ["#0072b2", "#56b4e9", "#e69f00", "#c9c9c9"]))
 
@@ -34,7 +37,12 @@ class Point:
 
     ranks: int
     runs: dict[str, Run]
-    plan: dict[str, Any]
+    plan: dict[str, dict[str, float]]
+
+    def seconds(self, command: str) -> float:
+        """Of the run; NaN where its record has no time that it took."""
+        wall = self.runs[command].wall
+        return wall if wall > 0 else math.nan
 
 
 def read_points(kind: str, directory: Path) -> list[Point]:
@@ -47,8 +55,10 @@ def read_points(kind: str, directory: Path) -> list[Point]:
         plan = path / "plan.json"
         text = plan.read_text(encoding="utf-8").splitlines() if plan.is_file() else []
         runs = {command: run for command, run in found.items() if run}
+        told: dict[str, Any] = json.loads(text[-1]) if text else {}
+        planned = {c: {key: as_number(told[c].get(key)) for key in PLANNED} for c in COMMANDS if c in told}
         if runs:
-            points.append(Point(int(ranks), runs, json.loads(text[-1]) if text else {}))
+            points.append(Point(int(ranks), runs, planned))
     if not points:
         raise ValueError(f"'{directory}' holds no runs of a {kind} scaling study")
     return sorted(points, key=lambda point: point.ranks)
@@ -64,7 +74,7 @@ def efficiency(kind: str, ranks: list[int], seconds: list[float]) -> list[float]
 def efficiencies(kind: str, command: str, points: list[Point]) -> tuple[list[float], list[float]]:
     """Of the measured times, and of the planned ones ([] unless all are planned)."""
     ranks = [point.ranks for point in points]
-    measured = efficiency(kind, ranks, [point.runs[command].wall for point in points])
+    measured = efficiency(kind, ranks, [point.seconds(command) for point in points])
     if not all(command in point.plan for point in points):
         return measured, []
     return measured, efficiency(kind, ranks, [point.plan[command]["wall_s"] for point in points])
@@ -81,7 +91,7 @@ def rank_axis(axes: Axes, ranks: list[int]) -> None:
 
 def draw_times(axes: Axes, kind: str, command: str, points: list[Point]) -> None:
     ranks = [point.ranks for point in points]
-    seconds = [point.runs[command].wall for point in points]
+    seconds = [point.seconds(command) for point in points]
     ideal = [seconds[0] * (ranks[0] / r if kind == "strong" else 1) for r in ranks]
     axes.plot(ranks, ideal, color=INK, linewidth=0.9, linestyle=":", label="ideal")
     planned = [(p.ranks, p.plan[command]) for p in points if command in p.plan]
@@ -100,7 +110,9 @@ def draw_times(axes: Axes, kind: str, command: str, points: list[Point]) -> None
     rank_axis(axes, ranks)
     axes.set_yscale("log")
     shown = [*seconds, *ideal, *(p["wall_s"] for _, p in planned)]  # an error bar may reach down to nothing
-    axes.set_ylim(min(shown) / 1.4, max(shown) * 1.4)
+    finite = [s for s in shown if 0 < s < math.inf]
+    if finite:
+        axes.set_ylim(min(finite) / 1.4, max(finite) * 1.4)
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
     axes.yaxis.set_minor_locator(NullLocator())
@@ -116,11 +128,12 @@ def draw_efficiency(axes: Axes, kind: str, command: str, points: list[Point]) ->
         axes.plot(ranks, planned, color=COLOURS[1], linewidth=1.3, label="plan")
     axes.plot(ranks, measured, color=COLOURS[0], marker="o", markersize=5, linewidth=1, label="measured")
     for r, e in zip(ranks, measured):
-        axes.annotate(
-            f"{e:.0f}", (r, e), xytext=(0, -11), textcoords="offset points", ha="center", fontsize=7
-        )
+        if math.isfinite(e):
+            axes.annotate(
+                f"{e:.0f}", (r, e), xytext=(0, -11), textcoords="offset points", ha="center", fontsize=7
+            )
     rank_axis(axes, ranks)
-    axes.set_ylim(0, 1.15 * max(100, *measured, *planned))
+    axes.set_ylim(0, 1.15 * max(e for e in (100, *measured, *planned) if math.isfinite(e)))
     axes.set_title(f"{command}: efficiency (%)", loc="left")
     axes.legend(loc="lower left")
 
@@ -168,8 +181,8 @@ def scaling(kind: str, directory: Path, output: Path | BinaryIO) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Draws scaling studies.")
     parser.add_argument("kind", choices=["strong", "weak"])
-    parser.add_argument("directory", type=Path)
-    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("directory", type=path_of)
+    parser.add_argument("-o", "--output", type=path_of, required=True)
     args = parser.parse_args()
     try:
         with plt.rc_context(STYLE):

@@ -159,6 +159,19 @@ def check_reader(path: Path) -> None:
         )
 
 
+def check_activation(work: Path, store: Path) -> None:
+    for name, arch in (("named.h5", {"activation": "sine"}), ("other.h5", {"activation": "tanh(W h + b)"})):
+        with h5py.File(shutil.copy(store, work / name), "r+") as file:
+            file.attrs["arch"] = json.dumps({"dims": DIMS, "w0": W0, "offset": OFFSET} | arch)
+    with Store(store) as plain, Store(work / "named.h5") as named, Store(work / "other.h5") as other:
+        check(np.array_equal(plain.image(0, 1), named.image(0, 1)), "an activation that is not named is the sine")
+        check(
+            raises(ValueError, lambda: other.image(0, 1), "other.h5", "tanh(W h + b)")
+            and np.array_equal(other.row(0, 1), plain.row(0, 1)),
+            "rows of an unknown activation are read, but not evaluated",
+        )
+
+
 def check_refusals(work: Path, store: Path) -> None:
     text, other, torn = work / "notes.txt", work / "model.h5", work / "torn.h5"
     text.write_text("hello", encoding="utf-8")
@@ -218,13 +231,15 @@ def check_numbers_that_are_none(work: Path, store: Path) -> None:
     fitted = np.argwhere(h5py.File(store)["view/status"][()] == 1)
     with h5py.File(odd, "r+") as file:
         psnr = file["view/psnr"]
-        for value, (view, object) in zip((np.nan, np.nan, np.inf, -3.5), fitted):
+        for value, (view, object) in zip((np.nan, np.nan, np.inf, -np.inf, -3.5, 3e38), fitted):
             psnr[view, object] = value
     with Store(odd) as opened:
         found = psnr_of(opened)
     check(
-        (found.unknown, found.infinite, len(found.finite)) == (2, 1, len(fitted) - 3) and -3.5 in found.finite,
-        "unknown and infinite PSNRs are counted, negative ones are numbers",
+        found.others == {"of unknown PSNR": 2, "exact (infinite PSNR)": 1, "of PSNR minus infinity": 1}
+        and len(found.finite) == len(fitted) - 4
+        and {-3.5, float(np.float32(3e38))} <= set(found.finite),
+        "unknown and infinite PSNRs are counted, negative and very large ones are numbers",
     )
     check(draws(work / "odd.png", "psnr", odd), "psnr draws the finite ones")
     check(draws(work / "odd-gallery.png", "gallery", odd), "gallery draws INRs without a PSNR")
@@ -264,6 +279,7 @@ def main() -> int:
         write_images(images)
         write_store(store, images)
         check_reader(store)
+        check_activation(work, store)
         check_refusals(work, store)
         try:
             import matplotlib  # noqa: F401
