@@ -309,18 +309,23 @@ PV_INLINE pv_vector pv_vector_total(pv_vector v)
     return v;
 }
 
-/* In lane i the sum of row[i]'s lanes; the PV_LANES rows are consumed.  Each fold halves the vectors and the
- * lanes of a sum. */
+/* row[k] and row[k + by] into one, for k below `by`: in the lanes of each the sums of two `by` apart. */
+PV_INLINE void pv_vector_fold_rows(pv_vector *row, int by)
+{
+    const pv_bits behind = (pv_lane_numbers & (pv_word)by) * (pv_word)(PV_LANES / by);
+    for (int k = 0; k < by; k++)
+        row[k] = pv_vector_shuffle(row[k], row[k + by], pv_lane_numbers + behind) +
+                 pv_vector_shuffle(row[k], row[k + by], (pv_lane_numbers ^ (pv_word)by) + behind);
+}
+
+/* In lane i the sum of row[i]'s lanes; the PV_LANES rows are consumed.  Written out, not as a loop, so that
+ * the compiler keeps the rows in registers. */
 PV_INLINE pv_vector pv_vector_sums(pv_vector *row)
 {
-#pragma GCC unroll 4
-    for (int by = PV_LANES / 2; by >= 1; by /= 2) {
-        const pv_bits behind = (pv_lane_numbers & (pv_word)by) * (pv_word)(PV_LANES / by);
-#pragma GCC unroll 8
-        for (int k = 0; k < by; k++)
-            row[k] = pv_vector_shuffle(row[k], row[k + by], pv_lane_numbers + behind) +
-                     pv_vector_shuffle(row[k], row[k + by], (pv_lane_numbers ^ (pv_word)by) + behind);
-    }
+    if (PV_LANES > 8) pv_vector_fold_rows(row, 8);
+    if (PV_LANES > 4) pv_vector_fold_rows(row, 4);
+    if (PV_LANES > 2) pv_vector_fold_rows(row, 2);
+    pv_vector_fold_rows(row, 1);
     return row[0];
 }
 

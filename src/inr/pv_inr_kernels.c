@@ -25,19 +25,22 @@ static void sincos_kernel(int n, const float *t, float *sine, float *slope)
                              pv_vector_aligned(slope + i));
 }
 
-/* Another activation, or the sine of phases of any size.  Not inlined: it would crowd the loop that calls it.
- */
-static __attribute__((noinline)) void activate_apart(const pv_inr_net *net, int n, float *value, float *slope)
+/* Another activation, or the sine of phases of any size, for `units` rows of n samples.  Not inlined: it would
+ * crowd the loop beside it. */
+static __attribute__((noinline)) void activate_apart(const pv_inr_net *net, int units, int n, float *value,
+                                                     float *slope)
 {
     const double pi = 3.14159265358979323846;
-    if (net->apply) {
-        net->apply(n, value, value, slope);
-        return;
-    }
-    for (int i = 0; i < n; i++) {
-        const double turns = remainder((double)value[i], 2);
-        value[i] = (float)sin(pi * turns);
-        slope[i] = (float)(pi * cos(pi * turns));
+    for (int u = 0; u < units; u++, value += net->stride, slope += net->stride) {
+        if (net->apply) {
+            net->apply(n, value, value, slope);
+            continue;
+        }
+        for (int i = 0; i < n; i++) {
+            const double turns = remainder((double)value[i], 2);
+            value[i] = (float)sin(pi * turns);
+            slope[i] = (float)(pi * cos(pi * turns));
+        }
     }
 }
 
@@ -106,10 +109,10 @@ PV_INLINE void forward_block(const pv_inr_net *net, const float *coords, int fir
                      (product){d[l], d[l + 1], net->transposed[l], net->bias[l], in, out, net->stride});
         if (l == last) return;
         float *slope = net->slope[l + 1] + first;
-        for (int64_t u = 0; u < d[l + 1]; u++)
-            if (net->apart[l])
-                activate_apart(net, wide * PV_LANES, out + u * net->stride, slope + u * net->stride);
-            else
+        if (net->apart[l])
+            activate_apart(net, d[l + 1], wide * PV_LANES, out, slope);
+        else
+            for (int64_t u = 0; u < d[l + 1]; u++)
                 sincos_kernel(wide * PV_LANES, out + u * net->stride, out + u * net->stride,
                               slope + u * net->stride);
         in = out;
