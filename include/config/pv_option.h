@@ -103,6 +103,25 @@ typedef struct pv_option {
 /* 0 <= x < 1 */
 #define PV_FRACTION .range = {.low = 0, .high = 1, .open_high = true}
 
+/* A section of a config: a mapping of its rows' keys, or a list of such mappings (items).  A key of a
+ * plug-in that is not picked is checked and left alone: a later --set may pick it, and older files hold the
+ * keys of every kind in an item. */
+typedef struct pv_section {
+    const char *name; /* "" : keys of the top level */
+    const char *meaning;
+    const pv_option *options;
+    size_t offset;       /* of its struct in the config; of a list: of the pointer to its items */
+    size_t item_size;    /* of a list: bytes of an item; 0: a mapping */
+    size_t count;        /* of a list: offset of its unsigned number of items */
+    int most;            /* items of a list */
+    const char *example; /* of an item: "{kind: noise}" */
+} pv_section;
+
+typedef struct pv_schema {
+    const pv_section *sections; /* that of the top level first; a zero section ends them */
+    size_t size;                /* of the config's struct */
+} pv_schema;
+
 /* Fills a zeroed struct with its rows' defaults; a pick gets its default plug-in with that one's defaults.
  * Owner: pv_options_free.  Local.  Errors: PV_ERR_CONFIG (a default that its own row refuses),
  * PV_ERR_NOMEM. */

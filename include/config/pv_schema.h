@@ -3,7 +3,7 @@
 #ifndef PV_SCHEMA_H
 #define PV_SCHEMA_H
 
-#include "config/pv_section.h"
+#include "config/pv_plugin.h"
 
 #include <stdio.h>
 
@@ -14,10 +14,6 @@
  * file, line and key, or the --set), PV_ERR_NOMEM. */
 pv_status pv_schema_load(const pv_schema *schema, const char *name, const char *yaml_text,
                          const char *const *sets, int set_count, void **out);
-
-/* Sets one key of a loaded config to a text that is no YAML: pv_schema_set(schema, config, "store", path).
- * Local.  Errors: PV_ERR_CONFIG (no such key, not a valid value), PV_ERR_NOMEM. */
-pv_status pv_schema_set(const pv_schema *schema, void *config, const char *key, const char *text);
 
 /* Safe on NULL.  Local. */
 void pv_schema_free(const pv_schema *schema, void *config);

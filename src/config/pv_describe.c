@@ -14,29 +14,25 @@ typedef struct style {
     void (*row)(FILE *out, const char *key, const pv_option *row, const char *limits);
 } style;
 
-static const char *initial_of(const pv_option *row)
-{
-    return row->initial ? row->initial : "";
-}
-
 static void terminal_row(FILE *out, const char *key, const pv_option *row, const char *limits)
 {
-    fprintf(out, "  %-24s %s: %s (default %s)\n  %-24s %s\n", key, pv_option_type_name(row), limits,
-            initial_of(row), "", row->meaning);
-    for (int i = 0; row->registry && row->registry->plugins[i]; i++)
-        fprintf(out, "  %-24s %s: %s\n", "", row->registry->plugins[i]->name,
-                row->registry->plugins[i]->help);
+    fprintf(out, "  %-24s %s: %s (%s%s)\n  %-24s %s\n", key, pv_option_type_name(row), limits,
+            row->initial ? "default " : "", row->initial ? row->initial : "required", "", row->meaning);
+    for (const pv_plugin *const *plugin = pv_plugins_of(row); *plugin; plugin++)
+        fprintf(out, "  %-24s %s: %s\n", "", (*plugin)->name, (*plugin)->help);
 }
 
 static void markdown_row(FILE *out, const char *key, const pv_option *row, const char *limits)
 {
-    fprintf(out, "| `%s` | %s | %s | `%s` | %s | %s", key, pv_option_type_name(row), limits, initial_of(row),
+    const char *quote = row->initial ? "`" : "";
+    fprintf(out, "| `%s` | %s | %s | %s%s%s | %s | %s", key, pv_option_type_name(row), limits, quote,
+            row->initial ? row->initial : "required", quote,
             row->fixes & PV_FIXES_ROWS    ? "store"
             : row->fixes & PV_FIXES_MODEL ? "model"
                                           : "",
             row->meaning);
-    for (int i = 0; row->registry && row->registry->plugins[i]; i++)
-        fprintf(out, "; *%s*: %s", row->registry->plugins[i]->name, row->registry->plugins[i]->help);
+    for (const pv_plugin *const *plugin = pv_plugins_of(row); *plugin; plugin++)
+        fprintf(out, "; *%s*: %s", (*plugin)->name, (*plugin)->help);
     fputs(" |\n", out);
 }
 
@@ -50,12 +46,11 @@ static void describe_rows(const style *page, const char *section, const pv_optio
         page->row(page->out, key, row, limits);
     }
     for (const pv_option *row = rows; row->name; row++)
-        for (int i = 0; row->registry && row->registry->plugins[i]; i++) {
-            const pv_plugin *plugin = row->registry->plugins[i];
-            if (!plugin->options) continue;
+        for (const pv_plugin *const *plugin = pv_plugins_of(row); *plugin; plugin++) {
+            if (!(*plugin)->options) continue;
             snprintf(key, sizeof key, "%s.%s", section, row->name);
-            fprintf(page->out, page->plugin, key, plugin->name, plugin->help);
-            describe_rows(page, section, plugin->options);
+            fprintf(page->out, page->plugin, key, (*plugin)->name, (*plugin)->help);
+            describe_rows(page, section, (*plugin)->options);
         }
 }
 

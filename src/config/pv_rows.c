@@ -1,45 +1,102 @@
-/* Mappings -> structs by rows: which rows a key can be of, and those of the plug-ins that are picked. */
+/* Mappings -> structs by rows: which rows a key can be of, those of the plug-ins that are picked, and "did
+ * you mean" for a key that there is not. */
 #include "pv_rows.h"
 
 #include "base/pv_mem.h"
-#include "pv_advice.h"
 #include "pv_value.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Owner: free().  NULL: no memory. */
-static char *full_name(const pv_section *section, const pv_node *node)
+enum { NAME = 2 * PV_SHOWN + 8 };
+
+/* "fit.views" */
+static const char *full_name(const pv_section *section, const pv_node *node, char name[NAME])
 {
     char copy[PV_SHOWN + 4];
-    const size_t size = strlen(section->name) + sizeof copy + 2;
-    char *name = pv_alloc((int64_t)size, 1);
-    if (name)
-        snprintf(name, size, "%s%s%s", section->name, section->name[0] ? "." : "",
-                 pv_shown(node->name, node->name_length, copy));
+    snprintf(name, NAME, "%.*s%s%s", PV_SHOWN, section->name, section->name[0] ? "." : "",
+             pv_shown(node->name, node->name_length, copy));
     return name;
+}
+
+typedef struct search {
+    const char *name; /* what was written */
+    int least;        /* changes of a letter to the nearest */
+    const char *nearest;
+    char all[PV_CONFIG_TEXT_MAX]; /* every name */
+} search;
+
+static void consider(search *s, const char *known)
+{
+    pv_nearest(s->name, known, &s->least, &s->nearest);
+    pv_append(s->all, sizeof s->all, "%s%s", s->all[0] ? ", " : "", known);
+}
+
+/* Rows, and those of the plug-ins that they pick from. */
+static void consider_rows(search *s, const pv_option *rows)
+{
+    for (const pv_option *row = rows; row && row->name; row++)
+        consider(s, row->name);
+    for (const pv_option *row = rows; row && row->name; row++)
+        for (const pv_plugin *const *plugin = pv_plugins_of(row); *plugin; plugin++)
+            consider_rows(s, (*plugin)->options);
+}
+
+/* Whether rows, or those of plug-ins that they pick from, have a key. */
+static bool have_key(const pv_option *rows, const pv_node *node)
+{
+    bool found = pv_row_find(rows, node) != NULL;
+    for (const pv_option *row = rows; !found && row && row->name; row++)
+        for (const pv_plugin *const *plugin = pv_plugins_of(row); *plugin && !found; plugin++)
+            found = have_key((*plugin)->options, node);
+    return found;
+}
+
+static pv_status unknown_key(const pv_schema *schema, const pv_section *section, const pv_node *node,
+                             const char *name)
+{
+    char copy[PV_SHOWN + 4], advice[PV_CONFIG_TEXT_MAX + 32];
+    search s = {.name = pv_shown(node->name, node->name_length, copy), .least = PV_FAR};
+    const bool top = section->name[0] == '\0';
+    const pv_section *elsewhere = top ? schema->sections : NULL;
+    while (elsewhere && elsewhere->name && !have_key(elsewhere->options, node))
+        elsewhere++;
+    consider_rows(&s, section->options);
+    for (const pv_section *other = schema->sections; top && other->name; other++)
+        if (other->name[0]) consider(&s, other->name);
+    if (elsewhere && elsewhere->name)
+        snprintf(advice, sizeof advice, "did you mean '%s.%s'?", elsewhere->name, s.name);
+    else if (s.nearest)
+        snprintf(advice, sizeof advice, "did you mean '%s'?", s.nearest);
+    else
+        snprintf(advice, sizeof advice, "the keys here are %s", s.all);
+    return pv_layer_fail(node->layer, node->name_line, name, "unknown key (%s)", advice);
+}
+
+pv_status pv_plugin_choose(const pv_registry *registry, const char *name, const pv_plugin **plugin)
+{
+    search s = {.name = name, .least = PV_FAR};
+    *plugin = pv_plugin_find(registry, name);
+    if (*plugin) return PV_OK;
+    for (int i = 0; registry->plugins[i]; i++)
+        consider(&s, registry->plugins[i]->name);
+    return s.nearest
+               ? pv_fail(PV_ERR_USAGE, "unknown %s '%s': did you mean '%s'?", registry->what, name, s.nearest)
+               : pv_fail(PV_ERR_USAGE, "unknown %s '%s': there are %s", registry->what, name, s.all);
 }
 
 pv_status pv_rows_check_key(const pv_schema *schema, const pv_section *section, const pv_node *node)
 {
-    pv_status st = PV_OK;
-    bool known = false;
-    char *name = full_name(section, node);
+    char name[NAME];
     const pv_option *row = pv_row_find(section->options, node);
-    if (!name) return PV_ERR_NOMEM;
-    if (row) PV_TRY(pv_option_check(row, name, node));
-    for (const pv_option *pick = section->options; !row && pick->name; pick++)
-        for (int i = 0; pick->registry && pick->registry->plugins[i]; i++) {
-            const pv_option *own = pv_row_find(pick->registry->plugins[i]->options, node);
-            if (!own) continue;
-            known = true;
-            st = pv_option_check(own, name, node);
-            if (st == PV_OK) goto done;
-        }
-    if (!row && !known) st = pv_unknown_key(schema, section, node, name);
-done:
-    free(name);
+    pv_status st = PV_ERR_CONFIG;
+    full_name(section, node, name);
+    if (row) return pv_option_check(row, name, node);
+    if (!have_key(section->options, node)) return unknown_key(schema, section, node, name);
+    for (const pv_option *pick = section->options; pick->name; pick++)
+        for (const pv_plugin *const *plugin = pv_plugins_of(pick); *plugin && st != PV_OK; plugin++)
+            if ((row = pv_row_find((*plugin)->options, node))) st = pv_option_check(row, name, node);
     return st;
 }
 
@@ -51,65 +108,32 @@ pv_status pv_rows_check(const pv_schema *schema, const pv_section *section, cons
     return st;
 }
 
+/* The row's member from its mapping, where rows with one name were checked against any: now against the
+ * picked plug-in's. */
+static pv_status set_row(const pv_section *section, const pv_option *row, const pv_node *mapping,
+                         void *options)
+{
+    char name[NAME];
+    const pv_node *node = pv_node_find(mapping, row->name);
+    if (node) {
+        const pv_status st = pv_option_check(row, full_name(section, node, name), node);
+        return st == PV_OK ? pv_option_set(row, node, options) : st;
+    }
+    if (!row->required) return PV_OK;
+    snprintf(name, sizeof name, "%s%s%s", section->name, section->name[0] ? "." : "", row->name);
+    return mapping ? pv_layer_fail(mapping->layer, mapping->line, name, "is missing")
+                   : pv_fail(PV_ERR_CONFIG, "%s is missing", name);
+}
+
 pv_status pv_rows_set(const pv_section *section, const pv_option *rows, const pv_node *mapping, void *options)
 {
     pv_status st = pv_options_defaults(rows, options);
-    char *name = NULL;
     for (; st == PV_OK && rows && rows->name; rows++) {
-        const pv_node *node = pv_node_find(mapping, rows->name);
-        if (node) {
-            free(name);
-            name = full_name(section, node);
-            if (!name) PV_TRY(PV_ERR_NOMEM);
-            PV_TRY(
-                pv_option_check(rows, name, node)); /* of rows with one name, the picked plug-in's decides */
-            PV_TRY(pv_option_set(rows, node, options));
-        } else if (rows->required) {
-            char missing[2 * PV_SHOWN];
-            snprintf(missing, sizeof missing, "%s%s%s", section->name, section->name[0] ? "." : "",
-                     rows->name);
-            PV_TRY(mapping ? pv_layer_fail(mapping->layer, mapping->line, missing, "is missing")
-                           : pv_fail(PV_ERR_CONFIG, "%s is missing", missing));
-        }
+        PV_TRY(set_row(section, rows, mapping, options));
         if (rows->type != PV_OPTION_PICK) continue;
         const pv_pick *pick = pv_picked(rows, options);
         PV_TRY(pv_rows_set(section, pick->plugin->options, mapping, pick->options));
     }
 done:
-    free(name);
     return st;
-}
-
-/* Whether a key of other plug-ins than the picked ones holds a default, as in an item that an older build
- * wrote. */
-static bool holds_default(const pv_section *section, const pv_node *node)
-{
-    for (const pv_option *pick = section->options; pick->name; pick++)
-        for (int i = 0; pick->registry && pick->registry->plugins[i]; i++) {
-            const pv_option *row = pv_row_find(pick->registry->plugins[i]->options, node);
-            if (!row || node->kind != PV_NODE_SCALAR) continue;
-            if (row->negative_is_initial) {
-                if (node->text[0] == '-') return true;
-            } else if (row->initial && row->type == PV_OPTION_REAL
-                           ? strtod(row->initial, NULL) == strtod(node->text, NULL)
-                           : row->initial && strcmp(row->initial, node->text) == 0)
-                return true;
-        }
-    return false;
-}
-
-pv_status pv_rows_foreign(const pv_section *section, const pv_node *item, const void *options)
-{
-    for (const pv_node *node = item->first; node; node = node->next) {
-        const char *kind = "";
-        bool own = pv_row_find(section->options, node) != NULL;
-        for (const pv_option *row = section->options; !own && row->name; row++)
-            if (row->type == PV_OPTION_PICK) {
-                kind = pv_picked(row, options)->plugin->name;
-                own = pv_row_find(pv_picked(row, options)->plugin->options, node) != NULL;
-            }
-        if (!own && !holds_default(section, node))
-            return pv_layer_fail(node->layer, node->line, section->name, "%s takes no %s", kind, node->name);
-    }
-    return PV_OK;
 }

@@ -100,11 +100,9 @@ static pv_status set_items(const pv_section *section, const pv_node *list, char 
     if (!(items = pv_alloc(count, section->item_size))) return PV_ERR_NOMEM;
     *(void **)(config + section->offset) = items;
     *(unsigned *)(config + section->count) = count;
-    for (const pv_node *item = list->first; item; item = item->next, items += section->item_size) {
-        PV_TRY(pv_rows_set(section, section->options, item, items));
-        PV_TRY(pv_rows_foreign(section, item, items));
-    }
-done:
+    for (const pv_node *item = list->first; item && st == PV_OK;
+         item = item->next, items += section->item_size)
+        st = pv_rows_set(section, section->options, item, items);
     return st;
 }
 
@@ -163,39 +161,6 @@ void pv_schema_free(const pv_schema *schema, void *config)
         free(items);
     }
     free(config);
-}
-
-/* Sets one row of a struct, or of the options of what it picks, to a text; false: no such row. */
-static bool set_one(const pv_option *rows, const char *key, pv_node *node, void *options, pv_status *st)
-{
-    for (; rows && rows->name; rows++) {
-        if (pv_node_named(node, rows->name)) {
-            *st = pv_option_check(rows, key, node);
-            if (*st == PV_OK) *st = pv_option_set(rows, node, options);
-            return true;
-        }
-        if (rows->type != PV_OPTION_PICK) continue;
-        const pv_pick *pick = pv_picked(rows, options);
-        if (set_one(pick->plugin->options, key, node, pick->options, st)) return true;
-    }
-    return false;
-}
-
-pv_status pv_schema_set(const pv_schema *schema, void *config, const char *key, const char *text)
-{
-    const pv_layer layer = {.file = "a value set"};
-    const char *dot = strchr(key, '.');
-    const size_t length = dot ? (size_t)(dot - key) : 0;
-    const pv_section *s = schema->sections;
-    pv_status st = PV_OK;
-    pv_node *node = pv_node_scalar(&layer, dot ? dot + 1 : key, text);
-    if (!node) return PV_ERR_NOMEM;
-    while (s->name && (strlen(s->name) != length || memcmp(s->name, key, length) != 0))
-        s++;
-    if (!s->name || s->item_size > 0 || !set_one(s->options, key, node, (char *)config + s->offset, &st))
-        st = pv_fail(PV_ERR_CONFIG, "%s: unknown key", key);
-    pv_node_free(node);
-    return st;
 }
 
 pv_status pv_config_read_text(const char *path, char **text)

@@ -31,6 +31,12 @@ const pv_option *pv_row_find(const pv_option *rows, const pv_node *named)
     return NULL;
 }
 
+const pv_plugin *const *pv_plugins_of(const pv_option *row)
+{
+    static const pv_plugin *const none[] = {NULL};
+    return row->registry ? row->registry->plugins : none;
+}
+
 const pv_plugin *pv_plugin_find(const pv_registry *registry, const char *name)
 {
     for (const pv_plugin *const *plugin = registry->plugins; *plugin; plugin++)
@@ -103,6 +109,17 @@ static void number_limits(const pv_option *row, char *text, size_t size)
         snprintf(text, size, "%s %g", range->open_low ? ">" : ">=", range->low);
 }
 
+/* The i-th name of a row's choices or plug-ins; NULL: there are no more. */
+static const char *choice_text(const pv_option *row, unsigned i)
+{
+    unsigned known = 0;
+    if (row->type == PV_OPTION_PICK)
+        return row->registry->plugins[i] ? row->registry->plugins[i]->name : NULL;
+    while (known < i && row->choices[known])
+        known++;
+    return row->choices[known];
+}
+
 void pv_option_limits(const pv_option *row, char *text, size_t size)
 {
     text[0] = '\0';
@@ -111,12 +128,9 @@ void pv_option_limits(const pv_option *row, char *text, size_t size)
         snprintf(text, size, "true, false");
         break;
     case PV_OPTION_CHOICE:
-        for (int i = 0; row->choices[i]; i++)
-            pv_append(text, size, "%s%s", i ? ", " : "", row->choices[i]);
-        break;
     case PV_OPTION_PICK:
-        for (int i = 0; row->registry->plugins[i]; i++)
-            pv_append(text, size, "%s%s", i ? ", " : "", row->registry->plugins[i]->name);
+        for (unsigned i = 0; choice_text(row, i); i++)
+            pv_append(text, size, "%s%s", i ? ", " : "", choice_text(row, i));
         break;
     case PV_OPTION_INTS:
         snprintf(text, size, "1..%d entries of %.0f..%.0f", row->most, row->range.low, row->range.high);
@@ -140,6 +154,7 @@ static void expected(const pv_option *row, char *text, size_t size)
 {
     char limits[PV_CONFIG_TEXT_MAX];
     const char *type = pv_option_type_name(row);
+    const char *article = row->type == PV_OPTION_TEXT ? "" : type[0] == 'i' ? "an " : "a ";
     pv_option_limits(row, limits, sizeof limits);
     text[0] = '\0';
     if (row->type == PV_OPTION_BOOL)
@@ -147,11 +162,7 @@ static void expected(const pv_option *row, char *text, size_t size)
     else if (row->type == PV_OPTION_CHOICE || row->type == PV_OPTION_PICK)
         pv_append(text, size, "%s%s", strchr(limits, ',') ? "one of " : "", limits);
     else
-        pv_append(text, size, "%s%s (%s)",
-                  row->type == PV_OPTION_TEXT ? ""
-                  : type[0] == 'i'            ? "an "
-                                              : "a ",
-                  type, limits);
+        pv_append(text, size, "%s%s (%s)", article, type, limits);
 }
 
 static bool in_range(const pv_option *row, double value)
@@ -180,20 +191,10 @@ static bool accepts_integer(const pv_option *row, const char *value)
 /* 12, 1.5, .5, 5.0e-4: no hexadecimal, no infinity, no NaN. */
 static bool accepts_real(const pv_option *row, const char *value)
 {
-    const char *at = value + (*value == '+' || *value == '-');
-    const size_t whole = strspn(at, "0123456789");
-    at += whole;
-    const size_t fraction = *at == '.' ? strspn(at + 1, "0123456789") : 0;
-    at += (*at == '.') + fraction;
-    if (whole + fraction == 0) return false;
-    if (*at == 'e' || *at == 'E') {
-        at += 1 + (at[1] == '+' || at[1] == '-');
-        const size_t exponent = strspn(at, "0123456789");
-        if (exponent == 0) return false;
-        at += exponent;
-    }
-    const double number = strtod(value, NULL);
-    return *at == '\0' && isfinite(number) && in_range(row, number);
+    char *end;
+    const double number = strtod(value, &end);
+    if (value[strspn(value, "+-.eE0123456789")] || end == value || *end) return false;
+    return isfinite(number) && in_range(row, number);
 }
 
 /* "3", "0-9" */
@@ -406,14 +407,6 @@ static void list_text(const pv_option *row, const void *options, char *text, siz
     for (unsigned i = 0; i < count; i++)
         pv_append(text, size, "%s%d", i ? ", " : "[", list[i]);
     pv_append(text, size, "]");
-}
-
-/* The name of a choice; NULL: the enum holds none. */
-static const char *choice_text(const pv_option *row, unsigned value)
-{
-    for (unsigned i = 0; row->choices[i]; i++)
-        if (i == value) return row->choices[i];
-    return NULL;
 }
 
 pv_status pv_option_text(const pv_option *row, const void *options, char **text)

@@ -8,6 +8,8 @@
 
 /* The row of that name; NULL: none. */
 const pv_option *pv_row_find(const pv_option *rows, const pv_node *named);
+/* The plug-ins that a row picks from; NULL ends them. */
+const pv_plugin *const *pv_plugins_of(const pv_option *row);
 
 /* "integer", "number", "text", "boolean", "choice", "list of integers"; static storage. */
 const char *pv_option_type_name(const pv_option *row);

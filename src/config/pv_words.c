@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MOST = 128 }; /* options of a command, with those of all its plug-ins */
 enum { LINE = 100, COLUMN = 28 };
 
 static bool stands_alone(const pv_option *row)
@@ -18,26 +19,17 @@ static bool stands_alone(const pv_option *row)
     return isupper((unsigned char)row->name[0]) != 0;
 }
 
-static const pv_plugin *const *plugins_of(const pv_option *row)
-{
-    static const pv_plugin *const none[] = {NULL};
-    return row->registry ? row->registry->plugins : none;
-}
-
-/* Lists the options of rows and of the plug-ins that they can pick, each name once; returns how many
- * (NULL: counts). */
-static int list_options(const pv_option *rows, const pv_option **list, int count)
+/* Lists the options of rows and of the plug-ins that they can pick, each name once; returns how many. */
+static int list_options(const pv_option *rows, const pv_option *list[MOST], int count)
 {
     for (const pv_option *row = rows; row && row->name; row++) {
         bool twice = stands_alone(row);
-        for (int i = 0; list && i < count && !twice; i++)
+        for (int i = 0; i < count && !twice; i++)
             twice = strcmp(list[i]->name, row->name) == 0;
-        if (twice) continue;
-        if (list) list[count] = row;
-        count++;
+        if (!twice && count < MOST) list[count++] = row;
     }
     for (const pv_option *row = rows; row && row->name; row++)
-        for (const pv_plugin *const *plugin = plugins_of(row); *plugin; plugin++)
+        for (const pv_plugin *const *plugin = pv_plugins_of(row); *plugin; plugin++)
             count = list_options((*plugin)->options, list, count);
     return count;
 }
@@ -100,24 +92,18 @@ static pv_status give_lone_words(const pv_layer *words, int argc, char **argv, c
 static pv_status read_words(const pv_layer *words, int argc, char **argv, const pv_option *rows,
                             pv_node *mapping)
 {
-    enum { FIRST = 256, NAME = 64 };
+    enum { FIRST = 256 };
     pv_status st = PV_OK;
-    const int most = list_options(rows, NULL, 0);
-    const pv_option **list = NULL;
-    struct option *longs = NULL;
-    char(*names)[NAME] = NULL, *shorts = NULL;
-    PV_ALLOC(list, most + 1);
-    PV_ALLOC(longs, most + 1);
-    PV_ALLOC(names, most + 1);
-    PV_ALLOC(shorts, 2 * most + 2);
+    const pv_option *list[MOST];
+    struct option longs[MOST + 1] = {0};
+    char names[MOST][PV_SHOWN], shorts[2 * MOST + 2] = ":";
     const int count = list_options(rows, list, 0);
-    strcpy(shorts, ":");
     for (int i = 0; i < count; i++) {
         const bool flag = list[i]->type == PV_OPTION_BOOL;
         longs[i] = (struct option){option_name(list[i], names[i]), flag ? no_argument : required_argument,
                                    NULL, FIRST + i};
         if (list[i]->name[1] == '\0')
-            pv_append(shorts, (size_t)most * 2 + 2, "%s%s", list[i]->name, flag ? "" : ":");
+            pv_append(shorts, sizeof shorts, "%s%s", list[i]->name, flag ? "" : ":");
     }
     opterr = 0;
     optind = 0;
@@ -130,11 +116,20 @@ static pv_status read_words(const pv_layer *words, int argc, char **argv, const 
     }
     st = give_lone_words(words, argc, argv, rows, mapping);
 done:
-    free(list);
-    free(longs);
-    free(names);
-    free(shorts);
     return st;
+}
+
+/* Refuses an option of another plug-in than the one that is picked. */
+static pv_status check_taken(const pv_option *rows, const void *options, const pv_node *node)
+{
+    const char *picked = "";
+    bool taken = pv_row_find(rows, node) != NULL;
+    for (const pv_option *row = rows; !taken && row->name; row++)
+        if (row->type == PV_OPTION_PICK) {
+            picked = pv_picked(row, options)->plugin->name;
+            taken = pv_row_find(pv_picked(row, options)->plugin->options, node) != NULL;
+        }
+    return taken ? PV_OK : pv_layer_fail(node->layer, 0, NULL, "%s takes no %s", picked, node->name);
 }
 
 pv_status pv_words_parse(int argc, char **argv, const pv_option *rows, void *options)
@@ -149,7 +144,8 @@ pv_status pv_words_parse(int argc, char **argv, const pv_option *rows, void *opt
     PV_TRY(read_words(&words, argc, argv, rows, mapping));
     PV_TRY(pv_rows_check(&schema, sections, mapping));
     PV_TRY(pv_rows_set(sections, rows, mapping, options));
-    st = pv_rows_foreign(sections, mapping, options);
+    for (const pv_node *node = mapping->first; node; node = node->next)
+        PV_TRY(check_taken(rows, options, node));
 done:
     pv_node_free(mapping);
     return st;
@@ -191,7 +187,7 @@ static void print_rows(FILE *out, const pv_option *rows)
         fputs("\n", out);
     }
     for (const pv_option *row = rows; row && row->name; row++)
-        for (const pv_plugin *const *plugin = plugins_of(row); *plugin; plugin++) {
+        for (const pv_plugin *const *plugin = pv_plugins_of(row); *plugin; plugin++) {
             char name[PV_SHOWN];
             fprintf(out, "\n--%s %s: %s\n", option_name(row, name), (*plugin)->name, (*plugin)->help);
             print_rows(out, (*plugin)->options);

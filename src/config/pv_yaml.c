@@ -151,32 +151,18 @@ static pv_status syntax_error(const reader *in)
 /* Moves to the next event; refuses what a config has no use for. */
 static pv_status next(reader *in)
 {
-    const yaml_char_t *anchor = NULL, *tag = NULL;
     yaml_event_delete(&in->event);
     if (!yaml_parser_parse(&in->parser, &in->event)) return syntax_error(in);
-    switch (in->event.type) {
-    case YAML_ALIAS_EVENT:
-        anchor = in->event.data.alias.anchor;
-        break;
-    case YAML_SCALAR_EVENT:
-        anchor = in->event.data.scalar.anchor;
-        tag = in->event.data.scalar.tag;
-        break;
-    case YAML_SEQUENCE_START_EVENT:
-        anchor = in->event.data.sequence_start.anchor;
-        tag = in->event.data.sequence_start.tag;
-        break;
-    case YAML_MAPPING_START_EVENT:
-        anchor = in->event.data.mapping_start.anchor;
-        tag = in->event.data.mapping_start.tag;
-        break;
-    default:
-        break;
-    }
+    const yaml_event_type_t type = in->event.type;
+    const bool value =
+        type == YAML_SCALAR_EVENT || type == YAML_SEQUENCE_START_EVENT || type == YAML_MAPPING_START_EVENT;
+    /* The events of values begin with anchor and tag, that of an alias with the anchor. */
+    const bool anchor = (value || type == YAML_ALIAS_EVENT) && in->event.data.scalar.anchor;
     if (anchor)
         return pv_layer_fail(in->layer, event_line(in), NULL,
                              "anchors (&) and aliases (*) are not used in a config");
-    if (tag) return pv_layer_fail(in->layer, event_line(in), NULL, "tags (!) are not used in a config");
+    if (value && in->event.data.scalar.tag)
+        return pv_layer_fail(in->layer, event_line(in), NULL, "tags (!) are not used in a config");
     return PV_OK;
 }
 
