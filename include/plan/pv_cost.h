@@ -37,7 +37,7 @@ double pv_cost_broadcast(const pv_machine *machine, double bytes);
  * partners is near. */
 double pv_cost_fetch(const pv_machine *machine, double bytes);
 
-/* The work counter of a fit: how often all nodes together fetch a portion of `items`, by pv_queue's rule
+/* The work counter of a fit: how often all nodes together fetch a chunk of `items`, by pv_queue's rule
  * (half of an even share at the start, half of an even share of the rest at every fetch); 0 for one node. */
 double pv_cost_counter_fetches(double items, int nodes);
 

@@ -1,10 +1,9 @@
-/* What a fit and a training will take, from figures of a machine: pure functions, seconds unless said
- * otherwise. */
+/* What a fit and a training will take, from figures of a machine: seconds unless said otherwise. */
 #ifndef PV_PLAN_H
 #define PV_PLAN_H
 
-#include "base/pv_status.h"
 #include "plan/pv_cost.h"
+#include "run/pv_run_config.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -53,6 +52,7 @@ typedef struct pv_prediction {
     const char *largest; /* what takes most beside computing; static storage */
 } pv_prediction;
 
+/* Local. */
 pv_prediction pv_plan_fit(const pv_figures *figures, const pv_workload *work, int nodes, int ranks_per_node);
 pv_prediction pv_plan_train(const pv_figures *figures, const pv_workload *work, int nodes,
                             int ranks_per_node);
@@ -61,5 +61,16 @@ pv_prediction pv_plan_train(const pv_figures *figures, const pv_workload *work, 
  * Errors: PV_ERR_DATA (`path` and what is missing named). */
 json_t *pv_figures_json(const pv_figures *figures);
 pv_status pv_figures_read(const char *path, pv_figures *figures);
+
+/* What the config asks for.
+ * Collective (it reads the source's sizes).  Errors: as pv_signal_open; PV_ERR_CONFIG. */
+pv_status pv_plan_workload(const pv_comm *comm, const pv_run_config *config, pv_workload *work);
+
+/* Measures the figures on the ranks of this run with the config itself, for some 15 seconds: a few of its
+ * fits, and a few epochs of its training, on a temporary store.  `share` is how many samples of a batch a
+ * rank will have.  Temporary files are made in `directory`, and removed.
+ * Collective.  Errors: as pv_signal_open, pv_fill and pv_train, agreed. */
+pv_status pv_figures_measure(const pv_comm *comm, const pv_run_config *config, int64_t share,
+                             const char *directory, pv_figures *figures);
 
 #endif

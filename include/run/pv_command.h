@@ -3,9 +3,7 @@
 #define PV_COMMAND_H
 
 #include "config/pv_plugin.h"
-#include "run/pv_config_source.h"
 #include "run/pv_record.h"
-#include "run/pv_result.h"
 
 #include <stdio.h>
 
@@ -15,9 +13,9 @@ typedef struct pv_command {
     const char *about; /* what --help says of it, whole lines */
     const pv_registry
         *commands; /* that its next word names, where it is a group of them; NULL: it runs itself */
-    /* `options` is the struct of the rows; what is put into `result` becomes the last line of stdout.
-     * Collective; its status is agreed. */
-    pv_status (*run)(const pv_comm *comm, const pv_run *run, const void *options, json_t *result);
+    /* `options` is the struct of the rows; what is put into `result` becomes the last line of stdout.  A run
+     * that is to be recorded says so by pv_run_keep().  Collective; its status is agreed. */
+    pv_status (*run)(const pv_comm *comm, pv_run *run, const void *options, json_t *result);
 } pv_command;
 
 /* Rows that several commands have. */

@@ -1,15 +1,20 @@
-/* What `fit` and `verify --repair` share: a fill of an open store, under its lock. */
+/* What `fit`, `verify --repair` and timings share: making a store, filling an open one under its lock. */
 #ifndef PV_FILL_RUN_H
 #define PV_FILL_RUN_H
 
 #include "run/pv_run_config.h"
 #include "fit/pv_fill.h"
-#include "run/pv_result.h"
+#include "base/pv_json.h"
 
 /* What ends a run early; zeros where nothing does. */
 typedef struct pv_run_limits {
     double max_hours, grace; /* grace: seconds for fits in flight */
 } pv_run_limits;
+
+/* Makes a store at `path` of `views` views of every object of the signal, by a config.
+ * Collective.  Errors: as pv_arch_make, pv_store_create, agreed. */
+pv_status pv_run_create(const pv_comm *comm, const pv_run_config *config, const pv_signal *signal,
+                        const char *path, const pv_storage_opts *storage, int64_t views);
 
 /* Fits what is missing of a store by its config.
  * Collective.  Errors: as pv_fill (PV_STOPPED: *result is valid). */

@@ -2,7 +2,6 @@
 #include "pv_bench.h"
 #include "base/pv_clock.h"
 #include "base/pv_json.h"
-#include "base/pv_median.h"
 #include "base/pv_mem.h"
 #include "base/pv_stop.h"
 #include "bench/pv_benches.h"

@@ -1,7 +1,6 @@
 /* `polyview bench align`: pairs that weight matching aligns a second on a core, and how well. */
 #include "base/pv_clock.h"
 #include "base/pv_mem.h"
-#include "base/pv_median.h"
 #include "run/pv_timed_fits.h"
 #include "bench/pv_benches.h"
 #include "run/pv_aligner.h"
@@ -193,7 +192,7 @@ static void report(const pv_comm *comm, const align_bench *b, bool print, json_t
     pv_result_machine(comm, result);
 }
 
-static pv_status run_bench(const pv_comm *comm, const pv_run *run, const void *own, json_t *result)
+static pv_status run_bench(const pv_comm *comm, pv_run *run, const void *own, json_t *result)
 {
     const words *w = own;
     align_bench b = {.w = w};

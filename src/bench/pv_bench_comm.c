@@ -1,6 +1,5 @@
 /* `polyview bench comm`: what the messages of a fit and a training cost on these ranks. */
 #include "run/pv_timing.h"
-#include "run/pv_timed_fill.h"
 #include "bench/pv_benches.h"
 #include "plan/pv_comm_measure.h"
 #include "nn/pv_model.h"
@@ -123,7 +122,7 @@ static pv_status prepare(comm_bench *b, const words *w)
     return st == PV_OK ? pv_agree(b->comm, find_sizes(b)) : st;
 }
 
-static pv_status run_bench(const pv_comm *comm, const pv_run *run, const void *own, json_t *result)
+static pv_status run_bench(const pv_comm *comm, pv_run *run, const void *own, json_t *result)
 {
     const words *w = own;
     comm_bench b = {.comm = comm};

@@ -4,7 +4,6 @@
 #include "bench/pv_benches.h"
 #include "pv_bench.h"
 #include "run/pv_limits.h"
-#include "run/pv_timed_fill.h"
 #include "run/pv_timed_fits.h"
 #include "run/pv_timing.h"
 
@@ -196,7 +195,7 @@ static pv_status prepare(const pv_comm *comm, const words *w, fit_bench *bench)
     return pv_agree(comm, pv_timed_fits_open(bench->config, bench->signal, &bench->fits));
 }
 
-static pv_status run_bench(const pv_comm *comm, const pv_run *run, const void *own, json_t *result)
+static pv_status run_bench(const pv_comm *comm, pv_run *run, const void *own, json_t *result)
 {
     const words *w = own;
     fit_bench bench = {.w = w};

@@ -2,7 +2,6 @@
  * the same bytes in the same run. */
 #include "base/pv_clock.h"
 #include "base/pv_mem.h"
-#include "base/pv_median.h"
 #include "run/pv_timing.h"
 #include "bench/pv_benches.h"
 #include "parallel/pv_shared.h"
@@ -399,7 +398,7 @@ done:
     return st;
 }
 
-static pv_status run_bench(const pv_comm *comm, const pv_run *run, const void *own, json_t *result)
+static pv_status run_bench(const pv_comm *comm, pv_run *run, const void *own, json_t *result)
 {
     const words *w = own;
     store_bench b = {.comm = comm, .rounds = w->rounds};

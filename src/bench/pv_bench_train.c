@@ -282,7 +282,7 @@ done:
     return st;
 }
 
-static pv_status run_bench(const pv_comm *comm, const pv_run *run, const void *own, json_t *result)
+static pv_status run_bench(const pv_comm *comm, pv_run *run, const void *own, json_t *result)
 {
     const words *w = own;
     train_bench bench = {.self = {.world = MPI_COMM_NULL}};

@@ -2,10 +2,8 @@
 #include "base/pv_clock.h"
 #include "base/pv_mem.h"
 #include "cmd/pv_commands.h"
-#include "run/pv_record.h"
-#include "signal/pv_signal.h"
-#include "store/pv_store.h"
 #include "run/pv_aligner.h"
+#include "run/pv_open.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -73,17 +71,13 @@ static pv_status judge_object(align *a, int64_t object, float *rows, float *coor
 {
     float *const second = rows + pv_store_params(a->store);
     bool fitted[2];
-    uint64_t source = 0;
+    int64_t number;
     pv_alignment_score scores[PV_ALIGN_WAYS];
     pv_status st = read_view(a, a->first_view, object, rows, &fitted[0]);
     if (st == PV_OK) st = read_view(a, a->second_view, object, second, &fitted[1]);
-    if (st == PV_OK) st = pv_store_read_sources(a->store, object, 1, &source);
     if (st != PV_OK || !fitted[0] || !fitted[1]) return st;
-    const int64_t number = pv_signal_find(a->signal, source);
-    if (number < 0)
-        return pv_fail(PV_ERR_DATA,
-                       "'%s': object %lld (source %llu) is not in the signal: its files have changed",
-                       pv_store_path(a->store), (long long)object, (unsigned long long)source);
+    st = pv_open_object(a->store, a->signal, object, &number);
+    if (st != PV_OK) return st;
     pv_signal_object_coords(a->signal, number, coords);
     pv_signal_values(a->signal, number, values);
     pv_rng rng = pv_rng_open(1, PV_RNG_MATCH, (uint64_t)object, 0);
@@ -190,17 +184,7 @@ static pv_status parse_views(const char *text, align *a)
     return PV_OK;
 }
 
-static pv_status open_signal(const pv_comm *comm, align *a)
-{
-    pv_run_config *config = NULL;
-    pv_status st = pv_agree(
-        comm, pv_config_kept(pv_store_path(a->store), pv_store_text(a->store, PV_STORE_CONFIG), &config));
-    if (st == PV_OK) st = pv_signal_open(comm, &config->signal, &a->signal);
-    pv_run_config_free(config);
-    return st;
-}
-
-static pv_status run_align(const pv_comm *comm, const pv_run *run, const void *own, json_t *result)
+static pv_status run_align(const pv_comm *comm, pv_run *run, const void *own, json_t *result)
 {
     const words *w = own;
     align a = {.objects = w->objects, .starts = w->starts};
@@ -212,15 +196,15 @@ static pv_status run_align(const pv_comm *comm, const pv_run *run, const void *o
         st = pv_fail(PV_ERR_USAGE, "view %lld is asked for, but '%s' holds views 0-%lld", (long long)most,
                      w->store, (long long)pv_store_views(a.store) - 1);
     PV_TRY(pv_agree(comm, st));
-    PV_TRY(open_signal(comm, &a));
+    PV_TRY(pv_open_signal(comm, a.store, &a.signal));
     PV_TRY(judge(comm, &a));
     report(comm, &a, result);
+    pv_run_keep(run, w->store, NULL);
     if (comm->rank == 0 && !w->json) print_table(&a);
 done:
     pv_aligner_free(a.aligner);
     pv_signal_close(a.signal);
     pv_store_close(a.store);
-    if (st == PV_OK) pv_run_record(comm, run, w->store, NULL, st, result);
     return st;
 }
 

@@ -2,8 +2,7 @@
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
 #include "cmd/pv_commands.h"
-#include "run/pv_open_model.h"
-#include "run/pv_record.h"
+#include "run/pv_open.h"
 #include "store/pv_store.h"
 #include "train/pv_evaluate.h"
 #include "train/pv_task.h"
@@ -102,14 +101,13 @@ done:
     return st;
 }
 
-static pv_status run_eval(const pv_comm *comm, const pv_run *run, const void *own, json_t *result)
+static pv_status run_eval(const pv_comm *comm, pv_run *run, const void *own, json_t *result)
 {
     const words *w = own;
     pv_store *store = NULL;
     pv_open_model model = {0};
     pv_dataset *dataset = NULL;
     pv_score score = {0};
-    bool scored = false;
     pv_status st;
     PV_TRY(pv_store_open(comm, w->store, PV_STORE_READ, NULL, &store));
     PV_TRY(open_model(comm, w, store, &model));
@@ -117,13 +115,12 @@ static pv_status run_eval(const pv_comm *comm, const pv_run *run, const void *ow
     PV_TRY(score_data(comm, w, &model, dataset, &score));
     report(w, &score, model.config->train.views, result);
     pv_result_machine(comm, result);
-    scored = true;
+    pv_run_keep(run, w->model, model.config);
 done:
     free(score.class_samples);
     free(score.class_correct);
     pv_dataset_close(dataset);
     pv_store_close(store);
-    if (scored) pv_run_record(comm, run, w->model, model.config, st, result);
     pv_open_model_close(&model);
     return st;
 }

@@ -2,7 +2,6 @@
 #include "base/pv_log.h"
 #include "cmd/pv_commands.h"
 #include "run/pv_fill_run.h"
-#include "run/pv_record.h"
 #include "store/pv_lock.h"
 #include "store/pv_store.h"
 
@@ -84,14 +83,13 @@ done:
     return st;
 }
 
-static pv_status run_extend(const pv_comm *comm, const pv_run *run, const void *own, json_t *result)
+static pv_status run_extend(const pv_comm *comm, pv_run *run, const void *own, json_t *result)
 {
     const words *w = own;
     const char *path = w->path;
     pv_run_config *kept = NULL, *config = NULL;
     pv_store *store = NULL;
     pv_lock *lock = NULL;
-    bool grown = false;
     pv_status st;
     if (w->views == 0 && w->objects == 0)
         PV_TRY(pv_fail(PV_ERR_USAGE, "extend needs --views or --objects; see `polyview extend --help`"));
@@ -99,14 +97,13 @@ static pv_status run_extend(const pv_comm *comm, const pv_run *run, const void *
     PV_TRY(pv_lock_take(comm, path, &lock));
     PV_TRY(pv_store_open(comm, path, PV_STORE_READ, NULL, &store));
     PV_TRY(pv_agree(comm, load_config(path, store, &w->set, kept, &config)));
-    PV_TRY(pv_agree(comm, pv_run_config_set(config, "store", path)));
+    PV_TRY(pv_agree(comm, pv_run_config_place(config, path)));
     st = grow(comm, store, w, config, result);
+    pv_run_keep(run, path, config);
     if (st == PV_OK) st = pv_lock_confirm(comm, lock);
-    grown = true;
 done:
     pv_store_close(store);
     pv_lock_release(lock);
-    if (grown) pv_run_record(comm, run, path, config, st, result);
     pv_run_config_free(config);
     pv_run_config_free(kept);
     return st;

@@ -3,7 +3,6 @@
 #include "base/pv_mem.h"
 #include "cmd/pv_commands.h"
 #include "run/pv_fill_run.h"
-#include "run/pv_record.h"
 #include "inr/pv_arch.h"
 #include "store/pv_lock.h"
 #include "store/pv_store.h"
@@ -60,24 +59,16 @@ done:
 static pv_status prepare_store(const pv_comm *comm, const pv_run_config *config, const pv_signal *signal,
                                pv_store **store)
 {
+    const int64_t views = config->fit.views;
     pv_status st;
-    pv_arch arch;
-    char *yaml = NULL;
-    const char *variant = config->inr.variant == PV_INR_STANDARD ? "standard" : "dwsnets";
-    PV_TRY(pv_agree(comm,
-                    pv_arch_make(&config->inr, pv_signal_inputs(signal), pv_signal_channels(signal), &arch)));
-    PV_TRY(pv_agree(comm, pv_run_config_emit(config, &yaml)));
-    if (!pv_path_exists(comm, config->store)) {
-        const pv_store_spec spec = {signal, &arch, variant, config->fit.views, yaml};
-        PV_TRY(pv_store_create(comm, config->store, &spec, &config->storage));
-        pv_log_info("made the store '%s': %lld views of %lld objects, %d parameters each", config->store,
-                    (long long)config->fit.views, (long long)pv_signal_objects(signal),
-                    pv_arch_params(&arch));
-    }
+    const bool made = !pv_path_exists(comm, config->store);
+    if (made) PV_TRY(pv_run_create(comm, config, signal, config->store, &config->storage, views));
     PV_TRY(pv_store_open(comm, config->store, PV_STORE_WRITE, &config->storage, store));
+    if (made)
+        pv_log_info("made the store '%s': %lld views of %lld objects, %d parameters each", config->store,
+                    (long long)views, (long long)pv_signal_objects(signal), pv_store_params(*store));
     PV_TRY(pv_agree(comm, check_resume(config, *store, signal)));
 done:
-    free(yaml);
     return st;
 }
 
@@ -88,12 +79,12 @@ static pv_status load_config(const pv_comm *comm, const char *config_path, const
     pv_status st;
     if (!config_path) return pv_config_of_store(comm, store_path, config);
     PV_TRY(pv_config_of_file(comm, config_path, sets, config));
-    if (store_path) PV_TRY(pv_agree(comm, pv_run_config_set(*config, "store", store_path)));
+    if (store_path) PV_TRY(pv_agree(comm, pv_run_config_place(*config, store_path)));
 done:
     return st;
 }
 
-static pv_status run_fit(const pv_comm *comm, const pv_run *run, const void *own, json_t *result)
+static pv_status run_fit(const pv_comm *comm, pv_run *run, const void *own, json_t *result)
 {
     const words *w = own;
     const pv_run_limits limits = {w->max_hours, w->grace};
@@ -102,7 +93,6 @@ static pv_status run_fit(const pv_comm *comm, const pv_run *run, const void *own
     pv_store *store = NULL;
     pv_lock *lock = NULL;
     pv_fill_result fill = {0};
-    bool filled = false;
     pv_status st = PV_OK;
     if (!w->config && (!w->store || w->set.count > 0))
         PV_TRY(
@@ -112,7 +102,7 @@ static pv_status run_fit(const pv_comm *comm, const pv_run *run, const void *own
     PV_TRY(pv_signal_open(comm, &config->signal, &signal));
     PV_TRY(pv_lock_take(comm, config->store, &lock));
     PV_TRY(prepare_store(comm, config, signal, &store));
-    filled = true;
+    pv_run_keep(run, config->store, config);
     st = pv_run_fill(comm, config, signal, store, lock, w->retry_refused, &limits, &fill);
     if (st == PV_OK || st == PV_STOPPED) {
         pv_json_text(result, "store", config->store);
@@ -123,7 +113,6 @@ done:;
     const pv_status closed = pv_run_close_written(comm, store, lock);
     pv_signal_close(signal);
     if (st == PV_OK) st = closed;
-    if (filled) pv_run_record(comm, run, config->store, config, st, result);
     pv_run_config_free(config);
     return st;
 }

@@ -151,7 +151,7 @@ static void print_table(const pv_store *store, const json_t *result)
     fprintf(stderr, "  config\n%s", pv_store_text(store, PV_STORE_CONFIG));
 }
 
-static pv_status run_info(const pv_comm *comm, const pv_run *run, const void *own, json_t *result)
+static pv_status run_info(const pv_comm *comm, pv_run *run, const void *own, json_t *result)
 {
     const words *w = own;
     pv_store *store = NULL;
@@ -175,8 +175,7 @@ const pv_command pv_command_info = {
                .help = "show what a store holds and how it was made",
                .options = options,
                .options_size = sizeof(words)},
-    .about =
-        "Prints a table, a histogram of PSNRs and the config to stderr, and the same facts as one JSON\n"
-        "line. What the store took to make is what its runs wrote into <store>.runs.jsonl.\n",
+    .about = "Prints a table, a histogram of PSNRs and the config to stderr, and the same facts as one JSON\n"
+             "line. What the store took to make is what its runs wrote into <store>.runs.jsonl.\n",
     .run = run_info,
 };

@@ -2,7 +2,6 @@
 #include "base/pv_mem.h"
 #include "cmd/pv_commands.h"
 #include "plan/pv_plan.h"
-#include "plan/pv_plan_measure.h"
 #include "run/pv_record.h"
 
 #include <stdio.h>
@@ -96,12 +95,11 @@ static void print_prediction(const char *what, const pv_prediction *p)
     format_time(p->low_s, low);
     format_time(p->high_s, high);
     fprintf(stderr, "  %-6s %10s  (%s to %s), %.2f node-hours\n", what, wall, low, high, p->node_hours);
-    fprintf(
-        stderr,
-        "         %.1f %% computing, %.1f %% files, %.1f %% communication, %.1f %% waiting; most beside "
-        "computing: %s\n",
-        100 * p->compute_s / p->wall_s, 100 * p->io_s / p->wall_s, 100 * p->communication_s / p->wall_s,
-        100 * p->idle_s / p->wall_s, p->largest);
+    fprintf(stderr,
+            "         %.1f %% computing, %.1f %% files, %.1f %% communication, %.1f %% waiting; most beside "
+            "computing: %s\n",
+            100 * p->compute_s / p->wall_s, 100 * p->io_s / p->wall_s, 100 * p->communication_s / p->wall_s,
+            100 * p->idle_s / p->wall_s, p->largest);
     fprintf(stderr, "         %.0f MiB a node, %.1f MiB in files\n", p->node_mib, p->file_mib);
 }
 
@@ -163,7 +161,7 @@ static void compare(const pv_comm *comm, const words *w, const pv_past_run *run,
     json_object_set_new(result, "figures", pv_figures_json(figures));
 }
 
-static pv_status run_plan(const pv_comm *comm, const pv_run *run, const void *own, json_t *result)
+static pv_status run_plan(const pv_comm *comm, pv_run *run, const void *own, json_t *result)
 {
     const words *w = own;
     pv_past_run past = {0};

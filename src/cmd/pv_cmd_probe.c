@@ -2,8 +2,12 @@
 #include "base/pv_clock.h"
 #include "cmd/pv_commands.h"
 #include "probe/pv_probe.h"
-#include "run/pv_feature_maker.h"
+#include "data/pv_row_statistics.h"
+#include "probe/pv_probe_data.h"
+#include "run/pv_open.h"
+#include "train/pv_task.h"
 
+enum { BATCH = 128 };
 typedef enum features { BY_MODEL, RAW, ALIGNED } features;
 typedef enum scale { BY_PROBE, NONE, STANDARD } scale;
 
@@ -52,6 +56,70 @@ static pv_status check_words(const words *w)
     return pv_probe_check(probe, w->method.options);
 }
 
+/* Where features come from: a model file, the model of a config as it is initialised, or (both NULL) the
+ * weights. */
+typedef struct feature_source {
+    const char *model, *untrained;
+    bool aligned; /* weights: matched to those of the first training object */
+} feature_source;
+
+/* What a source needs to make features. */
+typedef struct feature_maker {
+    pv_open_model of; /* of the weights themselves, only the form of its head */
+    pv_representation how;
+} feature_maker;
+
+/* The model that training by a config starts from. */
+static pv_status draw_model(const pv_comm *comm, const pv_store *store, const char *path, uint64_t seed,
+                            pv_open_model *m)
+{
+    const pv_words none = {0};
+    pv_status st;
+    PV_TRY(pv_config_of_file(comm, path, &none, &m->config));
+    const pv_train_opts *opts = &m->config->train;
+    m->head.classes = pv_task_of(opts)->outputs(opts, pv_store_signal(store)->classes);
+    PV_TRY(pv_agree(comm, pv_row_form_make(&opts->form, pv_store_params(store), &m->head.form)));
+    PV_TRY(pv_open_model_make(comm, store, BATCH, m));
+    pv_model_init(m->model, seed);
+done:
+    return st;
+}
+
+/* What is measured on the train split: the statistics of an untrained model's form, the reference of matched
+ * rows. */
+static pv_status measure(const pv_comm *comm, const pv_store *store, const pv_probe_sampling *sampling,
+                         const pv_representation *how)
+{
+    pv_dataset *train = NULL;
+    pv_status st;
+    PV_TRY(pv_representation_rows(comm, store, how, PV_SPLIT_TRAIN, sampling->first_view, sampling->views,
+                                  &train));
+    if (how->form->opts.align != PV_ALIGN_NONE && !how->form->reference)
+        PV_TRY(pv_fail(PV_ERR_DATA, "there is no training object to match others to"));
+    st = pv_row_statistics_measure(comm, train, pv_store_arch(store), how->form);
+done:
+    pv_dataset_close(train);
+    return st;
+}
+
+/* The caller closes m->of, also after a failure. */
+static pv_status open_maker(const pv_comm *comm, const pv_store *store, const feature_source *source,
+                            const pv_probe_sampling *sampling, feature_maker *m)
+{
+    const pv_row_form_opts aligned = {.align = PV_ALIGN_SIGNED, .normalise = PV_NORMALISE_NONE};
+    pv_row_form *const form = &m->of.head.form;
+    pv_status st = PV_OK;
+    if (source->model) st = pv_open_model_file(comm, source->model, store, BATCH, &m->of);
+    if (source->untrained) st = draw_model(comm, store, source->untrained, sampling->seed, &m->of);
+    if (source->aligned) st = pv_agree(comm, pv_row_form_make(&aligned, pv_store_params(store), form));
+    m->how = (pv_representation){.model = m->of.model,
+                                 .form = form->params > 0 ? form : NULL,
+                                 .max_batch = BATCH,
+                                 .outputs = m->of.head.classes};
+    if (st == PV_OK && (source->untrained || source->aligned)) st = measure(comm, store, sampling, &m->how);
+    return st;
+}
+
 /* A probe at work. */
 typedef struct study {
     const words *w;
@@ -59,18 +127,18 @@ typedef struct study {
     pv_probe_job job;
     pv_probe_sampling sampling;
     pv_store *store;
-    pv_feature_maker maker;
+    feature_maker maker;
 } study;
 
 static pv_status compare(study *s)
 {
     const pv_comm *comm = s->job.comm;
-    const pv_feature_source source = {.model = s->w->against};
-    pv_feature_maker against = {0};
+    const feature_source source = {.model = s->w->against};
+    feature_maker against = {0};
     pv_probe_views one = {0}, other = {0};
     pv_status st;
     PV_TRY(pv_probe_views_open(comm, s->store, &s->maker.how, &s->sampling, &one));
-    if (source.model) PV_TRY(pv_feature_maker_open(comm, s->store, &source, &s->sampling, &against));
+    if (source.model) PV_TRY(open_maker(comm, s->store, &source, &s->sampling, &against));
     if (source.model) PV_TRY(pv_probe_views_open(comm, s->store, &against.how, &s->sampling, &other));
     PV_TRY(s->probe->compare(&s->job, &one, source.model ? &other : &one));
     pv_json_int(s->job.result, "width", one.of[0].width);
@@ -78,7 +146,7 @@ static pv_status compare(study *s)
 done:
     pv_probe_views_close(&one);
     pv_probe_views_close(&other);
-    pv_feature_maker_close(&against);
+    pv_open_model_close(&against.of);
     return st;
 }
 
@@ -101,10 +169,10 @@ done:
     return st;
 }
 
-static pv_status run_probe(const pv_comm *comm, const pv_run *run, const void *own, json_t *result)
+static pv_status run_probe(const pv_comm *comm, pv_run *run, const void *own, json_t *result)
 {
     const words *w = own;
-    const pv_feature_source source = {w->model, w->untrained, w->features == ALIGNED};
+    const feature_source source = {w->model, w->untrained, w->features == ALIGNED};
     study s = {.w = w,
                .probe = (const pv_probe *)w->method.plugin,
                .job = {comm, w->method.options, w->output, result},
@@ -124,15 +192,15 @@ static pv_status run_probe(const pv_comm *comm, const pv_run *run, const void *o
                  : w->model   ? w->model
                               : feature_names[w->features]);
     const double begin = pv_seconds();
-    PV_TRY(pv_feature_maker_open(comm, s.store, &source, &s.sampling, &s.maker));
+    PV_TRY(open_maker(comm, s.store, &source, &s.sampling, &s.maker));
     PV_TRY(s.probe->compare ? compare(&s) : judge(&s, begin));
     pv_json_real(result, "seconds", pv_seconds() - start);
     pv_result_machine(comm, result);
+    pv_run_keep(run, w->model ? w->model : w->store, NULL);
 done:
     if (st != PV_OK) json_object_clear(result);
-    pv_feature_maker_close(&s.maker);
+    pv_open_model_close(&s.maker.of);
     pv_store_close(s.store);
-    if (st == PV_OK) pv_run_record(comm, run, w->model ? w->model : w->store, NULL, st, result);
     return st;
 }
 

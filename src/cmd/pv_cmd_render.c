@@ -4,7 +4,7 @@
 #include "cmd/pv_commands.h"
 #include "signal/pv_png.h"
 #include "inr/pv_inr.h"
-#include "store/pv_store.h"
+#include "run/pv_open.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -88,17 +88,6 @@ done:
     return st;
 }
 
-/* The object's own picture, found by its source id; NULL with a warning if the source data is not here. */
-static pv_status open_original(const pv_comm *comm, const pv_store *store, pv_signal **signal)
-{
-    pv_run_config *config = NULL;
-    *signal = NULL;
-    pv_status st = pv_config_kept(pv_store_path(store), pv_store_text(store, PV_STORE_CONFIG), &config);
-    if (st == PV_OK) st = pv_signal_open(comm, &config->signal, signal);
-    pv_run_config_free(config);
-    return st;
-}
-
 /* A store's own words are not taken on trust: the INRs must have its channels, and the original its shape. */
 static pv_status check_canvas(const pv_store *store, const pv_signal *original, const canvas *c)
 {
@@ -129,7 +118,6 @@ static pv_status draw(const pv_store *store, const pv_signal *original, const wo
                 .panels = original ? 3 : 2};
     float *row = NULL, *values = NULL, psnr = 0;
     uint8_t fitted = 0;
-    uint64_t source = 0;
     int64_t number = 0;
     pv_status st;
     if (c.height < 1 || pv_store_arch(store)->dims[0] != 2 || (c.channels != 1 && c.channels != 3))
@@ -144,11 +132,7 @@ static pv_status draw(const pv_store *store, const pv_signal *original, const wo
                        fitted == PV_ROW_REFUSED ? "refused: its loss was not finite" : "not fitted"));
     PV_TRY(pv_store_read_rows(store, view, object, 1, row));
     PV_TRY(pv_store_read_psnr(store, view, object, 1, &psnr));
-    PV_TRY(pv_store_read_sources(store, object, 1, &source));
-    if (original && (number = pv_signal_find(original, source)) < 0)
-        PV_TRY(pv_fail(PV_ERR_DATA,
-                       "'%s': object %lld (source %llu) is not in the signal: its files have changed",
-                       pv_store_path(store), (long long)object, (unsigned long long)source));
+    if (original) PV_TRY(pv_open_object(store, original, object, &number));
     PV_TRY(canvas_make(&c));
     if (original) {
         pv_signal_values(original, number, values);
@@ -166,7 +150,7 @@ done:
     return st;
 }
 
-static pv_status run_render(const pv_comm *comm, const pv_run *run, const void *own, json_t *result)
+static pv_status run_render(const pv_comm *comm, pv_run *run, const void *own, json_t *result)
 {
     const words *w = own;
     pv_store *store = NULL;
@@ -178,7 +162,7 @@ static pv_status run_render(const pv_comm *comm, const pv_run *run, const void *
         PV_TRY(pv_agree(comm, pv_fail(PV_ERR_USAGE, "'%s' has objects 0-%lld and views 0-%lld", w->path,
                                       (long long)pv_store_objects(store) - 1,
                                       (long long)pv_store_views(store) - 1)));
-    if (open_original(comm, store, &original) != PV_OK)
+    if (pv_open_signal(comm, store, &original) != PV_OK)
         pv_log_warn("only the INR is drawn, the source data cannot be read: %s", pv_fail_message());
     PV_TRY(pv_agree(comm, comm->rank == 0 ? draw(store, original, w, result) : PV_OK));
 done:

@@ -1,6 +1,5 @@
 /* `polyview train`: trains a network on the rows of a store. */
 #include "cmd/pv_commands.h"
-#include "run/pv_record.h"
 #include "nn/pv_model.h"
 #include "store/pv_store.h"
 #include "train/pv_model_file.h"
@@ -78,14 +77,13 @@ static void report(const pv_comm *comm, const pv_run_config *config, const pv_tr
     pv_result_machine(comm, result);
 }
 
-static pv_status run_train(const pv_comm *comm, const pv_run *run, const void *own, json_t *result)
+static pv_status run_train(const pv_comm *comm, pv_run *run, const void *own, json_t *result)
 {
     const words *w = own;
     pv_run_config *config = NULL;
     pv_store *store = NULL;
     char *yaml = NULL, *checkpoint = NULL;
     pv_train_result trained = {0};
-    bool trained_some = false;
     pv_status st;
     PV_TRY(pv_config_of_file(comm, w->config, &w->set, &config));
     config->train.no_verify = w->no_verify;
@@ -95,14 +93,13 @@ static pv_status run_train(const pv_comm *comm, const pv_run *run, const void *o
     PV_TRY(pv_store_open(comm, w->store ? w->store : config->store, PV_STORE_READ, NULL, &store));
     const bool resume = !w->fresh && pv_path_exists(comm, checkpoint);
     if (resume) PV_TRY(check_resume(comm, config, checkpoint));
-    trained_some = true;
+    pv_run_keep(run, config->train.output, config);
     st = pv_train(comm, store, &config->model, &config->train, &config->augment, yaml, resume, &trained);
     if (st == PV_OK || st == PV_STOPPED) report(comm, config, &trained, result);
 done:
     free(yaml);
     free(checkpoint);
     pv_store_close(store);
-    if (trained_some) pv_run_record(comm, run, config->train.output, config, st, result);
     pv_run_config_free(config);
     return st;
 }

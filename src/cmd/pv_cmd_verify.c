@@ -2,7 +2,6 @@
 #include "base/pv_log.h"
 #include "cmd/pv_commands.h"
 #include "run/pv_fill_run.h"
-#include "run/pv_record.h"
 #include "store/pv_lock.h"
 #include "store/pv_verify.h"
 
@@ -129,15 +128,14 @@ done:
     return st;
 }
 
-static pv_status run_verify(const pv_comm *comm, const pv_run *run, const void *own, json_t *result)
+static pv_status run_verify(const pv_comm *comm, pv_run *run, const void *own, json_t *result)
 {
     const words *w = own;
     const pv_run_limits limits = {w->max_hours, w->grace};
     if (!w->repair && (w->max_hours > 0 || w->grace > 0))
         return pv_fail(PV_ERR_USAGE, "--max-hours and --grace go with --repair");
     const pv_status st = w->repair ? repair(comm, w->path, &limits, result) : inspect(comm, w->path, result);
-    const bool checked = json_object_size(result) > 0;
-    if (checked) pv_run_record(comm, run, w->path, NULL, st, result);
+    if (json_object_size(result) > 0) pv_run_keep(run, w->path, NULL);
     return st;
 }
 

@@ -3,7 +3,6 @@
 #include "parallel/pv_shared.h"
 #include "base/pv_clock.h"
 #include "base/pv_mem.h"
-#include "base/pv_median.h"
 
 #include <stdlib.h>
 

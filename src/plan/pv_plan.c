@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <string.h>
 
-/* Rows of the last pieces of work, of which some rank takes one when the others find none (pv_fill). */
+/* Rows of the last chunks of a fit, of which some rank takes one when the others find none (pv_fill). */
 enum { TAIL_ROWS = 2 };
 /* Reductions of a status or a count in a whole fit or training beside those of its steps. */
 enum { AGREEMENTS = 40, AGREEMENT_BYTES = 16 };
@@ -68,7 +68,7 @@ pv_prediction pv_plan_fit(const pv_figures *f, const pv_workload *work, int node
     const double served = pv_cost_counter_fetches(items, nodes) * f->counter_s;
     p.small_s = AGREEMENTS * pv_cost_allreduce(&m, AGREEMENT_BYTES, NULL) + fmax(0, served - p.compute_s);
     p.communication_s = p.small_s;
-    /* The last piece ends for one rank when the others are, on average, half a piece ahead. */
+    /* The last chunk ends for one rank when the others are, on average, half a chunk ahead. */
     if (ranks > 1) p.idle_s = 0.5 * TAIL_ROWS * (row_s + f->view_io_s);
     add_start(f->fit_start_s, f->fit_start_io_s, f->fit_start_mpi_s, ranks, &p);
     conclude(f, nodes, ranks, fit_error, fit_doubling, 0, &p);

@@ -1,5 +1,5 @@
 /* Measures the figures of a plan with a few fits and epochs of its config. */
-#include "plan/pv_plan_measure.h"
+#include "plan/pv_plan.h"
 #include "base/pv_clock.h"
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
@@ -7,7 +7,6 @@
 #include "base/pv_stop.h"
 #include "run/pv_timed_fits.h"
 #include "run/pv_timing.h"
-#include "run/pv_timed_fill.h"
 #include "plan/pv_comm_measure.h"
 #include "data/pv_dataset.h"
 #include "train/pv_trainer.h"

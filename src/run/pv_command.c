@@ -9,12 +9,13 @@
 static pv_status run_one(const pv_comm *comm, const pv_command *command, int argc, char **argv,
                          json_t *result)
 {
-    const pv_run run = pv_run_begin(argc, argv);
+    pv_run run = pv_run_begin(argc, argv);
     const pv_option *rows = command->plugin.options;
     void *options = pv_alloc((int64_t)command->plugin.options_size, 1);
     pv_status st = options ? pv_words_parse(argc, argv, rows, options) : PV_ERR_NOMEM;
     st = pv_agree(comm, st);
     if (st == PV_OK) st = command->run(comm, &run, options, result);
+    pv_run_end(comm, &run, st, result);
     if (options) pv_options_free(rows, options);
     free(options);
     return st;

@@ -1,10 +1,12 @@
-/* Fills an open store as `fit` and `verify --repair` do. */
+/* Makes and fills stores as `fit` and `verify --repair` do. */
 #include "run/pv_fill_run.h"
 #include "base/pv_cpu.h"
 #include "base/pv_log.h"
 #include "base/pv_stop.h"
+#include "inr/pv_arch.h"
 #include "store/pv_store.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* Rows that another instruction set fitted differ in their last bits. */
@@ -17,6 +19,23 @@ static void warn_of_instruction_set(const pv_store *store)
             "bits "
             "from what POLYVIEW_ISA=%s would give",
             pv_store_path(store), made, here, made);
+}
+
+pv_status pv_run_create(const pv_comm *comm, const pv_run_config *config, const pv_signal *signal,
+                        const char *path, const pv_storage_opts *storage, int64_t views)
+{
+    pv_status st;
+    pv_arch arch;
+    char *yaml = NULL;
+    const char *variant = config->inr.variant == PV_INR_STANDARD ? "standard" : "dwsnets";
+    PV_TRY(pv_agree(comm,
+                    pv_arch_make(&config->inr, pv_signal_inputs(signal), pv_signal_channels(signal), &arch)));
+    PV_TRY(pv_agree(comm, pv_run_config_emit(config, &yaml)));
+    const pv_store_spec spec = {signal, &arch, variant, views, yaml};
+    st = pv_store_create(comm, path, &spec, storage);
+done:
+    free(yaml);
+    return st;
 }
 
 pv_status pv_run_fill(const pv_comm *comm, const pv_run_config *config, const pv_signal *signal,

@@ -2,7 +2,6 @@
 #include "run/pv_limits.h"
 
 #include "base/pv_clock.h"
-#include "base/pv_median.h"
 #include "pv_limits_kernels.h"
 #include "inr/pv_inr.h"
 

@@ -2,12 +2,11 @@
 #include "run/pv_record.h"
 #include "base/pv_clock.h"
 #include "base/pv_checksum.h"
+#include "base/pv_cpu.h"
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
-#include "pv_usage.h"
-#include "run/pv_result.h"
 
-#include <math.h>
+#include <glob.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,12 +14,43 @@
 
 enum { HOST_BYTES = 64 };
 
+static double cpu_seconds(void)
+{
+    return (double)clock() / CLOCKS_PER_SEC;
+}
+
+static int64_t read_counter(const char *path)
+{
+    long long value = -1;
+    FILE *file = fopen(path, "r");
+    if (!file) return -1;
+    if (fscanf(file, "%lld", &value) != 1) value = -1;
+    fclose(file);
+    return value;
+}
+
+/* The node's energy counter; -1: it has none. */
+static int64_t joules_used(void)
+{
+    const int64_t cray = read_counter("/sys/cray/pm_counters/energy");
+    if (cray >= 0) return cray;
+    glob_t packages;
+    int64_t sum = -1;
+    if (glob("/sys/class/powercap/intel-rapl:[0-9]/energy_uj", 0, NULL, &packages) != 0) return -1;
+    for (size_t i = 0; i < packages.gl_pathc; i++) {
+        const int64_t microjoules = read_counter(packages.gl_pathv[i]);
+        if (microjoules >= 0) sum = (sum < 0 ? 0 : sum) + microjoules / 1000000;
+    }
+    globfree(&packages);
+    return sum;
+}
+
 pv_run pv_run_begin(int argc, char **argv)
 {
     return (pv_run){.origin = {argc, argv, time(NULL)},
                     .begin = pv_seconds(),
-                    .cpu_seconds = pv_usage_cpu_seconds(),
-                    .joules = pv_usage_joules(),
+                    .cpu_seconds = cpu_seconds(),
+                    .joules = joules_used(),
                     .meter = pv_meter_read()};
 }
 
@@ -58,7 +88,7 @@ static node_facts look_at_node(const pv_comm *comm, const pv_run *run)
     MPI_Get_processor_name(host, &length);
     snprintf(facts.host, sizeof facts.host, "%.*s", HOST_BYTES - 1, slurm_name ? slurm_name : host);
     MPI_Allreduce(&peak, &facts.memory, 1, MPI_INT64_T, MPI_SUM, comm->node);
-    const int64_t joules = pv_usage_joules();
+    const int64_t joules = joules_used();
     if (run->joules >= 0 && joules >= run->joules) facts.joules = joules - run->joules;
     look_at_cpus(comm, &facts);
     return facts;
@@ -98,7 +128,7 @@ static void put_time(const pv_comm *comm, const pv_run *run, json_t *record)
 {
     const pv_meter now = pv_meter_read(), spent = pv_meter_between(&run->meter, &now);
     const double wall = pv_seconds() - run->begin, mpi = spent.seconds[PV_METER_MPI];
-    double sums[4] = {wall, spent.seconds[PV_METER_FILES], mpi, pv_usage_cpu_seconds() - run->cpu_seconds};
+    double sums[4] = {wall, spent.seconds[PV_METER_FILES], mpi, cpu_seconds() - run->cpu_seconds};
     double busiest = wall - mpi;
     MPI_Allreduce(MPI_IN_PLACE, sums, 4, MPI_DOUBLE, MPI_SUM, comm->world);
     MPI_Allreduce(MPI_IN_PLACE, &busiest, 1, MPI_DOUBLE, MPI_MAX, comm->world);
@@ -110,31 +140,55 @@ static void put_time(const pv_comm *comm, const pv_run *run, json_t *record)
     pv_json_real(record, "allreduce_mb", (double)spent.allreduce_bytes / 1e6);
 }
 
-/* The hash of every key's value: two runs with the same hash had the same config. */
-static void put_config(const pv_run_config *config, json_t *record)
+void pv_run_keep(pv_run *run, const char *output, const pv_run_config *config)
 {
-    char *yaml = NULL, hash[24];
+    char *yaml = NULL;
+    free(run->output);
+    run->output = strdup(output);
     if (!config || pv_run_config_emit(config, &yaml) != PV_OK) return;
-    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)pv_checksum(yaml, strlen(yaml)));
-    pv_json_text(record, "config_hash", hash);
+    snprintf(run->config_hash, sizeof run->config_hash, "%016llx",
+             (unsigned long long)pv_checksum(yaml, strlen(yaml)));
     free(yaml);
 }
 
-void pv_run_record(const pv_comm *comm, const pv_run *run, const char *output, const pv_run_config *config,
-                   pv_status end, const json_t *result)
+void pv_run_end(const pv_comm *comm, pv_run *run, pv_status end, const json_t *result)
 {
+    if (!run->output) return;
     char *message = pv_strdup(pv_fail_message());
     json_t *record = json_object();
-    pv_record_put_origin(&run->origin, output, end, record);
-    put_config(config, record);
+    pv_record_put_origin(&run->origin, run->output, end, record);
+    if (run->config_hash[0]) pv_json_text(record, "config_hash", run->config_hash);
     put_time(comm, run, record);
     pv_result_machine(comm, record);
     put_nodes(comm, run, record);
     pv_record_put_slurm(record);
     json_object_set_new(record, "result", json_deep_copy(result));
-    if (comm->rank == 0 && pv_record_append(output, record) != PV_OK)
+    if (comm->rank == 0 && pv_record_append(run->output, record) != PV_OK)
         pv_log_warn("this run is not recorded: %s", pv_fail_message());
     json_decref(record);
     if (message) pv_fail(end, "%s", message);
     free(message);
+    free(run->output);
+}
+
+void pv_result_machine(const pv_comm *comm, json_t *result)
+{
+    int64_t peak = pv_peak_memory();
+    MPI_Allreduce(MPI_IN_PLACE, &peak, 1, MPI_INT64_T, MPI_MAX, comm->world);
+    pv_json_int(result, "ranks", comm->size);
+    pv_json_int(result, "nodes", comm->nodes);
+    pv_json_text(result, "instruction_set", pv_isa_name(pv_cpu_isa()));
+    pv_json_int(result, "peak_memory_mib", peak >> 20);
+}
+
+void pv_result_print(const char *command, pv_status end, json_t *result)
+{
+    if (end != PV_OK && json_object_size(result) == 0) return;
+    json_t *named = json_pack("{s:s, s:s}", "command", command, "status", pv_status_text(end));
+    json_object_update(named, result);
+    char *text = json_dumps(named, JSON_REAL_PRECISION(7));
+    json_decref(named);
+    if (text) printf("%s\n", text);
+    fflush(stdout);
+    free(text);
 }

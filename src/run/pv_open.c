@@ -1,6 +1,5 @@
-/* Opens the model of a file. */
-#include "run/pv_open_model.h"
-#include "run/pv_config_source.h"
+/* Opens the model of a file, and the signal of a store. */
+#include "run/pv_open.h"
 #include "train/pv_task.h"
 
 pv_status pv_open_model_make(const pv_comm *comm, const pv_store *store, int batch, pv_open_model *m)
@@ -36,4 +35,26 @@ void pv_open_model_close(pv_open_model *m)
     pv_model_free(m->model);
     pv_model_head_free(&m->head);
     pv_run_config_free(m->config);
+}
+
+pv_status pv_open_signal(const pv_comm *comm, const pv_store *store, pv_signal **signal)
+{
+    pv_run_config *config = NULL;
+    pv_status st =
+        pv_agree(comm, pv_config_kept(pv_store_path(store), pv_store_text(store, PV_STORE_CONFIG), &config));
+    if (st == PV_OK) st = pv_signal_open(comm, &config->signal, signal);
+    pv_run_config_free(config);
+    return st;
+}
+
+pv_status pv_open_object(const pv_store *store, const pv_signal *signal, int64_t object, int64_t *number)
+{
+    uint64_t source = 0;
+    const pv_status st = pv_store_read_sources(store, object, 1, &source);
+    if (st != PV_OK) return st;
+    *number = pv_signal_find(signal, source);
+    if (*number >= 0) return PV_OK;
+    return pv_fail(PV_ERR_DATA,
+                   "'%s': object %lld (source %llu) is not in the signal: its files have changed",
+                   pv_store_path(store), (long long)object, (unsigned long long)source);
 }

@@ -1,8 +1,9 @@
-/* Opening the model of a file, for whoever runs it on the rows of a store. */
-#ifndef PV_OPEN_MODEL_H
-#define PV_OPEN_MODEL_H
+/* Opening what belongs to a store: a model that runs on its rows, and the signal that they were fitted to. */
+#ifndef PV_OPEN_H
+#define PV_OPEN_H
 
 #include "run/pv_run_config.h"
+#include "signal/pv_signal.h"
 #include "store/pv_store.h"
 #include "train/pv_model_file.h"
 
@@ -24,5 +25,14 @@ pv_status pv_open_model_make(const pv_comm *comm, const pv_store *store, int bat
 pv_status pv_open_model_file(const pv_comm *comm, const char *path, const pv_store *store, int batch,
                              pv_open_model *m);
 void pv_open_model_close(pv_open_model *m);
+
+/* Opens the signal that a store was made from, by the config that the store keeps.
+ * Owner: pv_signal_close(*signal).  Collective.  Errors: as pv_signal_open; PV_ERR_DATA (a damaged config),
+ * agreed. */
+pv_status pv_open_signal(const pv_comm *comm, const pv_store *store, pv_signal **signal);
+
+/* The number within the signal of an object of the store.
+ * Local.  Errors: PV_ERR_DATA (the signal has no such object). */
+pv_status pv_open_object(const pv_store *store, const pv_signal *signal, int64_t object, int64_t *number);
 
 #endif
