@@ -7,9 +7,12 @@
 #include "cmd/pv_commands.h"
 #include "store/pv_h5.h"
 
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* OpenBLAS's own; absent from other BLAS libraries. */
 extern void openblas_set_num_threads(int threads) __attribute__((weak));
@@ -81,19 +84,41 @@ static int take_verbosity(int *argc, char **argv)
     return verbosity;
 }
 
+/* A file that is opened must not get the number of a standard one that is closed: what is printed would go
+ * into it.  This one cannot be written. */
+static void fill_standard_files(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) < 0) return;
+}
+
+static void complain(pv_status st)
+{
+    fprintf(stderr, "polyview: %s: %s\n", st == PV_STOPPED ? "stopped" : "error", pv_fail_message());
+}
+
 static pv_status run(const pv_comm *comm, int argc, char **argv)
 {
     json_t *result = json_object();
-    const pv_status st = pv_command_run(comm, &pv_commands, argc - 1, argv + 1, result);
-    if (comm->rank == 0) pv_result_print(argv[1], st, result);
+    pv_status st = pv_command_run(comm, &pv_commands, argc - 1, argv + 1, result);
+    if (st != PV_OK && comm->rank == 0) complain(st);
+    const pv_status printed = comm->rank == 0 ? pv_result_print(argv[1], st, result) : PV_OK;
+    if (printed != PV_OK) complain(printed);
+    if (st == PV_OK) st = pv_agree(comm, printed);
     json_decref(result);
     return st;
 }
 
 int main(int argc, char **argv)
 {
-    const int answered = answer_questions(argc, argv);
+    fill_standard_files();
+    int answered = answer_questions(argc, argv);
+    if (answered == 0 && pv_result_written() != PV_OK) {
+        complain(PV_ERR_IO);
+        answered = 1;
+    }
     if (answered >= 0) return answered;
+    signal(SIGPIPE, SIG_IGN); /* writing fails then, and says so */
     const int verbosity = take_verbosity(&argc, argv);
     int threads;
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &threads); /* of pv_lock.h, which does without MPI */
@@ -105,8 +130,6 @@ int main(int argc, char **argv)
     pv_log_setup(comm.rank == 0, verbosity);
     pv_stop_install();
     const pv_status st = run(&comm, argc, argv);
-    if (st != PV_OK && comm.rank == 0)
-        fprintf(stderr, "polyview: %s: %s\n", st == PV_STOPPED ? "stopped" : "error", pv_fail_message());
     pv_comm_close(&comm);
     MPI_Finalize();
     return pv_status_exit_code(st);

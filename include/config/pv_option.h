@@ -78,6 +78,7 @@ typedef struct pv_option {
     size_t count;             /* of a list: offset of its number of entries */
     int most;                 /* entries of a list, which has at least one */
     bool may_be_empty;        /* of a text */
+    bool path;                /* of a text of a command: settled before the command runs (base/pv_path.h) */
     bool whole;               /* a real number that has no fraction */
     bool negative_is_initial; /* a number below 0 is read as the default: what older files write for none */
     unsigned fixes;           /* of PV_FIXES_... */

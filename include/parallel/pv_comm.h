@@ -61,6 +61,12 @@ int pv_share_owner(int64_t n, int shares, int64_t i);
  * k p are. It ends where the next one begins.  n shares < 2^63.  Local. */
 int64_t pv_share_start(int64_t n, int64_t share, int64_t shares);
 
+/* What `settle` of base/pv_path.h makes of a path on rank 0, for all: so they open the same file, wherever
+ * they run.
+ * Owner    the caller frees *out; NULL on failure.  Collective.  Errors: those of `settle`, agreed. */
+pv_status pv_path_settle(const pv_comm *comm, pv_status (*settle)(const char *, char **), const char *path,
+                         char **out);
+
 /* Whether a path exists, as rank 0 sees it.  Collective. */
 bool pv_path_exists(const pv_comm *comm, const char *path);
 

@@ -30,9 +30,6 @@ double pv_cost_allreduce_by(const pv_machine *machine, double bytes, pv_allreduc
 /* The cheapest, as MPI libraries choose; *kind receives it unless NULL. */
 double pv_cost_allreduce(const pv_machine *machine, double bytes, pv_allreduce_kind *kind);
 
-/* A broadcast of n bytes from one rank to all: binomial trees between the nodes, then within them. */
-double pv_cost_broadcast(const pv_machine *machine, double bytes);
-
 /* Fetching n bytes from another rank's memory while every rank does the same; a share 1/nodes of the
  * partners is near. */
 double pv_cost_fetch(const pv_machine *machine, double bytes);

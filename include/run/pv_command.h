@@ -29,7 +29,8 @@ typedef struct pv_command {
     }
 #define PV_OPTION_DIR(owner)                                                                                 \
     {                                                                                                        \
-        PV_KEY(owner, dir), .initial = ".", .value = "DIR", .meaning = "where temporary files are made"      \
+        PV_KEY(owner, dir), .path = true, .initial = ".", .value = "DIR",                                    \
+                            .meaning = "where temporary files are made"                                      \
     }
 
 /* Runs the command of `commands` that argv[0] names with the words after it.

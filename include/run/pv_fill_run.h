@@ -11,6 +11,11 @@ typedef struct pv_run_limits {
     double max_hours, grace; /* grace: seconds for fits in flight */
 } pv_run_limits;
 
+/* Takes the lock of a store that is to be written.
+ * Owner: pv_lock_release.  Collective.  Errors: as pv_lock_take; PV_ERR_IO: the file has other names (hard
+ * links), which the lock does not know, agreed. */
+pv_status pv_run_lock(const pv_comm *comm, const char *path, pv_lock **lock);
+
 /* Makes a store at `path` of `views` views of every object of the signal, by a config.
  * Collective.  Errors: as pv_arch_make, pv_store_create, agreed. */
 pv_status pv_run_create(const pv_comm *comm, const pv_run_config *config, const pv_signal *signal,

@@ -33,8 +33,11 @@ void pv_run_end(const pv_comm *comm, pv_run *run, pv_status end, const json_t *r
 /* Adds ranks, nodes, instruction_set and peak_memory_mib (the largest of all ranks).  Collective. */
 void pv_result_machine(const pv_comm *comm, json_t *result);
 
+/* Brings to stdout what was printed.  Local.  Errors: PV_ERR_IO. */
+pv_status pv_result_written(void);
+
 /* Prints the result with the command's name and how it ended; a failure that has nothing to tell prints
- * nothing.  Local. */
-void pv_result_print(const char *command, pv_status end, json_t *result);
+ * nothing.  Local.  Errors: as pv_result_written. */
+pv_status pv_result_print(const char *command, pv_status end, json_t *result);
 
 #endif

@@ -11,7 +11,8 @@ enum { OBJECTS = 256 }; /* of the store that is opened and closed */
 
 /* The words of the command line. */
 typedef struct words {
-    const char *config, *dir;
+    const char *config;
+    char *dir;
     bool json;
     pv_words set;
 } words;

@@ -18,7 +18,8 @@ enum {
 
 /* The words of the command line. */
 typedef struct words {
-    const char *config, *dir;
+    const char *config;
+    char *dir;
     double seconds;
     int64_t steps;
     bool json;

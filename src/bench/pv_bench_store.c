@@ -23,7 +23,8 @@ enum { BATCHES = sizeof batches / sizeof *batches };
 
 /* The words of the command line. */
 typedef struct words {
-    const char *config, *dir;
+    const char *config;
+    char *dir;
     int rounds;
     bool json;
     pv_words set;

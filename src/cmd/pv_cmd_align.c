@@ -13,14 +13,15 @@ enum { SWEEPS = 16 };
 
 /* The words of the command line. */
 typedef struct words {
-    const char *store, *views;
+    char *store;
+    const char *views;
     int64_t objects;
     int starts;
     bool json;
 } words;
 
 static const pv_option options[] = {
-    {.name = "STORE", PV_MEMBER(words, store), .required = true, .meaning = "the store"},
+    {.name = "STORE", PV_MEMBER(words, store), .path = true, .required = true, .meaning = "the store"},
     {PV_KEY(words, objects), PV_AT_LEAST(1), .initial = "200",
      .meaning = "how many, spread evenly over the store"},
     {PV_KEY(words, views), .initial = "0,1", .value = "A,B", .meaning = "which two views of each"},

@@ -13,7 +13,7 @@
 
 /* The words of the command line. */
 typedef struct words {
-    const char *model, *store, *logits;
+    char *model, *store, *logits;
     unsigned split;
     pv_span views;
     bool no_verify;
@@ -22,11 +22,12 @@ typedef struct words {
 static const char *const splits[] = {"train", "val", "test", NULL}; /* by PV_SPLIT_... */
 
 static const pv_option options[] = {
-    {PV_KEY(words, model), .required = true, .value = "MODEL", .meaning = "the model"},
-    {PV_KEY(words, store), .required = true, .value = "STORE", .meaning = "the store"},
+    {PV_KEY(words, model), .path = true, .required = true, .value = "MODEL", .meaning = "the model"},
+    {PV_KEY(words, store), .path = true, .required = true, .value = "STORE", .meaning = "the store"},
     {PV_KEY(words, split), .choices = splits, .initial = "test", .meaning = "which objects"},
     {PV_KEY(words, views), .initial = "0", .meaning = "which views of them"},
-    {PV_KEY(words, logits), .value = "FILE.h5", .meaning = "where the logits of every sample go"},
+    {PV_KEY(words, logits), .path = true, .value = "FILE.h5",
+     .meaning = "where the logits of every sample go"},
     {PV_KEY(words, no_verify), .meaning = "skips the comparison of rows with their checksums"},
     {0}};
 

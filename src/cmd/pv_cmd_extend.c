@@ -9,13 +9,13 @@
 
 /* The words of the command line; 0: as many as there are. */
 typedef struct words {
-    const char *path;
+    char *path;
     int64_t views, objects;
     pv_words set;
 } words;
 
 static const pv_option options[] = {
-    {.name = "STORE", PV_MEMBER(words, path), .required = true, .meaning = "the store"},
+    {.name = "STORE", PV_MEMBER(words, path), .path = true, .required = true, .meaning = "the store"},
     {PV_KEY(words, views), PV_BETWEEN(0, 1000000), .value = "K", .meaning = "views of every object, in all"},
     {PV_KEY(words, objects), PV_AT_LEAST(0), .meaning = "objects, in all"},
     PV_OPTION_SETS(words),
@@ -94,7 +94,7 @@ static pv_status run_extend(const pv_comm *comm, pv_run *run, const void *own, j
     if (w->views == 0 && w->objects == 0)
         PV_TRY(pv_fail(PV_ERR_USAGE, "extend needs --views or --objects; see `polyview extend --help`"));
     PV_TRY(pv_config_of_store(comm, path, &kept));
-    PV_TRY(pv_lock_take(comm, path, &lock));
+    PV_TRY(pv_run_lock(comm, path, &lock));
     PV_TRY(pv_store_open(comm, path, PV_STORE_READ, NULL, &store));
     PV_TRY(pv_agree(comm, load_config(path, store, &w->set, kept, &config)));
     PV_TRY(pv_agree(comm, pv_run_config_place(config, path)));

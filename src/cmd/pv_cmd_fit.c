@@ -1,6 +1,7 @@
 /* `polyview fit`: creates or resumes a store. */
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
+#include "base/pv_path.h"
 #include "cmd/pv_commands.h"
 #include "run/pv_fill_run.h"
 #include "inr/pv_arch.h"
@@ -11,7 +12,8 @@
 
 /* The words of the command line. */
 typedef struct words {
-    const char *config, *store;
+    const char *config;
+    char *store;
     pv_words set;
     double max_hours, grace;
     bool retry_refused;
@@ -19,7 +21,8 @@ typedef struct words {
 
 static const pv_option options[] = {
     {PV_KEY(words, config), .value = "FILE", .meaning = "the recipe; without it, that of the store"},
-    {PV_KEY(words, store), .value = "STORE", .meaning = "the store to make or resume, for the config's own"},
+    {PV_KEY(words, store), .path = true, .value = "STORE",
+     .meaning = "the store to make or resume, for the config's own"},
     PV_OPTION_SETS(words),
     {PV_KEY(words, max_hours), PV_AT_LEAST(0), .value = "H", .meaning = "ends the run as a signal would"},
     {PV_KEY(words, grace), PV_AT_LEAST(0), .value = "S",
@@ -56,16 +59,16 @@ done:
 }
 
 /* Creates the store if there is none, and opens it for writing. */
-static pv_status prepare_store(const pv_comm *comm, const pv_run_config *config, const pv_signal *signal,
-                               pv_store **store)
+static pv_status prepare_store(const pv_comm *comm, const pv_run_config *config, const char *path,
+                               const pv_signal *signal, pv_store **store)
 {
     const int64_t views = config->fit.views;
     pv_status st;
-    const bool made = !pv_path_exists(comm, config->store);
-    if (made) PV_TRY(pv_run_create(comm, config, signal, config->store, &config->storage, views));
-    PV_TRY(pv_store_open(comm, config->store, PV_STORE_WRITE, &config->storage, store));
+    const bool made = !pv_path_exists(comm, path);
+    if (made) PV_TRY(pv_run_create(comm, config, signal, path, &config->storage, views));
+    PV_TRY(pv_store_open(comm, path, PV_STORE_WRITE, &config->storage, store));
     if (made)
-        pv_log_info("made the store '%s': %lld views of %lld objects, %d parameters each", config->store,
+        pv_log_info("made the store '%s': %lld views of %lld objects, %d parameters each", path,
                     (long long)views, (long long)pv_signal_objects(signal), pv_store_params(*store));
     PV_TRY(pv_agree(comm, check_resume(config, *store, signal)));
 done:
@@ -89,6 +92,7 @@ static pv_status run_fit(const pv_comm *comm, pv_run *run, const void *own, json
     const words *w = own;
     const pv_run_limits limits = {w->max_hours, w->grace};
     pv_run_config *config = NULL;
+    char *path = NULL; /* of the store */
     pv_signal *signal = NULL;
     pv_store *store = NULL;
     pv_lock *lock = NULL;
@@ -99,13 +103,14 @@ static pv_status run_fit(const pv_comm *comm, pv_run *run, const void *own, json
             pv_fail(PV_ERR_USAGE,
                     "fit needs --config FILE, or the --store of a store alone; see `polyview fit --help`"));
     PV_TRY(load_config(comm, w->config, w->store, &w->set, &config));
+    PV_TRY(pv_path_settle(comm, pv_path_resolve, config->store, &path));
     PV_TRY(pv_signal_open(comm, &config->signal, &signal));
-    PV_TRY(pv_lock_take(comm, config->store, &lock));
-    PV_TRY(prepare_store(comm, config, signal, &store));
-    pv_run_keep(run, config->store, config);
+    PV_TRY(pv_run_lock(comm, path, &lock));
+    PV_TRY(prepare_store(comm, config, path, signal, &store));
+    pv_run_keep(run, path, config);
     st = pv_run_fill(comm, config, signal, store, lock, w->retry_refused, &limits, &fill);
     if (st == PV_OK || st == PV_STOPPED) {
-        pv_json_text(result, "store", config->store);
+        pv_json_text(result, "store", path);
         pv_result_fill(&fill, result);
         pv_result_machine(comm, result);
     }
@@ -114,6 +119,7 @@ done:;
     pv_signal_close(signal);
     if (st == PV_OK) st = closed;
     pv_run_config_free(config);
+    free(path);
     return st;
 }
 

@@ -10,12 +10,12 @@
 
 /* The words of the command line. */
 typedef struct words {
-    const char *path;
+    char *path;
     bool json;
 } words;
 
 static const pv_option options[] = {
-    {.name = "STORE", PV_MEMBER(words, path), .required = true, .meaning = "the store"},
+    {.name = "STORE", PV_MEMBER(words, path), .path = true, .required = true, .meaning = "the store"},
     PV_OPTION_JSON(words),
     {0}};
 

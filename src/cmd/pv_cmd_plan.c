@@ -10,7 +10,8 @@
 
 /* The words of the command line; 0 nodes or ranks: as many as run the plan. */
 typedef struct words {
-    const char *config, *figures, *compare, *dir;
+    const char *config;
+    char *figures, *compare, *dir;
     int nodes, ranks_per_node;
     bool json;
     pv_words set;
@@ -20,9 +21,9 @@ static const pv_option options[] = {
     {PV_KEY(words, config), .required = true, .value = "FILE", .meaning = "what is planned"},
     {PV_KEY(words, nodes), PV_BETWEEN(1, 1000000), .meaning = "nodes"},
     {PV_KEY(words, ranks_per_node), PV_BETWEEN(1, 1000000), .value = "R", .meaning = "ranks of each"},
-    {PV_KEY(words, figures), .value = "FILE",
+    {PV_KEY(words, figures), .path = true, .value = "FILE",
      .meaning = "takes the machine's figures from the JSON of an earlier plan of this config"},
-    {PV_KEY(words, compare), .value = "RUNS.jsonl",
+    {PV_KEY(words, compare), .path = true, .value = "RUNS.jsonl",
      .meaning = "holds the prediction against the last fit or training of these records"},
     PV_OPTION_DIR(words),
     PV_OPTION_JSON(words),

@@ -14,7 +14,8 @@ typedef enum scale { BY_PROBE, NONE, STANDARD } scale;
 /* The words of the command line. */
 typedef struct words {
     pv_pick method;
-    const char *store, *model, *untrained, *against, *output;
+    char *store, *model, *against, *output;
+    const char *untrained;
     features features;
     unsigned targets;
     scale scale;
@@ -27,9 +28,10 @@ static const char *const feature_names[] = {"model", "raw", "aligned", NULL}, /*
     *const target_names[] = {"label", "object", NULL}, *const scale_names[] = {"probe", "none", "std", NULL};
 
 static const pv_option options[] = {
-    {PV_KEY(words, store), .required = true, .value = "STORE", .meaning = "whose INRs are judged"},
+    {PV_KEY(words, store), .path = true, .required = true, .value = "STORE",
+     .meaning = "whose INRs are judged"},
     {PV_KEY(words, method), .registry = &pv_probes, .required = true, .meaning = "the probe"},
-    {PV_KEY(words, model), .value = "MODEL", .meaning = "makes the features: a model file"},
+    {PV_KEY(words, model), .path = true, .value = "MODEL", .meaning = "makes the features: a model file"},
     {PV_KEY(words, untrained), .value = "CONFIG", .meaning = "or the model of a config as it is initialised"},
     {PV_KEY(words, features), .choices = feature_names, .initial = "model",
      .meaning = "or the weights themselves, as they are or matched to those of one object"},
@@ -41,8 +43,9 @@ static const pv_option options[] = {
     {PV_KEY(words, seed), .initial = "1", .meaning = "of that draw, and of --untrained"},
     {PV_KEY(words, scale), .choices = scale_names, .initial = "probe",
      .meaning = "standardises features by the train split; probe: for ridge and krr"},
-    {PV_KEY(words, against), .value = "MODEL", .meaning = "cka: the other model, for the same one"},
-    {PV_KEY(words, output), .value = "FILE.h5",
+    {PV_KEY(words, against), .path = true, .value = "MODEL",
+     .meaning = "cka: the other model, for the same one"},
+    {PV_KEY(words, output), .path = true, .value = "FILE.h5",
      .meaning = "where predictions or coordinates of the test split go"},
     {0}};
 

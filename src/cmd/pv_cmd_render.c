@@ -13,17 +13,22 @@ enum { GAP = 4 };
 
 /* The words of the command line. */
 typedef struct words {
-    const char *path, *out;
+    char *path, *out;
     int64_t object, view;
     int scale;
 } words;
 
 static const pv_option options[] = {
-    {.name = "STORE", PV_MEMBER(words, path), .required = true, .meaning = "the store"},
+    {.name = "STORE", PV_MEMBER(words, path), .path = true, .required = true, .meaning = "the store"},
     {PV_KEY(words, object), PV_AT_LEAST(0), .required = true, .meaning = "which object"},
     {PV_KEY(words, view), PV_AT_LEAST(0), .initial = "0", .meaning = "which view of it"},
     {PV_KEY(words, scale), PV_BETWEEN(1, 64), .initial = "8", .meaning = "how much finer the third panel is"},
-    {.name = "o", PV_MEMBER(words, out), .required = true, .value = "FILE.png", .meaning = "the picture"},
+    {.name = "o",
+     PV_MEMBER(words, out),
+     .path = true,
+     .required = true,
+     .value = "FILE.png",
+     .meaning = "the picture"},
     {0}};
 
 /* A picture of panels side by side, each scale times the signal's grid; white gaps between them. */

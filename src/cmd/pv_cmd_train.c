@@ -1,4 +1,5 @@
 /* `polyview train`: trains a network on the rows of a store. */
+#include "base/pv_path.h"
 #include "cmd/pv_commands.h"
 #include "nn/pv_model.h"
 #include "store/pv_store.h"
@@ -9,14 +10,16 @@
 
 /* The words of the command line. */
 typedef struct words {
-    const char *config, *store;
+    const char *config;
+    char *store;
     bool fresh, no_verify;
     pv_words set;
 } words;
 
 static const pv_option options[] = {
     {PV_KEY(words, config), .required = true, .value = "FILE", .meaning = "what is trained, and how"},
-    {PV_KEY(words, store), .value = "STORE", .meaning = "the store to train on, for the config's own"},
+    {PV_KEY(words, store), .path = true, .value = "STORE",
+     .meaning = "the store to train on, for the config's own"},
     {PV_KEY(words, fresh), .meaning = "begins anew, though there is a checkpoint"},
     {PV_KEY(words, no_verify), .meaning = "skips the comparison of rows with their checksums"},
     PV_OPTION_SETS(words),
@@ -82,23 +85,30 @@ static pv_status run_train(const pv_comm *comm, pv_run *run, const void *own, js
     const words *w = own;
     pv_run_config *config = NULL;
     pv_store *store = NULL;
-    char *yaml = NULL, *checkpoint = NULL;
+    char *yaml = NULL, *checkpoint = NULL, *path = NULL, *output = NULL;
     pv_train_result trained = {0};
     pv_status st;
     PV_TRY(pv_config_of_file(comm, w->config, &w->set, &config));
     config->train.no_verify = w->no_verify;
     PV_TRY(pv_agree(comm, pv_run_config_emit(config, &yaml)));
-    checkpoint = pv_checkpoint_path(config->train.output);
+    PV_TRY(pv_path_settle(comm, pv_path_resolve, w->store ? w->store : config->store, &path));
+    PV_TRY(pv_path_settle(comm, pv_path_resolve, config->train.output, &output));
+    checkpoint = pv_checkpoint_path(output);
     PV_TRY(pv_agree(comm, checkpoint ? PV_OK : pv_fail(PV_ERR_NOMEM, "no memory for a file name")));
-    PV_TRY(pv_store_open(comm, w->store ? w->store : config->store, PV_STORE_READ, NULL, &store));
+    PV_TRY(pv_store_open(comm, path, PV_STORE_READ, NULL, &store));
     const bool resume = !w->fresh && pv_path_exists(comm, checkpoint);
     if (resume) PV_TRY(check_resume(comm, config, checkpoint));
-    pv_run_keep(run, config->train.output, config);
+    pv_run_keep(run, output, config);
+    free(config->train.output);
+    config->train.output = output;
+    output = NULL;
     st = pv_train(comm, store, &config->model, &config->train, &config->augment, yaml, resume, &trained);
     if (st == PV_OK || st == PV_STOPPED) report(comm, config, &trained, result);
 done:
     free(yaml);
     free(checkpoint);
+    free(path);
+    free(output);
     pv_store_close(store);
     pv_run_config_free(config);
     return st;

@@ -9,13 +9,13 @@
 
 /* The words of the command line. */
 typedef struct words {
-    const char *path;
+    char *path;
     bool repair;
     double max_hours, grace;
 } words;
 
 static const pv_option options[] = {
-    {.name = "STORE", PV_MEMBER(words, path), .required = true, .meaning = "the store"},
+    {.name = "STORE", PV_MEMBER(words, path), .path = true, .required = true, .meaning = "the store"},
     {PV_KEY(words, repair), .meaning = "fits bad and missing rows again"},
     {PV_KEY(words, max_hours), PV_AT_LEAST(0), .value = "H", .meaning = "ends a repair as a signal would"},
     {PV_KEY(words, grace), PV_AT_LEAST(0), .value = "S", .meaning = "seconds for fits in flight at that end"},
@@ -96,7 +96,7 @@ static pv_status repair(const pv_comm *comm, const char *path, const pv_run_limi
     pv_status st;
     PV_TRY(pv_config_of_store(comm, path, &config));
     PV_TRY(pv_signal_open(comm, &config->signal, &signal));
-    PV_TRY(pv_lock_take(comm, path, &lock));
+    PV_TRY(pv_run_lock(comm, path, &lock));
     PV_TRY(pv_store_open(comm, path, PV_STORE_WRITE, &config->storage, &store));
     PV_TRY(pv_verify(comm, store, &checked));
     report(comm, store, &checked, result);

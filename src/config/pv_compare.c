@@ -61,44 +61,35 @@ done:
     return st;
 }
 
-/* Writes "kind: noise, p: 0.5" of the rows that fix something and do not hold their default. */
-static pv_status write_rows(unsigned scope, const pv_option *rows, const void *options, const void *initial,
-                            FILE *out, bool *first)
+/* Writes "kind: noise, p: 0.5": of a struct's rows and of those that it picks, what fixes something and does
+ * not hold its default.  `size` of the struct; `comma` is what goes before the next. */
+static pv_status write_options(unsigned scope, const pv_option *rows, const void *options, size_t size,
+                               FILE *out, const char **comma)
 {
-    pv_status st = PV_OK;
     char *text = NULL, *usual = NULL;
-    for (const pv_option *row = rows; row && row->name; row++) {
+    void *initial = pv_alloc((int64_t)size, 1);
+    pv_status st = initial ? pv_options_defaults(rows, initial) : PV_ERR_NOMEM;
+    for (const pv_option *row = rows; st == PV_OK && row && row->name; row++) {
         if (!(row->fixes & scope)) continue;
         PV_TRY(pv_option_text(row, options, &text));
         if (!row->required) PV_TRY(pv_option_text(row, initial, &usual));
         if (row->required || strcmp(text, usual) != 0) {
-            fprintf(out, "%s%s: %s", *first ? "" : ", ", row->name, text);
-            *first = false;
+            fprintf(out, "%s%s: %s", *comma, row->name, text);
+            *comma = ", ";
         }
         free(text);
         free(usual);
         text = usual = NULL;
     }
-done:
-    free(text);
-    free(usual);
-    return st;
-}
-
-/* The same of a struct's rows, and of those that it picks; `size` of the struct. */
-static pv_status write_options(unsigned scope, const pv_option *rows, const void *options, size_t size,
-                               FILE *out, bool *first)
-{
-    void *initial = pv_alloc((int64_t)size, 1);
-    pv_status st = initial ? PV_OK : PV_ERR_NOMEM;
-    if (st == PV_OK) st = pv_options_defaults(rows, initial);
-    if (st == PV_OK) st = write_rows(scope, rows, options, initial, out, first);
     for (const pv_option *row = rows; st == PV_OK && row && row->name; row++)
         if (row->type == PV_OPTION_PICK) {
             const pv_pick *pick = pv_picked(row, options);
-            st = write_options(scope, pick->plugin->options, pick->options, pick->plugin->options_size, out,
-                               first);
+            const pv_plugin *plugin = pick->plugin;
+            st = write_options(scope, plugin->options, pick->options, plugin->options_size, out, comma);
         }
+done:
+    free(text);
+    free(usual);
     if (initial) pv_options_free(rows, initial);
     free(initial);
     return st;
@@ -115,9 +106,9 @@ static pv_status items_text(const pv_section *section, unsigned scope, const cha
     if (!out) return pv_fail(PV_ERR_NOMEM, "out of memory while comparing configs");
     fputs("[", out);
     for (unsigned i = 0; i < count && st == PV_OK; i++, item += section->item_size) {
-        bool first = true;
+        const char *comma = "";
         fputs(i ? ", {" : "{", out);
-        st = write_options(scope, section->options, item, section->item_size, out, &first);
+        st = write_options(scope, section->options, item, section->item_size, out, &comma);
         fputs("}", out);
     }
     fputs("]", out);

@@ -60,6 +60,7 @@ static pv_status give(const pv_layer *words, const pv_option *row, const char *v
     if (node && count == PV_WORDS_MAX)
         return pv_fail(PV_ERR_USAGE, "more than %d --%s options", PV_WORDS_MAX, row->name);
     *link = pv_node_scalar(words, node ? NULL : row->name, value);
+    if (*link) (*link)->plain = row->type != PV_OPTION_TEXT; /* "null" and "~" are texts */
     return *link ? PV_OK : PV_ERR_NOMEM;
 }
 

@@ -2,6 +2,7 @@
 #define PV_COMM_BODY
 #include "parallel/pv_comm.h"
 #include "base/pv_checksum.h"
+#include "base/pv_mem.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,6 +98,26 @@ int pv_share_owner(int64_t n, int shares, int64_t i)
 {
     const int64_t base = n / shares, extra = n % shares, large = extra * (base + 1);
     return (int)(i < large ? i / (base + 1) : extra + (i - large) / base);
+}
+
+pv_status pv_path_settle(const pv_comm *comm, pv_status (*settle)(const char *, char **), const char *path,
+                         char **out)
+{
+    int64_t bytes = 0;
+    *out = NULL;
+    pv_status st = pv_agree(comm, comm->rank == 0 ? settle(path, out) : PV_OK);
+    if (st != PV_OK) return st;
+    if (comm->rank == 0) bytes = (int64_t)strlen(*out) + 1;
+    MPI_Bcast(&bytes, 1, MPI_INT64_T, 0, comm->world);
+    if (comm->rank != 0) *out = pv_alloc(bytes, 1);
+    st = pv_agree(comm, *out ? PV_OK : PV_ERR_NOMEM);
+    if (st == PV_OK) {
+        MPI_Bcast(*out, (int)bytes, MPI_CHAR, 0, comm->world);
+        return PV_OK;
+    }
+    free(*out);
+    *out = NULL;
+    return st;
 }
 
 bool pv_path_exists(const pv_comm *comm, const char *path)

@@ -63,12 +63,6 @@ double pv_cost_allreduce(const pv_machine *machine, double bytes, pv_allreduce_k
     return least;
 }
 
-double pv_cost_broadcast(const pv_machine *m, double bytes)
-{
-    return rounds(m->nodes) * message(m->between, bytes) +
-           rounds(m->ranks_per_node) * message(m->inside, bytes);
-}
-
 double pv_cost_fetch(const pv_machine *m, double bytes)
 {
     if (m->nodes * m->ranks_per_node == 1) return 0;

@@ -1,10 +1,25 @@
 /* Finds a command, reads its words, and runs it or prints its help. */
 #include "run/pv_command.h"
 #include "base/pv_mem.h"
+#include "base/pv_path.h"
 #include "config/pv_words.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+/* Every path that a command is given becomes what it is. */
+static pv_status settle_paths(const pv_comm *comm, const pv_option *rows, void *options)
+{
+    pv_status st = PV_OK;
+    for (; st == PV_OK && rows && rows->name; rows++) {
+        char **const path = (char **)(void *)((char *)options + rows->offset), *settled;
+        if (!rows->path || !*path) continue;
+        st = pv_path_settle(comm, pv_path_resolve, *path, &settled);
+        free(*path);
+        *path = settled;
+    }
+    return st;
+}
 
 static pv_status run_one(const pv_comm *comm, const pv_command *command, int argc, char **argv,
                          json_t *result)
@@ -14,6 +29,7 @@ static pv_status run_one(const pv_comm *comm, const pv_command *command, int arg
     void *options = pv_alloc((int64_t)command->plugin.options_size, 1);
     pv_status st = options ? pv_words_parse(argc, argv, rows, options) : PV_ERR_NOMEM;
     st = pv_agree(comm, st);
+    if (st == PV_OK) st = settle_paths(comm, rows, options);
     if (st == PV_OK) st = command->run(comm, &run, options, result);
     pv_run_end(comm, &run, st, result);
     if (options) pv_options_free(rows, options);

@@ -6,8 +6,12 @@
 #include "inr/pv_arch.h"
 #include "store/pv_store.h"
 
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* Rows that another instruction set fitted differ in their last bits. */
 static void warn_of_instruction_set(const pv_store *store)
@@ -19,6 +23,43 @@ static void warn_of_instruction_set(const pv_store *store)
             "bits "
             "from what POLYVIEW_ISA=%s would give",
             pv_store_path(store), made, here, made);
+}
+
+/* How many names of a file are in a directory. */
+static nlink_t names_in(const char *directory, const struct stat *file)
+{
+    struct stat other;
+    nlink_t count = 0;
+    DIR *const open = opendir(directory);
+    for (const struct dirent *entry; open && (entry = readdir(open));)
+        count += fstatat(dirfd(open), entry->d_name, &other, AT_SYMLINK_NOFOLLOW) == 0 &&
+                 other.st_ino == file->st_ino && other.st_dev == file->st_dev;
+    if (open) closedir(open);
+    return count;
+}
+
+/* A run that came by another name would find another lock, or none; a growth that was interrupted leaves the
+ * store a name among its shards. */
+static pv_status check_names(const char *path)
+{
+    struct stat file;
+    char *shards = NULL;
+    if (stat(path, &file) != 0 || file.st_nlink == 1) return PV_OK;
+    if (asprintf(&shards, "%s.shards", path) < 0) return pv_fail(PV_ERR_NOMEM, "no memory for a file name");
+    const nlink_t others = file.st_nlink - 1 - names_in(shards, &file);
+    free(shards);
+    return others < 1
+               ? PV_OK
+               : pv_fail(PV_ERR_IO,
+                         "'%s' has %lld more names (hard links), under which other runs would write it: "
+                         "remove them, or use symbolic links",
+                         path, (long long)others);
+}
+
+pv_status pv_run_lock(const pv_comm *comm, const char *path, pv_lock **lock)
+{
+    const pv_status st = pv_agree(comm, comm->rank == 0 ? check_names(path) : PV_OK);
+    return st == PV_OK ? pv_lock_take(comm, path, lock) : st;
 }
 
 pv_status pv_run_create(const pv_comm *comm, const pv_run_config *config, const pv_signal *signal,

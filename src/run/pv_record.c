@@ -6,6 +6,7 @@
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
 
+#include <errno.h>
 #include <glob.h>
 #include <sched.h>
 #include <stdio.h>
@@ -181,14 +182,20 @@ void pv_result_machine(const pv_comm *comm, json_t *result)
     pv_json_int(result, "peak_memory_mib", peak >> 20);
 }
 
-void pv_result_print(const char *command, pv_status end, json_t *result)
+pv_status pv_result_written(void)
 {
-    if (end != PV_OK && json_object_size(result) == 0) return;
+    if (fflush(stdout) == 0 && !ferror(stdout)) return PV_OK;
+    return pv_fail(PV_ERR_IO, "cannot write the result: %s", strerror(errno));
+}
+
+pv_status pv_result_print(const char *command, pv_status end, json_t *result)
+{
+    if (end != PV_OK && json_object_size(result) == 0) return PV_OK;
     json_t *named = json_pack("{s:s, s:s}", "command", command, "status", pv_status_text(end));
     json_object_update(named, result);
     char *text = json_dumps(named, JSON_REAL_PRECISION(7));
     json_decref(named);
     if (text) printf("%s\n", text);
-    fflush(stdout);
     free(text);
+    return pv_result_written();
 }

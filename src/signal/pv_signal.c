@@ -2,6 +2,7 @@
 #include "signal/pv_signal.h"
 #include "base/pv_checksum.h"
 #include "base/pv_mem.h"
+#include "base/pv_path.h"
 #include "parallel/pv_shared.h"
 
 #include <stdlib.h>
@@ -183,10 +184,23 @@ static pv_status open_source(const pv_comm *comm, const pv_signal_opts *opts, pv
     PV_TRY(pv_agree(comm, st));
     MPI_Bcast(&signal->plan, (int)sizeof signal->plan, MPI_BYTE, 0, comm->node);
     PV_TRY(pv_agree(comm, derive(signal)));
-    if (source->load) PV_TRY(hold(comm, signal, opts->path, reader));
-    st = pv_agree(comm, describe(signal, opts));
+    if (source->load) st = hold(comm, signal, opts->path, reader);
 done:
     if (reader) source->close(reader);
+    return st;
+}
+
+/* The options are those of the config but for the path, which nodes may have links of their own in. */
+static pv_status open_settled(const pv_comm *comm, const pv_signal_opts *opts, pv_signal *signal)
+{
+    pv_signal_opts settled = *opts;
+    pv_status st;
+    settled.path = NULL;
+    if (opts->path) PV_TRY(pv_path_settle(comm, pv_path_absolute, opts->path, &settled.path));
+    PV_TRY(open_source(comm, &settled, signal));
+    st = pv_agree(comm, describe(signal, opts));
+done:
+    free(settled.path);
     return st;
 }
 
@@ -195,7 +209,7 @@ pv_status pv_signal_open(const pv_comm *comm, const pv_signal_opts *opts, pv_sig
     pv_signal *signal = pv_alloc(1, sizeof *signal);
     pv_status st = pv_agree(comm, signal ? PV_OK : PV_ERR_NOMEM);
     *out = NULL;
-    if (st == PV_OK) st = open_source(comm, opts, signal);
+    if (st == PV_OK) st = open_settled(comm, opts, signal);
     if (st == PV_OK)
         *out = signal;
     else

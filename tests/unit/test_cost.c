@@ -27,7 +27,6 @@ static void one_rank_costs_nothing(void **state)
     const pv_machine m = flat(1);
     for (int k = 0; k < PV_ALLREDUCE_KINDS; k++)
         assert_near(pv_cost_allreduce_by(&m, 1e6, (pv_allreduce_kind)k), 0);
-    assert_near(pv_cost_broadcast(&m, 1e6), 0);
     assert_near(pv_cost_fetch(&m, 1e6), 0);
     assert_near(pv_cost_counter_fetches(1000, 1), 0);
 }
@@ -41,7 +40,6 @@ static void eight_ranks_by_hand(void **state)
     assert_near(pv_cost_allreduce_by(&m, n, PV_ALLREDUCE_HALVING), 6 * US + 2 * sent * 7 / 8);
     assert_near(pv_cost_allreduce_by(&m, n, PV_ALLREDUCE_RING), 14 * US + 2 * sent * 7 / 8);
     assert_near(pv_cost_allreduce_by(&m, n, PV_ALLREDUCE_LEVELS), 6 * (US + sent));
-    assert_near(pv_cost_broadcast(&m, n), 3 * (US + sent));
     assert_near(pv_cost_fetch(&m, n), US + sent);
 }
 
