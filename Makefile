@@ -93,12 +93,14 @@ help:  ## list the targets
 deps:  ## install what is missing (apt-get as root or through sudo; else list it and stop)
 	@MPICC='$(MPICC)' scripts/deps.sh
 
-$(BUILD)/libs.mk: scripts/find-libs.sh
+# Whoever names another compiler or prefix has the libraries looked for anew.
+asked := MPICC='$(MPICC)' $(foreach v,HDF5_DIR OPENBLAS_DIR SCALAPACK_DIR RANDOM123_DIR XXHASH_DIR YAML_DIR \
+         JANSSON_DIR ZLIB_DIR PNG_DIR CMOCKA_DIR MKL,$(v)='$($(v))')
+$(BUILD)/asked: FORCE
 	@mkdir -p $(BUILD)
-	@MPICC='$(MPICC)' HDF5_DIR='$(HDF5_DIR)' OPENBLAS_DIR='$(OPENBLAS_DIR)' SCALAPACK_DIR='$(SCALAPACK_DIR)' \
-	 RANDOM123_DIR='$(RANDOM123_DIR)' XXHASH_DIR='$(XXHASH_DIR)' YAML_DIR='$(YAML_DIR)' \
-	 JANSSON_DIR='$(JANSSON_DIR)' ZLIB_DIR='$(ZLIB_DIR)' PNG_DIR='$(PNG_DIR)' CMOCKA_DIR='$(CMOCKA_DIR)' MKL='$(MKL)' \
-	 scripts/find-libs.sh > $@.part && mv $@.part $@
+	@echo "$(asked)" | cmp -s - $@ || echo "$(asked)" > $@
+$(BUILD)/libs.mk: scripts/find-libs.sh scripts/mpi-flavour.sh $(BUILD)/asked
+	@$(asked) scripts/find-libs.sh > $@.part && mv $@.part $@
 
 # A change of mode (DEBUG, SANITIZE, CFLAGS) rebuilds: flags are part of what an object depends on.
 $(BUILD)/flags: FORCE
@@ -200,10 +202,13 @@ quickstart: deps  ## real FashionMNIST to a trained network and pictures, on eve
 	@BUILD='$(BUILD)' RANKS='$(RANKS)' scripts/quickstart.sh
 
 install: $(BIN)  ## install under PREFIX (DESTDIR is honoured)
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/polyview/configs $(DESTDIR)$(PREFIX)/share/polyview/analysis
+	install -d $(DESTDIR)$(PREFIX)/bin $(addprefix $(DESTDIR)$(PREFIX)/share/polyview/,configs analysis jobs)
 	install -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/polyview
 	install -m 644 configs/*.yaml $(DESTDIR)$(PREFIX)/share/polyview/configs
 	install -m 644 analysis/*.py $(DESTDIR)$(PREFIX)/share/polyview/analysis
+	install -m 755 jobs/pipeline.sh $(DESTDIR)$(PREFIX)/share/polyview/jobs
+	install -m 644 jobs/lib.sh jobs/scaling.sh jobs/*.sbatch jobs/README.md $(DESTDIR)$(PREFIX)/share/polyview/jobs
+	sed 's|^POLYVIEW=.*|POLYVIEW=$(PREFIX)/bin/polyview|' jobs/site.env >$(DESTDIR)$(PREFIX)/share/polyview/jobs/site.env
 
 uninstall:  ## remove what install put there
 	rm -f $(DESTDIR)$(PREFIX)/bin/polyview

@@ -3,7 +3,10 @@
 # content if every library is found some other way (modules, prefixes); else it prints the list and stops.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-packages="gcc make pkg-config git libopenmpi-dev openmpi-bin libhdf5-openmpi-dev libscalapack-openmpi-dev
+flavour=$("$here/mpi-flavour.sh")
+programs=openmpi-bin
+[ "$flavour" = openmpi ] || programs=mpich
+packages="gcc make pkg-config git lib$flavour-dev $programs libhdf5-$flavour-dev libscalapack-$flavour-dev
     libopenblas-serial-dev librandom123-dev libxxhash-dev libyaml-dev libjansson-dev zlib1g-dev
     libpng-dev libcmocka-dev dataset-fashion-mnist python3 python3-h5py python3-numpy python3-matplotlib"
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Prints the compiler and linker flags of every library as a make fragment.  Each library is tried in turn: the
-# prefix in its variable, then pkg-config, then the compiler's own paths; a small program must compile and link.
+# prefix in its variable, then pkg-config, then the compiler's own paths; a small program must compile and link, and
+# need no other MPI library than the one that MPICC links.
 # A missing library ends the script with its name and the variable that points to it.
 set -eu
 
@@ -9,9 +10,16 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cflags="" ldflags="" missing=0
 
-links() { # links CFLAGS LIBS: does the program in $work/t.c build with these?
+mpi_libraries() { ldd "$work/t" | grep -oE 'libmpi(ch)?\.so\.[0-9]+' | sort -u; }
+
+links() { # links CFLAGS LIBS: does the program in $work/t.c build with these, and with one MPI?
+    local other
     # shellcheck disable=SC2086
-    "$mpicc" -std=gnu11 $1 -o "$work/t" "$work/t.c" $2 -lm >"$work/log" 2>&1
+    "$mpicc" -std=gnu11 $1 -o "$work/t" "$work/t.c" $2 -lm >"$work/log" 2>&1 || return 1
+    other=$(mpi_libraries | grep -vxF "$mpi" | head -n 1)
+    [ -n "$other" ] || return 0
+    echo "it is built for another MPI: it needs $other, and $mpicc links ${mpi:-no shared MPI library}" >"$work/log"
+    return 1
 }
 
 # library NAME VARIABLE PREFIX PKGCONFIG-NAME LIBS DEBIAN-PACKAGE, with the probe program on standard input
@@ -24,7 +32,9 @@ library() {
     else
         if [ "$pkg" != - ] && c=$(pkg-config --cflags "$pkg" 2>/dev/null) && l=$(pkg-config --libs "$pkg" 2>/dev/null) &&
             links "$c" "$l"; then accept "$c" "$l"; return; fi
-        if links "" "$libs"; then accept "" "$libs"; return; fi
+        for l in ${libs:+"$libs-$flavour"} "$libs"; do # Debian has some for each MPI, under such names
+            if links "" "$l"; then accept "" "$l"; return; fi
+        done
     fi
     echo "polyview: $name not found: set $var=/its/prefix or install it (Debian: $package)" >&2
     sed 's/^/    /' "$work/log" | head -n 4 >&2
@@ -33,18 +43,29 @@ library() {
 
 accept() { cflags="$cflags $1" ldflags="$ldflags $2"; }
 
+flavour=$("$(dirname "$0")/mpi-flavour.sh")
 if ! command -v "$mpicc" >/dev/null 2>&1; then
-    echo "polyview: no MPI compiler '$mpicc': set MPICC=/path/to/mpicc or install one (Debian: libopenmpi-dev)" >&2
+    echo "polyview: no MPI compiler '$mpicc': set MPICC=/path/to/mpicc or install one (Debian: lib$flavour-dev)" >&2
     exit 1
 fi
+cat >"$work/t.c" <<'C'
+#include <mpi.h>
+int main(int c, char **v) { return MPI_Init(&c, &v) || MPI_Finalize(); }
+C
+if ! "$mpicc" -o "$work/t" "$work/t.c" >"$work/log" 2>&1; then
+    echo "polyview: '$mpicc' builds no MPI program: set MPICC" >&2
+    sed 's/^/    /' "$work/log" | head -n 4 >&2
+    exit 1
+fi
+mpi=$(mpi_libraries)
 
 # The serial flavour of OpenBLAS first: every rank is one thread.
 serial=$(find /usr/lib -maxdepth 3 -path '*openblas-serial/pkgconfig' 2>/dev/null | head -n 1)
 [ -z "$serial" ] || export PKG_CONFIG_PATH="$serial${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}"
 
-hdf5_pkg=hdf5-openmpi
-pkg-config --exists hdf5-openmpi 2>/dev/null || hdf5_pkg=hdf5
-library "parallel HDF5" HDF5_DIR "${HDF5_DIR:-}" $hdf5_pkg -lhdf5 libhdf5-openmpi-dev <<'C'
+hdf5_pkg=hdf5-$flavour
+pkg-config --exists "$hdf5_pkg" 2>/dev/null || hdf5_pkg=hdf5
+library "parallel HDF5" HDF5_DIR "${HDF5_DIR:-}" "$hdf5_pkg" -lhdf5 "libhdf5-$flavour-dev" <<'C'
 #include <hdf5.h>
 #ifndef H5_HAVE_PARALLEL
 #error "this HDF5 was built without MPI"
@@ -52,13 +73,15 @@ library "parallel HDF5" HDF5_DIR "${HDF5_DIR:-}" $hdf5_pkg -lhdf5 libhdf5-openmp
 int main(void) { return H5Pset_fapl_mpio(H5P_DEFAULT, MPI_COMM_WORLD, MPI_INFO_NULL) < 0; }
 C
 if [ -n "${MKL:-}" ]; then
-    library MKL MKL "$MKL" - "-lmkl_scalapack_lp64 -lmkl_intel_lp64 -lmkl_sequential -lmkl_core -lmkl_blacs_openmpi_lp64 -lpthread -ldl" - <<'C'
+    blacs=mkl_blacs_${flavour}_lp64
+    [ "$flavour" = openmpi ] || blacs=mkl_blacs_intelmpi_lp64 # of MPICH and all that have its binary interface
+    library MKL MKL "$MKL" - "-lmkl_scalapack_lp64 -lmkl_intel_lp64 -lmkl_sequential -lmkl_core -l$blacs -lpthread -ldl" - <<'C'
 void cblas_sgemm();
 void pdpotrf_();
 int main(int c, char **v) { (void)v; if (c > 9) { cblas_sgemm(); pdpotrf_(); } return 0; }
 C
 else
-    library ScaLAPACK SCALAPACK_DIR "${SCALAPACK_DIR:-}" scalapack-openmpi -lscalapack libscalapack-openmpi-dev <<'C'
+    library ScaLAPACK SCALAPACK_DIR "${SCALAPACK_DIR:-}" "scalapack-$flavour" -lscalapack "libscalapack-$flavour-dev" <<'C'
 void pdpotrf_();
 int main(int c, char **v) { (void)v; if (c > 9) pdpotrf_(); return 0; }
 C
