@@ -4,8 +4,9 @@
 # The rules.  `#SBATCH --signal=B:USR1@120` makes Slurm send SIGUSR1 to the batch shell two minutes before the time limit (and,
 # where the site has preempt_send_user_signal, before preemption); it is passed on to the ranks, which save everything and end
 # with status 75.  A site without that setting sends SIGTERM to the ranks, which end the same way.  75 means "start me again":
-# the job is requeued and continues where it stopped.  Ranks that are killed (128 and more: a node or a launch failed) are
-# retried likewise; status 1, 2 and 3 are errors that a retry would only repeat.
+# the job is requeued and continues where it stopped.  Ranks that are killed (a node or a launch failed) are retried likewise;
+# status 1, 2 and 3 are errors that a retry would only repeat, but for the lock that a dead node leaves for two minutes; so are
+# crashes (a fault of the program, or of memory).
 
 set -u
 POLYVIEW_HOME=${POLYVIEW_HOME:-${SLURM_SUBMIT_DIR:-$PWD}}
@@ -43,9 +44,29 @@ pass_stop_on() {
     fi 2>/dev/null
 }
 
+# Ends an mpirun that waits for ranks that are gone: it can, when all of them are killed while they start.
+watch_mpirun() { # PROCESS
+    local idle=0
+    while sleep "${WATCH_S:-10}" >/dev/null 2>&1 && kill -0 "$1" 2>/dev/null; do
+        if [ -n "$(ps -o stat= --ppid "$1" | sed '/^Z/d')" ]; then idle=0; else idle=$((idle + 1)); fi
+        [ "$idle" -lt 6 ] || { say "mpirun is left without ranks and does not end: killing it"; kill -KILL "$1"; }
+    done
+}
+
+# Removes what Open MPI left in /dev/shm for killed ranks, on every node: files of this user that no process has mapped.
+clear_shm() {
+    find /dev/shm -maxdepth 1 -type f -user "$(id -u)" -mmin +1 \( -name 'osc_sm.*' -o -name 'vader_segment.*' \) 2>/dev/null |
+        while read -r file; do grep -qsF "$file" /proc/[0-9]*/maps || rm -f "$file"; done
+}
+clear_shm_of_nodes() {
+    [ "${SLURM_RESTART_COUNT:-0}" = 0 ] ||
+        srun --mpi=none --nodes="${SLURM_JOB_NUM_NODES:-1}" --ntasks="${SLURM_JOB_NUM_NODES:-1}" --ntasks-per-node=1 \
+            bash -c "$(declare -f clear_shm); clear_shm" || true
+}
+
 # launch RANKS WORDS...: runs `polyview WORDS` on so many ranks of the allocation, packed on as few nodes as they need.
 launch() {
-    local ranks=$1 a_node=${SLURM_NTASKS_PER_NODE:-${SLURM_NTASKS:-1}} rc now caller
+    local ranks=$1 a_node=${SLURM_NTASKS_PER_NODE:-${SLURM_NTASKS:-1}} rc now caller watcher=""
     shift
     if [ "$LAUNCH" = srun ]; then
         srun "${SRUN_OPTIONS[@]}" --nodes=$(((ranks + a_node - 1) / a_node)) --ntasks="$ranks" \
@@ -54,6 +75,10 @@ launch() {
         mpirun "${MPIRUN_OPTIONS[@]}" -n "$ranks" "$POLYVIEW" "$@" &
     fi
     step=$!
+    if [ "$LAUNCH" = mpirun ]; then
+        watch_mpirun "$step" &
+        watcher=$!
+    fi
     # In the background, because bash runs no trap while it waits for a foreground child; a trap cuts `wait` short.
     wait "$step"
     rc=$?
@@ -70,8 +95,23 @@ launch() {
         kill "$caller" 2>/dev/null
         [ "$now" = 127 ] || rc=$now # 127: it had ended before
     fi
+    [ -z "$watcher" ] || kill "$watcher" 2>/dev/null
     step=""
     return "$rc"
+}
+
+# Waits for the lock of a run whose node died, which cannot give it back: 120 s after its last sign of life it is nobody's.
+# False if there is none, or its run lives.
+outlast_lock() { # OUTPUT
+    local lock=$1.lock seen now
+    seen=$(stat -c %Y "$lock" 2>/dev/null) || return 1
+    say "$lock is held by a run that may be dead: waiting until it is silent for 120 s"
+    while [ $(($(date +%s) - seen)) -le "${LOCK_LIMIT_S:-120}" ]; do
+        [ "$stop_wanted" = 0 ] || return 0
+        sleep 5
+        now=$(stat -c %Y "$lock" 2>/dev/null) || return 0
+        [ "$now" = "$seen" ] || return 1
+    done
 }
 
 # Where the site's Slurm measures energy: what the run that has just been recorded took, in joules, to OUTPUT.energy.jsonl.  The
@@ -139,8 +179,13 @@ resumable() {
     announce "polyview $*"
     check_progress "$kind" "$output" || return 1
     if [ "$stop_wanted" = 1 ]; then requeue; fi
+    clear_shm_of_nodes
     launch "${SLURM_NTASKS:-1}" "$@"
     rc=$?
+    if { [ "$rc" = 1 ] || [ "$rc" = 75 ]; } && [ "$stop_wanted" = 0 ] && outlast_lock "$output"; then
+        launch "${SLURM_NTASKS:-1}" "$@"
+        rc=$?
+    fi
     if [ "$rc" = 0 ] || [ "$rc" = 75 ]; then note_energy "$output"; fi
     case $rc in
         0)
@@ -152,6 +197,11 @@ resumable() {
             requeue
             ;;
         1 | 2 | 3) say "failed with status $rc; the reason is the line that begins with 'polyview: error'" ;;
+        126 | 127) say "$POLYVIEW cannot be run (status $rc): see POLYVIEW and the modules in $site" ;;
+        132 | 134 | 135 | 136 | 139)
+            say "a rank crashed (status $rc, signal $((rc - 128))): a fault of the program or of a node's memory; a retry would repeat" \
+                "it, so nothing is requeued.  Fitted rows and checkpoints are kept: submit again to go on, and please report the log"
+            ;;
         *)
             say "the ranks died or did not start (status $rc)"
             requeue

@@ -1,6 +1,7 @@
 """What the job files do around a run, with stand-ins for Slurm's programs (tests/slurm has the real ones)."""
 
 import json
+import mmap
 import os
 import subprocess
 import sys
@@ -27,7 +28,8 @@ def job(work: Path, name: str, *words: object, **variables: str) -> subprocess.C
         (programs / program).write_text(f"#!/bin/bash\n{text}")
         (programs / program).chmod(0o755)
     site = work / "site.env"
-    site.write_text(f'. "{ROOT}/jobs/site.env"\nPOLYVIEW={POLYVIEW}\nPYTHON={sys.executable}\n')
+    own = variables.pop("SITE", f'. "{ROOT}/jobs/site.env"\nPOLYVIEW={POLYVIEW}\nPYTHON={sys.executable}\n')
+    site.write_text(f"{own}LAUNCH={variables.pop('LAUNCHER', 'srun')}\n")
     inside = {
         "POLYVIEW_HOME": str(ROOT),
         "POLYVIEW_SITE": str(site),
@@ -89,5 +91,106 @@ def a_site_without_energy_is_not_asked(work: Path) -> None:
     )
 
 
+def ended_with(
+    work: Path, program: str, *words: object, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """A fit whose ranks are a shell script; Slurm never requeues."""
+    ranks = work / "ranks"
+    ranks.write_text(f"#!/bin/bash\n{program}\n")
+    ranks.chmod(0o755)
+    (work / "store.h5.restarts").unlink(missing_ok=True)
+    PROGRAMS["sleep"] = '[ "$1" -gt 60 ] || exec /bin/sleep "$1"\n'
+    site = f'. "{ROOT}/jobs/site.env"\nPOLYVIEW={ranks}\n'
+    return job(
+        work, "fit.sbatch", "config.yaml", work / "store.h5", *words, SITE=site, PLUGIN="none", **variables
+    )
+
+
+def ends_are_told_apart(work: Path) -> None:
+    for program, status, requeued, words in (
+        ("exit 75", 75, True, "stopped early"),
+        ("kill -KILL $$", 137, True, "the ranks died"),
+        ("kill -TERM $$", 143, True, "the ranks died"),
+        ("kill -SEGV $$", 139, False, "crashed (status 139, signal 11)"),
+        ("kill -ABRT $$", 134, False, "crashed (status 134, signal 6)"),
+        ("exit 1", 1, False, "failed with status 1"),
+        ("exit 3", 3, False, "failed with status 3"),
+        ("exec /nonexistent", 127, False, "cannot be run (status 127)"),
+    ):
+        done = ended_with(work, program)
+        check(
+            done.returncode == status and ("requeueing" in done.stdout) == requeued and words in done.stdout,
+            f"{program}: {words}, {'requeued' if requeued else 'not requeued'}",
+            done,
+        )
+
+
+def a_dead_lock_is_outlasted(work: Path) -> None:
+    lock = work / "store.h5.lock"
+    once = f'[ -e "{work}/tried" ] && exit 0; touch "{work}/tried"; exit '
+    for status in (1, 75):
+        lock.write_text("{}")
+        done = ended_with(work, f"{once}{status}", LOCK_LIMIT_S="2")
+        check(
+            done.returncode == 0 and "silent for" in done.stdout,
+            f"status {status} beside the lock of a dead run: waited for, tried again",
+            done,
+        )
+        (work / "tried").unlink()
+    lock.unlink()
+    done = ended_with(work, "exit 1")
+    check(done.returncode == 1 and "silent" not in done.stdout, "without a lock, status 1 is final", done)
+    lock.write_text("{}")
+    beating = f'(for i in 1 2 3 4 5 6 7 8; do /bin/sleep 1; touch "{lock}"; done) >/dev/null 2>&1 & exit 1'
+    done = ended_with(work, beating)
+    check(
+        done.returncode == 1 and "failed with status 1" in done.stdout,
+        "a run that lives is not waited for",
+        done,
+    )
+
+
+def an_mpirun_without_ranks_is_ended(work: Path) -> None:
+    for body, status, words in (
+        ("exec /bin/sleep 50", 137, "without ranks"),
+        ("/bin/sleep 9", 0, "done"),
+        ("/bin/true & exec /bin/sleep 50", 137, "without ranks"),
+    ):
+        PROGRAMS["mpirun"] = f"{body}\n"
+        done = ended_with(work, "", LAUNCHER="mpirun", WATCH_S="1")
+        check(
+            done.returncode == status and words in done.stdout, f"an mpirun that does '{body}': {words}", done
+        )
+
+
+def what_dead_jobs_left_in_shared_memory_goes(work: Path) -> None:
+    dead, live, young = (Path(f"/dev/shm/osc_sm.polyview-test.{os.getpid()}.{name}") for name in "abc")
+    try:
+        for path in (dead, live, young):
+            path.write_bytes(bytes(4096))
+            os.utime(path, (0, 0) if path != young else None)
+        with live.open("r+b") as file, mmap.mmap(file.fileno(), 4096):
+            ended_with(work, "exit 0")
+            check(dead.exists(), "a first start removes nothing")
+            done = ended_with(work, "exit 0", SLURM_RESTART_COUNT="1")
+            check(
+                (dead.exists(), live.exists(), young.exists()) == (False, True, True),
+                "a restart removes what nobody has mapped, unless it is young",
+                done,
+            )
+    finally:
+        for path in (dead, live, young):
+            path.unlink(missing_ok=True)
+
+
 if __name__ == "__main__":
-    sys.exit(run_tests(energy_comes_from_the_account, a_site_without_energy_is_not_asked))
+    sys.exit(
+        run_tests(
+            energy_comes_from_the_account,
+            a_site_without_energy_is_not_asked,
+            ends_are_told_apart,
+            a_dead_lock_is_outlasted,
+            an_mpirun_without_ranks_is_ended,
+            what_dead_jobs_left_in_shared_memory_goes,
+        )
+    )
