@@ -18,7 +18,8 @@ pv_status pv_file_reserve(const char *part, const char *path, int64_t bytes);
  * named). */
 pv_status pv_file_publish(const char *part, const char *path);
 
-/* Makes `path` hold exactly these bytes; on failure an earlier file of the name is left as it was.
+/* Makes the file at `path`, or the one that a link there leads to, hold exactly these bytes; on failure an
+ * earlier file of the name is left as it was.
  * Local.  Errors: PV_ERR_IO (path named), PV_ERR_NOMEM. */
 pv_status pv_file_replace(const char *path, const void *data, int64_t bytes);
 

@@ -20,4 +20,7 @@ pv_status pv_path_absolute(const char *path, char **out);
  * circle) */
 pv_status pv_path_resolve(const char *path, char **out);
 
+/* The same without variables: a path of the program's own, which is taken as it stands. */
+pv_status pv_path_follow(const char *path, char **out);
+
 #endif

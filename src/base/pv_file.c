@@ -1,6 +1,7 @@
 /* Files that appear whole: the temporary name, the disk, the rename. */
 #include "base/pv_file.h"
 #include "base/pv_meter.h"
+#include "base/pv_path.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -90,15 +91,21 @@ static int write_all(int fd, const char *data, int64_t bytes)
 
 pv_status pv_file_replace(const char *path, const void *data, int64_t bytes)
 {
-    char *part = pv_file_part(path);
-    if (!part) return PV_ERR_NOMEM;
+    char *real, *part = NULL;
+    pv_status st = pv_path_follow(path, &real);
+    if (st == PV_OK && !(part = pv_file_part(real))) st = PV_ERR_NOMEM;
+    if (st != PV_OK) {
+        free(real);
+        return st;
+    }
     const int fd = open(part, O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC, 0666);
     pv_meter_begin(PV_METER_FILES);
     int cause = fd < 0 ? errno : write_all(fd, data, bytes);
     pv_meter_end();
     if (fd >= 0 && close(fd) != 0 && cause == 0) cause = errno;
-    const pv_status st = cause == 0 ? pv_file_publish(part, path) : cannot_write(path, cause);
+    st = cause == 0 ? pv_file_publish(part, real) : cannot_write(path, cause);
     if (fd >= 0 && st != PV_OK) unlink(part);
     free(part);
+    free(real);
     return st;
 }

@@ -86,26 +86,31 @@ static pv_status prefix_directory(char **path)
     return PV_OK;
 }
 
+/* Makes *path absolute, if it is well up to here; else frees it. */
+static pv_status finish(pv_status st, char **path)
+{
+    if (st == PV_OK && (*path)[0] == '\0') st = pv_fail(PV_ERR_IO, "an empty path names no file");
+    if (st == PV_OK) st = prefix_directory(path);
+    if (st == PV_OK) return PV_OK;
+    free(*path);
+    *path = NULL;
+    return st;
+}
+
 pv_status pv_path_absolute(const char *path, char **out)
 {
     struct stat found;
     size_t size = 0;
+    pv_status st = PV_OK;
     *out = NULL;
     FILE *const text = open_memstream(out, &size);
     if (!text) return no_memory(path);
-    const bool literal = strpbrk(path, "~$") == NULL || lstat(path, &found) == 0;
-    pv_status st = PV_OK;
-    if (literal)
-        fputs(path, text);
-    else
+    if (strpbrk(path, "~$") && lstat(path, &found) != 0)
         st = expand(path, text);
+    else
+        fputs(path, text);
     if (fclose(text) != 0 && st == PV_OK) st = no_memory(path);
-    if (st == PV_OK && (*out)[0] == '\0') st = pv_fail(PV_ERR_IO, "an empty path names no file");
-    if (st == PV_OK) st = prefix_directory(out);
-    if (st == PV_OK) return PV_OK;
-    free(*out);
-    *out = NULL;
-    return st;
+    return finish(st, out);
 }
 
 /* What the link at `path`, absolute, says: another absolute path; NULL if it is no link. */
@@ -144,10 +149,10 @@ static pv_status resolve_new(const char *wish, const char *path, char **out)
     return st;
 }
 
-pv_status pv_path_resolve(const char *path, char **out)
+pv_status pv_path_follow(const char *path, char **out)
 {
-    char *at, *next;
-    pv_status st = pv_path_absolute(path, &at);
+    char *at = strdup(path), *next;
+    pv_status st = at ? finish(PV_OK, &at) : no_memory(path);
     *out = st == PV_OK ? realpath(at, NULL) : NULL;
     if (st == PV_OK && !*out && errno != ENOENT) st = pv_fail(PV_ERR_IO, "'%s': %s", path, strerror(errno));
     if (st == PV_OK && !*out) {
@@ -158,5 +163,15 @@ pv_status pv_path_resolve(const char *path, char **out)
         st = resolve_new(path, at, out);
     }
     free(at);
+    return st;
+}
+
+pv_status pv_path_resolve(const char *path, char **out)
+{
+    char *whole;
+    pv_status st = pv_path_absolute(path, &whole);
+    *out = NULL;
+    if (st == PV_OK) st = pv_path_follow(whole, out);
+    free(whole);
     return st;
 }

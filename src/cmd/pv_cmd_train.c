@@ -91,11 +91,11 @@ static pv_status run_train(const pv_comm *comm, pv_run *run, const void *own, js
     PV_TRY(pv_config_of_file(comm, w->config, &w->set, &config));
     config->train.no_verify = w->no_verify;
     PV_TRY(pv_agree(comm, pv_run_config_emit(config, &yaml)));
-    PV_TRY(pv_path_settle(comm, pv_path_resolve, w->store ? w->store : config->store, &path));
+    if (!w->store) PV_TRY(pv_path_settle(comm, pv_path_resolve, config->store, &path));
     PV_TRY(pv_path_settle(comm, pv_path_resolve, config->train.output, &output));
     checkpoint = pv_checkpoint_path(output);
     PV_TRY(pv_agree(comm, checkpoint ? PV_OK : pv_fail(PV_ERR_NOMEM, "no memory for a file name")));
-    PV_TRY(pv_store_open(comm, path, PV_STORE_READ, NULL, &store));
+    PV_TRY(pv_store_open(comm, w->store ? w->store : path, PV_STORE_READ, NULL, &store));
     const bool resume = !w->fresh && pv_path_exists(comm, checkpoint);
     if (resume) PV_TRY(check_resume(comm, config, checkpoint));
     pv_run_keep(run, output, config);

@@ -1,6 +1,8 @@
 /* The events of a run as lines. */
 #include "pv_train_log.h"
+#include "base/pv_file.h"
 #include "base/pv_log.h"
+#include "base/pv_path.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -29,21 +31,20 @@ static int is_kept(const char *line, int64_t epoch, int64_t batch)
 static pv_status start_metrics(const char *path, int64_t epoch, int64_t batch)
 {
     FILE *old = epoch < 0 ? NULL : fopen(path, "r");
-    char *part = NULL, *line = NULL;
+    char *real = NULL, *part = NULL, *line = NULL;
     size_t capacity = 0;
-    if (asprintf(&part, "%s.part", path) < 0) {
-        if (old) fclose(old);
-        return pv_fail(PV_ERR_NOMEM, "no memory for a file name");
-    }
-    FILE *kept = fopen(part, "w");
-    pv_status st = kept ? PV_OK : io_error(path);
+    FILE *kept = NULL;
+    pv_status st = pv_path_follow(path, &real);
+    if (st == PV_OK && !(part = pv_file_part(real))) st = PV_ERR_NOMEM;
+    if (st == PV_OK && !(kept = fopen(part, "w"))) st = io_error(path);
     while (kept && old && getline(&line, &capacity, old) > 0)
         if (is_kept(line, epoch, batch)) fputs(line, kept);
     if (kept && fclose(kept) != 0) st = io_error(path);
-    if (st == PV_OK && rename(part, path) != 0) st = io_error(path);
+    if (st == PV_OK && rename(part, real) != 0) st = io_error(path);
     if (old) fclose(old);
     free(line);
     free(part);
+    free(real);
     return st;
 }
 

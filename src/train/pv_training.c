@@ -6,6 +6,7 @@
 #include "data/pv_row_statistics.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -186,7 +187,8 @@ static pv_status age_kept(const char *path, int64_t keep)
         name_kept(path, age - 1, from);
         name_kept(path, age, to);
         if (age == 1) unlink(to);
-        if ((age > 1 ? rename(from, to) : link(from, to)) != 0 && errno != ENOENT)
+        if ((age > 1 ? rename(from, to) : linkat(AT_FDCWD, from, AT_FDCWD, to, AT_SYMLINK_FOLLOW)) != 0 &&
+            errno != ENOENT)
             return pv_fail(PV_ERR_IO, "cannot keep the checkpoint '%s' as '%s': %s", from, to,
                            strerror(errno));
     }

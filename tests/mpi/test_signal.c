@@ -339,20 +339,23 @@ static void damage_at_the_end_of_a_gzip_file_is_refused(const pv_comm *comm)
     if (comm->rank == 0) remove_set("bad");
 }
 
-/* The last node reads `set` while the others read the good one. */
+/* The last node finds `set` (none of that name: nothing) where the others find the good one: all ranks get
+ * one path, which leads every node into a directory of its own. */
 static void one_node_differs(const pv_comm *parent, const char *set, pv_status expected, const char *words)
 {
     pv_comm comm;
-    char good[PATH_ROOM], bad[PATH_ROOM];
+    char own[PATH_ROOM], start[PATH_ROOM];
     pv_comm_open(parent->world, 1, &comm);
-    path_of("plain", NULL, "", good);
-    path_of(set, NULL, "", bad);
-    const pv_signal_opts opts = options(comm.node_index == comm.nodes - 1 ? bad : good);
+    path_of(comm.node_index == comm.nodes - 1 ? set : "plain", NULL, "", own);
+    pv_test_check(&comm, getcwd(start, sizeof start) && (chdir(own) == 0 || chdir("/") == 0),
+                  "every node has a directory of its own");
+    const pv_signal_opts opts = options("/proc/self/cwd");
     refused(&comm, &opts, expected, words);
     char origin[32];
     snprintf(origin, sizeof origin, "rank %d on ", comm.size - 1);
     pv_test_check(&comm, strncmp(pv_fail_message(), origin, strlen(origin)) == 0,
                   "the message names the rank that met it");
+    pv_test_check(&comm, chdir(start) == 0, "every node is back");
     pv_comm_close(&comm);
 }
 
