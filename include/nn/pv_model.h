@@ -7,9 +7,7 @@
 #ifndef PV_MODEL_H
 #define PV_MODEL_H
 
-#include "nn/core/pv_model_opts.h"
-#include "nn/core/pv_nn_params.h"
-#include "nn/core/pv_pass.h"
+#include "nn/core/pv_model_kind.h"
 
 typedef struct pv_model pv_model;
 

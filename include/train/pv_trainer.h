@@ -5,7 +5,7 @@
 
 #include "augment/pv_augment_opts.h"
 #include "parallel/pv_comm.h"
-#include "nn/core/pv_model_opts.h"
+#include "nn/core/pv_model_kind.h"
 #include "store/pv_store.h"
 #include "train/pv_train_opts.h"
 

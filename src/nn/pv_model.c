@@ -1,8 +1,7 @@
 /* Models of any kind: makes them, runs their passes stage by stage, with the projection behind the net. */
 #include "nn/pv_model.h"
 #include "base/pv_mem.h"
-#include "nn/core/pv_head.h"
-#include "nn/core/pv_model_kind.h"
+#include "nn/core/pv_linear.h"
 
 #include <stdlib.h>
 

@@ -305,7 +305,7 @@ static void a_bad_model_is_refused_by_name(void **state)
     pv_dws_opts own;
     pv_model_opts opts = plain(&own);
     assert_int_equal(pv_model_new(&opts, short_dims, 1, CLASSES, BATCH, &model), PV_ERR_CONFIG);
-    own.fc_layers = 0;
+    own.downsample = short_dims[0]; /* not below the inputs */
     assert_int_equal(pv_model_new(&opts, short_dims, SHORT, CLASSES, BATCH, &model), PV_ERR_CONFIG);
     opts = plain(&own);
     own.set_layer = PV_SET_SAB;

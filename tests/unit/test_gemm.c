@@ -1,6 +1,6 @@
 /* Matrix products of every instruction set against three loops. */
 #include "base/pv_rng.h"
-#include "nn/core/pv_blas.h"
+#include "nn/core/pv_linear.h"
 
 #include <math.h>
 #include <setjmp.h>

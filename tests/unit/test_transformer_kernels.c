@@ -1,7 +1,5 @@
 /* Attention, LayerNorm, activations and Fourier features against their formulas, on every instruction set. */
 #include "kernel_test.h"
-#include "nn/core/pv_attention_kernels.h"
-#include "nn/core/pv_matrix_kernels.h"
 #include "nn/core/pv_nn_kernels.h"
 #include "nn/gnn/pv_gnn_kernels.h"
 
@@ -39,7 +37,7 @@ static void softmax_back_reference(int n, double scale, const double *p, const d
 static void set_attention(void)
 {
     const pv_attention_kernels *kernels = PV_ISA_CHOOSE(pv_attention_kernels);
-    const int np = 3 * kernels->lanes;
+    const int np = 3 * PV_ISA_CHOOSE(pv_nn_kernels)->lanes;
     pv_real *s = some((int64_t)NODES * np, 1), *dp = some((int64_t)NODES * np, 2), *share = some(np, 3);
     double logits[NODES][48], dshare[NODES][48];
     for (int j = 0; j < NODES; j++)

@@ -6,9 +6,7 @@
 #ifndef PV_BATCH_NORM_H
 #define PV_BATCH_NORM_H
 
-#include "base/pv_mem.h"
-#include "nn/core/pv_nn_params.h"
-#include "nn/core/pv_pass.h"
+#include "nn/core/pv_model_kind.h"
 
 enum { PV_NORM_MAX_SLOTS = 32 };
 
@@ -16,20 +14,18 @@ typedef struct pv_batch_norm {
     pv_nn_params *params;
     int slots, features;
     int64_t positions[PV_NORM_MAX_SLOTS];
-    int weight[PV_NORM_MAX_SLOTS], bias[PV_NORM_MAX_SLOTS]; /* tensor ids */
-    int mean[PV_NORM_MAX_SLOTS], var[PV_NORM_MAX_SLOTS], tracked[PV_NORM_MAX_SLOTS];
-    double *sums;                  /* [2][slots][features] */
-    double *inverse;               /* [slots][features] 1 / sqrt(var + eps) */
-    pv_real *centre;               /* [slots][features] mean of the pass */
-    pv_real *scale, *shift;        /* forward: y scale + shift */
-    pv_real *from_dz, *from_y, *c; /* backward: from_dz dz + from_y (y - centre) + c */
+    int tensors[PV_NORM_MAX_SLOTS]; /* id of the weight, which those of the others follow */
+    double *sums;                   /* [2][slots][features] */
+    double *inverse;                /* [slots][features] 1 / sqrt(var + eps) */
+    pv_real *centre;                /* [slots][features] mean of the pass */
+    pv_real *scale, *shift;         /* forward: y scale + shift */
+    pv_real *from_dz, *from_y, *c;  /* backward: from_dz dz + from_y (y - centre) + c */
 } pv_batch_norm;
 
-/* Sets up without slots. */
-void pv_batch_norm_open(pv_batch_norm *norm, pv_nn_params *params, int features);
-/* Adds a slot and registers <prefix>.weight, .bias, .running_mean, .running_var, .num_batches_tracked. */
+/* Adds a slot to a norm that has params and features, and registers <prefix>.weight, .bias, .running_mean,
+ * .running_var, .num_batches_tracked; when all are there, takes the memory. */
 void pv_batch_norm_add(pv_batch_norm *norm, const char *prefix, int64_t positions);
-void pv_batch_norm_reserve(pv_batch_norm *norm, pv_memory *memory);
+void pv_batch_norm_reserve(pv_batch_norm *norm);
 
 /* Forward: clear, collect all chunks of all slots and have their sums taken over the batch (training only),
  * settle, then apply to chunks.
@@ -37,7 +33,6 @@ void pv_batch_norm_reserve(pv_batch_norm *norm, pv_memory *memory);
  * eps 1e-5. */
 void pv_batch_norm_clear(pv_batch_norm *norm);
 void pv_batch_norm_collect(pv_batch_norm *norm, int slot, int64_t rows, const pv_real *y);
-/* What was collected. */
 pv_batch_sums pv_batch_norm_sums(const pv_batch_norm *norm);
 /* Settles the statistics from the batch's sums and updates the running ones; in evaluation takes those. */
 void pv_batch_norm_settle(pv_batch_norm *norm, const pv_pass *pass);

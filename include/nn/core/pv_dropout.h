@@ -2,8 +2,7 @@
 #ifndef PV_DROPOUT_H
 #define PV_DROPOUT_H
 
-#include "nn/core/pv_nn_kernels.h"
-#include "nn/core/pv_pass.h"
+#include "nn/core/pv_model_kind.h"
 
 typedef struct pv_dropout {
     double rate;

@@ -3,7 +3,6 @@
 #ifndef PV_ENCODER_H
 #define PV_ENCODER_H
 
-#include "nn/core/pv_head.h"
 #include "nn/core/pv_model_kind.h"
 #include "nn/core/pv_packed.h"
 

@@ -1,12 +1,14 @@
-/* Linear maps and stacks of them (Linear, ReLU, Linear, ...). */
+/* Matrix products, linear maps, and stacks of them (Linear, ReLU, Linear, ...). */
 #ifndef PV_LINEAR_H
 #define PV_LINEAR_H
 
-#include "base/pv_mem.h"
 #include "nn/core/pv_nn_params.h"
-#include "simd/pv_real.h"
 
-#include <stdint.h>
+/* c = alpha op(a) op(b) + beta c, op transposing if asked.
+ * Shapes   op(a) [m][k], op(b) [k][n], c [m][n]; all row-major without gaps.  Empty products leave c alone.
+ * The long thin products of a weight-space layer go to the room's own kernels, the others to BLAS. */
+void pv_gemm(const pv_nn_kernels *kernels, bool transpose_a, bool transpose_b, int64_t m, int64_t n,
+             int64_t k, double alpha, const pv_real *a, const pv_real *b, double beta, pv_real *c);
 
 /* PyTorch's Linear: y = x W^T + b, W [out][in]. */
 typedef struct pv_linear {
@@ -27,26 +29,18 @@ typedef enum pv_linear_init {
 pv_linear pv_linear_new(pv_nn_params *params, const char *prefix, int in, int out, bool bias,
                         pv_linear_init init);
 
-/* y = beta y + alpha x W^T, without the bias.  Shapes   x [rows][in], y [rows][out] */
+/* y = beta y + alpha (x W^T + b).  Shapes   x [rows][in], y [rows][out] */
 void pv_linear_forward(const pv_linear *linear, const pv_nn_params *params, int64_t rows, double alpha,
                        const pv_real *x, double beta, pv_real *y);
 
-/* Adds alpha dy^T x to the weight's gradient and, unless dx is NULL, sets dx = beta dx + alpha dy W. */
+/* Adds alpha dy^T x and alpha times the sum of dy's rows to the gradients of weight and bias and, unless dx
+ * is NULL, sets dx = beta dx + alpha dy W. */
 void pv_linear_backward(const pv_linear *linear, const pv_nn_params *params, int64_t rows, double alpha,
                         const pv_real *x, const pv_real *dy, double beta, pv_real *dx);
 
-/* y += alpha b in every row; nothing without a bias. */
-void pv_linear_add_bias(const pv_linear *linear, const pv_nn_params *params, int64_t rows, double alpha,
-                        pv_real *y);
-
-/* Adds alpha times the sum of the rows of dy to the bias' gradient. */
-void pv_linear_bias_backward(const pv_linear *linear, const pv_nn_params *params, int64_t rows, double alpha,
-                             const pv_real *dy);
-
 enum { PV_STACK_MAX = 8 }; /* linear maps of the deepest stack */
 
-/* `depth` linear maps with ReLU between them; all but the first are [out][out].  The bias of the last one is
- * not applied by forward and backward: in a DWS layer it belongs to a coarser view than the output. */
+/* `depth` linear maps with ReLU between them; all but the first are [out][out]. */
 typedef struct pv_stack {
     int depth;
     pv_linear linear[PV_STACK_MAX];
@@ -58,31 +52,36 @@ typedef struct pv_stack {
 pv_stack pv_stack_new(pv_nn_params *params, const char *prefix, int in, int out, int depth, bool bias,
                       pv_linear_init init);
 
-/* Takes the memory that backward needs for up to max_rows rows. */
+/* Takes the memory for passes of at most max_rows rows. */
 void pv_stack_reserve(pv_stack *stack, pv_memory *memory, int64_t max_rows);
 
 /* Multiply-adds a row, times two, forward. */
 double pv_stack_row_flops(const pv_stack *stack);
 
-/* y = beta y + alpha stack(x), without the last bias; the rows are number first_row.. of the batch. */
-void pv_stack_forward(const pv_stack *stack, const pv_nn_params *params, int64_t first_row, int64_t rows,
-                      double alpha, const pv_real *x, double beta, pv_real *y);
+/* y = beta y + alpha stack(x). */
+void pv_stack_forward(const pv_stack *stack, const pv_nn_params *params, int64_t rows, double alpha,
+                      const pv_real *x, double beta, pv_real *y);
 
-/* Adds to the gradients of all weights and inner biases; dx = beta dx + alpha J^T dy unless dx is NULL.
- * Computes what is behind the ReLUs anew, so that rows of one part after another may share the memory. */
-void pv_stack_backward(const pv_stack *stack, const pv_nn_params *params, int64_t first_row, int64_t rows,
-                       double alpha, const pv_real *x, const pv_real *dy, double beta, pv_real *dx);
+/* Adds to the gradients of all weights and biases; dx = beta dx + alpha J^T dy unless dx is NULL.  Computes
+ * what is behind the ReLUs anew, so that rows of one part after another may share the memory. */
+void pv_stack_backward(const pv_stack *stack, const pv_nn_params *params, int64_t rows, double alpha,
+                       const pv_real *x, const pv_real *dy, double beta, pv_real *dx);
 
-/* The last linear map, whose bias the caller applies. */
-static inline const pv_linear *pv_stack_last(const pv_stack *stack)
-{
-    return &stack->linear[stack->depth - 1];
-}
+/* What the last linear map was given by a forward of x.  Shapes   [rows][*width] */
+const pv_real *pv_stack_features(const pv_stack *stack, const pv_real *x, int *width);
 
-/* What the last linear map was given by a forward of x. */
-static inline const pv_real *pv_stack_input(const pv_stack *stack, const pv_real *x)
-{
-    return stack->depth > 1 ? stack->hidden[stack->depth - 2] : x;
-}
+/* The stack behind an encoder: what classifies, or projects for contrastive training. */
+typedef struct pv_head {
+    pv_nn_params *params;
+    pv_stack stack;  /* depth 0: there is no head */
+    pv_real *x, *dx; /* [max_batch][in]: what the encoder gives, and its gradient */
+} pv_head;
+
+/* Takes a stack that is registered, and the memory for it. */
+pv_head pv_head_new(pv_nn_params *params, pv_stack stack, int64_t max_batch);
+
+/* From `x` to out [batch][out]; and back: adds to the gradients of the stack's tensors, sets `dx`. */
+void pv_head_forward(const pv_head *head, int batch, pv_real *out);
+void pv_head_backward(const pv_head *head, int batch, const pv_real *dout);
 
 #endif

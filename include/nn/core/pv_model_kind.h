@@ -8,9 +8,18 @@
 #define PV_MODEL_KIND_H
 
 #include "config/pv_plugin.h"
-#include "nn/core/pv_model_opts.h"
 #include "nn/core/pv_nn_params.h"
-#include "nn/core/pv_pass.h"
+
+/* The weight-space network: the `model` section of a config. */
+typedef struct pv_model_opts {
+    pv_pick kind; /* a pv_model_kind, and its own options */
+    int hidden;   /* features per weight (dws), width of the hidden layers (mlp), of a token */
+    int layers;   /* hidden layers: dws has layers + 1 equivariant layers, mlp `layers` hidden ones */
+    int heads;    /* of attention; dws: of set layer sab, in all layers but the last, which has one */
+    bool batch_norm;
+    double dropout;  /* probability, between layers, training only */
+    bool projection; /* on top, for contrastive training: no key of its own, train.task says it */
+} pv_model_opts;
 
 /* What a net is made for: INRs with matrices dims[0]..dims[layers]. */
 typedef struct pv_model_request {
@@ -18,6 +27,22 @@ typedef struct pv_model_request {
     const int *dims;
     int layers, classes, max_batch;
 } pv_model_request;
+
+/* What one pass of a net over some rows of a batch is about. */
+typedef struct pv_pass {
+    bool training;        /* batch statistics and dropout; else running statistics and none */
+    int64_t global_batch; /* rows of all passes over the batch */
+    int64_t first_sample; /* position of this pass' first row among them */
+    uint64_t seed, step;  /* dropout draws: PV_RNG_DROPOUT, (step, layer and sample position) */
+} pv_pass;
+
+/* What a stage of a pass leaves to be summed: element by element over all passes of the batch, also those
+ * without rows, and the sums are put back here before any of them goes on to the next stage.  count 0:
+ * nothing. */
+typedef struct pv_batch_sums {
+    double *values;
+    int count;
+} pv_batch_sums;
 
 typedef struct pv_model_kind {
     pv_plugin plugin;

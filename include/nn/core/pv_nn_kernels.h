@@ -1,16 +1,45 @@
-/* The dense loops of the nn room around the matrix products, one table an instruction set (base/pv_cpu.h).
- *
- * f is the number of features, always the fastest axis.  Sums that leave a kernel in double are taken over
- * short blocks in pv_real around a value of the block itself, so that neither length nor mean costs digits.
- */
+/* The dense loops of the nn room, one table of each kind an instruction set (base/pv_cpu.h): small matrix
+ * products, what is done to features around them, attention over a set. */
 #ifndef PV_NN_KERNELS_H
 #define PV_NN_KERNELS_H
 
 #include "base/pv_cpu.h"
-#include "nn/core/pv_matrix_kernels.h"
 #include "simd/pv_real.h"
 
 #include <stdint.h>
+
+enum { PV_OUTER_BLOCK = 128 }; /* the usual rows of an outer product that are summed at once */
+
+/* One term a b of a sum of products: element (i, p) of a [m][k] at a[i * row + p * step], b [k][n] with rows
+ * `ldb` apart. */
+typedef struct pv_product_term {
+    const pv_real *a, *b;
+    int64_t row, step, ldb;
+    int k;
+} pv_product_term;
+
+/* Matrix products whose operands lie in caches.  Every element is summed over its products in order, whatever
+ * the number of rows: a row's result does not depend on its neighbours. */
+typedef struct pv_matrix_kernels {
+    /* c[m][n] = the sum of the terms, added to c if `add`; ldc = n.  The sums stay in registers over all
+     * terms. */
+    void (*product)(int64_t m, int n, int count, const pv_product_term *terms, int add, pv_real *c);
+    /* c[m][n] += alpha a[k][m]^T b[k][n], k being long; no gaps.  `block` rows of a and b, which the
+     * first-level cache should hold, are summed before their sum is added to c. */
+    void (*outer)(int m, int n, int64_t k, int block, pv_real alpha, const pv_real *a, const pv_real *b,
+                  pv_real *c);
+    /* y[cols][ldy] = x[rows][cols] transposed, with rows of x `ldx` apart; what lies behind the `rows` of y
+     * is set to 0 up to ldy. */
+    void (*transpose)(int rows, int cols, const pv_real *x, int64_t ldx, pv_real *y, int64_t ldy);
+} pv_matrix_kernels;
+
+PV_ISA_DECLARE(pv_matrix_kernels);
+
+/* The term of a [m][k] and b [k][n] without gaps. */
+static inline pv_product_term pv_product_of(const pv_real *a, const pv_real *b, int n, int k)
+{
+    return (pv_product_term){.a = a, .b = b, .row = k, .step = 1, .ldb = n, .k = k};
+}
 
 /* One step of Adam, in the terms of PyTorch. */
 typedef struct pv_adam_step {
@@ -22,6 +51,8 @@ typedef struct pv_adam_step {
     pv_real eps;
 } pv_adam_step;
 
+/* f is the number of features, always the fastest axis.  Sums that leave a kernel in double are taken over
+ * short blocks in pv_real around a value of the block, so that neither length nor mean costs digits. */
 typedef struct pv_nn_kernels {
     int lanes; /* the numbers of a vector */
     /* For products with one side so small that it stays in the first-level cache: what BLAS spends on copying
@@ -60,5 +91,24 @@ typedef struct pv_nn_kernels {
 } pv_nn_kernels;
 
 PV_ISA_DECLARE(pv_nn_kernels);
+
+/* Attention over a set.  Matrices are held transposed, [channels][np]: positions of the set are the fastest
+ * axis, padded to np, a multiple of the numbers of a vector, so that all queries move together and no sum
+ * runs across a vector. */
+typedef struct pv_attention_kernels {
+    /* s[keys][np] becomes e = exp(scale (s - its greatest)) of every query, and share[np] one over the sum of
+     * these: softmax(scale s) is e share.  No sweep over s goes into that product: it is due where e has been
+     * summed over. */
+    void (*softmax)(int keys, int np, pv_real scale, pv_real *s, pv_real *share);
+    /* dp, the gradient of e share = softmax(scale s), becomes that of s. */
+    void (*softmax_backward)(int keys, int np, pv_real scale, const pv_real *e, const pv_real *share,
+                             pv_real *dp);
+    /* y[m][np] = y share [+ q]; q may be NULL. */
+    void (*add_shares)(int m, int np, const pv_real *q, const pv_real *share, pv_real *y);
+    /* y[m][n] = bias[m]. */
+    void (*fill_rows)(int m, int n, const pv_real *bias, pv_real *y);
+} pv_attention_kernels;
+
+PV_ISA_DECLARE(pv_attention_kernels);
 
 #endif

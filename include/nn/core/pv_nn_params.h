@@ -5,10 +5,6 @@
 
 #include "base/pv_mem.h"
 #include "nn/core/pv_nn_kernels.h"
-#include "simd/pv_real.h"
-
-#include <stdbool.h>
-#include <stdint.h>
 
 typedef struct pv_model_tensor {
     const char *name; /* "layers.layers.0.bias_to_bias.layers.0_0.layer.set_layer.Gamma.0.weight" */

@@ -4,9 +4,7 @@
 #ifndef PV_PACKED_H
 #define PV_PACKED_H
 
-#include "base/pv_mem.h"
 #include "nn/core/pv_linear.h"
-#include "nn/core/pv_nn_params.h"
 #include "nn/core/pv_transformer_kernels.h"
 
 /* One packed matrix, or vector (rows = 1). */

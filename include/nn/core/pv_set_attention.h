@@ -7,8 +7,9 @@
 #ifndef PV_SET_ATTENTION_H
 #define PV_SET_ATTENTION_H
 
-#include "nn/core/pv_attention_kernels.h"
 #include "nn/core/pv_linear.h"
+
+enum { PV_SAB_MAPS = 4 }; /* fc_q, fc_k, fc_v, fc_o */
 
 /* Scratch of one sample, shared by all attentions of a layer: backward computes forward anew instead of
  * keeping it, which costs less than memory that no cache holds. */
@@ -17,36 +18,36 @@ typedef struct pv_sab_work {
     pv_real *x, *dx;               /* [in][np] */
     pv_real *q, *k, *v, *o, *z;    /* [out][np], like their gradients */
     pv_real *dq, *dk, *dv, *dout, *dz;
-    pv_real *p, *share;    /* exponentials [heads][positions][np], and what makes them shares, [heads][np] */
-    pv_real *dp, *turned;  /* of one head */
-    pv_real *set;          /* [positions][out] */
-    pv_real *weights[4];   /* transposed: q, k, v, o */
-    pv_real *gradients[4]; /* transposed */
+    pv_real *p, *share;   /* exponentials [heads][positions][np], and what makes them shares, [heads][np] */
+    pv_real *dp, *turned; /* of one head */
+    pv_real *set;         /* [positions][out] */
+    pv_real *weights[PV_SAB_MAPS];   /* transposed */
+    pv_real *gradients[PV_SAB_MAPS]; /* transposed */
 } pv_sab_work;
 
 typedef struct pv_sab {
+    const pv_nn_params *params;
     const pv_attention_kernels *kernels;
     const pv_matrix_kernels *matrix;
     pv_sab_work *work;
     int positions, np, in, out, heads;
-    pv_linear q, k, v, o;
+    pv_linear maps[PV_SAB_MAPS];
 } pv_sab;
 
-/* Registers <prefix>.fc_q.weight, ... and notes its sizes in `work`, which is borrowed.  heads divides
- * out. */
+/* Registers <prefix>.fc_q.weight, ... and notes its sizes in `work`, which is borrowed like params.  heads
+ * divides out. */
 pv_sab pv_sab_new(pv_nn_params *params, const char *prefix, int positions, int in, int out, int heads,
                   pv_sab_work *work);
 
 /* Takes the memory once all sharers are known; nothing when there are none. */
-void pv_sab_work_reserve(pv_sab_work *work, pv_memory *memory);
+void pv_sab_work_reserve(pv_sab_work *work, const pv_nn_params *params);
 
 /* y = beta y + scale sab(x).  Shapes   x [count][positions][in], y [count][positions][out] */
-void pv_sab_forward(const pv_sab *sab, const pv_nn_params *params, int count, double scale, const pv_real *x,
-                    double beta, pv_real *y);
+void pv_sab_forward(const pv_sab *sab, int count, double scale, const pv_real *x, double beta, pv_real *y);
 
 /* Adds to the gradients of all parameters; dx = beta dx + scale J^T dy unless dx is NULL. */
-void pv_sab_backward(const pv_sab *sab, const pv_nn_params *params, int count, double scale, const pv_real *x,
-                     const pv_real *dy, double beta, pv_real *dx);
+void pv_sab_backward(const pv_sab *sab, int count, double scale, const pv_real *x, const pv_real *dy,
+                     double beta, pv_real *dx);
 
 /* Multiply-adds of one sample, times two, forward. */
 double pv_sab_flops(const pv_sab *sab);

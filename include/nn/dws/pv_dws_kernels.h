@@ -7,10 +7,20 @@
 #define PV_DWS_KERNELS_H
 
 #include "base/pv_cpu.h"
-#include "nn/dws/pv_dws_block.h"
+#include "simd/pv_real.h"
 
 #include <stdbool.h>
 #include <stdint.h>
+
+/* A tensor of several samples, and what is pooled from it or spread over it: its margins. */
+typedef struct pv_dws_block {
+    int count, rows, cols, f;
+    bool max; /* margins are maxima, else sums */
+} pv_dws_block;
+
+typedef struct pv_dws_values {
+    pv_real *row, *col, *all;
+} pv_dws_values;
 
 /* x = ReLU(y scale[f] + shift[f]), then kept or dropped. */
 typedef struct pv_dws_activation {
@@ -51,6 +61,14 @@ typedef struct pv_dws_kernels {
 } pv_dws_kernels;
 
 PV_ISA_DECLARE(pv_dws_kernels);
+
+/* The gradient of a tensor that reaches few of its entries: those that hold the maximum of a feature, at
+ * most as many as features.  All others are 0, and nobody multiplies by them. */
+typedef struct pv_dws_picks {
+    int64_t count;  /* entries of all samples of a set */
+    int64_t *entry; /* [count] which ones, ascending, counted through the samples */
+    pv_real *dy;    /* [count][f] */
+} pv_dws_picks;
 
 typedef struct pv_dws_back_kernels {
     /* dy from dz, and its sums over the margins. */

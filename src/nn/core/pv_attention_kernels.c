@@ -1,5 +1,5 @@
 /* Softmax of the logits of a set, its gradient, and the loops around the set's products. */
-#include "nn/core/pv_attention_kernels.h"
+#include "nn/core/pv_nn_kernels.h"
 
 #include "simd/pv_functions.h"
 
@@ -85,24 +85,9 @@ static void fill_rows(int m, int n, const pv_real *bias, pv_real *restrict y)
             y[(int64_t)i * n + j] = bias[i];
 }
 
-static void add_relu(int64_t n, const pv_real *o, const pv_real *z, pv_real *restrict y)
-{
-    for (int64_t i = 0; i < n; i++)
-        y[i] = o[i] + (z[i] > 0 ? z[i] : 0);
-}
-
-static void where_positive(int64_t n, const pv_real *z, const pv_real *x, pv_real *restrict y)
-{
-    for (int64_t i = 0; i < n; i++)
-        y[i] = z[i] > 0 ? x[i] : 0;
-}
-
 const pv_attention_kernels PV_ISA_TABLE(pv_attention_kernels) = {
-    .lanes = PV_LANES,
     .softmax = softmax,
     .softmax_backward = softmax_backward,
     .add_shares = add_shares,
     .fill_rows = fill_rows,
-    .add_relu = add_relu,
-    .where_positive = where_positive,
 };

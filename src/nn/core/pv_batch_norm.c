@@ -7,36 +7,35 @@
 
 static const double EPS = 1e-5, MOMENTUM = 0.1;
 
-void pv_batch_norm_open(pv_batch_norm *norm, pv_nn_params *params, int features)
-{
-    *norm = (pv_batch_norm){.params = params, .features = features};
-}
-
-static int add_vector(pv_batch_norm *norm, const char *prefix, const char *name, int rank, bool trained,
-                      double value)
-{
-    char full[PV_NN_NAME + 32];
-    snprintf(full, sizeof full, "%s.%s", prefix, name);
-    return pv_nn_params_add(norm->params, full, rank, norm->features, 1, trained,
-                            (pv_init){PV_INIT_CONSTANT, value});
-}
+/* The tensors of a slot, in the order of their ids. */
+enum { WEIGHT, BIAS, MEAN, VAR, TRACKED, TENSORS };
 
 void pv_batch_norm_add(pv_batch_norm *norm, const char *prefix, int64_t positions)
 {
-    const int slot = norm->slots++;
-    norm->positions[slot] = positions;
-    norm->weight[slot] = add_vector(norm, prefix, "weight", 1, true, 1);
-    norm->bias[slot] = add_vector(norm, prefix, "bias", 1, true, 0);
-    norm->mean[slot] = add_vector(norm, prefix, "running_mean", 1, false, 0);
-    norm->var[slot] = add_vector(norm, prefix, "running_var", 1, false, 1);
-    norm->tracked[slot] = add_vector(norm, prefix, "num_batches_tracked", 0, false, 0);
+    static const char *const names[TENSORS] = {"weight", "bias", "running_mean", "running_var",
+                                               "num_batches_tracked"};
+    norm->positions[norm->slots] = positions;
+    for (int i = 0; i < TENSORS; i++) {
+        char name[PV_NN_NAME + 32];
+        snprintf(name, sizeof name, "%s.%s", prefix, names[i]);
+        const int id = pv_nn_params_add(norm->params, name, i != TRACKED, norm->features, 1, i <= BIAS,
+                                        (pv_init){PV_INIT_CONSTANT, i == WEIGHT || i == VAR});
+        if (i == WEIGHT) norm->tensors[norm->slots] = id;
+    }
+    norm->slots++;
 }
 
-void pv_batch_norm_reserve(pv_batch_norm *norm, pv_memory *memory)
+static pv_real *values(const pv_batch_norm *norm, int slot, int tensor)
 {
+    return pv_nn_values(norm->params, norm->tensors[slot] + tensor);
+}
+
+void pv_batch_norm_reserve(pv_batch_norm *norm)
+{
+    pv_memory *memory = norm->params->memory;
     const int64_t n = (int64_t)norm->slots * norm->features;
-    norm->sums = pv_take(memory, 2 * n, sizeof *norm->sums);
-    norm->inverse = pv_take(memory, n, sizeof *norm->inverse);
+    PV_TAKE(memory, norm->sums, 2 * n);
+    PV_TAKE(memory, norm->inverse, n);
     pv_real **vectors[] = {&norm->centre,  &norm->scale,  &norm->shift,
                            &norm->from_dz, &norm->from_y, &norm->c};
     for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++)
@@ -71,8 +70,7 @@ pv_batch_sums pv_batch_norm_sums(const pv_batch_norm *norm)
 /* Statistics of feature k of a slot from the sums; what PyTorch keeps for evaluation follows them. */
 static void take_statistics(pv_batch_norm *norm, int slot, int k, double n, double *mean, double *var)
 {
-    pv_real *running_mean = &pv_nn_values(norm->params, norm->mean[slot])[k];
-    pv_real *running_var = &pv_nn_values(norm->params, norm->var[slot])[k];
+    pv_real *running_mean = &values(norm, slot, MEAN)[k], *running_var = &values(norm, slot, VAR)[k];
     *mean = pv_batch_norm_first(norm, slot)[k] / n;
     *var = fmax(pv_batch_norm_second(norm, slot)[k] / n - *mean * *mean, 0);
     *running_mean = (pv_real)((1 - MOMENTUM) * (double)*running_mean + MOMENTUM * *mean);
@@ -83,19 +81,17 @@ void pv_batch_norm_settle(pv_batch_norm *norm, const pv_pass *pass)
 {
     for (int slot = 0; slot < norm->slots; slot++) {
         const double n = (double)pass->global_batch * (double)norm->positions[slot];
-        const pv_real *weight = pv_nn_values(norm->params, norm->weight[slot]);
-        const pv_real *bias = pv_nn_values(norm->params, norm->bias[slot]);
         for (int k = 0; k < norm->features; k++) {
-            double mean = (double)pv_nn_values(norm->params, norm->mean[slot])[k];
-            double var = (double)pv_nn_values(norm->params, norm->var[slot])[k];
+            double mean = (double)values(norm, slot, MEAN)[k], var = (double)values(norm, slot, VAR)[k];
             if (pass->training) take_statistics(norm, slot, k, n, &mean, &var);
             const int64_t at = (int64_t)slot * norm->features + k;
             norm->inverse[at] = 1 / sqrt(var + EPS);
+            const double weight = (double)values(norm, slot, WEIGHT)[k], inverse = norm->inverse[at];
             norm->centre[at] = (pv_real)mean;
-            norm->scale[at] = (pv_real)((double)weight[k] * norm->inverse[at]);
-            norm->shift[at] = (pv_real)((double)bias[k] - mean * (double)weight[k] * norm->inverse[at]);
+            norm->scale[at] = (pv_real)(weight * inverse);
+            norm->shift[at] = (pv_real)((double)values(norm, slot, BIAS)[k] - mean * weight * inverse);
         }
-        if (pass->training) pv_nn_values(norm->params, norm->tracked[slot])[0] += 1;
+        if (pass->training) values(norm, slot, TRACKED)[0] += 1;
     }
 }
 
@@ -115,13 +111,14 @@ void pv_batch_norm_backward_collect(pv_batch_norm *norm, int slot, int64_t rows,
 
 pv_batch_sums pv_batch_norm_backward_sums(pv_batch_norm *norm)
 {
-    for (int slot = 0; slot < norm->slots; slot++)
+    for (int slot = 0; slot < norm->slots; slot++) {
+        const double *first = pv_batch_norm_first(norm, slot), *second = pv_batch_norm_second(norm, slot);
         for (int k = 0; k < norm->features; k++) {
             const double inverse = norm->inverse[(int64_t)slot * norm->features + k];
-            pv_nn_gradients(norm->params, norm->weight[slot])[k] +=
-                (pv_real)(pv_batch_norm_second(norm, slot)[k] * inverse);
-            pv_nn_gradients(norm->params, norm->bias[slot])[k] += (pv_real)pv_batch_norm_first(norm, slot)[k];
+            pv_nn_gradients(norm->params, norm->tensors[slot] + WEIGHT)[k] += (pv_real)(second[k] * inverse);
+            pv_nn_gradients(norm->params, norm->tensors[slot] + BIAS)[k] += (pv_real)first[k];
         }
+    }
     return pv_batch_norm_sums(norm);
 }
 
@@ -130,10 +127,9 @@ void pv_batch_norm_backward_settle(pv_batch_norm *norm, const pv_pass *pass)
 {
     for (int slot = 0; slot < norm->slots; slot++) {
         const double n = (double)pass->global_batch * (double)norm->positions[slot];
-        const pv_real *weight = pv_nn_values(norm->params, norm->weight[slot]);
         for (int k = 0; k < norm->features; k++) {
             const int64_t at = (int64_t)slot * norm->features + k;
-            const double inverse = norm->inverse[at], a = (double)weight[k] * inverse;
+            const double inverse = norm->inverse[at], a = (double)values(norm, slot, WEIGHT)[k] * inverse;
             norm->from_dz[at] = (pv_real)a;
             norm->from_y[at] = (pv_real)(-a * inverse * inverse * pv_batch_norm_second(norm, slot)[k] / n);
             norm->c[at] = (pv_real)(-a * pv_batch_norm_first(norm, slot)[k] / n);

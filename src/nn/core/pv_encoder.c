@@ -79,6 +79,5 @@ pv_batch_sums pv_encoder_backward(void *net, const pv_pass *pass, int stage, con
 const pv_real *pv_encoder_features(const void *net, int *width)
 {
     const pv_head *const head = &((const pv_encoder *)net)->head;
-    *width = pv_stack_last(&head->stack)->in;
-    return pv_stack_input(&head->stack, head->x);
+    return pv_stack_features(&head->stack, head->x, width);
 }

@@ -1,5 +1,5 @@
 /* Products of small matrices in tiles that stay in registers, and transposes. */
-#include "nn/core/pv_matrix_kernels.h"
+#include "nn/core/pv_nn_kernels.h"
 
 #include "simd/pv_tile.h"
 

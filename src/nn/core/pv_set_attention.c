@@ -1,67 +1,63 @@
 /* Attention of a set with itself, a sample at a time on transposed matrices. */
 #include "nn/core/pv_set_attention.h"
-#include "nn/core/pv_blas.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { Q, K, V, O, PROJECTIONS };
+enum { Q, K, V, O, MAPS };
 
-static int padded(const pv_attention_kernels *kernels, int positions)
+static int padded(const pv_nn_params *params, int positions)
 {
-    return (positions + kernels->lanes - 1) / kernels->lanes * kernels->lanes;
+    const int lanes = params->kernels->lanes;
+    return (positions + lanes - 1) / lanes * lanes;
 }
 
-static int greater(int a, int b)
+static void widen(int *widest, int n)
 {
-    return a > b ? a : b;
+    *widest = n > *widest ? n : *widest;
 }
 
 pv_sab pv_sab_new(pv_nn_params *params, const char *prefix, int positions, int in, int out, int heads,
                   pv_sab_work *work)
 {
-    pv_sab sab = {.kernels = PV_ISA_CHOOSE(pv_attention_kernels),
-                  .matrix = params->kernels->matrix,
-                  .work = work,
-                  .positions = positions,
-                  .in = in,
-                  .out = out,
-                  .heads = heads};
-    sab.np = padded(sab.kernels, positions);
-    static const char *const leaves[PROJECTIONS] = {"fc_q", "fc_k", "fc_v", "fc_o"};
-    pv_linear *const linears[PROJECTIONS] = {&sab.q, &sab.k, &sab.v, &sab.o};
-    for (int i = 0; i < PROJECTIONS; i++) {
+    static const char *const leaves[MAPS] = {"fc_q", "fc_k", "fc_v", "fc_o"};
+    pv_sab sab = {
+        .params = params, .work = work, .positions = positions, .in = in, .out = out, .heads = heads};
+    sab.kernels = PV_ISA_CHOOSE(pv_attention_kernels);
+    sab.matrix = params->kernels->matrix;
+    sab.np = padded(params, positions);
+    for (int i = 0; i < MAPS; i++) {
         char name[2 * PV_NN_NAME];
         snprintf(name, sizeof name, "%s.%s", prefix, leaves[i]);
-        *linears[i] = pv_linear_new(params, name, i == O ? out : in, out, true, PV_LINEAR_DWS);
+        sab.maps[i] = pv_linear_new(params, name, i == O ? out : in, out, true, PV_LINEAR_DWS);
     }
-    work->positions = greater(work->positions, positions);
-    work->in = greater(work->in, in);
-    work->out = greater(work->out, out);
-    work->heads = greater(work->heads, heads);
+    widen(&work->positions, positions);
+    widen(&work->in, in);
+    widen(&work->out, out);
+    widen(&work->heads, heads);
     return sab;
 }
 
-void pv_sab_work_reserve(pv_sab_work *work, pv_memory *memory)
+void pv_sab_work_reserve(pv_sab_work *work, const pv_nn_params *params)
 {
     if (work->positions == 0) return;
-    const int64_t np = padded(PV_ISA_CHOOSE(pv_attention_kernels), work->positions);
+    const int64_t np = padded(params, work->positions);
     pv_real **of_in[] = {&work->x, &work->dx};
     pv_real **of_out[] = {&work->q,  &work->k,  &work->v,    &work->o,  &work->z,  &work->dq,
                           &work->dk, &work->dv, &work->dout, &work->dz, &work->set};
     for (size_t i = 0; i < sizeof of_in / sizeof *of_in; i++)
-        *of_in[i] = pv_take(memory, work->in * np, sizeof(pv_real));
+        *of_in[i] = pv_take(params->memory, work->in * np, sizeof(pv_real));
     for (size_t i = 0; i < sizeof of_out / sizeof *of_out; i++)
-        *of_out[i] = pv_take(memory, work->out * np, sizeof(pv_real));
-    work->share = pv_take(memory, work->heads * np, sizeof(pv_real));
-    work->p = pv_take(memory, work->heads * np * np, sizeof(pv_real));
-    work->dp = pv_take(memory, np * np, sizeof(pv_real));
-    work->turned = pv_take(memory, np * np, sizeof(pv_real));
-    for (int i = 0; i < PROJECTIONS; i++) {
+        *of_out[i] = pv_take(params->memory, work->out * np, sizeof(pv_real));
+    PV_TAKE(params->memory, work->share, work->heads * np);
+    PV_TAKE(params->memory, work->p, work->heads * np * np);
+    PV_TAKE(params->memory, work->dp, np * np);
+    PV_TAKE(params->memory, work->turned, np * np);
+    for (int i = 0; i < MAPS; i++) {
         const int64_t values = (int64_t)(i == O ? work->out : work->in) * work->out;
-        work->weights[i] = pv_take(memory, values, sizeof(pv_real));
-        work->gradients[i] = pv_take(memory, values, sizeof(pv_real));
+        PV_TAKE(params->memory, work->weights[i], values);
+        PV_TAKE(params->memory, work->gradients[i], values);
     }
 }
 
@@ -73,66 +69,64 @@ static void multiply(const pv_sab *sab, int m, int n, int k, const pv_real *a, i
     sab->matrix->product(m, n, 1, &term, add, c);
 }
 
-static void project(const pv_sab *sab, const pv_nn_params *params, const pv_linear *linear, const pv_real *x,
-                    pv_real *y)
+static void project(const pv_sab *sab, int which, const pv_real *x, pv_real *y)
 {
-    sab->kernels->fill_rows(linear->out, sab->np, pv_nn_values(params, linear->bias), y);
-    multiply(sab, linear->out, sab->np, linear->in, pv_nn_values(params, linear->weight), linear->in, 1, x,
-             true, y);
+    const pv_linear *map = &sab->maps[which];
+    sab->kernels->fill_rows(map->out, sab->np, pv_nn_values(sab->params, map->bias), y);
+    multiply(sab, map->out, sab->np, map->in, pv_nn_values(sab->params, map->weight), map->in, 1, x, true, y);
 }
 
 /* All intermediate results of one sample, up to z = fc_o(o). */
-static void sample_forward(const pv_sab *sab, const pv_nn_params *params, const pv_real *x)
+static void sample_forward(const pv_sab *sab, const pv_real *x)
 {
-    const pv_attention_kernels *kernels = sab->kernels;
     const pv_sab_work *w = sab->work;
     const int n = sab->positions, np = sab->np, width = sab->out / sab->heads;
     sab->matrix->transpose(n, sab->in, x, sab->in, w->x, np);
-    project(sab, params, &sab->q, w->x, w->q);
-    project(sab, params, &sab->k, w->x, w->k);
-    project(sab, params, &sab->v, w->x, w->v);
+    project(sab, Q, w->x, w->q);
+    project(sab, K, w->x, w->k);
+    project(sab, V, w->x, w->v);
     for (int head = 0; head < sab->heads; head++) {
         const int64_t at = (int64_t)head * width * np;
-        pv_real *p = w->p + (int64_t)head * n * np;
+        pv_real *p = w->p + (int64_t)head * n * np, *share = w->share + (int64_t)head * np;
         multiply(sab, n, np, width, w->k + at, 1, np, w->q + at, false, p);
-        pv_real *share = w->share + (int64_t)head * np;
-        kernels->softmax(n, np, (pv_real)(1 / sqrt(sab->out)), p, share);
+        sab->kernels->softmax(n, np, (pv_real)(1 / sqrt(sab->out)), p, share);
         multiply(sab, width, np, n, w->v + at, np, 1, p, false, w->o + at);
-        kernels->add_shares(width, np, w->q + at, share, w->o + at);
+        sab->kernels->add_shares(width, np, w->q + at, share, w->o + at);
     }
-    project(sab, params, &sab->o, w->o, w->z);
+    project(sab, O, w->o, w->z);
 }
 
 /* y = beta y + scale x, beta being 0 or 1. */
-static void put(const pv_nn_params *params, int n, double scale, const pv_real *x, double beta, pv_real *y)
+static void put(const pv_sab *sab, int n, double scale, const pv_real *x, double beta, pv_real *y)
 {
     if (beta == 0) memset(y, 0, sizeof *y * (size_t)n);
-    params->kernels->add_row(1, n, (pv_real)scale, x, y);
+    sab->params->kernels->add_row(1, n, (pv_real)scale, x, y);
 }
 
-void pv_sab_forward(const pv_sab *sab, const pv_nn_params *params, int count, double scale, const pv_real *x,
-                    double beta, pv_real *y)
+void pv_sab_forward(const pv_sab *sab, int count, double scale, const pv_real *x, double beta, pv_real *y)
 {
     const pv_sab_work *w = sab->work;
-    const int64_t from = (int64_t)sab->positions * sab->in, to = (int64_t)sab->positions * sab->out;
-    for (int sample = 0; sample < count; sample++) {
-        sample_forward(sab, params, x + sample * from);
-        sab->kernels->add_relu((int64_t)sab->out * sab->np, w->o, w->z, w->z);
+    const int from = sab->positions * sab->in, to = sab->positions * sab->out, values = sab->out * sab->np;
+    for (int sample = 0; sample < count; sample++, x += from, y += to) {
+        sample_forward(sab, x);
+        sab->params->kernels->relu(values, w->z, w->z);
+        put(sab, values, 1, w->o, 1, w->z);
         sab->matrix->transpose(sab->out, sab->positions, w->z, sab->np, w->set, sab->out);
-        put(params, (int)to, scale, w->set, beta, y + sample * to);
+        put(sab, to, scale, w->set, beta, y);
     }
 }
 
 /* Turns a gradient [out][np] of a projection into [positions][out]; adds to the projection's gradients, whose
  * input is x [positions][in]. */
-static void project_backward(const pv_sab *sab, const pv_nn_params *params, const pv_linear *linear,
-                             int which, const pv_real *dy, const pv_real *x)
+static void project_backward(const pv_sab *sab, int which, const pv_real *dy, const pv_real *x)
 {
-    const pv_sab_work *w = sab->work;
-    sab->matrix->transpose(linear->out, sab->positions, dy, sab->np, w->set, linear->out);
-    params->kernels->sum_rows(sab->positions, linear->out, 1, w->set, pv_nn_gradients(params, linear->bias));
-    pv_gemm(params->kernels, true, false, linear->in, linear->out, sab->positions, 1, x, w->set, 1,
-            w->gradients[which]);
+    const pv_nn_kernels *kernels = sab->params->kernels;
+    const pv_linear *map = &sab->maps[which];
+    pv_real *set = sab->work->set;
+    sab->matrix->transpose(map->out, sab->positions, dy, sab->np, set, map->out);
+    kernels->sum_rows(sab->positions, map->out, 1, set, pv_nn_gradients(sab->params, map->bias));
+    pv_gemm(kernels, true, false, map->in, map->out, sab->positions, 1, x, set, 1,
+            sab->work->gradients[which]);
 }
 
 static void head_backward(const pv_sab *sab, int head)
@@ -153,56 +147,50 @@ static void head_backward(const pv_sab *sab, int head)
 }
 
 /* The gradient of the sample's input as [in][np] in work->dx, if wanted. */
-static void sample_backward(const pv_sab *sab, const pv_nn_params *params, const pv_real *x,
-                            const pv_real *dy, bool to_input)
+static void sample_backward(const pv_sab *sab, const pv_real *x, const pv_real *dy, bool to_input)
 {
-    const pv_attention_kernels *kernels = sab->kernels;
     const pv_sab_work *w = sab->work;
     const int np = sab->np, out = sab->out;
-    const int64_t values = (int64_t)out * np;
-    sample_forward(sab, params, x);
+    const size_t bytes = sizeof(pv_real) * (size_t)out * (size_t)np;
+    sample_forward(sab, x);
     sab->matrix->transpose(sab->positions, out, dy, out, w->dout, np);
-    kernels->where_positive(values, w->z, w->dout, w->dz);
+    memcpy(w->dz, w->dout, bytes);
+    sab->params->kernels->relu_backward((int64_t)out * np, w->z, 1, w->dz);
     sab->matrix->transpose(out, sab->positions, w->o, np, w->z, out); /* z is not needed any more */
-    project_backward(sab, params, &sab->o, O, w->dz, w->z);
+    project_backward(sab, O, w->dz, w->z);
     multiply(sab, out, np, out, w->weights[O], out, 1, w->dz, true, w->dout);
-    memcpy(w->dq, w->dout, sizeof *w->dq * (size_t)values);
+    memcpy(w->dq, w->dout, bytes);
     for (int head = 0; head < sab->heads; head++)
         head_backward(sab, head);
-    const pv_linear *const linears[] = {&sab->q, &sab->k, &sab->v};
-    const pv_real *const gradients[] = {w->dq, w->dk, w->dv};
+    const pv_real *const gradients[] = {[Q] = w->dq, [K] = w->dk, [V] = w->dv};
     for (int i = Q; i <= V; i++) {
-        project_backward(sab, params, linears[i], i, gradients[i], x);
+        project_backward(sab, i, gradients[i], x);
         if (to_input) multiply(sab, sab->in, np, out, w->weights[i], out, 1, gradients[i], i != Q, w->dx);
     }
 }
 
-static const pv_linear *projection(const pv_sab *sab, int which)
-{
-    return which == Q ? &sab->q : which == K ? &sab->k : which == V ? &sab->v : &sab->o;
-}
-
-void pv_sab_backward(const pv_sab *sab, const pv_nn_params *params, int count, double scale, const pv_real *x,
-                     const pv_real *dy, double beta, pv_real *dx)
+void pv_sab_backward(const pv_sab *sab, int count, double scale, const pv_real *x, const pv_real *dy,
+                     double beta, pv_real *dx)
 {
     const pv_sab_work *w = sab->work;
-    const int64_t from = (int64_t)sab->positions * sab->in, to = (int64_t)sab->positions * sab->out;
-    for (int i = 0; i < PROJECTIONS; i++) {
-        const pv_linear *l = projection(sab, i);
-        sab->matrix->transpose(l->out, l->in, pv_nn_values(params, l->weight), l->in, w->weights[i], l->out);
-        memset(w->gradients[i], 0, sizeof *w->gradients[i] * (size_t)l->in * (size_t)l->out);
+    const int from = sab->positions * sab->in, to = sab->positions * sab->out;
+    for (int i = 0; i < MAPS; i++) {
+        const pv_linear *m = &sab->maps[i];
+        sab->matrix->transpose(m->out, m->in, pv_nn_values(sab->params, m->weight), m->in, w->weights[i],
+                               m->out);
+        memset(w->gradients[i], 0, sizeof *w->gradients[i] * (size_t)m->in * (size_t)m->out);
     }
-    for (int sample = 0; sample < count; sample++) {
-        put(params, (int)to, scale, dy + sample * to, 0, w->set);
-        sample_backward(sab, params, x + sample * from, w->set, dx != NULL);
+    for (int64_t sample = 0; sample < count; sample++) {
+        put(sab, to, scale, dy + sample * to, 0, w->set);
+        sample_backward(sab, x + sample * from, w->set, dx != NULL);
         if (!dx) continue;
         sab->matrix->transpose(sab->in, sab->positions, w->dx, sab->np, w->x, sab->in);
-        put(params, (int)from, 1, w->x, beta, dx + sample * from);
+        put(sab, from, 1, w->x, beta, dx + sample * from);
     }
-    for (int i = 0; i < PROJECTIONS; i++) {
-        const pv_linear *l = projection(sab, i);
-        sab->matrix->transpose(l->in, l->out, w->gradients[i], l->out, w->weights[i], l->in);
-        put(params, l->in * l->out, 1, w->weights[i], 1, pv_nn_gradients(params, l->weight));
+    for (int i = 0; i < MAPS; i++) {
+        const pv_linear *m = &sab->maps[i];
+        sab->matrix->transpose(m->in, m->out, w->gradients[i], m->out, w->weights[i], m->in);
+        put(sab, m->in * m->out, 1, w->weights[i], 1, pv_nn_gradients(sab->params, m->weight));
     }
 }
 

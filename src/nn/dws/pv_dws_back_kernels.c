@@ -1,6 +1,4 @@
 /* The sweeps backward: through batch norm, through ReLU and pooling, and to what holds a maximum. */
-#include "nn/dws/pv_dws_kernels.h"
-
 #include "pv_dws_panels.h"
 
 /* mean, a, b and c of a panel. */

@@ -1,21 +1,20 @@
 /* The down-sampling of wide inputs: attention over neurons, then a DeepSets layer. */
 #include "pv_dws_down.h"
-#include "nn/core/pv_blas.h"
+#include "nn/core/pv_linear.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 pv_status pv_dws_down_new(pv_dws_down *down, const int *dims, int layers, int outputs, int depth,
-                          int max_batch, const char *prefix, pv_nn_params *params, pv_memory *memory)
+                          int max_batch, const char *prefix, pv_nn_params *params)
 {
     char name[PV_NN_NAME];
+    pv_memory *memory = params->memory;
     const int inputs = dims[0], units = dims[1];
     if (outputs >= inputs)
         return pv_fail(PV_ERR_CONFIG, "model.downsample: must be below the %d inputs of the INRs, not %d",
                        inputs, outputs);
-    if (depth < 1 || depth > PV_STACK_MAX)
-        return pv_fail(PV_ERR_CONFIG, "model.fc_layers: must be 1 to %d, not %d", PV_STACK_MAX, depth);
     *down = (pv_dws_down){.params = params, .inputs = inputs, .units = units, .outputs = outputs};
     for (int i = 0; i < layers; i++)
         down->entries += (int64_t)(dims[i] + 1) * dims[i + 1];
@@ -24,19 +23,19 @@ pv_status pv_dws_down_new(pv_dws_down *down, const int *dims, int layers, int ou
     down->gamma = pv_stack_new(params, name, inputs, outputs, depth, true, PV_LINEAR_PYTORCH);
     snprintf(name, sizeof name, "%sLambda", prefix);
     down->lambda = pv_stack_new(params, name, inputs, outputs, depth, false, PV_LINEAR_PYTORCH);
+    pv_stack_reserve(&down->gamma, memory, units);
+    pv_stack_reserve(&down->lambda, memory, 1);
     snprintf(name, sizeof name, "%sattn.query", prefix);
     const int query = pv_nn_params_add(params, name, 1, inputs, 1, true, (pv_init){PV_INIT_CONSTANT, 1});
     down->query = (pv_linear){.in = inputs, .out = 1, .weight = query, .bias = -1};
-    pv_stack_reserve(&down->gamma, memory, units);
-    pv_stack_reserve(&down->lambda, memory, 1);
-    down->shares = pv_take(memory, (int64_t)max_batch * units, sizeof(pv_real));
-    down->mean = pv_take(memory, (int64_t)max_batch * inputs, sizeof(pv_real));
-    down->rows = pv_take(memory, max_batch * down->left, sizeof(pv_real));
-    down->drows = pv_take(memory, max_batch * down->left, sizeof(pv_real));
-    down->pooled = pv_take(memory, outputs, sizeof(pv_real));
-    down->dmean = pv_take(memory, inputs, sizeof(pv_real));
-    down->dshares = pv_take(memory, units, sizeof(pv_real));
-    return pv_memory_status(memory);
+    PV_TAKE(memory, down->shares, (int64_t)max_batch * units);
+    PV_TAKE(memory, down->mean, (int64_t)max_batch * inputs);
+    PV_TAKE(memory, down->rows, max_batch * down->left);
+    PV_TAKE(memory, down->drows, max_batch * down->left);
+    PV_TAKE(memory, down->pooled, outputs);
+    PV_TAKE(memory, down->dmean, inputs);
+    PV_TAKE(memory, down->dshares, units);
+    return PV_OK;
 }
 
 static void softmax(int n, pv_real *values)
@@ -66,9 +65,8 @@ static void sample_forward(pv_dws_down *down, int sample, const pv_real *row, pv
     pv_linear_forward(&down->query, params, units, 1, row, 0, shares);
     softmax(units, shares);
     pv_gemm(params->kernels, false, false, 1, inputs, units, 1, shares, row, 0, mean);
-    pv_stack_forward(&down->gamma, params, 0, units, 1, row, 0, out);
-    pv_linear_add_bias(pv_stack_last(&down->gamma), params, units, 1, out);
-    pv_stack_forward(&down->lambda, params, 0, 1, 1, mean, 0, down->pooled);
+    pv_stack_forward(&down->gamma, params, units, 1, row, 0, out);
+    pv_stack_forward(&down->lambda, params, 1, 1, mean, 0, down->pooled);
     params->kernels->add_row(units, outputs, -1, down->pooled, out);
     memcpy(out + (int64_t)units * outputs, row + (int64_t)units * inputs, rest(down));
 }
@@ -98,12 +96,11 @@ static void sample_backward(pv_dws_down *down, int sample, const pv_real *dout, 
     const pv_real *x = down->given + sample * down->entries, *shares = down->shares + (int64_t)sample * units;
     memset(down->pooled, 0, sizeof *down->pooled * (size_t)outputs);
     params->kernels->sum_rows(units, outputs, -1, dout, down->pooled);
-    pv_stack_backward(&down->lambda, params, 0, 1, 1, down->mean + (int64_t)sample * inputs, down->pooled, 0,
+    pv_stack_backward(&down->lambda, params, 1, 1, down->mean + (int64_t)sample * inputs, down->pooled, 0,
                       down->dmean);
     pv_gemm(params->kernels, false, true, units, 1, inputs, 1, x, down->dmean, 0, down->dshares);
     softmax_backward(units, shares, down->dshares);
-    pv_stack_backward(&down->gamma, params, 0, units, 1, x, dout, 0, drow);
-    pv_linear_bias_backward(pv_stack_last(&down->gamma), params, units, 1, dout);
+    pv_stack_backward(&down->gamma, params, units, 1, x, dout, 0, drow);
     pv_linear_backward(&down->query, params, units, 1, x, down->dshares, 1, drow);
     if (!drow) return;
     pv_gemm(params->kernels, false, false, units, inputs, 1, 1, shares, down->dmean, 1, drow);

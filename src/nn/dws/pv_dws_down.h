@@ -12,18 +12,17 @@ typedef struct pv_dws_down {
     int64_t entries, left;      /* of a row, before and behind */
     pv_stack gamma, lambda;
     pv_linear query;
-    const pv_real *given; /* the rows of the last forward, which begin with the matrix [d_1][d_0] */
-    pv_real *shares,
-        *mean; /* [batch][d_1], [batch][d_0]: the mean of the neurons, by the shares of a softmax */
+    const pv_real *given;     /* the rows of the last forward, which begin with the matrix [d_1][d_0] */
+    pv_real *shares, *mean;   /* [batch][d_1], [batch][d_0]: the mean of the neurons, by a softmax's shares */
     pv_real *rows, *drows;    /* [batch][left] */
     pv_real *pooled;          /* [outputs] Lambda of a mean, or its gradient */
     pv_real *dmean, *dshares; /* [d_0], [d_1] */
 } pv_dws_down;
 
 /* Registers <prefix>Gamma.*, Lambda.* and attn.query.  For rows of an INR with matrices `dims`; depth: linear
- * maps of Gamma and Lambda.  Errors: PV_ERR_CONFIG (outputs is not below d_0), PV_ERR_NOMEM. */
+ * maps of Gamma and Lambda.  Errors: PV_ERR_CONFIG (outputs is not below d_0). */
 pv_status pv_dws_down_new(pv_dws_down *down, const int *dims, int layers, int outputs, int depth,
-                          int max_batch, const char *prefix, pv_nn_params *params, pv_memory *memory);
+                          int max_batch, const char *prefix, pv_nn_params *params);
 
 /* y_u = Gamma(x_u) - Lambda(sum of s_v x_v over neurons), s the softmax of <x_v, query>; the other tensors as
  * they are.

@@ -8,17 +8,49 @@
 #ifndef PV_DWS_LAYER_H
 #define PV_DWS_LAYER_H
 
-#include "pv_dws_plan.h"
 #include "pv_dws_space.h"
-#include "pv_dws_margins.h"
-#include "nn/core/pv_matrix_kernels.h"
+#include "nn/core/pv_set_attention.h"
+
+typedef struct pv_dws_layer_opts {
+    int in, out; /* features */
+    int fc_layers;
+    pv_set_layer set_layer;
+    int heads; /* of set layer sab */
+    pv_pooling reduction;
+    bool diagonal, skip;
+    bool picked; /* the output's gradient comes as picks to the entrywise maps; not with a skip */
+} pv_dws_layer_opts;
+
+/* Which margin of which tensor goes to which of which other, through what. */
+typedef struct pv_dws_map {
+    pv_stack stack; /* of depth 1: one linear map, done jointly with others; of depth 0: it is an attention */
+    pv_sab sab;
+    int source, target;
+    pv_dws_margin from, to;
+    int positions; /* a sample: the same number at both ends */
+    int in, out;   /* channels a position: the features of one entry, or of a whole row or column */
+    double scale;  /* everything between the op and the sum: 1/(2L), 1/4, the sign of Lambda */
+    int bias;      /* tensor id of the last linear's bias, which the layer adds; -1 if there is none */
+    pv_dws_margin bias_to; /* it is the same for all samples: the coarsest margin of the target that has it */
+    pv_real *forward;  /* [in][out], of a single linear map: its weight times scale, packed by the layer */
+    pv_real *backward; /* [out][in] */
+    struct pv_dws_map *next_into, *next_from; /* in a list of the layer */
+} pv_dws_map;
+
+enum { PV_DWS_JOINT_MAX = 8 * PV_DWS_MAX_LAYERS }; /* maps of a list, at most */
 
 typedef struct pv_dws_layer {
     const pv_dws_space *space;
     pv_nn_params *params;
     const pv_matrix_kernels *matrix;
     pv_dws_layer_opts opts;
-    pv_dws_plan plan;
+    pv_dws_map *maps;
+    int count;
+    pv_sab_work work; /* of all attentions */
+    /* Of the single linear maps, that over all entries of a tensor, and the lists of the others that write or
+     * read one margin of a tensor.  NULL: there are none. */
+    const pv_dws_map *entrywise[2 * PV_DWS_MAX_LAYERS];
+    pv_dws_map *into[2 * PV_DWS_MAX_LAYERS][PV_MARGIN_COUNT], *from[2 * PV_DWS_MAX_LAYERS][PV_MARGIN_COUNT];
     pv_stack skip;         /* per entry, if opts.skip */
     pv_dws_margins source; /* of the input: pooled by the reduction */
     pv_dws_margins target; /* of the output: summed over in backward, spread in forward */
@@ -46,11 +78,17 @@ typedef struct pv_dws_exit {
     double *sum[2 * PV_DWS_MAX_LAYERS], *dot[2 * PV_DWS_MAX_LAYERS]; /* as in pv_dws_gate */
 } pv_dws_exit;
 
-/* Registers the parameters under <prefix>; takes all memory from `memory`.  space and params are borrowed and
- * must stay where they are, and so must the layer.  Errors: PV_ERR_NOMEM, PV_ERR_CONFIG (fc_layers,
- * heads). */
+/* Registers the parameters under <prefix>; takes all memory from that of params.  space and params are
+ * borrowed and must stay where they are, and so must the layer.
+ * Errors: PV_ERR_NOMEM, PV_ERR_CONFIG (heads). */
 pv_status pv_dws_layer_new(pv_dws_layer *layer, const pv_dws_space *space, const pv_dws_layer_opts *opts,
-                           int max_count, const char *prefix, pv_nn_params *params, pv_memory *memory);
+                           int max_count, const char *prefix, pv_nn_params *params);
+
+/* A part of it: enumerates the maps and registers their parameters as <prefix>weight_to_weight.layers.0_0...,
+ * in state_dict order.  Source   the published layer (Shamsian et al. 2024), with its divisor 2L and the sums
+ * of its set layers Gamma(x) - Lambda(r(x)) taken apart: Lambda reads the pooled margin that other maps read
+ * too, and writes a coarser margin of the target.  The set layer sab is one map. */
+pv_status pv_dws_plan(pv_dws_layer *layer, int max_count, const char *prefix);
 
 /* Takes the parameters as they are now. */
 void pv_dws_layer_pack(pv_dws_layer *layer);

@@ -123,7 +123,6 @@ static void tile_to_head(const tile *t)
         const int64_t entries = t->count * n->space.total[PV_MARGIN_FULL];
         pv_real *y = of_tile(t, n->y[last], n->hidden);
         pv_linear_forward(&n->skip, n->params, entries, 1, of_tile(t, n->input, 1), 1, y);
-        pv_linear_add_bias(&n->skip, n->params, entries, 1, y);
     }
     if (drops(t)) draw_bits(t, last);
     activate(t, last, &n->head.margins);
@@ -177,7 +176,7 @@ static pv_batch_sums forward(void *context, const pv_pass *pass, int k, const pv
     if (k == 0) begin(n, pass, rows, batch);
     if (k > 0 && norm_behind(n, k - 1)) pv_batch_norm_settle(&n->norms[k - 1], pass);
     if (k == n->count) {
-        pv_dws_head_forward(&n->head, batch, logits);
+        pv_head_forward(&n->head.linear, batch, logits);
         return (pv_batch_sums){0};
     }
     pv_dws_moments moments = {.sum = {NULL}};
@@ -203,7 +202,6 @@ static void tile_from_head(const tile *t, bool to_input)
     const int64_t entries = t->count * n->space.total[PV_MARGIN_FULL];
     pv_linear_backward(&n->skip, n->params, entries, 1, of_tile(t, n->input, 1), n->dy, 0,
                        to_input ? of_tile(t, n->skip_gradient, 1) : NULL);
-    pv_linear_bias_backward(&n->skip, n->params, entries, 1, n->dy);
 }
 
 /* The gradient of layer k's output in n->dy, its sums in the layer's target. */
@@ -218,8 +216,9 @@ static void gradient_of_output(const tile *t, int k, bool to_input)
             const int at = tensor * n->hidden;
             const pv_dws_norm_back how = {norm->centre + at, norm->from_dz + at, norm->from_y + at,
                                           norm->c + at};
-            pv_dws_margins_normalise(target, t->count, tensor, &how, of_tile(t, n->y[k], n->hidden), dz,
-                                     n->dy);
+            const pv_dws_part part = pv_dws_part_of(target, t->count, tensor);
+            target->back->normalise_back(&part.block, &how, of_tile(t, n->y[k], n->hidden) + part.at,
+                                         dz + part.at, n->dy + part.at, &part.pooled);
         }
         return;
     }
@@ -282,7 +281,7 @@ static pv_batch_sums backward(void *context, const pv_pass *pass, int k, const p
 {
     net *n = context;
     if (k == n->count) {
-        pv_dws_head_backward(&n->head, n->batch, dlogits);
+        pv_head_backward(&n->head.linear, n->batch, dlogits);
         return (pv_batch_sums){0};
     }
     pv_real *const dinput = n->downs ? n->down.drows : drows;
@@ -300,13 +299,13 @@ static pv_batch_sums backward(void *context, const pv_pass *pass, int k, const p
 static const pv_real *features(const void *context, int *width)
 {
     const net *n = context;
-    return pv_dws_head_features(&n->head, width);
+    return pv_stack_features(&n->head.linear.stack, n->head.linear.x, width);
 }
 
 static double forward_flops(const void *context)
 {
     const net *n = context;
-    double flops = pv_dws_head_flops(&n->head);
+    double flops = pv_stack_row_flops(&n->head.linear.stack);
     for (int k = 0; k < n->count; k++)
         flops += pv_dws_layer_flops(&n->layers[k]);
     if (n->skipped) flops += 2.0 * (double)n->space.total[PV_MARGIN_FULL] * n->hidden;
@@ -316,7 +315,7 @@ static double forward_flops(const void *context)
 
 static void new_norm(net *n, int k, int slot)
 {
-    pv_batch_norm_open(&n->norms[k], n->params, n->hidden);
+    n->norms[k] = (pv_batch_norm){.params = n->params, .features = n->hidden};
     for (int t = 0; t < n->space.tensors; t++) {
         char name[PV_NN_NAME];
         const bool weight = t < n->space.layers;
@@ -324,10 +323,11 @@ static void new_norm(net *n, int k, int slot)
                  weight ? t : t - n->space.layers);
         pv_batch_norm_add(&n->norms[k], name, pv_dws_entries(&n->space, t, PV_MARGIN_FULL));
     }
+    pv_batch_norm_reserve(&n->norms[k]);
 }
 
 /* In the order of state_dict; batch norm, ReLU and dropout count among the published modules. */
-static pv_status new_layers(net *n, const pv_model_request *request, pv_memory *memory)
+static pv_status new_layers(net *n, const pv_model_request *request)
 {
     const pv_model_opts *opts = request->opts;
     const pv_dws_opts *o = opts->kind.options;
@@ -347,34 +347,31 @@ static pv_status new_layers(net *n, const pv_model_request *request, pv_memory *
         char prefix[PV_NN_NAME];
         snprintf(prefix, sizeof prefix, "layers.layers.%d.", slot);
         if (k) pv_nn_params_next_stage(n->params);
-        const pv_status st =
-            pv_dws_layer_new(&n->layers[k], &n->space, &layer, n->tile, prefix, n->params, memory);
+        const pv_status st = pv_dws_layer_new(&n->layers[k], &n->space, &layer, n->tile, prefix, n->params);
         if (st != PV_OK) return st;
-        if (norm_behind(n, k)) {
-            new_norm(n, k, slot + 1);
-            pv_batch_norm_reserve(&n->norms[k], memory);
-        }
+        if (norm_behind(n, k)) new_norm(n, k, slot + 1);
     }
     pv_nn_params_next_stage(n->params);
-    return pv_dws_head_new(&n->head, &n->space, n->hidden, request->classes, o->out_fc, o->reduction,
-                           request->max_batch, n->tile, n->params, memory);
+    pv_dws_head_new(&n->head, &n->space, n->hidden, request->classes, o->out_fc, o->reduction,
+                    request->max_batch, n->tile, n->params);
+    return PV_OK;
 }
 
 static void reserve(net *n, pv_memory *memory, int64_t max_batch)
 {
     const int64_t entries = n->space.total[PV_MARGIN_FULL], values = entries * n->hidden;
     const int words = pv_dws_words(n->kernels, n->hidden);
-    n->input = pv_take(memory, max_batch * entries, sizeof(pv_real));
-    n->dinput = pv_take(memory, max_batch * entries, sizeof(pv_real));
-    if (n->skipped) n->skip_gradient = pv_take(memory, max_batch * entries, sizeof(pv_real));
+    PV_TAKE(memory, n->input, max_batch * entries);
+    PV_TAKE(memory, n->dinput, max_batch * entries);
+    if (n->skipped) PV_TAKE(memory, n->skip_gradient, max_batch * entries);
     for (int k = 0; k < n->count; k++) {
-        n->y[k] = pv_take(memory, max_batch * values, sizeof(pv_real));
-        if (n->dropout.rate > 0) n->bits[k] = pv_take(memory, max_batch * entries * words, sizeof **n->bits);
+        PV_TAKE(memory, n->y[k], max_batch * values);
+        if (n->dropout.rate > 0) PV_TAKE(memory, n->bits[k], max_batch * entries * words);
     }
-    n->gradient = pv_take(memory, max_batch * values, sizeof(pv_real));
-    n->x = pv_take(memory, n->tile * values, sizeof(pv_real));
-    n->dy = pv_take(memory, n->tile * values, sizeof(pv_real));
-    n->draws = pv_take(memory, PV_DROPOUT_DRAWS(values), sizeof *n->draws);
+    PV_TAKE(memory, n->gradient, max_batch * values);
+    PV_TAKE(memory, n->x, n->tile * values);
+    PV_TAKE(memory, n->dy, n->tile * values);
+    PV_TAKE(memory, n->draws, PV_DROPOUT_DRAWS(values));
 }
 
 /* The space that the layers work in: that of the INRs, with narrower inputs if they are sampled down. */
@@ -385,8 +382,7 @@ static pv_status set_space(net *n, const pv_model_request *request)
     pv_status st = pv_dws_space_set(&n->space, request->dims, request->layers);
     if (st != PV_OK || !n->downs) return st;
     st = pv_dws_down_new(&n->down, request->dims, request->layers, opts->downsample, opts->fc_layers,
-                         request->max_batch, "layers.layers.0.down_sample.set_layer.", n->params,
-                         n->params->memory);
+                         request->max_batch, "layers.layers.0.down_sample.set_layer.", n->params);
     if (st != PV_OK) return st;
     memcpy(dims, request->dims, sizeof *dims * (size_t)(request->layers + 1));
     dims[0] = opts->downsample;
@@ -413,14 +409,14 @@ static pv_status make(const pv_model_request *request, pv_nn_params *params, voi
     if (st != PV_OK) return st;
     n->tile = pv_dws_tile(&n->space, n->hidden);
     if (n->tile > request->max_batch) n->tile = request->max_batch;
-    n->layers = pv_take(memory, n->count, sizeof *n->layers);
-    n->norms = pv_take(memory, n->count, sizeof *n->norms);
-    n->y = pv_take(memory, n->count, sizeof *n->y);
-    n->bits = pv_take(memory, n->count, sizeof *n->bits);
+    PV_TAKE(memory, n->layers, n->count);
+    PV_TAKE(memory, n->norms, n->count);
+    PV_TAKE(memory, n->y, n->count);
+    PV_TAKE(memory, n->bits, n->count);
     if (memory->failed) return pv_memory_status(memory);
-    st = new_layers(n, request, memory);
+    st = new_layers(n, request);
     if (st == PV_OK) reserve(n, memory, request->max_batch);
-    return st != PV_OK ? st : pv_memory_status(memory);
+    return st;
 }
 
 static const char *const set_layers[] = {[PV_SET_DS] = "ds", [PV_SET_SAB] = "sab", NULL};
@@ -432,9 +428,9 @@ static const pv_option options[] = {
      .meaning = "the layer on sets; ds: DeepSets, sab: multi-head attention of the set with itself"},
     {PV_KEY(pv_dws_opts, reduction), .choices = poolings, .initial = "max", .fixes = PV_FIXES_MODEL,
      .meaning = "how a set is reduced to one element"},
-    {PV_KEY(pv_dws_opts, fc_layers), .initial = "1", PV_BETWEEN(1, 64), .fixes = PV_FIXES_MODEL,
+    {PV_KEY(pv_dws_opts, fc_layers), .initial = "1", PV_BETWEEN(1, PV_STACK_MAX), .fixes = PV_FIXES_MODEL,
      .meaning = "linear layers in every map between tensors"},
-    {PV_KEY(pv_dws_opts, out_fc), .initial = "1", PV_BETWEEN(1, 64), .fixes = PV_FIXES_MODEL,
+    {PV_KEY(pv_dws_opts, out_fc), .initial = "1", PV_BETWEEN(1, PV_STACK_MAX), .fixes = PV_FIXES_MODEL,
      .meaning = "linear layers of the classifier head"},
     {PV_KEY(pv_dws_opts, diagonal), .initial = "false", .fixes = PV_FIXES_MODEL,
      .meaning = "only the maps between neighbouring tensors"},

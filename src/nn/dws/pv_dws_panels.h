@@ -3,7 +3,7 @@
 #ifndef PV_DWS_PANELS_H
 #define PV_DWS_PANELS_H
 
-#include "nn/dws/pv_dws_block.h"
+#include "nn/dws/pv_dws_kernels.h"
 #include "simd/pv_tile.h"
 
 enum { ROWS = 4, GROUP = 32 }; /* rows that pass together; entries summed in pv_real before double */

@@ -1,4 +1,4 @@
-/* The shape of a weight space, and how features on it are held.
+/* The shape of a weight space, how features on it are held, and their margins.
  *
  * An INR with matrices d_0..d_L has 2L tensors: weights 0..L-1, then biases.  Each is seen as a table
  * [rows][cols] with f features an entry:
@@ -12,10 +12,9 @@
 #ifndef PV_DWS_SPACE_H
 #define PV_DWS_SPACE_H
 
-#include "base/pv_status.h"
-#include "simd/pv_real.h"
-
-#include <stdint.h>
+#include "nn/core/pv_nn_params.h"
+#include "nn/dws/pv_dws_kernels.h"
+#include "nn/dws/pv_dws_opts.h"
 
 /* The table of a tensor, or one of its margins: what is left of [rows][cols] when an axis, or both, are
  * pooled. */
@@ -63,5 +62,56 @@ void pv_dws_leave(const pv_dws_space *space, int batch, const pv_real *set, pv_r
 /* How many samples with f features make a tile: a set that stays in a second-level cache while a layer works
  * on it. */
 int pv_dws_tile(const pv_dws_space *space, int f);
+
+/* The margins of the tables of a feature set: pooled from it, or spread over it.
+ *
+ * The two directions are adjoint.  A DWS layer pools its input with the model's reduction and spreads sums
+ * over its output; backward pools sums of the output's gradient and spreads the input's by the adjoint of the
+ * reduction.  So nothing broadcast is ever held at full size.  `count` is always the number of samples that
+ * the set holds. */
+typedef struct pv_dws_margins {
+    const pv_dws_space *space;
+    const pv_dws_kernels *kernels;
+    const pv_dws_back_kernels *back;
+    int features;
+    pv_pooling reduction;
+    pv_real *pooled[PV_MARGIN_COUNT]; /* by margin, laid out as a feature set; FULL is NULL */
+    pv_real *spread[PV_MARGIN_COUNT];
+} pv_dws_margins;
+
+/* For sets of at most max_count samples. */
+void pv_dws_margins_new(pv_dws_margins *margins, const pv_dws_space *space, int features,
+                        pv_pooling reduction, int max_count, pv_memory *memory);
+
+/* One tensor of a set: where it begins in there, and its margins. */
+typedef struct pv_dws_part {
+    pv_dws_block block;
+    int64_t at;
+    pv_dws_values pooled, spread;
+} pv_dws_part;
+
+pv_dws_part pv_dws_part_of(const pv_dws_margins *margins, int count, int tensor);
+
+/* The values of one margin of a tensor: in `set` when the margin is FULL. */
+const pv_real *pv_dws_pooled(const pv_dws_margins *margins, int count, int tensor, pv_dws_margin margin,
+                             const pv_real *set);
+/* Where to add what shall be spread; in `set` when the margin is FULL. */
+pv_real *pv_dws_spread_to(const pv_dws_margins *margins, int count, int tensor, pv_dws_margin margin,
+                          pv_real *set);
+/* Nothing is to be spread yet. */
+void pv_dws_margins_clear(pv_dws_margins *margins, int count);
+
+/* Pools one tensor of x, or all.  x is a whole set. */
+void pv_dws_margins_pool_tensor(pv_dws_margins *margins, int count, int tensor, const pv_real *x);
+void pv_dws_margins_pool(pv_dws_margins *margins, int count, const pv_real *x);
+/* Makes a tensor of x from y, and pools it.  x and y are whole sets. */
+void pv_dws_margins_activate(pv_dws_margins *margins, int count, int tensor, const pv_dws_activation *how,
+                             const pv_real *y, pv_real *x);
+/* Pools a tensor whose entries are 0 but for the picks; reduction sum. */
+void pv_dws_margins_pool_picks(pv_dws_margins *margins, int count, int tensor, const pv_dws_picks *picks);
+
+/* Makes the spread gradients of a tensor ready for pv_dws_back_kernels.deactivate: `all` goes into `col`, a
+ * mean gives shares. */
+void pv_dws_settle(const pv_dws_margins *margins, const pv_dws_part *part);
 
 #endif

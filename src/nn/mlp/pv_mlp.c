@@ -52,7 +52,6 @@ static pv_batch_sums forward(void *context, const pv_pass *pass, int i, const pv
     if (i) activate(n, pass, i - 1);
     pv_real *const y = i < n->hidden_layers ? n->y[i] : logits;
     pv_linear_forward(&n->linear[i], n->params, batch, 1, input_of(n, i), 0, y);
-    pv_linear_add_bias(&n->linear[i], n->params, batch, 1, y);
     if (i == n->hidden_layers || !n->normed || !pass->training) return (pv_batch_sums){0};
     pv_batch_norm_clear(&n->norm[i]);
     pv_batch_norm_collect(&n->norm[i], 0, batch, y);
@@ -77,7 +76,6 @@ static pv_batch_sums backward(void *context, const pv_pass *pass, int i, const p
     }
     pv_real *const dx = i ? n->dx : drows;
     pv_linear_backward(&n->linear[i], n->params, n->batch, 1, input_of(n, i), dy, 0, dx);
-    pv_linear_bias_backward(&n->linear[i], n->params, n->batch, 1, dy);
     if (i == 0) return (pv_batch_sums){0};
     n->params->kernels->relu_backward((int64_t)n->batch * n->width, input_of(n, i),
                                       (pv_real)pv_dropout_scale(&n->dropout), dx);
@@ -114,7 +112,7 @@ static void register_layers(net *n)
         n->linear[i] = pv_linear_new(n->params, name, i ? n->width : n->inputs,
                                      i < n->hidden_layers ? n->width : n->classes, true, PV_LINEAR_PYTORCH);
         if (i == n->hidden_layers) break;
-        pv_batch_norm_open(&n->norm[i], n->params, n->width);
+        n->norm[i] = (pv_batch_norm){.params = n->params, .features = n->width};
         if (n->normed) {
             snprintf(name, sizeof name, "seq.%d", index++);
             pv_batch_norm_add(&n->norm[i], name, 1);
@@ -126,12 +124,12 @@ static void register_layers(net *n)
 static void reserve(net *n, pv_memory *memory, int64_t max_batch)
 {
     for (int i = 0; i < n->hidden_layers; i++) {
-        n->x[i] = pv_take(memory, max_batch * n->width, sizeof(pv_real));
+        PV_TAKE(memory, n->x[i], max_batch * n->width);
         n->y[i] = n->normed ? pv_take(memory, max_batch * n->width, sizeof(pv_real)) : n->x[i];
-        if (n->normed) pv_batch_norm_reserve(&n->norm[i], memory);
+        if (n->normed) pv_batch_norm_reserve(&n->norm[i]);
     }
-    n->dx = pv_take(memory, max_batch * n->width, sizeof(pv_real));
-    n->dy = pv_take(memory, max_batch * n->width, sizeof(pv_real));
+    PV_TAKE(memory, n->dx, max_batch * n->width);
+    PV_TAKE(memory, n->dy, max_batch * n->width);
 }
 
 static pv_status make(const pv_model_request *request, pv_nn_params *params, void **out)

@@ -1,6 +1,4 @@
 /* The sweeps forward: activation and pooling, and the product with what is spread over the entries. */
-#include "nn/dws/pv_dws_kernels.h"
-
 #include "pv_dws_panels.h"
 
 #include <math.h>
