@@ -1,4 +1,4 @@
-/* Which file holds which rows of an open store, its own or shards named in /shards; their reading and writing. */
+/* Which file holds which rows of an open store, its own or shards named in /shards, and access to them. */
 #ifndef PV_SHARDS_H
 #define PV_SHARDS_H
 

@@ -62,7 +62,7 @@ static pv_status read_head(pv_store *store)
     PV_TRY(shards_find(store->file, store->path, &store->shards, &store->shape));
     PV_TRY(count_targets(store));
     for (int c = ROW_COLUMNS; c < COLUMNS; c++)
-        if (c != COLUMN_TARGET || store->shape.targets > 0)
+        if (store_column_exists(c, &store->shape))
             PV_TRY(store_column_open(store->file, store->path, (store_column)c, &store->shape,
                                      &store->columns[c]));
 done:

@@ -35,6 +35,11 @@ hid_t store_column_type(store_column column)
     }
 }
 
+bool store_column_exists(int column, const store_shape *shape)
+{
+    return column != COLUMN_TARGET || shape->targets > 0;
+}
+
 int store_column_dims(store_column column, const store_shape *shape, hsize_t dims[STORE_MAX_RANK])
 {
     int rank = 0;

@@ -5,6 +5,7 @@
 #include "base/pv_status.h"
 
 #include <hdf5.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Of a store as this program writes and reads it. */
@@ -39,6 +40,7 @@ typedef struct store_shape {
     int params, targets;
 } store_shape;
 
+bool store_column_exists(int column, const store_shape *shape);
 const char *store_column_name(store_column column);
 hid_t store_column_type(store_column column);
 /* The dimensions of a column; returns their number. */

@@ -135,7 +135,7 @@ static pv_status make_shards(shard_plan *plan, const store_recipe *recipe)
     pv_status st;
     for (int number = 0; plan->made < plan->count; number++, plan->made++) {
         PV_TRY(name_shard(plan, plan->made, &number, path));
-        PV_TRY(store_write_file(recipe, path, &plan->entries[plan->made].box, true));
+        PV_TRY(store_write_file(recipe, path, &plan->entries[plan->made].box, NULL, 0));
     }
     st = PV_OK;
 done:
@@ -154,13 +154,14 @@ static void unmake_shards(const shard_plan *plan)
     if (plan->kept == 0) rmdir(path);
 }
 
-static pv_status write_sharded(shard_plan *plan, const store_recipe *recipe, bool link_own)
+static pv_status write_sharded(shard_plan *plan, store_recipe *recipe, const store_box *whole, bool link_own)
 {
     pv_status st;
+    recipe->sharded = true;
     PV_TRY(make_directory(plan));
     if (link_own) PV_TRY(link_first(plan));
     PV_TRY(make_shards(plan, recipe));
-    PV_TRY(store_write_master(recipe, plan->path, plan->entries, plan->count));
+    PV_TRY(store_write_file(recipe, plan->path, whole, plan->entries, plan->count));
 done:
     if (st != PV_OK) unmake_shards(plan);
     return st;
@@ -171,22 +172,22 @@ static pv_status create(const char *path, const pv_store_spec *spec, const pv_st
 {
     const store_box whole = {0, spec->views, 0, pv_signal_objects(spec->signal)};
     char *arch = arch_text(spec->arch, spec->variant);
-    const store_recipe recipe = {.texts = {[PV_STORE_ARCH] = arch,
-                                           [PV_STORE_SIGNAL] = pv_signal_json(spec->signal),
-                                           [PV_STORE_CONFIG] = spec->config,
-                                           [PV_STORE_CODE_VERSION] = pv_version(),
-                                           [PV_STORE_INSTRUCTION_SET] = pv_isa_name(pv_cpu_isa())},
-                                 .arch = spec->arch,
-                                 .signal = spec->signal,
-                                 .storage = storage};
+    store_recipe recipe = {.texts = {[PV_STORE_ARCH] = arch,
+                                     [PV_STORE_SIGNAL] = pv_signal_json(spec->signal),
+                                     [PV_STORE_CONFIG] = spec->config,
+                                     [PV_STORE_CODE_VERSION] = pv_version(),
+                                     [PV_STORE_INSTRUCTION_SET] = pv_isa_name(pv_cpu_isa())},
+                           .arch = spec->arch,
+                           .signal = spec->signal,
+                           .storage = storage};
     shard_plan plan = {.most = rows_of(storage, pv_arch_params(spec->arch))};
     pv_status st = arch ? PV_OK : PV_ERR_NOMEM;
     if (st == PV_OK && access(path, F_OK) == 0) st = pv_fail(PV_ERR_IO, "'%s' exists already", path);
     PV_TRY(st);
     PV_TRY(plan_make(path, &plan));
     PV_TRY(plan_shards(&plan, &whole));
-    st = plan.count > 1 ? write_sharded(&plan, &recipe, false)
-                        : store_write_file(&recipe, path, &whole, false);
+    st = plan.count > 1 ? write_sharded(&plan, &recipe, &whole, false)
+                        : store_write_file(&recipe, path, &whole, NULL, 0);
 done:
     free(plan.entries);
     free(arch);
@@ -223,6 +224,7 @@ static pv_status extend(const pv_store *store, const pv_store_growth *growth, co
 {
     const int64_t old_views = pv_store_views(store), old_objects = pv_store_objects(store);
     const store_box views = {old_views, growth->views - old_views, 0, old_objects};
+    const store_box whole = {0, growth->views, 0, growth->objects};
     const store_box objects = {0, growth->views, old_objects, growth->objects - old_objects};
     store_recipe recipe = {.arch = pv_store_arch(store),
                            .old = store,
@@ -238,7 +240,7 @@ static pv_status extend(const pv_store *store, const pv_store_growth *growth, co
     PV_TRY(plan_present(&plan, store));
     PV_TRY(plan_shards(&plan, &views));
     PV_TRY(plan_shards(&plan, &objects));
-    st = write_sharded(&plan, &recipe, pv_store_shards(store) == 0);
+    st = write_sharded(&plan, &recipe, &whole, pv_store_shards(store) == 0);
 done:
     free(plan.entries);
     return st;

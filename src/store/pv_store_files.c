@@ -96,7 +96,17 @@ static pv_status read_objects(const store_recipe *recipe, int64_t first, int64_t
     return st;
 }
 
-static pv_status write_objects(const store_recipe *recipe, const hid_t columns[COLUMNS], const store_box *box)
+static pv_status write_column(hid_t file, int c, const store_shape *shape, int64_t first, int64_t count,
+                              const void *data)
+{
+    const hid_t dataset = H5Dopen2(file, store_column_name((store_column)c), H5P_DEFAULT);
+    if (dataset < 0) return pv_h5_fail("cannot open", store_column_name((store_column)c));
+    const pv_status st = store_column_write(dataset, (store_column)c, shape, 0, first, count, data);
+    H5Dclose(dataset);
+    return st;
+}
+
+static pv_status write_objects(const store_recipe *recipe, hid_t file, const store_box *box)
 {
     const store_shape shape = shape_of(recipe, box);
     object_block b = {{0}};
@@ -106,8 +116,7 @@ static pv_status write_objects(const store_recipe *recipe, const hid_t columns[C
         const int64_t left = box->objects - done, count = left < OBJECT_BLOCK ? left : OBJECT_BLOCK;
         PV_TRY(read_objects(recipe, box->first_object + done, count, shape.targets, &b));
         for (int c = ROW_COLUMNS; c < COLUMNS; c++)
-            if (columns[c] >= 0)
-                PV_TRY(store_column_write(columns[c], (store_column)c, &shape, 0, done, count, b.data[c]));
+            if (store_column_exists(c, &shape)) PV_TRY(write_column(file, c, &shape, done, count, b.data[c]));
     }
 done:
     block_free(&b);
@@ -115,16 +124,18 @@ done:
 }
 
 /* Creates the columns from `first` on. */
-static pv_status create_columns(hid_t file, int first, const store_shape *shape, hid_t columns[COLUMNS])
+static pv_status create_columns(hid_t file, int first, const store_shape *shape)
 {
     pv_status st = PV_OK;
     for (int c = first; st == PV_OK && c < COLUMNS; c++) {
         hsize_t dims[STORE_MAX_RANK];
+        hid_t dataset = -1;
         const store_column column = (store_column)c;
         const int rank = store_column_dims(column, shape, dims);
         const hid_t type = store_column_type(column);
-        if (column != COLUMN_TARGET || shape->targets > 0)
-            st = pv_h5_create(file, store_column_name(column), type, rank, dims, &columns[c]);
+        if (store_column_exists(c, shape))
+            st = pv_h5_create(file, store_column_name(column), type, rank, dims, &dataset);
+        if (dataset >= 0) H5Dclose(dataset);
     }
     return st;
 }
@@ -194,87 +205,52 @@ static pv_status begin_file(const pv_storage_opts *storage, const char *path, co
     PV_TRY(create_with_hints(part, storage->hints));
     if (storage->reserve) PV_TRY(pv_file_reserve(part, path, bytes));
     *file = H5Fcreate(part, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
-    if (*file < 0) PV_TRY(pv_h5_fail("cannot create the store", part));
-    if (storage->reserve) PV_TRY(pv_file_reserve(part, path, bytes));
+    if (*file >= 0 && storage->reserve) PV_TRY(pv_file_reserve(part, path, bytes));
 done:
     return st;
 }
 
-/* Closes a file that is being made, and gives it its name or takes it away. */
-static pv_status end_file(pv_status st, hid_t file, hid_t columns[COLUMNS], const char *part,
-                          const char *path)
-{
-    store_columns_close(COLUMNS, columns);
-    if (file >= 0 && H5Fclose(file) < 0 && st == PV_OK) st = pv_h5_fail("cannot close the new store", part);
-    if (st == PV_OK) st = pv_file_publish(part, path);
-    if (st != PV_OK) unlink(part);
-    return st;
-}
-
-static void no_columns(hid_t columns[COLUMNS])
-{
-    for (int c = 0; c < COLUMNS; c++)
-        columns[c] = -1;
-}
-
-pv_status store_write_file(const store_recipe *recipe, const char *path, const store_box *box, bool is_shard)
+/* What is in the file, in the order of its making. */
+static pv_status write_contents(const store_recipe *recipe, hid_t file, const store_box *box,
+                                const shard_entry *entries, int count)
 {
     const store_shape shape = shape_of(recipe, box);
-    hid_t file = -1, columns[COLUMNS];
+    const hid_t type = shard_entry_type();
     pv_status st;
-    char *part = pv_file_part(path);
-    if (!part) return PV_ERR_NOMEM;
-    no_columns(columns);
-    PV_TRY(begin_file(recipe->storage, path, part, file_bytes(recipe, &shape), &file));
     PV_TRY(write_attributes(file, recipe));
-    if (is_shard) {
+    if (recipe->sharded && !entries) {
         PV_TRY(pv_h5_write_int(file, "first_view", box->first_view));
         PV_TRY(pv_h5_write_int(file, "first_object", box->first_object));
     }
-    PV_TRY(create_columns(file, 0, &shape, columns));
+    for (int c = 0; entries && c < ROW_COLUMNS; c++)
+        PV_TRY(create_virtual(file, (store_column)c, &shape, entries, count));
+    PV_TRY(create_columns(file, entries ? ROW_COLUMNS : 0, &shape));
     PV_TRY(write_layout(file, recipe->arch));
-    PV_TRY(write_objects(recipe, columns, box));
+    if (entries) PV_TRY(write_table(file, SHARDS_TABLE, type, count, entries));
+    PV_TRY(write_objects(recipe, file, box));
 done:
-    st = end_file(st, file, columns, part, path);
-    free(part);
+    H5Tclose(type);
     return st;
 }
 
-static store_box extent_of(const shard_entry *entries, int count)
+pv_status store_write_file(const store_recipe *recipe, const char *path, const store_box *box,
+                           const shard_entry *entries, int count)
 {
-    store_box whole = {0};
-    for (int i = 0; i < count; i++) {
-        const store_box *box = &entries[i].box;
-        if (box->first_view + box->views > whole.views) whole.views = box->first_view + box->views;
-        if (box->first_object + box->objects > whole.objects)
-            whole.objects = box->first_object + box->objects;
-    }
-    return whole;
-}
-
-pv_status store_write_master(const store_recipe *recipe, const char *path, const shard_entry *entries,
-                             int count)
-{
-    const store_box whole = extent_of(entries, count);
-    const store_shape shape = shape_of(recipe, &whole);
-    hid_t file = -1, columns[COLUMNS];
+    const store_shape shape = shape_of(recipe, box);
+    hid_t file = -1;
     pv_status st;
     char *part = pv_file_part(path);
     if (!part) return PV_ERR_NOMEM;
-    const hid_t type = shard_entry_type();
-    no_columns(columns);
-    file = H5Fcreate(part, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    if (entries)
+        file = H5Fcreate(part, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    else
+        PV_TRY(begin_file(recipe->storage, path, part, file_bytes(recipe, &shape), &file));
     if (file < 0) PV_TRY(pv_h5_fail("cannot create the store", part));
-    PV_TRY(write_attributes(file, recipe));
-    for (int c = 0; c < ROW_COLUMNS; c++)
-        PV_TRY(create_virtual(file, (store_column)c, &shape, entries, count));
-    PV_TRY(create_columns(file, ROW_COLUMNS, &shape, columns));
-    PV_TRY(write_layout(file, recipe->arch));
-    PV_TRY(write_table(file, SHARDS_TABLE, type, count, entries));
-    PV_TRY(write_objects(recipe, columns, &whole));
+    st = write_contents(recipe, file, box, entries, count);
 done:
-    st = end_file(st, file, columns, part, path);
-    H5Tclose(type);
+    if (file >= 0 && H5Fclose(file) < 0 && st == PV_OK) st = pv_h5_fail("cannot close the new store", part);
+    if (st == PV_OK) st = pv_file_publish(part, path);
+    if (st != PV_OK) unlink(part);
     free(part);
     return st;
 }

@@ -13,13 +13,13 @@ typedef struct store_recipe {
     const pv_signal *signal; /* the others are the signal's first_new, first_new + 1, ... */
     int64_t first_new;
     const pv_storage_opts *storage;
+    bool sharded; /* files with rows are shards, and say so */
 } store_recipe;
 
-/* Local: a whole file for the rows of a box, all missing, under the name `path`, which must not exist;
- * `is_shard`: it says that it is one.  Errors: PV_ERR_IO, PV_ERR_HDF5; nothing is left behind. */
-pv_status store_write_file(const store_recipe *recipe, const char *path, const store_box *box, bool is_shard);
-/* As store_write_file, the master file over shards, which replaces a file of that name. */
-pv_status store_write_master(const store_recipe *recipe, const char *path, const shard_entry *entries,
-                             int count);
+/* Writes a whole file of the name `path`: with the rows of a box, all missing; or, with `entries`, the master
+ * over `count` shards, which replaces a file of that name.
+ * Local.  Errors: PV_ERR_IO, PV_ERR_HDF5; nothing is left behind. */
+pv_status store_write_file(const store_recipe *recipe, const char *path, const store_box *box,
+                           const shard_entry *entries, int count);
 
 #endif
