@@ -3,6 +3,7 @@
 #include "config/pv_schema.h"
 
 #include "base/pv_mem.h"
+#include "base/pv_path.h"
 #include "pv_rows.h"
 #include "pv_value.h"
 
@@ -168,10 +169,13 @@ pv_status pv_config_read_text(const char *path, char **text)
     enum { LIMIT = 1 << 20 };
     pv_status st = PV_OK;
     size_t length = 0;
-    char *buffer = NULL;
+    char *buffer = NULL, *whole;
+    FILE *file = NULL;
     *text = NULL;
-    FILE *file = fopen(path, "rb");
-    if (!file) return pv_fail(PV_ERR_CONFIG, "cannot read the config '%s': %s", path, strerror(errno));
+    PV_TRY(pv_path_absolute(path, &whole));
+    file = fopen(whole, "rb");
+    free(whole);
+    if (!file) PV_TRY(pv_fail(PV_ERR_CONFIG, "cannot read the config '%s': %s", path, strerror(errno)));
     PV_ALLOC(buffer, LIMIT + 1);
     length = fread(buffer, 1, LIMIT + 1, file);
     if (ferror(file))
@@ -185,6 +189,6 @@ pv_status pv_config_read_text(const char *path, char **text)
     if (!*text) st = PV_ERR_NOMEM;
 done:
     free(buffer);
-    fclose(file);
+    if (file) fclose(file);
     return st;
 }

@@ -1,5 +1,5 @@
-"""Paths as people have them: links of every kind, homes and variables, two names of one file, ranks that run elsewhere.
-What a name leads to is opened, locked, extended and replaced; and a result that cannot be written is no success."""
+"""Paths as people have them: links of every kind, homes and variables, two names of one file, ranks that run
+elsewhere.  What a name leads to is opened, locked and replaced; a result that cannot be written is told."""
 
 import json
 import os
@@ -136,7 +136,9 @@ def outputs_go_through_links(work: Path) -> None:
             run.status == 0
             and model.is_symlink()
             and real.read_bytes() != before
-            and all((work / "disk" / f"{real.name}{end}").exists() for end in (".ckpt", ".jsonl", ".runs.jsonl"))
+            and all(
+                (work / "disk" / f"{real.name}{end}").exists() for end in (".ckpt", ".jsonl", ".runs.jsonl")
+            )
             and not any(name.endswith(".part") for name in made),
             f"a model, its checkpoint, metrics and record are written at the link's end on {ranks} rank(s)",
             run,
@@ -186,7 +188,18 @@ def a_rank_may_run_elsewhere(work: Path) -> None:
             ["verify", "s.h5"],
             ["info", "s.h5", "--json"],
         ):
-            start = ["mpirun", "-n", "1", "-wdir", str(work / "here"), POLYVIEW, *words, ":", *elsewhere, *words]
+            start = [
+                "mpirun",
+                "-n",
+                "1",
+                "-wdir",
+                str(work / "here"),
+                POLYVIEW,
+                *words,
+                ":",
+                *elsewhere,
+                *words,
+            ]
             run = Process(start, work, **AT_ONCE).finish()
             check(
                 run.status == 0 and not list((work / "there").iterdir()),
@@ -200,7 +213,9 @@ def homes_and_variables_are_expanded(work: Path) -> None:
     write_images(work / "home" / "images")
     (work / "runs").mkdir()
     variables = {"HOME": work / "home", "RUNS": work / "runs", "NAME": "a b"}
-    config = write_config(work, store="${RUNS}/$NAME.h5", signal={"path": "~/images"}, train={"output": "~/m.h5"})
+    config = write_config(
+        work, store="${RUNS}/$NAME.h5", signal={"path": "~/images"}, train={"output": "~/m.h5"}
+    )
     for ranks in (1, 3):
         run = polyview("fit", "--config", config, *TINY, ranks=ranks, **variables)
         check(
@@ -212,9 +227,16 @@ def homes_and_variables_are_expanded(work: Path) -> None:
     check(run.status == 0 and (work / "home" / "m.h5").exists(), "also in train.output", run)
     run = polyview("info", "~/../runs/${NAME}.h5", cwd=work, **variables)
     check(run.status == 0, "and in a word that the shell left alone", run)
+    shutil.copy(config, work / "home" / "c.yaml")
+    run = polyview("fit", "--config", "~/c.yaml", *TINY, **variables)
+    check(run.status == 0, "and in --config", run)
     with h5py.File(work / "runs" / "a b.h5") as file:
         check(b"~/images" in file.attrs["config"], "the store keeps the config as it was written")
-    for path, word in (("$NOT_SET/s.h5", "NOT_SET"), ("~nobody/s.h5", "homes of other users"), ("s$.h5", "$$")):
+    for path, word in (
+        ("$NOT_SET/s.h5", "NOT_SET"),
+        ("~nobody/s.h5", "homes of other users"),
+        ("s$.h5", "$$"),
+    ):
         run = polyview("fit", "--config", config, "--set", f"store={path}", **variables)
         check(one_error(run, 2, path, word), f"'{path}' is refused with a sentence", run)
     odd = work / "$odd.h5"
