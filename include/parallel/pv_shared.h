@@ -4,18 +4,20 @@
 
 #include "parallel/pv_comm.h"
 
-/* One copy a node, allocated on the node's rank 0, zeroed. */
+/* One copy a node, zeroed, in a file without a name. */
 typedef struct pv_shared {
     void *data; /* the same bytes on every rank of the node */
-    MPI_Win window;
+    int64_t bytes;
 } pv_shared;
 
-/* Call pv_shared_sync between one rank's writes and another's reads.
- * Owner: pv_shared_close.  Collective over comm->world.  Errors: PV_ERR_NOMEM, agreed. */
+/* Takes as many bytes as rank 0 of the node asks for.  Call pv_shared_sync between one rank's writes and
+ * another's reads.
+ * Owner: pv_shared_close.  Collective over comm->world.  Errors: PV_ERR_NOMEM (no room behind it: where, how
+ * much is free, and what helps), agreed: no rank waits for one that fails. */
 pv_status pv_shared_open(const pv_comm *comm, int64_t bytes, pv_shared *shared);
 /* Barrier over the node that also makes all writes visible.  Collective over the node. */
 void pv_shared_sync(const pv_comm *comm, pv_shared *shared);
-/* Collective over the node; safe on a zeroed pv_shared. */
+/* Local; safe on a zeroed pv_shared. */
 void pv_shared_close(pv_shared *shared);
 
 /* `bytes` of each rank's own memory, any number, which one-sided calls reach in units of `unit` bytes until

@@ -1,58 +1,115 @@
 /* Memory that ranks share: one copy a node, and windows into every rank's own. */
 #include "parallel/pv_shared.h"
+#include "base/pv_mem.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
 
-/* From here on the ranks reach the window without further ado; its errors go to pv_mpi.c. */
-static void open_to_all(MPI_Win window)
+/* Where files behind shared memory are made: what moves Open MPI's own there moves ours, too. */
+static const char *backing_directory(void)
 {
-    MPI_Win_set_errhandler(window, MPI_ERRORS_RETURN);
-    MPI_Win_lock_all(MPI_MODE_NOCHECK, window);
+    const char *wish = getenv("OMPI_MCA_osc_sm_backing_directory");
+    return wish && wish[0] != '\0' ? wish : "/dev/shm";
+}
+
+/* `why` there is no memory that all ranks of a node reach. */
+static pv_status fail_backing(int64_t bytes, const char *why)
+{
+    const char *directory = backing_directory();
+    struct statvfs room;
+    const int64_t left = statvfs(directory, &room) == 0 ? (int64_t)(room.f_bavail * room.f_frsize) : 0;
+    return pv_fail(
+        PV_ERR_NOMEM,
+        "cannot share %lld bytes with the ranks of this node: %s; '%s' has %lld bytes free: give the "
+        "container more (--shm-size), or set OMPI_MCA_osc_sm_backing_directory to a directory that "
+        "has them; on several nodes, train.placement: job keeps training rows once in all, not once "
+        "a node",
+        (long long)bytes, why, directory, (long long)left);
+}
+
+/* Makes the file and takes all of its space: a page that is missing later would end the job by a signal. */
+static pv_status make_backing(int64_t bytes, char path[PATH_MAX], int *file)
+{
+    snprintf(path, PATH_MAX, "%s/polyview-XXXXXX", backing_directory());
+    *file = mkostemp(path, O_CLOEXEC);
+    if (*file < 0) {
+        path[0] = '\0';
+        return fail_backing(bytes, strerror(errno));
+    }
+    int error;
+    while ((error = posix_fallocate(*file, 0, bytes)) == EINTR)
+        ;
+    return error == 0 ? PV_OK : fail_backing(bytes, strerror(error));
+}
+
+/* A rank alone on its node needs no file. */
+static pv_status map_backing(const pv_comm *comm, const char *path, int file, pv_shared *shared)
+{
+    const int kind = comm->node_size > 1 ? MAP_SHARED : MAP_SHARED | MAP_ANONYMOUS;
+    if (comm->node_rank > 0 && (file = open(path, O_RDWR | O_CLOEXEC)) < 0)
+        return pv_fail(PV_ERR_NOMEM, "cannot open the shared memory '%s' of this node's ranks: %s", path,
+                       strerror(errno));
+    void *const data = mmap(NULL, (size_t)shared->bytes, PROT_READ | PROT_WRITE, kind, file, 0);
+    const int error = errno;
+    if (comm->node_rank > 0) close(file);
+    if (data == MAP_FAILED)
+        return pv_fail(PV_ERR_NOMEM, "cannot map %lld bytes of shared memory: %s", (long long)shared->bytes,
+                       strerror(error));
+    shared->data = data;
+    return PV_OK;
 }
 
 pv_status pv_shared_open(const pv_comm *comm, int64_t bytes, pv_shared *shared)
 {
-    void *own;
-    MPI_Aint there;
-    int unit;
-    const MPI_Aint size = comm->node_rank == 0 ? (MPI_Aint)bytes : 0;
+    char path[PATH_MAX] = "";
+    int file = -1;
     pv_status st = PV_OK;
-    *shared = (pv_shared){.window = MPI_WIN_NULL};
-    if (MPI_Win_allocate_shared(size, 1, MPI_INFO_NULL, comm->node, &own, &shared->window) != MPI_SUCCESS) {
-        st = pv_fail(PV_ERR_NOMEM, "cannot share %lld bytes of memory on this node (is /dev/shm full?)",
-                     (long long)bytes);
-        shared->window = MPI_WIN_NULL;
-    } else {
-        MPI_Win_shared_query(shared->window, 0, &there, &unit, &shared->data);
-        open_to_all(shared->window);
-        if (comm->node_rank == 0 && bytes > 0) memset(shared->data, 0, (size_t)bytes);
-        pv_shared_sync(comm, shared);
-    }
-    if ((st = pv_agree(comm, st)) != PV_OK) pv_shared_close(shared);
+    *shared = (pv_shared){.bytes = bytes > 0 ? bytes : 1};
+    MPI_Bcast(&shared->bytes, 1, MPI_INT64_T, 0, comm->node);
+    if (comm->node_rank == 0 && comm->node_size > 1) st = make_backing(shared->bytes, path, &file);
+    PV_TRY(pv_agree(comm, st));
+    MPI_Bcast(path, sizeof path, MPI_CHAR, 0, comm->node);
+    st = pv_agree(comm, map_backing(comm, path, file, shared));
+done:
+    if (comm->node_rank == 0 && path[0] != '\0') unlink(path); /* it lives as long as somebody maps it */
+    if (file >= 0) close(file);
+    if (st != PV_OK) pv_shared_close(shared);
     return st;
 }
 
 void pv_shared_sync(const pv_comm *comm, pv_shared *shared)
 {
-    MPI_Win_sync(shared->window);
+    (void)shared;
+    atomic_thread_fence(memory_order_seq_cst);
     MPI_Barrier(comm->node);
-    MPI_Win_sync(shared->window);
+    atomic_thread_fence(memory_order_seq_cst);
 }
 
 void pv_shared_close(pv_shared *shared)
 {
-    pv_window_close(&shared->window);
-    shared->data = NULL;
+    if (shared->data) munmap(shared->data, (size_t)shared->bytes);
+    *shared = (pv_shared){0};
 }
+
+/* ---- windows ---- */
 
 pv_status pv_window_open(const pv_comm *comm, int64_t bytes, int unit, void *data, MPI_Win *window)
 {
     pv_status st = PV_OK;
     if (MPI_Win_allocate((MPI_Aint)bytes, unit, MPI_INFO_NULL, comm->world, data, window) == MPI_SUCCESS) {
-        open_to_all(*window);
+        MPI_Win_set_errhandler(*window, MPI_ERRORS_RETURN); /* to pv_mpi.c, which looks */
+        MPI_Win_lock_all(MPI_MODE_NOCHECK, *window);        /* ranks reach it without further ado */
     } else {
         *window = MPI_WIN_NULL;
-        st = pv_fail(PV_ERR_NOMEM, "cannot open a window of %lld bytes to the other ranks", (long long)bytes);
+        st = fail_backing(bytes, "MPI opens no window");
     }
     if ((st = pv_agree(comm, st)) != PV_OK) pv_window_close(window);
     return st;

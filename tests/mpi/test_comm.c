@@ -3,7 +3,9 @@
 #include "parallel/pv_shared.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 static void a_failure_on_one_rank_reaches_all(const pv_comm *comm, int culprit)
 {
@@ -40,6 +42,41 @@ static void node_memory_is_shared(const pv_comm *parent, int node_ranks)
     for (int i = 0; i < comm.node_size; i++)
         holds = holds && slots[i] == 100 + comm.node_index * node_ranks + i;
     pv_test_check(parent, holds, "what one rank writes all ranks of its node read, and no other node's");
+    pv_shared_close(&shared);
+    pv_comm_close(&comm);
+}
+
+/* What is asked for is more than the last rank of a node may map, or than its first rank finds room for. */
+static void memory_that_one_rank_lacks_fails_on_all(const pv_comm *parent, int node_ranks)
+{
+    enum { MIB = 1 << 20 };
+    const char *const variable = "OMPI_MCA_osc_sm_backing_directory";
+    pv_comm comm;
+    pv_shared shared;
+    struct rlimit limit, low;
+    pv_comm_open(parent->world, node_ranks, &comm);
+    getrlimit(RLIMIT_AS, &limit);
+    low = limit;
+    low.rlim_cur = 64 * MIB; /* less than is mapped already */
+    if (comm.rank == comm.size - 1) setrlimit(RLIMIT_AS, &low);
+    const pv_status mapped = pv_shared_open(&comm, MIB, &shared);
+    setrlimit(RLIMIT_AS, &limit);
+    pv_test_check(parent, mapped == PV_ERR_NOMEM && !shared.data, "a rank that cannot map fails all of them");
+    char *const before = getenv(variable) ? strdup(getenv(variable)) : NULL;
+    setenv(variable, "/no/such/directory", 1);
+    const pv_status opened = pv_shared_open(&comm, MIB, &shared);
+    if (before)
+        setenv(variable, before, 1);
+    else
+        unsetenv(variable);
+    free(before);
+    const bool alone = comm.nodes == comm.size; /* on its node: there is nobody to share with */
+    pv_test_check(parent,
+                  alone ? opened == PV_OK
+                        : opened == PV_ERR_NOMEM && !shared.data &&
+                              strstr(pv_fail_message(), "/no/such/directory") &&
+                              strstr(pv_fail_message(), "--shm-size"),
+                  "a place that has no room is named, with what to do");
     pv_shared_close(&shared);
     pv_comm_close(&comm);
 }
@@ -84,7 +121,9 @@ int main(int argc, char **argv)
     a_failure_on_one_rank_reaches_all(&comm, comm.size - 1);
     a_failure_on_one_rank_reaches_all(&comm, 0);
     different_arguments_are_seen_where_asked_for(&comm);
-    for (int node_ranks = 1; node_ranks <= 3; node_ranks++)
+    for (int node_ranks = 1; node_ranks <= 3; node_ranks++) {
         node_memory_is_shared(&comm, node_ranks);
+        memory_that_one_rank_lacks_fails_on_all(&comm, node_ranks);
+    }
     return pv_test_end(&comm);
 }
