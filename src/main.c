@@ -100,7 +100,8 @@ static void complain(pv_status st)
 static pv_status run(const pv_comm *comm, int argc, char **argv)
 {
     json_t *result = json_object();
-    pv_status st = pv_command_run(comm, &pv_commands, argc - 1, argv + 1, result);
+    pv_status st = pv_agree_isa(comm);
+    if (st == PV_OK) st = pv_command_run(comm, &pv_commands, argc - 1, argv + 1, result);
     if (st != PV_OK && comm->rank == 0) complain(st);
     const pv_status printed = comm->rank == 0 ? pv_result_print(argv[1], st, result) : PV_OK;
     if (printed != PV_OK) complain(printed);

@@ -2,12 +2,18 @@
 #ifndef PV_CPU_H
 #define PV_CPU_H
 
+#include "base/pv_status.h"
+
 /* From the narrowest to the widest. */
 typedef enum pv_isa { PV_ISA_PORTABLE, PV_ISA_AVX2, PV_ISA_AVX512, PV_ISA_COUNT } pv_isa;
 
 /* The widest set that this build has and this processor runs; the environment variable POLYVIEW_ISA
- * (portable, avx2, avx512) lowers it.  An unknown or unsupported value is ignored.  Local. */
+ * (portable, avx2, avx512) lowers it.  Local. */
 pv_isa pv_cpu_isa(void);
+/* Whether POLYVIEW_ISA, if it is set, names a set.  Local.  Errors: PV_ERR_USAGE. */
+pv_status pv_cpu_check(void);
+/* Lets pv_cpu_isa choose at most `isa` from here on, by POLYVIEW_ISA.  Local. */
+void pv_cpu_lower(pv_isa isa);
 
 /* "portable", "avx2", "avx512"; static storage. */
 const char *pv_isa_name(pv_isa isa);

@@ -45,6 +45,11 @@ static inline pv_status pv_agree_model(const pv_comm *comm, pv_status local)
 }
 #endif
 
+/* All ranks use the narrowest instruction set of any of them from here on (base/pv_cpu.h), so that what they
+ * compute does not depend on where; a warning says so where processors differ.  Collective.
+ * Errors: as pv_cpu_check, agreed. */
+pv_status pv_agree_isa(const pv_comm *comm);
+
 /* With PV_SAFE=1 in the environment of rank 0: whether an argument of a collective call is the same on all
  * ranks; without, PV_OK at no cost.  `what` names it: "views of pv_store_create".  Collective.
  * Errors: PV_ERR_INTERNAL, agreed: the argument and the lowest rank that differs from rank 0 are named. */

@@ -22,11 +22,32 @@ static pv_isa widest(void)
     return PV_ISA_PORTABLE;
 }
 
+/* The number of the set that POLYVIEW_ISA names; PV_ISA_COUNT if none has that name, -1 if it is not set. */
+static int wished(void)
+{
+    const char *wish = getenv("POLYVIEW_ISA");
+    int isa = 0;
+    if (!wish || wish[0] == '\0') return -1;
+    while (isa < PV_ISA_COUNT && strcmp(wish, isa_names[isa]) != 0)
+        isa++;
+    return isa;
+}
+
 pv_isa pv_cpu_isa(void)
 {
-    const pv_isa best = widest();
-    const char *wish = getenv("POLYVIEW_ISA");
-    for (int isa = 0; wish && isa <= (int)best; isa++)
-        if (strcmp(wish, isa_names[isa]) == 0) return (pv_isa)isa;
-    return best;
+    const int best = (int)widest(), wish = wished();
+    return (pv_isa)(wish >= 0 && wish < best ? wish : best);
+}
+
+pv_status pv_cpu_check(void)
+{
+    return wished() < PV_ISA_COUNT
+               ? PV_OK
+               : pv_fail(PV_ERR_USAGE, "the variable POLYVIEW_ISA is '%s': it knows %s, %s and %s",
+                         getenv("POLYVIEW_ISA"), isa_names[0], isa_names[1], isa_names[2]);
+}
+
+void pv_cpu_lower(pv_isa isa)
+{
+    setenv("POLYVIEW_ISA", isa_names[isa], 1);
 }

@@ -2,6 +2,8 @@
 #define PV_COMM_BODY
 #include "parallel/pv_comm.h"
 #include "base/pv_checksum.h"
+#include "base/pv_cpu.h"
+#include "base/pv_log.h"
 #include "base/pv_mem.h"
 
 #include <stdio.h>
@@ -65,6 +67,26 @@ pv_status pv_agree(const pv_comm *comm, pv_status local)
     }
     MPI_Bcast(message, (int)sizeof message, MPI_CHAR, worst.rank, comm->world);
     return pv_fail((pv_status)worst.code, "%s", message);
+}
+
+pv_status pv_agree_isa(const pv_comm *comm)
+{
+    const pv_status st = pv_agree(comm, pv_cpu_check());
+    struct {
+        int isa, rank;
+    } least = {(int)pv_cpu_isa(), comm->rank};
+    int widest = least.isa;
+    if (st != PV_OK) return st;
+    MPI_Allreduce(MPI_IN_PLACE, &least, 1, MPI_2INT, MPI_MINLOC, comm->world);
+    MPI_Allreduce(MPI_IN_PLACE, &widest, 1, MPI_INT, MPI_MAX, comm->world);
+    if (least.isa == widest) return PV_OK;
+    pv_log_warn(
+        "the ranks differ in what their processors or POLYVIEW_ISA allow: rank %d has %s, others %s; all "
+        "use %s",
+        least.rank, pv_isa_name((pv_isa)least.isa), pv_isa_name((pv_isa)widest),
+        pv_isa_name((pv_isa)least.isa));
+    pv_cpu_lower((pv_isa)least.isa);
+    return PV_OK;
 }
 
 pv_status pv_same(const pv_comm *comm, const char *what, const void *data, size_t bytes)

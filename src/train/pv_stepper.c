@@ -298,8 +298,11 @@ static pv_status fail_numeric(const pv_stepper *s, pv_status taken, int64_t epoc
     const pv_status st = pv_agree(s->setup.comm, taken);
     return st != PV_OK
                ? st
-               : pv_fail(PV_ERR_NUMERIC, "the loss is not finite in epoch %lld, batch %lld: lower train.lr and begin anew with --fresh",
-                         (long long)epoch + 1, (long long)batch + 1);
+               : pv_fail(
+                     PV_ERR_NUMERIC,
+                     "the loss is not finite in epoch %lld, batch %lld: lower train.lr and begin anew with "
+                     "--fresh",
+                     (long long)epoch + 1, (long long)batch + 1);
 }
 
 /* Shortens the gradient to opts->clip; all ranks hold the same one. */

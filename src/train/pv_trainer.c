@@ -25,6 +25,7 @@ static pv_status finish_epoch(pv_training *t, pv_epoch_figures figures, progress
     figures.loss = done->train_loss = state->loss_sum / rows;
     figures.accuracy = (double)state->correct / rows;
     MPI_Allreduce(&state->stream, &figures.stream, 1, MPI_UINT64_T, MPI_SUM, t->comm->world);
+    PV_TRY(pv_training_compare(t->comm, pv_stepper_model(t->stepper), state->epoch + 1));
     PV_TRY(pv_training_score(t, PV_SPLIT_VAL, &figures.val));
     /* test is for the metrics alone: nothing is chosen by it */
     if (t->opts->test_each_epoch) PV_TRY(pv_training_score(t, PV_SPLIT_TEST, &figures.test));

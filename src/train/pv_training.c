@@ -1,5 +1,6 @@
 /* The making of a training run. */
 #include "pv_training.h"
+#include "base/pv_checksum.h"
 #include "base/pv_clock.h"
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
@@ -167,6 +168,24 @@ void pv_training_close(pv_training *t)
     pv_model_head_free(&t->head);
     free(t->checkpoint);
     free(t->metrics);
+}
+
+pv_status pv_training_compare(const pv_comm *comm, const pv_model *model, int64_t epoch)
+{
+    const pv_model_tensor *tensors;
+    const int count = pv_model_tensors(model, &tensors);
+    uint64_t mine = 0;
+    for (int i = 0; i < count; i++)
+        mine = mine * 31 + pv_checksum(tensors[i].values, sizeof(pv_real) * (size_t)tensors[i].count);
+    uint64_t first = mine;
+    MPI_Bcast(&first, 1, MPI_UINT64_T, 0, comm->world);
+    return pv_agree(comm, mine == first
+                              ? PV_OK
+                              : pv_fail(PV_ERR_NUMERIC,
+                                        "after epoch %lld the model of this rank is not that of rank 0: its "
+                                        "processor, its memory or an MPI library that differs computes "
+                                        "otherwise; continue from the checkpoint without this node",
+                                        (long long)epoch));
 }
 
 pv_status pv_training_score(pv_training *t, uint8_t split, pv_task_score *out)

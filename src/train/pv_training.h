@@ -25,6 +25,10 @@ pv_status pv_training_open(const pv_comm *comm, const pv_store *store, const pv_
                            bool resume, pv_training *out);
 void pv_training_close(pv_training *training);
 
+/* Whether all ranks hold the same model, which each of them steps by itself: after `epoch` epochs.
+ * Collective.  Errors: PV_ERR_NUMERIC, agreed. */
+pv_status pv_training_compare(const pv_comm *comm, const pv_model *model, int64_t epoch);
+
 /* Scores the model on a split.  Collective.  Errors agreed. */
 pv_status pv_training_score(pv_training *training, uint8_t split, pv_task_score *out);
 
