@@ -31,7 +31,8 @@ typedef struct pv_dataset_opts {
  * Random: PV_RNG_MATCH, seed 0.
  * Owner: pv_dataset_close.
  * Collective.  Errors: PV_ERR_CONFIG (no such view), PV_ERR_DATA (a row that is missing, refused or
- * fails its checksum: view and object named, refused ones counted), PV_ERR_NOMEM, agreed.  An empty split
+ * fails its checksum: view and object named, refused ones counted; nodes that have different stores at the
+ * same path), PV_ERR_NOMEM, agreed.  An empty split
  * gives a data set of 0 samples. */
 pv_status pv_dataset_open(const pv_comm *comm, const pv_store *store, const pv_dataset_opts *opts,
                           pv_dataset **out);

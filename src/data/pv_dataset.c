@@ -148,6 +148,26 @@ static void sync_rows(const pv_comm *comm, pv_dataset *dataset)
                   dataset->sharded ? comm->world : comm->node);
 }
 
+/* Whether all nodes have opened the same store: a path may lead each to a file of its own. */
+static pv_status compare_nodes(const pv_comm *comm, const pv_dataset *dataset, const pv_row_loader *loader)
+{
+    int64_t first, count;
+    uint64_t sum = 0, there;
+    if (comm->nodes == 1) return PV_OK;
+    pv_share_of(dataset->objects, comm->node_rank, comm->node_size, &first, &count);
+    const pv_status st = pv_agree(comm, pv_row_loader_sum(loader, first, count, &sum));
+    if (st != PV_OK) return st;
+    MPI_Allreduce(MPI_IN_PLACE, &sum, 1, MPI_UINT64_T, MPI_SUM, comm->node);
+    there = sum;
+    MPI_Bcast(&there, 1, MPI_UINT64_T, 0, comm->world);
+    return pv_agree(
+        comm, sum == there ? PV_OK
+                           : pv_fail(PV_ERR_DATA,
+                                     "'%s' is another store on this node than on rank 0's, with other rows: "
+                                     "name one that all nodes see, or give them equal copies",
+                                     pv_store_path(dataset->store)));
+}
+
 static pv_status load(const pv_comm *comm, pv_dataset *dataset)
 {
     const pv_dataset_opts *opts = &dataset->opts;
@@ -166,6 +186,7 @@ static pv_status load(const pv_comm *comm, pv_dataset *dataset)
     if (st == PV_OK) st = pv_row_loader_open(&loader);
     PV_TRY(pv_agree(comm, st));
     pv_shared_sync(comm, &dataset->shared);
+    PV_TRY(compare_nodes(comm, dataset, &loader));
     PV_TRY(choose_reference(comm, opts->form, &loader));
     PV_TRY(pv_agree(comm, load_share(dataset, &loader)));
     dataset->identity = loader.identity;

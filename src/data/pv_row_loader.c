@@ -132,3 +132,21 @@ pv_status pv_row_loader_read(pv_row_loader *loader, int64_t v, int64_t first, in
 done:
     return st;
 }
+
+pv_status pv_row_loader_sum(const pv_row_loader *loader, int64_t first, int64_t count, uint64_t *sum)
+{
+    uint64_t checksums[MARKS];
+    int64_t run = 0;
+    for (int64_t view = loader->first_view; view < loader->first_view + loader->views; view++)
+        for (int64_t i = first; i < first + count; i += run) {
+            run = run_of(loader, i, first + count);
+            const pv_status st = pv_store_read_checksums(loader->store, view, loader->ids[i], run, checksums);
+            if (st != PV_OK) return st;
+            for (int64_t r = 0; r < run; r++) {
+                const uint64_t what[] = {(uint64_t)view, (uint64_t)loader->ids[i + r],
+                                         (uint64_t)loader->labels[i + r], checksums[r]};
+                *sum += pv_checksum(what, sizeof what);
+            }
+        }
+    return PV_OK;
+}

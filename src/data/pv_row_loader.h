@@ -29,6 +29,10 @@ typedef struct pv_row_loader {
 pv_status pv_row_loader_open(pv_row_loader *loader);
 void pv_row_loader_close(pv_row_loader *loader);
 
+/* Adds to *sum what the store says of objects [first, first + count) in all views, without their rows: their
+ * numbers, labels and checksums.  Local. */
+pv_status pv_row_loader_sum(const pv_row_loader *loader, int64_t first, int64_t count, uint64_t *sum);
+
 /* Reads objects [first, first + count) of view v (counted from 0).
  * Shapes   rows [count][P]
  * Random   PV_RNG_MATCH, seed 0, (object, view)
