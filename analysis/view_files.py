@@ -9,6 +9,7 @@ dict around the state_dict, the prefixes of wrappers, other module names, other 
 import io
 import math
 import re
+import warnings
 import zipfile
 from pathlib import Path
 from types import ModuleType
@@ -33,6 +34,7 @@ AROUND = ("state_dict", "model_state_dict", "model", "net", "params", "weights")
 FLOATS = ("float32", "float64", "float16", "bfloat16")
 MAX_LABEL = 2**31 - 1  # so that the number of classes is an int32, too
 ZIP_START = b"PK\x03\x04"
+UNSUPPORTED = re.compile(r"unsupported (?:global: GLOBAL|GLOBAL|class) [\w.]+", re.I)
 FLOAT_REFUSED = "Unsupported operand 71"  # what PyTorch 1.13 says of a pickled float
 TORCHSCRIPT = b"constants.pkl"  # the entry by which torch.load knows an archive of code
 
@@ -95,17 +97,21 @@ def load_pth(path: Path) -> dict[Any, Any]:
             check_size(archive, MAX_BYTES)
             if archive.testzip() is not None:  # torch.load may not look at the checksums
                 raise ValueError("wrong checksum")
-        found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # of what is refused below, and says so
+            found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a crafted file makes the readers stumble over
-        cause = str(error).rpartition("WeightsUnpickler error: ")[2].strip().splitlines() or [""]
-        if FLOAT_REFUSED in cause[0]:
+        # PyTorch's own words go on to say how to run the code in a file.
+        told = UNSUPPORTED.search(str(error)) or re.search(
+            r".*", str(error).split("WeightsUnpickler error: ")[-1]
+        )
+        if FLOAT_REFUSED in told[0]:
             raise ValueError(
                 f"'{path}' holds a float, which this PyTorch reads from no untrusted file: save it as a tensor, or "
                 "import with PyTorch 2"
             ) from error
         raise ValueError(
             f"'{path}' is refused: it is damaged or holds more than tensors, dicts and numbers (save those alone: "
-            f"tensors, and int(label)): {type(error).__name__}: {cause[0]}"
+            f"tensors, and int(label)): {type(error).__name__}: {told[0]}"
         ) from error
     if not isinstance(found, dict):
         raise ValueError(f"'{path}' is not a state_dict: it holds a {type(found).__name__}")
