@@ -1,6 +1,7 @@
 """What the tests of the program share: TAP lines, runs that cannot hang, and tiny data sets, configs and stores."""
 
 import gzip
+import io
 import json
 import os
 import signal
@@ -8,10 +9,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
+import traceback
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Iterator
+from unittest import mock
 
 import numpy as np
 
@@ -23,6 +26,7 @@ POLYVIEW = str(BUILD / "polyview")
 ORACLE = Path(environment()["POLYVIEW_ORACLE"])
 TIMEOUT_S = 60
 REFUSAL_S = 20  # what is wrong must be told within
+VENV_S = 300
 HUNG = -1000  # the status of a run that had to be killed
 
 IMAGES, LABELS = "images-idx3-ubyte", "labels-idx1-ubyte"
@@ -167,6 +171,53 @@ def polyview(
     *words: object, ranks: int = 1, timeout: float = TIMEOUT_S, cwd: Path | None = None, **variables: object
 ) -> Run:
     return Process(launch(list(words), ranks), cwd, **(AT_ONCE | variables)).finish(timeout)
+
+
+# ---- the tools in Python
+
+
+def convert(*words: object) -> subprocess.CompletedProcess[str]:
+    """analysis/convert.py in this process, which has to load PyTorch only once."""
+    sys.path.insert(0, str(ROOT / "analysis"))
+    import convert as tool
+
+    command, out, err = ["convert.py", *map(str, words)], io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err), mock.patch.object(sys, "argv", command):
+        try:
+            status = tool.main()
+        except Exception:
+            traceback.print_exc()
+            status = 1
+    return subprocess.CompletedProcess(command, status, out.getvalue(), err.getvalue())
+
+
+# ---- other versions of Python's packages
+
+
+def current_python(*packages: str) -> tuple[str, str]:
+    """(a Python with the current versions of packages of PyPI, "") or ("", why there is none).
+
+    It is that of a virtual environment, which is kept: $POLYVIEW_VENV, or in CI one beside what is built.  PyTorch's is
+    made from 3 GB of downloads, which nobody gets unasked.
+    """
+    place = os.environ.get("POLYVIEW_VENV") or (BUILD / "venv" if "CI" in os.environ else None)
+    if not place:
+        return "", f"POLYVIEW_VENV names no virtual environment with {' and '.join(packages)}"
+    python = str(Path(place).absolute() / "bin" / "python")
+    install = [python, "-m", "pip", "install", "-q", "--retries", "1", "--timeout", "20", *packages]
+    try:
+        if not Path(python).exists():
+            subprocess.run(
+                [sys.executable, "-m", "venv", place], check=True, capture_output=True, timeout=VENV_S
+            )
+        if (
+            subprocess.run([python, "-c", f"import {', '.join(packages)}"], capture_output=True).returncode
+            != 0
+        ):
+            subprocess.run(install, check=True, capture_output=True, timeout=VENV_S)
+    except (OSError, subprocess.SubprocessError) as error:
+        return "", f"pip cannot install {' and '.join(packages)} here: {type(error).__name__}"
+    return python, ""
 
 
 # ---- data sets, configs

@@ -164,7 +164,10 @@ def check_activation(work: Path, store: Path) -> None:
         with h5py.File(shutil.copy(store, work / name), "r+") as file:
             file.attrs["arch"] = json.dumps({"dims": DIMS, "w0": W0, "offset": OFFSET} | arch)
     with Store(store) as plain, Store(work / "named.h5") as named, Store(work / "other.h5") as other:
-        check(np.array_equal(plain.image(0, 1), named.image(0, 1)), "an activation that is not named is the sine")
+        check(
+            np.array_equal(plain.image(0, 1), named.image(0, 1)),
+            "an activation that is not named is the sine",
+        )
         check(
             raises(ValueError, lambda: other.image(0, 1), "other.h5", "tanh(W h + b)")
             and np.array_equal(other.row(0, 1), plain.row(0, 1)),
@@ -260,14 +263,21 @@ def check_records(work: Path) -> None:
     from augment_table import mean_and_error
     from runs import read_runs
 
-    record = {"polyview_run": 1, "command": "train", "exit_status": 0, "result": {"test_loss": None, "a": 0.5}}
+    record = {
+        "polyview_run": 1,
+        "command": "train",
+        "exit_status": 0,
+        "result": {"test_loss": None, "a": 0.5},
+    }
     (work / "x.runs.jsonl").write_text(json.dumps(record) + "\n", encoding="utf-8")
     run = read_runs(work / "x.runs.jsonl")[0]
     check(
         math.isnan(run.figure("test_loss")) and math.isnan(run.figure("b")) and run.figure("a") == 0.5,
         "a figure that is null in a record, or not there, is NaN",
     )
-    check(all(map(math.isnan, mean_and_error([0.5, math.nan]))), "a mean over a NaN is NaN, and so is its error")
+    check(
+        all(map(math.isnan, mean_and_error([0.5, math.nan]))), "a mean over a NaN is NaN, and so is its error"
+    )
 
 
 def main() -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from harness import ROOT, check, make_store, polyview, run_tests, skip, write_config
+from harness import ROOT, check, convert, make_store, polyview, run_tests, skip, write_config
 
 sys.path.insert(0, str(ROOT / "analysis"))
 import xxh3  # noqa: E402
@@ -27,13 +27,6 @@ COLUMNS = (
     "params layout view/status view/checksum view/psnr view/steps object/label object/split object/source"
 )
 NO_TORCH = "PyTorch is not installed"
-
-
-def convert(*words: object, **variables: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "analysis" / "convert.py"), *map(str, words)]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=120, check=False, env=os.environ | variables
-    )
 
 
 def done(run: subprocess.CompletedProcess[str]) -> dict:
@@ -319,14 +312,22 @@ def test_without_torch(work: Path) -> None:
     store, hidden = make_store(work), work / "hidden"
     hidden.mkdir()
     (hidden / "torch.py").write_text("raise ImportError('hidden by a test')\n")
-    run = convert("export", store, work / "pth", PYTHONPATH=str(hidden))
+
+    def alone(*words: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(ROOT / "analysis" / "convert.py"), *map(str, words)]
+        variables = os.environ | {"PYTHONPATH": str(hidden)}
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=120, check=False, env=variables
+        )
+
+    run = alone("export", store, work / "pth")
     check(
         run.returncode == 3 and "PyTorch is not installed" in run.stderr and ".npz" in run.stderr,
         "export to .pth without PyTorch says so",
         run.stderr,
     )
-    done(convert("export", store, work / "npz", "--format", "npz", PYTHONPATH=str(hidden)))
-    done(convert("import", work / "npz", work / "back.h5", PYTHONPATH=str(hidden)))
+    done(alone("export", store, work / "npz", "--format", "npz"))
+    done(alone("import", work / "npz", work / "back.h5"))
     check(not differences(store, work / "back.h5"), "npz needs no PyTorch")
 
 

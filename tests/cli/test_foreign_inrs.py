@@ -2,15 +2,17 @@
 
 import json
 import os
-import subprocess
 import sys
+from collections import OrderedDict
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
+from unittest import mock
 
 import h5py
 import numpy as np
 
-from harness import ROOT, check, run_tests, skip
+from harness import check, convert, run_tests, skip
 
 try:
     import torch
@@ -19,11 +21,6 @@ except ImportError:
 
 DIMS = [2, 6, 5, 1]
 Arrays = dict[str, Any]
-
-
-def convert(*words: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "analysis" / "convert.py"), *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
 def inr(seed: int) -> Arrays:
@@ -37,6 +34,15 @@ def inr(seed: int) -> Arrays:
 
 def expected(count: int) -> np.ndarray:
     return np.stack([np.concatenate([a.ravel() for a in inr(seed).values()]) for seed in range(count)])
+
+
+def nested_numbers(names: list[str]) -> Callable[[Arrays], Arrays]:
+    """The layers by these names."""
+    return lambda arrays: {f"{names[int(n.split('.')[1])]}.{n.split('.')[2]}": a for n, a in arrays.items()}
+
+
+def renamed_last(name: str) -> Callable[[Arrays], Arrays]:
+    return nested_numbers(["net.0", "net.1", name])
 
 
 def renamed(template: str, numbers: list[int]) -> Callable[[Arrays], Arrays]:
@@ -53,7 +59,11 @@ def renamed(template: str, numbers: list[int]) -> Callable[[Arrays], Arrays]:
 
 
 def write(
-    directory: Path, change: Callable[[Arrays], Any], suffix: str = ".npz", path: Callable[[str], str] = str
+    directory: Path,
+    change: Callable[[Arrays], Any],
+    suffix: str = ".npz",
+    path: Callable[[str], str] = str,
+    save: Callable[..., None] = np.savez,
 ) -> None:
     """Three objects, one a split, labelled 0, 1, 2; `change` is what the saver did to a dict of arrays."""
     lists: dict[str, list[str]] = {}
@@ -62,7 +72,7 @@ def write(
         file.parent.mkdir(parents=True, exist_ok=True)
         arrays = change(inr(number))
         if suffix == ".npz":
-            np.savez(file, **{"label": np.int64(number)} | arrays)
+            save(file, **{"label": np.int64(number)} | arrays)
         else:
             torch.save({"label": number} | arrays, file)
         lists[split] = [path(file.relative_to(directory.parent).as_posix())]
@@ -83,14 +93,14 @@ def imports(work: Path, what: str, change: Callable[[Arrays], Any], **options: A
     check(right, f"read: {what}", run.stderr)
 
 
-def refuses(
-    work: Path, what: str, change: Callable[[Arrays], Any], *words: str, suffix: str = ".npz"
-) -> None:
+def refuses(work: Path, what: str, change: Callable[[Arrays], Any], *words: str, **options: Any) -> None:
     directory = work / what.replace(" ", "_")
-    write(directory, change, suffix)
+    write(directory, change, **options)
     run = convert("import", directory, work / "none.h5")
     holds = (
-        run.returncode == 3 and all(word in run.stderr for word in words) and "Traceback" not in run.stderr
+        run.returncode == 3
+        and all(word in run.stderr for word in words)
+        and not any(word in run.stderr for word in ("Traceback", "weights_only", "safe_globals"))
     )
     check(holds and not list(work.glob("none.h5*")), f"refused, with the way out: {what}", run.stderr)
 
@@ -114,11 +124,24 @@ def test_names_and_precisions(work: Path) -> None:
     imports(work, "more than ten names", renamed("siren.net.{}", [0, 9, 10]))
     imports(work, "double precision", to("f8"))
     imports(work, "half precision", to("f2"))
+    imports(work, "a layer inside a block", renamed("net.net.{}.0", [0, 1, 2]))
+    imports(work, "several layers a block", nested_numbers(["a.0.b.0", "a.0.b.2", "a.1.b.0"]))
+    imports(work, "numbers at the end of names", renamed("fc{}", [1, 2, 3]))
+    imports(work, "numbers after a line", renamed("model.layer_{}", [1, 2, 10]))
+    imports(work, "big-endian numbers", to(">f4"))
+    imports(work, "columns in memory", lambda a: {n: np.asfortranarray(x) for n, x in a.items()})
+    imports(work, "another order of entries", lambda a: dict(reversed(a.items())))
+    imports(
+        work, "mixed precisions", lambda a: {n: x.astype("f8" if "bias" in n else "f2") for n, x in a.items()}
+    )
+    imports(work, "packed files", lambda a: a, save=np.savez_compressed)
+    imports(work, "names and notes beside the tensors", lambda a: a | {"name": np.str_("7")})
     imports(work, "numbers beside the tensors", lambda a: a | {"psnr": np.float64(31.5), "step": np.int64(9)})
 
 
 def test_paths(work: Path) -> None:
     imports(work, "backslashes", lambda a: a, path=lambda p: p.replace("/", "\\"))
+    imports(work, "a whole path of Windows", lambda a: a, path=lambda p: "C:\\data\\" + p.replace("/", "\\"))
     imports(work, "paths from the directory on", lambda a: a, path=lambda p: p.split("/", 1)[1])
     directory = work / "flat"
     directory.mkdir()
@@ -148,6 +171,35 @@ def test_refused(work: Path) -> None:
     refuses(work, "whole numbers", to("i4"), "seq.0.weight", "int32", "float32")
     refuses(work, "more than float32 holds", lambda a: a | {"seq.0.bias": np.full(6, 1e300)}, "not finite")
     refuses(work, "one layer named twice", lambda a: a | {"module.seq.0.bias": a["seq.0.bias"]}, "seq.0.bias")
+    turned = {"seq.0.weight": 0, "seq.1.weight": 1, "seq.2.weight": 2}
+    refuses(
+        work,
+        "matrices as [in][out]",
+        lambda a: {n: x.T if n in turned else x for n, x in a.items()},
+        "transposed",
+    )
+    refuses(
+        work, "a last layer without a number", renamed_last("net.out"), "net.out.weight", "number the layers"
+    )
+    refuses(work, "two layers of one number", nested_numbers(["a.0.b", "a.0.c", "a.1.b"]), "stands for")
+    refuses(work, "weight normalisation", lambda a: a | {"seq.0.weight_g": a["seq.0.bias"]}, "weight_g")
+    refuses(work, "complex numbers", to("c8"), "complex64", "float32")
+    refuses(
+        work,
+        "an entry larger than any INR",
+        lambda a: a | {"mesh": np.zeros(2**25, "f4")},
+        "more than any INR",
+    )
+    refuses(
+        work,
+        "zeros packed small",
+        lambda a: a | {"x": np.zeros(2**25)},
+        "more than any INR",
+        save=np.savez_compressed,
+    )
+    refuses(work, "the largest int32 as a label", lambda a: a | {"label": np.int64(2**31 - 1)}, "2147483647")
+    refuses(work, "a label that is a boolean", lambda a: a | {"label": np.bool_(True)}, "label")
+    refuses(work, "a label of one in ten", lambda a: a | {"label": np.eye(10)[3]}, "label")
     refuses(work, "a label that is text", lambda a: a | {"label": np.str_("cat")}, "label", "int(label)")
 
 
@@ -165,11 +217,114 @@ def test_pytorch(work: Path) -> None:
     nested = renamed("module.net.{}.linear", [0, 1, 2])
     imports(work, "nested twice", lambda a: {"model": {"state_dict": tensors(nested(a))}}, suffix=".pt")
     imports(work, "bfloat16", lambda a: {n: torch.tensor(x).bfloat16() for n, x in a.items()}, suffix=".pth")
+    imports(work, "nested under a name of one's own", lambda a: {"siren": tensors(a)}, suffix=".pt")
+    imports(
+        work,
+        "as a trainer saves",
+        lambda a: {"epoch": 3, "state_dict": tensors(a), "optimizer": {}},
+        suffix=".pth",
+    )
+    imports(work, "half and double", lambda a: {n: halved(n, x) for n, x in a.items()}, suffix=".pth")
+    imports(work, "views of other tensors", lambda a: {n: turned(x) for n, x in a.items()}, suffix=".pth")
+    for device in ("cuda:0", "mps"):
+        with saved_from(device):
+            imports(work, f"tensors of {device}", tensors, suffix=".pth")
+    imports(work, "what DataParallel and compile leave", renamed("module._orig_mod.module.net.{}", [0, 2, 4]))
+    imports(
+        work,
+        "text beside the tensors",
+        lambda a: tensors(a) | {"about": "a digit", "tags": ["a"]},
+        suffix=".pth",
+    )
+    imports(work, "an ordered dict", lambda a: OrderedDict(reversed(tensors(a).items())), suffix=".pth")
+    for label in ([0], torch.tensor([0]), torch.tensor(0.0), torch.tensor([[0]])):
+        one_label(work, f"a label as {label!r}", tensors, label, True)
+    loop: list[Any] = []
+    loop.append(loop)
+    for label in (endless(), loop, 10**6000, torch.tensor([1, 2]), None, -2, torch.tensor(1.5)):
+        one_label(work, f"a label that is {type(label).__name__}", tensors, label, False)
+    refuses(work, "a dict that holds itself", in_itself, "in_itself", suffix=".pth")
+    refuses(work, "a whole module", lambda a: {"model": network(a)}, "tensors", suffix=".pth")
+    refuses(work, "numpy arrays", lambda a: a, "tensors", suffix=".pth")
+    refuses(
+        work,
+        "whole numbers of bits",
+        lambda a: {n: torch.tensor(x).char() for n, x in a.items()},
+        "int8",
+        suffix=".pth",
+    )
+    refuses(
+        work,
+        "tensors without data",
+        lambda a: {n: torch.tensor(x).to("meta") for n, x in a.items()},
+        suffix=".pth",
+    )
+    refuses(
+        work,
+        "tensors larger than any INR",
+        lambda a: tensors(a) | {"x": torch.zeros(2**25)},
+        "more",
+        suffix=".pth",
+    )
     imports(work, "a figure as a tensor", lambda a: tensors(a) | {"psnr": torch.tensor(31.5)}, suffix=".pth")
     imports(work, "parameters that want gradients", lambda a: dict(network(a).state_dict()), suffix=".pth")
     refuses(
         work, "a label of numpy", lambda a: tensors(a) | {"label": np.int64(3)}, "int(label)", suffix=".pth"
     )
+
+
+def halved(name: str, array: np.ndarray) -> Any:
+    tensor = torch.tensor(array)
+    return tensor.half() if "weight" in name else tensor.double()
+
+
+def turned(array: np.ndarray) -> Any:
+    """The same numbers, as a view that is not contiguous of a larger tensor."""
+    whole = torch.full((*array.T.shape, 3), torch.nan)
+    whole[..., 1] = torch.tensor(array).t()
+    return whole[..., 1].t()
+
+
+@contextmanager
+def saved_from(device: str) -> Iterator[None]:
+    """torch.save as on a machine that keeps tensors on this device."""
+    with mock.patch.object(torch.serialization, "location_tag", lambda storage: device):
+        yield
+
+
+def endless() -> list[Any]:
+    """A list whose text would be 2^60 brackets, in a few bytes of pickle."""
+    found: list[Any] = []
+    for _ in range(60):
+        found = [found, found]
+    return found
+
+
+def in_itself(arrays: Arrays) -> Arrays:
+    found: Arrays = {"in_itself": torch.tensor(arrays["seq.0.bias"])}
+    found["model"] = found
+    return found
+
+
+def one_label(work: Path, what: str, change: Callable[[Arrays], Any], label: Any, read: bool) -> None:
+    """Of a directory of one file: what its label is read as, if at all."""
+    directory, store = work / "label", work / "label.h5"
+    directory.mkdir(exist_ok=True)
+    torch.save(change(inr(0)) | {"label": label}, directory / "0.pth")
+    (directory / "splits.json").write_text('{"train": ["0.pth"]}')
+    run = convert("import", directory, store)
+    if read:
+        right = run.returncode == 0 and list(h5py.File(store)["object/label"]) == [0]
+    else:
+        right = (
+            run.returncode == 3 and "0.pth" in run.stderr and "label" in run.stderr and len(run.stderr) < 400
+        )
+    check(
+        right and "Traceback" not in run.stderr,
+        f"{what} is {'read' if read else 'refused'}",
+        run.stderr[:2000],
+    )
+    store.unlink(missing_ok=True)
 
 
 def network(arrays: Arrays) -> Any:

@@ -1,0 +1,87 @@
+"""The Python on the pages runs as it stands there, on the PyTorch of the system and on the current one."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from harness import ROOT, check, current_python, make_store, polyview, run_tests, skip
+
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.M | re.S)
+# What a block takes for granted, and what must hold after it; by a part of its text.
+AROUND = {
+    'f.attrs["arch"]': ("", "assert [t.shape for t in tensors.values()][:2] == [(6, 2), (6, 1)], tensors"),
+    'h5py.File("dws.h5")': (
+        "",
+        "assert len(state) > 4 and all(isinstance(v, torch.Tensor) for v in state.values()), state",
+    ),
+    "from polyview_torch": (
+        "def dws(inputs): return [w.mean() for w in inputs[0]]",
+        "assert pixels.shape == (8, 8, 1) and len(logits) == 3 and batch.label.dtype == torch.int64",
+    ),
+}
+
+
+def blocks() -> list[tuple[str, str]]:
+    """(page, Python) of every block."""
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    return [(page.name, block) for page in pages for block in BLOCK.findall(page.read_text(encoding="utf-8"))]
+
+
+def run_blocks(python: str, version: str, work: Path) -> None:
+    for page, block in blocks():
+        before, after = next(text for part, text in AROUND.items() if part in block)
+        done = subprocess.run(
+            [python, "-c", f"{before}\n{block}\n{after}\n"],
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
+            cwd=work,
+            env=os.environ | {"PYTHONPATH": str(ROOT / "analysis")},
+        )
+        first = block.splitlines()[0]
+        check(
+            done.returncode == 0, f"{page}: '{first} ...' runs on PyTorch {version}", done.stdout, done.stderr
+        )
+
+
+def version_of(python: str) -> str:
+    words = [python, "-c", "import torch, h5py; print(torch.__version__)"]
+    return subprocess.run(words, capture_output=True, text=True, timeout=200, check=False).stdout.strip()
+
+
+def the_pages_hold(work: Path) -> None:
+    pieces = blocks()
+    known = [[part for part in AROUND if part in block] for _, block in pieces]
+    check(
+        len(pieces) == len(AROUND) and all(len(parts) == 1 for parts in known),
+        "every block of Python is known here",
+        pieces,
+    )
+    make_store(work)
+    run = polyview("train", "--config", work / "config.yaml", "--set", f"train.output={work / 'dws.h5'}")
+    check(run.status == 0, "a model is trained with the defaults", run)
+    if version := version_of(sys.executable):
+        run_blocks(sys.executable, version, work)
+    else:
+        skip("the pages on the system's PyTorch", "PyTorch is not installed")
+    python, missing = current_python("torch", "h5py", "numpy")
+    if missing:
+        skip("the pages on the current PyTorch", missing)
+        return
+    run_blocks(python, version_of(python), work)
+    for script, part in (("test_foreign_inrs.py", "pytorch"), ("test_convert.py", "pth")):
+        words = [python, str(Path(__file__).with_name(script)), part]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
+        check(
+            done.returncode == 0 and "# SKIP" not in done.stdout,
+            f"{script} holds on PyTorch {version_of(python)}",
+            done.stdout,
+            done.stderr,
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(run_tests(the_pages_hold))
