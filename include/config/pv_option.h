@@ -45,9 +45,8 @@ typedef enum pv_option_type {
     PV_OPTION_CHOICE, /* an enum, the index of a name in `choices` */
     PV_OPTION_INTS,   /* int *, owned by the struct, with an unsigned of entries at `count` */
     PV_OPTION_PICK,   /* pv_pick: a plug-in of `registry` and its own options */
-    PV_OPTION_WORD,   /* const char *, borrowed: options of commands only, like the next two */
-    PV_OPTION_SPAN,   /* pv_span */
-    PV_OPTION_WORDS   /* pv_words */
+    PV_OPTION_SPAN,   /* pv_span: of commands only, like the next */
+    PV_OPTION_WORDS   /* pv_words, borrowed */
 } pv_option_type;
 
 /* Which results a key determines: it must be the same when they are resumed. */
@@ -92,7 +91,7 @@ typedef struct pv_option {
     .type = _Generic(((owner *)0)->member, bool: PV_OPTION_BOOL, int: PV_OPTION_INT,                         \
         int64_t: PV_OPTION_INT64, uint64_t: PV_OPTION_SEED, double: PV_OPTION_REAL, char *: PV_OPTION_TEXT,  \
         unsigned: PV_OPTION_CHOICE, int *: PV_OPTION_INTS, pv_pick: PV_OPTION_PICK,                          \
-        const char *: PV_OPTION_WORD, pv_span: PV_OPTION_SPAN, pv_words: PV_OPTION_WORDS),                   \
+        pv_span: PV_OPTION_SPAN, pv_words: PV_OPTION_WORDS),                   \
     .offset = offsetof(owner, member)
 /* The same of a key that is called like its member. */
 #define PV_KEY(owner, member) .name = #member, PV_MEMBER(owner, member)

@@ -31,6 +31,9 @@ typedef struct pv_plugin {
     size_t options_size; /* of the struct that they fill */
 } pv_plugin;
 
+/* The rows of a plug-in, and the struct that they fill. */
+#define PV_OWN(rows, owner) .options = (rows), .options_size = sizeof(owner)
+
 typedef struct pv_registry {
     const char *what;                /* "source of signals" */
     const pv_plugin *const *plugins; /* NULL ends them */

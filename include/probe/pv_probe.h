@@ -84,7 +84,7 @@ pv_status pv_probe_judge(const pv_probe *probe, const pv_probe_job *job, const p
 /* The options of krr. */
 typedef enum pv_kernel { PV_KERNEL_RBF, PV_KERNEL_LINEAR } pv_kernel;
 typedef struct pv_krr_opts {
-    const char *lambda;
+    char *lambda;
     pv_kernel kernel;
     double gamma; /* of rbf; 0: by the features */
 } pv_krr_opts;

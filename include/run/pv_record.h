@@ -1,4 +1,6 @@
-/* What a run tells at its end: its result, the last line of stdout, and its record, made by all ranks. */
+/* What a run tells at its end: its result, the last line of stdout, and its record, made by all ranks: one
+ * JSON object a line in <output>.runs.jsonl, beside the store or model that it made, changed or read.
+ * docs/formats.md lists the members of records; this is where they are written and read. */
 #ifndef PV_RECORD_H
 #define PV_RECORD_H
 
@@ -6,7 +8,27 @@
 #include "base/pv_meter.h"
 #include "parallel/pv_comm.h"
 #include "run/pv_run_config.h"
-#include "run/pv_record_file.h"
+
+#include <time.h>
+
+/* Which words started a run, and when. */
+typedef struct pv_run_origin {
+    int argc;
+    char **argv; /* borrowed: the command's name and the words after it */
+    time_t started;
+} pv_run_origin;
+
+/* How the seconds of a run were spent, means over its ranks that add up to its wall time.
+ *
+ * A rank is in MPI, in files, or computes.  What the busiest rank (computing and in files) does not do is
+ * communication: nobody could have hidden it.  What the others do less than that one is idle: they waited. */
+typedef struct pv_time_split {
+    double wall, compute, files, communication, idle;
+} pv_time_split;
+
+/* From means over ranks of wall time, file time and MPI time, and the largest of wall less MPI time.
+ * Local. */
+pv_time_split pv_time_split_make(double wall, double files, double mpi, double busiest);
 
 /* A run under way; every rank has one. */
 typedef struct pv_run {
@@ -39,5 +61,33 @@ pv_status pv_result_written(void);
 /* Prints the result with the command's name and how it ended; a failure that has nothing to tell prints
  * nothing.  Local.  Errors: as pv_result_written. */
 pv_status pv_result_print(const char *command, pv_status end, json_t *result);
+
+/* What a run is, whose output, and how it ended. */
+void pv_record_put_origin(const pv_run_origin *run, const char *output, pv_status end, json_t *record);
+/* Means over the ranks. */
+void pv_record_put_time(const pv_time_split *split, double cpu_seconds, json_t *record);
+/* What Slurm's variables say, if it runs this. */
+void pv_record_put_slurm(json_t *record);
+
+/* Adds a line to <output>.runs.jsonl, by one write, and brings it to disk.
+ * Local, like everything here.  Errors: PV_ERR_IO, PV_ERR_NOMEM. */
+pv_status pv_record_append(const char *output, const json_t *record);
+
+/* The path of the records beside an output; NULL without memory.  Owner: the caller frees it. */
+char *pv_record_path(const char *output);
+
+/* What the record of a run that is over tells. */
+typedef struct pv_past_run {
+    char command[16];
+    int exit_status, ranks, nodes;
+    pv_time_split time;
+    int64_t fitted; /* rows, by a fit or by the fit within a repair: its steps and seconds */
+    double fit_steps, fit_seconds;
+} pv_past_run;
+
+/* Shows the runs of a file of records in order; a line that is no record is left out.
+ * Local.  Errors: PV_ERR_IO (no such file). */
+typedef void (*pv_record_seen)(void *context, const pv_past_run *run);
+pv_status pv_records_read(const char *path, pv_record_seen see, void *context);
 
 #endif

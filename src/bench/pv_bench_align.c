@@ -14,7 +14,7 @@ static const int widths[WIDTHS] = {32, 64, 128}, pair_counts[WIDTHS] = {32, 16, 
 
 /* The words of the command line. */
 typedef struct words {
-    const char *config;
+    char *config;
     double seconds;
     int starts;
     bool json;
@@ -208,10 +208,7 @@ done:
 }
 
 const pv_command pv_bench_align = {
-    .plugin = {.name = "align",
-               .help = "pairs that weight matching aligns a second",
-               .options = options,
-               .options_size = sizeof(words)},
+    .plugin = {.name = "align", .help = "pairs that weight matching aligns a second", PV_OWN(options, words)},
     .about =
         "Fits pairs of INRs with two hidden layers of 32, 64 and 128 units to made-up pictures and times\n"
         "weight matching of them, plain and signed, on all ranks at once.  Tells the objective and the loss\n"

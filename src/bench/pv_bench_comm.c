@@ -11,8 +11,7 @@ enum { OBJECTS = 256 }; /* of the store that is opened and closed */
 
 /* The words of the command line. */
 typedef struct words {
-    const char *config;
-    char *dir;
+    char *config, *dir;
     bool json;
     pv_words set;
 } words;
@@ -142,8 +141,7 @@ done:
 const pv_command pv_bench_comm = {
     .plugin = {.name = "comm",
                .help = "what the messages of a fit and a training cost",
-               .options = options,
-               .options_size = sizeof(words)},
+               PV_OWN(options, words)},
     .about =
         "Times messages on all ranks: reductions of 8 bytes and of the config's gradient, rows fetched from\n"
         "other ranks, the work counter, the links within and between nodes; and making, opening and closing\n"

@@ -18,8 +18,7 @@ enum {
 
 /* The words of the command line. */
 typedef struct words {
-    const char *config;
-    char *dir;
+    char *config, *dir;
     double seconds;
     int64_t steps;
     bool json;
@@ -222,7 +221,7 @@ done:
 }
 
 const pv_command pv_bench_fit = {
-    .plugin = {.name = "fit", .help = "the rate of fits", .options = options, .options_size = sizeof(words)},
+    .plugin = {.name = "fit", .help = "the rate of fits", PV_OWN(options, words)},
     .about =
         "Times fits of the config's signal and recipe (made-up pictures if the signal cannot be read)\n"
         "beside the multiply-add peak of a core and the cost of a sine with its cosine, in turn: on rank 0\n"

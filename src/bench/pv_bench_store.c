@@ -23,8 +23,7 @@ enum { BATCHES = sizeof batches / sizeof *batches };
 
 /* The words of the command line. */
 typedef struct words {
-    const char *config;
-    char *dir;
+    char *config, *dir;
     int rounds;
     bool json;
     pv_words set;
@@ -425,8 +424,7 @@ done:
 const pv_command pv_bench_store = {
     .plugin = {.name = "store",
                .help = "how fast rows are written, checked and loaded",
-               .options = options,
-               .options_size = sizeof(words)},
+               PV_OWN(options, words)},
     .about =
         "Times writes of 1 to 1024 rows beside plain writes of the same bytes, with and without sync;\n"
         "verify, and loading for training with and without checksums, beside plain reads; and collective\n"

@@ -19,7 +19,7 @@ static const double limits_seconds = 0.01, steps_seconds = 0.05;
 
 /* The words of the command line. */
 typedef struct words {
-    const char *config;
+    char *config;
     double seconds;
     bool json;
     pv_words set;
@@ -318,8 +318,7 @@ done:
 const pv_command pv_bench_train = {
     .plugin = {.name = "train",
                .help = "the rate of training, and how its time is spent",
-               .options = options,
-               .options_size = sizeof(words)},
+               PV_OWN(options, words)},
     .about =
         "Times training of the config's model on made-up INRs of the config's widths, with its\n"
         "augmentations, optimiser, batch and reduction: on rank 0 alone with its share of the batch, and on\n"

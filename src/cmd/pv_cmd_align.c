@@ -13,8 +13,7 @@ enum { SWEEPS = 16 };
 
 /* The words of the command line. */
 typedef struct words {
-    char *store;
-    const char *views;
+    char *store, *views;
     int64_t objects;
     int starts;
     bool json;
@@ -212,8 +211,7 @@ done:
 const pv_command pv_command_align = {
     .plugin = {.name = "align",
                .help = "align the views of objects, and draw the loss between them",
-               .options = options,
-               .options_size = sizeof(words)},
+               PV_OWN(options, words)},
     .about =
         "Aligns the second view of each object to the first not at all, by a permutation of its hidden\n"
         "units, by one with signs, and by one with signs after the biases of both have been brought into\n"

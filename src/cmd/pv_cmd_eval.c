@@ -127,10 +127,7 @@ done:
 }
 
 const pv_command pv_command_eval = {
-    .plugin = {.name = "eval",
-               .help = "score a model on a split of a store",
-               .options = options,
-               .options_size = sizeof(words)},
+    .plugin = {.name = "eval", .help = "score a model on a split of a store", PV_OWN(options, words)},
     .about =
         "Accuracy, mean loss and a table per class.  On the train split, views that training did not use\n"
         "measure internal generalisation.\n",

@@ -110,10 +110,7 @@ done:
 }
 
 const pv_command pv_command_extend = {
-    .plugin = {.name = "extend",
-               .help = "grow a store: more views, more objects",
-               .options = options,
-               .options_size = sizeof(words)},
+    .plugin = {.name = "extend", .help = "grow a store: more views, more objects", PV_OWN(options, words)},
     .about =
         "Grows a store.  New rows are missing until `polyview fit --store STORE` fits them; new objects are\n"
         "the next ones of the train file, in the train split.  Fitted rows are not touched: the store\n"

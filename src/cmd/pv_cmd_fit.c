@@ -12,8 +12,7 @@
 
 /* The words of the command line. */
 typedef struct words {
-    const char *config;
-    char *store;
+    char *config, *store;
     pv_words set;
     double max_hours, grace;
     bool retry_refused;
@@ -126,8 +125,7 @@ done:;
 const pv_command pv_command_fit = {
     .plugin = {.name = "fit",
                .help = "create or resume a store and fit every missing view",
-               .options = options,
-               .options_size = sizeof(words)},
+               PV_OWN(options, words)},
     .about =
         "Creates the store and fits fit.views INRs of every object of the signal, on all ranks.  If the\n"
         "store exists, only its missing rows are fitted; a config that would make other rows is an error.\n"

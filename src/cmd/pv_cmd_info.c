@@ -171,10 +171,7 @@ done:
 }
 
 const pv_command pv_command_info = {
-    .plugin = {.name = "info",
-               .help = "show what a store holds and how it was made",
-               .options = options,
-               .options_size = sizeof(words)},
+    .plugin = {.name = "info", .help = "show what a store holds and how it was made", PV_OWN(options, words)},
     .about = "Prints a table, a histogram of PSNRs and the config to stderr, and the same facts as one JSON\n"
              "line. What the store took to make is what its runs wrote into <store>.runs.jsonl.\n",
     .run = run_info,

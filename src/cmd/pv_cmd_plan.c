@@ -10,8 +10,7 @@
 
 /* The words of the command line; 0 nodes or ranks: as many as run the plan. */
 typedef struct words {
-    const char *config;
-    char *figures, *compare, *dir;
+    char *config, *figures, *compare, *dir;
     int nodes, ranks_per_node;
     bool json;
     pv_words set;
@@ -194,8 +193,7 @@ done:
 const pv_command pv_command_plan = {
     .plugin = {.name = "plan",
                .help = "predict time, node-hours, memory and files of a fit and a training",
-               .options = options,
-               .options_size = sizeof(words)},
+               PV_OWN(options, words)},
     .about =
         "Predicts what `fit` and `train` with this config take on N nodes of R ranks (as many as run the\n"
         "plan): wall time with an error bar, node-hours, memory of a node, size of the files, and where the\n"

@@ -14,8 +14,7 @@ typedef enum scale { BY_PROBE, NONE, STANDARD } scale;
 /* The words of the command line. */
 typedef struct words {
     pv_pick method;
-    char *store, *model, *against, *output;
-    const char *untrained;
+    char *store, *model, *untrained, *against, *output;
     features features;
     unsigned targets;
     scale scale;
@@ -210,8 +209,7 @@ done:
 const pv_command pv_command_probe = {
     .plugin = {.name = "probe",
                .help = "judge frozen features: ridge, kernel ridge, neighbours, components",
-               .options = options,
-               .options_size = sizeof(words)},
+               PV_OWN(options, words)},
     .about =
         "Makes features of INRs, in parallel: of a frozen model (what its last linear map is given; of a\n"
         "simclr model the embedding), of a model as a config initialises it, or the weights themselves.\n"

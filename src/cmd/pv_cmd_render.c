@@ -177,10 +177,7 @@ done:
 }
 
 const pv_command pv_command_render = {
-    .plugin = {.name = "render",
-               .help = "draw an INR beside its image",
-               .options = options,
-               .options_size = sizeof(words)},
+    .plugin = {.name = "render", .help = "draw an INR beside its image", PV_OWN(options, words)},
     .about =
         "Three panels: the image, the INR on the image's grid, and the INR on a finer grid.  Without the\n"
         "source data only the INR is drawn.\n",

@@ -10,8 +10,7 @@
 
 /* The words of the command line. */
 typedef struct words {
-    const char *config;
-    char *store;
+    char *config, *store;
     bool fresh, no_verify;
     pv_words set;
 } words;
@@ -117,8 +116,7 @@ done:
 const pv_command pv_command_train = {
     .plugin = {.name = "train",
                .help = "train a weight-space network on the rows of a store",
-               .options = options,
-               .options_size = sizeof(words)},
+               PV_OWN(options, words)},
     .about =
         "Trains data-parallel on all ranks.  train.output receives the model of the best validation\n"
         "accuracy, <output>.ckpt the checkpoint, <output>.jsonl one line of metrics an epoch, and\n"

@@ -142,8 +142,7 @@ static pv_status run_verify(const pv_comm *comm, pv_run *run, const void *own, j
 const pv_command pv_command_verify = {
     .plugin = {.name = "verify",
                .help = "check every row of a store against its checksum; name bad rows; repair them",
-               .options = options,
-               .options_size = sizeof(words)},
+               PV_OWN(options, words)},
     .about =
         "Reads every row on all ranks.  Ends with status 3 if a row does not match its checksum or is not\n"
         "finite; rows that are refused or not fitted yet are counted, and are no error.\n\n"

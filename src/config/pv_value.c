@@ -78,10 +78,12 @@ void pv_nearest(const char *name, const char *known, int *least, const char **ne
 const char *pv_option_type_name(const pv_option *row)
 {
     static const char *const names[] = {
-        [PV_OPTION_BOOL] = "boolean",  [PV_OPTION_INT] = "integer",           [PV_OPTION_INT64] = "integer",
-        [PV_OPTION_SEED] = "integer",  [PV_OPTION_REAL] = "number",           [PV_OPTION_TEXT] = "text",
-        [PV_OPTION_CHOICE] = "choice", [PV_OPTION_INTS] = "list of integers", [PV_OPTION_PICK] = "choice",
-        [PV_OPTION_WORD] = "text",     [PV_OPTION_SPAN] = "number or range",  [PV_OPTION_WORDS] = "text",
+        [PV_OPTION_BOOL] = "boolean",  [PV_OPTION_INT] = "integer",
+        [PV_OPTION_INT64] = "integer", [PV_OPTION_SEED] = "integer",
+        [PV_OPTION_REAL] = "number",   [PV_OPTION_TEXT] = "text",
+        [PV_OPTION_CHOICE] = "choice", [PV_OPTION_INTS] = "list of integers",
+        [PV_OPTION_PICK] = "choice",   [PV_OPTION_SPAN] = "number or range",
+        [PV_OPTION_WORDS] = "text",
     };
     return row->whole ? "whole number" : names[row->type];
 }
@@ -141,7 +143,6 @@ void pv_option_limits(const pv_option *row, char *text, size_t size)
     case PV_OPTION_SPAN:
         snprintf(text, size, "3 or 0-9");
         break;
-    case PV_OPTION_WORD:
     case PV_OPTION_WORDS:
         break;
     default:
@@ -223,7 +224,7 @@ static int choice_of(const pv_option *row, const char *name)
 static bool accepts(const pv_option *row, const pv_node *node)
 {
     pv_span span;
-    if (row->type == PV_OPTION_WORD || row->type == PV_OPTION_WORDS) return true;
+    if (row->type == PV_OPTION_WORDS) return true;
     if (node->kind != PV_NODE_SCALAR || pv_node_is_null(node)) return false;
     if (strlen(node->text) != node->length) return false; /* a NUL inside */
     switch (row->type) {
@@ -274,10 +275,6 @@ static pv_status set_initial(const pv_option *row, void *options)
     if (!row->initial && !row->required && row->type == PV_OPTION_PICK)
         return pv_fail(PV_ERR_INTERNAL, "%s has no default", row->name);
     if (!row->initial) return PV_OK;
-    if (row->type == PV_OPTION_WORD) {
-        *(const char **)pv_member(row, options) = row->initial;
-        return PV_OK;
-    }
     snprintf(text, sizeof text, "%s: %s", row->name, row->initial);
     PV_TRY(pv_yaml_read(&layer, text, &mapping));
     PV_TRY(pv_option_check(row, row->name, mapping->first));
@@ -370,9 +367,6 @@ pv_status pv_option_set(const pv_option *row, const pv_node *node, void *options
         return set_pick(row, node, options);
     case PV_OPTION_SPAN:
         read_span(text, member);
-        break;
-    case PV_OPTION_WORD:
-        *(const char **)member = text;
         break;
     case PV_OPTION_WORDS:
         for (pv_words *words = member; node; node = node->first)

@@ -170,7 +170,7 @@ static void describe_option(const pv_option *row, char *text, size_t size)
     if (!value)
         value = row->type == PV_OPTION_REAL   ? "X"
                 : row->type == PV_OPTION_SPAN ? "A-B"
-                : row->type == PV_OPTION_WORD ? "WORD"
+                : row->type == PV_OPTION_TEXT ? "WORD"
                                               : "N";
     pv_append(text, size, "%s%s", value, row->type == PV_OPTION_WORDS ? " ..." : "");
 }

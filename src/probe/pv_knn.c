@@ -144,7 +144,7 @@ static pv_status start(const pv_probe_job *job, const pv_probe_data *data, const
 
 /* Its words on the command line. */
 typedef struct words {
-    const char *neighbours;
+    char *neighbours;
 } words;
 
 static const pv_option options[] = {{PV_KEY(words, neighbours), .initial = "1,5,10,20,50", .value = "K,...",
@@ -152,10 +152,7 @@ static const pv_option options[] = {{PV_KEY(words, neighbours), .initial = "1,5,
                                     {0}};
 
 const pv_probe pv_probe_knn = {
-    .plugin = {.name = "knn",
-               .help = "the nearest training samples vote",
-               .options = options,
-               .options_size = sizeof(words)},
+    .plugin = {.name = "knn", .help = "the nearest training samples vote", PV_OWN(options, words)},
     .candidates = "neighbours",
     .least = 1,
     .state_size = sizeof(knn),

@@ -239,8 +239,7 @@ static const pv_option options[] = {
 const pv_probe pv_probe_krr = {
     .plugin = {.name = "krr",
                .help = "kernel ridge regression; the whole kernel, n x n: 8 n^2 / ranks bytes a rank",
-               .options = options,
-               .options_size = sizeof(pv_krr_opts)},
+               PV_OWN(options, pv_krr_opts)},
     .standardised = true,
     .candidates = "lambda",
     .state_size = sizeof(krr),

@@ -116,9 +116,6 @@ done:
 }
 
 const pv_probe pv_probe_pca = {
-    .plugin = {.name = "pca",
-               .help = "principal components",
-               .options = options,
-               .options_size = sizeof(words)},
+    .plugin = {.name = "pca", .help = "principal components", PV_OWN(options, words)},
     .judge = judge,
 };

@@ -96,7 +96,7 @@ done:
 
 /* Its words on the command line. */
 typedef struct words {
-    const char *lambda;
+    char *lambda;
 } words;
 
 static const pv_option options[] = {PV_PROBE_LAMBDA(words), {0}};
@@ -104,8 +104,7 @@ static const pv_option options[] = {PV_PROBE_LAMBDA(words), {0}};
 const pv_probe pv_probe_ridge = {
     .plugin = {.name = "ridge",
                .help = "linear ridge regression, as a classifier or of real targets",
-               .options = options,
-               .options_size = sizeof(words)},
+               PV_OWN(options, words)},
     .standardised = true,
     .candidates = "lambda",
     .state_size = sizeof(ridge),

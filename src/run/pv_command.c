@@ -1,5 +1,6 @@
 /* Finds a command, reads its words, and runs it or prints its help. */
 #include "run/pv_command.h"
+#include "base/pv_log.h"
 #include "base/pv_mem.h"
 #include "base/pv_path.h"
 #include "config/pv_words.h"
@@ -15,6 +16,7 @@ static pv_status settle_paths(const pv_comm *comm, const pv_option *rows, void *
         char **const path = (char **)(void *)((char *)options + rows->offset), *settled;
         if (!rows->path || !*path) continue;
         st = pv_path_settle(comm, pv_path_resolve, *path, &settled);
+        if (st == PV_OK && strcmp(*path, settled) != 0) pv_log_detail("'%s' is '%s'", *path, settled);
         free(*path);
         *path = settled;
     }

@@ -69,8 +69,7 @@ const pv_source pv_source_sine = {
     .plugin = {.name = "sine",
                .help = "waves a sin(b x) over [-pi, pi] with a and b drawn from U(0, 10), which are the "
                        "objects' real targets",
-               .options = options,
-               .options_size = sizeof(sine_opts)},
+               PV_OWN(options, sine_opts)},
     .pools = {"the source", "the source"},
     .survey = survey,
     .coords = coords,

@@ -152,8 +152,7 @@ const pv_task_kind pv_task_simclr = {
     .plugin = {.name = "simclr",
                .help = "an embedding in which what stands for one object is alike, "
                        "without labels",
-               .options = options,
-               .options_size = sizeof(simclr_opts)},
+               PV_OWN(options, simclr_opts)},
     .embeds = true,
     .scores_views = true,
     .place_rows = COPIES,

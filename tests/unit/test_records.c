@@ -1,6 +1,6 @@
 /* Run records are read back as they were written, and what is no record is passed over. */
 #include "base/pv_json.h"
-#include "run/pv_record_file.h"
+#include "run/pv_record.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -177,7 +177,7 @@ static void conflicts_are_of_what_both_pick(void **state)
 }
 
 typedef struct words {
-    const char *store, *o;
+    char *store, *o;
     pv_pick method;
     bool no_verify;
     pv_span views;

@@ -443,12 +443,10 @@ static const pv_option options[] = {
                 "layer; 0: they stay as they are"},
     {0}};
 
-const pv_model_kind pv_model_dws = {.plugin = {.name = "dws",
-                                               .help = "equivariant deep weight-space network",
-                                               .options = options,
-                                               .options_size = sizeof(pv_dws_opts)},
-                                    .make = make,
-                                    .forward = forward,
-                                    .backward = backward,
-                                    .features = features,
-                                    .forward_flops = forward_flops};
+const pv_model_kind pv_model_dws = {
+    .plugin = {.name = "dws", .help = "equivariant deep weight-space network", PV_OWN(options, pv_dws_opts)},
+    .make = make,
+    .forward = forward,
+    .backward = backward,
+    .features = features,
+    .forward_flops = forward_flops};

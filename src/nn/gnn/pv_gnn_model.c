@@ -288,8 +288,7 @@ static const pv_option options[] = {
 const pv_model_kind pv_model_gnn = {
     .plugin = {.name = "gnn",
                .help = "relational transformer on the graph of units and weights",
-               .options = options,
-               .options_size = sizeof(pv_gnn_opts)},
+               PV_OWN(options, pv_gnn_opts)},
     .make = make,
     .forward = pv_encoder_forward,
     .backward = pv_encoder_backward,
