@@ -162,7 +162,7 @@ def read_known(path: Path) -> dict[str, Any]:
         raise ValueError(f"'{path}' is damaged: its attributes are not JSON: {error}") from error
     attributes = known["attributes"]
     texts = [attributes.get(name) for name in ("arch", "signal", "config")]
-    if not all(isinstance(value, (str, int, float)) for value in attributes.values()) or not all(
+    if not all(isinstance(value, (str, int, float, list)) for value in attributes.values()) or not all(
         isinstance(text, str) for text in texts
     ):
         raise ValueError(f"'{path}' is damaged: it lacks the attribute arch, signal or config")

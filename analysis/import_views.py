@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from export_views import KNOWN
 from import_plan import Plan, known_dims, plan_exported, plan_foreign, read_known, read_splits, set_label
 from paths import real
-from polyview_store import BLOCK_ROWS, SINE, SPLITS, VERSION
+from polyview_store import BLOCK_ROWS, SINE, SPLITS, VERSION, Attribute
 from progress import Progress
 from store_writer import StoreWriter
 from view_files import TORCH_SUFFIXES, Layout, dims_of, flatten, layout_of, need_torch, params_of, read_view
@@ -34,9 +34,7 @@ class Recipe:
     image: tuple[int, int] | None = None  # height, width
 
 
-def new_attributes(
-    plan: Plan, dims: list[int], directory: Path, recipe: Recipe
-) -> dict[str, str | int | float]:
+def new_attributes(plan: Plan, dims: list[int], directory: Path, recipe: Recipe) -> dict[str, Attribute]:
     """For INRs that polyview did not fit: as much of a store's recipe as is known."""
     place = os.fsencode(directory).decode(errors="replace")  # names are bytes, JSON and YAML are not
     height, width = recipe.image or (0, 0)

@@ -26,6 +26,7 @@ SPLITS = {"train": 0, "val": 1, "test": 2}
 MISSING, FITTED, REFUSED = 0, 1, 2  # /view/status
 VERSION = 1
 SINE = "sin(w0 (W h + b))"  # what `arch` says of the activation; a store that says nothing has it, too
+Attribute = str | int | float | list[Any]  # of the root of a store
 BLOCK_ROWS = 1024  # rows that are read and written at once
 
 
@@ -111,11 +112,16 @@ class Store:
         self._file.close()
 
     @property
-    def attributes(self) -> dict[str, str | int | float]:
-        """Every root attribute, by name."""
-        found: dict[str, str | int | float] = {}
+    def attributes(self) -> dict[str, Attribute]:
+        """Every root attribute that is text, a number or an array of these, by name."""
+        found: dict[str, Attribute] = {}
         for name, value in self._file.attrs.items():
-            found[name] = self._text(name) if isinstance(value, (bytes, str)) else np.asarray(value).item()
+            array = np.asarray(self._text(name) if isinstance(value, (bytes, str)) else value)
+            if array.dtype.kind in "SO":
+                texts = [x.decode() if isinstance(x, bytes) else x for x in array.ravel()]
+                array = np.array(texts, object).reshape(array.shape)
+            if array.dtype.kind in "biufU" or all(isinstance(x, str) for x in array.ravel()):
+                found[name] = array.tolist()
         return found
 
     @property

@@ -99,8 +99,8 @@ def number(value: float, digits: int = 0) -> str:
 
 
 def duration(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.1f} s"
+    if not seconds >= 100:
+        return told(seconds, ".1f", " s")
     return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
@@ -346,7 +346,7 @@ def scaling_rows(report: Report, kind: str, where: Path) -> list[list[str]]:
                     str(point.ranks),
                     str(run.nodes),
                     number(done) if done is not None else "not known",
-                    f"{run.wall:.2f}",
+                    told(run.wall, ".2f"),
                     "{} ({} to {})".format(*(told(plan[key], ".2f") for key in PLANNED)) if plan else "",
                     told(measured[i], ".0f"),
                     told(planned[i], ".0f") if planned else "",
@@ -456,8 +456,9 @@ def make(directory: Path, output: Path) -> None:
     costs(report, runs)
     if scores:
         tiles.append((told(100 * scores[0].figure("accuracy"), ".1f", " %"), "test accuracy"))
-    tiles.append((duration(sum(run.wall for run in runs)), f"wall time of {len(runs)} runs"))
-    tiles.append((f"{sum(run.wall * run.ranks for run in runs) / 3600:.2f}", "core-hours"))
+    timed = [run for run in runs if math.isfinite(run.wall)]
+    tiles.append((duration(sum(run.wall for run in timed)), f"wall time of {len(timed)} runs"))
+    tiles.append((f"{sum(run.wall * run.ranks for run in timed) / 3600:.2f}", "core-hours"))
     versions = sorted({str(run.record["code_version"]) for run in runs})
     hosts = sorted({str(host["host"]) for run in runs for host in run.record.get("hosts", [])})
     subtitle = f"Polyview {escape(', '.join(versions) or '?')} on {escape(', '.join(hosts[:6]) or '?')}"

@@ -65,10 +65,12 @@ def read_points(kind: str, directory: Path) -> list[Point]:
 
 
 def efficiency(kind: str, ranks: list[int], seconds: list[float]) -> list[float]:
-    """In per cent of the smallest run's: of the time that its speed would take (strong), of its time (weak)."""
-    if kind == "weak":
-        return [100 * seconds[0] / s for s in seconds]
-    return [100 * seconds[0] * ranks[0] / (s * r) for s, r in zip(seconds, ranks)]
+    """In per cent of the smallest run's: of the time that its speed would take (strong), of its time (weak).
+
+    NaN where a time is not known.
+    """
+    factors = [ranks[0] / r if kind == "strong" else 1 for r in ranks]
+    return [100 * seconds[0] * f / s if s > 0 else math.nan for s, f in zip(seconds, factors)]
 
 
 def efficiencies(kind: str, command: str, points: list[Point]) -> tuple[list[float], list[float]]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paths import real_output
-from polyview_store import FITTED
+from polyview_store import FITTED, Attribute
 from view_files import Layout, params_of
 from xxh3 import checksums
 
@@ -83,7 +83,7 @@ class StoreWriter:
 
     def finish(
         self,
-        attributes: dict[str, str | int | float],
+        attributes: dict[str, Attribute],
         label: NDArray[np.int32],
         split: NDArray[np.uint8],
         source: NDArray[np.uint64],
@@ -95,6 +95,9 @@ class StoreWriter:
             if isinstance(value, str):
                 text = value.encode()
                 self._file.attrs.create(name, text, dtype=h5py.string_dtype("utf-8", max(len(text), 1)))
+            elif isinstance(value, list):
+                array = np.array(value)
+                self._file.attrs[name] = array.astype(object) if array.dtype.kind == "U" else array
             else:
                 self._file.attrs.create(name, value, dtype="f8" if isinstance(value, float) else "i8")
         self._file.close()
