@@ -222,8 +222,10 @@ pv_status pv_figures_read(const char *path, pv_figures *figures)
                          path, table[i].name);
         memcpy((char *)figures + table[i].place, &number, sizeof number);
     }
-    if (st == PV_OK && (figures->measured_nodes < 1 || figures->measured_ranks_per_node < 1))
-        st = pv_fail(PV_ERR_DATA, "'%s': the figures were measured on no rank", path);
+    const double nodes = figures->measured_nodes, ranks = figures->measured_ranks_per_node;
+    if (st == PV_OK && (nodes < 1 || ranks < 1 || nodes * ranks > INT32_MAX))
+        st = pv_fail(PV_ERR_DATA, "'%s': figures cannot have been measured on %g nodes of %g ranks", path,
+                     nodes, ranks);
     json_decref(file);
     return st;
 }

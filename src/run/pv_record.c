@@ -293,6 +293,12 @@ static double real_of(const json_t *object, const char *key)
     return json_number_value(json_object_get(object, key));
 }
 
+static int int_of(const json_t *object, const char *key)
+{
+    const json_int_t value = json_integer_value(json_object_get(object, key));
+    return value >= INT32_MIN && value <= INT32_MAX ? (int)value : 0;
+}
+
 /* What fitted rows: a fit, or the fit within a repair. */
 static const json_t *fill_of(const char *command, const json_t *result)
 {
@@ -305,9 +311,9 @@ static bool take_record(const json_t *record, pv_past_run *run)
     if (!command) return false;
     const json_t *time = json_object_get(record, "time");
     const json_t *fill = fill_of(command, json_object_get(record, "result"));
-    *run = (pv_past_run){.exit_status = (int)real_of(record, "exit_status"),
-                         .ranks = (int)real_of(record, "ranks"),
-                         .nodes = (int)real_of(record, "nodes"),
+    *run = (pv_past_run){.exit_status = int_of(record, "exit_status"),
+                         .ranks = int_of(record, "ranks"),
+                         .nodes = int_of(record, "nodes"),
                          .time = {.wall = real_of(time, "wall_s"),
                                   .compute = real_of(time, "compute_s"),
                                   .files = real_of(time, "io_s"),

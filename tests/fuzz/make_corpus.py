@@ -3,6 +3,7 @@
 Usage: make_corpus.py TARGET DIRECTORY.  The dictionary is DIRECTORY.dict where the target has one."""
 
 import gzip
+import json
 import random
 import re
 import sys
@@ -65,7 +66,68 @@ def craft_seeds() -> list[bytes]:
     return seeds
 
 
+FIGURES = (
+    """measured_nodes measured_ranks_per_node spread fit_step_s view_s view_io_s fit_start_s fit_start_io_s
+    fit_start_mpi_s train_step_s train_sample_s train_mpi_step_s gradient_bytes small_reductions small_bytes eval_sample_s
+    epoch_s train_start_s train_start_io_s train_start_mpi_s row_load_s row_io_s counter_s open_rank_s rank_mib model_mib
+    latency_inside_s byte_inside_s latency_between_s byte_between_s""".split()
+)
+
+
+def json_texts() -> list[list[str]]:
+    """Of every kind that fuzz_json tells apart: texts that are read, and some that are not."""
+    arch = {"dims": [2, 5, 4, 1], "w0": 30.0, "offset": 0.5}
+    run = {"command": "fit", "exit_status": 0, "ranks": 2, "nodes": 1, "time": {"wall_s": 1.5, "io_s": 0.1}}
+    fill = {"fitted": 80, "steps": 8000, "seconds": 1.25}
+    lock = {"host": "a", "place": "b c", "pid": 7, "started": 8, "job": "", "since": "2026-01-01T00:00:00Z"}
+    figures = dict.fromkeys(FIGURES, 1.5)
+    kinds: list[list[object]] = [
+        [arch, arch | {"activation": "sine"}, arch | {"activation": "other"}, arch | {"dims": [2, 1 << 40]}],
+        [{"height": 28, "width": 28, "channels": 1, "classes": 10}, {"height": -1, "width": 1e300}],
+        [figures, {"figures": figures}, figures | {"measured_nodes": 1e300}, figures | {"spread": -1}],
+        [run | {"result": fill}, run | {"command": "verify", "result": {"repair": fill}}, {"ranks": 1e300}],
+        [lock, lock | {"pid": -1, "job": "7"}, {}],
+    ]
+    made = [[json.dumps(value) for value in kind] for kind in kinds]
+    return [
+        [*texts, "\n".join(texts), texts[0][:-1], "", "[]", "[" * 60, '{"a": 1, "a": 2}'] for texts in made
+    ]
+
+
+def json_seeds() -> list[bytes]:
+    return [bytes([kind]) + text.encode() for kind, texts in enumerate(json_texts()) for text in texts]
+
+
+def json_words() -> list[str]:
+    words = {word for texts in json_texts() for word in re.findall(r'"[a-z0-9_]+"', " ".join(texts))}
+    return sorted(words | {": ", ", ", "null", "1e308", "-1", "9223372036854775807", "\\u0000"})
+
+
+def command_options() -> list[str]:
+    rooms = [path for room in ("cmd", "bench", "probe") for path in sorted((ROOT / "src" / room).glob("*.c"))]
+    names = {name for path in rooms for name in re.findall(r"PV_KEY\(\w+, (\w+)\)", path.read_text())}
+    return sorted(
+        "--" + name.replace("_", "-") for name in names | {"config", "set", "json", "dir", "lambda"}
+    )
+
+
+def words_seeds() -> list[bytes]:
+    values = ("3", "0-9", "1e-3,1e-2", "krr", "a.h5", "fit.views=3", "-1", "")
+    seeds = [bytes([command]) for command in range(20)]
+    seeds += [bytes([command]) + b"s.h5\n-o\nx.png\n--view\n2" for command in range(20)]
+    for number, option in enumerate(command_options()):
+        for value in values:
+            seeds.append(bytes([number % 20]) + f"{option}\n{value}\n{option}={value}".encode())
+    for method in ("ridge", "krr", "knn", "pca", "cka"):
+        seeds.append(
+            bytes([8]) + f"--store\ns.h5\n--method\n{method}\n--features\nraw\n--lambda\n1e-3".encode()
+        )
+    return seeds
+
+
 SEEDS = {
+    "fuzz_json": json_seeds,
+    "fuzz_words": words_seeds,
     "fuzz_idx": idx_seeds,
     "fuzz_config": config_seeds,
     "fuzz_store": craft_seeds,
@@ -74,6 +136,8 @@ SEEDS = {
 WORDS = {
     "fuzz_idx": lambda: ["\x00\x00\x08\x03", "\x00\x00\x08\x01", "\x1f\x8b\x08", "\x00\x00\x00\x01"],
     "fuzz_config": config_words,
+    "fuzz_json": json_words,
+    "fuzz_words": lambda: [*command_options(), "--", "=", ",", "1e308", "-1", "0-9"],
 }
 
 
