@@ -260,16 +260,17 @@ done:
 
 static pv_status time_writes(store_bench *b, int i, timings t)
 {
+    const int batch = batches[i];
     pv_status st;
     t[SYNCED][i] = (timing){(double)NAN, (double)NAN}; /* a row alone is never brought to disk */
-    PV_TRY(time_store(b, batches[i], false, &t[WRITE][i].ours));
-    PV_TRY(time_plain_write(b, batches[i], false, &t[WRITE][i].plain));
-    if (i > 0) {
-        PV_TRY(time_store(b, batches[i], true, &t[SYNCED][i].ours));
-        PV_TRY(time_plain_write(b, batches[i], true, &t[SYNCED][i].plain));
+    PV_TRY(time_store(b, batch, false, &t[WRITE][i].ours));
+    PV_TRY(time_plain_write(b, batch, false, &t[WRITE][i].plain));
+    if (batch > 1) {
+        PV_TRY(time_store(b, batch, true, &t[SYNCED][i].ours));
+        PV_TRY(time_plain_write(b, batch, true, &t[SYNCED][i].plain));
     }
-    PV_TRY(time_mpi_write(b, batches[i], true, &t[COLLECTIVE][i].ours));
-    PV_TRY(time_mpi_write(b, batches[i], false, &t[COLLECTIVE][i].plain));
+    PV_TRY(time_mpi_write(b, batch, true, &t[COLLECTIVE][i].ours));
+    PV_TRY(time_mpi_write(b, batch, false, &t[COLLECTIVE][i].plain));
 done:
     return st;
 }

@@ -112,7 +112,7 @@ pv_status pv_arch_from_json(const char *text, const char *where, pv_arch *arch)
     pv_status st;
     *arch = (pv_arch){.w0 = (float)json_number_value(w0), .offset = (float)json_number_value(offset)};
     if (!json_is_array(json_object_get(root, "dims")) || !json_is_number(w0) || !json_is_number(offset) ||
-        (activation && !json_is_string(activation)))
+        !isfinite(arch->w0) || !isfinite(arch->offset) || (activation && !json_is_string(activation)))
         PV_TRY(pv_fail(PV_ERR_DATA, "'%s': the attribute 'arch' is not an INR architecture: %.200s", where,
                        text));
     PV_TRY(read_dims(json_object_get(root, "dims"), where, arch));
