@@ -25,8 +25,8 @@ static void sincos_kernel(int n, const float *t, float *sine, float *slope)
                              pv_vector_aligned(slope + i));
 }
 
-/* Another activation, or the sine of phases of any size, for `units` rows of n samples.  Not inlined: it would
- * crowd the loop beside it. */
+/* Another activation, or the sine of phases of any size, for `units` rows of n samples.  Not inlined: it
+ * would crowd the loop beside it. */
 static __attribute__((noinline)) void activate_apart(const pv_inr_net *net, int units, int n, float *value,
                                                      float *slope)
 {
