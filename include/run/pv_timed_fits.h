@@ -16,14 +16,17 @@ pv_status pv_timed_fits_open(const pv_run_config *config, const pv_signal *signa
 /* NULL is a no-op. */
 void pv_timed_fits_close(pv_timed_fits *fits);
 
-const pv_arch *pv_timed_fits_arch(const pv_timed_fits *fits);
-int pv_timed_fits_samples(const pv_timed_fits *fits);
-const float *pv_timed_fits_coords(const pv_timed_fits *fits); /* [samples][2] */
+/* What is fitted. */
+typedef struct pv_timed_shape {
+    pv_arch arch;
+    int samples;
+    float *coords;                 /* [samples][inputs]; its own where each object has some */
+    double step_flops, step_pairs; /* of one step of one INR: operations, sines with their cosines */
+} pv_timed_shape;
+const pv_timed_shape *pv_timed_fits_shape(const pv_timed_fits *fits);
+
 /* Shapes: values [samples][channels]. */
 void pv_timed_fits_values(const pv_timed_fits *fits, int64_t object, float *values);
-/* Of one step of one INR. */
-double pv_timed_fits_flops(const pv_timed_fits *fits);
-double pv_timed_fits_pairs(const pv_timed_fits *fits);
 
 /* INR-steps a second of this core, timed for at least `seconds`; *core_share is the part of that time in
  * which the core was this process's.  Local. */

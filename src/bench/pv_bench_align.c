@@ -68,7 +68,7 @@ static pv_status fit_pairs(const align_bench *b, int index, pair_rows *pairs)
     config.inr.hidden = hidden;
     config.inr.hidden_count = 2;
     PV_TRY(pv_timed_fits_open(&config, NULL, &pairs->fits));
-    pairs->arch = *pv_timed_fits_arch(pairs->fits);
+    pairs->arch = pv_timed_fits_shape(pairs->fits)->arch;
     pairs->params = pv_arch_params(&pairs->arch);
     pairs->count = pair_counts[index];
     PV_ALLOC(pairs->first, (int64_t)pairs->count * pairs->params);
@@ -112,13 +112,13 @@ done:
 
 static pv_status judge_pairs(const pair_rows *pairs, int starts, width_result *found)
 {
-    const int samples = pv_timed_fits_samples(pairs->fits);
+    const int samples = pv_timed_fits_shape(pairs->fits)->samples;
     pv_aligner *aligner = NULL;
     float *values = NULL;
     pv_status st;
     PV_ALLOC(values, samples);
-    PV_TRY(
-        pv_aligner_new(&pairs->arch, samples, pv_timed_fits_coords(pairs->fits), SWEEPS, starts, &aligner));
+    PV_TRY(pv_aligner_new(&pairs->arch, samples, pv_timed_fits_shape(pairs->fits)->coords, SWEEPS, starts,
+                          &aligner));
     for (int i = 0; i < pairs->count; i++) {
         pv_alignment_score scores[PV_ALIGN_WAYS];
         pv_rng rng = pv_rng_open(1, PV_RNG_MATCH, (uint64_t)i, 0);

@@ -66,6 +66,7 @@ static const double limits_seconds = 0.01, rate_seconds = 0.03;
 static pv_status repeat(void *context, bool together, double *figures)
 {
     pv_timed_fits *const fits = ((const fit_bench *)context)->fits;
+    const pv_timed_shape *shape = pv_timed_fits_shape(fits);
     pv_limits limits;
     (void)together;
     pv_limits_measure(limits_seconds, &limits);
@@ -73,7 +74,7 @@ static pv_status repeat(void *context, bool together, double *figures)
     figures[PAIR] = limits.sincos_ns;
     figures[OWN] = limits.sincos_own_ns;
     figures[LIBMVEC] = limits.sincos_libmvec_ns;
-    figures[LIMIT] = 1 / pv_limits_seconds(&limits, pv_timed_fits_flops(fits), pv_timed_fits_pairs(fits));
+    figures[LIMIT] = 1 / pv_limits_seconds(&limits, shape->step_flops, shape->step_pairs);
     figures[RATE] = pv_timed_fits_rate(fits, rate_seconds, &figures[CORE]);
     figures[SHARE] = figures[RATE] / figures[CORE] / figures[LIMIT];
     return PV_OK;
@@ -128,13 +129,14 @@ static void report(const pv_comm *comm, const fit_bench *bench, const pv_bench_w
                    json_t *result)
 {
     const pv_bench_rates *rates = &bench->rates;
-    const pv_arch *arch = pv_timed_fits_arch(bench->fits);
+    const pv_timed_shape *shape = pv_timed_fits_shape(bench->fits);
+    const pv_arch *arch = &shape->arch;
     pv_json_text(result, "bench", "fit");
     pv_json_text(result, "signal", bench->signal ? bench->config->signal.path : "synthetic");
     json_object_set_new(result, "dims", pv_arch_dims_json(arch));
-    pv_json_int(result, "samples", pv_timed_fits_samples(bench->fits));
-    pv_json_real(result, "step_flops", pv_timed_fits_flops(bench->fits));
-    pv_json_real(result, "step_sincos", pv_timed_fits_pairs(bench->fits));
+    pv_json_int(result, "samples", shape->samples);
+    pv_json_real(result, "step_flops", shape->step_flops);
+    pv_json_real(result, "step_sincos", shape->step_pairs);
     pv_bench_put(watched, rates->alone, "", result);
     pv_bench_put(watched, rates->together, "_together", result);
     pv_json_text(result, "sincos_of_limit",
@@ -152,16 +154,17 @@ static void report(const pv_comm *comm, const fit_bench *bench, const pv_bench_w
 
 static void print_table(const pv_comm *comm, const fit_bench *bench, const pv_bench_watched *watched)
 {
-    const pv_arch *arch = pv_timed_fits_arch(bench->fits);
+    const pv_timed_shape *shape = pv_timed_fits_shape(bench->fits);
+    const pv_arch *arch = &shape->arch;
     const pv_bench_rates *rates = &bench->rates;
     fprintf(stderr, "  fits of ");
     for (int i = 0; i <= arch->layers; i++)
         fprintf(stderr, "%s%d", i ? "-" : "", arch->dims[i]);
-    fprintf(stderr, " to %d samples (%s), %s, %d rank%s\n", pv_timed_fits_samples(bench->fits),
+    fprintf(stderr, " to %d samples (%s), %s, %d rank%s\n", shape->samples,
             bench->signal ? bench->config->signal.path : "made-up pictures", pv_isa_name(pv_cpu_isa()),
             comm->size, comm->size == 1 ? "" : "s");
-    fprintf(stderr, "  one step: %.4g multiply-add operations, %.0f sine-cosine pairs\n\n",
-            pv_timed_fits_flops(bench->fits), pv_timed_fits_pairs(bench->fits));
+    fprintf(stderr, "  one step: %.4g multiply-add operations, %.0f sine-cosine pairs\n\n", shape->step_flops,
+            shape->step_pairs);
     pv_bench_print(watched, rates);
     fprintf(stderr, "\n  %-44s %10.0f\n", "all ranks, INR-steps/s", rates->together[RATE] * comm->size);
     fprintf(stderr, "  %-44s %10.3f\n", "scaling efficiency", bench->rates.scaling);

@@ -17,17 +17,16 @@ enum {
 static const double slice_seconds = 0.02; /* a slice is shorter */
 
 struct pv_timed_fits {
-    pv_arch arch;
+    pv_timed_shape shape;
     pv_inr_variant variant;
     pv_fit_opts opts;        /* without the rules that end a fit: a rate is of steps */
     int64_t steps;           /* of a fit */
     const pv_signal *signal; /* NULL: made-up pictures */
     pv_fitter *fitter;
-    int samples, slots;
+    int slots;
     int slice;       /* steps of one call */
     int64_t taken;   /* steps that the slots' INRs have behind them */
-    float *coords;   /* [samples][inputs] */
-    bool own_coords; /* of the object that was started last */
+    bool own_coords; /* shape.coords are those of the object that was started last */
     float *values;   /* [samples][channels] */
     float *row;      /* [P] */
 };
@@ -60,15 +59,15 @@ static void start(pv_timed_fits *fits, pv_fitter *fitter, int slot, int64_t obje
     const pv_fit_key key = {.source = source, .view = view};
     pv_timed_fits_values(fits, object, fits->values);
     pv_rng rng = pv_fit_stream(&fits->opts, PV_RNG_VIEW_INIT, key);
-    pv_inr_init(&fits->arch, fits->variant, &rng, fits->row);
-    if (fits->own_coords) pv_signal_object_coords(fits->signal, object, fits->coords);
-    pv_fitter_start(fitter, slot, fits->row, fits->coords, fits->values, key);
+    pv_inr_init(&fits->shape.arch, fits->variant, &rng, fits->row);
+    if (fits->own_coords) pv_signal_object_coords(fits->signal, object, fits->shape.coords);
+    pv_fitter_start(fitter, slot, fits->row, fits->shape.coords, fits->values, key);
 }
 
 static pv_status new_fitter(const pv_timed_fits *fits, const pv_fit_opts *opts, pv_fitter **fitter)
 {
-    const float *shared = fits->own_coords ? NULL : fits->coords;
-    return pv_fitter_new(&fits->arch, fits->samples, shared, opts, fitter);
+    const float *shared = fits->own_coords ? NULL : fits->shape.coords;
+    return pv_fitter_new(&fits->shape.arch, fits->shape.samples, shared, opts, fitter);
 }
 
 /* Fills every slot; as many steps a slice as `fit` takes, fewer if they are slow. */
@@ -103,22 +102,24 @@ pv_status pv_timed_fits_open(const pv_run_config *config, const pv_signal *signa
     fits->opts.plateau_steps = 0;
     fits->steps = config->fit.steps;
     fits->signal = signal;
-    fits->samples = signal ? pv_signal_samples(signal) : SYNTHETIC_SIDE * SYNTHETIC_SIDE;
+    fits->shape.samples = signal ? pv_signal_samples(signal) : SYNTHETIC_SIDE * SYNTHETIC_SIDE;
     const int channels = signal ? pv_signal_channels(signal) : 1,
               inputs = signal ? pv_signal_inputs(signal) : 2;
-    PV_TRY(pv_arch_make(&config->inr, inputs, channels, &fits->arch));
-    PV_ALLOC(fits->coords, inputs * (int64_t)fits->samples);
-    PV_ALLOC(fits->values, (int64_t)channels * fits->samples);
-    PV_ALLOC(fits->row, pv_arch_params(&fits->arch));
-    for (int p = 0; !signal && p < fits->samples; p++) {
+    PV_TRY(pv_arch_make(&config->inr, inputs, channels, &fits->shape.arch));
+    PV_ALLOC(fits->shape.coords, inputs * (int64_t)fits->shape.samples);
+    PV_ALLOC(fits->values, (int64_t)channels * fits->shape.samples);
+    PV_ALLOC(fits->row, pv_arch_params(&fits->shape.arch));
+    for (int p = 0; !signal && p < fits->shape.samples; p++) {
         const int column = p % SYNTHETIC_SIDE, line = p / SYNTHETIC_SIDE;
-        fits->coords[2 * p] = -1 + 2 * (float)column / (SYNTHETIC_SIDE - 1);
-        fits->coords[2 * p + 1] = -1 + 2 * (float)line / (SYNTHETIC_SIDE - 1);
+        fits->shape.coords[2 * p] = -1 + 2 * (float)column / (SYNTHETIC_SIDE - 1);
+        fits->shape.coords[2 * p + 1] = -1 + 2 * (float)line / (SYNTHETIC_SIDE - 1);
     }
-    if (signal) pv_signal_object_coords(signal, 0, fits->coords);
+    if (signal) pv_signal_object_coords(signal, 0, fits->shape.coords);
     fits->own_coords = signal && !pv_signal_coords(signal);
     PV_TRY(new_fitter(fits, &fits->opts, &fits->fitter));
     fits->slots = pv_fitter_slots(fits->fitter);
+    fits->shape.step_flops = pv_fitter_step_flops(fits->fitter);
+    fits->shape.step_pairs = pv_fitter_step_sincos(fits->fitter);
     plan_slice(fits);
     *out = fits;
     fits = NULL;
@@ -131,35 +132,15 @@ void pv_timed_fits_close(pv_timed_fits *fits)
 {
     if (!fits) return;
     pv_fitter_free(fits->fitter);
-    free(fits->coords);
+    free(fits->shape.coords);
     free(fits->values);
     free(fits->row);
     free(fits);
 }
 
-const pv_arch *pv_timed_fits_arch(const pv_timed_fits *fits)
+const pv_timed_shape *pv_timed_fits_shape(const pv_timed_fits *fits)
 {
-    return &fits->arch;
-}
-
-int pv_timed_fits_samples(const pv_timed_fits *fits)
-{
-    return fits->samples;
-}
-
-const float *pv_timed_fits_coords(const pv_timed_fits *fits)
-{
-    return fits->coords;
-}
-
-double pv_timed_fits_flops(const pv_timed_fits *fits)
-{
-    return pv_fitter_step_flops(fits->fitter);
-}
-
-double pv_timed_fits_pairs(const pv_timed_fits *fits)
-{
-    return pv_fitter_step_sincos(fits->fitter);
+    return &fits->shape;
 }
 
 double pv_timed_fits_rate(pv_timed_fits *fits, double seconds, double *core_share)
@@ -180,7 +161,7 @@ double pv_timed_fits_rate(pv_timed_fits *fits, double seconds, double *core_shar
 pv_status pv_timed_fits_rows(pv_timed_fits *fits, int64_t view, int64_t first, int64_t count, int64_t steps,
                              float *rows, double *psnr_sum)
 {
-    const int params = pv_arch_params(&fits->arch);
+    const int params = pv_arch_params(&fits->shape.arch);
     pv_fit_opts opts = fits->opts;
     pv_fitter *fitter = NULL;
     pv_status st;

@@ -29,7 +29,9 @@ def idx_seeds() -> list[bytes]:
 
 def config_keys() -> list[tuple[str, str]]:
     """(key, default) of every key, from the generated page."""
-    rows = re.findall(r"^\| `([\w.]+)` \|[^\n]*?\| `([^`]*)` \|", (ROOT / "docs/config.md").read_text(), re.M)
+    rows = re.findall(
+        r"^\| `([\w.]+)` \|[^\n]*?\| (?:`([^`]*)`|required) \|", (ROOT / "docs/config.md").read_text(), re.M
+    )
     return [(key, value) for key, value in rows]
 
 
@@ -125,11 +127,17 @@ def words_seeds() -> list[bytes]:
     return seeds
 
 
+def path_seeds() -> list[bytes]:
+    words = "/|~|~/a|~x|$HOME/a|${HOME}b|$$|a$|${HOME|$NOT_SET|$-|a/../b|./a|/tmp//./a|/dev/stdin|a b/\u00e9"
+    return [b"", b"x" * 300, *words.encode().split(b"|")]
+
+
 SEEDS = {
     "fuzz_json": json_seeds,
     "fuzz_words": words_seeds,
     "fuzz_idx": idx_seeds,
     "fuzz_config": config_seeds,
+    "fuzz_path": path_seeds,
     "fuzz_store": craft_seeds,
     "fuzz_model": craft_seeds,
 }
