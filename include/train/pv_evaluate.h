@@ -12,7 +12,7 @@
 enum { PV_EVAL_BATCH = 32 };
 
 typedef struct pv_score {
-    int64_t samples;
+    int64_t samples;       /* that have a label: the others count for nothing here */
     double loss, accuracy; /* means; NaN when there are no samples */
     int classes;
     int64_t *class_samples; /* [classes], or NULL when not asked for */

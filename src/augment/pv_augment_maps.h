@@ -19,7 +19,7 @@ void pv_augment_noise_by(const pv_arch *arch, double amount, const float *normal
 void pv_augment_dropout_by(int params, double rate, const float *keep, float *row);
 /* Zeroes all whose size is below the quantile `level` of all sizes; scratch [P]. */
 void pv_augment_quantile_by(int params, double level, float *scratch, float *row);
-/* row = lambda row + (1 - lambda) other, and the targets alike. */
+/* row = lambda row + (1 - lambda) other, and the targets alike; -1 is no label. */
 void pv_augment_mix_by(int params, float lambda, const float *other, float *row);
 void pv_augment_mix_label(int classes, float lambda, int32_t other, float *target);
 /* (1 - rate) target + rate / classes. */

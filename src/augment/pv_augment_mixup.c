@@ -34,7 +34,7 @@ void pv_augment_mix_label(int classes, float lambda, int32_t other, float *targe
 {
     for (int c = 0; c < classes; c++)
         target[c] *= lambda;
-    target[other] += 1 - lambda;
+    if (other >= 0) target[other] += 1 - lambda;
 }
 
 void pv_augment_smooth_by(int classes, float rate, float *target)

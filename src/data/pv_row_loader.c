@@ -3,6 +3,7 @@
 #include "base/pv_checksum.h"
 #include "base/pv_mem.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,6 +88,14 @@ static pv_status fail_refused(const pv_row_loader *loader)
                    (long long)first_object);
 }
 
+/* Weights that other programs wrote may be no numbers: one of them would make all statistics none. */
+static bool is_finite(const float *row, int params)
+{
+    for (int i = 0; i < params; i++)
+        if (!isfinite(row[i])) return false;
+    return true;
+}
+
 /* Checks a row, brings it into its form and counts it in: view v of object i of the split. */
 static pv_status take_row(pv_row_loader *loader, int64_t v, int64_t i, uint8_t status, uint64_t checksum,
                           float *row)
@@ -101,6 +110,12 @@ static pv_status take_row(pv_row_loader *loader, int64_t v, int64_t i, uint8_t s
         return pv_fail(PV_ERR_DATA,
                        "'%s': view %lld of object %lld fails its checksum: see `polyview verify`",
                        pv_store_path(loader->store), (long long)view, (long long)object);
+    if (!is_finite(row, pv_store_params(loader->store)))
+        return pv_fail(
+            PV_ERR_DATA,
+            "'%s': view %lld of object %lld holds a weight that is not finite: leave its view out, or make "
+            "the store without that object",
+            pv_store_path(loader->store), (long long)view, (long long)object);
     const bool changed = shape_row(loader, object, view, row);
     const struct {
         int64_t sample, label;

@@ -18,7 +18,12 @@ static pv_status check_labels(const pv_task_data *data)
 {
     for (int64_t s = 0; s < pv_dataset_samples(data->train); s++) {
         const int32_t label = pv_dataset_label(data->train, s);
-        if (label < 0 || label >= data->classes)
+        if (label < 0)
+            return pv_fail(PV_ERR_DATA,
+                           "'%s': training object %lld has no label, which train.task: classify learns; "
+                           "train.task: simclr learns without labels",
+                           pv_store_path(data->store), (long long)pv_dataset_object(data->train, s));
+        if (label >= data->classes)
             return pv_fail(PV_ERR_DATA, "'%s': object %lld has label %d, outside its %d classes",
                            pv_store_path(data->store), (long long)pv_dataset_object(data->train, s), label,
                            data->classes);

@@ -14,8 +14,8 @@ typedef struct evaluation {
     pv_memory memory; /* of the arrays */
     pv_real *rows, *logits;
     int32_t *labels;
-    double *losses; /* [groups], 0 where another rank sums */
-    int64_t correct;
+    double *losses;            /* [groups], 0 where another rank sums */
+    int64_t correct, labelled; /* samples */
 } evaluation;
 
 static int64_t passes_of(int64_t samples)
@@ -46,6 +46,7 @@ void pv_eval_share(const pv_comm *comm, int64_t samples, int64_t *first, int64_t
 static void count_classes(const evaluation *e, int batch, int classes, pv_score *score)
 {
     for (int i = 0; i < batch; i++) {
+        if (e->labels[i] < 0) continue;
         score->class_samples[e->labels[i]]++;
         score->class_correct[e->labels[i]] +=
             pv_count_correct(1, classes, e->logits + (int64_t)i * classes, e->labels + i);
@@ -63,12 +64,14 @@ static pv_status evaluate_group(evaluation *e, pv_model *model, const pv_row_for
         for (int i = 0; i < batch; i++) {
             pv_row_form_normalise(form, 1, pv_dataset_row(dataset, first + i), e->rows + (int64_t)i * params);
             e->labels[i] = pv_dataset_label(dataset, first + i);
-            if (e->labels[i] < 0 || e->labels[i] >= classes)
+            e->labelled += e->labels[i] >= 0;
+            if (e->labels[i] >= classes)
                 return pv_fail(PV_ERR_DATA, "object %lld has label %d, but the model knows classes 0-%d",
                                (long long)pv_dataset_object(dataset, first + i), e->labels[i], classes - 1);
         }
         const pv_pass pass = {.training = false, .global_batch = batch};
         pv_model_forward(model, &pass, e->rows, batch, e->logits);
+        /* a label of -1 is that of no class: it adds nothing */
         e->losses[group] += pv_cross_entropy(batch, classes, e->logits, e->labels, 1.0, NULL);
         e->correct += pv_count_correct(batch, classes, e->logits, e->labels);
         if (score->class_samples) count_classes(e, batch, classes, score);
@@ -117,6 +120,8 @@ pv_status pv_evaluate(const pv_comm *comm, pv_model *model, const pv_row_form *f
     double loss = 0;
     MPI_Allreduce(MPI_IN_PLACE, e.losses, groups, MPI_DOUBLE, MPI_SUM, comm->world);
     MPI_Allreduce(MPI_IN_PLACE, &e.correct, 1, MPI_INT64_T, MPI_SUM, comm->world);
+    MPI_Allreduce(MPI_IN_PLACE, &e.labelled, 1, MPI_INT64_T, MPI_SUM, comm->world);
+    score->samples = e.labelled;
     for (int i = 0; i < groups; i++)
         loss += e.losses[i];
     score->loss = score->samples > 0 ? loss / (double)score->samples : (double)NAN;

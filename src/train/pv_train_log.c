@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,8 +99,8 @@ pv_status pv_train_log_step(const pv_training *t, const pv_step *step)
 static void put_score(json_t *line, const char *loss, const char *accuracy, const pv_task_score *score)
 {
     if (score->samples == 0) return;
-    json_object_set_new(line, loss, json_real(score->loss));
-    json_object_set_new(line, accuracy, json_real(score->accuracy));
+    json_object_set_new(line, loss, isfinite(score->loss) ? json_real(score->loss) : json_null());
+    if (isfinite(score->accuracy)) json_object_set_new(line, accuracy, json_real(score->accuracy));
 }
 
 pv_status pv_train_log_epoch(const pv_training *t, const pv_epoch_figures *f)

@@ -61,7 +61,7 @@ int pv_count_correct(int batch, int classes, const pv_real *logits, const int32_
         int best = 0;
         for (int k = 1; k < classes; k++)
             if (logits[i * classes + k] > logits[i * classes + best]) best = k;
-        correct += best == labels[i];
+        correct += best == labels[i] && !isnan(logits[i * classes + best]);
     }
     return correct;
 }
