@@ -131,6 +131,7 @@ int main(int argc, char **argv)
     pv_log_setup(comm.rank == 0, verbosity);
     pv_stop_install();
     const pv_status st = run(&comm, argc, argv);
+    if (pv_h5_given_up(&comm)) MPI_Abort(MPI_COMM_WORLD, pv_status_exit_code(st == PV_OK ? PV_ERR_HDF5 : st));
     pv_comm_close(&comm);
     MPI_Finalize();
     return pv_status_exit_code(st);

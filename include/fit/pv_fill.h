@@ -37,9 +37,11 @@ typedef struct pv_fill_result {
  * order, or earlier interrupted runs.  A stop signal on any rank ends it early on all: no fit is begun, those
  * in flight may end within opts->grace seconds and are dropped after, everything finished is written.
  *
- * Objects are found in the signal by their source ids.
+ * Objects are found in the signal by their source ids, and must be what their views were fitted from
+ * (pv_specimen.h).
  * Collective.  Errors: PV_STOPPED (result is valid), PV_ERR_IO (the lock was lost), PV_ERR_DATA (an object
- *          that the signal does not have), PV_ERR_HDF5 and others, agreed; what was written stays.
+ *          that the signal does not have, or has otherwise), PV_ERR_HDF5 and others, agreed; what was
+ * written stays.
  * Random   PV_RNG_VIEW_INIT and PV_RNG_MINIBATCH, by pv_fit_key (source id, view, attempt). */
 pv_status pv_fill(const pv_comm *comm, const pv_signal *signal, pv_store *store, const pv_fill_opts *opts,
                   pv_fill_result *result);

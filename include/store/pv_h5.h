@@ -23,9 +23,25 @@ void pv_h5_begin(void);
  * Local.  Errors: PV_ERR_CONFIG (the word is named). */
 pv_status pv_h5_hints(const char *text, MPI_Info *info);
 
-/* Opens a file on all ranks of comm.  *file is -1 on failure.  Collective.  Errors: PV_ERR_HDF5 (path named),
- * PV_ERR_CONFIG (hints), agreed. */
+/* Opens a file on all ranks of comm, once each has shown that it can.  *file is -1 on failure.
+ * Collective.  Errors: PV_ERR_IO, PV_ERR_HDF5 (path named), PV_ERR_CONFIG (hints), agreed. */
 pv_status pv_h5_open(const pv_comm *comm, const char *path, bool writing, const char *hints, hid_t *file);
+
+/* Files cannot be closed any more once a rank has failed to write: a closing that flushes fails again, in the
+ * process's end too, and leaves the ranks where it does not fail waiting.  They stay open then, and the job
+ * must end by MPI_Abort when all has been said.
+ * Closes a file on all ranks, unless so.  Collective.  Errors: PV_ERR_HDF5 of this rank; that of a failed
+ * write keeps its message. */
+pv_status pv_h5_close(const pv_comm *comm, hid_t file, const char *path);
+/* Likewise a file that this rank has opened alone.  Local. */
+pv_status pv_h5_close_alone(hid_t file, const char *path);
+/* A write has failed, or a file is not what it was.  Local. */
+void pv_h5_give_up(void);
+/* Whether some rank has given up.  Collective. */
+bool pv_h5_given_up(const pv_comm *comm);
+
+/* Whether an errno says that a file could not be read, whatever is in it.  Local. */
+bool pv_h5_cannot_read(int cause);
 
 /* What a file of ours says it is: the attributes polyview_kind and polyview_version.
  * Errors of the check: PV_ERR_DATA (path named) when it is of another kind or version, or says neither. */

@@ -106,10 +106,17 @@ pv_status pv_store_read_targets(const pv_store *store, int64_t first, int64_t co
 pv_status pv_store_read_splits(const pv_store *store, int64_t first, int64_t count, uint8_t *splits);
 pv_status pv_store_read_sources(const pv_store *store, int64_t first, int64_t count, uint64_t *sources);
 
+/* What each object was fitted from, in one number; 0: it has no fitted view, or only ones that an early
+ * version fitted.  A store that such a version made keeps none: zeros are read, and nothing is written. */
+bool pv_store_has_digests(const pv_store *store);
+pv_status pv_store_read_digests(const pv_store *store, int64_t first, int64_t count, uint64_t *digests);
+/* Before the objects' first rows.  Independent of other ranks.  Errors: as pv_store_write_rows. */
+pv_status pv_store_write_digests(pv_store *store, int64_t first, int64_t count, const uint64_t *digests);
+
 /* Writes `count` rows of consecutive objects: rows, checksums, psnr and steps; brings them to disk if the
  * store was opened with sync; then the status of each, PV_ROW_FITTED or PV_ROW_REFUSED.
- * Independent of other ranks.  Errors: PV_ERR_HDF5 (disk full, ...), PV_ERR_IO (cannot be brought to disk):
- * rows already marked stay good. */
+ * Independent of other ranks.  Errors: PV_ERR_HDF5 (disk full, ...), PV_ERR_IO (cannot be brought to disk,
+ * another program has written to the file): rows already marked stay good; files stay open then (pv_h5.h). */
 pv_status pv_store_write_rows(pv_store *store, int64_t view, int64_t first, int64_t count, const float *rows,
                               const float *psnr, const uint32_t *steps, const uint8_t *status);
 

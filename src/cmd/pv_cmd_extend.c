@@ -1,6 +1,7 @@
 /* `polyview extend`: grows a store. */
 #include "base/pv_log.h"
 #include "cmd/pv_commands.h"
+#include "fit/pv_specimen.h"
 #include "run/pv_fill_run.h"
 #include "store/pv_lock.h"
 #include "store/pv_store.h"
@@ -62,7 +63,10 @@ static pv_status grow(const pv_comm *comm, const pv_store *store, const words *a
     pv_status st;
     PV_TRY(pv_agree(comm, grow_config(store, asked, config, &growth)));
     PV_TRY(pv_agree(comm, pv_run_config_emit(config, &yaml)));
-    if (growth.objects > pv_store_objects(store)) PV_TRY(pv_signal_open(comm, &config->signal, &signal));
+    if (growth.objects > pv_store_objects(store)) {
+        PV_TRY(pv_signal_open(comm, &config->signal, &signal));
+        PV_TRY(pv_specimen_check_store(comm, signal, store));
+    }
     growth.signal = signal;
     growth.config = yaml;
     const int64_t rows = growth.views * growth.objects;

@@ -1,5 +1,6 @@
 /* Filling a store: the rows are divided into chunks, which all ranks take from a queue, fit and write. */
 #include "fit/pv_fill.h"
+#include "fit/pv_specimen.h"
 #include "base/pv_clock.h"
 #include "base/pv_mem.h"
 #include "base/pv_progress.h"
@@ -21,6 +22,8 @@ typedef struct chunk {
     int64_t view, first;
     int count;
     uint64_t sources[CHUNK_ROWS]; /* ids, as the store has them */
+    uint64_t digests[CHUNK_ROWS]; /* as stored, and of what is to be fitted first */
+    bool digested;                /* some of them are new */
     int64_t objects[CHUNK_ROWS];  /* the signal's numbers of them */
     uint8_t status[CHUNK_ROWS];   /* as stored, then as fitted */
     bool fresh[CHUNK_ROWS];       /* fitted, to be written */
@@ -36,8 +39,7 @@ typedef struct chunk_fitter {
     pv_queue *queue; /* of the chunks; told of a stop */
     pv_fitter *fitter;
     int params;
-    float *values;                         /* [n][channels] */
-    float *coords;                         /* [n][inputs] of an object; NULL: all share theirs */
+    pv_specimen specimen;                  /* of the object that is to be fitted */
     float *rows;                           /* [CHUNK_ROWS][P], of the chunk */
     double stop_seen;                      /* when a stop was first seen, 0: it was not */
     int64_t fitted, restarted, adam_steps; /* by this rank */
@@ -49,8 +51,7 @@ enum { SLICE_STEPS = 25 };
 static void fitter_free(chunk_fitter *f)
 {
     pv_fitter_free(f->fitter);
-    free(f->values);
-    free(f->coords);
+    pv_specimen_free(&f->specimen);
     free(f->rows);
 }
 
@@ -60,8 +61,7 @@ static pv_status fitter_make(chunk_fitter *f)
     pv_status st;
     f->params = pv_store_params(f->store);
     const int n = pv_signal_samples(f->signal);
-    PV_ALLOC(f->values, (int64_t)n * pv_signal_channels(f->signal));
-    if (!pv_signal_coords(f->signal)) PV_ALLOC(f->coords, (int64_t)n * pv_signal_inputs(f->signal));
+    PV_TRY(pv_specimen_make(f->signal, &f->specimen));
     PV_ALLOC(f->rows, (int64_t)CHUNK_ROWS * f->params);
     PV_TRY(pv_fitter_new(pv_store_arch(f->store), n, pv_signal_coords(f->signal), f->opts->fit, &f->fitter));
 done:
@@ -75,9 +75,8 @@ static void start_fit(chunk_fitter *f, int slot, const chunk *c, int row, int at
     float *weights = f->rows + (int64_t)row * f->params;
     pv_rng rng = pv_fit_stream(f->opts->fit, PV_RNG_VIEW_INIT, key);
     pv_inr_init(pv_store_arch(f->store), f->opts->variant, &rng, weights);
-    pv_signal_values(f->signal, c->objects[row], f->values);
-    if (f->coords) pv_signal_object_coords(f->signal, c->objects[row], f->coords);
-    pv_fitter_start(f->fitter, slot, weights, f->coords, f->values, key);
+    (void)pv_specimen_take(f->signal, c->objects[row], &f->specimen);
+    pv_fitter_start(f->fitter, slot, weights, f->specimen.coords, f->specimen.values, key);
 }
 
 /* Takes a fit that has ended out of its slot; false if it is to start again. */
@@ -149,7 +148,7 @@ static pv_status fit_group(chunk_fitter *f, chunk *c, const int *wanted, int use
 /* Writes every run of fresh rows. */
 static pv_status write_fresh(const chunk_fitter *f, const chunk *c)
 {
-    pv_status st = PV_OK;
+    pv_status st = c->digested ? pv_store_write_digests(f->store, c->first, c->count, c->digests) : PV_OK;
     for (int row = 0; row < c->count && st == PV_OK;) {
         int end = row;
         while (end < c->count && c->fresh[end])
@@ -169,6 +168,7 @@ static pv_status read_chunk(const chunk_fitter *f, chunk *c)
     pv_status st;
     PV_TRY(pv_store_read_status(f->store, c->view, c->first, c->count, c->status));
     PV_TRY(pv_store_read_sources(f->store, c->first, c->count, c->sources));
+    PV_TRY(pv_store_read_digests(f->store, c->first, c->count, c->digests));
     for (int row = 0; row < c->count; row++) {
         c->objects[row] = pv_signal_find(f->signal, c->sources[row]);
         if (c->objects[row] < 0)
@@ -186,6 +186,24 @@ static bool is_wanted(const chunk_fitter *f, uint8_t status)
     return status != PV_ROW_FITTED && (status != PV_ROW_REFUSED || f->opts->retry_refused);
 }
 
+/* Whether the objects that are to be fitted are those that their other views were fitted from. */
+static pv_status check_objects(chunk_fitter *f, chunk *c, const int *wanted, int count)
+{
+    int64_t named[PV_SPECIMEN_NAMED] = {-1, -1, -1}, differing = 0;
+    for (int i = 0; i < count; i++) {
+        uint64_t *const digest = &c->digests[wanted[i]];
+        const uint64_t today = pv_specimen_take(f->signal, c->objects[wanted[i]], &f->specimen);
+        if (*digest == 0) {
+            *digest = today;
+            c->digested = true;
+        } else if (*digest != today) {
+            if (differing < PV_SPECIMEN_NAMED) named[differing] = c->first + wanted[i];
+            differing++;
+        }
+    }
+    return differing == 0 ? PV_OK : pv_specimen_fail(f->signal, f->store, differing, count, named);
+}
+
 /* Fits and writes what is missing of `count` objects of a view from `first`, at most CHUNK_ROWS. */
 static pv_status fit_rows(chunk_fitter *f, int64_t view, int64_t first, int count)
 {
@@ -196,6 +214,7 @@ static pv_status fit_rows(chunk_fitter *f, int64_t view, int64_t first, int coun
     if (st != PV_OK) return st;
     for (int row = 0; row < count; row++)
         if (is_wanted(f, c.status[row])) wanted[found++] = row;
+    st = check_objects(f, &c, wanted, found);
     for (int done = 0; st == PV_OK && done < found; done += slots)
         st = fit_group(f, &c, wanted + done, found - done < slots ? found - done : slots);
     if (st != PV_OK && st != PV_STOPPED) return st;
@@ -288,6 +307,7 @@ pv_status pv_fill(const pv_comm *comm, const pv_signal *signal, pv_store *store,
     result->refused = counts.refused;
     result->mean_psnr_db = counts.mean_psnr_db;
     const division work = divide(result->rows, comm->size);
+    PV_TRY(pv_specimen_check_store(comm, signal, store));
     const int64_t missing = result->rows - counts.fitted - (opts->retry_refused ? 0 : counts.refused);
     if (missing == 0) return PV_OK;
     PV_TRY(pv_agree(comm, fitter_make(&f)));

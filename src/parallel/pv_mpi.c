@@ -77,6 +77,7 @@ static void count_reduction(int n, MPI_Datatype type)
 /* clang-format off */
 LOCAL(Init_thread, (int *argc, char ***argv, int wanted, int *given), (argc, argv, wanted, given))
 LOCAL(Finalize, (void), ())
+LOCAL(Abort, (MPI_Comm comm, int status), (comm, status))
 LOCAL(Get_processor_name, (char *name, int *length), (name, length))
 LOCAL(Comm_rank, (MPI_Comm comm, int *rank), (comm, rank))
 LOCAL(Comm_size, (MPI_Comm comm, int *size), (comm, size))

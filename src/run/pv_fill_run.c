@@ -25,6 +25,15 @@ static void warn_of_instruction_set(const pv_store *store)
             pv_store_path(store), made, here, made);
 }
 
+static void warn_of_digests(const pv_store *store)
+{
+    if (!pv_store_has_digests(store))
+        pv_log_warn(
+            "'%s' was made by a version that kept no digests of its objects: whether today's data are those "
+            "that it was made from is not checked",
+            pv_store_path(store));
+}
+
 /* How many names of a file are in a directory. */
 static nlink_t names_in(const char *directory, const struct stat *file)
 {
@@ -90,6 +99,7 @@ pv_status pv_run_fill(const pv_comm *comm, const pv_run_config *config, const pv
                                .lock = lock};
     if (limits->max_hours > 0) pv_stop_after(limits->max_hours);
     warn_of_instruction_set(store);
+    warn_of_digests(store);
     const pv_status st = pv_fill(comm, signal, store, &opts, result);
     if ((st == PV_OK || st == PV_STOPPED) && result->refused > 0)
         pv_log_warn("%lld of %lld rows are refused, their losses were not finite in any attempt: see fit.lr, "

@@ -39,9 +39,9 @@ static pv_status create_file(const char *path, const char *part, const char *kin
         PV_TRY(pv_h5_create(file, columns[c].name, columns[c].type, rank_of(&columns[c]), dims, &dataset));
         H5Dclose(dataset);
     }
-done:
-    if (H5Fclose(file) < 0 && st == PV_OK) st = pv_h5_fail("cannot close", part);
-    return st;
+done:;
+    const pv_status closed = pv_h5_close_alone(file, part);
+    return st == PV_OK ? closed : st;
 }
 
 /* Writes this rank's rows of one column. */
@@ -70,9 +70,8 @@ pv_status pv_columns_write(const pv_comm *comm, const char *path, const char *ki
     PV_TRY(pv_h5_open(comm, part, true, "", &file));
     for (int c = 0; st == PV_OK && c < count; c++)
         st = write_rows(file, &columns[c]);
-    st = pv_agree(comm, st);
-    if (H5Fclose(file) < 0 && st == PV_OK) st = pv_h5_fail("cannot close", part);
     PV_TRY(pv_agree(comm, st));
+    PV_TRY(pv_agree(comm, pv_h5_close(comm, file, part)));
     st = pv_agree(comm, comm->rank == 0 ? pv_file_publish(part, path) : PV_OK);
 done:
     if (comm->rank == 0 && st != PV_OK && part) unlink(part);

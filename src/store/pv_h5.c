@@ -4,11 +4,17 @@
 #include "base/pv_mem.h"
 #include "base/pv_meter.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { REASON_BYTES = 512, PATH_BYTES = 1024, FULL_BYTES = 1 << 20 };
+
+/* Belongs to the process, as HDF5's state does. */
+static bool given_up;
 
 static herr_t innermost(unsigned depth, const H5E_error2_t *error, void *context)
 {
@@ -45,23 +51,41 @@ pv_status pv_h5_fail(const char *what, const char *where)
     return pv_h5_fail_as(PV_ERR_HDF5, what, where);
 }
 
-/* Likewise for an object of an open file: names the file, and the object as `name`. */
-static pv_status fail_within(hid_t object, const char *what, const char *name)
+/* Likewise for an object of an open file: names the file, and the object as `name`.  MPI-IO does not tell
+ * why it moved less than asked, but leaves the system's `cause`, 0 for none. */
+static pv_status fail_within(hid_t object, const char *what, const char *name, int cause)
 {
     char reason[REASON_BYTES];
     take_reason(reason);
     return pv_fail(PV_ERR_HDF5, "'%s': %s '%s': %s", path_of(object, (char[PATH_BYTES]){0}), what, name,
-                   reason);
+                   cause != 0 ? strerror(cause) : reason);
 }
 
-/* MPI-IO does not tell why it wrote less than asked: a full disk shows by what is left. */
-static pv_status fail_to_write(hid_t object, const char *what, const char *name)
+/* A full disk shows by what is left, too. */
+static pv_status fail_to_write(hid_t object, const char *what, const char *name, int cause)
 {
     char path[PATH_BYTES] = "";
-    const pv_status st = fail_within(object, what, name);
+    given_up = true;
     const int64_t left = pv_file_free_space(path_of(object, path));
-    if (left < 0 || left >= FULL_BYTES) return st;
-    return pv_fail(st, "'%s': %s '%s': No space left on device", path, what, name);
+    return fail_within(object, what, name, left >= 0 && left < FULL_BYTES ? ENOSPC : cause);
+}
+
+void pv_h5_give_up(void)
+{
+    given_up = true;
+}
+
+bool pv_h5_given_up(const pv_comm *comm)
+{
+    int any = given_up;
+    MPI_Allreduce(MPI_IN_PLACE, &any, 1, MPI_INT, MPI_MAX, comm->world);
+    given_up = any;
+    return any;
+}
+
+bool pv_h5_cannot_read(int cause)
+{
+    return cause == EIO || cause == ESTALE || cause == ETIMEDOUT || cause == EREMOTEIO || cause == ENOTCONN;
 }
 
 void pv_h5_begin(void)
@@ -98,12 +122,27 @@ pv_status pv_h5_hints(const char *text, MPI_Info *info)
     return st;
 }
 
+/* By this rank alone: one that cannot would leave the others waiting within MPI-IO. */
+static pv_status try_open(const char *path, bool writing)
+{
+    const int fd = open(path, (writing ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+    if (fd < 0)
+        return pv_fail(PV_ERR_IO, "cannot open '%s' for %s: %s", path, writing ? "writing" : "reading",
+                       strerror(errno));
+    close(fd);
+    return PV_OK;
+}
+
 pv_status pv_h5_open(const pv_comm *comm, const char *path, bool writing, const char *hints, hid_t *file)
 {
-    MPI_Info info;
+    MPI_Info info = MPI_INFO_NULL;
     *file = -1;
-    pv_status st = pv_agree(comm, pv_h5_hints(hints, &info));
-    if (st != PV_OK) return st;
+    pv_status st = try_open(path, writing);
+    if (st == PV_OK) st = pv_h5_hints(hints, &info);
+    if ((st = pv_agree(comm, st)) != PV_OK) {
+        if (info != MPI_INFO_NULL) MPI_Info_free(&info);
+        return st;
+    }
     const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     H5Pset_fapl_mpio(access, comm->world, info);
     pv_meter_begin(PV_METER_FILES);
@@ -112,15 +151,39 @@ pv_status pv_h5_open(const pv_comm *comm, const char *path, bool writing, const 
     st = *file < 0 ? pv_h5_fail("cannot open", path) : PV_OK;
     H5Pclose(access);
     if (info != MPI_INFO_NULL) MPI_Info_free(&info);
-    return pv_agree(comm, st);
+    st = pv_agree(comm, st);
+    if (st != PV_OK && *file >= 0) { /* another rank failed in MPI-IO */
+        given_up = true;
+        *file = -1;
+    }
+    return st;
+}
+
+pv_status pv_h5_close(const pv_comm *comm, hid_t file, const char *path)
+{
+    if (pv_h5_given_up(comm)) return PV_ERR_HDF5;
+    pv_meter_begin(PV_METER_FILES);
+    const pv_status st = H5Fclose(file) < 0 ? pv_h5_fail("cannot close", path) : PV_OK;
+    pv_meter_end();
+    given_up = st != PV_OK;
+    return st;
+}
+
+pv_status pv_h5_close_alone(hid_t file, const char *path)
+{
+    if (!given_up && H5Fclose(file) >= 0) return PV_OK;
+    const pv_status st = given_up ? PV_ERR_HDF5 : pv_h5_fail("cannot close", path);
+    given_up = true;
+    return st;
 }
 
 static pv_status write_scalar(hid_t object, const char *name, hid_t type, const void *value)
 {
     const hid_t space = H5Screate(H5S_SCALAR);
     const hid_t attribute = H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
+    errno = 0;
     const herr_t wrote = attribute < 0 ? -1 : H5Awrite(attribute, type, value);
-    const pv_status st = wrote < 0 ? fail_to_write(object, "cannot write the attribute", name) : PV_OK;
+    const pv_status st = wrote < 0 ? fail_to_write(object, "cannot write the attribute", name, errno) : PV_OK;
     if (attribute >= 0) H5Aclose(attribute);
     H5Sclose(space);
     return st;
@@ -154,7 +217,7 @@ static pv_status open_attribute(hid_t object, const char *name, hid_t *attribute
         return pv_fail(PV_ERR_DATA, "'%s': the attribute '%s' is missing",
                        path_of(object, (char[PATH_BYTES]){0}), name);
     *attribute = H5Aopen(object, name, H5P_DEFAULT);
-    return *attribute < 0 ? fail_within(object, "cannot open the attribute", name) : PV_OK;
+    return *attribute < 0 ? fail_within(object, "cannot open the attribute", name, 0) : PV_OK;
 }
 
 static pv_status read_string(hid_t attribute, hid_t type, const char *name, char **text)
@@ -165,7 +228,7 @@ static pv_status read_string(hid_t attribute, hid_t type, const char *name, char
     if (H5Aread(attribute, type, variable ? (void *)&borrowed : *text) < 0) {
         free(*text);
         *text = NULL;
-        return fail_within(attribute, "cannot read the attribute", name);
+        return fail_within(attribute, "cannot read the attribute", name, 0);
     }
     if (variable) *text = pv_strdup(borrowed ? borrowed : "");
     H5free_memory(borrowed);
@@ -244,7 +307,7 @@ pv_status pv_h5_create(hid_t file, const char *name, hid_t type, int rank, const
     H5Pset_fill_time(create, H5D_FILL_TIME_NEVER);
     H5Pset_create_intermediate_group(link, 1);
     *out = H5Dcreate2(file, name, type, space, link, create, H5P_DEFAULT);
-    const pv_status st = *out < 0 ? fail_to_write(file, "cannot create the dataset", name) : PV_OK;
+    const pv_status st = *out < 0 ? fail_to_write(file, "cannot create the dataset", name, 0) : PV_OK;
     H5Pclose(link);
     H5Pclose(create);
     H5Sclose(space);
@@ -279,10 +342,11 @@ static pv_status move_box(hid_t dataset, const char *name, hid_t type, int rank,
     pv_status st = PV_OK;
     H5Sselect_hyperslab(file, H5S_SELECT_SET, start, NULL, count, NULL);
     pv_meter_begin(PV_METER_FILES);
+    errno = 0;
     if (from && H5Dwrite(dataset, type, memory, file, H5P_DEFAULT, from) < 0)
-        st = fail_to_write(dataset, "cannot write to", name);
+        st = fail_to_write(dataset, "cannot write to", name, errno);
     if (!from && H5Dread(dataset, type, memory, file, H5P_DEFAULT, to) < 0)
-        st = fail_within(dataset, "cannot read from", name);
+        st = fail_within(dataset, "cannot read from", name, errno);
     pv_meter_end();
     H5Sclose(memory);
     H5Sclose(file);

@@ -1,8 +1,6 @@
 /* Which file holds which rows of an open store, and the order in which rows are written. */
 #include "pv_shards.h"
 #include "base/pv_mem.h"
-#include "base/pv_meter.h"
-#include "pv_store_look.h"
 #include "store/pv_h5.h"
 
 #include <errno.h>
@@ -39,8 +37,7 @@ static pv_status make_shards(shards *set, int count)
     if (!set->all) return PV_ERR_NOMEM;
     set->count = count;
     for (int i = 0; i < count; i++) {
-        set->all[i].file = -1;
-        set->all[i].sync = -1;
+        set->all[i].own = (store_file){-1, -1, 0};
         for (int c = 0; c < ROW_COLUMNS; c++)
             set->all[i].columns[c] = -1;
     }
@@ -162,39 +159,42 @@ pv_status shards_find(hid_t file, const char *path, shards *found, store_shape *
     return st;
 }
 
-static pv_status open_columns(hid_t own, int params, const char *path, bool sync, shard *one)
+static pv_status open_columns(int params, const char *path, shard *one)
 {
-    const hid_t file = one->file >= 0 ? one->file : own;
     const store_shape shape = {.views = one->box.views, .objects = one->box.objects, .params = params};
     pv_status st = PV_OK;
     for (int c = 0; st == PV_OK && c < ROW_COLUMNS; c++)
-        st = store_column_open(file, path, (store_column)c, &shape, &one->columns[c]);
-    if (st == PV_OK && sync && (one->sync = open(path, O_RDONLY | O_CLOEXEC)) < 0)
-        st = pv_fail(PV_ERR_IO, "cannot open '%s': %s", path, strerror(errno));
+        st = store_column_open(one->file->id, path, (store_column)c, &shape, &one->columns[c]);
     return st;
 }
 
-static pv_status open_shard(const pv_comm *comm, hid_t own, const shards *set, int params, bool writing,
-                            const pv_storage_opts *storage, shard *one)
+/* The path of a shard's file. */
+static const char *path_of(const shards *set, const shard *one, char path[PATH_MAX])
 {
-    char path[PATH_MAX];
+    if (!one->name) return set->path;
+    shards_beside(set->path, one->name, path);
+    return path;
+}
+
+static pv_status open_shard(const pv_comm *comm, const store_file *own, const shards *set, int params,
+                            bool writing, const pv_storage_opts *storage, shard *one)
+{
+    char named[PATH_MAX];
+    const char *const path = path_of(set, one, named);
     pv_status st;
-    if (one->name) {
-        shards_beside(set->path, one->name, path);
-        PV_TRY(store_file_open(comm, path, writing, storage, &one->file));
-    }
-    PV_TRY(pv_agree(comm, open_columns(own, params, one->name ? path : set->path,
-                                       writing && storage && storage->sync, one)));
+    one->file = one->name ? &one->own : own;
+    if (one->name) PV_TRY(store_file_open(comm, path, writing, storage, &one->own));
+    PV_TRY(pv_agree(comm, open_columns(params, path, one)));
 done:
     return st;
 }
 
 /* Makes room for the descriptors of all shards: anyone may raise the usual limit of 1024 open files. */
-static pv_status allow_files(const shards *set, bool sync)
+static pv_status allow_files(const shards *set, bool writing)
 {
     enum { OTHERS = 64 }; /* MPI's, HDF5's, the signal's */
     struct rlimit limit;
-    const rlim_t wanted = (rlim_t)set->count * (sync ? 2 : 1) + OTHERS;
+    const rlim_t wanted = (rlim_t)set->count * (writing ? 2 : 1) + OTHERS;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= wanted)
         return PV_OK;
     if (limit.rlim_max != RLIM_INFINITY && limit.rlim_max < wanted)
@@ -208,26 +208,30 @@ static pv_status allow_files(const shards *set, bool sync)
                                                            (unsigned long long)wanted, strerror(errno));
 }
 
-pv_status shards_open(const pv_comm *comm, hid_t own, const store_shape *shape, bool writing,
+pv_status shards_open(const pv_comm *comm, const store_file *own, const store_shape *shape, bool writing,
                       const pv_storage_opts *storage, shards *found)
 {
-    pv_status st = pv_agree(comm, allow_files(found, writing && storage && storage->sync));
+    pv_status st = pv_agree(comm, allow_files(found, writing));
+    found->sync = writing && storage && storage->sync;
     for (int i = 0; st == PV_OK && i < found->count; i++)
         st = open_shard(comm, own, found, shape->params, writing, storage, &found->all[i]);
     return st;
 }
 
-void shards_close(shards *found)
+pv_status shards_close(const pv_comm *comm, shards *found)
 {
+    pv_status st = PV_OK;
+    char named[PATH_MAX];
     for (int i = 0; i < found->count; i++) {
         shard *const one = &found->all[i];
         store_columns_close(ROW_COLUMNS, one->columns);
-        if (one->file >= 0) H5Fclose(one->file);
-        if (one->sync >= 0) close(one->sync);
+        const pv_status closed = store_file_close(comm, path_of(found, one, named), &one->own);
+        if (st == PV_OK) st = closed;
         free(one->name);
     }
     free(found->all);
     *found = (shards){0};
+    return st;
 }
 
 /* What of a request lies in a shard, in the shard's numbers, and how far from the request's start. */
@@ -259,28 +263,20 @@ pv_status shards_read(const shards *from, const store_shape *shape, store_column
     return st;
 }
 
-/* Brings what was written to a shard to disk, with what other ranks of this node have written. */
-static pv_status sync_shard(const shards *set, const shard *one)
-{
-    if (one->sync < 0) return PV_OK;
-    pv_meter_begin(PV_METER_FILES);
-    const int synced = fdatasync(one->sync);
-    pv_meter_end();
-    if (synced == 0) return PV_OK;
-    return pv_fail(PV_ERR_IO, "cannot bring the rows of '%s' to disk: %s", set->path, strerror(errno));
-}
-
 /* The order that makes a torn write harmless: the status last, when all else is on disk. */
 static pv_status write_extract(const shards *set, const shard *one, const store_shape *shape,
                                const extract *x, const void *const data[ROW_COLUMNS])
 {
     static const store_column order[] = {COLUMN_PARAMS, COLUMN_CHECKSUM, COLUMN_PSNR, COLUMN_STEPS,
                                          COLUMN_STATUS};
-    pv_status st = PV_OK;
+    char named[PATH_MAX];
+    const char *const path = path_of(set, one, named);
+    pv_status st = store_file_check(one->file, path);
     for (size_t c = 0; st == PV_OK && c < sizeof order / sizeof *order; c++) {
         const store_column column = order[c];
         if (!data[column]) continue;
-        if (column == COLUMN_STATUS && data[COLUMN_PARAMS]) st = sync_shard(set, one);
+        if (column == COLUMN_STATUS && data[COLUMN_PARAMS] && set->sync)
+            st = store_file_sync(one->file, path);
         if (st != PV_OK) break;
         st = store_column_write(one->columns[column], column, shape, x->view, x->first, x->count,
                                 (const char *)data[column] +

@@ -2,9 +2,8 @@
 #ifndef PV_SHARDS_H
 #define PV_SHARDS_H
 
-#include "parallel/pv_comm.h"
 #include "pv_store_columns.h"
-#include "store/pv_storage_opts.h"
+#include "pv_store_look.h"
 
 #include <limits.h>
 
@@ -28,9 +27,9 @@ hid_t shard_entry_type(void);
 typedef struct shard {
     store_box box;
     char *name; /* as in shard_entry; NULL: the rows are in the store's own file */
-    hid_t file; /* -1: the store's own */
+    store_file own; /* open where it has a name */
+    const store_file *file;
     hid_t columns[ROW_COLUMNS];
-    int sync; /* a descriptor to bring the file's rows to disk with, -1 if that is not wanted */
 } shard;
 
 /* All rows of a store; a store in one file has one shard without a name. */
@@ -38,6 +37,7 @@ typedef struct shards {
     const char *path; /* of the store; borrowed */
     shard *all;
     int count;
+    bool sync; /* rows are brought to disk before their status is written */
 } shards;
 
 /* The path of a file named relative to the directory of `path`; "", which no file has, if it is too long. */
@@ -47,10 +47,10 @@ void shards_beside(const char *path, const char *name, char out[PATH_MAX]);
  * Owner: shards_close, whatever is returned.  Local.  Errors: PV_ERR_DATA, PV_ERR_NOMEM. */
 pv_status shards_find(hid_t file, const char *path, shards *found, store_shape *shape);
 /* Opens files and columns; `own` is the store's file.  Collective.  Errors: as pv_store_open, agreed. */
-pv_status shards_open(const pv_comm *comm, hid_t own, const store_shape *shape, bool writing,
+pv_status shards_open(const pv_comm *comm, const store_file *own, const store_shape *shape, bool writing,
                       const pv_storage_opts *storage, shards *found);
-/* Collective where files are open.  Safe on a zeroed one. */
-void shards_close(shards *found);
+/* Collective where files are open.  Safe on a zeroed one.  Errors: as store_file_close. */
+pv_status shards_close(const pv_comm *comm, shards *found);
 
 /* `count` objects from `first` of a view.  Independent of other ranks. */
 pv_status shards_read(const shards *from, const store_shape *shape, store_column column, int64_t view,

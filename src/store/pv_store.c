@@ -4,7 +4,6 @@
 #include "base/pv_mem.h"
 #include "base/pv_meter.h"
 #include "pv_shards.h"
-#include "pv_store_look.h"
 #include "store/pv_h5.h"
 
 #include <errno.h>
@@ -14,7 +13,7 @@
 
 struct pv_store {
     const pv_comm *comm;
-    hid_t file;
+    store_file file;
     hid_t columns[COLUMNS]; /* of objects; those of rows are in the shards */
     store_shape shape;
     shards shards;
@@ -27,8 +26,8 @@ struct pv_store {
 static pv_status read_text(pv_store *store, int which)
 {
     char **const text = &store->texts[which];
-    if (which < PV_STORE_CODE_VERSION || H5Aexists(store->file, store_text_names[which]) > 0)
-        return pv_h5_read_text(store->file, store_text_names[which], text);
+    if (which < PV_STORE_CODE_VERSION || H5Aexists(store->file.id, store_text_names[which]) > 0)
+        return pv_h5_read_text(store->file.id, store_text_names[which], text);
     *text = pv_strdup("");
     return *text ? PV_OK : PV_ERR_NOMEM;
 }
@@ -38,8 +37,8 @@ static pv_status count_targets(pv_store *store)
 {
     const char *name = store_column_name(COLUMN_TARGET);
     hsize_t dims[2];
-    if (H5Lexists(store->file, name, H5P_DEFAULT) <= 0) return PV_OK;
-    const hid_t dataset = H5Dopen2(store->file, name, H5P_DEFAULT);
+    if (H5Lexists(store->file.id, name, H5P_DEFAULT) <= 0) return PV_OK;
+    const hid_t dataset = H5Dopen2(store->file.id, name, H5P_DEFAULT);
     if (dataset < 0) return pv_fail(PV_ERR_DATA, "'%s' is damaged: %s does not open", store->path, name);
     const int rank = pv_h5_dims(dataset, 2, dims);
     H5Dclose(dataset);
@@ -50,35 +49,42 @@ static pv_status count_targets(pv_store *store)
     return PV_OK;
 }
 
+static bool has_digests(const pv_store *store)
+{
+    return H5Lexists(store->file.id, store_column_name(COLUMN_DIGEST), H5P_DEFAULT) > 0;
+}
+
 static pv_status read_head(pv_store *store)
 {
     pv_status st;
-    PV_TRY(pv_h5_check_kind(store->file, store->path, "store", STORE_VERSION));
+    PV_TRY(pv_h5_check_kind(store->file.id, store->path, "store", STORE_VERSION));
     for (int which = 0; which < PV_STORE_TEXTS; which++)
         PV_TRY(read_text(store, which));
     PV_TRY(pv_arch_from_json(store->texts[PV_STORE_ARCH], store->path, &store->arch));
     store->shape.params = pv_arch_params(&store->arch);
     PV_TRY(pv_signal_from_json(store->texts[PV_STORE_SIGNAL], store->path, &store->about));
-    PV_TRY(shards_find(store->file, store->path, &store->shards, &store->shape));
+    PV_TRY(shards_find(store->file.id, store->path, &store->shards, &store->shape));
     PV_TRY(count_targets(store));
     for (int c = ROW_COLUMNS; c < COLUMNS; c++)
-        if (store_column_exists(c, &store->shape))
-            PV_TRY(store_column_open(store->file, store->path, (store_column)c, &store->shape,
+        if (store_column_exists(c, &store->shape) && (c != COLUMN_DIGEST || has_digests(store)))
+            PV_TRY(store_column_open(store->file.id, store->path, (store_column)c, &store->shape,
                                      &store->columns[c]));
 done:
     return st;
 }
 
-static void free_store(pv_store *store)
+/* Collective where files are open. */
+static pv_status free_store(pv_store *store)
 {
-    if (!store) return;
-    shards_close(&store->shards);
+    if (!store) return PV_OK;
+    pv_status st = shards_close(store->comm, &store->shards);
     store_columns_close(COLUMNS, store->columns);
-    if (store->file >= 0) H5Fclose(store->file);
+    const pv_status closed = store_file_close(store->comm, store->path, &store->file);
     free(store->path);
     for (int which = 0; which < PV_STORE_TEXTS; which++)
         free(store->texts[which]);
     free(store);
+    return st == PV_OK ? closed : st;
 }
 
 static pv_status new_store(const pv_comm *comm, const char *path, pv_store **out)
@@ -86,7 +92,7 @@ static pv_status new_store(const pv_comm *comm, const char *path, pv_store **out
     *out = pv_alloc(1, sizeof **out);
     if (!*out) return PV_ERR_NOMEM;
     (*out)->comm = comm;
-    (*out)->file = -1;
+    (*out)->file = (store_file){-1, -1, 0};
     for (int column = 0; column < COLUMNS; column++)
         (*out)->columns[column] = -1;
     (*out)->path = pv_strdup(path);
@@ -96,7 +102,7 @@ static pv_status new_store(const pv_comm *comm, const char *path, pv_store **out
 /* A shard written to as if it were the whole would get the rows of other views and objects. */
 static pv_status check_whole(const pv_store *store, bool writing)
 {
-    if (!writing || H5Aexists(store->file, "first_view") <= 0) return PV_OK;
+    if (!writing || H5Aexists(store->file.id, "first_view") <= 0) return PV_OK;
     return pv_fail(PV_ERR_DATA, "'%s' is a shard of a larger store: open that one to write", store->path);
 }
 
@@ -113,7 +119,7 @@ pv_status pv_store_open(const pv_comm *comm, const char *path, pv_store_mode mod
     PV_TRY(store_file_open(comm, path, writing, storage, &store->file));
     PV_TRY(pv_agree(comm, read_head(store)));
     PV_TRY(pv_agree(comm, check_whole(store, writing)));
-    PV_TRY(shards_open(comm, store->file, &store->shape, writing, storage, &store->shards));
+    PV_TRY(shards_open(comm, &store->file, &store->shape, writing, storage, &store->shards));
     *out = store;
     return PV_OK;
 done:
@@ -125,15 +131,7 @@ pv_status pv_store_close(pv_store *store)
 {
     if (!store) return PV_OK;
     const pv_comm *comm = store->comm;
-    const hid_t file = store->file;
-    store->file = -1;
-    store_columns_close(COLUMNS, store->columns);
-    shards_close(&store->shards);
-    pv_meter_begin(PV_METER_FILES);
-    const pv_status st = H5Fclose(file) < 0 ? pv_h5_fail("cannot close the store", store->path) : PV_OK;
-    pv_meter_end();
-    free_store(store);
-    return pv_agree(comm, st);
+    return pv_agree(comm, free_store(store));
 }
 
 static pv_status add_bytes(const char *path, int64_t *length, int64_t *on_disk)
@@ -263,6 +261,29 @@ pv_status pv_store_read_sources(const pv_store *store, int64_t first, int64_t co
 pv_status pv_store_read_targets(const pv_store *store, int64_t first, int64_t count, float *targets)
 {
     return pv_store_read_objects(store, COLUMN_TARGET, first, count, targets);
+}
+
+bool pv_store_has_digests(const pv_store *store)
+{
+    return store->columns[COLUMN_DIGEST] >= 0;
+}
+
+pv_status pv_store_read_digests(const pv_store *store, int64_t first, int64_t count, uint64_t *digests)
+{
+    memset(digests, 0, sizeof *digests * (size_t)count);
+    return pv_store_read_objects(store, COLUMN_DIGEST, first, count, digests);
+}
+
+pv_status pv_store_write_digests(pv_store *store, int64_t first, int64_t count, const uint64_t *digests)
+{
+    if (!pv_store_has_digests(store)) return PV_OK;
+    pv_status st = store_file_check(&store->file, store->path);
+    if (st == PV_OK)
+        st = store_column_write(store->columns[COLUMN_DIGEST], COLUMN_DIGEST, &store->shape, 0, first, count,
+                                digests);
+    if (st == PV_OK && store->shards.sync && pv_store_shards(store) > 0)
+        st = store_file_sync(&store->file, store->path);
+    return st;
 }
 
 pv_status pv_store_write_rows(pv_store *store, int64_t view, int64_t first, int64_t count, const float *rows,

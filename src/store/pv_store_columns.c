@@ -2,6 +2,9 @@
 #include "pv_store_columns.h"
 #include "store/pv_h5.h"
 
+#include <errno.h>
+#include <string.h>
+
 const char *const store_text_names[] = {"arch", "signal", "config", "code_version", "instruction_set"};
 
 const char *store_column_name(store_column column)
@@ -11,7 +14,7 @@ const char *store_column_name(store_column column)
         [COLUMN_CHECKSUM] = "/view/checksum", [COLUMN_PSNR] = "/view/psnr",
         [COLUMN_STEPS] = "/view/steps",       [COLUMN_LABEL] = "/object/label",
         [COLUMN_SPLIT] = "/object/split",     [COLUMN_SOURCE] = "/object/source",
-        [COLUMN_TARGET] = "/object/target",
+        [COLUMN_DIGEST] = "/object/digest",   [COLUMN_TARGET] = "/object/target",
     };
     return names[column];
 }
@@ -25,6 +28,7 @@ hid_t store_column_type(store_column column)
         return H5T_NATIVE_FLOAT;
     case COLUMN_CHECKSUM:
     case COLUMN_SOURCE:
+    case COLUMN_DIGEST:
         return H5T_NATIVE_UINT64;
     case COLUMN_STEPS:
         return H5T_NATIVE_UINT32;
@@ -79,7 +83,11 @@ static pv_status check_shape(hid_t dataset, const char *path, store_column colum
 pv_status store_column_open(hid_t file, const char *path, store_column column, const store_shape *shape,
                             hid_t *out)
 {
+    errno = 0;
     *out = H5Dopen2(file, store_column_name(column), H5P_DEFAULT);
+    if (*out < 0 && pv_h5_cannot_read(errno))
+        return pv_fail(PV_ERR_IO, "cannot read %s of '%s': %s", store_column_name(column), path,
+                       strerror(errno));
     if (*out < 0)
         return pv_fail(PV_ERR_DATA, "'%s' is damaged: it has no dataset %s", path, store_column_name(column));
     const pv_status st = check_shape(*out, path, column, shape);

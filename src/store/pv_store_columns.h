@@ -21,6 +21,7 @@ typedef enum store_column {
     COLUMN_LABEL,
     COLUMN_SPLIT,
     COLUMN_SOURCE,
+    COLUMN_DIGEST, /* stores of early versions lack it */
     COLUMN_TARGET, /* only where the signal has real targets */
     COLUMNS,
     ROW_COLUMNS = COLUMN_LABEL

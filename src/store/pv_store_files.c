@@ -79,6 +79,7 @@ static void take_object(const pv_signal *signal, int64_t object, int64_t i, int 
     ((int32_t *)b->data[COLUMN_LABEL])[i] = pv_signal_label(signal, object);
     ((uint8_t *)b->data[COLUMN_SPLIT])[i] = pv_signal_split(signal, object);
     ((uint64_t *)b->data[COLUMN_SOURCE])[i] = pv_signal_source_id(signal, object);
+    ((uint64_t *)b->data[COLUMN_DIGEST])[i] = 0;
     if (targets > 0) pv_signal_target(signal, object, (float *)b->data[COLUMN_TARGET] + i * targets);
 }
 
@@ -248,7 +249,10 @@ pv_status store_write_file(const store_recipe *recipe, const char *path, const s
     if (file < 0) PV_TRY(pv_h5_fail("cannot create the store", part));
     st = write_contents(recipe, file, box, entries, count);
 done:
-    if (file >= 0 && H5Fclose(file) < 0 && st == PV_OK) st = pv_h5_fail("cannot close the new store", part);
+    if (file >= 0) {
+        const pv_status closed = pv_h5_close_alone(file, part);
+        if (st == PV_OK) st = closed;
+    }
     if (st == PV_OK) st = pv_file_publish(part, path);
     if (st != PV_OK) unlink(part);
     free(part);

@@ -1,10 +1,14 @@
-/* Opening a file of a store on all ranks, after a look at it. */
+/* A file of an open store: the look before it is opened, the lock against other programs, the watch. */
 #include "pv_store_look.h"
 #include "pv_store_columns.h"
+#include "base/pv_meter.h"
 #include "store/pv_h5.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Whether all of a dataset's storage is there, whole.  The storage of a virtual one is not its own. */
@@ -42,8 +46,11 @@ static pv_status check_laid_out(hid_t file, const char *path)
 /* Opened by one rank alone: MPI-IO says less of what is wrong, and can write to a file that is cut short. */
 static pv_status look_inside(const char *path, bool writing)
 {
+    errno = 0;
     const hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
-    if (file < 0) return pv_h5_fail_as(PV_ERR_DATA, "cannot open the store", path);
+    if (file < 0)
+        return pv_h5_fail_as(pv_h5_cannot_read(errno) ? PV_ERR_IO : PV_ERR_DATA, "cannot open the store",
+                             path);
     const pv_status st = writing ? check_laid_out(file, path) : PV_OK;
     H5Fclose(file);
     return st;
@@ -57,15 +64,70 @@ static pv_status look_at(const char *path, bool writing)
     if (access(path, writing ? R_OK | W_OK : R_OK) != 0)
         return pv_fail(PV_ERR_IO, "cannot open the store '%s' for %s: %s", path,
                        writing ? "writing" : "reading", strerror(errno));
+    errno = 0;
     if (H5Fis_hdf5(path) <= 0)
-        return pv_fail(PV_ERR_DATA, "'%s' is not a store: it is not an HDF5 file", path);
+        return pv_h5_cannot_read(errno)
+                   ? pv_fail(PV_ERR_IO, "cannot read the store '%s': %s", path, strerror(errno))
+                   : pv_fail(PV_ERR_DATA, "'%s' is not a store: it is not an HDF5 file", path);
     return look_inside(path, writing);
 }
 
-pv_status store_file_open(const pv_comm *comm, const char *path, bool writing, const pv_storage_opts *storage,
-                          hid_t *file)
+/* Programs that write through HDF5 take an exclusive lock, and readers a shared one, as this run does; where
+ * the file system has no locks the length of the file is watched alone. */
+static pv_status hold(const char *path, bool locks, store_file *file)
 {
-    *file = -1;
-    const pv_status st = pv_agree(comm, comm->node_rank == 0 ? look_at(path, writing) : PV_OK);
-    return st == PV_OK ? pv_h5_open(comm, path, writing, storage ? storage->hints : "", file) : st;
+    struct stat now;
+    file->fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (file->fd < 0 || fstat(file->fd, &now) != 0)
+        return pv_fail(PV_ERR_IO, "cannot open '%s': %s", path, strerror(errno));
+    file->bytes = (int64_t)now.st_size;
+    if (locks && flock(file->fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+        return pv_fail(PV_ERR_IO,
+                       "'%s' is open for writing in another program, a notebook perhaps: close it there",
+                       path);
+    return PV_OK;
+}
+
+pv_status store_file_open(const pv_comm *comm, const char *path, bool writing, const pv_storage_opts *storage,
+                          store_file *file)
+{
+    const bool leads = comm->node_rank == 0;
+    pv_status st;
+    *file = (store_file){-1, -1, 0};
+    PV_TRY(pv_agree(comm, leads ? look_at(path, writing) : PV_OK));
+    PV_TRY(pv_h5_open(comm, path, writing, storage ? storage->hints : "", &file->id));
+    if (writing) PV_TRY(pv_agree(comm, hold(path, leads, file)));
+done:
+    return st;
+}
+
+pv_status store_file_close(const pv_comm *comm, const char *path, store_file *file)
+{
+    pv_status st = file->fd >= 0 ? store_file_check(file, path) : PV_OK;
+    const pv_status closed = file->id >= 0 ? pv_h5_close(comm, file->id, path) : PV_OK;
+    if (file->fd >= 0) close(file->fd);
+    *file = (store_file){-1, -1, 0};
+    return st != PV_OK ? st : closed;
+}
+
+pv_status store_file_check(const store_file *file, const char *path)
+{
+    struct stat now;
+    if (fstat(file->fd, &now) == 0 && (int64_t)now.st_size == file->bytes) return PV_OK;
+    pv_h5_give_up();
+    return pv_fail(
+        PV_ERR_IO,
+        "'%s' has been written to by another program while this run wrote to it (%lld bytes, of %lld): "
+        "this run cannot vouch for it, `polyview verify` and another start can",
+        path, (long long)now.st_size, (long long)file->bytes);
+}
+
+pv_status store_file_sync(const store_file *file, const char *path)
+{
+    pv_meter_begin(PV_METER_FILES);
+    const int synced = fdatasync(file->fd);
+    pv_meter_end();
+    if (synced == 0) return PV_OK;
+    pv_h5_give_up();
+    return pv_fail(PV_ERR_IO, "cannot bring the rows of '%s' to disk: %s", path, strerror(errno));
 }
