@@ -91,6 +91,7 @@ def write_known(store: Store, views: int, status: NDArray[np.uint8], path: Path)
         label=store.label,
         split=store.split,
         source=store.source,
+        **{f"object/{name}": array for name, array in store.other_columns.items()},
     )
 
 

@@ -40,6 +40,7 @@ class Plan:
     source: NDArray[np.uint64]
     files: dict[tuple[int, int], Path] = field(default_factory=dict)
     labelled: set[int] = field(default_factory=set)  # objects whose label a file or list has told
+    others: dict[str, NDArray[Any]] = field(default_factory=dict)  # under /object, by name
 
 
 def read_splits(path: Path) -> tuple[list[Entry], bool]:
@@ -104,6 +105,14 @@ def set_label(plan: Plan, object: int, label: int, path: Path) -> None:
     plan.labelled.add(object)
 
 
+def name_classes(plan: Plan) -> None:
+    """Labels that leave numbers out are counted from 0 on, and what they were becomes the names of the classes."""
+    found, numbers = np.unique(plan.label[plan.label >= 0], return_inverse=True)
+    if len(found) and found[-1] != len(found) - 1:
+        plan.label[plan.label >= 0] = numbers
+        plan.others["class_names"] = np.array([str(label).encode() for label in found])
+
+
 def plan_foreign(entries: list[Entry], by_view: bool, directory: Path, splits: Path) -> Plan:
     """Views in the order of their names, objects in the order of the list."""
     keys: list[tuple[str, str]] = []
@@ -115,7 +124,7 @@ def plan_foreign(entries: list[Entry], by_view: bool, directory: Path, splits: P
     views = {name: i for i, name in enumerate(sorted({view for view, _ in keys}))}
     objects = {name: i for i, name in enumerate(dict.fromkeys(object for _, object in keys))}
     count = len(objects)
-    columns = np.zeros(count, "i4"), np.zeros(count, "u1"), np.arange(count, dtype="u8")
+    columns = np.full(count, -1, "i4"), np.zeros(count, "u1"), np.arange(count, dtype="u8")
     plan, find = Plan(len(views), count, *columns), finder(directory, splits)
     for entry, (view, object) in zip(entries, keys):
         add_file(plan, views[view], objects[object], entry, find(entry))
@@ -126,6 +135,7 @@ def plan_exported(known: dict[str, Any], entries: list[Entry], directory: Path, 
     """Views and objects by the numbers that our export put into the names."""
     views, objects = known["status"].shape
     plan = Plan(views, objects, known["label"], known["split"], known["source"])
+    plan.others = {name[7:]: array for name, array in known.items() if name.startswith("object/")}
     find = finder(directory, splits)
     for entry in entries:
         match = EXPORTED.search(entry.path.replace("\\", "/"))

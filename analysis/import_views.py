@@ -16,7 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export_views import KNOWN
-from import_plan import Plan, known_dims, plan_exported, plan_foreign, read_known, read_splits, set_label
+from import_plan import (
+    Plan,
+    known_dims,
+    name_classes,
+    plan_exported,
+    plan_foreign,
+    read_known,
+    read_splits,
+    set_label,
+)
 from paths import real
 from polyview_store import BLOCK_ROWS, SINE, SPLITS, VERSION, Attribute
 from progress import Progress
@@ -52,7 +61,7 @@ def new_attributes(plan: Plan, dims: list[int], directory: Path, recipe: Recipe)
         "width": width,
         "channels": dims[-1],
     }
-    signal |= {"classes": int(plan.label.max()) + 1, "coordinates": "unknown"}
+    signal |= {"classes": max(1, int(plan.label.max()) + 1), "coordinates": "unknown"}
     counts = {split: int((plan.split == number).sum()) for split, number in SPLITS.items()}
     config = {
         "signal": {"path": place} | counts,
@@ -84,8 +93,6 @@ def read_block(
         rows[place], fitted[place] = flatten(path, tensors, layout), True
         if label is not None:
             set_label(plan, object, label, path)
-        elif object not in plan.labelled:
-            raise ValueError(f"'{path}' has no label, and neither has the list of splits")
     return rows, fitted
 
 
@@ -133,10 +140,17 @@ def load(directory: Path, store: Path, splits: Path | None, recipe: Recipe) -> d
     layout = layout_of(dims)
     with StoreWriter(store, plan.views, plan.objects, layout) as writer:
         changed = write_views(writer, plan, layout, known)
+        if not known:
+            name_classes(plan)
         attributes = known["attributes"] if known else new_attributes(plan, dims, real(directory), recipe)
-        writer.finish(attributes, plan.label, plan.split, plan.source)
+        writer.finish(attributes, plan.label, plan.split, plan.source, plan.others)
     if changed:
         print(f"{changed} of {len(plan.files)} files are not as they were exported", file=sys.stderr)
+    if unlabelled := int((plan.label < 0).sum()):
+        print(
+            f"{unlabelled} of {plan.objects} objects have no label, in their files or in the list: their class is -1",
+            file=sys.stderr,
+        )
     missing = plan.views * plan.objects - len(plan.files)
     if missing:
         print(

@@ -101,6 +101,12 @@ def one_of_each_class(store: Store, view: int, count: int) -> list[int]:
     return [i for _, _, i in sorted(by_rank)[:count]]
 
 
+def class_of(store: Store, label: int) -> str:
+    if label < 0:
+        return "no class"
+    return store.class_names[label] if label < len(store.class_names) else f"class {label}"
+
+
 def decibels(psnr: float) -> str:
     return "exact" if psnr == math.inf else "PSNR unknown" if math.isnan(psnr) else f"{psnr:.1f} dB"
 
@@ -122,12 +128,13 @@ def gallery(store_path: Path, output: Path | BinaryIO, count: int, directory: Pa
             raise ValueError(f"'{store_path}' has no fitted row in view 0")
         sources = originals(store, directory or path_of(store.signal.get("path", ".")), chosen)
         inrs = [store.image(0, i) for i in chosen]
-        psnr, labels = store.psnr[0, chosen], store.label[chosen]
+        psnr = store.psnr[0, chosen]
+        labels = [class_of(store, int(label)) for label in store.label[chosen]]
     figure, grid = plt.subplots(
         2, len(chosen), figsize=(0.3 + 0.95 * len(chosen), 2.3), squeeze=False, layout="constrained"
     )
     for column, (source, inr) in enumerate(zip(sources, inrs)):
-        draw_image(grid[0, column], source, f"class {labels[column]}")
+        draw_image(grid[0, column], source, labels[column])
         draw_image(grid[1, column], inr.squeeze(-1) if inr.shape[-1] == 1 else inr, decibels(psnr[column]))
     grid[0, 0].set_ylabel("image")
     grid[1, 0].set_ylabel("INR")

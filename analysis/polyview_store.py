@@ -88,6 +88,19 @@ class Store:
             self._file["object/target"][()] if "object/target" in self._file else None
         )
 
+    @property
+    def class_names(self) -> list[str]:
+        """What the classes are called, by label; [] where they have no other names."""
+        names = self._file["object/class_names"][()] if "object/class_names" in self._file else ()
+        return [name.decode(errors="replace") for name in names]
+
+    @property
+    def other_columns(self) -> dict[str, NDArray[Any]]:
+        """What stands under /object beside label, split and source: targets, digests, names, what a user added."""
+        others = [name for name in self._file["object"] if name not in ("label", "split", "source")]
+        found = {name: np.asarray(self._file["object"][name][()]) for name in others}
+        return {name: array for name, array in found.items() if array.dtype.kind in "biufS"}
+
     def _text(self, name: str) -> str:
         if name not in self._file.attrs:
             raise ValueError(f"'{self.path}' is not a store: it has no attribute '{name}'")

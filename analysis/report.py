@@ -161,6 +161,8 @@ class Report:
 
 
 def class_names(store: Store, count: int) -> list[str]:
+    if len(store.class_names) == count:
+        return store.class_names
     fashion = "fashion" in str(store.signal.get("path", "")).lower() and count == len(FASHION)
     return FASHION if fashion else [str(i) for i in range(count)]
 

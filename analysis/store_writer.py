@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import h5py
 import numpy as np
@@ -87,10 +88,13 @@ class StoreWriter:
         label: NDArray[np.int32],
         split: NDArray[np.uint8],
         source: NDArray[np.uint64],
+        others: dict[str, NDArray[Any]],
     ) -> None:
-        """The columns [object] and the root attributes; then the file gets its name."""
+        """The columns [object], others under /object, and the root attributes; then the file gets its name."""
         for name, column in (("label", label), ("split", split), ("source", source)):
             self._file[f"object/{name}"][...] = column
+        for name, column in others.items():
+            self._file[f"object/{name}"] = column
         for name, value in attributes.items():
             if isinstance(value, str):
                 text = value.encode()

@@ -151,6 +151,8 @@ def label_of(path: Path, value: Any) -> int | None:
     if value is None:
         return None
     label = whole_number(value)
+    if label == -1:  # of no class
+        return None
     if label is None or not 0 <= label < MAX_LABEL:
         # What a crafted file holds here may be too large to print.
         told = (

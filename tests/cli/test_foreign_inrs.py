@@ -12,7 +12,10 @@ from unittest import mock
 import h5py
 import numpy as np
 
-from harness import check, convert, run_tests, skip
+from harness import ROOT, check, convert, polyview, run_tests, skip
+
+sys.path.insert(0, str(ROOT / "analysis"))
+from polyview_store import Store  # noqa: E402
 
 try:
     import torch
@@ -163,6 +166,43 @@ def test_paths(work: Path) -> None:
     )
 
 
+def labels_of(work: Path, labels: list[Any]) -> tuple[list[int], list[str], str, Path]:
+    """(labels, names of the classes, what is said, store) of INRs that are labelled so; None: not at all."""
+    directory = work / f"labels-{len(list(work.iterdir()))}"
+    directory.mkdir()
+    store = directory / "store.h5"
+    for number, label in enumerate(labels):
+        np.savez(directory / f"{number}.npz", **inr(number), **({} if label is None else {"label": label}))
+    lists = {"train": [f"{number}.npz" for number in range(len(labels))]}
+    (directory / "splits.json").write_text(json.dumps(lists))
+    run = convert("import", directory, store)
+    if run.returncode != 0:
+        raise ValueError(run.stderr)
+    with Store(store) as opened:
+        return [*map(int, opened.label)], opened.class_names, run.stderr, store
+
+
+def test_labels(work: Path) -> None:
+    for labels, found, names in (
+        ([2, 0, 1], [2, 0, 1], []),
+        ([1, 2, 3], [0, 1, 2], ["1", "2", "3"]),
+        ([7, 2**31 - 2, 7], [0, 1, 0], ["7", "2147483646"]),
+        ([5, None, 9], [0, -1, 1], ["5", "9"]),
+        ([None, None], [-1, -1], []),
+        ([-1, 0], [-1, 0], []),
+    ):
+        seen, called, said, store = labels_of(work, labels)
+        check((seen, called) == (found, names), f"labels {labels} are the classes {found}", seen, called)
+        count = found.count(-1)
+        check(
+            (f"{count} of {len(labels)} objects have no label" in said) == (count > 0),
+            "none are counted",
+            said,
+        )
+        info = polyview("info", store)
+        check(info.status == 0 and info.json["objects"] == len(labels), "info takes such a store", info)
+
+
 def test_refused(work: Path) -> None:
     refuses(work, "a layer without a bias", without("seq.1.bias"), "seq.1.bias", "zeros")
     refuses(work, "the last layer without a bias", without("seq.2.bias"), "seq.2.bias", "zeros")
@@ -241,7 +281,7 @@ def test_pytorch(work: Path) -> None:
         one_label(work, f"a label as {label!r}", tensors, label, True)
     loop: list[Any] = []
     loop.append(loop)
-    for label in (endless(), loop, 10**6000, torch.tensor([1, 2]), None, -2, torch.tensor(1.5)):
+    for label in (endless(), loop, 10**6000, torch.tensor([1, 2]), "7", -2, torch.tensor(1.5)):
         one_label(work, f"a label that is {type(label).__name__}", tensors, label, False)
     refuses(work, "a dict that holds itself", in_itself, "in_itself", suffix=".pth")
     refuses(work, "a whole module", lambda a: {"model": network(a)}, "tensors", suffix=".pth")
@@ -337,4 +377,4 @@ def network(arrays: Arrays) -> Any:
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests(test_names_and_precisions, test_paths, test_refused, test_pytorch))
+    sys.exit(run_tests(test_names_and_precisions, test_paths, test_labels, test_refused, test_pytorch))

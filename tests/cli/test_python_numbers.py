@@ -155,6 +155,11 @@ def signals_without_pixels_have_a_report(work: Path) -> None:
     report = tool("report.py", work)
     page = (work / "report.html").read_text() if report.returncode == 0 else ""
     check(run.status == 0 and "<td>sine, " in page, "a store of curves has a report", run, report)
+    convert("export", work / "store.h5", work / "out", "--format", "npz")
+    run = convert("import", work / "out", work / "back.h5")
+    with h5py.File(work / "store.h5") as a, h5py.File(work / "back.h5") as b:
+        same = all(np.array_equal(a["object"][name][()], b["object"][name][()]) for name in a["object"])
+        check("target" in a["object"] and same, "real targets come back from an export", run)
 
 
 def exports_keep_them(work: Path) -> None:
