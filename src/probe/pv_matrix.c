@@ -139,25 +139,25 @@ static int64_t pack_rows(const pv_grid *grid, int process, int64_t row, int64_t 
 
 /* Adds a panel that every rank has a summand of: columns [col, col + cols), within one block of columns,
  * from row `row`, the first of a block of rows, to the last; sums go to the ranks that hold the blocks only.
- * Shapes   summand [2][cols][rows - row], columns contiguous; the second half is scratch. */
+ * Shapes   summand [3][cols][rows - row], columns contiguous; all but the first third is scratch. */
 static void add_panel(pv_matrix *matrix, int64_t row, int64_t col, int64_t cols, double *summand)
 {
     const pv_grid *grid = matrix->grid;
     const int64_t height = matrix->rows - row;
     const int process_col = (int)(col / BLOCK % grid->cols);
-    double *packed = summand + height * cols;
+    double *packed = summand + height * cols, *sum = packed + height * cols;
     for (int process = 0; process < grid->rows; process++) {
         const int64_t count = pack_rows(grid, process, row, height, cols, summand, packed);
         const int root = process * grid->cols + process_col;
         const bool mine = root == grid->comm->rank;
-        MPI_Reduce(mine ? MPI_IN_PLACE : packed, packed, (int)count, MPI_DOUBLE, MPI_SUM, root,
-                   grid->comm->world);
+        /* Not in place: MPICH 4.0 crashes on that where the root is not rank 0. */
+        MPI_Reduce(packed, sum, (int)count, MPI_DOUBLE, MPI_SUM, root, grid->comm->world);
         if (!mine || count == 0) continue;
         const int64_t first = pv_matrix_rows_before(matrix, row), rows = count / cols;
         const int64_t at = pv_matrix_cols_before(matrix, col);
         for (int64_t c = 0; c < cols; c++)
             for (int64_t r = 0; r < rows; r++)
-                matrix->values[(at + c) * matrix->local_rows + first + r] += packed[c * rows + r];
+                matrix->values[(at + c) * matrix->local_rows + first + r] += sum[c * rows + r];
     }
 }
 
@@ -197,7 +197,7 @@ pv_status pv_matrix_add_products(pv_matrix *matrix, const pv_centred *a, const p
     double *scratch = NULL, *panel = NULL;
     pv_status st = PV_OK;
     PV_ALLOC(scratch, pv_panel_scratch(a->width));
-    PV_ALLOC(panel, 2 * a->width * BLOCK);
+    PV_ALLOC(panel, 3 * a->width * BLOCK);
 done:
     st = pv_agree(matrix->grid->comm, st);
     for (int64_t col = 0; st == PV_OK && col < b->width; col += BLOCK) {
