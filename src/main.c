@@ -59,12 +59,7 @@ static int answer_questions(int argc, char **argv)
     for (int i = 2; i < argc; i++)
         helps = helps || strcmp(argv[i], "--help") == 0;
     const int first = asks ? 2 : 1;
-    if (helps && pv_command_help(stdout, &pv_commands, argc - first, argv + first)) return 0;
-    if (!asks) return -1;
-    const pv_plugin *none;
-    (void)pv_plugin_choose(&pv_commands, topic, &none);
-    fprintf(stderr, "polyview: error: %s\n", pv_fail_message());
-    return 2;
+    return helps && pv_command_help(stdout, &pv_commands, argc - first, argv + first) ? 0 : -1;
 }
 
 /* Takes --quiet and --verbose out of the words; returns the verbosity. */
@@ -119,6 +114,10 @@ int main(int argc, char **argv)
         answered = 1;
     }
     if (answered >= 0) return answered;
+    const int unknown =
+        strcmp(argv[1], "help") == 0; /* what it asks about: refused as a command, by all ranks */
+    argc -= unknown;
+    argv += unknown;
     signal(SIGPIPE, SIG_IGN); /* writing fails then, and says so */
     const int verbosity = take_verbosity(&argc, argv);
     int threads;

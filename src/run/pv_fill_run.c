@@ -53,7 +53,7 @@ static pv_status check_names(const char *path)
 {
     struct stat file;
     char *shards = NULL;
-    if (stat(path, &file) != 0 || file.st_nlink == 1) return PV_OK;
+    if (stat(path, &file) != 0 || !S_ISREG(file.st_mode) || file.st_nlink == 1) return PV_OK;
     if (asprintf(&shards, "%s.shards", path) < 0) return pv_fail(PV_ERR_NOMEM, "no memory for a file name");
     const nlink_t others = file.st_nlink - 1 - names_in(shards, &file);
     free(shards);
