@@ -1,30 +1,21 @@
 /* The relational transformer in double precision: gradients by finite differences, invariance under
  * permutations of hidden units, and that the order and company of samples do not matter. */
-#include "pv_slopes.h"
-#include "base/pv_rng.h"
-#include "nn/core/pv_loss.h"
-#include "nn/pv_model.h"
+#include "pv_model_subject.h"
 #include "nn/gnn/pv_gnn_opts.h"
 #include "nn/pv_model_kinds.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
-enum { BATCH = 3, CLASSES = 3, LAYERS = 3, WEIGHTS = 3 * 4 + 5 * 3 + 4 * 2 };
+enum { BATCH = 3, CLASSES = SUBJECT_CLASSES, LAYERS = 3, WEIGHTS = 3 * 4 + 5 * 3 + 4 * 2 };
 
-static const double GRADIENT_TOLERANCE = 1e-6, EXACT = 1e-11;
+static const double EXACT = 1e-11;
 static const int dims[] = {2, 4, 3, 2};
-static const int32_t labels[BATCH] = {0, 2, 1};
 
 static const pv_gnn_opts plain = {.d_node = 6,
                                   .d_edge = 5,
-                                  .d_attn =
-                                      6, /* three heads of two channels: neither is a power of two's size */
+                                  .d_attn = 6, /* three heads of two channels: not all are powers of two */
                                   .d_node_hid = 7,
                                   .d_edge_hid = 5,
                                   .d_out_hid = 4,
@@ -34,46 +25,17 @@ static const pv_gnn_opts plain = {.d_node = 6,
                                   .modulate_v = true,
                                   .use_ln = true};
 
-typedef struct subject {
-    pv_model *model;
-    pv_pass pass;
-    pv_real rows[BATCH * WEIGHTS], drows[BATCH * WEIGHTS], logits[BATCH * CLASSES], dlogits[BATCH * CLASSES];
-} subject;
-
 static void open(subject *s, pv_gnn_opts gnn, int layers)
 {
     const pv_model_opts opts = {.kind = {&pv_model_gnn.plugin, &gnn}, .layers = layers, .heads = 3};
-    *s = (subject){.pass = {.training = true, .global_batch = BATCH, .seed = 1, .step = 2}};
-    assert_int_equal(pv_model_new(&opts, dims, LAYERS, CLASSES, BATCH, &s->model), PV_OK);
-    pv_model_init(s->model, 4);
-    pv_rng rng = pv_rng_open(2, PV_RNG_TEST, 0, 0);
-    for (int i = 0; i < BATCH * WEIGHTS; i++)
-        s->rows[i] = (pv_real)pv_rng_normal(&rng);
-    /* biases and the weights of norms start as 0 and 1, where errors hide */
-    pv_real *const params = pv_model_params(s->model);
-    for (int64_t i = 0; i < pv_model_count(s->model); i++)
-        params[i] += (pv_real)(0.1 * pv_rng_normal(&rng));
-}
-
-static double loss(void *context)
-{
-    subject *const s = context;
-    pv_model_forward(s->model, &s->pass, s->rows, BATCH, s->logits);
-    return pv_cross_entropy(BATCH, CLASSES, s->logits, labels, 1, s->dlogits);
+    subject_open(s, &opts, dims, LAYERS, BATCH, 0.1);
 }
 
 static void check_slopes(pv_gnn_opts gnn, int layers)
 {
     subject s;
     open(&s, gnn, layers);
-    loss(&s);
-    pv_model_backward(s.model, &s.pass, s.dlogits, s.drows);
-    const pv_test_loss again = {loss, &s};
-    const int64_t count = pv_model_count(s.model);
-    assert_true(pv_slopes_of(again, s.rows, s.drows, BATCH * WEIGHTS, BATCH * WEIGHTS) < GRADIENT_TOLERANCE);
-    assert_true(pv_slopes_of(again, pv_model_params(s.model), pv_model_gradients(s.model), count, count / 3) <
-                GRADIENT_TOLERANCE);
-    pv_model_free(s.model);
+    subject_check_slopes(&s, 3);
 }
 
 static void gradients_are_slopes(void **state)
@@ -159,7 +121,7 @@ static void a_batch_may_be_split(void **state)
     pv_real logits[BATCH * CLASSES];
     gnn.dropout_node = gnn.dropout_edge = 0.4;
     open(&s, gnn, 3);
-    loss(&s);
+    subject_loss(&s);
     pv_model_backward(s.model, &s.pass, s.dlogits, NULL);
     const int64_t count = pv_model_count(s.model);
     pv_real *const whole = malloc(sizeof *whole * (size_t)count);
@@ -171,8 +133,8 @@ static void a_batch_may_be_split(void **state)
                          logits + (ptrdiff_t)i * CLASSES);
         pv_model_backward(s.model, &s.pass, s.dlogits + (ptrdiff_t)i * CLASSES, NULL);
     }
-    for (int i = 0; i < BATCH * CLASSES;
-         i++) /* the head's product of one row rounds otherwise in some BLAS */
+    /* the head's product of one row rounds otherwise in some BLAS */
+    for (int i = 0; i < BATCH * CLASSES; i++)
         assert_true(fabs((double)(logits[i] - s.logits[i])) < EXACT);
     for (int64_t i = 0; i < count; i++)
         assert_true(fabs((double)(whole[i] - pv_model_gradients(s.model)[i])) < EXACT);

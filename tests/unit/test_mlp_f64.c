@@ -1,44 +1,17 @@
 /* The MLP baseline in double precision: gradients by finite differences, names, initialisation. */
-#include "pv_slopes.h"
-#include "base/pv_rng.h"
-#include "nn/core/pv_loss.h"
-#include "nn/pv_model.h"
+#include "pv_model_subject.h"
 #include "nn/pv_model_kinds.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <string.h>
-#include <cmocka.h>
 
-enum { BATCH = 5, CLASSES = 3, LAYERS = 2, WEIGHTS = 3 * 4 + 5 * 2 };
+enum { BATCH = 5, LAYERS = 2, WEIGHTS = 3 * 4 + 5 * 2 };
 
 static const int dims[] = {2, 4, 2};
-static const int32_t labels[BATCH] = {0, 1, 2, 2, 1};
-
-typedef struct subject {
-    pv_model *model;
-    pv_pass pass;
-    pv_real rows[BATCH * WEIGHTS], drows[BATCH * WEIGHTS], logits[BATCH * CLASSES], dlogits[BATCH * CLASSES];
-} subject;
 
 static void open(subject *s, pv_model_opts opts)
 {
-    *s = (subject){.pass = {.training = true, .global_batch = BATCH, .seed = 1, .step = 2}};
     opts.kind.plugin = &pv_model_mlp.plugin;
-    assert_int_equal(pv_model_new(&opts, dims, LAYERS, CLASSES, BATCH, &s->model), PV_OK);
-    pv_model_init(s->model, 4);
-    pv_rng rng = pv_rng_open(2, PV_RNG_TEST, 0, 0);
-    for (int i = 0; i < BATCH * WEIGHTS; i++)
-        s->rows[i] = (pv_real)pv_rng_normal(&rng);
-}
-
-static double loss(void *context)
-{
-    subject *const s = context;
-    pv_model_forward(s->model, &s->pass, s->rows, BATCH, s->logits);
-    return pv_cross_entropy(BATCH, CLASSES, s->logits, labels, 1, s->dlogits);
+    subject_open(s, &opts, dims, LAYERS, BATCH, 0);
 }
 
 static void gradients_are_slopes(void **state)
@@ -50,14 +23,7 @@ static void gradients_are_slopes(void **state)
                                  .layers = variant == 3 ? 0 : 2,
                                  .batch_norm = variant > 0,
                                  .dropout = variant > 1 ? 0.25 : 0});
-        loss(&s);
-        pv_model_backward(s.model, &s.pass, s.dlogits, s.drows);
-        const pv_test_loss again = {loss, &s};
-        const int64_t count = pv_model_count(s.model);
-        assert_true(pv_slopes_of(again, s.rows, s.drows, BATCH * WEIGHTS, BATCH * WEIGHTS) < 1e-6);
-        assert_true(pv_slopes_of(again, pv_model_params(s.model), pv_model_gradients(s.model), count, count) <
-                    1e-6);
-        pv_model_free(s.model);
+        subject_check_slopes(&s, 1);
     }
 }
 
