@@ -19,9 +19,14 @@ pv_status pv_file_reserve(const char *part, const char *path, int64_t bytes);
 pv_status pv_file_publish(const char *part, const char *path);
 
 /* Makes the file at `path`, or the one that a link there leads to, hold exactly these bytes; on failure an
- * earlier file of the name is left as it was.
+ * earlier file of the name is left as it was.  Of the earlier ones `keep` - 1 stay as <path>.1 (the last),
+ * .2, ...: they grow older when the new one is on disk.
  * Local.  Errors: PV_ERR_IO (path named), PV_ERR_NOMEM. */
-pv_status pv_file_replace(const char *path, const void *data, int64_t bytes);
+pv_status pv_file_replace(const char *path, int64_t keep, const void *data, int64_t bytes);
+
+/* The name of an earlier file that was kept, <path>.<age>, age 0 being `path` itself; owned by the caller,
+ * NULL after pv_fail(PV_ERR_NOMEM).  Local. */
+char *pv_file_kept(const char *path, int64_t age);
 
 /* Bytes free to this user on the disk that holds `path`, -1 if unknown.  Local. */
 int64_t pv_file_free_space(const char *path);

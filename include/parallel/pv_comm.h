@@ -30,6 +30,11 @@ void pv_comm_open(MPI_Comm parent, int node_ranks, pv_comm *comm);
 /* Frees the communicators.  Collective. */
 void pv_comm_close(pv_comm *comm);
 
+/* Whether MPI knows of all processes that were started together.  Where the launcher and the MPI library do
+ * not speak to each other, each is a world of its own, and all would write the same files.
+ * Local.  Errors: PV_ERR_CONFIG (the variable that tells is named, and the remedy). */
+pv_status pv_comm_check_launch(void);
+
 /* Agrees on the worst status of all ranks: what was PV_OK on every rank stays PV_OK; else every rank returns
  * the worst status, with the message of the lowest rank that raised it, prefixed by its rank and host, as
  * pv_fail_message().  Collective: every rank calls it at the end of each local phase that can fail. */

@@ -1,4 +1,5 @@
-/* One writer a store: the lock file <path>.lock, which says who holds it and shows by its age that they live.
+/* One writer a store, or a model that is trained: the lock file <path>.lock, which says who holds it and
+ * shows by its age that they live.
  *
  * The file is made by link(), which is atomic on shared file systems too, and needs no flock.  While it is
  * held, a thread of rank 0 renews its time every few seconds, whatever the job is doing; the thread calls
@@ -14,10 +15,10 @@
 
 typedef struct pv_lock pv_lock;
 
-/* Takes the lock of the store `path` for the whole job; rank 0 does the work.
+/* Takes the lock of the file `path` for the whole job; rank 0 does the work.
  * Owner    pv_lock_release
  * Collective.  Errors: PV_ERR_IO, agreed: somebody holds it (host, process, job and since when are named), or
- * the directory cannot be written. */
+ * the directory cannot be written; as pv_comm_check_launch. */
 pv_status pv_lock_take(const pv_comm *comm, const char *path, pv_lock **out);
 
 /* Whether the lock was still ours when it was last renewed; cheap enough for every few milliseconds.  PV_OK

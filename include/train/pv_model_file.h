@@ -2,7 +2,7 @@
  *
  * /model/<state_dict name> holds every tensor with PyTorch's name and shape; /norm/mean and /norm/std the
  * statistics that rows are normalised with, /reference the row that they are matched to before.  A checkpoint
- * adds /optimizer/<slot> and the position in the training stream. */
+ * adds /optimizer/<slot> and the position in the training stream.  Attribute `checksum` is of all this. */
 #ifndef PV_MODEL_FILE_H
 #define PV_MODEL_FILE_H
 
@@ -11,6 +11,8 @@
 #include "nn/core/pv_optim.h"
 #include "nn/pv_model.h"
 #include "parallel/pv_comm.h"
+
+#include <hdf5.h>
 
 /* Where training stands: everything that is not a tensor. */
 typedef struct pv_train_state {
@@ -36,21 +38,30 @@ typedef struct pv_model_head {
 
 void pv_model_head_free(pv_model_head *head);
 
-/* Writes a model (optim NULL) or a checkpoint: aside, flushed to disk, then renamed.  Local: rank 0 calls it.
+/* Writes a model (optim NULL) or a checkpoint: aside, flushed to disk, then renamed; `keep`: pv_file_replace.
+ * Local: rank 0 calls it.
  * Errors: PV_ERR_IO, PV_ERR_HDF5 (path named); an earlier file of the name is left as it was. */
-pv_status pv_model_file_write(const char *path, const pv_model_head *head, pv_model *model, pv_optim *optim);
+pv_status pv_model_file_write(const char *path, int64_t keep, const pv_model_head *head, pv_model *model,
+                              pv_optim *optim);
 
-/* Reads the head on rank 0 and gives it to all.
- * Collective.  Errors: PV_ERR_IO (no such file), PV_ERR_DATA (not a model), agreed. */
-pv_status pv_model_file_head(const pv_comm *comm, const char *path, pv_model_head *head);
+/* A file that is open, and stays the same one when its name gets another. */
+typedef struct pv_model_file {
+    const pv_comm *comm;
+    char *path;
+    pv_model_head head; /* on all ranks */
+    hid_t hdf5;         /* on rank 0 */
+} pv_model_file;
+
+/* Opens a file on rank 0, compares what it holds with its checksum, if it has one, and gives its head to all.
+ * Owner: pv_model_file_close, safe on zeros.
+ * Collective.  Errors: PV_ERR_IO (no such file), PV_ERR_DATA (not a model, or damaged), agreed. */
+pv_status pv_model_file_open(const pv_comm *comm, const char *path, pv_model_file *out);
+void pv_model_file_close(pv_model_file *file);
 
 /* Reads every tensor of `model` (and the optimiser's state, unless NULL) on rank 0 and gives it to all.
  * Collective.  Errors: PV_ERR_DATA when a tensor is missing, has another shape or is one too many (name, both
  * shapes), agreed.
  */
-pv_status pv_model_file_load(const pv_comm *comm, const char *path, pv_model *model, pv_optim *optim);
-
-/* The path of a model's checkpoint, <output>.ckpt; owned by the caller, NULL when there is no memory. */
-char *pv_checkpoint_path(const char *output);
+pv_status pv_model_file_load(const pv_model_file *file, pv_model *model, pv_optim *optim);
 
 #endif

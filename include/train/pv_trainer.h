@@ -7,6 +7,8 @@
 #include "parallel/pv_comm.h"
 #include "nn/core/pv_model_kind.h"
 #include "store/pv_store.h"
+#include "store/pv_lock.h"
+#include "train/pv_model_file.h"
 #include "train/pv_train_opts.h"
 
 #include <stdbool.h>
@@ -33,14 +35,15 @@ typedef struct pv_train_result {
  *
  * A batch is opts->batch places of the training stream, shared out over the ranks; gradients are summed over
  * all ranks, batch norm uses the statistics of the whole batch (with opts->accumulate of one chunk of it).
- * Which views validation and test use is the task's (scores_views).  `resume` continues from the checkpoint,
- * at the batch where it stopped; its config has been compared by the caller.
+ * Which views validation and test use is the task's (scores_views).  `checkpoint`, unless NULL, is continued
+ * from, at the batch where it stopped; its config has been compared by the caller.  `lock` is held on
+ * opts->output, NULL where nobody else may write.
  * Collective.  Errors: PV_STOPPED (a signal; the state is saved), PV_ERR_NUMERIC (the loss is not finite),
  * PV_ERR_CONFIG, PV_ERR_NOMEM, PV_ERR_IO, PV_ERR_HDF5, PV_ERR_DATA, agreed.
  * Random   PV_RNG_SHUFFLE, PV_RNG_VIEW, PV_RNG_PARTNER, PV_RNG_AUGMENT, PV_RNG_MATCH, PV_RNG_MODEL_INIT,
  * PV_RNG_DROPOUT. */
 pv_status pv_train(const pv_comm *comm, const pv_store *store, const pv_model_opts *model_opts,
                    const pv_train_opts *opts, const pv_augment_list *augment, const char *config_yaml,
-                   bool resume, pv_train_result *result);
+                   const pv_model_file *checkpoint, pv_lock *lock, pv_train_result *result);
 
 #endif

@@ -61,7 +61,31 @@ static int sync_directory_of(const char *path)
     return cause == EINVAL || cause == ENOTSUP || cause == EACCES ? 0 : cause;
 }
 
-pv_status pv_file_publish(const char *part, const char *path)
+char *pv_file_kept(const char *path, int64_t age)
+{
+    char *name = NULL;
+    if (asprintf(&name, age > 0 ? "%s.%lld" : "%s", path, (long long)age) >= 0) return name;
+    pv_fail(PV_ERR_NOMEM, "no memory for the file name '%s.%lld'", path, (long long)age);
+    return NULL;
+}
+
+/* The file of `age` becomes one older.  The newest stays where it is, too, until it is replaced. */
+static pv_status grow_older(const char *path, int64_t age)
+{
+    char *from = pv_file_kept(path, age), *to = pv_file_kept(path, age + 1);
+    pv_status st = from && to ? PV_OK : PV_ERR_NOMEM;
+    if (st == PV_OK && age == 0) unlink(to);
+    if (st == PV_OK &&
+        (age > 0 ? rename(from, to) : linkat(AT_FDCWD, from, AT_FDCWD, to, AT_SYMLINK_FOLLOW)) != 0 &&
+        errno != ENOENT)
+        st = pv_fail(PV_ERR_IO, "cannot keep '%s' as '%s': %s", from, to, strerror(errno));
+    free(from);
+    free(to);
+    return st;
+}
+
+/* Gives `part` the name `path`; the files of `name` grow older before. */
+static pv_status publish(const char *part, const char *path, const char *name, int64_t keep)
 {
     const int fd = open(part, O_RDONLY | O_CLOEXEC);
     pv_meter_begin(PV_METER_FILES);
@@ -69,11 +93,20 @@ pv_status pv_file_publish(const char *part, const char *path)
     pv_meter_end();
     if (fd >= 0) close(fd);
     if (cause != 0) return cannot_write(path, cause);
+    pv_status st = PV_OK;
+    for (int64_t age = keep - 2; st == PV_OK && age >= 0; age--)
+        st = grow_older(name, age);
+    if (st != PV_OK) return st;
     if (rename(part, path) != 0) return cannot_write(path, errno);
     pv_meter_begin(PV_METER_FILES);
     const int unsynced = sync_directory_of(path);
     pv_meter_end();
     return unsynced == 0 ? PV_OK : cannot_write(path, unsynced);
+}
+
+pv_status pv_file_publish(const char *part, const char *path)
+{
+    return publish(part, path, path, 1);
 }
 
 static int write_all(int fd, const char *data, int64_t bytes)
@@ -89,7 +122,7 @@ static int write_all(int fd, const char *data, int64_t bytes)
     return 0;
 }
 
-pv_status pv_file_replace(const char *path, const void *data, int64_t bytes)
+pv_status pv_file_replace(const char *path, int64_t keep, const void *data, int64_t bytes)
 {
     char *real, *part = NULL;
     pv_status st = pv_path_follow(path, &real);
@@ -103,7 +136,7 @@ pv_status pv_file_replace(const char *path, const void *data, int64_t bytes)
     int cause = fd < 0 ? errno : write_all(fd, data, bytes);
     pv_meter_end();
     if (fd >= 0 && close(fd) != 0 && cause == 0) cause = errno;
-    st = cause == 0 ? pv_file_publish(part, real) : cannot_write(path, cause);
+    st = cause == 0 ? publish(part, real, path, keep) : cannot_write(path, cause);
     if (fd >= 0 && st != PV_OK) unlink(part);
     free(part);
     free(real);

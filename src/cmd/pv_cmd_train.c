@@ -3,7 +3,7 @@
 #include "cmd/pv_commands.h"
 #include "nn/pv_model.h"
 #include "store/pv_store.h"
-#include "train/pv_model_file.h"
+#include "train/pv_checkpoint.h"
 #include "train/pv_trainer.h"
 
 #include <stdlib.h>
@@ -25,15 +25,14 @@ static const pv_option options[] = {
     {0}};
 
 /* A checkpoint is continued only by a config that would have led to it. */
-static pv_status check_resume(const pv_comm *comm, const pv_run_config *config, const char *checkpoint)
+static pv_status check_resume(const pv_comm *comm, const pv_run_config *config, const pv_model_file *from)
 {
-    pv_model_head head;
+    const char *const checkpoint = from->path;
     pv_run_config *saved = NULL;
     char keys[1024] = "";
     int conflicts = 0;
-    pv_status st = pv_model_file_head(comm, checkpoint, &head);
-    if (st != PV_OK) return st;
-    PV_TRY(pv_config_kept(checkpoint, head.config, &saved));
+    pv_status st;
+    PV_TRY(pv_config_kept(checkpoint, from->head.config, &saved));
     PV_TRY(pv_run_config_conflicts(config, saved, PV_FIXES_MODEL, keys, sizeof keys, &conflicts));
     if (conflicts > 0)
         st = pv_fail(
@@ -50,7 +49,6 @@ static pv_status check_resume(const pv_comm *comm, const pv_run_config *config, 
             (long long)config->train.epochs, (long long)saved->train.epochs, checkpoint);
 done:
     pv_run_config_free(saved);
-    pv_model_head_free(&head);
     return pv_agree(comm, st);
 }
 
@@ -84,7 +82,10 @@ static pv_status run_train(const pv_comm *comm, pv_run *run, const void *own, js
     const words *w = own;
     pv_run_config *config = NULL;
     pv_store *store = NULL;
-    char *yaml = NULL, *checkpoint = NULL, *path = NULL, *output = NULL;
+    pv_lock *lock = NULL;
+    pv_model_file checkpoint = {0};
+    bool resume = false;
+    char *yaml = NULL, *path = NULL, *output = NULL;
     pv_train_result trained = {0};
     pv_status st;
     PV_TRY(pv_config_of_file(comm, w->config, &w->set, &config));
@@ -92,20 +93,21 @@ static pv_status run_train(const pv_comm *comm, pv_run *run, const void *own, js
     PV_TRY(pv_agree(comm, pv_run_config_emit(config, &yaml)));
     if (!w->store) PV_TRY(pv_path_settle(comm, pv_path_resolve, config->store, &path));
     PV_TRY(pv_path_settle(comm, pv_path_resolve, config->train.output, &output));
-    checkpoint = pv_checkpoint_path(output);
-    PV_TRY(pv_agree(comm, checkpoint ? PV_OK : pv_fail(PV_ERR_NOMEM, "no memory for a file name")));
     PV_TRY(pv_store_open(comm, w->store ? w->store : path, PV_STORE_READ, NULL, &store));
-    const bool resume = !w->fresh && pv_path_exists(comm, checkpoint);
-    if (resume) PV_TRY(check_resume(comm, config, checkpoint));
+    PV_TRY(pv_lock_take(comm, output, &lock));
+    if (!w->fresh) PV_TRY(pv_checkpoint_open(comm, output, config->train.keep, &checkpoint, &resume));
+    if (resume) PV_TRY(check_resume(comm, config, &checkpoint));
     pv_run_keep(run, output, config);
     free(config->train.output);
     config->train.output = output;
     output = NULL;
-    st = pv_train(comm, store, &config->model, &config->train, &config->augment, yaml, resume, &trained);
+    st = pv_train(comm, store, &config->model, &config->train, &config->augment, yaml,
+                  resume ? &checkpoint : NULL, lock, &trained);
     if (st == PV_OK || st == PV_STOPPED) report(comm, config, &trained, result);
 done:
+    pv_model_file_close(&checkpoint);
+    pv_lock_release(lock);
     free(yaml);
-    free(checkpoint);
     free(path);
     free(output);
     pv_store_close(store);

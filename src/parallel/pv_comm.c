@@ -46,6 +46,24 @@ void pv_comm_close(pv_comm *comm)
     MPI_Comm_free(&comm->world);
 }
 
+pv_status pv_comm_check_launch(void)
+{
+    /* From the launcher that stands nearest to this process to the farthest. */
+    static const char *const variables[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"};
+    const char *name = NULL, *value = NULL;
+    int size;
+    for (size_t i = 0; !value && i < sizeof variables / sizeof *variables; i++)
+        value = getenv(name = variables[i]);
+    MPI_Comm_size(MPI_COMM_WORLD, &size);
+    if (!value || strtol(value, NULL, 10) <= size) return PV_OK;
+    return pv_fail(
+        PV_ERR_CONFIG,
+        "%s says that %s processes were started together, but MPI sees %d of them: start the "
+        "program by `srun --mpi=pmix` or by the mpirun of the MPI that it was built with; or unset "
+        "%s if every process is to work by itself",
+        name, value, size, name);
+}
+
 pv_status pv_agree(const pv_comm *comm, pv_status local)
 {
     struct {

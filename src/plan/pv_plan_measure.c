@@ -155,7 +155,7 @@ static pv_status run_epochs(probe *p, const pv_store *store, int64_t batch, int6
     const double start = pv_seconds();
     const pv_meter before = pv_meter_read();
     const pv_status st =
-        pv_train(p->comm, store, &p->config->model, &opts, &p->config->augment, p->yaml, false, &result);
+        pv_train(p->comm, store, &p->config->model, &opts, &p->config->augment, p->yaml, NULL, NULL, &result);
     const pv_meter now = pv_meter_read(), spent = pv_meter_between(&before, &now);
     if (st != PV_OK) return st;
     *took = (epochs_took){.wall = pv_seconds() - start,

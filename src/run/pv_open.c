@@ -13,8 +13,11 @@ pv_status pv_open_model_make(const pv_comm *comm, const pv_store *store, int bat
 pv_status pv_open_model_file(const pv_comm *comm, const char *path, const pv_store *store, int batch,
                              pv_open_model *m)
 {
+    pv_model_file file;
     pv_status st;
-    PV_TRY(pv_model_file_head(comm, path, &m->head));
+    PV_TRY(pv_model_file_open(comm, path, &file));
+    m->head = file.head;
+    file.head = (pv_model_head){0};
     PV_TRY(pv_agree(comm, pv_config_kept(path, m->head.config, &m->config)));
     if (!pv_arch_equal(&m->head.arch, pv_store_arch(store)))
         PV_TRY(pv_fail(PV_ERR_DATA, "'%s' was made for INRs of another architecture than those of '%s'", path,
@@ -25,8 +28,9 @@ pv_status pv_open_model_file(const pv_comm *comm, const char *path, const pv_sto
                        "'%s' is damaged: it has no dataset '/reference', but its config has train.align",
                        path));
     PV_TRY(pv_open_model_make(comm, store, batch, m));
-    PV_TRY(pv_model_file_load(comm, path, m->model, NULL));
+    PV_TRY(pv_model_file_load(&file, m->model, NULL));
 done:
+    pv_model_file_close(&file);
     return st;
 }
 

@@ -1,4 +1,4 @@
-/* The lock of a store: a file, and a thread that keeps it young. */
+/* The lock of a store or a model: a file, and a thread that keeps it young. */
 #include "store/pv_lock.h"
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
@@ -107,8 +107,7 @@ static pv_status write_mine(const char *mine)
     const int failed = !root || json_dump_file(root, mine, 0) != 0;
     const int cause = errno;
     json_decref(root);
-    return failed ? pv_fail(PV_ERR_IO, "cannot write the store's lock '%s': %s", mine, strerror(cause))
-                  : PV_OK;
+    return failed ? pv_fail(PV_ERR_IO, "cannot write the lock '%s': %s", mine, strerror(cause)) : PV_OK;
 }
 
 static double file_time(const struct stat *file)
@@ -156,11 +155,11 @@ static pv_status try_take(const char *store, const char *path, const char *mine,
     if (st != PV_OK) return st;
     *taken = link(mine, path) == 0;
     if (*taken) return PV_OK;
-    if (errno != EEXIST) return pv_fail(PV_ERR_IO, "cannot lock the store '%s': %s", store, strerror(errno));
+    if (errno != EEXIST) return pv_fail(PV_ERR_IO, "cannot lock '%s': %s", store, strerror(errno));
     if (stat(path, &lock) != 0) return PV_OK; /* just given back */
     if (!read_holder(path, &found))
         return pv_fail(PV_ERR_IO,
-                       "'%s' is locked by '%s', which says not by whom: remove it if no run writes the store",
+                       "'%s' is locked by '%s', which says not by whom: remove that if no run writes it",
                        store, path);
     if (!is_dead(path, mine, &found, &age))
         return pv_fail(
@@ -251,6 +250,7 @@ pv_status pv_lock_take(const pv_comm *comm, const char *path, pv_lock **out)
 {
     *out = NULL;
     pv_status st = pv_same_text(comm, "path of pv_lock_take", path);
+    if (st == PV_OK) st = pv_agree(comm, pv_comm_check_launch());
     if (st != PV_OK) return st;
     pv_lock *lock = pv_alloc(1, sizeof *lock);
     st = pv_agree(comm, lock ? PV_OK : PV_ERR_NOMEM);
@@ -269,8 +269,7 @@ pv_status pv_lock_check(pv_lock *lock)
     if (cause != 0) pv_log_warn("cannot renew the lock '%s': %s", lock->path, strerror(cause));
     if (!atomic_load(&lock->lost)) return PV_OK;
     return access(lock->path, F_OK) == 0
-               ? pv_fail(PV_ERR_IO,
-                         "the lock '%s' is no longer this run's: another run has taken over the store",
+               ? pv_fail(PV_ERR_IO, "the lock '%s' is no longer this run's: another run has taken over",
                          lock->path)
                : pv_fail(PV_ERR_IO, "the lock '%s' is gone, and what was written since may be gone with it",
                          lock->path);

@@ -3,6 +3,7 @@
 #include "base/pv_file.h"
 #include "base/pv_mem.h"
 #include "base/pv_version.h"
+#include "pv_model_checksum.h"
 #include "store/pv_h5.h"
 
 #include <errno.h>
@@ -104,7 +105,7 @@ done:
 }
 
 /* Writes the HDF5 file that `file` holds in memory. */
-static pv_status save_image(hid_t file, const char *path)
+static pv_status save_image(hid_t file, const char *path, int64_t keep)
 {
     pv_status st;
     char *image = NULL;
@@ -113,15 +114,17 @@ static pv_status save_image(hid_t file, const char *path)
     if (bytes < 0) return pv_h5_fail("cannot make the file", path);
     PV_ALLOC(image, bytes);
     if (H5Fget_file_image(file, image, (size_t)bytes) < 0) PV_TRY(pv_h5_fail("cannot make the file", path));
-    st = pv_file_replace(path, image, bytes);
+    st = pv_file_replace(path, keep, image, bytes);
 done:
     free(image);
     return st;
 }
 
 /* HDF5 makes the file in memory: on a full disk it could neither finish it nor close it. */
-pv_status pv_model_file_write(const char *path, const pv_model_head *head, pv_model *model, pv_optim *optim)
+pv_status pv_model_file_write(const char *path, int64_t keep, const pv_model_head *head, pv_model *model,
+                              pv_optim *optim)
 {
+    uint64_t sum = 0;
     pv_status st = PV_OK;
     const hid_t in_memory = H5Pcreate(H5P_FILE_ACCESS);
     H5Pset_fapl_core(in_memory, IMAGE_STEP, 0);
@@ -132,13 +135,30 @@ pv_status pv_model_file_write(const char *path, const pv_model_head *head, pv_mo
     PV_TRY(write_head(file, head));
     PV_TRY(write_tensors(file, model));
     if (optim) PV_TRY(write_optim(file, optim, pv_model_count(model)));
-    st = save_image(file, path);
+    PV_TRY(pv_model_checksum(file, &sum));
+    PV_TRY(pv_h5_write_int(file, "checksum", (int64_t)sum));
+    st = save_image(file, path, keep);
 done:
     H5Fclose(file);
     return st;
 }
 
 /* ---- reading, on rank 0 ---- */
+
+/* Files of other makers, and early ones, have no checksum. */
+static pv_status check_contents(hid_t file, const char *path)
+{
+    uint64_t sum = 0;
+    int64_t kept = 0;
+    char cause[NAME_BYTES + 64];
+    if (H5Aexists(file, "checksum") <= 0) return PV_OK;
+    pv_status st = pv_model_checksum(file, &sum);
+    if (st == PV_OK) st = pv_h5_read_int(file, "checksum", &kept);
+    if (st == PV_ERR_NOMEM || (st == PV_OK && sum == (uint64_t)kept)) return st;
+    snprintf(cause, sizeof cause, "%s", pv_fail_message());
+    if (st != PV_OK) return pv_fail(PV_ERR_DATA, "'%s' is damaged: %s", path, cause);
+    return pv_fail(PV_ERR_DATA, "'%s' is damaged: what it holds does not agree with its checksum", path);
+}
 
 static pv_status open_model(const char *path, hid_t *file)
 {
@@ -252,13 +272,11 @@ done:
     return st;
 }
 
-static pv_status read_head(const char *path, pv_model_head *head)
+static pv_status read_head(hid_t file, const char *path, pv_model_head *head)
 {
-    hid_t file = -1;
     int64_t classes = 0, rows = 0;
     double w0 = 0, offset = 0;
     pv_status st;
-    PV_TRY(open_model(path, &file));
     PV_TRY(pv_h5_read_text(file, "config", &head->config));
     PV_TRY(pv_h5_read_int(file, "classes", &classes));
     PV_TRY(pv_h5_read_real(file, "inr_w0", &w0));
@@ -276,7 +294,6 @@ static pv_status read_head(const char *path, pv_model_head *head)
     PV_TRY(pv_row_form_make(&unknown, pv_arch_params(&head->arch), &head->form));
     st = read_form(file, path, &head->form);
 done:
-    if (file >= 0) H5Fclose(file);
     return st;
 }
 
@@ -304,13 +321,30 @@ done:
     return PV_OK;
 }
 
-pv_status pv_model_file_head(const pv_comm *comm, const char *path, pv_model_head *head)
+static pv_status open_and_check(const char *path, pv_model_file *file)
 {
-    *head = (pv_model_head){0};
-    pv_status st = pv_agree(comm, comm->rank == 0 ? read_head(path, head) : PV_OK);
-    if (st == PV_OK) st = share_head(comm, head);
-    if (st != PV_OK) pv_model_head_free(head);
+    pv_status st = open_model(path, &file->hdf5);
+    if (st == PV_OK) st = read_head(file->hdf5, path, &file->head);
+    return st == PV_OK ? check_contents(file->hdf5, path) : st;
+}
+
+pv_status pv_model_file_open(const pv_comm *comm, const char *path, pv_model_file *out)
+{
+    *out = (pv_model_file){.comm = comm, .path = pv_strdup(path), .hdf5 = -1};
+    pv_status st = out->path ? PV_OK : PV_ERR_NOMEM;
+    if (st == PV_OK && comm->rank == 0) st = open_and_check(path, out);
+    st = pv_agree(comm, st);
+    if (st == PV_OK) st = share_head(comm, &out->head);
+    if (st != PV_OK) pv_model_file_close(out);
     return st;
+}
+
+void pv_model_file_close(pv_model_file *file)
+{
+    if (file->path && file->hdf5 >= 0) H5Fclose(file->hdf5);
+    free(file->path);
+    pv_model_head_free(&file->head);
+    *file = (pv_model_file){.hdf5 = -1};
 }
 
 /* The model that a file's tensors are looked up in. */
@@ -348,16 +382,14 @@ static pv_status refuse_strangers(hid_t file, const char *path, const pv_model_t
                          known.stranger);
 }
 
-static pv_status read_tensors(const char *path, pv_model *model, pv_optim *optim)
+static pv_status read_tensors(hid_t file, const char *path, pv_model *model, pv_optim *optim)
 {
     const pv_model_tensor *tensors;
     const int count = pv_model_tensors(model, &tensors);
     const int64_t params = pv_model_count(model);
     int64_t steps = 0;
     char name[NAME_BYTES];
-    hid_t file = -1;
-    pv_status st;
-    PV_TRY(open_model(path, &file));
+    pv_status st = PV_OK;
     for (int t = 0; t < count; t++) {
         snprintf(name, sizeof name, "/model/%s", tensors[t].name);
         PV_TRY(read_array(file, path, name, tensors[t].rank, tensors[t].shape, tensors[t].values));
@@ -372,7 +404,6 @@ static pv_status read_tensors(const char *path, pv_model *model, pv_optim *optim
         pv_optim_set_steps(optim, steps);
     }
 done:
-    if (file >= 0) H5Fclose(file);
     return st;
 }
 
@@ -384,9 +415,11 @@ static void share_reals(const pv_comm *comm, pv_real *values, int64_t count)
                   comm->world);
 }
 
-pv_status pv_model_file_load(const pv_comm *comm, const char *path, pv_model *model, pv_optim *optim)
+pv_status pv_model_file_load(const pv_model_file *file, pv_model *model, pv_optim *optim)
 {
-    const pv_status st = pv_agree(comm, comm->rank == 0 ? read_tensors(path, model, optim) : PV_OK);
+    const pv_comm *const comm = file->comm;
+    const pv_status st =
+        pv_agree(comm, comm->rank == 0 ? read_tensors(file->hdf5, file->path, model, optim) : PV_OK);
     if (st != PV_OK) return st;
     const pv_model_tensor *tensors;
     const int count = pv_model_tensors(model, &tensors);
@@ -399,10 +432,4 @@ pv_status pv_model_file_load(const pv_comm *comm, const char *path, pv_model *mo
     MPI_Bcast(&steps, 1, MPI_INT64_T, 0, comm->world);
     pv_optim_set_steps(optim, steps);
     return PV_OK;
-}
-
-char *pv_checkpoint_path(const char *output)
-{
-    char *path = NULL;
-    return asprintf(&path, "%s.ckpt", output) < 0 ? NULL : path;
 }

@@ -92,7 +92,10 @@ static pv_status run_epoch(pv_training *t, progress *done)
 static pv_status score_kept(pv_training *t, pv_train_result *result)
 {
     pv_task_score test;
-    pv_status st = pv_model_file_load(t->comm, t->opts->output, pv_stepper_model(t->stepper), NULL);
+    pv_model_file file;
+    pv_status st = pv_model_file_open(t->comm, t->opts->output, &file);
+    if (st == PV_OK) st = pv_model_file_load(&file, pv_stepper_model(t->stepper), NULL);
+    pv_model_file_close(&file);
     if (st == PV_OK) st = pv_training_score(t, PV_SPLIT_TEST, &test);
     if (st == PV_OK) {
         result->test_loss = test.loss;
@@ -132,7 +135,7 @@ static void fill_result(pv_training *t, const progress *done, pv_train_result *r
 
 pv_status pv_train(const pv_comm *comm, const pv_store *store, const pv_model_opts *model_opts,
                    const pv_train_opts *opts, const pv_augment_list *augment, const char *config_yaml,
-                   bool resume, pv_train_result *result)
+                   const pv_model_file *checkpoint, pv_lock *lock, pv_train_result *result)
 {
     pv_model_opts model = *model_opts;
     model.projection = pv_task_of(opts)->embeds;
@@ -142,8 +145,8 @@ pv_status pv_train(const pv_comm *comm, const pv_store *store, const pv_model_op
     pv_training t;
     pv_status st;
     *result = (pv_train_result){.test_loss = (double)NAN, .test_accuracy = (double)NAN};
-    PV_TRY(pv_training_open(comm, store, &model, opts, augment, config_yaml, resume, &t));
-    PV_TRY(pv_train_log_open(&t, model.kind.plugin->name, resume));
+    PV_TRY(pv_training_open(comm, store, &model, opts, augment, config_yaml, checkpoint, lock, &t));
+    PV_TRY(pv_train_log_open(&t, model.kind.plugin->name, checkpoint != NULL));
     result->memory_plan = pv_train_log_memory(&t, memory);
     while (st == PV_OK && t.head.state.epoch < opts->epochs)
         st = run_epoch(&t, &done);

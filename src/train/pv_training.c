@@ -6,9 +6,6 @@
 #include "base/pv_mem.h"
 #include "data/pv_row_statistics.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,18 +76,21 @@ static pv_status start_fresh(pv_training *t)
     return pv_row_statistics_measure(t->comm, t->train, &t->head.arch, &t->head.form);
 }
 
-/* The kept model was taken away: the checkpoint's takes its place, until a better one comes. */
+/* The kept model is gone or damaged: the checkpoint's takes its place, until a better one comes. */
 static pv_status keep_anew(pv_training *t)
 {
     pv_train_state *const state = &t->head.state;
-    int lost = t->comm->rank == 0 && state->best_epoch > 0 && access(t->opts->output, F_OK) != 0;
+    pv_model_file kept = {0};
     pv_task_score val;
-    pv_status st;
-    MPI_Bcast(&lost, 1, MPI_INT, 0, t->comm->world);
-    if (!lost) return PV_OK;
-    pv_log_warn("'%s' is gone, the model of epoch %lld: that of '%s' is kept instead, or a later one that is "
+    if (state->best_epoch == 0) return PV_OK;
+    const bool there = pv_path_exists(t->comm, t->opts->output);
+    pv_status st = there ? pv_model_file_open(t->comm, t->opts->output, &kept) : PV_ERR_DATA;
+    pv_model_file_close(&kept);
+    if (st != PV_ERR_DATA) return st;
+    if (there) pv_log_warn("%s", pv_fail_message());
+    pv_log_warn("'%s', the model of epoch %lld, is %s: that of '%s' is kept instead, or a later one that is "
                 "better",
-                t->opts->output, (long long)state->best_epoch, t->checkpoint);
+                t->opts->output, (long long)state->best_epoch, there ? "damaged" : "gone", t->checkpoint);
     PV_TRY(pv_training_score(t, PV_SPLIT_VAL, &val));
     state->best_merit = val.samples > 0 ? val.merit : -1;
     state->best_epoch = state->epoch;
@@ -101,49 +101,45 @@ done:
 }
 
 /* Parameters, optimiser, statistics and state, of a run on these rows. */
-static pv_status load_checkpoint(pv_training *t)
+static pv_status load_checkpoint(pv_training *t, const pv_model_file *file)
 {
-    const char *path = t->checkpoint;
-    pv_model_head *const head = &t->head, saved;
-    pv_status st = pv_model_file_head(t->comm, path, &saved);
-    if (st != PV_OK) return st;
-    if (!pv_arch_equal(&saved.arch, &head->arch) || saved.classes != head->classes)
-        st = pv_fail(PV_ERR_DATA, "'%s' was trained on INRs of another architecture than this store's", path);
-    else if (saved.rows != head->rows)
-        st = pv_fail(
+    const pv_model_head *const saved = &file->head;
+    pv_model_head *const head = &t->head;
+    if (!pv_arch_equal(&saved->arch, &head->arch) || saved->classes != head->classes)
+        return pv_fail(PV_ERR_DATA, "'%s' was trained on INRs of another architecture than this store's",
+                       file->path);
+    if (saved->rows != head->rows)
+        return pv_fail(
             PV_ERR_DATA,
             "'%s' was trained on other rows than the training split of this store holds; take that store, "
             "another train.output, or --fresh to start again",
-            path);
-    if (st == PV_OK) {
-        const size_t bytes = sizeof *saved.form.mean * (size_t)saved.form.params;
-        head->state = saved.state;
-        if (t->comm->rank != 0) /* the saved mark is the sum over all ranks */
-            head->state.stream = 0;
-        memcpy(head->form.mean, saved.form.mean, bytes);
-        memcpy(head->form.std, saved.form.std, bytes);
-        st = pv_model_file_load(t->comm, path, pv_stepper_model(t->stepper), pv_stepper_optim(t->stepper));
-    }
-    pv_model_head_free(&saved);
-    return st;
+            file->path);
+    const size_t bytes = sizeof *saved->form.mean * (size_t)saved->form.params;
+    head->state = saved->state;
+    if (t->comm->rank != 0) /* the saved mark is the sum over all ranks */
+        head->state.stream = 0;
+    memcpy(head->form.mean, saved->form.mean, bytes);
+    memcpy(head->form.std, saved->form.std, bytes);
+    return pv_model_file_load(file, pv_stepper_model(t->stepper), pv_stepper_optim(t->stepper));
 }
 
-static pv_status start_from_checkpoint(pv_training *t)
+static pv_status start_from_checkpoint(pv_training *t, const pv_model_file *file)
 {
-    const pv_status st = load_checkpoint(t);
+    const pv_status st = load_checkpoint(t, file);
     if (st != PV_OK) return st;
     pv_stepper_loaded(t->stepper);
-    pv_log_info("continuing from '%s': %lld epochs and %lld batches are done", t->checkpoint,
+    pv_log_info("continuing from '%s': %lld epochs and %lld batches are done", file->path,
                 (long long)t->head.state.epoch, (long long)t->head.state.batch);
     return keep_anew(t);
 }
 
 pv_status pv_training_open(const pv_comm *comm, const pv_store *store, const pv_model_opts *model,
                            const pv_train_opts *opts, const pv_augment_list *augment, const char *config,
-                           bool resume, pv_training *t)
+                           const pv_model_file *checkpoint, pv_lock *lock, pv_training *t)
 {
+    const bool resume = checkpoint != NULL;
     pv_status st;
-    *t = (pv_training){.comm = comm, .opts = opts, .saved = pv_seconds()};
+    *t = (pv_training){.comm = comm, .opts = opts, .lock = lock, .saved = pv_seconds()};
     PV_TRY(pv_same_text(comm, "config of pv_training_open", config));
     PV_TRY(pv_same(comm, "resume of pv_training_open", &resume, sizeof resume));
     PV_TRY(pv_agree(comm, make_head(t, store, config)));
@@ -153,7 +149,7 @@ pv_status pv_training_open(const pv_comm *comm, const pv_store *store, const pv_
     PV_TRY(pv_agree(comm, st));
     t->head.classes = t->task.outputs;
     t->head.rows = pv_dataset_identity(t->train);
-    st = resume ? start_from_checkpoint(t) : start_fresh(t);
+    st = resume ? start_from_checkpoint(t, checkpoint) : start_fresh(t);
 done:
     return st;
 }
@@ -193,33 +189,11 @@ pv_status pv_training_score(pv_training *t, uint8_t split, pv_task_score *out)
     return t->task.kind->score(&t->task, split, pv_stepper_model(t->stepper), out);
 }
 
-static void name_kept(const char *path, int64_t age, char name[PATH_MAX])
+/* Nothing is written over what another run writes. */
+static pv_status write_file(const pv_training *t, const char *path, int64_t keep, pv_optim *optim)
 {
-    snprintf(name, PATH_MAX, age > 0 ? "%s.%lld" : "%s", path, (long long)age);
-}
-
-/* Every kept checkpoint grows older by one; the newest also stays where it is until it is replaced. */
-static pv_status age_kept(const char *path, int64_t keep)
-{
-    char from[PATH_MAX], to[PATH_MAX];
-    for (int64_t age = keep - 1; age > 0; age--) {
-        name_kept(path, age - 1, from);
-        name_kept(path, age, to);
-        if (age == 1) unlink(to);
-        if ((age > 1 ? rename(from, to) : linkat(AT_FDCWD, from, AT_FDCWD, to, AT_SYMLINK_FOLLOW)) != 0 &&
-            errno != ENOENT)
-            return pv_fail(PV_ERR_IO, "cannot keep the checkpoint '%s' as '%s': %s", from, to,
-                           strerror(errno));
-    }
-    return PV_OK;
-}
-
-static pv_status write_checkpoint(pv_training *t)
-{
-    const pv_status st = age_kept(t->checkpoint, t->opts->keep);
-    return st != PV_OK ? st
-                       : pv_model_file_write(t->checkpoint, &t->head, pv_stepper_model(t->stepper),
-                                             pv_stepper_optim(t->stepper));
+    const pv_status st = pv_lock_check(t->lock);
+    return st != PV_OK ? st : pv_model_file_write(path, keep, &t->head, pv_stepper_model(t->stepper), optim);
 }
 
 pv_status pv_training_save(pv_training *t)
@@ -228,13 +202,12 @@ pv_status pv_training_save(pv_training *t)
     t->saved = pv_seconds();
     MPI_Reduce(&t->head.state.stream, &total, 1, MPI_UINT64_T, MPI_SUM, 0, t->comm->world);
     t->head.state.stream = total;
-    return pv_agree(t->comm, t->comm->rank == 0 ? write_checkpoint(t) : PV_OK);
+    const bool writes = t->comm->rank == 0;
+    return pv_agree(
+        t->comm, writes ? write_file(t, t->checkpoint, t->opts->keep, pv_stepper_optim(t->stepper)) : PV_OK);
 }
 
 pv_status pv_training_keep(pv_training *t)
 {
-    pv_status st = PV_OK;
-    if (t->comm->rank == 0)
-        st = pv_model_file_write(t->opts->output, &t->head, pv_stepper_model(t->stepper), NULL);
-    return pv_agree(t->comm, st);
+    return pv_agree(t->comm, t->comm->rank == 0 ? write_file(t, t->opts->output, 1, NULL) : PV_OK);
 }

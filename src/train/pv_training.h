@@ -2,7 +2,8 @@
 #ifndef PV_TRAINING_H
 #define PV_TRAINING_H
 
-#include "train/pv_model_file.h"
+#include "store/pv_lock.h"
+#include "train/pv_checkpoint.h"
 #include "train/pv_stepper.h"
 #include "train/pv_task.h"
 
@@ -14,15 +15,15 @@ typedef struct pv_training {
     pv_stepper *stepper;
     pv_model_head head; /* the rows' form and the state live here */
     char *checkpoint, *metrics;
+    pv_lock *lock; /* of opts->output, borrowed; NULL: nobody else writes there */
     double saved; /* when the last checkpoint was written */
 } pv_training;
 
-/* Makes a run: its parameters drawn and the rows' statistics measured, or, to resume, both from the
- * checkpoint.
+/* Makes a run: its parameters drawn and the rows' statistics measured, or both from a checkpoint.
  * Owner: pv_training_close, also after a failure.  Collective.  Errors: as pv_train's, agreed. */
 pv_status pv_training_open(const pv_comm *comm, const pv_store *store, const pv_model_opts *model,
                            const pv_train_opts *opts, const pv_augment_list *augment, const char *config,
-                           bool resume, pv_training *out);
+                           const pv_model_file *checkpoint, pv_lock *lock, pv_training *out);
 void pv_training_close(pv_training *training);
 
 /* Whether all ranks hold the same model, which each of them steps by itself: after `epoch` epochs.

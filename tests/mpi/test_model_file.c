@@ -122,6 +122,26 @@ static bool is_there(const pv_comm *comm, const char *path, const char *suffix)
     return there;
 }
 
+/* Each opens the file. */
+static pv_status read_head(const pv_comm *comm, const char *path, pv_model_head *head)
+{
+    pv_model_file file;
+    const pv_status st = pv_model_file_open(comm, path, &file);
+    *head = file.head;
+    file.head = (pv_model_head){0};
+    pv_model_file_close(&file);
+    return st;
+}
+
+static pv_status load(const pv_comm *comm, const char *path, pv_model *model, pv_optim *optim)
+{
+    pv_model_file file;
+    pv_status st = pv_model_file_open(comm, path, &file);
+    if (st == PV_OK) st = pv_model_file_load(&file, model, optim);
+    pv_model_file_close(&file);
+    return st;
+}
+
 static void check_one(const pv_comm *comm, const subject *written, int kind, const char *path,
                       bool checkpoint)
 {
@@ -129,21 +149,21 @@ static void check_one(const pv_comm *comm, const subject *written, int kind, con
     pv_model_head head;
     char statement[96];
     const char *what = checkpoint ? "checkpoint" : "model";
-    const pv_status wrote = comm->rank == 0 ? pv_model_file_write(path, &written->head, written->model,
+    const pv_status wrote = comm->rank == 0 ? pv_model_file_write(path, 1, &written->head, written->model,
                                                                   checkpoint ? written->optim : NULL)
                                             : PV_OK;
     snprintf(statement, sizeof statement, "a %s of kind %d is written by rank 0 and has its name", what,
              kind);
     pv_test_check(comm, wrote == PV_OK && is_there(comm, path, "") && !is_there(comm, path, ".part"),
                   statement);
-    const pv_status st = pv_model_file_head(comm, path, &head);
+    const pv_status st = read_head(comm, path, &head);
     snprintf(statement, sizeof statement, "every rank has the head of the %s of kind %d to the last bit",
              what, kind);
     pv_test_check(comm, st == PV_OK && same_head(&written->head, &head), statement);
     if (st == PV_OK) pv_model_head_free(&head);
     const bool made = subject_make(kind, false, &read) == PV_OK;
     const pv_status loaded =
-        made ? pv_model_file_load(comm, path, read.model, checkpoint ? read.optim : NULL) : PV_ERR_NOMEM;
+        made ? load(comm, path, read.model, checkpoint ? read.optim : NULL) : PV_ERR_NOMEM;
     snprintf(statement, sizeof statement, "every rank has the tensors of the %s of kind %d to the last bit",
              what, kind);
     pv_test_check(comm, loaded == PV_OK && same_tensors(written, &read), statement);
@@ -170,17 +190,17 @@ static void other_files_are_refused(const pv_comm *comm, const pv_test_files *fi
     subject mlp, dws;
     pv_model_head head;
     if (!subject_ready(comm, 0, &dws) || !subject_ready(comm, 1, &mlp)) return;
-    pv_status st = pv_model_file_load(comm, files->store, dws.model, NULL);
+    pv_status st = load(comm, files->store, dws.model, NULL);
     pv_test_check(comm, st == PV_ERR_DATA && strstr(pv_fail_message(), "has no dataset '/model/"),
                   "a model of another kind is refused on all ranks, with a tensor's name");
-    st = pv_model_file_load(comm, files->store, mlp.model, mlp.optim);
+    st = load(comm, files->store, mlp.model, mlp.optim);
     pv_test_check(comm, st == PV_ERR_DATA && strstr(pv_fail_message(), "/optimizer/"),
                   "a model is no checkpoint: the optimiser's state is missed by name");
-    st = pv_model_file_load(comm, files->other, mlp.model, dws.optim);
+    st = load(comm, files->other, mlp.model, dws.optim);
     pv_test_check(comm, st == PV_ERR_DATA, "the state of another optimiser is refused");
-    st = pv_model_file_head(comm, files->directory, &head);
+    st = read_head(comm, files->directory, &head);
     pv_test_check(comm, st == PV_ERR_DATA && !head.config, "a directory is no model");
-    st = pv_model_file_head(comm, "/nowhere/model.h5", &head);
+    st = read_head(comm, "/nowhere/model.h5", &head);
     pv_test_check(comm, st == PV_ERR_IO && strstr(pv_fail_message(), "/nowhere/model.h5"),
                   "a path that is not there is named on all ranks");
     subject_free(&dws);
@@ -207,9 +227,9 @@ static void forms_that_spoil_rows_are_refused(const pv_comm *comm, const pv_test
                            : strcmp(bad[i].dataset, "/norm/mean") == 0 ? form->mean
                                                                        : form->reference;
         row[form->params - 1] = bad[i].value;
-        pv_status st = comm->rank == 0 ? pv_model_file_write(files->other, &s.head, s.model, NULL) : PV_OK;
+        pv_status st = comm->rank == 0 ? pv_model_file_write(files->other, 1, &s.head, s.model, NULL) : PV_OK;
         pv_test_check(comm, st == PV_OK, "a model with a spoilt form is written");
-        st = pv_model_file_head(comm, files->other, &head);
+        st = read_head(comm, files->other, &head);
         snprintf(statement, sizeof statement, "%g in %s is refused, file and dataset named",
                  (double)bad[i].value, bad[i].dataset);
         pv_test_check(comm,
@@ -224,7 +244,7 @@ static void failed_writes_leave_the_old_file(const pv_comm *comm, const pv_test_
 {
     subject s;
     if (!subject_ready(comm, 1, &s)) return;
-    const pv_status st = pv_model_file_write("/nowhere/model.h5", &s.head, s.model, NULL);
+    const pv_status st = pv_model_file_write("/nowhere/model.h5", 1, &s.head, s.model, NULL);
     pv_test_check(comm, st == PV_ERR_IO && strstr(pv_fail_message(), "/nowhere/model.h5"),
                   "a path that cannot be written is named");
     /* A directory in the way of the temporary name. */
@@ -233,11 +253,11 @@ static void failed_writes_leave_the_old_file(const pv_comm *comm, const pv_test_
     pv_status blocked = PV_ERR_IO;
     if (comm->rank == 0) {
         if (mkdir(part, 0700) != 0) perror(part);
-        blocked = pv_model_file_write(files->store, &s.head, s.model, s.optim);
+        blocked = pv_model_file_write(files->store, 1, &s.head, s.model, s.optim);
         rmdir(part);
     }
     pv_model_head head;
-    const pv_status old = pv_model_file_head(comm, files->store, &head);
+    const pv_status old = read_head(comm, files->store, &head);
     pv_test_check(comm, blocked == PV_ERR_IO && old == PV_OK,
                   "after a failed write the earlier file is as it was");
     if (old == PV_OK) pv_model_head_free(&head);
