@@ -168,6 +168,23 @@ static pv_status compare_nodes(const pv_comm *comm, const pv_dataset *dataset, c
                                      pv_store_path(dataset->store)));
 }
 
+/* Refuses rows that no model can take; every rank says the same of all that all have read. */
+static pv_status refuse_wild(const pv_comm *comm, const pv_row_loader *loader)
+{
+    const int64_t objects = pv_store_objects(loader->store);
+    int64_t wild = loader->wild, first = wild ? loader->first_wild : INT64_MAX;
+    MPI_Allreduce(MPI_IN_PLACE, &wild, 1, MPI_INT64_T, MPI_SUM, comm->world);
+    MPI_Allreduce(MPI_IN_PLACE, &first, 1, MPI_INT64_T, MPI_MIN, comm->world);
+    if (wild == 0) return PV_OK;
+    return pv_agree(
+        comm,
+        pv_fail(PV_ERR_DATA,
+                "'%s': %lld row(s) of this split hold weights that are not finite or beyond 1e9, the first is "
+                "view %lld of object %lld: make the store anew without these INRs, or use other views",
+                pv_store_path(loader->store), (long long)wild, (long long)(first / objects),
+                (long long)(first % objects)));
+}
+
 static pv_status load(const pv_comm *comm, pv_dataset *dataset)
 {
     const pv_dataset_opts *opts = &dataset->opts;
@@ -189,6 +206,7 @@ static pv_status load(const pv_comm *comm, pv_dataset *dataset)
     PV_TRY(compare_nodes(comm, dataset, &loader));
     PV_TRY(choose_reference(comm, opts->form, &loader));
     PV_TRY(pv_agree(comm, load_share(dataset, &loader)));
+    PV_TRY(refuse_wild(comm, &loader));
     dataset->identity = loader.identity;
     sync_rows(comm, dataset);
 done:

@@ -12,6 +12,10 @@ enum { MARKS = 4096, ROWS = 256 };
 
 enum { MATCH_SWEEPS = 16 };
 
+/* Beyond it no INR computes anything, and one such row would leave nothing of the others when it is normalised
+ * with them. */
+static const float MOST_WEIGHT = 1e9F;
+
 pv_status pv_row_loader_open(pv_row_loader *loader)
 {
     const pv_row_form *form = loader->form;
@@ -88,12 +92,12 @@ static pv_status fail_refused(const pv_row_loader *loader)
                    (long long)first_object);
 }
 
-/* Weights that other programs wrote may be no numbers: one of them would make all statistics none. */
-static bool is_finite(const float *row, int params)
+static bool is_wild(const float *row, int64_t params)
 {
-    for (int i = 0; i < params; i++)
-        if (!isfinite(row[i])) return false;
-    return true;
+    int64_t tame = 0;
+    for (int64_t i = 0; i < params; i++)
+        tame += fabsf(row[i]) <= MOST_WEIGHT;
+    return tame < params;
 }
 
 /* Checks a row, brings it into its form and counts it in: view v of object i of the split. */
@@ -110,12 +114,11 @@ static pv_status take_row(pv_row_loader *loader, int64_t v, int64_t i, uint8_t s
         return pv_fail(PV_ERR_DATA,
                        "'%s': view %lld of object %lld fails its checksum: see `polyview verify`",
                        pv_store_path(loader->store), (long long)view, (long long)object);
-    if (!is_finite(row, pv_store_params(loader->store)))
-        return pv_fail(
-            PV_ERR_DATA,
-            "'%s': view %lld of object %lld holds a weight that is not finite: leave its view out, or make "
-            "the store without that object",
-            pv_store_path(loader->store), (long long)view, (long long)object);
+    if (is_wild(row, pv_store_params(loader->store))) {
+        const int64_t number = view * pv_store_objects(loader->store) + object;
+        if (loader->wild++ == 0 || number < loader->first_wild) loader->first_wild = number;
+        return PV_OK;
+    }
     const bool changed = shape_row(loader, object, view, row);
     const struct {
         int64_t sample, label;

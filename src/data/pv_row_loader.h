@@ -18,6 +18,7 @@ typedef struct pv_row_loader {
     bool verify;               /* compare every row with its checksum */
     const pv_row_form *form;   /* NULL: rows stay as they are stored */
     uint64_t identity;         /* of what was read: adds up (modulo 2^64) over shares of the samples */
+    int64_t wild, first_wild;  /* rows read that no model can take, and view * objects + object of the first */
     /* its own workspace */
     float *before; /* [P] */
     pv_symmetry symmetry;
@@ -37,7 +38,8 @@ pv_status pv_row_loader_sum(const pv_row_loader *loader, int64_t first, int64_t 
  * Shapes   rows [count][P]
  * Random   PV_RNG_MATCH, seed 0, (object, view)
  * Local.  Errors: PV_ERR_DATA (a row that is missing, refused or fails its checksum: view and object named,
- * refused ones of all views counted). */
+ * refused ones of all views counted).  Rows with weights that are not finite or far
+ * too large are counted as `wild` and left as they are. */
 pv_status pv_row_loader_read(pv_row_loader *loader, int64_t v, int64_t first, int64_t count, float *rows);
 
 #endif

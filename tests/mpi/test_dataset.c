@@ -6,6 +6,8 @@
 #include "data/pv_stream.h"
 #include "store/pv_h5.h"
 
+#include <float.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,13 +16,20 @@ enum { PARAMS = PV_TEST_PARAMS, MISSING_VIEW = 2, MISSING_OBJECT = 30 };
 static const int first_of[] = {0, PV_TEST_TRAIN, PV_TEST_TRAIN + PV_TEST_VAL};
 static const int count_of[] = {PV_TEST_TRAIN, PV_TEST_VAL, PV_TEST_TEST};
 
-static pv_status write_row(pv_store *store, int64_t view, int64_t object, uint8_t status)
+/* A row whose last weight is another one unless `last` is 0. */
+static pv_status write_weight(pv_store *store, int64_t view, int64_t object, uint8_t status, float last)
 {
     float row[PARAMS], psnr = 20;
     const uint32_t steps = 1;
     for (int p = 0; p < PARAMS; p++)
         row[p] = pv_test_entry(view, object, p);
+    if (last != 0) row[PARAMS - 1] = last;
     return pv_store_write_rows(store, view, object, 1, row, &psnr, &steps, &status);
+}
+
+static pv_status write_row(pv_store *store, int64_t view, int64_t object, uint8_t status)
+{
+    return write_weight(store, view, object, status, 0);
 }
 
 /* A store with every row but one. */
@@ -166,6 +175,34 @@ static void refused_rows_are_counted(const pv_comm *comm, const pv_test_files *f
     pv_store_close(store);
 }
 
+static void rows_that_no_model_can_take_are_counted(const pv_comm *comm, const pv_test_files *files)
+{
+    const int64_t object = PV_TEST_TRAIN; /* the first of the validation split */
+    const float weights[PV_TEST_VIEWS][PV_TEST_VAL] = {
+        {0, 0, NAN, 0}, {0, 0, 0, -INFINITY}, {1e9F, 2e9F, -NAN, FLT_MAX}};
+    pv_store *store;
+    pv_status st = PV_OK;
+    if (pv_store_open(comm, files->store, PV_STORE_WRITE, NULL, &store) != PV_OK) return;
+    for (int view = 0; view < PV_TEST_VIEWS && comm->rank == 0; view++)
+        for (int i = 0; i < PV_TEST_VAL && st == PV_OK; i++)
+            st = write_weight(store, view, object + i, PV_ROW_FITTED, weights[view][i]);
+    pv_test_check(comm, st == PV_OK, "weights that are not finite or huge are written");
+    pv_store_close(store);
+    if (pv_store_open(comm, files->store, PV_STORE_READ, NULL, &store) != PV_OK) return;
+    for (int place = PV_PLACE_AUTO; place <= PV_PLACE_JOB; place++)
+        refused(comm, store, (pv_dataset_opts){PV_SPLIT_VAL, 0, 3, true, .placement = (pv_placement)place},
+                PV_ERR_DATA,
+                "5 row(s) of this split hold weights that are not finite or beyond 1e9, the first "
+                "is view 0 of object 39",
+                "every rank counts all rows that no model can take");
+    refused(comm, store, (pv_dataset_opts){PV_SPLIT_VAL, 1, 1, false, .placement = PV_PLACE_NODE},
+            PV_ERR_DATA,
+            "1 row(s) of this split hold weights that are not finite or beyond 1e9, the first is view 1 of "
+            "object 40",
+            "of the views that are read");
+    pv_store_close(store);
+}
+
 /* Every sample stands at one place of an epoch; marks of places add up to the same on any share of them. */
 static void streams_do_not_know_ranks(const pv_comm *comm)
 {
@@ -206,6 +243,7 @@ int main(int argc, char **argv)
         pv_store_close(store);
         torn_rows_are_refused(&comm, &files);
         refused_rows_are_counted(&comm, &files);
+        rows_that_no_model_can_take_are_counted(&comm, &files);
     }
     streams_do_not_know_ranks(&comm);
     pv_test_files_remove(&comm, &files);
