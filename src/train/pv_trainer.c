@@ -30,7 +30,7 @@ static pv_status finish_epoch(pv_training *t, pv_epoch_figures figures, progress
     /* test is for the metrics alone: nothing is chosen by it */
     if (t->opts->test_each_epoch) PV_TRY(pv_training_score(t, PV_SPLIT_TEST, &figures.test));
     const double merit = figures.val.merit;
-    figures.best = figures.val.samples == 0 || merit > state->best_merit;
+    figures.best = figures.val.samples == 0 || (isfinite(figures.val.loss) && merit > state->best_merit);
     *state =
         (pv_train_state){.epoch = state->epoch + 1,
                          .best_merit = figures.best && figures.val.samples > 0 ? merit : state->best_merit,
@@ -150,6 +150,11 @@ pv_status pv_train(const pv_comm *comm, const pv_store *store, const pv_model_op
     result->memory_plan = pv_train_log_memory(&t, memory);
     while (st == PV_OK && t.head.state.epoch < opts->epochs)
         st = run_epoch(&t, &done);
+    if (st == PV_OK && t.head.state.best_epoch == 0)
+        st = pv_fail(
+            PV_ERR_NUMERIC,
+            "the loss of the validation split is not finite after any epoch, so no model is kept: lower "
+            "train.lr and begin anew with --fresh");
     if (st == PV_OK && pv_dataset_samples(t.test) > 0) st = score_kept(&t, result);
     fill_result(&t, &done, result);
     result->seconds = pv_seconds() - start;

@@ -234,6 +234,16 @@ def bad_rows_are_named(work: Path) -> None:
             words = ["--no-verify", "--split", split]
             run = polyview("eval", "--model", work / "model.h5", "--store", store, *words)
             check(run.status == 0, "eval --no-verify takes it all the same", run)
+    with changed_bytes(store):
+        with h5py.File(store, "r+") as file:
+            file["params"][0, 5, 7], file["params"][0, 3, 2] = np.nan, -3e38
+        for ranks in (1, 2, 3, 4):
+            run = train(work, "wild.h5", "--no-verify", ranks=ranks)
+            check(
+                one_error(run, 3, "2 row(s)", "not finite", "view 0 of object 3"),
+                f"weights that no model can take are counted, and the first named, on {ranks} rank(s)",
+                run,
+            )
     run = train(work, "many.h5", "--set", "train.views=3", ranks=2)
     check(one_error(run, 2, "views 0-2", "0-1"), "more views than the store has are refused", run)
 
@@ -414,6 +424,14 @@ def divergence(work: Path) -> None:
     make_store(work)
     run = train(work, "model.h5", "--set", "train.lr=1e30", "--set", "train.optimizer=sgd", ranks=3)
     check(one_error(run, 1, "train.lr"), "a loss that is not finite ends the run and names train.lr", run)
+    once = ["--set", "train.lr=1e30", "--set", f"train.batch={SAMPLES}", "--set", "train.epochs=1"]
+    for ranks in (1, 2, 4):
+        run = train(work, f"once{ranks}.h5", *once, ranks=ranks)
+        check(
+            one_error(run, 1, "validation", "train.lr", "--fresh") and not (work / f"once{ranks}.h5").exists(),
+            f"a last step that leaves no finite model is not called done, on {ranks} rank(s)",
+            run,
+        )
 
 
 def main() -> int:
