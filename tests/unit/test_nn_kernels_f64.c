@@ -1,0 +1,2 @@
+/* The same loops in double. */
+#include "test_nn_kernels.c"
