@@ -224,8 +224,9 @@ lint:  ## static checks: room order, cppcheck, shellcheck
 	    --suppress=missingIncludeSystem -Iinclude src include
 	shellcheck -x scripts/*.sh .ci/run jobs/*.sh jobs/*.sbatch $(wildcard tests/*/*.sh)
 
-tidy: $(BUILD)/libs.mk  ## clang-tidy over the sources
-	clang-tidy --quiet $(PLAIN) src/main.c -- $(CPPFLAGS) -DPV_CODE_VERSION='""' $(LIB_CFLAGS) -std=gnu11 $$($(MPICC) --showme:compile)
+tidy: $(BUILD)/libs.mk  ## clang-tidy over the sources, or FILES
+	clang-tidy --quiet $(or $(FILES),$(PLAIN) src/main.c) -- $(CPPFLAGS) -DPV_CODE_VERSION='""' -std=gnu11 \
+	    $(patsubst -I%,-isystem %,$(LIB_CFLAGS)) $$($(MPICC) --showme:compile | sed 's/-I/-isystem /g')
 
 fuzz:  ## build the fuzz targets with clang's libFuzzer and run each for FUZZ_SECONDS
 	+@OMPI_CC='$(FUZZ_CC)' MPICH_CC='$(FUZZ_CC)' $(MAKE) $(JOBS) --no-print-directory BUILD='$(BUILD)-fuzz' FUZZING=1 SANITIZE=1 \

@@ -142,8 +142,8 @@ static pv_status resolve_new(const char *wish, const char *path, char **out)
         st = pv_fail(PV_ERR_IO, "'%s': %s", wish, strerror(errno));
     else if (name[0] == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
         st = pv_fail(PV_ERR_IO, "'%s': there is no such directory", wish);
-    else if (!(*out = join(real, name)))
-        st = no_memory(wish);
+    else
+        st = (*out = join(real, name)) ? PV_OK : no_memory(wish);
     free(real);
     free(directory);
     return st;

@@ -118,7 +118,8 @@ static pv_status open_maker(const pv_comm *comm, const pv_store *store, const fe
                                  .form = form->params > 0 ? form : NULL,
                                  .max_batch = BATCH,
                                  .outputs = m->of.head.classes};
-    if (st == PV_OK && (source->untrained || source->aligned)) st = measure(comm, store, sampling, &m->how);
+    if (st == PV_OK && m->how.form && (source->untrained || source->aligned))
+        st = measure(comm, store, sampling, &m->how);
     return st;
 }
 

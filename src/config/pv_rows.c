@@ -63,7 +63,7 @@ static pv_status unknown_key(const pv_schema *schema, const pv_section *section,
     while (elsewhere && elsewhere->name && !have_key(elsewhere->options, node))
         elsewhere++;
     consider_rows(&s, section->options);
-    for (const pv_section *other = schema->sections; top && other->name; other++)
+    for (const pv_section *other = top ? schema->sections : NULL; other && other->name; other++)
         if (other->name[0]) consider(&s, other->name);
     if (elsewhere && elsewhere->name)
         snprintf(advice, sizeof advice, "did you mean '%s.%s'?", elsewhere->name, s.name);

@@ -34,10 +34,11 @@ static int list_options(const pv_option *rows, const pv_option *list[MOST], int 
     return count;
 }
 
-/* "labels-per-class" of labels_per_class; `text` has room. */
-static char *option_name(const pv_option *row, char *text)
+/* "labels-per-class" of labels_per_class. */
+static char *option_name(const pv_option *row, char text[PV_SHOWN])
 {
-    char *at = strcpy(text, row->name);
+    char *at = text;
+    snprintf(text, PV_SHOWN, "%s", row->name);
     while ((at = strchr(at, '_')))
         *at = '-';
     return text;

@@ -156,7 +156,7 @@ pv_status pv_probe_fit(const pv_probe *probe, const pv_probe_job *job, const pv_
     }
     st = PV_OK;
     result->test_score = score(comm, data, &data->test, result->predictions, t.scratch);
-    for (int target = 0; !data->classes && target < data->test.targets; target++)
+    for (int target = 0; result->target_scores && target < data->test.targets; target++)
         result->target_scores[target] = t.scratch[target];
 done:
     if (t.state) probe->end(t.state);
@@ -187,7 +187,7 @@ static void report_score(const pv_probe_data *data, const char *candidate, const
     snprintf(name, sizeof name, "test_%s", what);
     pv_json_real(result, name, found->test_score);
     pv_log_info("test %s %.4f with %s %g", what, found->test_score, candidate, found->chosen);
-    if (data->classes) return;
+    if (!found->target_scores) return;
     json_t *targets = json_array();
     for (int t = 0; t < data->test.targets; t++)
         json_array_append_new(targets, json_real(found->target_scores[t]));

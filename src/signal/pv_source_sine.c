@@ -51,7 +51,7 @@ static void targets(const pv_source_object *object, float *ab)
 
 static void values(const pv_source_object *object, float *y)
 {
-    float ab[2];
+    float ab[2] = {0};
     targets(object, ab);
     coords(object, y);
     for (int64_t i = 0; i < object->form->samples; i++)
