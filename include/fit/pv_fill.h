@@ -21,6 +21,7 @@ typedef struct pv_fill_result {
     int64_t rows;        /* views in the store */
     int64_t present;     /* fitted before this run */
     int64_t fitted;      /* fitted by this run */
+    int64_t held;        /* fitted rows of the store afterwards */
     int64_t refused;     /* rows of the store that are refused, by this run or an earlier one */
     int64_t restarted;   /* restarts in this run */
     int64_t steps;       /* Adam steps of the fits that ended in this run, restarted ones included */

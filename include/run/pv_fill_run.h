@@ -6,11 +6,6 @@
 #include "fit/pv_fill.h"
 #include "base/pv_json.h"
 
-/* What ends a run early; zeros where nothing does. */
-typedef struct pv_run_limits {
-    double max_hours, grace; /* grace: seconds for fits in flight */
-} pv_run_limits;
-
 /* Takes the lock of a store that is to be written.
  * Owner: pv_lock_release.  Collective.  Errors: as pv_lock_take; PV_ERR_IO: the file has other names (hard
  * links), which the lock does not know, agreed. */
@@ -21,17 +16,18 @@ pv_status pv_run_lock(const pv_comm *comm, const char *path, pv_lock **lock);
 pv_status pv_run_create(const pv_comm *comm, const pv_run_config *config, const pv_signal *signal,
                         const char *path, const pv_storage_opts *storage, int64_t views);
 
-/* Fits what is missing of a store by its config.
+/* Fits what is missing of a store by its config; after a signal fits in flight have `grace` seconds.
  * Collective.  Errors: as pv_fill (PV_STOPPED: *result is valid). */
 pv_status pv_run_fill(const pv_comm *comm, const pv_run_config *config, const pv_signal *signal,
-                      pv_store *store, pv_lock *lock, bool retry_refused, const pv_run_limits *limits,
+                      pv_store *store, pv_lock *lock, bool retry_refused, double grace,
                       pv_fill_result *result);
 
-/* Ends the writing of a store: its files must be where they were, and the lock ours.  Gives both back; NULL
- * for none.
- * Collective.  Errors: PV_ERR_IO (what was written is lost: the files are gone), as pv_store_close,
- * agreed. */
-pv_status pv_run_close_written(const pv_comm *comm, pv_store *store, pv_lock *lock);
+/* Ends the writing of a store: its files must be where they were, the lock ours, and what is then found in
+ * the store, opened anew, what `fill` counted (NULL: is not looked at).  Gives both back; NULL for none.
+ * Collective.  Errors: PV_ERR_IO (what was written is lost: the files are gone, or changed), as
+ * pv_store_close and pv_store_open, agreed. */
+pv_status pv_run_close_written(const pv_comm *comm, pv_store *store, pv_lock *lock,
+                               const pv_fill_result *fill);
 
 /* Adds what a fill did to a result. */
 void pv_result_fill(const pv_fill_result *fill, json_t *result);

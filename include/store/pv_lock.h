@@ -4,7 +4,8 @@
  * The file is made by link(), which is atomic on shared file systems too, and needs no flock.  While it is
  * held, a thread of rank 0 renews its time every few seconds, whatever the job is doing; the thread calls
  * neither MPI nor HDF5.  A lock is dead when its process is gone (seen from the same host), or when its time
- * is older than PV_LOCK_LIMIT_S by the clock of the file system; it is taken over with a warning. */
+ * is older than PV_LOCK_LIMIT_S by the clock of the file system; it is taken over with a warning.  A lock of
+ * another host that is not as old is waited for, as long as nobody renews it. */
 #ifndef PV_LOCK_H
 #define PV_LOCK_H
 
@@ -18,8 +19,12 @@ typedef struct pv_lock pv_lock;
 /* Takes the lock of the file `path` for the whole job; rank 0 does the work.
  * Owner    pv_lock_release
  * Collective.  Errors: PV_ERR_IO, agreed: somebody holds it (host, process, job and since when are named), or
- * the directory cannot be written; as pv_comm_check_launch. */
+ * the directory cannot be written; PV_STOPPED while waiting; as pv_comm_check_launch. */
 pv_status pv_lock_take(const pv_comm *comm, const char *path, pv_lock **out);
+
+/* Whether every rank sees the lock of `path` that rank 0 holds: a path may be one file here and another
+ * there, on disks of the nodes' own.  Collective.  Errors: PV_ERR_IO, agreed. */
+pv_status pv_lock_check_shared(const pv_comm *comm, const char *path);
 
 /* Whether the lock was still ours when it was last renewed; cheap enough for every few milliseconds.  PV_OK
  * on NULL, and on ranks other than 0.  Local.  Errors: PV_ERR_IO when it is not: another run took us for

@@ -47,7 +47,7 @@ typedef struct pv_store_spec {
  * a file of this name is always a whole store; with its disk space set aside unless storage->reserve is
  * false, so that the disk cannot fill up later.  Fails if the path exists.
  * Collective.  Errors: PV_ERR_IO (path named; disk full: what it takes and what is free), PV_ERR_CONFIG
- * (storage.hints, storage.shard_gib), PV_ERR_HDF5, agreed; nothing is left behind. */
+ * (storage.hints, storage.shard_gib), PV_ERR_HDF5, PV_STOPPED, agreed; nothing is left behind. */
 pv_status pv_store_create(const pv_comm *comm, const char *path, const pv_store_spec *spec,
                           const pv_storage_opts *storage);
 
@@ -61,7 +61,8 @@ typedef struct pv_store_growth {
 
 /* Grows `store`, which is open for reading and is not changed itself: open it anew to see the new rows, which
  * are missing.  A store in one file becomes the first shard of the grown one (a second name of the same file,
- * no copy). Killed at any instant, the store is the old one or the new one.
+ * no copy). Attributes, groups and datasets that others have added to it are kept.  Killed at any instant,
+ * the store is the old one or the new one.
  * Collective.  Errors: as pv_store_create; the store is then as it was. */
 pv_status pv_store_extend(const pv_comm *comm, const pv_store *store, const pv_store_growth *growth,
                           const pv_storage_opts *storage);

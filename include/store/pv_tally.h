@@ -11,8 +11,10 @@ enum { PV_TALLY_BINS = 64 };
 
 typedef struct pv_tally {
     int64_t fitted, refused; /* the other rows are missing */
-    double mean_psnr_db;     /* of the fitted, NaN if there are none */
-    int64_t psnr_bins[PV_TALLY_BINS];
+    int64_t psnr_unknown, psnr_infinite; /* of the fitted: NaN, as of imported rows; of exact fits */
+    int64_t psnr_negative;
+    double mean_psnr_db; /* of the finite ones, NaN if there are none */
+    int64_t psnr_bins[PV_TALLY_BINS]; /* of all but the unknown */
 } pv_tally;
 
 /* Reads status and PSNR of every row, each rank those of a share of the objects.

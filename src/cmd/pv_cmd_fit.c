@@ -1,6 +1,7 @@
 /* `polyview fit`: creates or resumes a store. */
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
+#include "base/pv_stop.h"
 #include "base/pv_path.h"
 #include "cmd/pv_commands.h"
 #include "run/pv_fill_run.h"
@@ -89,7 +90,6 @@ done:
 static pv_status run_fit(const pv_comm *comm, pv_run *run, const void *own, json_t *result)
 {
     const words *w = own;
-    const pv_run_limits limits = {w->max_hours, w->grace};
     pv_run_config *config = NULL;
     char *path = NULL; /* of the store */
     pv_signal *signal = NULL;
@@ -97,6 +97,7 @@ static pv_status run_fit(const pv_comm *comm, pv_run *run, const void *own, json
     pv_lock *lock = NULL;
     pv_fill_result fill = {0};
     pv_status st = PV_OK;
+    if (w->max_hours > 0) pv_stop_after(w->max_hours);
     if (!w->config && (!w->store || w->set.count > 0))
         PV_TRY(
             pv_fail(PV_ERR_USAGE,
@@ -107,14 +108,15 @@ static pv_status run_fit(const pv_comm *comm, pv_run *run, const void *own, json
     PV_TRY(pv_run_lock(comm, path, &lock));
     PV_TRY(prepare_store(comm, config, path, signal, &store));
     pv_run_keep(run, path, config);
-    st = pv_run_fill(comm, config, signal, store, lock, w->retry_refused, &limits, &fill);
+    st = pv_run_fill(comm, config, signal, store, lock, w->retry_refused, w->grace, &fill);
     if (st == PV_OK || st == PV_STOPPED) {
         pv_json_text(result, "store", path);
         pv_result_fill(&fill, result);
         pv_result_machine(comm, result);
     }
 done:;
-    const pv_status closed = pv_run_close_written(comm, store, lock);
+    const pv_status closed =
+        pv_run_close_written(comm, store, lock, st == PV_OK || st == PV_STOPPED ? &fill : NULL);
     pv_signal_close(signal);
     if (st == PV_OK) st = closed;
     pv_run_config_free(config);

@@ -46,7 +46,7 @@ static json_t *describe_psnr(const pv_tally *tally)
         low++;
     while (high > low && tally->psnr_bins[high] == 0)
         high--;
-    for (int bin = low; tally->fitted > 0 && bin <= high; bin++)
+    for (int bin = low; tally->fitted > tally->psnr_unknown && bin <= high; bin++)
         json_array_append_new(bins, json_pack("[i,I]", bin, (json_int_t)tally->psnr_bins[bin]));
     return bins;
 }
@@ -104,6 +104,9 @@ static pv_status report(const pv_store *store, const int64_t splits[SPLITS], con
     pv_json_int(result, "fitted", counts->fitted);
     pv_json_int(result, "refused", counts->refused);
     pv_json_real(result, "mean_psnr_db", counts->mean_psnr_db);
+    pv_json_int(result, "psnr_unknown", counts->psnr_unknown);
+    pv_json_int(result, "psnr_infinite", counts->psnr_infinite);
+    pv_json_int(result, "psnr_negative", counts->psnr_negative);
     pv_json_int(result, "missing",
                 pv_store_views(store) * pv_store_objects(store) - counts->fitted - counts->refused);
     json_object_set_new(result, "psnr_histogram", describe_psnr(counts));

@@ -1,6 +1,8 @@
 /* `polyview verify`: checks the rows of a store, and repairs them. */
 #include "base/pv_log.h"
+#include "base/pv_stop.h"
 #include "cmd/pv_commands.h"
+#include "fit/pv_specimen.h"
 #include "run/pv_fill_run.h"
 #include "store/pv_lock.h"
 #include "store/pv_verify.h"
@@ -55,22 +57,22 @@ static void report(const pv_comm *comm, const pv_store *store, const pv_verify_r
 
 /* Fits the bad and the missing rows of an open store, and looks at the bad ones again. */
 static pv_status refit(const pv_comm *comm, const pv_run_config *config, const pv_signal *signal,
-                       pv_store *store, pv_lock *lock, const pv_run_limits *limits,
-                       const pv_verify_result *checked, json_t *result)
+                       pv_store *store, pv_lock *lock, double grace, const pv_verify_result *checked,
+                       pv_fill_result *fill, json_t *result)
 {
     int64_t sound = 0, same = 0;
-    pv_fill_result fill = {0};
     pv_status st;
+    PV_TRY(pv_specimen_check_store(comm, signal, store));
     PV_TRY(pv_agree(comm, comm->rank == 0 ? pv_verify_discard(store, checked) : PV_OK));
-    st = pv_run_fill(comm, config, signal, store, lock, false, limits, &fill);
+    st = pv_run_fill(comm, config, signal, store, lock, false, grace, fill);
     if (st == PV_OK || st == PV_STOPPED) {
         json_t *repair = json_object();
-        pv_result_fill(&fill, repair);
+        pv_result_fill(fill, repair);
         json_object_set_new(result, "repair", repair);
     }
     PV_TRY(st);
     PV_TRY(pv_agree(comm, comm->rank == 0 ? pv_verify_again(store, checked, &sound, &same) : PV_OK));
-    pv_json_int(result, "repaired", fill.fitted);
+    pv_json_int(result, "repaired", fill->fitted);
     pv_json_int(result, "same_checksum", same);
     if (comm->rank == 0 && sound < checked->bad)
         st = pv_fail(PV_ERR_DATA, "'%s': %lld rows are bad still: the disk may be failing",
@@ -80,19 +82,21 @@ static pv_status refit(const pv_comm *comm, const pv_run_config *config, const p
         pv_log_info(
             "fitted %lld rows: %lld that were bad, %lld of them with the checksum that they had, and %lld "
             "that were missing",
-            (long long)fill.fitted, (long long)checked->bad, (long long)same,
-            (long long)(fill.fitted - checked->bad));
+            (long long)fill->fitted, (long long)checked->bad, (long long)same,
+            (long long)(fill->fitted - checked->bad));
 done:
     return st;
 }
 
-static pv_status repair(const pv_comm *comm, const char *path, const pv_run_limits *limits, json_t *result)
+static pv_status repair(const pv_comm *comm, const char *path, double grace, json_t *result)
 {
     pv_run_config *config = NULL;
     pv_signal *signal = NULL;
     pv_lock *lock = NULL;
     pv_store *store = NULL;
     pv_verify_result checked = {0};
+    pv_fill_result fill = {0};
+    bool filled = false;
     pv_status st;
     PV_TRY(pv_config_of_store(comm, path, &config));
     PV_TRY(pv_signal_open(comm, &config->signal, &signal));
@@ -100,10 +104,11 @@ static pv_status repair(const pv_comm *comm, const char *path, const pv_run_limi
     PV_TRY(pv_store_open(comm, path, PV_STORE_WRITE, &config->storage, &store));
     PV_TRY(pv_verify(comm, store, &checked));
     report(comm, store, &checked, result);
-    if (checked.bad + checked.missing > 0)
-        st = refit(comm, config, signal, store, lock, limits, &checked, result);
+    if (checked.bad + checked.missing == 0) goto done;
+    st = refit(comm, config, signal, store, lock, grace, &checked, &fill, result);
+    filled = st == PV_OK || st == PV_STOPPED;
 done:;
-    const pv_status closed = pv_run_close_written(comm, store, lock);
+    const pv_status closed = pv_run_close_written(comm, store, lock, filled ? &fill : NULL);
     free(checked.bad_rows);
     pv_signal_close(signal);
     pv_run_config_free(config);
@@ -131,10 +136,10 @@ done:
 static pv_status run_verify(const pv_comm *comm, pv_run *run, const void *own, json_t *result)
 {
     const words *w = own;
-    const pv_run_limits limits = {w->max_hours, w->grace};
     if (!w->repair && (w->max_hours > 0 || w->grace > 0))
         return pv_fail(PV_ERR_USAGE, "--max-hours and --grace go with --repair");
-    const pv_status st = w->repair ? repair(comm, w->path, &limits, result) : inspect(comm, w->path, result);
+    if (w->max_hours > 0) pv_stop_after(w->max_hours);
+    const pv_status st = w->repair ? repair(comm, w->path, w->grace, result) : inspect(comm, w->path, result);
     if (json_object_size(result) > 0) pv_run_keep(run, w->path, NULL);
     return st;
 }

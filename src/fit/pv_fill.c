@@ -303,7 +303,7 @@ pv_status pv_fill(const pv_comm *comm, const pv_signal *signal, pv_store *store,
     PV_TRY(pv_same(comm, "fit.steps of pv_fill", &opts->fit->steps, sizeof opts->fit->steps));
     PV_TRY(pv_same(comm, "retry_refused of pv_fill", &opts->retry_refused, sizeof opts->retry_refused));
     PV_TRY(pv_tally_store(comm, store, &counts));
-    result->present = counts.fitted;
+    result->present = result->held = counts.fitted;
     result->refused = counts.refused;
     result->mean_psnr_db = counts.mean_psnr_db;
     const division work = divide(result->rows, comm->size);
@@ -318,6 +318,7 @@ pv_status pv_fill(const pv_comm *comm, const pv_signal *signal, pv_store *store,
     st = pv_agree(comm, st);
     gather_result(comm, &f, busy, result);
     const pv_status counted = pv_tally_store(comm, store, &counts);
+    result->held = counts.fitted;
     result->refused = counts.refused;
     result->mean_psnr_db = counts.mean_psnr_db;
     st = st == PV_OK ? counted : st;

@@ -2,9 +2,10 @@
 #include "run/pv_fill_run.h"
 #include "base/pv_cpu.h"
 #include "base/pv_log.h"
-#include "base/pv_stop.h"
+#include "base/pv_mem.h"
 #include "inr/pv_arch.h"
 #include "store/pv_store.h"
+#include "store/pv_tally.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -67,8 +68,9 @@ static pv_status check_names(const char *path)
 
 pv_status pv_run_lock(const pv_comm *comm, const char *path, pv_lock **lock)
 {
-    const pv_status st = pv_agree(comm, comm->rank == 0 ? check_names(path) : PV_OK);
-    return st == PV_OK ? pv_lock_take(comm, path, lock) : st;
+    pv_status st = pv_agree(comm, comm->rank == 0 ? check_names(path) : PV_OK);
+    if (st == PV_OK) st = pv_lock_take(comm, path, lock);
+    return st == PV_OK ? pv_lock_check_shared(comm, path) : st;
 }
 
 pv_status pv_run_create(const pv_comm *comm, const pv_run_config *config, const pv_signal *signal,
@@ -89,15 +91,14 @@ done:
 }
 
 pv_status pv_run_fill(const pv_comm *comm, const pv_run_config *config, const pv_signal *signal,
-                      pv_store *store, pv_lock *lock, bool retry_refused, const pv_run_limits *limits,
+                      pv_store *store, pv_lock *lock, bool retry_refused, double grace,
                       pv_fill_result *result)
 {
     const pv_fill_opts opts = {.variant = config->inr.variant,
                                .fit = &config->fit,
                                .retry_refused = retry_refused,
-                               .grace = limits->grace,
+                               .grace = grace,
                                .lock = lock};
-    if (limits->max_hours > 0) pv_stop_after(limits->max_hours);
     warn_of_instruction_set(store);
     warn_of_digests(store);
     const pv_status st = pv_fill(comm, signal, store, &opts, result);
@@ -115,13 +116,40 @@ static pv_status check_files(const pv_store *store)
     return pv_store_bytes(store, &length, &on_disk);
 }
 
-pv_status pv_run_close_written(const pv_comm *comm, pv_store *store, pv_lock *lock)
+/* The store as others find it. */
+static pv_status look_again(const pv_comm *comm, const char *path, const pv_fill_result *fill)
+{
+    pv_store *store = NULL;
+    pv_tally found;
+    pv_status st;
+    PV_TRY(pv_store_open(comm, path, PV_STORE_READ, NULL, &store));
+    PV_TRY(pv_tally_store(comm, store, &found));
+    if (found.fitted != fill->held || found.refused != fill->refused)
+        st = pv_fail(PV_ERR_IO,
+                     "'%s', opened anew, has %lld fitted and %lld refused rows, not %lld and %lld: another "
+                     "program "
+                     "has written to it",
+                     path, (long long)found.fitted, (long long)found.refused, (long long)fill->held,
+                     (long long)fill->refused);
+done:
+    pv_store_close(store);
+    return st;
+}
+
+pv_status pv_run_close_written(const pv_comm *comm, pv_store *store, pv_lock *lock,
+                               const pv_fill_result *fill)
 {
     pv_status st = lock ? pv_lock_confirm(comm, lock) : PV_OK;
+    const bool written = store && fill;
+    char *path = written ? pv_strdup(pv_store_path(store)) : NULL;
     if (st == PV_OK && store) st = pv_agree(comm, comm->rank == 0 ? check_files(store) : PV_OK);
     const pv_status closed = pv_store_close(store);
+    if (st == PV_OK) st = closed;
+    if (st == PV_OK && written) st = pv_agree(comm, path ? PV_OK : PV_ERR_NOMEM);
+    if (st == PV_OK && written) st = look_again(comm, path, fill);
     pv_lock_release(lock);
-    return st == PV_OK ? closed : st;
+    free(path);
+    return st;
 }
 
 void pv_result_fill(const pv_fill_result *fill, json_t *result)

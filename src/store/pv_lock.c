@@ -2,6 +2,7 @@
 #include "store/pv_lock.h"
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
+#include "base/pv_stop.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -115,17 +116,23 @@ static double file_time(const struct stat *file)
     return (double)file->st_mtim.tv_sec + 1e-9 * (double)file->st_mtim.tv_nsec;
 }
 
+/* Whether a lock's holder is on this host, where its process can be looked at. */
+static bool is_here(const holder *found)
+{
+    holder self;
+    describe_self(&self);
+    return strcmp(self.host, found->host) == 0 && strcmp(self.place, found->place) == 0;
+}
+
 /* Whether the holder of the lock is dead; `mine` was written just now and tells the file system's time. */
 static bool is_dead(const char *path, const char *mine, const holder *found, double *age)
 {
-    holder self;
     struct stat lock, now;
     char state = '?';
     long long started = 0;
     *age = 0;
     if (stat(path, &lock) == 0 && stat(mine, &now) == 0) *age = file_time(&now) - file_time(&lock);
-    describe_self(&self);
-    if (strcmp(self.host, found->host) == 0 && strcmp(self.place, found->place) == 0)
+    if (is_here(found))
         return !look_at_process(found->pid, &state, &started) || started != found->started || state == 'Z' ||
                state == 'X';
     return *age > PV_LOCK_LIMIT_S;
@@ -145,8 +152,37 @@ static void remove_dead(const char *path, const char *mine, ino_t judged)
     free(aside);
 }
 
+/* What is seen of a lock of another host that may be dead. */
+typedef struct vigil {
+    bool begun;
+    struct timespec renewed; /* when it was seen first */
+} vigil;
+
+/* A look at a lock that is not dead yet: it is waited for as long as it is silent, as its node may have
+ * died. */
+static pv_status wait_for(const char *store, const holder *found, const struct stat *lock, double age,
+                          vigil *v)
+{
+    const struct timespec renewed = lock->st_mtim;
+    const char *word = *found->job ? ", job " : "";
+    const bool silent = !v->begun || memcmp(&renewed, &v->renewed, sizeof renewed) == 0;
+    if (is_here(found) || !silent)
+        return pv_fail(
+            PV_ERR_IO,
+            "'%s' is being written by another run: process %ld on %s%s%s, since %s; wait for it, or stop it",
+            store, found->pid, found->host, word, found->job, found->since);
+    if (pv_stop_requested()) return pv_stop_fail();
+    if (!v->begun)
+        pv_log_warn(
+            "'%s' is locked by process %ld on %s%s%s, since %s, silent for %.0f s, free in %.0f s: waiting",
+            store, found->pid, found->host, word, found->job, found->since, age, PV_LOCK_LIMIT_S - age);
+    *v = (vigil){true, renewed};
+    sleep(1);
+    return PV_OK;
+}
+
 /* One try: PV_OK with *taken, or PV_OK to try again, or who holds it. */
-static pv_status try_take(const char *store, const char *path, const char *mine, bool *taken)
+static pv_status try_take(const char *store, const char *path, const char *mine, vigil *v, bool *taken)
 {
     holder found;
     struct stat lock;
@@ -161,15 +197,12 @@ static pv_status try_take(const char *store, const char *path, const char *mine,
         return pv_fail(PV_ERR_IO,
                        "'%s' is locked by '%s', which says not by whom: remove that if no run writes it",
                        store, path);
-    if (!is_dead(path, mine, &found, &age))
-        return pv_fail(
-            PV_ERR_IO,
-            "'%s' is being written by another run: process %ld on %s%s%s, since %s; wait for it, or stop it",
-            store, found.pid, found.host, *found.job ? ", job " : "", found.job, found.since);
+    if (!is_dead(path, mine, &found, &age)) return wait_for(store, &found, &lock, age, v);
     pv_log_warn(
         "taking over '%s' from a run that is dead: process %ld on %s%s%s, since %s (silent for %.0f s)",
         store, found.pid, found.host, *found.job ? ", job " : "", found.job, found.since, age);
     remove_dead(path, mine, lock.st_ino);
+    *v = (vigil){0};
     return PV_OK;
 }
 
@@ -178,13 +211,14 @@ static pv_status take_file(pv_lock *lock, const char *store)
     char host[TEXT_BYTES] = "";
     struct stat own;
     bool taken = false;
+    vigil v = {0};
     pv_status st = PV_OK;
     gethostname(host, sizeof host - 1);
     if (asprintf(&lock->path, "%s.lock", store) < 0 ||
         asprintf(&lock->mine, "%s.lock.%s.%ld", store, host, (long)getpid()) < 0)
         return pv_fail(PV_ERR_NOMEM, "no memory for a file name");
-    for (int tries = 0; st == PV_OK && !taken && tries < TAKE_TRIES; tries++)
-        st = try_take(store, lock->path, lock->mine, &taken);
+    for (int tries = 0; st == PV_OK && !taken && tries < TAKE_TRIES; tries += !v.begun)
+        st = try_take(store, lock->path, lock->mine, &v, &taken);
     if (st == PV_OK && !taken)
         st = pv_fail(PV_ERR_IO, "'%s': other runs keep taking its lock '%s'", store, lock->path);
     if (st == PV_OK && stat(lock->mine, &own) == 0) lock->inode = own.st_ino;
@@ -244,6 +278,42 @@ static pv_status hold(pv_lock *lock, const char *store)
 {
     const pv_status st = take_file(lock, store);
     return st == PV_OK ? start_beating(lock) : st;
+}
+
+/* A lock that says who holds it is longer than nothing and shorter than this. */
+enum { LOCK_BYTES = 2048, SEEN_TRIES = 5 };
+
+static void read_lock(const char *store, char text[LOCK_BYTES])
+{
+    char *path = NULL;
+    memset(text, 0, LOCK_BYTES);
+    if (asprintf(&path, "%s.lock", store) < 0) return;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 && read(fd, text, LOCK_BYTES - 1) < 0) text[0] = '\0';
+    if (fd >= 0) close(fd);
+    free(path);
+}
+
+/* A shared file system may show a new file a moment late. */
+static pv_status check_seen(const char *store, const char first[LOCK_BYTES])
+{
+    char here[LOCK_BYTES];
+    for (int tries = 0; tries < SEEN_TRIES; tries++) {
+        if (tries > 0) sleep(1);
+        read_lock(store, here);
+        if (here[0] != '\0' && strcmp(here, first) == 0) return PV_OK;
+    }
+    return pv_fail(PV_ERR_IO,
+                   "'%s' is not the file that rank 0 has locked: its directory must be shared by all nodes",
+                   store);
+}
+
+pv_status pv_lock_check_shared(const pv_comm *comm, const char *path)
+{
+    char first[LOCK_BYTES];
+    read_lock(path, first);
+    MPI_Bcast(first, LOCK_BYTES, MPI_CHAR, 0, comm->world);
+    return pv_agree(comm, check_seen(path, first));
 }
 
 pv_status pv_lock_take(const pv_comm *comm, const char *path, pv_lock **out)

@@ -4,6 +4,7 @@
 #include "base/pv_cpu.h"
 #include "base/pv_file.h"
 #include "base/pv_mem.h"
+#include "base/pv_stop.h"
 #include "base/pv_version.h"
 #include "store/pv_h5.h"
 
@@ -134,6 +135,7 @@ static pv_status make_shards(shard_plan *plan, const store_recipe *recipe)
     char path[PATH_MAX];
     pv_status st;
     for (int number = 0; plan->made < plan->count; number++, plan->made++) {
+        if (pv_stop_requested()) PV_TRY(pv_stop_fail());
         PV_TRY(name_shard(plan, plan->made, &number, path));
         PV_TRY(store_write_file(recipe, path, &plan->entries[plan->made].box, NULL, 0));
     }

@@ -1,7 +1,9 @@
 /* Writing the files of a store, on one rank: a file with rows, all missing, and the master over shards. */
 #include "pv_store_files.h"
+#include "pv_store_additions.h"
 #include "base/pv_file.h"
 #include "base/pv_mem.h"
+#include "base/pv_stop.h"
 #include "store/pv_h5.h"
 
 #include <stdlib.h>
@@ -115,6 +117,7 @@ static pv_status write_objects(const store_recipe *recipe, hid_t file, const sto
     PV_TRY(block_make(&shape, &b));
     for (int64_t done = 0; done < box->objects; done += OBJECT_BLOCK) {
         const int64_t left = box->objects - done, count = left < OBJECT_BLOCK ? left : OBJECT_BLOCK;
+        if (pv_stop_requested()) PV_TRY(pv_stop_fail());
         PV_TRY(read_objects(recipe, box->first_object + done, count, shape.targets, &b));
         for (int c = ROW_COLUMNS; c < COLUMNS; c++)
             if (store_column_exists(c, &shape)) PV_TRY(write_column(file, c, &shape, done, count, b.data[c]));
@@ -229,6 +232,7 @@ static pv_status write_contents(const store_recipe *recipe, hid_t file, const st
     PV_TRY(write_layout(file, recipe->arch));
     if (entries) PV_TRY(write_table(file, SHARDS_TABLE, type, count, entries));
     PV_TRY(write_objects(recipe, file, box));
+    if (entries && recipe->old) st = store_keep_additions(pv_store_path(recipe->old), file);
 done:
     H5Tclose(type);
     return st;

@@ -8,19 +8,25 @@
 
 enum { BLOCK = 65536 };
 /* What the ranks add up, as doubles: counts stay exact below 2^53. */
-enum { FITTED, REFUSED, PSNR_SUM, FIRST_BIN, SUMS = FIRST_BIN + PV_TALLY_BINS };
+enum { FITTED, REFUSED, UNKNOWN, INFINITE, NEGATIVE, PSNR_SUM, FIRST_BIN, SUMS = FIRST_BIN + PV_TALLY_BINS };
+
+static void add_psnr(double psnr, double sums[SUMS])
+{
+    const int bin = psnr >= PV_TALLY_BINS - 1 ? PV_TALLY_BINS - 1 : psnr > 0 ? (int)psnr : 0;
+    sums[UNKNOWN] += isnan(psnr);
+    sums[INFINITE] += isinf(psnr) != 0;
+    sums[NEGATIVE] += psnr < 0;
+    if (isfinite(psnr)) sums[PSNR_SUM] += psnr;
+    if (!isnan(psnr)) sums[FIRST_BIN + bin] += 1;
+}
 
 static void add_block(int64_t count, const uint8_t *status, const float *psnr, double sums[SUMS])
 {
-    for (int64_t i = 0; i < count; i++)
-        if (status[i] == PV_ROW_FITTED) {
-            const int bin = psnr[i] >= PV_TALLY_BINS - 1 ? PV_TALLY_BINS - 1 : psnr[i] > 0 ? (int)psnr[i] : 0;
-            sums[FITTED] += 1;
-            sums[PSNR_SUM] += (double)psnr[i];
-            sums[FIRST_BIN + bin] += 1;
-        } else if (status[i] == PV_ROW_REFUSED) {
-            sums[REFUSED] += 1;
-        }
+    for (int64_t i = 0; i < count; i++) {
+        sums[FITTED] += status[i] == PV_ROW_FITTED;
+        sums[REFUSED] += status[i] == PV_ROW_REFUSED;
+        if (status[i] == PV_ROW_FITTED) add_psnr((double)psnr[i], sums);
+    }
 }
 
 /* Adds up this rank's share of one view.  Where nothing is fitted there is no PSNR to read. */
@@ -56,8 +62,13 @@ done:
     free(psnr);
     st = pv_agree(comm, st);
     MPI_Allreduce(MPI_IN_PLACE, sums, SUMS, MPI_DOUBLE, MPI_SUM, comm->world);
-    *tally = (pv_tally){.fitted = (int64_t)sums[FITTED], .refused = (int64_t)sums[REFUSED]};
-    tally->mean_psnr_db = tally->fitted > 0 ? sums[PSNR_SUM] / sums[FITTED] : (double)NAN;
+    const double finite = sums[FITTED] - sums[UNKNOWN] - sums[INFINITE];
+    *tally = (pv_tally){.fitted = (int64_t)sums[FITTED],
+                        .refused = (int64_t)sums[REFUSED],
+                        .psnr_unknown = (int64_t)sums[UNKNOWN],
+                        .psnr_infinite = (int64_t)sums[INFINITE],
+                        .psnr_negative = (int64_t)sums[NEGATIVE],
+                        .mean_psnr_db = finite > 0 ? sums[PSNR_SUM] / finite : (double)NAN};
     for (int bin = 0; bin < PV_TALLY_BINS; bin++)
         tally->psnr_bins[bin] = (int64_t)sums[FIRST_BIN + bin];
     return st;

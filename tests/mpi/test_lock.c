@@ -3,6 +3,7 @@
 #include "store/pv_lock.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,15 +87,36 @@ static void its_holder_may_be_busy(const pv_comm *comm, const char *store)
     MPI_Barrier(comm->world);
 }
 
+/* Another run that holds the lock of a store and lives, for some seconds. */
+static void *renew(void *context)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s.lock", (const char *)context);
+    for (int i = 0; i < 12; i++) {
+        usleep(250000);
+        utimensat(AT_FDCWD, path, NULL, 0);
+    }
+    return NULL;
+}
+
 static void a_silent_lock_of_another_host_is_taken_over(const pv_comm *comm, const char *store)
 {
     pv_lock *lock = NULL;
     leave_lock(comm, store, "another-host", 1, PV_LOCK_LIMIT_S / 2);
+    pthread_t renewer;
+    if (comm->rank == 0) pthread_create(&renewer, NULL, renew, (void *)(uintptr_t)store);
     pv_test_check(comm, pv_lock_take(comm, store, &lock) == PV_ERR_IO,
-                  "a lock that was renewed lately holds");
+                  "a lock that is renewed while it is waited for holds");
+    if (comm->rank == 0) pthread_join(renewer, NULL);
     pv_test_check(comm,
                   strstr(pv_fail_message(), "process 1 on another-host, job 77, since 2026-01-01") != NULL,
                   "its host, process, job and time are named");
+    const double start = MPI_Wtime();
+    leave_lock(comm, store, "another-host", 1, PV_LOCK_LIMIT_S - 3);
+    pv_test_check(comm, pv_lock_take(comm, store, &lock) == PV_OK && MPI_Wtime() - start > 2,
+                  "a lock that stays silent is waited for, then taken over");
+    pv_lock_release(lock);
+    MPI_Barrier(comm->world);
     leave_lock(comm, store, "another-host", 1, PV_LOCK_LIMIT_S + 5);
     pv_test_check(comm, pv_lock_take(comm, store, &lock) == PV_OK,
                   "a lock that has been silent too long is taken over");
