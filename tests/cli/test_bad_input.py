@@ -134,7 +134,9 @@ def bad_words(work: Path) -> None:
     refused("help on no command", ["help", "fti"], USAGE, "did you mean 'fit'")
     refused("an unknown bench", ["bench", "stor"], USAGE, "stor", "did you mean 'store'")
     refused("an unknown option", ["fit", "--cnofig", "x"], USAGE, "--cnofig", "did you mean '--config'")
-    refused("a number for several words", ["probe", "--labels-per-class", "x"], USAGE, "--labels-per-class", "x")
+    refused(
+        "a number for several words", ["probe", "--labels-per-class", "x"], USAGE, "--labels-per-class", "x"
+    )
     refused("a missing option value", ["fit", "--config"], USAGE, "--config")
     refused("a flag with a value", ["info", "--json=yes", "x"], USAGE, "--json")
     refused("fit without a config", ["fit"], USAGE, "--config")

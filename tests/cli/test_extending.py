@@ -54,7 +54,11 @@ def extended(tree: Path) -> str:
     """The path of a program with all examples of the page."""
     page = PAGE.read_text()
     files, words = FILE.findall(page), WORD.findall(page)
-    check(len(files) == len(words) == EXAMPLES, f"the page has {EXAMPLES} examples, each a file and a word", words)
+    check(
+        len(files) == len(words) == EXAMPLES,
+        f"the page has {EXAMPLES} examples, each a file and a word",
+        words,
+    )
     copy_tree(tree)
     for name, text in files:
         check(not (tree / name).exists(), f"{name} is a new file")

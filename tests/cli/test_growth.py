@@ -186,7 +186,11 @@ def grown_stores_equal_whole_ones(work: Path) -> None:
     refused("shrinking", ["extend", grown, "--views", 1], 2, "cannot shrink", at_once=False)
     before = Path(grown).read_bytes()
     run = polyview("extend", grown, "--views", 4)
-    check(run.status == 0 and run.json["added"] == 0, "a size that is reached is no error: nothing is added", run)
+    check(
+        run.status == 0 and run.json["added"] == 0,
+        "a size that is reached is no error: nothing is added",
+        run,
+    )
     check(Path(grown).read_bytes() == before, "and the store is left as it was")
     refused("extend without a size", ["extend", grown], 2, "--views or --objects")
     refused(

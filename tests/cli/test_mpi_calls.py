@@ -20,7 +20,9 @@ def every_call_has_a_wrapper(_: Path) -> None:
     sources = [f for room in ("src", "include") for f in (ROOT / room).rglob("*.[ch]") if f != WRAPPERS]
     used = {name for path in sources for name in CALL.findall(path.read_text())}
     check(len(used) > 30, "the sources call MPI", used)
-    check(used <= wrapped | EXEMPT, "every MPI function that they call has a wrapper that looks", used - wrapped)
+    check(
+        used <= wrapped | EXEMPT, "every MPI function that they call has a wrapper that looks", used - wrapped
+    )
 
 
 def a_call_that_fails_ends_all_ranks(_: Path) -> None:

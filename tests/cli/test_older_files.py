@@ -12,7 +12,9 @@ from harness import ROOT, Run, check, one_error, polyview, run_tests
 
 OLDER = ROOT / "tests" / "older"
 TOLD = json.loads((OLDER / "told.json").read_text())
-COLUMNS = "params view/status view/checksum view/psnr view/steps object/label object/split object/source".split()
+COLUMNS = (
+    "params view/status view/checksum view/psnr view/steps object/label object/split object/source".split()
+)
 STORES, MODELS = {"image": 3, "sine": 2}, ("dws", "mlp", "gnn", "inr2vec")
 
 

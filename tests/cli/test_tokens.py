@@ -60,7 +60,9 @@ def logits_are_those_of_the_formula(work: Path) -> None:
     keys = {"kind": "inr2vec", "hidden": WIDTH, "layers": LAYERS, "heads": HEADS, "dropout": 0.1}
     write_config(work, model=keys)
     run = polyview("train", "--config", work / "config.yaml", "--set", f"train.output={work / 'm.h5'}")
-    check(run.status == 0 and run.json["kind"] == "tokens", "a model is trained, under the older name too", run)
+    check(
+        run.status == 0 and run.json["kind"] == "tokens", "a model is trained, under the older name too", run
+    )
     words = ["eval", "--model", work / "m.h5", "--store", work / "store.h5", "--split", "train"]
     run = polyview(*words, "--logits", work / "logits.h5", ranks=2)
     with h5py.File(work / "m.h5") as model, h5py.File(work / "store.h5") as store, h5py.File(

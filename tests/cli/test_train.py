@@ -129,7 +129,11 @@ def stopped_midway(work: Path, name: str, ranks: int) -> tuple[Run, int]:
 def resumes_within_an_epoch(work: Path) -> None:
     epochs = 12
     keys = {"epochs": epochs, "batch": 4, "views": 2, "lr": 1e-4, "warmup_steps": 100, "checkpoint_epochs": 4}
-    make_store(work, model={"kind": "dws", "hidden": 48, "layers": 3, "reduction": "mean", "batch_norm": False}, train=keys)
+    make_store(
+        work,
+        model={"kind": "dws", "hidden": 48, "layers": 3, "reduction": "mean", "batch_norm": False},
+        train=keys,
+    )
     whole = train(work, "whole.h5", ranks=2)
     curve = metrics(work / "whole.h5")
     check(whole.status == 0 and len(curve) == epochs, "an uninterrupted run trains every epoch", whole)
@@ -428,7 +432,8 @@ def divergence(work: Path) -> None:
     for ranks in (1, 2, 4):
         run = train(work, f"once{ranks}.h5", *once, ranks=ranks)
         check(
-            one_error(run, 1, "validation", "train.lr", "--fresh") and not (work / f"once{ranks}.h5").exists(),
+            one_error(run, 1, "validation", "train.lr", "--fresh")
+            and not (work / f"once{ranks}.h5").exists(),
             f"a last step that leaves no finite model is not called done, on {ranks} rank(s)",
             run,
         )

@@ -37,7 +37,9 @@ def without(split: int, every: int = 1):
 
 def train(work: Path, store: Path, ranks: int, *sets: str):
     words = [word for key in (*sets, f"train.output={store}.model") for word in ("--set", key)]
-    return polyview("train", "--config", work / "config.yaml", "--store", store, "--fresh", *words, ranks=ranks)
+    return polyview(
+        "train", "--config", work / "config.yaml", "--store", store, "--fresh", *words, ranks=ranks
+    )
 
 
 def labels_are_learned_where_there_are_some(work: Path) -> None:
@@ -47,7 +49,11 @@ def labels_are_learned_where_there_are_some(work: Path) -> None:
     for ranks in (1, 2, 3, 4):
         for store, which in ((none, "no"), (some, "some")):
             run = train(work, store, ranks)
-            check(one_error(run, 3, store, "no label", "simclr"), f"{which} labels are refused, {ranks} ranks", run)
+            check(
+                one_error(run, 3, store, "no label", "simclr"),
+                f"{which} labels are refused, {ranks} ranks",
+                run,
+            )
         for augment in ("augment=[{kind: negation}, {kind: weights_only}]", MIXED):
             for store in (none, some):
                 run = train(work, store, ranks, "train.task=simclr", augment)
@@ -67,17 +73,26 @@ def what_has_no_label_is_not_measured(work: Path) -> None:
             run = train(work, store, ranks, "train.epochs=2")
             unknown = [key for key in ("best_val_accuracy", "test_accuracy") if run.json.get(key) is None]
             expected = {"val": ["best_val_accuracy"], "test": ["test_accuracy"], "half": []}[name]
-            check(run.status == 0 and unknown == expected, f"{name} without labels trains, {ranks} ranks", run)
+            check(
+                run.status == 0 and unknown == expected, f"{name} without labels trains, {ranks} ranks", run
+            )
             losses.setdefault(name, run.json.get("train_loss"))
             check(
-                abs(run.json["train_loss"] - losses[name]) < 1e-3 * losses[name], "to the same loss", run, losses
+                abs(run.json["train_loss"] - losses[name]) < 1e-3 * losses[name],
+                "to the same loss",
+                run,
+                losses,
             )
     model = work / "half.h5.model"
     half = changed(work, "halftest", label=without(TEST, 2))
     none = changed(work, "notest", label=without(TEST))
     for ranks in (1, 2, 3, 4):
         run = polyview("eval", "--model", model, "--store", none, ranks=ranks)
-        check(one_error(run, 3, none, "label", "--logits"), f"eval refuses a split without labels, {ranks} ranks", run)
+        check(
+            one_error(run, 3, none, "label", "--logits"),
+            f"eval refuses a split without labels, {ranks} ranks",
+            run,
+        )
         run = polyview("eval", "--model", model, "--store", none, "--logits", work / "l.h5", ranks=ranks)
         with h5py.File(work / "l.h5") as file:
             right = file["logits"].shape[0] == 9 and bool((file["label"][()] == -1).all())
@@ -117,7 +132,9 @@ def a_split_may_be_missing(work: Path) -> None:
                 sets = [f"train.task={task}"] + [MIXED] * (task == "simclr")
                 run = train(work, store, ranks, *sets)
                 if name == "notrain":
-                    check(one_error(run, 3, store, "no training objects"), f"{name} {task}, {ranks} ranks", run)
+                    check(
+                        one_error(run, 3, store, "no training objects"), f"{name} {task}, {ranks} ranks", run
+                    )
                     continue
                 best = run.json.get("best_val_accuracy" if task == "classify" else "best_val_loss")
                 check(
@@ -127,7 +144,11 @@ def a_split_may_be_missing(work: Path) -> None:
                 )
         run = polyview("eval", "--model", work / "noval.h5.model", "--store", store, "--split", "val")
         check(
-            run.status == 0 if name == "notest" else True if name == "notrain" else one_error(run, 3, "no objects"),
+            (
+                run.status == 0
+                if name == "notest"
+                else True if name == "notrain" else one_error(run, 3, "no objects")
+            ),
             f"eval of the val split of {name}",
             run,
         )
@@ -143,7 +164,14 @@ def a_weight_that_is_no_number_is_named(work: Path) -> None:
             file["params"][view, victim, 3] = bad
         for ranks in (1, 3):
             run = polyview(
-                "train", "--config", work / "config.yaml", "--store", broken, "--no-verify", "--fresh", ranks=ranks
+                "train",
+                "--config",
+                work / "config.yaml",
+                "--store",
+                broken,
+                "--no-verify",
+                "--fresh",
+                ranks=ranks,
             )
             check(
                 one_error(run, 3, broken, f"view {view} of object {victim}", "not finite"),

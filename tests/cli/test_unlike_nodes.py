@@ -59,7 +59,9 @@ def ranks_use_the_narrowest_instruction_set(work: Path) -> None:
     write_images(work / "images")
     config = write_config(work)
     rows = {}
-    alone = polyview("fit", "--config", config, "--store", work / "alone.h5", "--quiet").json["instruction_set"]
+    alone = polyview("fit", "--config", config, "--store", work / "alone.h5", "--quiet").json[
+        "instruction_set"
+    ]
     jobs = {"alike": ["portable"] * 2, "first": ["portable", ""], "last": ["", "", "portable"]}
     jobs["middle"] = ["avx2", "portable", "avx2", ""]
     for name, sets in jobs.items():
@@ -79,7 +81,15 @@ def ranks_use_the_narrowest_instruction_set(work: Path) -> None:
         )
     for name in ("first", "last"):
         run = each(
-            ["train", "--config", config, "--store", work / "alike.h5", "--set", f"train.output={work / name}.model"],
+            [
+                "train",
+                "--config",
+                config,
+                "--store",
+                work / "alike.h5",
+                "--set",
+                f"train.output={work / name}.model",
+            ],
             *map(isa, jobs[name]),
         )
         check(run.status == 0, f"ranks with the sets {jobs[name]} train one model", run)
@@ -149,12 +159,18 @@ def too_little_shared_memory_is_told(work: Path) -> None:
         words = ["train", "--config", work / "config.yaml"]
         for place in ("/no/such/directory", work / "config.yaml"):
             run = polyview(*words, ranks=ranks, timeout=REFUSAL_S, **{BACKING: place})
-            check(one_error(run, 1, place, "--shm-size", BACKING), f"{place} holds no memory, {ranks} ranks", run)
+            check(
+                one_error(run, 1, place, "--shm-size", BACKING),
+                f"{place} holds no memory, {ranks} ranks",
+                run,
+            )
         before = set(os.listdir(work))
         run = polyview(*words, "--fresh", ranks=ranks, **{BACKING: work})
         left = set(os.listdir(work)) - before - {"model.h5", "model.h5.ckpt", "model.h5.jsonl"}
         left = {name for name in left if not name.startswith("model.h5")}
-        check(run.status == 0 and not left, f"a directory is used and left as it was, {ranks} ranks", run, left)
+        check(
+            run.status == 0 and not left, f"a directory is used and left as it was, {ranks} ranks", run, left
+        )
     run = polyview(*words, "--fresh", **{BACKING: "/no/such/directory"})
     check(run.status == 0, "a rank alone on its node needs no directory", run)
     if not may_mount():
