@@ -179,8 +179,8 @@ static pv_status refuse_wild(const pv_comm *comm, const pv_row_loader *loader)
     return pv_agree(
         comm,
         pv_fail(PV_ERR_DATA,
-                "'%s': %lld row(s) of this split hold weights that are not finite or beyond 1e9, the first is "
-                "view %lld of object %lld: make the store anew without these INRs, or use other views",
+                "'%s': %lld row(s) of this split hold weights that are not finite or beyond 1e9, the first "
+                "is view %lld of object %lld: make the store anew without these INRs, or use other views",
                 pv_store_path(loader->store), (long long)wild, (long long)(first / objects),
                 (long long)(first % objects)));
 }

@@ -12,8 +12,8 @@ enum { MARKS = 4096, ROWS = 256 };
 
 enum { MATCH_SWEEPS = 16 };
 
-/* Beyond it no INR computes anything, and one such row would leave nothing of the others when it is normalised
- * with them. */
+/* Beyond it no INR computes anything, and one such row would leave nothing of the others when it is
+ * normalised with them. */
 static const float MOST_WEIGHT = 1e9F;
 
 pv_status pv_row_loader_open(pv_row_loader *loader)

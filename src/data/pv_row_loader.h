@@ -18,7 +18,7 @@ typedef struct pv_row_loader {
     bool verify;               /* compare every row with its checksum */
     const pv_row_form *form;   /* NULL: rows stay as they are stored */
     uint64_t identity;         /* of what was read: adds up (modulo 2^64) over shares of the samples */
-    int64_t wild, first_wild;  /* rows read that no model can take, and view * objects + object of the first */
+    int64_t wild, first_wild;  /* rows that no model can take, and view * objects + object of the first */
     /* its own workspace */
     float *before; /* [P] */
     pv_symmetry symmetry;

@@ -124,7 +124,7 @@ static void loops_are_their_formulas(void **state)
     on_every_isa(loops);
 }
 
-/* ---- BatchNorm1d: z = gamma (y - mu) / sqrt(sigma^2 + eps) + beta, mu and sigma^2 those of the batch ---- */
+/* ---- BatchNorm1d: z = gamma (y - mu) / sqrt(sigma^2 + eps) + beta, mu and sigma^2 of the batch ---- */
 
 enum { F = 7, N = SAMPLES * POSITIONS };
 
