@@ -1,5 +1,8 @@
 """One run at a time writes a store; the lock of a dead run holds nobody up."""
 
+import ctypes
+import ctypes.util
+import os
 import signal
 import sys
 from pathlib import Path
@@ -77,5 +80,28 @@ def has_rows(store: Path) -> bool:
         return bool((file["view/status"][()] == 1).any())
 
 
+def a_killed_open_holds_nobody_up(work: Path) -> None:
+    """Open MPI's semaphore of a file's name, as a run leaves it that is killed while it opens the file."""
+    write_images(work / "images")
+    name = f"{work.name}.h5"
+    library = ctypes.CDLL(ctypes.util.find_library("pthread") or "libc.so.6", use_errno=True)
+    library.sem_open.restype = ctypes.c_void_p
+    library.sem_open(f"/OMPIO_{name}".encode(), os.O_CREAT, ctypes.c_uint(0o600), ctypes.c_uint(0))
+    try:
+        for ranks in (1, 3):
+            run = polyview(*fit_words(write_config(work), work / name), ranks=ranks, timeout=30)
+            check(run.status == 0, f"{ranks} rank(s) open the file all the same", run)
+        left = sorted(path.name for path in work.iterdir() if path.name.startswith((name, f".{name}")))
+        check(
+            all(entry == name or entry.endswith((".shards", ".runs.jsonl")) for entry in left),
+            "nothing of Open MPI's lies beside it",
+            left,
+        )
+    finally:
+        library.sem_unlink(f"/OMPIO_{name}".encode())
+
+
 if __name__ == "__main__":
-    sys.exit(run_tests(a_second_writer_is_refused, a_dead_writer_is_taken_over))
+    sys.exit(
+        run_tests(a_killed_open_holds_nobody_up, a_second_writer_is_refused, a_dead_writer_is_taken_over)
+    )
