@@ -153,6 +153,12 @@ def test_parts(work: Path) -> None:
         for column in ("status", "checksum", "psnr", "steps"):
             file[f"view/{column}"][1, 5] = 0
         file["params"][1, 5] = 0
+    for views, count in ((1, 0), (2, 1)):
+        run = convert("export", store, work / f"first-{views}", "--format", "npz", "--views", views)
+        warned = f"{count} of {views * OBJECTS} views are not fitted" in run.stderr
+        check(
+            done(run)["files"] == views * OBJECTS - count and warned == (count > 0), f"of {views} views", run
+        )
     done(convert("export", store, work / "gap", "--format", "npz"))
     run = convert("import", work / "gap", work / "gap.h5")
     check(
