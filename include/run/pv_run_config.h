@@ -8,7 +8,7 @@
 #include "inr/pv_inr_opts.h"
 #include "nn/pv_model_kinds.h"
 #include "parallel/pv_comm.h"
-#include "signal/pv_signal_opts.h"
+#include "signal/pv_source.h"
 #include "store/pv_storage_opts.h"
 #include "train/pv_train_opts.h"
 

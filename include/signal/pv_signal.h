@@ -7,7 +7,6 @@
 #define PV_SIGNAL_H
 
 #include "parallel/pv_comm.h"
-#include "signal/pv_signal_opts.h"
 #include "signal/pv_source.h"
 
 #include <stdint.h>
@@ -29,16 +28,16 @@ pv_status pv_signal_open(const pv_comm *comm, const pv_signal_opts *opts, pv_sig
 void pv_signal_close(pv_signal *signal);
 
 int64_t pv_signal_objects(const pv_signal *signal); /* train + val + test */
-int pv_signal_inputs(const pv_signal *signal);      /* d of a coordinate: 2 of images, 1 of waves */
-int pv_signal_height(const pv_signal *signal);      /* rows; 0: not a picture */
-int pv_signal_width(const pv_signal *signal);       /* columns; 0: not a picture */
-int pv_signal_channels(const pv_signal *signal);    /* 1: grey, or one value */
-int pv_signal_samples(const pv_signal *signal);     /* n, of pictures height * width */
-int pv_signal_classes(const pv_signal *signal);     /* highest label over all objects + 1 */
 
-/* Real numbers that say what an object is, 0 or at most PV_SIGNAL_MAX_TARGETS of them: a and b of a wave. */
-int pv_signal_targets(const pv_signal *signal);
-/* Shapes   targets [pv_signal_targets]. */
+/* What its source is: counts of objects, coordinates, channels and samples, the shape of pictures. */
+const pv_source_form *pv_signal_form(const pv_signal *signal);
+
+/* How many classes labels are of, and their names by label; NULL: a class is called by its label, and there
+ * are as many as the highest label of these objects says. */
+int pv_signal_classes(const pv_signal *signal);
+const pv_class_name *pv_signal_class_names(const pv_signal *signal);
+
+/* targets [targets of the form]: real numbers that say what an object is, such as a and b of a wave. */
 void pv_signal_target(const pv_signal *signal, int64_t object, float *targets);
 
 /* Coordinates [n][inputs] of the samples that all objects share, owned by the signal; NULL: each object has

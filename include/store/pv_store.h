@@ -85,6 +85,8 @@ int pv_store_params(const pv_store *store);              /* P */
 const char *pv_store_text(const pv_store *store, pv_store_texts which);
 /* What it says of its signal: the shape of an image object, and the number of classes. */
 const pv_signal_about *pv_store_signal(const pv_store *store);
+/* The names of the classes, by label; NULL: each is called by its label. */
+const pv_class_name *pv_store_class_names(const pv_store *store);
 int pv_store_targets(const pv_store *store); /* real targets of an object, 0 or up to PV_SIGNAL_MAX_TARGETS */
 /* For the room's own use: the files of the rows, and any column of objects that there is. */
 struct shards;

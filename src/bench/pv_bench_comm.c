@@ -38,8 +38,8 @@ static pv_status find_sizes(comm_bench *b)
 {
     pv_arch arch;
     pv_model *model = NULL;
-    pv_status st =
-        pv_arch_make(&b->config->inr, pv_signal_inputs(b->signal), pv_signal_channels(b->signal), &arch);
+    pv_status st = pv_arch_make(&b->config->inr, pv_signal_form(b->signal)->inputs,
+                                pv_signal_form(b->signal)->channels, &arch);
     if (st == PV_OK)
         st = pv_model_new(&b->config->model, arch.dims, arch.layers, pv_signal_classes(b->signal), 1, &model);
     if (st != PV_OK) return st;

@@ -95,9 +95,9 @@ static pv_status judge_share(const pv_comm *comm, align *a)
     int64_t first, count;
     pv_status st = PV_OK;
     PV_ALLOC(rows, 2 * (int64_t)pv_store_params(a->store));
-    PV_ALLOC(values, (int64_t)pv_signal_samples(a->signal) * pv_signal_channels(a->signal));
-    PV_ALLOC(coords, (int64_t)pv_signal_samples(a->signal) * pv_signal_inputs(a->signal));
-    PV_TRY(pv_aligner_new(pv_store_arch(a->store), pv_signal_samples(a->signal), coords, SWEEPS,
+    PV_ALLOC(values, (int64_t)pv_signal_form(a->signal)->samples * pv_signal_form(a->signal)->channels);
+    PV_ALLOC(coords, (int64_t)pv_signal_form(a->signal)->samples * pv_signal_form(a->signal)->inputs);
+    PV_TRY(pv_aligner_new(pv_store_arch(a->store), pv_signal_form(a->signal)->samples, coords, SWEEPS,
                           (int)a->starts, &a->aligner));
     pv_share_of(wanted, comm->rank, comm->size, &first, &count);
     for (int64_t i = first; st == PV_OK && i < first + count; i++)

@@ -64,17 +64,22 @@ static const char *generalisation(const words *w, int64_t trained_views)
     return w->views.first + w->views.count <= trained_views ? "training" : "mixed";
 }
 
-static void report(const words *w, const pv_score *score, int64_t trained_views, json_t *result)
+static void report(const words *w, const pv_store *store, const pv_score *score, int64_t trained_views,
+                   json_t *result)
 {
+    const pv_class_name *names = pv_store_class_names(store);
+    const int named = names ? pv_store_signal(store)->classes : 0;
     json_t *classes = json_array();
     pv_log_info("class  samples  correct  accuracy");
     for (int c = 0; c < score->classes; c++) {
         const int64_t samples = score->class_samples[c], correct = score->class_correct[c];
         const double accuracy = samples > 0 ? (double)correct / (double)samples : 0;
-        pv_log_info("%5d %8lld %8lld    %.3f", c, (long long)samples, (long long)correct, accuracy);
+        pv_log_info("%5d %8lld %8lld    %.3f%s%s", c, (long long)samples, (long long)correct, accuracy,
+                    c < named ? "  " : "", c < named ? names[c].text : "");
         json_array_append_new(classes,
                               json_pack("{s:i, s:I, s:I, s:f}", "class", c, "samples", (json_int_t)samples,
                                         "correct", (json_int_t)correct, "accuracy", accuracy));
+        if (c < named) pv_json_text(json_array_get(classes, (size_t)c), "name", names[c].text);
     }
     pv_json_text(result, "model", w->model);
     pv_json_text(result, "store", w->store);
@@ -124,7 +129,7 @@ static pv_status run_eval(const pv_comm *comm, pv_run *run, const void *own, jso
     PV_TRY(open_model(comm, w, store, &model));
     PV_TRY(open_data(comm, w, store, &model, &dataset));
     PV_TRY(score_data(comm, w, &model, dataset, &score));
-    report(w, &score, model.config->train.views, result);
+    report(w, store, &score, model.config->train.views, result);
     pv_result_machine(comm, result);
     pv_run_keep(run, w->model, model.config);
 done:

@@ -114,6 +114,12 @@ static pv_status report(const pv_store *store, const int64_t splits[SPLITS], con
     pv_json_int(result, "bytes", length);
     pv_json_int(result, "bytes_on_disk", on_disk);
     report_making(store, result);
+    const pv_class_name *names = pv_store_class_names(store);
+    json_t *called = json_array();
+    for (int c = 0; names && c < pv_store_signal(store)->classes; c++)
+        json_array_append_new(called, json_string(names[c].text));
+    if (names) json_object_set(result, "class_names", called);
+    json_decref(called);
     json_object_set_new(result, "signal", json_loads(pv_store_text(store, PV_STORE_SIGNAL), 0, NULL));
     return st;
 }

@@ -101,11 +101,12 @@ static pv_status check_canvas(const pv_store *store, const pv_signal *original, 
     if (arch->dims[arch->layers] != c->channels)
         return pv_fail(PV_ERR_DATA, "'%s' is damaged: its INRs have %d outputs, its images %d channels",
                        pv_store_path(store), arch->dims[arch->layers], c->channels);
-    if (original && (pv_signal_height(original) != c->height || pv_signal_width(original) != c->width ||
-                     pv_signal_channels(original) != c->channels))
+    if (original &&
+        (pv_signal_form(original)->height != c->height || pv_signal_form(original)->width != c->width ||
+         pv_signal_form(original)->channels != c->channels))
         return pv_fail(PV_ERR_DATA, "'%s' holds images of %d x %d, its signal's are %d x %d",
-                       pv_store_path(store), c->height, c->width, pv_signal_height(original),
-                       pv_signal_width(original));
+                       pv_store_path(store), c->height, c->width, pv_signal_form(original)->height,
+                       pv_signal_form(original)->width);
     if (c->height > MAX_PIXELS / c->scale / c->scale / c->panels / c->width)
         return pv_fail(PV_ERR_USAGE, "a picture of %d x %d, %d times as fine, is too large: see --scale",
                        c->height, c->width, c->scale);

@@ -60,7 +60,7 @@ static pv_status fitter_make(chunk_fitter *f)
 {
     pv_status st;
     f->params = pv_store_params(f->store);
-    const int n = pv_signal_samples(f->signal);
+    const int n = pv_signal_form(f->signal)->samples;
     PV_TRY(pv_specimen_make(f->signal, &f->specimen));
     PV_ALLOC(f->rows, (int64_t)CHUNK_ROWS * f->params);
     PV_TRY(pv_fitter_new(pv_store_arch(f->store), n, pv_signal_coords(f->signal), f->opts->fit, &f->fitter));

@@ -12,15 +12,15 @@ enum { BLOCK = 4096, LOOKED_WORDS = 1 << 28 };
 
 static int64_t value_words(const pv_signal *signal)
 {
-    return (int64_t)pv_signal_samples(signal) * pv_signal_channels(signal);
+    return (int64_t)pv_signal_form(signal)->samples * pv_signal_form(signal)->channels;
 }
 
 pv_status pv_specimen_make(const pv_signal *signal, pv_specimen *s)
 {
     const bool own_coords = !pv_signal_coords(signal);
     const int64_t values = value_words(signal);
-    const int64_t coords = own_coords ? (int64_t)pv_signal_samples(signal) * pv_signal_inputs(signal) : 0;
-    s->words = values + coords + pv_signal_targets(signal) + 1;
+    const int64_t coords = own_coords ? (int64_t)pv_signal_form(signal)->samples * pv_signal_form(signal)->inputs : 0;
+    s->words = values + coords + pv_signal_form(signal)->targets + 1;
     s->values = pv_alloc(s->words, sizeof *s->values);
     s->coords = own_coords && s->values ? s->values + values : NULL;
     return s->values ? PV_OK : PV_ERR_NOMEM;
@@ -37,7 +37,7 @@ uint64_t pv_specimen_take(const pv_signal *signal, int64_t object, pv_specimen *
     float *const last = s->values + s->words - 1;
     pv_signal_values(signal, object, s->values);
     if (s->coords) pv_signal_object_coords(signal, object, s->coords);
-    if (pv_signal_targets(signal) > 0) pv_signal_target(signal, object, last - pv_signal_targets(signal));
+    if (pv_signal_form(signal)->targets > 0) pv_signal_target(signal, object, last - pv_signal_form(signal)->targets);
     memcpy(last, &label, sizeof label);
     const uint64_t digest = pv_checksum(s->values, sizeof *s->values * (size_t)s->words);
     return digest != 0 ? digest : 1;

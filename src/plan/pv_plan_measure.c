@@ -46,15 +46,16 @@ pv_status pv_plan_workload(const pv_comm *comm, const pv_run_config *config, pv_
     const pv_train_opts *t = &config->train;
     pv_status st;
     PV_TRY(pv_signal_open(comm, s, &signal));
-    PV_TRY(pv_agree(comm,
-                    pv_arch_make(&config->inr, pv_signal_inputs(signal), pv_signal_channels(signal), &arch)));
+    PV_TRY(pv_agree(comm, pv_arch_make(&config->inr, pv_signal_form(signal)->inputs,
+                                       pv_signal_form(signal)->channels, &arch)));
     const int64_t objects = pv_signal_objects(signal), rows = t->views * s->train + s->val + s->test;
     *work = (pv_workload){.rows = config->fit.views * objects,
                           .steps = config->fit.steps,
                           .params = pv_arch_params(&arch),
                           .objects = objects,
                           .views = config->fit.views,
-                          .object_bytes = (int64_t)pv_signal_samples(signal) * pv_signal_channels(signal),
+                          .object_bytes =
+                              (int64_t)pv_signal_form(signal)->samples * pv_signal_form(signal)->channels,
                           .train_samples = t->random_view ? s->train : t->views * s->train,
                           .val_samples = s->val,
                           .test_samples = s->test,

@@ -80,8 +80,8 @@ pv_status pv_run_create(const pv_comm *comm, const pv_run_config *config, const 
     pv_arch arch;
     char *yaml = NULL;
     const char *variant = config->inr.variant == PV_INR_STANDARD ? "standard" : "dwsnets";
-    PV_TRY(pv_agree(comm,
-                    pv_arch_make(&config->inr, pv_signal_inputs(signal), pv_signal_channels(signal), &arch)));
+    PV_TRY(pv_agree(comm, pv_arch_make(&config->inr, pv_signal_form(signal)->inputs,
+                                       pv_signal_form(signal)->channels, &arch)));
     PV_TRY(pv_agree(comm, pv_run_config_emit(config, &yaml)));
     const pv_store_spec spec = {signal, &arch, variant, views, yaml};
     st = pv_store_create(comm, path, &spec, storage);

@@ -102,9 +102,9 @@ pv_status pv_timed_fits_open(const pv_run_config *config, const pv_signal *signa
     fits->opts.plateau_steps = 0;
     fits->steps = config->fit.steps;
     fits->signal = signal;
-    fits->shape.samples = signal ? pv_signal_samples(signal) : SYNTHETIC_SIDE * SYNTHETIC_SIDE;
-    const int channels = signal ? pv_signal_channels(signal) : 1,
-              inputs = signal ? pv_signal_inputs(signal) : 2;
+    fits->shape.samples = signal ? pv_signal_form(signal)->samples : SYNTHETIC_SIDE * SYNTHETIC_SIDE;
+    const int channels = signal ? pv_signal_form(signal)->channels : 1,
+              inputs = signal ? pv_signal_form(signal)->inputs : 2;
     PV_TRY(pv_arch_make(&config->inr, inputs, channels, &fits->shape.arch));
     PV_ALLOC(fits->shape.coords, inputs * (int64_t)fits->shape.samples);
     PV_ALLOC(fits->values, (int64_t)channels * fits->shape.samples);

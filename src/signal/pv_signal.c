@@ -21,6 +21,7 @@ struct pv_signal {
     signal_plan plan;
     int64_t objects;
     int classes;
+    pv_class_name *class_names; /* [classes]; NULL: each is called by its label */
     pv_shared shared; /* objects, up to a multiple of 8 bytes, then labels; NULL where nothing is held */
     uint8_t *held;
     int32_t *labels;
@@ -93,7 +94,7 @@ static pv_status derive(pv_signal *signal)
     for (int split = 0; split < PV_SPLITS; split++)
         signal->objects += signal->plan.splits.count[split];
     if (form->own_coords) return PV_OK;
-    PV_ALLOC(signal->coords, form->samples * form->inputs);
+    PV_ALLOC(signal->coords, (int64_t)form->samples * form->inputs);
     signal->source->coords(&(pv_source_object){.form = form}, signal->coords);
 done:
     return st;
@@ -108,24 +109,41 @@ static int64_t held_bytes(const pv_signal *signal)
 static pv_status load(pv_signal *signal, void *reader)
 {
     const pv_source *source = signal->source;
-    const pv_status st =
+    pv_status st =
         source->load(reader, &signal->plan.form, &signal->plan.splits, signal->held, signal->labels);
     for (int64_t i = 0; st == PV_OK && i < signal->objects; i++)
         if (signal->labels[i] < -1 || signal->labels[i] > INT32_MAX - 1)
             return pv_fail(PV_ERR_DATA, "object %lld of the source '%s' has the label %d, expected -1 to %d",
                            (long long)i, source->plugin.name, signal->labels[i], INT32_MAX - 1);
+    if (st == PV_OK && source->classes) st = source->classes(reader, &signal->classes, &signal->class_names);
     return st;
+}
+
+/* Gives the names of the classes to the other ranks of the node.  Collective over the node and the world. */
+static pv_status share_names(const pv_comm *comm, pv_signal *signal)
+{
+    int names = signal->class_names ? signal->classes : 0;
+    pv_status st = PV_OK;
+    MPI_Bcast(&names, 1, MPI_INT, 0, comm->node);
+    if (names > 0 && !signal->class_names) PV_ALLOC(signal->class_names, names);
+done:
+    st = pv_agree(comm, st);
+    if (st != PV_OK || names == 0) return st;
+    signal->classes = names;
+    MPI_Bcast(signal->class_names, names * (int)sizeof *signal->class_names, MPI_BYTE, 0, comm->node);
+    return PV_OK;
 }
 
 /* Nodes may read from disks of their own: all must have read the same.  Collective over comm->leaders. */
 static pv_status compare_nodes(const pv_comm *comm, const pv_signal *signal, const char *path)
 {
     const size_t bytes = (size_t)held_bytes(signal) + (size_t)signal->objects * sizeof *signal->labels;
-    const uint64_t mine[2] = {pv_checksum(&signal->plan, sizeof signal->plan),
-                              pv_checksum(signal->held, bytes)};
-    uint64_t first[2] = {mine[0], mine[1]};
-    MPI_Bcast(first, 2, MPI_UINT64_T, 0, comm->leaders);
-    if (first[0] != mine[0] || first[1] != mine[1])
+    const size_t named = signal->class_names ? (size_t)signal->classes * sizeof *signal->class_names : 0;
+    const uint64_t mine[] = {pv_checksum(&signal->plan, sizeof signal->plan),
+                             pv_checksum(signal->held, bytes), pv_checksum(signal->class_names, named)};
+    uint64_t first[] = {mine[0], mine[1], mine[2]};
+    MPI_Bcast(first, 3, MPI_UINT64_T, 0, comm->leaders);
+    if (memcmp(first, mine, sizeof mine) != 0)
         return pv_fail(PV_ERR_DATA, "the files in '%s' on this node are not those on the node of rank 0",
                        path ? path : "");
     return PV_OK;
@@ -143,7 +161,8 @@ static pv_status hold(const pv_comm *comm, pv_signal *signal, const char *path, 
     PV_TRY(pv_agree(comm, leads ? load(signal, reader) : PV_OK));
     PV_TRY(pv_agree(comm, leads ? compare_nodes(comm, signal, path) : PV_OK));
     pv_shared_sync(comm, &signal->shared);
-    for (int64_t i = 0; i < signal->objects; i++)
+    PV_TRY(share_names(comm, signal));
+    for (int64_t i = 0; !signal->class_names && i < signal->objects; i++)
         if (signal->labels[i] >= signal->classes) signal->classes = signal->labels[i] + 1;
 done:
     return st;
@@ -155,9 +174,8 @@ static pv_status describe(pv_signal *signal, const pv_signal_opts *opts)
     json_t *about = json_pack("{s:s}", "source", signal->source->plugin.name);
     json_t *own = signal->source->describe(opts);
     if (form->height > 0)
-        json_object_update_new(about,
-                               json_pack("{s:I, s:I, s:I}", "height", (json_int_t)form->height, "width",
-                                         (json_int_t)form->width, "channels", (json_int_t)form->channels));
+        json_object_update_new(about, json_pack("{s:i, s:i, s:i}", "height", form->height, "width",
+                                                form->width, "channels", form->channels));
     json_object_set_new(about, "classes", json_integer(signal->classes));
     const bool known = own && json_object_update(about, own) == 0;
     signal->about = known ? json_dumps(about, 0) : NULL;
@@ -221,6 +239,7 @@ void pv_signal_close(pv_signal *signal)
 {
     if (!signal) return;
     pv_shared_close(&signal->shared);
+    free(signal->class_names);
     free(signal->coords);
     free(signal->about);
     free(signal);
@@ -231,29 +250,9 @@ int64_t pv_signal_objects(const pv_signal *signal)
     return signal->objects;
 }
 
-int pv_signal_inputs(const pv_signal *signal)
+const pv_source_form *pv_signal_form(const pv_signal *signal)
 {
-    return (int)signal->plan.form.inputs;
-}
-
-int pv_signal_height(const pv_signal *signal)
-{
-    return (int)signal->plan.form.height;
-}
-
-int pv_signal_width(const pv_signal *signal)
-{
-    return (int)signal->plan.form.width;
-}
-
-int pv_signal_channels(const pv_signal *signal)
-{
-    return (int)signal->plan.form.channels;
-}
-
-int pv_signal_samples(const pv_signal *signal)
-{
-    return (int)signal->plan.form.samples;
+    return &signal->plan.form;
 }
 
 int pv_signal_classes(const pv_signal *signal)
@@ -261,9 +260,9 @@ int pv_signal_classes(const pv_signal *signal)
     return signal->classes;
 }
 
-int pv_signal_targets(const pv_signal *signal)
+const pv_class_name *pv_signal_class_names(const pv_signal *signal)
 {
-    return (int)signal->plan.form.targets;
+    return signal->class_names;
 }
 
 const char *pv_signal_json(const pv_signal *signal)
@@ -335,19 +334,23 @@ int64_t pv_signal_find(const pv_signal *signal, uint64_t source_id)
     return -1;
 }
 
-/* A whole number above 0 that fits into an int, else 0. */
-static int number_in(const json_t *object, const char *key)
+/* A number of `about`, 0 where there is none; *good becomes false if it is no count. */
+static int count_in(const json_t *object, const char *key, bool *good)
 {
-    const json_int_t value = json_integer_value(json_object_get(object, key));
-    return value > 0 && value < INT32_MAX ? (int)value : 0;
+    const json_t *value = json_object_get(object, key);
+    const json_int_t count = json_integer_value(value);
+    if (value && (!json_is_integer(value) || count < 0 || count >= INT32_MAX)) *good = false;
+    return *good ? (int)count : 0;
 }
 
 pv_status pv_signal_from_json(const char *text, const char *where, pv_signal_about *about)
 {
     json_t *root = json_loads(text, 0, NULL);
-    const bool object = json_is_object(root);
-    *about = (pv_signal_about){number_in(root, "height"), number_in(root, "width"),
-                               number_in(root, "channels"), number_in(root, "classes")};
+    bool good = json_is_object(root);
+    *about = (pv_signal_about){count_in(root, "height", &good), count_in(root, "width", &good),
+                               count_in(root, "channels", &good), count_in(root, "classes", &good)};
     json_decref(root);
-    return object ? PV_OK : pv_fail(PV_ERR_DATA, "'%s': the attribute 'signal' is not a JSON object", where);
+    if (good) return PV_OK;
+    return pv_fail(PV_ERR_DATA, "'%s': the attribute 'signal' is not a JSON object with counts: %.200s",
+                   where, text);
 }

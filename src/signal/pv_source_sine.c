@@ -1,7 +1,6 @@
 /* Waves a sin(b x) over [-pi, pi], what the published self-supervised task is about: made up as they are
  * asked for; a and b are an object's real targets. */
 #include "base/pv_rng.h"
-#include "signal/pv_signal_opts.h"
 #include "signal/pv_source.h"
 
 #include <math.h>
@@ -11,7 +10,7 @@ static const double HIGHEST = 10, PI = 3.14159265358979323846;
 static const int64_t ENDLESS = INT64_C(1) << 40;
 
 typedef struct sine_opts {
-    int64_t samples;
+    int samples;
     uint64_t seed;
 } sine_opts;
 

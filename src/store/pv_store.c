@@ -18,6 +18,7 @@ struct pv_store {
     store_shape shape;
     shards shards;
     pv_signal_about about;
+    pv_class_name *class_names; /* [about.classes]; NULL: none */
     pv_arch arch;
     char *path, *texts[PV_STORE_TEXTS];
 };
@@ -54,6 +55,30 @@ static bool has_digests(const pv_store *store)
     return H5Lexists(store->file.id, store_column_name(COLUMN_DIGEST), H5P_DEFAULT) > 0;
 }
 
+/* The names of classes, where there are. */
+static pv_status read_class_names(pv_store *store)
+{
+    pv_status st = PV_OK;
+    hsize_t start = 0, count = 0;
+    if (H5Lexists(store->file.id, CLASS_NAMES_TABLE, H5P_DEFAULT) <= 0) return PV_OK;
+    const hid_t dataset = H5Dopen2(store->file.id, CLASS_NAMES_TABLE, H5P_DEFAULT), type = store_name_type();
+    const hid_t kept = dataset < 0 ? -1 : H5Dget_type(dataset);
+    if (kept < 0 || H5Tget_class(kept) != H5T_STRING || H5Tis_variable_str(kept) > 0 ||
+        !pv_h5_is_own(dataset) || pv_h5_dims(dataset, 1, &count) != 1 || count < 1 ||
+        count != (hsize_t)store->about.classes)
+        PV_TRY(pv_fail(PV_ERR_DATA,
+                       "'%s' is damaged: %s is not a string of fixed length for each of the %d "
+                       "classes",
+                       store->path, CLASS_NAMES_TABLE, store->about.classes));
+    PV_ALLOC(store->class_names, count);
+    PV_TRY(pv_h5_read_box(dataset, CLASS_NAMES_TABLE, type, 1, &start, &count, store->class_names));
+done:
+    if (kept >= 0) H5Tclose(kept);
+    H5Tclose(type);
+    if (dataset >= 0) H5Dclose(dataset);
+    return st;
+}
+
 static pv_status read_head(pv_store *store)
 {
     pv_status st;
@@ -69,6 +94,7 @@ static pv_status read_head(pv_store *store)
         if (store_column_exists(c, &store->shape) && (c != COLUMN_DIGEST || has_digests(store)))
             PV_TRY(store_column_open(store->file.id, store->path, (store_column)c, &store->shape,
                                      &store->columns[c]));
+    PV_TRY(read_class_names(store));
 done:
     return st;
 }
@@ -79,6 +105,7 @@ static pv_status free_store(pv_store *store)
     if (!store) return PV_OK;
     pv_status st = shards_close(store->comm, &store->shards);
     store_columns_close(COLUMNS, store->columns);
+    free(store->class_names);
     const pv_status closed = store_file_close(store->comm, store->path, &store->file);
     free(store->path);
     for (int which = 0; which < PV_STORE_TEXTS; which++)
@@ -201,6 +228,11 @@ const char *pv_store_text(const pv_store *store, pv_store_texts which)
 const pv_signal_about *pv_store_signal(const pv_store *store)
 {
     return &store->about;
+}
+
+const pv_class_name *pv_store_class_names(const pv_store *store)
+{
+    return store->class_names;
 }
 
 int pv_store_targets(const pv_store *store)

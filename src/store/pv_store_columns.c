@@ -1,11 +1,20 @@
 /* The columns of a store: their names, types and shapes, and reading and writing a run of their objects. */
 #include "pv_store_columns.h"
+#include "signal/pv_source.h"
 #include "store/pv_h5.h"
 
 #include <errno.h>
 #include <string.h>
 
 const char *const store_text_names[] = {"arch", "signal", "config", "code_version", "instruction_set"};
+
+hid_t store_name_type(void)
+{
+    const hid_t type = H5Tcopy(H5T_C_S1);
+    H5Tset_size(type, sizeof(pv_class_name));
+    H5Tset_cset(type, H5T_CSET_UTF8);
+    return type;
+}
 
 const char *store_column_name(store_column column)
 {

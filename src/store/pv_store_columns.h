@@ -30,6 +30,11 @@ typedef enum store_column {
 /* Which shards hold which rows; here as its name is taken like a column's. */
 #define SHARDS_TABLE "/shards"
 
+/* The names of classes by label, only where the signal has them: [classes] strings of store_name_type, which
+ * the caller closes. */
+#define CLASS_NAMES_TABLE "/object/class_names"
+hid_t store_name_type(void);
+
 /* The attributes of the root that hold pv_store_texts. */
 extern const char *const store_text_names[];
 

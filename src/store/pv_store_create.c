@@ -222,6 +222,18 @@ static pv_status plan_present(shard_plan *plan, const pv_store *store)
     return st;
 }
 
+/* New objects must have the classes that labels in the store are of. */
+static pv_status check_classes(const pv_store *store, const pv_signal *signal)
+{
+    const pv_class_name *kept = pv_store_class_names(store), *names = pv_signal_class_names(signal);
+    const int count = pv_store_signal(store)->classes;
+    if (!kept || (names && count == pv_signal_classes(signal) &&
+                  memcmp(kept, names, (size_t)count * sizeof *kept) == 0))
+        return PV_OK;
+    return pv_fail(PV_ERR_DATA, "'%s' has labels of %d classes, '%s' to '%s', but its source has others now",
+                   pv_store_path(store), count, kept[0].text, kept[count - 1].text);
+}
+
 static pv_status extend(const pv_store *store, const pv_store_growth *growth, const pv_storage_opts *storage)
 {
     const int64_t old_views = pv_store_views(store), old_objects = pv_store_objects(store);
@@ -238,6 +250,7 @@ static pv_status extend(const pv_store *store, const pv_store_growth *growth, co
     for (int which = 0; which < PV_STORE_TEXTS; which++)
         recipe.texts[which] = pv_store_text(store, (pv_store_texts)which);
     recipe.texts[PV_STORE_CONFIG] = growth->config;
+    if (growth->objects > old_objects) PV_TRY(check_classes(store, growth->signal));
     PV_TRY(plan_make(pv_store_path(store), &plan));
     PV_TRY(plan_present(&plan, store));
     PV_TRY(plan_shards(&plan, &views));

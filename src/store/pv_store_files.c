@@ -50,11 +50,31 @@ static pv_status write_layout(hid_t file, const pv_arch *arch)
     return st;
 }
 
+/* The classes of a recipe, and their names; NULL where they have none.  A store that grows keeps its own. */
+static const pv_class_name *classes_of(const store_recipe *recipe, int *count)
+{
+    const pv_store *old = recipe->old;
+    *count = old ? pv_store_signal(old)->classes : pv_signal_classes(recipe->signal);
+    return old ? pv_store_class_names(old) : pv_signal_class_names(recipe->signal);
+}
+
+static pv_status write_class_names(hid_t file, const store_recipe *recipe)
+{
+    int count;
+    const pv_class_name *names = classes_of(recipe, &count);
+    if (!names) return PV_OK;
+    const hid_t type = store_name_type();
+    const pv_status st = write_table(file, CLASS_NAMES_TABLE, type, count, names);
+    H5Tclose(type);
+    return st;
+}
+
 /* What a file with the rows of a box holds. */
 static store_shape shape_of(const store_recipe *recipe, const store_box *box)
 {
     return (store_shape){box->views, box->objects, pv_arch_params(recipe->arch),
-                         recipe->old ? pv_store_targets(recipe->old) : pv_signal_targets(recipe->signal)};
+                         recipe->old ? pv_store_targets(recipe->old)
+                                     : pv_signal_form(recipe->signal)->targets};
 }
 
 /* Some objects on their way into a file: arrays of OBJECT_BLOCK entries of the columns of objects. */
@@ -76,9 +96,19 @@ static pv_status block_make(const store_shape *shape, object_block *b)
     return PV_OK;
 }
 
-static void take_object(const pv_signal *signal, int64_t object, int64_t i, int targets, object_block *b)
+/* A store from before there were names has the number of a class as its label, gaps or not. */
+static int32_t label_of(const store_recipe *recipe, int64_t object)
 {
-    ((int32_t *)b->data[COLUMN_LABEL])[i] = pv_signal_label(signal, object);
+    const int32_t label = pv_signal_label(recipe->signal, object);
+    const pv_class_name *names = pv_signal_class_names(recipe->signal);
+    const bool numbers = names && recipe->old && !pv_store_class_names(recipe->old);
+    return numbers && label >= 0 ? (int32_t)atol(names[label].text) : label;
+}
+
+static void take_object(const store_recipe *recipe, int64_t object, int64_t i, int targets, object_block *b)
+{
+    const pv_signal *signal = recipe->signal;
+    ((int32_t *)b->data[COLUMN_LABEL])[i] = label_of(recipe, object);
     ((uint8_t *)b->data[COLUMN_SPLIT])[i] = pv_signal_split(signal, object);
     ((uint64_t *)b->data[COLUMN_SOURCE])[i] = pv_signal_source_id(signal, object);
     ((uint64_t *)b->data[COLUMN_DIGEST])[i] = 0;
@@ -95,7 +125,7 @@ static pv_status read_objects(const store_recipe *recipe, int64_t first, int64_t
     for (int c = ROW_COLUMNS; st == PV_OK && old > 0 && c < COLUMNS; c++)
         st = pv_store_read_objects(recipe->old, c, first, old, b->data[c]);
     for (int64_t i = old; i < count; i++)
-        take_object(recipe->signal, recipe->first_new + first + i - kept, i, targets, b);
+        take_object(recipe, recipe->first_new + first + i - kept, i, targets, b);
     return st;
 }
 
@@ -179,7 +209,9 @@ static pv_status create_virtual(hid_t file, store_column column, const store_sha
 /* No less than a file will take: its columns, and room for everything else. */
 static int64_t file_bytes(const store_recipe *recipe, const store_shape *shape)
 {
+    int classes;
     int64_t bytes = (int64_t)strlen(recipe->texts[PV_STORE_CONFIG]) + OTHER_BYTES;
+    if (classes_of(recipe, &classes)) bytes += classes * (int64_t)sizeof(pv_class_name);
     for (int c = 0; c < COLUMNS; c++)
         bytes += (c < ROW_COLUMNS ? shape->views : 1) * shape->objects *
                  (int64_t)store_column_entry((store_column)c, shape);
@@ -230,6 +262,7 @@ static pv_status write_contents(const store_recipe *recipe, hid_t file, const st
         PV_TRY(create_virtual(file, (store_column)c, &shape, entries, count));
     PV_TRY(create_columns(file, entries ? ROW_COLUMNS : 0, &shape));
     PV_TRY(write_layout(file, recipe->arch));
+    PV_TRY(write_class_names(file, recipe));
     if (entries) PV_TRY(write_table(file, SHARDS_TABLE, type, count, entries));
     PV_TRY(write_objects(recipe, file, box));
     if (entries && recipe->old) st = store_keep_additions(pv_store_path(recipe->old), file);

@@ -56,7 +56,7 @@ def bad_images(work: Path) -> None:
     packed = gzip.compress(whole)
     other = np.zeros((12, 9, 9), "u1")
     cases = [
-        ("a wrong magic number", train, b"\0\0\x0d\3" + whole[4:], "magic"),
+        ("a wrong magic number", train, b"\0\0\x0a\3" + whole[4:], "magic"),
         ("a text file for images", train, b"no images here, sorry", "IDX"),
         ("an empty file", train, b"", "truncated"),
         ("a label file for images", train, tags, "magic"),

@@ -29,6 +29,12 @@ static uint8_t label_of(uint64_t source)
     return (uint8_t)(source * source % 8);
 }
 
+/* The labels of the files are 0, 1 and 4: three classes. */
+static int class_of(uint64_t source)
+{
+    return label_of(source) == 4 ? 2 : label_of(source);
+}
+
 static void path_of(const char *set, const char *file, const char *suffix, char *path)
 {
     snprintf(path, PATH_ROOM, "%s/%s%s%s%s", directory, set, file ? "/" : "", file ? file : "", suffix);
@@ -78,6 +84,8 @@ static void remove_set(const char *set)
         path_of(set, files[file], ".gz", path);
         unlink(path);
     }
+    path_of(set, "t10k-labels-idx1-byte", "", path);
+    unlink(path);
     path_of(set, NULL, "", path);
     rmdir(path);
 }
@@ -122,7 +130,7 @@ static bool object_is(const pv_signal *signal, int64_t object, int split, uint64
 {
     float values[SAMPLES];
     bool holds = pv_signal_split(signal, object) == split && pv_signal_source_id(signal, object) == source &&
-                 pv_signal_label(signal, object) == label_of(source);
+                 pv_signal_label(signal, object) == class_of(source);
     pv_signal_values(signal, object, values);
     for (int p = 0; p < SAMPLES; p++)
         holds = holds && ((const uint8_t *)pv_signal_held(signal, object))[p] == pixel_of(source, p) &&
@@ -142,8 +150,8 @@ static void splits_are_numbered_train_val_test(const pv_comm *comm, const char *
     }
     pv_test_check(comm, holds, "objects are train, val (the train file's last), test, with their own pixels");
     pv_test_check(comm,
-                  pv_signal_height(signal) == HEIGHT && pv_signal_width(signal) == WIDTH &&
-                      pv_signal_channels(signal) == 1 && pv_signal_samples(signal) == SAMPLES,
+                  pv_signal_form(signal)->height == HEIGHT && pv_signal_form(signal)->width == WIDTH &&
+                      pv_signal_form(signal)->channels == 1 && pv_signal_form(signal)->samples == SAMPLES,
                   "the shape is the header's");
     pv_signal_close(signal);
 }
@@ -169,13 +177,14 @@ static void source_ids_stay_when_splits_grow(const pv_comm *comm)
     signal = opened(comm, "gzip", opts);
     if (!signal) return;
     bool holds = pv_signal_objects(signal) == TRAIN + TEST;
-    int highest = 0;
-    for (int i = 0; i < TRAIN + TEST; i++) {
+    for (int i = 0; i < TRAIN + TEST; i++)
         holds = holds && object_is(signal, i, i < TRAIN ? PV_SPLIT_TRAIN : PV_SPLIT_TEST, (uint64_t)i);
-        if (label_of((uint64_t)i) > highest) highest = label_of((uint64_t)i);
-    }
     pv_test_check(comm, holds, "whole files without a val split");
-    pv_test_check(comm, pv_signal_classes(signal) == highest + 1, "classes are the highest label + 1");
+    const pv_class_name *names = pv_signal_class_names(signal);
+    pv_test_check(comm,
+                  pv_signal_classes(signal) == 3 && names && strcmp(names[0].text, "0") == 0 &&
+                      strcmp(names[1].text, "1") == 0 && strcmp(names[2].text, "4") == 0,
+                  "classes are those of the files, without gaps, and keep their numbers as names");
     pv_signal_close(signal);
 }
 
@@ -233,9 +242,9 @@ static void ranges_that_do_not_fit_are_refused(const pv_comm *comm)
         int64_t train, val, test, train_first, val_first, test_first;
         const char *words;
     } cases[] = {
-        {31, 0, 4, 0, -1, 0, "signal.train is 31, but train-images-idx3-ubyte has 30 objects"},
+        {31, 0, 4, 0, -1, 0, "signal.train is 31, but the train file has 30 objects"},
         {20, 31, 4, 0, -1, 0, "signal.val is 31, but"},
-        {20, 5, 13, 0, -1, 0, "signal.test is 13, but t10k-images-idx3-ubyte has 12 objects"},
+        {20, 5, 13, 0, -1, 0, "signal.test is 13, but the test file has 12 objects"},
         {-1, 5, 4, 0, -1, 0, "signal.train is -1, expected 0 or more"},
         {20, INT64_MIN, 4, 0, -1, 0, "signal.val is -9223372036854775808, expected 0 or more"},
         {20, 5, 4, 11, -1, 0, "signal.train_first is 11, expected 0 to 10"},
@@ -263,7 +272,7 @@ static void ranges_that_do_not_fit_are_refused(const pv_comm *comm)
 /* Writes the set "bad", well-formed but for one defect. */
 static void write_spoiled(int defect)
 {
-    const uint8_t labels[12] = {0, 0, 8, 1, 0, 0, 0, 4, 1, 2, 3, 77};
+    const uint8_t labels[12] = {0, 0, 9, 1, 0, 0, 0, 4, 1, 2, 3, 0x100 - 77};
     const uint8_t image[17] = {0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 9};
     char path[PATH_ROOM];
     write_set("bad", false);
@@ -292,8 +301,10 @@ static void write_spoiled(int defect)
         write_part("bad", 3, TRAIN, TEST + 2, false);
         break;
     default:
+        path_of("bad", files[3], "", path);
+        unlink(path);
         write_part("bad", 2, TRAIN, 4, false);
-        write_file("bad", files[3], labels, sizeof labels, false);
+        write_file("bad", "t10k-labels-idx1-byte", labels, sizeof labels, false);
     }
 }
 
@@ -303,14 +314,14 @@ static void bad_files_are_refused_on_all_ranks(const pv_comm *comm)
         pv_status expected;
         const char *words;
     } cases[] = {
-        {PV_ERR_IO, "holds neither train-images-idx3-ubyte nor train-images-idx3-ubyte.gz"},
-        {PV_ERR_DATA, "train-images-idx3-ubyte' has the magic number 0x00000801: 1 dimensions, expected 3"},
-        {PV_ERR_DATA, "train-images-idx3-ubyte has 30 images, but train-labels-idx1-ubyte has 29 labels"},
+        {PV_ERR_IO, "holds no file train-images-idx3-ubyte or the like"},
+        {PV_ERR_DATA, "train-images-idx3-ubyte' has the magic number 0x0901: 1 dimensions, expected 3"},
+        {PV_ERR_DATA, "train-labels-idx1-ubyte' has 29 labels"},
         {PV_ERR_DATA, "train-labels-idx1-ubyte' is truncated"},
         {PV_ERR_DATA, "t10k-images-idx3-ubyte' is truncated"},
-        {PV_ERR_DATA, "has images of 4 x 3 pixels, but t10k-images-idx3-ubyte of 1 x 1"},
-        {PV_ERR_DATA, "t10k-images-idx3-ubyte has 12 images, but t10k-labels-idx1-ubyte has 14 labels"},
-        {PV_ERR_DATA, "t10k-labels-idx1-ubyte' row 3: label 77 is out of range"},
+        {PV_ERR_DATA, "t10k-images-idx3-ubyte' of 1 x 1"},
+        {PV_ERR_DATA, "t10k-labels-idx1-ubyte' has 14 labels"},
+        {PV_ERR_DATA, "t10k-labels-idx1-byte' row 3: the label -77 is no class"},
     };
     char path[PATH_ROOM];
     path_of("bad", NULL, "", path);
@@ -361,7 +372,7 @@ static void one_node_differs(const pv_comm *parent, const char *set, pv_status e
 
 static void nodes_must_see_the_same_files(const pv_comm *comm)
 {
-    one_node_differs(comm, "absent", PV_ERR_IO, "holds neither train-images-idx3-ubyte");
+    one_node_differs(comm, "absent", PV_ERR_IO, "holds no file train-images-idx3-ubyte");
     if (comm->size == 1) return;
     if (comm->rank == 0) {
         write_set("bad", false);

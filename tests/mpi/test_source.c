@@ -86,8 +86,8 @@ static void a_source_gives_what_it_holds(const pv_comm *comm, const pv_signal *s
         wanted_y[SAMPLES * CHANNELS];
     const uint8_t ids[] = {0, 1, 2, 3, 4, 7, 8, 9, 10, 11, 12};
     bool holds = pv_signal_objects(signal) == sizeof ids && !pv_signal_coords(signal) &&
-                 pv_signal_height(signal) == 0 && pv_signal_channels(signal) == CHANNELS &&
-                 pv_signal_inputs(signal) == INPUTS && pv_signal_targets(signal) == 0;
+                 pv_signal_form(signal)->height == 0 && pv_signal_form(signal)->channels == CHANNELS &&
+                 pv_signal_form(signal)->inputs == INPUTS && pv_signal_form(signal)->targets == 0;
     pv_test_check(comm, holds, "the form is the source's");
     for (int64_t i = 0; i < (int64_t)sizeof ids; i++) {
         const pv_source_object object = {NULL, &ids[i], ids[i]};
