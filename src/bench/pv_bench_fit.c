@@ -9,6 +9,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 enum {
@@ -125,6 +126,14 @@ static double overhead_share(const fit_bench *bench)
     return bench->overhead / (bench->overhead + (double)bench->steps / bench->rates.together[RATE]);
 }
 
+/* The path of the signal's source if it has one, else its name; `none` without a signal. */
+static const char *source_of(const fit_bench *bench, const char *none)
+{
+    const pv_signal_opts *opts = &bench->config->signal;
+    if (!bench->signal) return none;
+    return strstr(pv_signal_json(bench->signal), "\"path\": ") ? opts->path : opts->source.plugin->name;
+}
+
 static void report(const pv_comm *comm, const fit_bench *bench, const pv_bench_watched *watched,
                    json_t *result)
 {
@@ -132,7 +141,7 @@ static void report(const pv_comm *comm, const fit_bench *bench, const pv_bench_w
     const pv_timed_shape *shape = pv_timed_fits_shape(bench->fits);
     const pv_arch *arch = &shape->arch;
     pv_json_text(result, "bench", "fit");
-    pv_json_text(result, "signal", bench->signal ? bench->config->signal.path : "synthetic");
+    pv_json_text(result, "signal", source_of(bench, "synthetic"));
     json_object_set_new(result, "dims", pv_arch_dims_json(arch));
     pv_json_int(result, "samples", shape->samples);
     pv_json_real(result, "step_flops", shape->step_flops);
@@ -161,8 +170,8 @@ static void print_table(const pv_comm *comm, const fit_bench *bench, const pv_be
     for (int i = 0; i <= arch->layers; i++)
         fprintf(stderr, "%s%d", i ? "-" : "", arch->dims[i]);
     fprintf(stderr, " to %d samples (%s), %s, %d rank%s\n", shape->samples,
-            bench->signal ? bench->config->signal.path : "made-up pictures", pv_isa_name(pv_cpu_isa()),
-            comm->size, comm->size == 1 ? "" : "s");
+            source_of(bench, "made-up pictures"), pv_isa_name(pv_cpu_isa()), comm->size,
+            comm->size == 1 ? "" : "s");
     fprintf(stderr, "  one step: %.4g multiply-add operations, %.0f sine-cosine pairs\n\n", shape->step_flops,
             shape->step_pairs);
     pv_bench_print(watched, rates);

@@ -12,18 +12,20 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-def idx_file(count: int, sides: tuple[int, ...], fill: int = 1) -> bytes:
-    size = count
+def idx_file(count: int, sides: tuple[int, ...], fill: int = 1, kind: int = 8, width: int = 1) -> bytes:
+    size = count * width
     for side in sides:
         size *= side
     dims = b"".join(n.to_bytes(4, "big") for n in (count, *sides))
-    return bytes([0, 0, 8, 1 + len(sides)]) + dims + bytes(fill % 10 for _ in range(size))
+    return bytes([0, 0, kind, 1 + len(sides)]) + dims + bytes(fill % 10 for _ in range(size))
 
 
 def idx_seeds() -> list[bytes]:
     plain = [idx_file(4, (3, 3)), idx_file(5, ()), idx_file(1, (1, 1)), idx_file(70, ()), idx_file(2, (9, 4))]
+    for kind, width in ((0x09, 1), (0x0B, 2), (0x0C, 4), (0x0D, 4), (0x0E, 8)):
+        plain += [idx_file(3, sides, 2, kind, width) for sides in ((), (8,), (2, 3))]
     packed = [gzip.compress(data, level) for data in plain for level in (0, 9)]
-    broken = [data[:-1] for data in plain] + [data + b"x" for data in packed] + [packed[0] + packed[0], b""]
+    broken = [data[:-1] for data in plain] + [data + b"x" for data in packed] + [packed[0] + packed[0], packed[0] + bytes(99), b""]
     return plain + packed + broken
 
 
@@ -142,7 +144,7 @@ SEEDS = {
     "fuzz_model": craft_seeds,
 }
 WORDS = {
-    "fuzz_idx": lambda: ["\x00\x00\x08\x03", "\x00\x00\x08\x01", "\x1f\x8b\x08", "\x00\x00\x00\x01"],
+    "fuzz_idx": lambda: ["\x00\x00\x08\x03", "\x00\x00\x08\x01", "\x00\x00\x0c\x02", "\x00\x00\x0e\x03", "\x1f\x8b\x08", "\x00\x00\x00\x01"],
     "fuzz_config": config_words,
     "fuzz_json": json_words,
     "fuzz_words": lambda: [*command_options(), "--", "=", ",", "1e308", "-1", "0-9"],
