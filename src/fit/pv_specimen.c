@@ -19,7 +19,8 @@ pv_status pv_specimen_make(const pv_signal *signal, pv_specimen *s)
 {
     const bool own_coords = !pv_signal_coords(signal);
     const int64_t values = value_words(signal);
-    const int64_t coords = own_coords ? (int64_t)pv_signal_form(signal)->samples * pv_signal_form(signal)->inputs : 0;
+    const int64_t coords =
+        own_coords ? (int64_t)pv_signal_form(signal)->samples * pv_signal_form(signal)->inputs : 0;
     s->words = values + coords + pv_signal_form(signal)->targets + 1;
     s->values = pv_alloc(s->words, sizeof *s->values);
     s->coords = own_coords && s->values ? s->values + values : NULL;
@@ -37,7 +38,8 @@ uint64_t pv_specimen_take(const pv_signal *signal, int64_t object, pv_specimen *
     float *const last = s->values + s->words - 1;
     pv_signal_values(signal, object, s->values);
     if (s->coords) pv_signal_object_coords(signal, object, s->coords);
-    if (pv_signal_form(signal)->targets > 0) pv_signal_target(signal, object, last - pv_signal_form(signal)->targets);
+    if (pv_signal_form(signal)->targets > 0)
+        pv_signal_target(signal, object, last - pv_signal_form(signal)->targets);
     memcpy(last, &label, sizeof label);
     const uint64_t digest = pv_checksum(s->values, sizeof *s->values * (size_t)s->words);
     return digest != 0 ? digest : 1;
