@@ -55,7 +55,8 @@ watch_mpirun() { # PROCESS
 
 # Removes what Open MPI left in /dev/shm for killed ranks, on every node: files of this user that no process has mapped.
 clear_shm() {
-    find /dev/shm -maxdepth 1 -type f -user "$(id -u)" -mmin +1 \( -name 'osc_sm.*' -o -name 'vader_segment.*' \) 2>/dev/null |
+    find /dev/shm -maxdepth 1 -type f -user "$(id -u)" -mmin +1 \( -name 'osc_sm.*' -o -name 'vader_segment.*' -o \
+        -name 'sem.OMPIO_*' \) 2>/dev/null |
         while read -r file; do grep -qsF "$file" /proc/[0-9]*/maps || rm -f "$file"; done
 }
 clear_shm_of_nodes() {

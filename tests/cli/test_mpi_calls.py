@@ -1,13 +1,15 @@
 """MPI's return values: each call of the program passes the place that looks at them, and one that fails on one rank
 ends all ranks with a message."""
 
+import ctypes
+import os
 import re
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from harness import BUILD, ROOT, check, run_tests
+from harness import BUILD, POLYVIEW, ROOT, check, environment, run_tests, write_config, write_images
 
 EXEMPT = {"Abort"}  # ends the job itself
 WRAPPERS = ROOT / "src" / "parallel" / "pv_mpi.c"
@@ -39,5 +41,40 @@ def a_call_that_fails_ends_all_ranks(_: Path) -> None:
     )
 
 
+def a_semaphore_of_a_killed_run_stops_nobody(work: Path) -> None:
+    """Open MPI's, for a file of the same name in any directory: taken, and never given back."""
+    name = f"polyview-{os.getpid()}.h5"
+    semaphore = f"/OMPIO_{name}".encode()
+    ctypes.CDLL(None).sem_open(semaphore, os.O_CREAT, 0o644, 0)
+    write_images(work / "images")
+    config = write_config(work)
+    for ranks in (1, 2, 3):
+        (work / str(ranks)).mkdir()
+        command = [
+            "mpirun",
+            "-n",
+            str(ranks),
+            POLYVIEW,
+            "fit",
+            "--config",
+            config,
+            "--store",
+            work / str(ranks) / name,
+        ]
+        plain = {key: value for key, value in environment().items() if key != "OMPI_MCA_sharedfp"}
+        try:
+            run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=plain)
+            check(run.returncode == 0, f"a store of that name is made and filled on {ranks} rank(s)", run)
+        except subprocess.TimeoutExpired as hung:
+            check(False, f"a store of that name is made and filled on {ranks} rank(s)", hung)
+    ctypes.CDLL(None).sem_unlink(semaphore)
+
+
 if __name__ == "__main__":
-    sys.exit(run_tests(every_call_has_a_wrapper, a_call_that_fails_ends_all_ranks))
+    sys.exit(
+        run_tests(
+            every_call_has_a_wrapper,
+            a_call_that_fails_ends_all_ranks,
+            a_semaphore_of_a_killed_run_stops_nobody,
+        )
+    )
