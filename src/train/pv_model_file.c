@@ -247,16 +247,23 @@ done:
     return st;
 }
 
-/* Reads [P] numbers of a row form; they are to be finite, and above 0 where they divide. */
+/* Whether numbers that were read are finite, and above 0 where they divide. */
+static pv_status check_numbers(const char *path, const char *name, bool divides, int64_t count,
+                               const float *values)
+{
+    for (int64_t i = 0; i < count; i++)
+        if (!isfinite(values[i]) || (divides && !(values[i] > 0)))
+            return pv_fail(PV_ERR_DATA, "'%s' is damaged: '%s' holds %g at %lld, where a %s number has to be",
+                           path, name, (double)values[i], (long long)i, divides ? "positive" : "finite");
+    return PV_OK;
+}
+
+/* Reads [P] numbers of a row form. */
 static pv_status read_row(hid_t file, const char *path, const char *name, bool divides, int64_t params,
                           float *row)
 {
-    pv_status st = read_array(file, path, name, 1, &params, row);
-    for (int64_t i = 0; st == PV_OK && i < params; i++)
-        if (!isfinite(row[i]) || (divides && !(row[i] > 0)))
-            st = pv_fail(PV_ERR_DATA, "'%s' is damaged: '%s' holds %g at %lld, where a %s number has to be",
-                         path, name, (double)row[i], (long long)i, divides ? "positive" : "finite");
-    return st;
+    const pv_status st = read_array(file, path, name, 1, &params, row);
+    return st == PV_OK ? check_numbers(path, name, divides, params, row) : st;
 }
 
 static pv_status read_form(hid_t file, const char *path, pv_row_form *form)
@@ -393,6 +400,8 @@ static pv_status read_tensors(hid_t file, const char *path, pv_model *model, pv_
     for (int t = 0; t < count; t++) {
         snprintf(name, sizeof name, "/model/%s", tensors[t].name);
         PV_TRY(read_array(file, path, name, tensors[t].rank, tensors[t].shape, tensors[t].values));
+        if (tensors[t].gradients) /* what is measured may leave float, and divides then */
+            PV_TRY(check_numbers(path, name, false, tensors[t].count, tensors[t].values));
     }
     PV_TRY(refuse_strangers(file, path, tensors, count));
     for (int slot = 0; optim && slot < pv_optim_slots(optim); slot++) {

@@ -336,6 +336,18 @@ def model_files(work: Path) -> None:
             and np.allclose(file["norm/std"][()], rows.std(0, ddof=1), rtol=1e-4),
             "the statistics are those of the training rows",
         )
+    for number, value in (("nan", np.nan), ("-inf", -np.inf)):
+        with h5py.File(work / "model.h5", "r+") as file:  # as another program writes it
+            file.attrs.pop("checksum", None)
+            file["model/clf.layer.0.bias"][1] = value
+        for ranks in (1, 3):
+            words = ["--model", work / "model.h5", "--store", work / "store.h5", "--split", "test"]
+            run = polyview("eval", *words, ranks=ranks)
+            check(
+                one_error(run, 3, "model.h5", "clf.layer.0.bias", f"{number} at 1"),
+                f"a model whose weight is {number} is refused by name on {ranks} rank(s)",
+                run,
+            )
 
 
 def softmax_loss(logits: np.ndarray, labels: np.ndarray) -> float:
