@@ -104,8 +104,8 @@ typedef struct pv_option {
 #define PV_FRACTION .range = {.low = 0, .high = 1, .open_high = true}
 
 /* A section of a config: a mapping of its rows' keys, or a list of such mappings (items).  A key of a
- * plug-in that is not picked is checked and left alone: a later --set may pick it, and older files hold the
- * keys of every kind in an item. */
+ * plug-in that is not picked is checked and left alone, for a later --set may pick it; in an item it is
+ * refused, unless it says the default: older files hold the keys of every kind in an item. */
 typedef struct pv_section {
     const char *name; /* "" : keys of the top level */
     const char *meaning;

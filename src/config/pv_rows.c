@@ -137,3 +137,17 @@ pv_status pv_rows_set(const pv_section *section, const pv_option *rows, const pv
 done:
     return st;
 }
+
+pv_status pv_rows_check_taken(const char *section, const pv_option *rows, const void *options,
+                              const pv_node *node)
+{
+    const char *picked = "";
+    bool taken = pv_row_find(rows, node) != NULL;
+    for (const pv_option *row = rows; !taken && row->name; row++)
+        if (row->type == PV_OPTION_PICK) {
+            picked = pv_picked(row, options)->plugin->name;
+            taken = pv_row_find(pv_picked(row, options)->plugin->options, node) != NULL;
+        }
+    return taken ? PV_OK
+                 : pv_layer_fail(node->layer, node->name_line, section, "%s takes no %s", picked, node->name);
+}

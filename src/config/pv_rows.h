@@ -15,4 +15,9 @@ pv_status pv_rows_check(const pv_schema *schema, const pv_section *section, cons
 pv_status pv_rows_set(const pv_section *section, const pv_option *rows, const pv_node *mapping,
                       void *options);
 
+/* Refuses a key that neither the rows nor the plug-ins picked in `options` have; `section`: its name, NULL in
+ * the words of a command.  Errors: PV_ERR_CONFIG, of words PV_ERR_USAGE. */
+pv_status pv_rows_check_taken(const char *section, const pv_option *rows, const void *options,
+                              const pv_node *node);
+
 #endif

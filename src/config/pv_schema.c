@@ -90,6 +90,31 @@ static void merge(pv_node **under, pv_node *over)
     pv_node_free(over);
 }
 
+/* Whether a key of the plug-ins that an item can pick says what is so anyway, as in an item that an older build
+ * wrote out. */
+static bool says_default(const pv_section *section, const pv_node *node)
+{
+    for (const pv_option *pick = section->options; pick->name; pick++)
+        for (const pv_plugin *const *plugin = pv_plugins_of(pick); *plugin; plugin++) {
+            const pv_option *row = pv_row_find((*plugin)->options, node);
+            if (!row || node->kind != PV_NODE_SCALAR) continue;
+            if (row->negative_is_initial      ? node->text[0] == '-'
+                : row->type == PV_OPTION_REAL ? strtod(row->initial, NULL) == strtod(node->text, NULL)
+                                              : strcmp(row->initial, node->text) == 0)
+                return true;
+        }
+    return false;
+}
+
+static pv_status set_item(const pv_section *section, const pv_node *item, void *options)
+{
+    pv_status st = pv_rows_set(section, section->options, item, options);
+    for (const pv_node *node = item->first; node && st == PV_OK; node = node->next)
+        if (!says_default(section, node))
+            st = pv_rows_check_taken(section->name, section->options, options, node);
+    return st;
+}
+
 static pv_status set_items(const pv_section *section, const pv_node *list, char *config)
 {
     pv_status st = PV_OK;
@@ -103,7 +128,7 @@ static pv_status set_items(const pv_section *section, const pv_node *list, char 
     *(unsigned *)(config + section->count) = count;
     for (const pv_node *item = list->first; item && st == PV_OK;
          item = item->next, items += section->item_size)
-        st = pv_rows_set(section, section->options, item, items);
+        st = set_item(section, item, items);
     return st;
 }
 

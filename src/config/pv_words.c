@@ -121,19 +121,6 @@ done:
     return st;
 }
 
-/* Refuses an option of another plug-in than the one that is picked. */
-static pv_status check_taken(const pv_option *rows, const void *options, const pv_node *node)
-{
-    const char *picked = "";
-    bool taken = pv_row_find(rows, node) != NULL;
-    for (const pv_option *row = rows; !taken && row->name; row++)
-        if (row->type == PV_OPTION_PICK) {
-            picked = pv_picked(row, options)->plugin->name;
-            taken = pv_row_find(pv_picked(row, options)->plugin->options, node) != NULL;
-        }
-    return taken ? PV_OK : pv_layer_fail(node->layer, 0, NULL, "%s takes no %s", picked, node->name);
-}
-
 pv_status pv_words_parse(int argc, char **argv, const pv_option *rows, void *options)
 {
     const pv_layer words = {0};
@@ -147,7 +134,7 @@ pv_status pv_words_parse(int argc, char **argv, const pv_option *rows, void *opt
     PV_TRY(pv_rows_check(&schema, sections, mapping));
     PV_TRY(pv_rows_set(sections, rows, mapping, options));
     for (const pv_node *node = mapping->first; node; node = node->next)
-        PV_TRY(check_taken(rows, options, node));
+        PV_TRY(pv_rows_check_taken(NULL, rows, options, node));
 done:
     pv_node_free(mapping);
     return st;

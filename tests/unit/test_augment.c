@@ -340,11 +340,12 @@ static void what_does_not_fit_is_refused(void **state)
                  {"{kind: phase, amount: 2.5}", false},
                  {"{kind: label_smoothing, amount: 1}", true},
                  {"{kind: label_smoothing, amount: 2}", false},
-                 {"{kind: permute, amount: 0}", true}, /* keys of other kinds are checked and left alone */
-                 {"{kind: mixup, amount: 0.5}", true},
+                 {"{kind: permute, amount: 0}", false},
+                 {"{kind: permute, amount: -1}", true}, /* older builds wrote the defaults of all kinds */
+                 {"{kind: mixup, amount: 0.5}", false},
                  {"{kind: mixup, amounts: 0.5}", false},
                  {"{kind: mixup}, {kind: mixup_perm}", false},
-                 {"{kind: noise, partner: view}", true},
+                 {"{kind: noise, partner: view}", false},
                  {"{kind: noise, partner: nobody}", false},
                  {"{kind: translate, amount: 0}", true}};
     (void)state;

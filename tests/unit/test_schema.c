@@ -143,15 +143,16 @@ static void wrong_keys_of_plugins_are_named(void **state)
     refused("signal: {shape: cube}",
             "c.yaml:1: signal.shape: must be one of disc, wave, empty, found 'cube'");
     refused("list: [{p: 0}]", "c.yaml:1: list.kind: is missing");
+    refused("list: [{kind: disc, samples: 9}]", "c.yaml:1: list: disc takes no samples");
     refused("list: [{kind: disc, samples: 1}]",
             "c.yaml:1: list.samples: must be an integer (2..99), found '1'");
 }
 
-static void an_item_may_hold_keys_of_other_kinds(void **state)
+static void an_item_may_hold_the_defaults_of_other_kinds(void **state)
 {
     (void)state;
     config *c =
-        loaded("list:\n- {samples: 9, radius: 0.75, kind: disc}\n- {kind: sinusoid, radius: 0.5}\n", NULL);
+        loaded("list:\n- {samples: 8, radius: 0.75, kind: disc}\n- {kind: sinusoid, radius: 0.5}\n", NULL);
     assert_int_equal(c->item_count, 2);
     assert_true(((const disc_opts *)c->items[0].kind.options)->radius == 0.75 && c->items[0].p == 1);
     assert_ptr_equal(c->items[1].kind.plugin, &wave);
@@ -241,7 +242,7 @@ int main(void)
         cmocka_unit_test(a_later_layer_may_pick_what_an_earlier_one_set),
         cmocka_unit_test(an_older_name_is_read_and_the_newer_one_written),
         cmocka_unit_test(wrong_keys_of_plugins_are_named),
-        cmocka_unit_test(an_item_may_hold_keys_of_other_kinds),
+        cmocka_unit_test(an_item_may_hold_the_defaults_of_other_kinds),
         cmocka_unit_test(conflicts_are_of_what_both_pick),
         cmocka_unit_test(the_words_of_a_command_fill_its_struct),
         cmocka_unit_test(wrong_words_are_usage_errors),
