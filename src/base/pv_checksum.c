@@ -10,6 +10,6 @@ void pv_checksum_rows(const void *rows, size_t bytes, int64_t count, uint64_t *c
 uint64_t pv_checksum(const void *data, size_t bytes)
 {
     uint64_t checksum;
-    pv_checksum_rows(data, bytes, 1, &checksum);
+    pv_checksum_rows(bytes > 0 ? data : "", bytes, 1, &checksum); /* nothing may have no address */
     return checksum;
 }
