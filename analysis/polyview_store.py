@@ -99,7 +99,8 @@ class Store:
         """What stands under /object beside label, split and source: targets, digests, names, what a user added."""
         others = [name for name in self._file["object"] if name not in ("label", "split", "source")]
         found = {name: np.asarray(self._file["object"][name][()]) for name in others}
-        return {name: array for name, array in found.items() if array.dtype.kind in "biufS"}
+        # .str leaves out what h5py notes beside a type, which numpy does not save.
+        return {n: array.astype(array.dtype.str) for n, array in found.items() if array.dtype.kind in "biufS"}
 
     def _text(self, name: str) -> str:
         if name not in self._file.attrs:

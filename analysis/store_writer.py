@@ -94,6 +94,8 @@ class StoreWriter:
         for name, column in (("label", label), ("split", split), ("source", source)):
             self._file[f"object/{name}"][...] = column
         for name, column in others.items():
+            if column.dtype.kind == "S":  # as the program keeps texts; HDF5 converts no ASCII to it
+                column = column.astype(h5py.string_dtype("utf-8", column.dtype.itemsize))
             self._file[f"object/{name}"] = column
         for name, value in attributes.items():
             if isinstance(value, str):

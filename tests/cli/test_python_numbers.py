@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from harness import ROOT, check, convert, make_store, polyview, run_tests, skip, write_config
+from harness import ROOT, check, convert, make_store, polyview, run_tests, skip, write_config, write_images
 
 sys.path.insert(0, str(ROOT / "analysis"))
 from polyview_store import Store  # noqa: E402
@@ -162,6 +162,29 @@ def signals_without_pixels_have_a_report(work: Path) -> None:
         check("target" in a["object"] and same, "real targets come back from an export", run)
 
 
+def names_of_classes_come_back(work: Path) -> None:
+    write_images(work / "images")
+    for part in ("train", "t10k"):
+        path = work / "images" / f"{part}-labels-idx1-ubyte"
+        content = path.read_bytes()
+        path.write_bytes(content[:8] + bytes(3 * label + 1 for label in content[8:]))
+    fit = polyview("fit", "--config", write_config(work))
+    runs = [
+        convert("export", work / "store.h5", work / "out", "--format", "npz"),
+        convert("import", work / "out", work / "back.h5"),
+    ]
+    with Store(work / "back.h5") as store:
+        check(store.class_names == ["1", "4", "7", "10"], "names of classes come back from an export", fit)
+    check(not any(run.stderr for run in runs), "without a word", *runs)
+    told = [
+        polyview(*words) for words in (("verify", work / "back.h5"), ("info", work / "back.h5", "--json"))
+    ]
+    told.append(polyview("fit", "--config", work / "config.yaml", "--store", work / "back.h5"))
+    check(all(run.status == 0 for run in told), "the program reads them, and continues the store", *told)
+    report = tool("report.py", work)
+    check(report.returncode == 0 and not report.stderr, "so does the report", report.stderr)
+
+
 def exports_keep_them(work: Path) -> None:
     store = odd_store(work)
     run, back = convert("export", store, work / "out", "--format", "npz"), work / "back.h5"
@@ -197,7 +220,11 @@ def main() -> int:
         skip("figures that are no numbers", "matplotlib is not installed")
         return 0
     return run_tests(
-        the_report_counts_them, pictures_show_them, signals_without_pixels_have_a_report, exports_keep_them
+        the_report_counts_them,
+        pictures_show_them,
+        signals_without_pixels_have_a_report,
+        names_of_classes_come_back,
+        exports_keep_them,
     )
 
 
