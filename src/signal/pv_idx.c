@@ -245,36 +245,28 @@ done:
     return st;
 }
 
-/* Element i of `raw`, which is big-endian. */
-static double element(const pv_idx *idx, const uint8_t *raw, int i)
+/* n elements of `raw`, which is big-endian, as numbers: a loop for each type, as a data set has many. */
+static void decode(const pv_idx *idx, int n, const uint8_t *raw, double *numbers)
 {
-    union {
-        uint16_t bits16;
-        int16_t short_integer;
-        uint32_t bits32;
-        int32_t integer;
-        float single;
-        uint64_t bits64;
-        double real;
-    } it;
-    memcpy(&it, raw + (size_t)i * (size_t)idx->bytes, (size_t)idx->bytes);
-    switch (idx->code) {
-    case UNSIGNED_BYTE:
-        return raw[i];
-    case 0x09:
-        return (int8_t)raw[i];
-    case 0x0b:
-        it.bits16 = be16toh(it.bits16);
-        return it.short_integer;
-    case 0x0c:
-        it.bits32 = be32toh(it.bits32);
-        return it.integer;
-    case 0x0d:
-        it.bits32 = be32toh(it.bits32);
-        return (double)it.single;
-    default:
-        it.bits64 = be64toh(it.bits64);
-        return it.real;
+    for (int i = 0; idx->code == UNSIGNED_BYTE && i < n; i++)
+        numbers[i] = raw[i];
+    for (int i = 0; idx->code == 0x09 && i < n; i++)
+        numbers[i] = (int8_t)raw[i];
+    for (int i = 0; idx->bytes == 2 && i < n; i++)
+        numbers[i] = (int16_t)(raw[2 * i] << 8 | raw[2 * i + 1]);
+    for (int i = 0; idx->bytes == 4 && i < n; i++) {
+        uint32_t bits;
+        float real;
+        memcpy(&bits, raw + 4 * (size_t)i, sizeof bits);
+        bits = be32toh(bits);
+        memcpy(&real, &bits, sizeof real);
+        numbers[i] = idx->dims.whole ? (double)(int32_t)bits : (double)real;
+    }
+    for (int i = 0; idx->bytes == 8 && i < n; i++) {
+        uint64_t bits;
+        memcpy(&bits, raw + 8 * (size_t)i, sizeof bits);
+        bits = be64toh(bits);
+        memcpy(&numbers[i], &bits, sizeof bits);
     }
 }
 
@@ -294,8 +286,7 @@ pv_status pv_idx_read(pv_idx *idx, pv_idx_take *take, void *context)
             PV_TRY(pv_fail(PV_ERR_DATA,
                            "'%s' is truncated: it ends within %s %lld, its header declares %lld bytes",
                            idx->path, items_of(idx->kind), (long long)item, (long long)idx->declared));
-        for (int i = 0; i < elements; i++)
-            numbers[i] = element(idx, raw, i);
+        decode(idx, elements, raw, numbers);
         PV_TRY(take(context, item, numbers));
     }
     PV_TRY(read_bytes(idx, raw, 1, &got)); /* which looks at the CRC too */

@@ -201,25 +201,28 @@ static int64_t object_of(const loading *load, int64_t item)
 static pv_status take_image(void *context, int64_t item, const double *pixels)
 {
     const loading *load = context;
-    const int64_t object = object_of(load, item), n = load->form->samples;
-    const int rows = load->dims->height, columns = load->dims->width;
+    const pv_source_form *form = load->form;
+    const int64_t object = object_of(load, item), n = form->samples;
+    const int down = load->files->transpose ? 1 : form->width,
+              along = load->files->transpose ? form->height : 1;
     const double usual = load->dims->whole ? BYTE_WHITE : 1;
     const double white = load->files->white > 0 ? load->files->white : usual;
-    uint8_t *bytes = load->form->object_bytes == n ? load->objects : NULL;
-    float *values = load->objects;
     if (object < 0) return PV_OK;
-    for (int64_t i = 0; i < n; i++) {
-        const int64_t from = load->files->transpose ? i % rows * columns + i / rows : i;
-        if (!(pixels[from] >= 0 && pixels[from] <= white))
-            return pv_fail(PV_ERR_DATA,
-                           "'%s' image %lld has a pixel %g, outside 0 to %g: signal.white is the number of a "
-                           "white one",
-                           pv_idx_path(load->idx), (long long)item, pixels[from], white);
-        if (bytes)
-            bytes[object * n + i] = (uint8_t)pixels[from];
-        else
-            values[object * n + i] = (float)(pixels[from] / white);
-    }
+    uint8_t *bytes = (uint8_t *)load->objects + object * n;
+    float *values = (float *)load->objects + object * n;
+    for (int row = 0; row < form->height; row++, pixels += down)
+        for (int column = 0; column < form->width; column++) {
+            const double pixel = pixels[column * along];
+            if (form->object_bytes == n)
+                *bytes++ = (uint8_t)pixel; /* which it was in the file */
+            else if (pixel >= 0 && pixel <= white)
+                *values++ = (float)(pixel / white);
+            else
+                return pv_fail(PV_ERR_DATA,
+                               "'%s' image %lld has a pixel %g, outside 0 to %g: signal.white is the number "
+                               "of a white one",
+                               pv_idx_path(load->idx), (long long)item, pixel, white);
+        }
     return PV_OK;
 }
 
