@@ -90,8 +90,8 @@ static void merge(pv_node **under, pv_node *over)
     pv_node_free(over);
 }
 
-/* Whether a key of the plug-ins that an item can pick says what is so anyway, as in an item that an older build
- * wrote out. */
+/* Whether a key of the plug-ins that an item can pick says what is so anyway, as in an item that an older
+ * build wrote out. */
 static bool says_default(const pv_section *section, const pv_node *node)
 {
     for (const pv_option *pick = section->options; pick->name; pick++)

@@ -51,7 +51,7 @@ pv_status pv_layer_fail(const pv_layer *layer, size_t line, const char *key, con
     va_end(args);
     if (!layer->file && !layer->set) return fail_word(key ? key : "", message);
     const size_t name = layer->file ? 0 : strcspn(layer->set, "=");
-    const bool said = key && strlen(key) == name && memcmp(key, layer->set, name) == 0;
+    const bool said = key && layer->set && strlen(key) == name && memcmp(key, layer->set, name) == 0;
     if (key && !said) snprintf(of, sizeof of, "%s: ", pv_shown(key, strlen(key), copy));
     if (!layer->file)
         return pv_fail(PV_ERR_CONFIG, "--set %s: %s%s", pv_shown(layer->set, strlen(layer->set), copy), of,
