@@ -197,10 +197,10 @@ def convert(*words: object) -> subprocess.CompletedProcess[str]:
 def current_python(*packages: str) -> tuple[str, str]:
     """(a Python with the current versions of packages of PyPI, "") or ("", why there is none).
 
-    It is that of a virtual environment, which is kept: $POLYVIEW_VENV, or in CI one beside what is built.  PyTorch's is
-    made from 3 GB of downloads, which nobody gets unasked.
+    It is that of a virtual environment, which is made where $POLYVIEW_VENV names one, and kept: PyTorch's takes 3 GB of
+    downloads, which nobody gets unasked.
     """
-    place = os.environ.get("POLYVIEW_VENV") or (BUILD / "venv" if "CI" in os.environ else None)
+    place = os.environ.get("POLYVIEW_VENV")
     if not place:
         return "", f"POLYVIEW_VENV names no virtual environment with {' and '.join(packages)}"
     python = str(Path(place).absolute() / "bin" / "python")
