@@ -130,7 +130,10 @@ def missing_rows_are_fitted_again(work: Path) -> None:
 def every_instruction_set_works(work: Path) -> None:
     write_images(work / "images")
     config, psnr, used = write_config(work, fit={"steps": 60}), {}, {}
-    for isa in ("portable", "avx2", "avx512", "nonsense"):
+    run = polyview("fit", "--config", config, "--store", work / "none.h5", POLYVIEW_ISA="nonsense")
+    check(one_error(run, 2, "POLYVIEW_ISA", "nonsense", "portable, avx2"), "an instruction set that nobody knows", run)
+    check(not (work / "none.h5").exists(), "makes no store")
+    for isa in ("portable", "avx2", "avx512"):
         run = polyview("fit", "--config", config, "--store", work / f"{isa}.h5", POLYVIEW_ISA=isa)
         check(run.status == 0, f"POLYVIEW_ISA={isa} fits", run)
         psnr[isa], used[isa] = run.json["mean_psnr_db"], run.json["instruction_set"]
@@ -169,6 +172,7 @@ def documented_file(work: Path) -> None:
             "object/label": ("<i4", (OBJECTS,)),
             "object/split": ("|u1", (OBJECTS,)),
             "object/source": ("<u8", (OBJECTS,)),
+            "object/digest": ("<u8", (OBJECTS,)),
         }
         check(found == expected, "a store holds the documented datasets, types and shapes", found)
         attributes = dict(file.attrs)
