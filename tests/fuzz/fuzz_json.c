@@ -8,9 +8,11 @@
 #include "run/pv_record.h"
 #include "store/pv_lock.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { PATH = 160 };
@@ -106,11 +108,13 @@ static void read_records(const uint8_t *data, size_t size)
     fuzz_require(pv_records_read(files.other, see, &seen) == PV_OK, "a file of records is read to its end");
 }
 
-/* Whoever the file says holds the lock: it is taken over or refused, and given back. */
+/* Whoever the file says holds the lock: it is taken over or refused, and given back.  It is old, or each
+ * would be waited for. */
 static void take_lock(const uint8_t *data, size_t size)
 {
     pv_lock *lock = NULL;
     write_file(lock_file, data, size);
+    fuzz_require(utimensat(AT_FDCWD, lock_file, (struct timespec[2]){{0}}, 0) == 0, "a file can be aged");
     if (told(pv_lock_take(&comm, locked, &lock), PV_ERR_IO, locked) == PV_OK) {
         fuzz_require(pv_lock_check(lock) == PV_OK, "a lock that was taken is ours");
         pv_lock_release(lock);
