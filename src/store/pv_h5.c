@@ -343,10 +343,12 @@ static pv_status move_box(hid_t dataset, const char *name, hid_t type, int rank,
     H5Sselect_hyperslab(file, H5S_SELECT_SET, start, NULL, count, NULL);
     pv_meter_begin(PV_METER_FILES);
     errno = 0;
-    if (from && H5Dwrite(dataset, type, memory, file, H5P_DEFAULT, from) < 0)
-        st = fail_to_write(dataset, "cannot write to", name, errno);
-    if (!from && H5Dread(dataset, type, memory, file, H5P_DEFAULT, to) < 0)
-        st = fail_within(dataset, "cannot read from", name, errno);
+    /* MPI-IO has been seen to lose the error of a read: what the system said counts too. */
+    const herr_t moved = from ? H5Dwrite(dataset, type, memory, file, H5P_DEFAULT, from)
+                              : H5Dread(dataset, type, memory, file, H5P_DEFAULT, to);
+    if (moved < 0 || pv_h5_cannot_read(errno))
+        st = from ? fail_to_write(dataset, "cannot write to", name, errno)
+                  : fail_within(dataset, "cannot read from", name, errno);
     pv_meter_end();
     H5Sclose(memory);
     H5Sclose(file);

@@ -283,26 +283,31 @@ static pv_status hold(pv_lock *lock, const char *store)
 /* A lock that says who holds it is longer than nothing and shorter than this. */
 enum { LOCK_BYTES = 2048, SEEN_TRIES = 5 };
 
-static void read_lock(const char *store, char text[LOCK_BYTES])
+/* Returns an errno. */
+static int read_lock(const char *store, char text[LOCK_BYTES])
 {
     char *path = NULL;
     memset(text, 0, LOCK_BYTES);
-    if (asprintf(&path, "%s.lock", store) < 0) return;
+    if (asprintf(&path, "%s.lock", store) < 0) return ENOMEM;
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd >= 0 && read(fd, text, LOCK_BYTES - 1) < 0) text[0] = '\0';
+    const int cause = fd < 0 || read(fd, text, LOCK_BYTES - 1) < 0 ? errno : 0;
     if (fd >= 0) close(fd);
     free(path);
+    return cause;
 }
 
 /* A shared file system may show a new file a moment late. */
 static pv_status check_seen(const char *store, const char first[LOCK_BYTES])
 {
     char here[LOCK_BYTES];
-    for (int tries = 0; tries < SEEN_TRIES; tries++) {
+    int cause = 0;
+    for (int tries = 0; tries < SEEN_TRIES && (cause == 0 || cause == ENOENT); tries++) {
         if (tries > 0) sleep(1);
-        read_lock(store, here);
-        if (here[0] != '\0' && strcmp(here, first) == 0) return PV_OK;
+        cause = read_lock(store, here);
+        if (cause == 0 && strcmp(here, first) == 0) return PV_OK;
     }
+    if (cause != 0 && cause != ENOENT)
+        return pv_fail(PV_ERR_IO, "cannot read the lock '%s.lock': %s", store, strerror(cause));
     return pv_fail(PV_ERR_IO,
                    "'%s' is not the file that rank 0 has locked: its directory must be shared by all nodes",
                    store);
@@ -311,7 +316,7 @@ static pv_status check_seen(const char *store, const char first[LOCK_BYTES])
 pv_status pv_lock_check_shared(const pv_comm *comm, const char *path)
 {
     char first[LOCK_BYTES];
-    read_lock(path, first);
+    (void)read_lock(path, first);
     MPI_Bcast(first, LOCK_BYTES, MPI_CHAR, 0, comm->world);
     return pv_agree(comm, check_seen(path, first));
 }

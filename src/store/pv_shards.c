@@ -49,7 +49,10 @@ static pv_status find_own_rows(hid_t file, shards *set, store_shape *shape)
 {
     hsize_t dims[STORE_MAX_RANK];
     const char *name = store_column_name(COLUMN_PARAMS);
+    errno = 0;
     const hid_t params = H5Dopen2(file, name, H5P_DEFAULT);
+    if (params < 0 && pv_h5_cannot_read(errno))
+        return pv_fail(PV_ERR_IO, "cannot read %s of '%s': %s", name, set->path, strerror(errno));
     if (params < 0) return pv_fail(PV_ERR_DATA, "'%s' is damaged: it has no dataset %s", set->path, name);
     const int rank = pv_h5_dims(params, STORE_MAX_RANK, dims);
     H5Dclose(params);

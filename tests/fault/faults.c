@@ -1,0 +1,75 @@
+/* Loaded before libc: calls of one rank on files of some name fail.  FAULT_PATH a part of the name,
+ * FAULT_ERRNO the cause, FAULT_CALLS some of read, write, sync, open, FAULT_AFTER how many are let through,
+ * FAULT_RANK. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+static atomic_long seen;
+
+static int fails(const char *call, const char *path)
+{
+    const char *part = getenv("FAULT_PATH"), *calls = getenv("FAULT_CALLS"), *after = getenv("FAULT_AFTER");
+    const char *rank = getenv("FAULT_RANK"), *mine = getenv("OMPI_COMM_WORLD_RANK");
+    if (!part || !calls || !path || !strstr(path, part) || !strstr(calls, call)) return 0;
+    if (strstr(path, "/ompi.")) return 0; /* Open MPI's own, of the same name */
+    if (rank && strcmp(rank, mine ? mine : "0") != 0) return 0;
+    if (atomic_fetch_add(&seen, 1) < (after ? atol(after) : 0)) return 0;
+    errno = atoi(getenv("FAULT_ERRNO"));
+    return 1;
+}
+
+static int fails_on(const char *call, int fd)
+{
+    char link[64], path[4096];
+    if (fd < 3) return 0;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    const ssize_t length = readlink(link, path, sizeof path - 1);
+    if (length < 0) return 0;
+    path[length] = '\0';
+    return fails(call, path);
+}
+
+#define STANDS_FOR(result, name, call, parameters, arguments)                                                \
+    result name parameters                                                                                   \
+    {                                                                                                        \
+        result(*real) parameters;                                                                            \
+        *(void **)&real = dlsym(RTLD_NEXT, #name);                                                           \
+        return fails_on(call, fd) ? -1 : real arguments;                                                     \
+    }
+
+STANDS_FOR(ssize_t, write, "write", (int fd, const void *data, size_t n), (fd, data, n))
+STANDS_FOR(ssize_t, pwrite, "write", (int fd, const void *data, size_t n, off_t at), (fd, data, n, at))
+STANDS_FOR(ssize_t, pwrite64, "write", (int fd, const void *data, size_t n, off64_t at), (fd, data, n, at))
+STANDS_FOR(ssize_t, pwritev, "write", (int fd, const struct iovec *v, int n, off_t at), (fd, v, n, at))
+STANDS_FOR(ssize_t, pwritev64, "write", (int fd, const struct iovec *v, int n, off64_t at), (fd, v, n, at))
+STANDS_FOR(ssize_t, read, "read", (int fd, void *data, size_t n), (fd, data, n))
+STANDS_FOR(ssize_t, pread, "read", (int fd, void *data, size_t n, off_t at), (fd, data, n, at))
+STANDS_FOR(ssize_t, pread64, "read", (int fd, void *data, size_t n, off64_t at), (fd, data, n, at))
+STANDS_FOR(ssize_t, preadv, "read", (int fd, const struct iovec *v, int n, off_t at), (fd, v, n, at))
+STANDS_FOR(ssize_t, preadv64, "read", (int fd, const struct iovec *v, int n, off64_t at), (fd, v, n, at))
+STANDS_FOR(int, fsync, "sync", (int fd), (fd))
+STANDS_FOR(int, fdatasync, "sync", (int fd), (fd))
+
+#define OPENS(name)                                                                                          \
+    int name(const char *path, int flags, ...)                                                               \
+    {                                                                                                        \
+        va_list rest;                                                                                        \
+        va_start(rest, flags);                                                                               \
+        const unsigned mode = va_arg(rest, unsigned);                                                        \
+        va_end(rest);                                                                                        \
+        int (*real)(const char *, int, ...);                                                                 \
+        *(void **)&real = dlsym(RTLD_NEXT, #name);                                                           \
+        return fails("open", path) ? -1 : real(path, flags, mode);                                           \
+    }
+
+OPENS(open)
+OPENS(open64)
