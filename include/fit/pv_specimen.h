@@ -23,12 +23,12 @@ uint64_t pv_specimen_take(const pv_signal *signal, int64_t object, pv_specimen *
 
 /* Whether the signal's objects are those that the store's were fitted from, as far as it keeps digests: of
  * all objects, or of so many at equal distances as take about a second.
- * Collective.  Errors: PV_ERR_DATA (objects and both signals are named), PV_ERR_HDF5, PV_ERR_NOMEM, agreed.
- * */
+ * Collective.  Errors: PV_ERR_DATA (objects and both signals are named), PV_ERR_HDF5, PV_ERR_NOMEM,
+ * agreed. */
 pv_status pv_specimen_check_store(const pv_comm *comm, const pv_signal *signal, const pv_store *store);
 
-/* Fails for `differing` of `looked` objects that are not what they were; `named` are some, then -1.  Local.
- * */
+/* Fails for `differing` of `looked` objects that are not what they were; `named` are some, then -1.
+ * Local. */
 enum { PV_SPECIMEN_NAMED = 3 };
 pv_status pv_specimen_fail(const pv_signal *signal, const pv_store *store, int64_t differing, int64_t looked,
                            const int64_t named[PV_SPECIMEN_NAMED]);

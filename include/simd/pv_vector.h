@@ -237,8 +237,8 @@ PV_INLINE pv_mask pv_mask_of_bits(uint64_t bits)
 
 /* ---- functions of numbers ---- */
 
-/* v as it is, but taken for changed: a product is rounded before it is added, and is not made twice into one.
- * */
+/* v as it is, but taken for changed: a product is rounded before it is added, and is not made twice into
+ * one. */
 #if defined(__x86_64__)
 #define PV_OPAQUE(v) __asm__("" : "+v"(v))
 #elif defined(__aarch64__)

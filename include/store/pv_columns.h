@@ -17,8 +17,8 @@ typedef struct pv_column {
 
 /* Writes a file of `columns`, the same on all ranks but for what they hold: aside, then renamed.  `kind`
  * becomes its attribute polyview_kind.
- * Collective.  Errors: PV_ERR_IO (disk full, ...), PV_ERR_HDF5 (path named), agreed; nothing is left behind.
- * */
+ * Collective.  Errors: PV_ERR_IO (disk full, ...), PV_ERR_HDF5 (path named), agreed; nothing is left
+ * behind. */
 pv_status pv_columns_write(const pv_comm *comm, const char *path, const char *kind, const pv_column *columns,
                            int count);
 

@@ -120,8 +120,8 @@ int64_t pv_contrast_loss(pv_contrast *c, int rows, const pv_real *z, double temp
                     (int)global, own, width, 1, c->dall, width);
     }
     if (!dz) return correct;
-    /* what all ranks say of this rank's rows, as the others' negatives and positives; `all` has done its work
-     * */
+    /* what all ranks say of this rank's rows, as the others' negatives and positives; `all` has done its
+     * work */
     MPI_Reduce_scatter(c->dall, c->all, c->counts, MPI_DOUBLE, MPI_SUM, c->comm->world);
     for (int64_t i = 0; i < (int64_t)rows * width; i++)
         c->down[i] += c->all[i];

@@ -10,8 +10,8 @@
 
 /* Loss and gradient of a batch of `places` pairs, z [2 places][width] known to every rank, each of which
  * takes its share.
- * Shapes: losses [2 places] and dz [2 places][width] are filled in this rank's rows.  Returns the mean loss.
- * */
+ * Shapes: losses [2 places] and dz [2 places][width] are filled in this rank's rows.  Returns the mean
+ * loss. */
 static double run(const pv_comm *comm, int64_t places, int width, const pv_real *z, double temperature,
                   pv_real *dz, int64_t *from, int64_t *rows)
 {

@@ -1,5 +1,5 @@
-/* What the tests of kernels share: values, comparison with double, and the instruction sets of the machine.
- * */
+/* What the tests of kernels share: values, comparison with double, and the instruction sets of the
+ * machine. */
 #ifndef KERNEL_TEST_H
 #define KERNEL_TEST_H
 

@@ -1,5 +1,5 @@
-/* The fused sweeps of DWS against plain loops, on every instruction set and for widths that fill no vector.
- * */
+/* The fused sweeps of DWS against plain loops, on every instruction set and for widths that fill no
+ * vector. */
 #include "kernel_test.h"
 #include "nn/dws/pv_dws_kernels.h"
 

@@ -26,13 +26,16 @@ typedef struct pv_encoder {
     pv_real *dvectors; /* [readout.count][readout.padded], the net's */
 } pv_encoder;
 
-/* Sets `inputs`, and the head from a stack that is registered. */
+/* Sets `inputs`, and the head from a stack that is registered.  The encoder's memory is its net's.  Local. */
 void pv_encoder_close(pv_encoder *encoder, const pv_model_request *request, pv_stack head);
 
-/* The features of a sample. */
+/* How many features a sample has.  Local. */
 int pv_readout_features(const pv_readout *readout);
 
-/* A pv_model_kind's. */
+/* What a pv_model_kind (pv_model_kind.h) asks of a net that begins with an encoder.
+ * Shapes   rows, drows [batch][inputs]; logits, dlogits [batch][outputs of the head]; features
+ * [batch][*width], borrowed until the next forward
+ * Local, no errors: all memory was taken when the net was made. */
 pv_batch_sums pv_encoder_forward(void *net, const pv_pass *pass, int stage, const pv_real *rows, int batch,
                                  pv_real *logits);
 pv_batch_sums pv_encoder_backward(void *net, const pv_pass *pass, int stage, const pv_real *dlogits,

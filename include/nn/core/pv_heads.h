@@ -9,17 +9,18 @@ typedef struct pv_heads {
     pv_attention_row row;  /* padded; without the pointers of a node */
 } pv_heads;
 
-/* Attention of `nodes` to each other with `total` channels, all heads together.
+/* Attention of `nodes` to each other with `total` channels, all heads together.  Local.
  * Errors: PV_ERR_CONFIG (`key`, which gives the channels, is no multiple of the heads). */
 pv_status pv_heads_set(pv_heads *heads, const pv_packed_set *set, int nodes, const char *key, int total,
                        int count);
 
 /* Where the channels of `count` maps, `part`[i] each of a tensor's, come from.  Strides: from a head to the
- * next, from a part to the next.  NULL when there is no memory. */
+ * next, from a part to the next.
+ * Owner: the caller, who frees it; NULL when there is no memory.  Local. */
 int *pv_heads_map(const pv_heads *heads, const pv_packed_set *set, int head_stride, int part_stride,
                   int count, const int *part);
 
-/* The row of `node`.  Shapes   qkv [nodes][query, key, value][channels] */
+/* The row of `node`, which points into qkv.  Shapes   qkv [nodes][query, key, value][channels].  Local. */
 pv_attention_row pv_heads_row(const pv_heads *heads, const pv_real *qkv, int node);
 
 #endif

@@ -35,8 +35,8 @@ typedef struct pv_transformer_kernels {
     /* y += x */
     void (*add)(int64_t n, const pv_real *x, pv_real *y);
 
-    /* LayerNorm over the first `width` of `padded` numbers of every row, eps 1e-5; x is 0 beyond. y may be x.
-     * */
+    /* LayerNorm over the first `width` of `padded` numbers of every row, eps 1e-5; x is 0 beyond. y may be
+     * x. */
     void (*norm)(int64_t rows, int width, int padded, const pv_real *x, const pv_real *weight,
                  const pv_real *bias, pv_real *y);
     /* dy becomes the gradient of x; beyond `width` it is of no meaning. */
