@@ -291,7 +291,8 @@ def one_error(run: Run, status: int | tuple[int, ...], *words: object) -> bool:
 def refused(
     what: str, words: list[object], status: int | tuple[int, ...], *named: object, at_once: bool = True
 ) -> None:
-    """On one rank and on three, at once unless the two would write the same file."""
+    """On one rank and on three, at once unless the two would write the same file; a training locks its output."""
+    at_once = at_once and words[0] != "train"
     started = ((ranks, Process(launch(words, ranks), **AT_ONCE)) for ranks in (1, 3))
     for ranks, process in list(started) if at_once else started:
         run = process.finish(REFUSAL_S)
