@@ -121,9 +121,6 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN); /* writing fails then, and says so */
     const int verbosity = take_verbosity(&argc, argv);
     int threads;
-    /* Open MPI's shared file pointers, which nobody uses, lock a name in /dev/shm while a file is opened: a
-     * run that is killed then would leave all later ones on the host waiting for it. */
-    setenv("OMPI_MCA_sharedfp", "^sm,lockedfile", 0);
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &threads); /* of pv_lock.h, which does without MPI */
     if (openblas_set_num_threads) openblas_set_num_threads(1);
     pv_h5_begin();

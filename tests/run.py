@@ -31,7 +31,6 @@ def environment() -> dict[str, str]:
         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
         "OMPI_MCA_rmaps_base_oversubscribe": "1",
         "OMPI_MCA_mpi_yield_when_idle": "1",
-        "OMPI_MCA_sharedfp": "individual",  # as src/main.c sets it
         "PV_SAFE": os.environ.get("PV_SAFE", "1"),
         "OPENBLAS_NUM_THREADS": "1",
         "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "detect_leaks=0"),

@@ -12,7 +12,9 @@
 #include "base/pv_status.h"
 
 #include <mpi.h>
+#include <semaphore.h>
 #include <stdio.h>
+#include <string.h>
 
 static void end_job(const char *call, int code)
 {
@@ -73,6 +75,25 @@ static void count_reduction(int n, MPI_Datatype type)
         TIMED(PV_METER_MPI, name, arguments)                                                                 \
         CHECKED(name)                                                                                        \
     }
+
+/* Open MPI takes a semaphore called after the file while it opens one, for shared file pointers, which nobody
+ * uses: a run that is killed then would leave all later ones on its host waiting.  Who has it open keeps it. */
+static void forget_semaphore(const char *path)
+{
+    char name[252]; /* what Open MPI cuts it to */
+    const char *const slash = strrchr(path, '/');
+    snprintf(name, sizeof name, "/OMPIO_%s", slash ? slash + 1 : path);
+    sem_unlink(name);
+}
+
+/* As ANSWERS; no rank opens before the last has forgotten. */
+int MPI_File_open(MPI_Comm comm, const char *path, int mode, MPI_Info info, MPI_File *file)
+{
+    forget_semaphore(path);
+    PMPI_Barrier(comm);
+    TIMED(PV_METER_FILES, File_open, (comm, path, mode, info, file))
+    return code;
+}
 
 /* clang-format off */
 LOCAL(Init_thread, (int *argc, char ***argv, int wanted, int *given), (argc, argv, wanted, given))
@@ -169,8 +190,6 @@ WAITS(Rget_accumulate, (const void *from, int n, MPI_Datatype type, void *to, in
 WAITS(Fetch_and_op, (const void *from, void *to, MPI_Datatype type, int rank, MPI_Aint place, MPI_Op op,
       MPI_Win window), (from, to, type, rank, place, op, window))
 
-ANSWERS(PV_METER_FILES, File_open, (MPI_Comm comm, const char *path, int mode, MPI_Info info, MPI_File *file),
-        (comm, path, mode, info, file))
 ANSWERS(PV_METER_FILES, File_close, (MPI_File *file), (file))
 ANSWERS(PV_METER_FILES, File_sync, (MPI_File file), (file))
 ANSWERS(PV_METER_FILES, File_set_size, (MPI_File file, MPI_Offset bytes), (file, bytes))
