@@ -76,8 +76,9 @@ static void count_reduction(int n, MPI_Datatype type)
         CHECKED(name)                                                                                        \
     }
 
-/* Open MPI takes a semaphore called after the file while it opens one, for shared file pointers, which nobody
- * uses: a run that is killed then would leave all later ones on its host waiting.  Who has it open keeps it. */
+/* Open MPI takes a semaphore called after the file while it opens one, for shared file pointers, which
+ * nobody uses: a run that is killed then would leave all later ones on its host waiting.  Who has it open
+ * keeps it. */
 static void forget_semaphore(const char *path)
 {
     char name[252]; /* what Open MPI cuts it to */
