@@ -92,10 +92,10 @@ static pv_status fail_refused(const pv_row_loader *loader)
                    (long long)first_object);
 }
 
-static bool is_wild(const float *row, int64_t params)
+static bool is_wild(const float *row, int params)
 {
-    int64_t tame = 0;
-    for (int64_t i = 0; i < params; i++)
+    int tame = 0;
+    for (int i = 0; i < params; i++)
         tame += fabsf(row[i]) <= MOST_WEIGHT;
     return tame < params;
 }
