@@ -44,6 +44,7 @@ typedef enum pv_option_type {
     PV_OPTION_TEXT,   /* char *, owned by the struct (malloc) */
     PV_OPTION_CHOICE, /* an enum, the index of a name in `choices` */
     PV_OPTION_INTS,   /* int *, owned by the struct, with an unsigned of entries at `count` */
+    PV_OPTION_REALS,  /* double *, likewise */
     PV_OPTION_PICK,   /* pv_pick: a plug-in of `registry` and its own options */
     PV_OPTION_SPAN,   /* pv_span: of commands only, like the next */
     PV_OPTION_WORDS   /* pv_words, borrowed */
@@ -75,8 +76,8 @@ typedef struct pv_option {
     const char *const *choices; /* names by value; NULL ends them */
     const struct pv_registry *registry;
     size_t count;             /* of a list: offset of its number of entries */
-    int most;                 /* entries of a list, which has at least one */
-    bool may_be_empty;        /* of a text */
+    int most;                 /* entries of a list, which has at least one unless it may be empty */
+    bool may_be_empty;        /* of a text or a list */
     bool path;                /* of a text of a command: settled before the command runs (base/pv_path.h) */
     bool whole;               /* a real number that has no fraction */
     bool negative_is_initial; /* a number below 0 is read as the default: what older files write for none */
@@ -90,8 +91,8 @@ typedef struct pv_option {
 #define PV_MEMBER(owner, member)                                                                             \
     .type = _Generic(((owner *)0)->member, bool: PV_OPTION_BOOL, int: PV_OPTION_INT,                         \
         int64_t: PV_OPTION_INT64, uint64_t: PV_OPTION_SEED, double: PV_OPTION_REAL, char *: PV_OPTION_TEXT,  \
-        unsigned: PV_OPTION_CHOICE, int *: PV_OPTION_INTS, pv_pick: PV_OPTION_PICK,                          \
-        pv_span: PV_OPTION_SPAN, pv_words: PV_OPTION_WORDS),                   \
+        unsigned: PV_OPTION_CHOICE, int *: PV_OPTION_INTS, double *: PV_OPTION_REALS,                        \
+        pv_pick: PV_OPTION_PICK, pv_span: PV_OPTION_SPAN, pv_words: PV_OPTION_WORDS),                        \
     .offset = offsetof(owner, member)
 /* The same of a key that is called like its member. */
 #define PV_KEY(owner, member) .name = #member, PV_MEMBER(owner, member)

@@ -51,16 +51,12 @@ static void end(writer *out, yaml_event_type_t type)
     emit(out, (yaml_event_t){.type = type});
 }
 
-static void emit_ints(writer *out, const pv_option *row, const void *options)
+static void emit_list(writer *out, const pv_option *row, const void *options)
 {
-    const unsigned count = *(const unsigned *)((const char *)options + row->count);
-    const int *list = *(int *const *)pv_member(row, options);
-    char text[16];
+    char text[PV_FOUND_MAX];
     begin_list(out, YAML_FLOW_SEQUENCE_STYLE);
-    for (unsigned i = 0; i < count; i++) {
-        snprintf(text, sizeof text, "%d", list[i]);
+    for (unsigned i = 0; pv_option_entry(row, options, i, text, sizeof text); i++)
         emit_scalar(out, row->name, text, false);
-    }
     end(out, YAML_SEQUENCE_END_EVENT);
 }
 
@@ -69,8 +65,8 @@ static void emit_row(writer *out, const char *section, const pv_option *row, con
     char key[2 * PV_SHOWN], *text = NULL;
     snprintf(key, sizeof key, "%s%s%s", section, section[0] ? "." : "", row->name);
     emit_scalar(out, key, row->name, false);
-    if (row->type == PV_OPTION_INTS) {
-        emit_ints(out, row, options);
+    if (row->type == PV_OPTION_INTS || row->type == PV_OPTION_REALS) {
+        emit_list(out, row, options);
         return;
     }
     const pv_status st = pv_option_text(row, options, &text);

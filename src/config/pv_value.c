@@ -83,7 +83,7 @@ const char *pv_option_type_name(const pv_option *row)
         [PV_OPTION_REAL] = "number",   [PV_OPTION_TEXT] = "text",
         [PV_OPTION_CHOICE] = "choice", [PV_OPTION_INTS] = "list of integers",
         [PV_OPTION_PICK] = "choice",   [PV_OPTION_SPAN] = "number or range",
-        [PV_OPTION_WORDS] = "text",
+        [PV_OPTION_WORDS] = "text",    [PV_OPTION_REALS] = "list of numbers",
     };
     return row->whole ? "whole number" : names[row->type];
 }
@@ -135,7 +135,9 @@ void pv_option_limits(const pv_option *row, char *text, size_t size)
             pv_append(text, size, "%s%s", i ? ", " : "", choice_text(row, i));
         break;
     case PV_OPTION_INTS:
-        snprintf(text, size, "1..%d entries of %.0f..%.0f", row->most, row->range.low, row->range.high);
+    case PV_OPTION_REALS:
+        snprintf(text, size, "%d..%d entries", !row->may_be_empty, row->most);
+        if (bounded(&row->range)) pv_append(text, size, " of %.0f..%.0f", row->range.low, row->range.high);
         break;
     case PV_OPTION_TEXT:
         snprintf(text, size, "%d..%d bytes", row->may_be_empty ? 0 : 1, TEXT_MOST);
@@ -213,6 +215,11 @@ static bool read_span(const char *text, pv_span *span)
     return text[used] == '\0' && to >= from && to < LLONG_MAX;
 }
 
+static bool is_list(const pv_option *row)
+{
+    return row->type == PV_OPTION_INTS || row->type == PV_OPTION_REALS;
+}
+
 static int choice_of(const pv_option *row, const char *name)
 {
     for (int i = 0; row->choices[i]; i++)
@@ -237,6 +244,7 @@ static bool accepts(const pv_option *row, const pv_node *node)
     case PV_OPTION_BOOL:
         return node->plain && (strcmp(node->text, "true") == 0 || strcmp(node->text, "false") == 0);
     case PV_OPTION_REAL:
+    case PV_OPTION_REALS:
         return node->plain && accepts_real(row, node->text);
     case PV_OPTION_SPAN:
         return read_span(node->text, &span);
@@ -248,7 +256,7 @@ static bool accepts(const pv_option *row, const pv_node *node)
 pv_status pv_option_check(const pv_option *row, const char *name, const pv_node *node)
 {
     char must[PV_CONFIG_TEXT_MAX], text[PV_FOUND_MAX];
-    const bool list = row->type == PV_OPTION_INTS && node->kind == PV_NODE_LIST;
+    const bool list = is_list(row) && node->kind == PV_NODE_LIST;
     const pv_node *wrong = NULL;
     int count = 0;
     expected(row, must, sizeof must);
@@ -257,10 +265,10 @@ pv_status pv_option_check(const pv_option *row, const char *name, const pv_node 
     if (wrong)
         return pv_layer_fail(node->layer, wrong->line, name, "must be %s, found %s as an entry", must,
                              pv_node_found(wrong, text));
-    if (list && (count == 0 || count > row->most))
+    if (list && (count < !row->may_be_empty || count > row->most))
         return pv_layer_fail(node->layer, node->line, name, "must be %s, found %s", must,
                              count ? "more entries" : "no entry");
-    if (list || (row->type != PV_OPTION_INTS && accepts(row, node))) return PV_OK;
+    if (list || (!is_list(row) && accepts(row, node))) return PV_OK;
     return pv_layer_fail(node->layer, node->line, name, "must be %s, found %s", must,
                          pv_node_found(node, text));
 }
@@ -292,7 +300,7 @@ static void free_member(const pv_option *row, void *options)
         if (pick->options) pv_options_free(pick->plugin->options, pick->options);
         free(pick->options);
         *pick = (pv_pick){0};
-    } else if (row->type == PV_OPTION_TEXT || row->type == PV_OPTION_INTS) {
+    } else if (row->type == PV_OPTION_TEXT || is_list(row)) {
         free(*(void **)member);
         *(void **)member = NULL;
     }
@@ -314,15 +322,20 @@ pv_status pv_options_defaults(const pv_option *rows, void *options)
 
 static pv_status set_list(const pv_option *row, const pv_node *node, void *options)
 {
-    int *list = NULL;
+    const bool whole = row->type == PV_OPTION_INTS;
+    void *list;
     unsigned count = 0;
     for (const pv_node *entry = node->first; entry; entry = entry->next)
         count++;
-    if (!(list = pv_alloc(count, sizeof *list))) return PV_ERR_NOMEM;
+    if (!(list = pv_alloc(count, whole ? sizeof(int) : sizeof(double)))) return PV_ERR_NOMEM;
     *(unsigned *)((char *)options + row->count) = count;
-    *(int **)pv_member(row, options) = list;
-    for (const pv_node *entry = node->first; entry; entry = entry->next)
-        *list++ = (int)strtol(entry->text, NULL, 10);
+    *(void **)pv_member(row, options) = list;
+    count = 0;
+    for (const pv_node *entry = node->first; entry; entry = entry->next, count++)
+        if (whole)
+            ((int *)list)[count] = (int)strtol(entry->text, NULL, 10);
+        else
+            ((double *)list)[count] = strtod(entry->text, NULL);
     return PV_OK;
 }
 
@@ -362,6 +375,7 @@ pv_status pv_option_set(const pv_option *row, const pv_node *node, void *options
         *(unsigned *)member = (unsigned)choice_of(row, text);
         break;
     case PV_OPTION_INTS:
+    case PV_OPTION_REALS:
         return set_list(row, node, options);
     case PV_OPTION_PICK:
         return set_pick(row, node, options);
@@ -393,14 +407,24 @@ static void real_text(double value, char *text, size_t size)
     pv_append(text, size, ".0%s", exponent);
 }
 
+bool pv_option_entry(const pv_option *row, const void *options, unsigned i, char *text, size_t size)
+{
+    const void *list = *(void *const *)pv_member(row, options);
+    if (!is_list(row) || i >= *(const unsigned *)((const char *)options + row->count)) return false;
+    if (row->type == PV_OPTION_INTS)
+        snprintf(text, size, "%d", ((const int *)list)[i]);
+    else
+        real_text(((const double *)list)[i], text, size);
+    return true;
+}
+
 /* "[32, 32]" */
 static void list_text(const pv_option *row, const void *options, char *text, size_t size)
 {
-    const unsigned count = *(const unsigned *)((const char *)options + row->count);
-    const int *list = *(int *const *)pv_member(row, options);
-    for (unsigned i = 0; i < count; i++)
-        pv_append(text, size, "%s%d", i ? ", " : "[", list[i]);
-    pv_append(text, size, "]");
+    char entry[PV_FOUND_MAX];
+    for (unsigned i = 0; pv_option_entry(row, options, i, entry, sizeof entry); i++)
+        pv_append(text, size, "%s%s", i ? ", " : "[", entry);
+    pv_append(text, size, text[0] ? "]" : "[]");
 }
 
 pv_status pv_option_text(const pv_option *row, const void *options, char **text)
@@ -430,6 +454,7 @@ pv_status pv_option_text(const pv_option *row, const void *options, char **text)
         snprintf(buffer, sizeof buffer, "%" PRIu64, *(const uint64_t *)member);
         break;
     case PV_OPTION_INTS:
+    case PV_OPTION_REALS:
         list_text(row, options, buffer, sizeof buffer);
         break;
     case PV_OPTION_INT:

@@ -23,6 +23,9 @@ pv_status pv_option_check(const pv_option *row, const char *name, const pv_node 
  * Errors: PV_ERR_NOMEM, PV_ERR_CONFIG (a default). */
 pv_status pv_option_set(const pv_option *row, const pv_node *node, void *options);
 
+/* Entry i of a row that is a list, as text; false: it has none. */
+bool pv_option_entry(const pv_option *row, const void *options, unsigned i, char *text, size_t size);
+
 /* The place of a row's member. */
 static inline void *pv_member(const pv_option *row, const void *options)
 {

@@ -19,12 +19,22 @@ typedef struct wave_opts {
     int samples;
 } wave_opts;
 
+typedef struct box_opts {
+    double *limits;
+    unsigned limit_count;
+} box_opts;
+
 static const pv_option disc_rows[] = {{PV_KEY(disc_opts, radius), .initial = "0.5", PV_BETWEEN(0, 1),
                                        .fixes = PV_FIXES_ROWS, .meaning = "size"},
                                       {0}};
 static const pv_option wave_rows[] = {{PV_KEY(wave_opts, samples), .initial = "8", PV_BETWEEN(2, 99),
                                        .fixes = PV_FIXES_ROWS, .meaning = "of one"},
                                       {0}};
+
+static const pv_option box_rows[] = {{PV_KEY(box_opts, limits), .count = offsetof(box_opts, limit_count),
+                                      .most = 2, .initial = "[]", .may_be_empty = true,
+                                      .fixes = PV_FIXES_ROWS, .meaning = "of a side"},
+                                     {0}};
 
 static const pv_plugin disc = {
     .name = "disc", .help = "a disc", .options = disc_rows, .options_size = sizeof(disc_opts)};
@@ -34,7 +44,8 @@ static const pv_plugin wave = {.name = "wave",
                                .options = wave_rows,
                                .options_size = sizeof(wave_opts)};
 static const pv_plugin empty = {.name = "empty", .help = "nothing"};
-static const pv_registry shapes = {"shape", (const pv_plugin *const[]){&disc, &wave, &empty, NULL}};
+static const pv_plugin box = {.name = "box", .help = "a box", PV_OWN(box_rows, box_opts)};
+static const pv_registry shapes = {"shape", (const pv_plugin *const[]){&disc, &wave, &empty, &box, NULL}};
 
 typedef struct item {
     pv_pick kind;
@@ -141,7 +152,7 @@ static void wrong_keys_of_plugins_are_named(void **state)
     refused("signal: {sample: 2}", "c.yaml:1: signal.sample: unknown key (did you mean 'samples'?)");
     refused("samples: 2", "c.yaml:1: samples: unknown key (did you mean 'signal.samples'?)");
     refused("signal: {shape: cube}",
-            "c.yaml:1: signal.shape: must be one of disc, wave, empty, found 'cube'");
+            "c.yaml:1: signal.shape: must be one of disc, wave, empty, box, found 'cube'");
     refused("list: [{p: 0}]", "c.yaml:1: list.kind: is missing");
     refused("list: [{kind: disc, samples: 9}]", "c.yaml:1: list: disc takes no samples");
     refused("list: [{kind: disc, samples: 1}]",
@@ -174,6 +185,30 @@ static void conflicts_are_of_what_both_pick(void **state)
     assert_string_equal(text, "list: [{kind: disc}] here, [{kind: disc, p: 0.5}] in the checkpoint");
     pv_schema_free(&schema, a);
     pv_schema_free(&schema, b);
+    pv_schema_free(&schema, c);
+}
+
+static void a_list_of_numbers_keeps_them_exactly(void **state)
+{
+    (void)state;
+    char text[256];
+    int count = -1;
+    config *none = loaded("signal: {shape: box}", NULL);
+    config *c = loaded("signal: {shape: box, limits: [-1, 0.1]}", NULL);
+    const box_opts *own = c->shape.options;
+    assert_int_equal(((const box_opts *)none->shape.options)->limit_count, 0);
+    emits(none, "path: \"a.h5\"\nsignal:\n  shape: box\n  count: 3\n  limits: []\nlist: []\n");
+    assert_true(own->limit_count == 2 && own->limits[0] == -1 && own->limits[1] == 0.1);
+    emits(c, "path: \"a.h5\"\nsignal:\n  shape: box\n  count: 3\n  limits: [-1.0, 0.1]\nlist: []\n");
+    assert_int_equal(pv_schema_conflicts(&schema, none, c, PV_FIXES_ROWS, text, sizeof text, &count), PV_OK);
+    assert_string_equal(text, "signal.limits: [] here, [-1.0, 0.1] in the store");
+    refused("signal: {limits: [1, 2, 3]}",
+            "c.yaml:1: signal.limits: must be a list of numbers (0..2 entries), found more entries");
+    refused("signal: {limits: [1, x]}",
+            "c.yaml:1: signal.limits: must be a list of numbers (0..2 entries), found 'x' as an entry");
+    refused("signal: {limits: 1}",
+            "c.yaml:1: signal.limits: must be a list of numbers (0..2 entries), found '1'");
+    pv_schema_free(&schema, none);
     pv_schema_free(&schema, c);
 }
 
@@ -244,6 +279,7 @@ int main(void)
         cmocka_unit_test(wrong_keys_of_plugins_are_named),
         cmocka_unit_test(an_item_may_hold_the_defaults_of_other_kinds),
         cmocka_unit_test(conflicts_are_of_what_both_pick),
+        cmocka_unit_test(a_list_of_numbers_keeps_them_exactly),
         cmocka_unit_test(the_words_of_a_command_fill_its_struct),
         cmocka_unit_test(wrong_words_are_usage_errors),
     };
