@@ -5,7 +5,7 @@
 #include "base/pv_stop.h"
 #include "base/pv_version.h"
 #include "cmd/pv_commands.h"
-#include "store/pv_h5.h"
+#include "parallel/pv_h5.h"
 
 #include <fcntl.h>
 #include <signal.h>

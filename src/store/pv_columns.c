@@ -1,7 +1,7 @@
 /* Columns of numbers in an HDF5 file of their own. */
 #include "store/pv_columns.h"
 #include "base/pv_file.h"
-#include "store/pv_h5.h"
+#include "parallel/pv_h5.h"
 
 #include <stdlib.h>
 #include <unistd.h>

@@ -1,7 +1,7 @@
 /* Which file holds which rows of an open store, and the order in which rows are written. */
 #include "pv_shards.h"
 #include "base/pv_mem.h"
-#include "store/pv_h5.h"
+#include "parallel/pv_h5.h"
 
 #include <errno.h>
 #include <fcntl.h>

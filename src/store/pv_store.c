@@ -4,7 +4,7 @@
 #include "base/pv_mem.h"
 #include "base/pv_meter.h"
 #include "pv_shards.h"
-#include "store/pv_h5.h"
+#include "parallel/pv_h5.h"
 
 #include <errno.h>
 #include <stdlib.h>

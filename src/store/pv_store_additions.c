@@ -2,7 +2,7 @@
 #include "pv_store_additions.h"
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
-#include "store/pv_h5.h"
+#include "parallel/pv_h5.h"
 
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 /* The columns of a store: their names, types and shapes, and reading and writing a run of their objects. */
 #include "pv_store_columns.h"
 #include "signal/pv_source.h"
-#include "store/pv_h5.h"
+#include "parallel/pv_h5.h"
 
 #include <errno.h>
 #include <string.h>

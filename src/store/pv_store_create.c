@@ -6,7 +6,7 @@
 #include "base/pv_mem.h"
 #include "base/pv_stop.h"
 #include "base/pv_version.h"
-#include "store/pv_h5.h"
+#include "parallel/pv_h5.h"
 
 #include <errno.h>
 #include <jansson.h>

@@ -4,7 +4,7 @@
 #include "base/pv_file.h"
 #include "base/pv_mem.h"
 #include "base/pv_stop.h"
-#include "store/pv_h5.h"
+#include "parallel/pv_h5.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 #include "pv_store_look.h"
 #include "pv_store_columns.h"
 #include "base/pv_meter.h"
-#include "store/pv_h5.h"
+#include "parallel/pv_h5.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,7 +2,7 @@
 #include "pv_model_checksum.h"
 #include "base/pv_checksum.h"
 #include "base/pv_mem.h"
-#include "store/pv_h5.h"
+#include "parallel/pv_h5.h"
 
 #include <stdio.h>
 #include <stdlib.h>

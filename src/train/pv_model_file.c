@@ -4,7 +4,7 @@
 #include "base/pv_mem.h"
 #include "base/pv_version.h"
 #include "pv_model_checksum.h"
-#include "store/pv_h5.h"
+#include "parallel/pv_h5.h"
 
 #include <errno.h>
 #include <math.h>

@@ -6,7 +6,7 @@
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
 #include "run/pv_run_config.h"
-#include "store/pv_h5.h"
+#include "parallel/pv_h5.h"
 #include "train/pv_model_file.h"
 
 #include <stdio.h>

@@ -6,7 +6,7 @@
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
 #include "data/pv_dataset.h"
-#include "store/pv_h5.h"
+#include "parallel/pv_h5.h"
 #include "store/pv_tally.h"
 #include "store/pv_verify.h"
 

@@ -4,7 +4,7 @@
 #include "pv_test_store.h"
 #include "data/pv_dataset.h"
 #include "data/pv_stream.h"
-#include "store/pv_h5.h"
+#include "parallel/pv_h5.h"
 
 #include <float.h>
 #include <math.h>

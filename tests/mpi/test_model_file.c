@@ -5,7 +5,7 @@
 #include "pv_mpi_test.h"
 #include "pv_test_store.h"
 #include "base/pv_mem.h"
-#include "store/pv_h5.h"
+#include "parallel/pv_h5.h"
 #include "train/pv_model_file.h"
 
 #include <math.h>

@@ -4,7 +4,7 @@
 #include "pv_test_store.h"
 #include "base/pv_checksum.h"
 #include "store/pv_tally.h"
-#include "store/pv_h5.h"
+#include "parallel/pv_h5.h"
 #include "store/pv_verify.h"
 
 #include <dlfcn.h>

@@ -1,5 +1,5 @@
 /* Small helpers around HDF5 that turn its failures into pv_status with a message. */
-#include "store/pv_h5.h"
+#include "parallel/pv_h5.h"
 #include "base/pv_file.h"
 #include "base/pv_mem.h"
 #include "base/pv_meter.h"
