@@ -114,6 +114,14 @@ library libpng PNG_DIR "${PNG_DIR:-}" libpng -lpng libpng-dev <<'C'
 #include <png.h>
 int main(void) { return png_access_version_number() == 0; }
 C
+library assimp ASSIMP_DIR "${ASSIMP_DIR:-}" assimp -lassimp libassimp-dev <<'C'
+#include <assimp/cimport.h>
+int main(void) { return aiImportFileFromMemory("", 0, 0, "obj") != 0; }
+C
+library "Embree 3" EMBREE_DIR "${EMBREE_DIR:-}" - -lembree3 libembree-dev <<'C'
+#include <embree3/rtcore.h>
+int main(int c, char **v) { (void)v; if (c > 9) rtcReleaseDevice(rtcNewDevice(0)); return 0; }
+C
 [ $missing = 0 ] || exit 1
 echo "LIB_CFLAGS := $cflags"
 echo "LIB_LDFLAGS := $ldflags"

@@ -1,0 +1,135 @@
+/* Files of meshes: their formats, a look at their heads, and reading them. */
+#include "pv_mesh_file.h"
+#include "base/pv_mem.h"
+#include "pv_mesh_foreign.h"
+#include "pv_mesh_off.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+/* assimp takes a file of no more; what a look at a file's head reads; of a binary STL file, its head and what
+ * a triangle takes. */
+enum { MOST_BYTES = INT32_MAX - 1, HEAD_BYTES = 65536, STL_HEAD = 84, STL_TRIANGLE = 50 };
+
+typedef enum mesh_format { OFF, OBJ, STL, PLY, FORMATS } mesh_format;
+const char *const pv_mesh_endings[] = {[OFF] = ".off", [OBJ] = ".obj", [STL] = ".stl", [PLY] = ".ply", NULL};
+
+static mesh_format format_of(const char *path)
+{
+    const size_t length = strlen(path);
+    int format = 0;
+    while (format < FORMATS && (length < 4 || strcasecmp(path + length - 4, pv_mesh_endings[format]) != 0))
+        format++;
+    return (mesh_format)format;
+}
+
+/* Reads the first `most` bytes and puts a zero behind them; *length is what the whole file has.  Owner: the
+ * caller frees *bytes, NULL on failure. */
+static pv_status read_bytes(const char *path, int64_t most, char **bytes, int64_t *size, int64_t *length)
+{
+    struct stat about;
+    FILE *file = fopen(path, "rb");
+    pv_status st = PV_OK;
+    *bytes = NULL;
+    if (!file || fstat(fileno(file), &about) != 0)
+        PV_TRY(pv_fail(PV_ERR_IO, "cannot open '%s': %s", path, strerror(errno)));
+    *length = (int64_t)about.st_size;
+    if (!S_ISREG(about.st_mode) || *length == 0) PV_TRY(pv_fail(PV_ERR_DATA, "'%s' is empty", path));
+    if (*length > MOST_BYTES) PV_TRY(pv_fail(PV_ERR_DATA, "'%s' has more than 2^31 bytes", path));
+    const int64_t wanted = *length < most ? *length : most;
+    PV_ALLOC(*bytes, wanted + 1);
+    *size = (int64_t)fread(*bytes, 1, (size_t)wanted, file);
+    if (*size < wanted) st = pv_fail(PV_ERR_IO, "cannot read '%s': %s", path, strerror(errno));
+done:
+    if (st != PV_OK) {
+        free(*bytes);
+        *bytes = NULL;
+    }
+    if (file) fclose(file);
+    return st;
+}
+
+/* The 32-bit number of a binary STL file says how long it is; another begins with the word solid. */
+static pv_status look_at_stl(const char *path, const char *head, int64_t length)
+{
+    uint32_t triangles = 0;
+    if (length >= STL_HEAD) memcpy(&triangles, head + STL_HEAD - sizeof triangles, sizeof triangles);
+    if (triangles > 0 && length == STL_HEAD + STL_TRIANGLE * (int64_t)triangles) return PV_OK;
+    if (strncasecmp(head, "solid", 5) == 0 && strcasestr(head, "facet")) return PV_OK;
+    return pv_fail(PV_ERR_DATA, "'%s' is no STL file with triangles, or is cut off", path);
+}
+
+/* The count of an element of a PLY file, 0 if there is none. */
+static long long ply_count(const char *head, const char *element)
+{
+    const char *at = strstr(head, element);
+    return at ? strtoll(at + strlen(element), NULL, 10) : 0;
+}
+
+static pv_status look_at_ply(const char *path, const char *head, int64_t length)
+{
+    const long long vertices = ply_count(head, "\nelement vertex "),
+                    faces = ply_count(head, "\nelement face ");
+    if (strncmp(head, "ply", 3) != 0 || !strstr(head, "\nend_header"))
+        return pv_fail(PV_ERR_DATA, "'%s' does not begin with the head of a PLY file", path);
+    if (vertices < 3 || faces < 1 || vertices > length || faces > length)
+        return pv_fail(PV_ERR_DATA, "'%s' has %lld bytes and says that it has %lld vertices and %lld faces",
+                       path, (long long)length, vertices, faces);
+    return PV_OK;
+}
+
+/* `head` ends with a zero; the file has `length` bytes. */
+static pv_status look_at(const char *path, const char *head, int64_t length)
+{
+    pv_off_head off;
+    switch (format_of(path)) {
+    case OFF:
+        return pv_off_read_head(path, head, &off);
+    case STL:
+        return look_at_stl(path, head, length);
+    case PLY:
+        return look_at_ply(path, head, length);
+    case OBJ:
+        if (strlen(head) >= (size_t)(length < HEAD_BYTES ? length : HEAD_BYTES)) return PV_OK;
+        return pv_fail(PV_ERR_DATA, "'%s' is not the text that an OBJ file is", path);
+    default:
+        return pv_fail(PV_ERR_DATA, "'%s' does not end in .off, .obj, .stl or .ply", path);
+    }
+}
+
+pv_status pv_mesh_look(const char *path)
+{
+    char *head;
+    int64_t size, length;
+    pv_status st = read_bytes(path, HEAD_BYTES, &head, &size, &length);
+    if (st == PV_OK) st = look_at(path, head, length);
+    free(head);
+    return st;
+}
+
+pv_status pv_mesh_parse(const char *path, const char *bytes, int64_t size, pv_mesh *mesh)
+{
+    const mesh_format format = format_of(path);
+    pv_status st;
+    PV_TRY(look_at(path, bytes, size));
+    PV_TRY(format == OFF ? pv_off_parse(path, bytes, size, mesh)
+                         : pv_foreign_parse(path, pv_mesh_endings[format] + 1, bytes, size, mesh));
+    st = pv_mesh_settle(mesh, path);
+done:
+    return st;
+}
+
+pv_status pv_mesh_read(const char *path, pv_mesh *mesh)
+{
+    char *bytes;
+    int64_t size, length;
+    pv_status st = read_bytes(path, MOST_BYTES, &bytes, &size, &length);
+    if (st == PV_OK) st = pv_mesh_parse(path, bytes, size, mesh);
+    free(bytes);
+    return st;
+}
