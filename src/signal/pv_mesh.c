@@ -47,6 +47,8 @@ static void measure(pv_mesh *mesh)
             fmax(reach, hypot(hypot(p[0] - mesh->centre[0], p[1] - mesh->centre[1]), p[2] - mesh->centre[2]));
     }
     mesh->scale = reach;
+    for (int k = 0; k < 3; k++)
+        mesh->half[k] = reach > 0 ? (high[k] / 2 - low[k] / 2) / reach : 0;
 }
 
 static bool has_area(const pv_mesh *mesh, const int32_t corners[3])

@@ -14,6 +14,7 @@ typedef struct pv_mesh {
     int32_t (*triangle)[3];  /* indices of its vertices; every triangle has an area */
     int64_t room;            /* triangles that there is memory for */
     double centre[3], scale; /* a point of the file is centre + scale * point */
+    double half[3];          /* of the box around it, which is centred: its sides, halved */
 } pv_mesh;
 
 static inline pv_triangle pv_mesh_triangle(const pv_mesh *mesh, int64_t triangle)
