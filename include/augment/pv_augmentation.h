@@ -47,25 +47,31 @@ struct pv_augmentation {
     void (*apply)(pv_augment_item *item, pv_augment_subject *it);
     bool mixes;          /* mixes a sample with another one: its options begin with a pv_mixup_opts */
     size_t match;        /* where its options have a pv_match_opts, by which it matches weights; 0: nowhere */
-    int inputs;          /* coordinates that the INR needs at least */
+    int (*inputs)(const void *options); /* coordinates that the INR needs at least, with its options or, for
+                                           NULL, their defaults; NULL: any number will do */
     unsigned symmetries; /* of the units, that the INR needs: PV_SYMMETRY_... */
     const pv_augmentation *const *uses; /* others that it applies; NULL ends them */
     bool uses_one; /* it chooses: those that do not suit the INR are left out, instead of being refused */
 };
 
-/* For kinds whose one option is a strength. */
+/* For kinds that have a strength. */
 typedef struct pv_amount_opts {
     double amount;
 } pv_amount_opts;
 
-/* The plug-in of one; the range ends it.  A negative amount, as older files write it, is the default. */
+/* clang-format off */
+/* The row of the strength, which the options of a kind begin with; the range ends it.  A negative amount, as
+ * older files write it, is the default. */
+#define PV_AMOUNT_ROW(default_value, means, ...)                                                             \
+    {PV_KEY(pv_amount_opts, amount), .initial = (default_value), .negative_is_initial = true,                \
+     .fixes = PV_FIXES_MODEL, .meaning = (means), __VA_ARGS__}
+/* clang-format on */
+
+/* The plug-in of a kind that has no other option. */
 #define PV_AMOUNT_PLUGIN(its_name, about, default_value, means, ...)                                         \
     .plugin = {.name = (its_name),                                                                           \
                .help = (about),                                                                              \
-               .options = (const pv_option[]){{PV_KEY(pv_amount_opts, amount), .initial = (default_value),   \
-                                               .negative_is_initial = true, .fixes = PV_FIXES_MODEL,         \
-                                               .meaning = (means), __VA_ARGS__},                             \
-                                              {0}},                                                          \
+               .options = (const pv_option[]){PV_AMOUNT_ROW(default_value, means, __VA_ARGS__), {0}},        \
                .options_size = sizeof(pv_amount_opts)}
 
 static inline double pv_augment_amount(const pv_augment_item *item)

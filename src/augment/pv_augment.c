@@ -58,7 +58,7 @@ static const char *lacking(const pv_augmentation *kind, const void *options, con
         kind->match && options ? (const void *)((const char *)options + kind->match) : NULL;
     const unsigned needs = kind->symmetries | (match && match->signs ? PV_SYMMETRY_SIGNS : 0);
     const unsigned lacks = needs & ~pv_symmetry_kinds(arch);
-    if (arch->dims[0] < kind->inputs) return "INRs of more coordinates";
+    if (kind->inputs && arch->dims[0] < kind->inputs(options)) return "INRs of more coordinates";
     if (lacks & PV_SYMMETRY_SIGNS) return "an odd activation, whose units may change their sign";
     return lacks ? "a periodic activation, whose units have phases" : NULL;
 }

@@ -9,10 +9,12 @@
 /* x -> x + t [d_0] at `order` 1; at 2 .. M - 1 the reference's, into the bias of a deeper layer, without the
  * activations between: no translation, an approximation. */
 void pv_augment_translate_by(const pv_arch *arch, const float *t, int order, float *row);
-/* x -> (cosine x_0 + sine x_1, cosine x_1 - sine x_0), of the first two coordinates. */
-void pv_augment_rotate_by(const pv_arch *arch, double cosine, double sine, float *row);
-/* x -> s x. */
-void pv_augment_scale_by(const pv_arch *arch, float s, float *row);
+/* Turns the first n coordinates, 2 or 3 of them, about a unit vector: x -> R x with
+ * R = cos 1 - sin [axis]x + (1 - cos) axis axis^T; about {0, 0, 1} in the plane that is
+ * (x_0, x_1) -> (cos x_0 + sin x_1, cos x_1 - sin x_0). */
+void pv_augment_turn_by(const pv_arch *arch, int n, const double *axis, double angle, float *row);
+/* x_c -> s_c x_c, s [d_0]. */
+void pv_augment_scale_by(const pv_arch *arch, const float *s, float *row);
 /* Adds amount * (standard deviation of the tensor + 1e-8) * normal [P]. */
 void pv_augment_noise_by(const pv_arch *arch, double amount, const float *normal, float *row);
 /* keep [P]: 1 or 0; what is kept is divided by 1 - rate. */

@@ -99,13 +99,14 @@ static void translate(replay *r)
 
 static void rotate(replay *r)
 {
-    const double angle = scalar(r, "input/draw/angle_deg") * DEGREE;
-    pv_augment_rotate_by(&r->arch, cos(angle), sin(angle), r->row);
+    const double axis[3] = {0, 0, 1};
+    pv_augment_turn_by(&r->arch, 2, axis, scalar(r, "input/draw/angle_deg") * DEGREE, r->row);
 }
 
 static void scale(replay *r)
 {
-    pv_augment_scale_by(&r->arch, (float)scalar(r, "input/draw/scale"), r->row);
+    const float s = (float)scalar(r, "input/draw/scale"), factors[2] = {s, s};
+    pv_augment_scale_by(&r->arch, factors, r->row);
 }
 
 /* The noise is stored as it was added: 0.32 (standard deviation of the tensor + 1e-8) times normal draws. */
