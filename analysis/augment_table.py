@@ -219,7 +219,8 @@ def mean_curve(runs: Path, variant: Variant, key: str) -> list[float]:
 
 def curves(runs: Path, output: Path) -> None:
     """Solid: one view an object, dotted: all views."""
-    from plots import COLOURS, STYLE, plt, save
+    from figures import COLOURS, STYLE, save
+    from matplotlib import pyplot as plt
 
     shown = [v for v in VARIANTS if v.curves and finished_runs(runs, v.name)]
     alone = {v.name.removeprefix("one_view").lstrip("_") or "none": v for v in shown if v.sets == ONE_VIEW}

@@ -23,8 +23,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
+from figures import COLOURS, STYLE, save
 from paths import path_of
-from plots import COLOURS, STYLE, save
 from runs import as_number, told
 
 DRAWS = (1, 2, 3)

@@ -1,144 +1,29 @@
 """Draws pictures of stores and training runs.
 
-python analysis/plots.py gallery STORE -o gallery.png [--count 8] [--originals DIRECTORY]
+python analysis/plots.py gallery STORE -o gallery.png [--count 8] [--originals DIRECTORY | --program build/polyview]
 python analysis/plots.py psnr STORE -o psnr.png
 python analysis/plots.py training METRICS.jsonl [METRICS2.jsonl ...] -o curve.png
 python analysis/plots.py barrier ALIGN.json -o barrier.png     (build/polyview align STORE > ALIGN.json)
 """
 
 import argparse
-import gzip
 import json
 import math
 import sys
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from paths import path_of, replaced
+from figures import COLOURS, INK, STYLE, save
+from gallery import gallery
+from paths import path_of
 from polyview_store import FITTED, Store
 from runs import as_number
-
-INK, FAINT = "#333333", "#d9d9d9"
-COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"]  # Okabe and Ito
-STYLE = {
-    "font.size": 9,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "axes.titlesize": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": FAINT,
-    "grid.linewidth": 0.6,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "legend.frameon": False,
-    "figure.dpi": 150,
-}
-IMAGE_MAGIC = b"\x00\x00\x08\x03"
-
-
-def save(figure: Figure, output: Path | BinaryIO, *sources: Path) -> None:
-    """ValueError if the output is one of the files that were drawn."""
-    image = BytesIO() if isinstance(output, Path) else output
-    figure.savefig(image, format="png", bbox_inches="tight", facecolor="white")
-    plt.close(figure)
-    if isinstance(output, Path):
-        with replaced(output, *sources) as to:
-            to.write_bytes(image.getvalue())
-
-
-def read_images(directory: Path, name: str) -> NDArray[np.uint8]:
-    """The images of an IDX file, plain or gzip: [count][height][width]."""
-    path = next((p for p in (directory / name, directory / f"{name}.gz") if p.is_file()), None)
-    if path is None:
-        raise ValueError(f"'{directory}' holds no {name}[.gz]: name the source images with --originals")
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-        content = file.read()
-    count, height, width = (int.from_bytes(content[at : at + 4], "big") for at in (4, 8, 12))
-    if content[:4] != IMAGE_MAGIC or len(content) != 16 + count * height * width:
-        raise ValueError(f"'{path}' is not a whole IDX file of images")
-    return np.frombuffer(content, np.uint8, offset=16).reshape(count, height, width)
-
-
-def originals(store: Store, directory: Path, chosen: list[int]) -> list[NDArray[np.uint8]]:
-    """The source images of objects.  Source ids number the train file's images, then the test file's."""
-    train = read_images(directory, "train-images-idx3-ubyte")
-    sources = [int(store.source[i]) for i in chosen]
-    if all(source < len(train) for source in sources):
-        return [train[source] for source in sources]
-    test = read_images(directory, "t10k-images-idx3-ubyte")
-    if max(sources) >= len(train) + len(test):
-        raise ValueError(
-            f"'{directory}' has {len(train) + len(test)} images, the store uses number {max(sources)}"
-        )
-    return [train[s] if s < len(train) else test[s - len(train)] for s in sources]
-
-
-def one_of_each_class(store: Store, view: int, count: int) -> list[int]:
-    """Up to `count` fitted objects: the first of every class, then the second of every class, ..."""
-    fitted = np.flatnonzero(store.status[view] == FITTED)
-    by_rank: list[tuple[int, int, int]] = []
-    seen: dict[int, int] = {}
-    for i in fitted:
-        label = int(store.label[i])
-        seen[label] = seen.get(label, -1) + 1
-        by_rank.append((seen[label], label, int(i)))
-    return [i for _, _, i in sorted(by_rank)[:count]]
-
-
-def class_of(store: Store, label: int) -> str:
-    if label < 0:
-        return "no class"
-    return store.class_names[label] if label < len(store.class_names) else f"class {label}"
-
-
-def decibels(psnr: float) -> str:
-    return "exact" if psnr == math.inf else "PSNR unknown" if math.isnan(psnr) else f"{psnr:.1f} dB"
-
-
-def draw_image(axes: Axes, pixels: NDArray[Any], below: str) -> None:
-    axes.imshow(pixels, cmap="gray", vmin=0, vmax=255 if pixels.dtype == np.uint8 else 1)
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.grid(False)
-    axes.set_xlabel(below, fontsize=7, labelpad=2)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-
-
-def gallery(store_path: Path, output: Path | BinaryIO, count: int, directory: Path | None) -> None:
-    with Store(store_path) as store:
-        chosen = one_of_each_class(store, 0, count)
-        if not chosen:
-            raise ValueError(f"'{store_path}' has no fitted row in view 0")
-        sources = originals(store, directory or path_of(store.signal.get("path", ".")), chosen)
-        inrs = [store.image(0, i) for i in chosen]
-        psnr = store.psnr[0, chosen]
-        labels = [class_of(store, int(label)) for label in store.label[chosen]]
-    figure, grid = plt.subplots(
-        2, len(chosen), figsize=(0.3 + 0.95 * len(chosen), 2.3), squeeze=False, layout="constrained"
-    )
-    for column, (source, inr) in enumerate(zip(sources, inrs)):
-        draw_image(grid[0, column], source, labels[column])
-        draw_image(grid[1, column], inr.squeeze(-1) if inr.shape[-1] == 1 else inr, decibels(psnr[column]))
-    grid[0, 0].set_ylabel("image")
-    grid[1, 0].set_ylabel("INR")
-    save(figure, output, store_path)
 
 
 @dataclass(frozen=True)
@@ -273,11 +158,14 @@ def barrier(path: Path, output: Path) -> None:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Draws pictures of stores and training runs.")
     commands = parser.add_subparsers(dest="command", required=True)
-    command = commands.add_parser("gallery", help="INRs of several classes below their source images")
+    command = commands.add_parser("gallery", help="INRs of several classes, below their source images")
     command.add_argument("store", type=path_of)
     command.add_argument("--count", type=int, default=8, help="how many INRs (default 8)")
     command.add_argument(
         "--originals", type=path_of, help="directory of the IDX files (default: the store's)"
+    )
+    command.add_argument(
+        "--program", type=path_of, help="polyview, to draw signals of any source beside them"
     )
     command.add_argument("-o", "--output", type=path_of, required=True)
     command = commands.add_parser("psnr", help="histogram of the PSNR of all fitted INRs")
@@ -300,7 +188,7 @@ def main() -> int:
     try:
         with plt.rc_context(STYLE):
             if args.command == "gallery":
-                gallery(args.store, args.output, args.count, args.originals)
+                gallery(args.store, args.output, args.count, args.originals, args.program)
             elif args.command == "psnr":
                 psnr_histogram(args.store, args.output)
             elif args.command == "barrier":

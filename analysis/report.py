@@ -25,7 +25,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from numpy.typing import NDArray
 
-from plots import COLOURS, INK, STYLE, gallery, psnr_histogram, psnr_of, save, training
+from figures import COLOURS, INK, STYLE, save
+from gallery import gallery
+from plots import psnr_histogram, psnr_of, training
 from paths import beside, path_of, replaced
 from polyview_store import FITTED, Store
 from augment_table import VARIANTS, Variant, finished_runs, mean_and_error, plus_minus

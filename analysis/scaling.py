@@ -23,7 +23,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from paths import path_of
-from plots import COLOURS, INK, STYLE, save
+from figures import COLOURS, INK, STYLE, save
 from runs import PARTS, Run, as_number, last_done, runs_of
 
 PLANNED = ("wall_s", "low_s", "high_s")  # of a plan

@@ -13,6 +13,7 @@ from typing import Callable
 
 import h5py
 import numpy as np
+from drawn import ball, write_store as write_inr
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "analysis"))
@@ -258,6 +259,134 @@ def check_numbers_that_are_none(work: Path, store: Path) -> None:
     )
 
 
+class Seen:
+    """Axes that remember what is drawn on them."""
+
+    def __init__(self, draw: Callable[["Seen"], None]) -> None:
+        self.images: list[np.ndarray] = []
+        self.curves: list[tuple[np.ndarray, np.ndarray]] = []
+        self.spines: dict[str, object] = {}
+        draw(self)
+
+    def imshow(self, pixels: np.ndarray, **_: object) -> None:
+        self.images.append(pixels)
+
+    def plot(self, x: np.ndarray, y: np.ndarray, **_: object) -> None:
+        self.curves.append((x, y))
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_, **__: None
+
+
+def inr_of(inputs: int, outputs: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(inputs + 10 * outputs)
+    shapes = (6, inputs), (6,), (outputs, 6), (outputs,)
+    return [rng.normal(scale=0.15, size=shape) for shape in shapes]
+
+
+def check_kinds(work: Path) -> None:
+    """Galleries of what is no grey picture."""
+    from gallery import rows_of
+
+    grid = {"source": "arrays", "height": 4, "width": 5, "channels": 3}
+    kinds = {
+        "colours": (inr_of(2, 3), grid),
+        "wave": (inr_of(1, 2), {"source": "arrays", "coordinates": "linspace(-1, 1) a side"}),
+        "volume": (inr_of(3, 1), grid | {"depth": 6, "channels": 1}),
+    }
+    rows = {}
+    for name, (inr, about) in kinds.items():
+        with Store(write_inr(work / f"{name}.h5", inr, about)) as store:
+            rows[name] = [Seen(cells[0][0]) for _, cells in rows_of(store, [0], None)]
+            points = [[-1.0, 0.2, 1.0], [1.0, -0.2, 1.0]]
+            values = {n: store.evaluate(0, 0, np.array(points)[:, :n]) for n in (store.dims[0],)}
+            kinds[name] = (values[store.dims[0]], store)
+        check(draws(work / f"{name}.png", "gallery", work / f"{name}.h5"), f"gallery draws a {name}")
+    check(
+        [seen.images[0].shape for seen in rows["colours"]] == [(4, 5, 3)],
+        "pictures without originals are drawn alone, in their colours",
+    )
+    (x, first), (_, second) = rows["wave"][0].curves
+    expected = kinds["wave"][0]
+    check(
+        (x[0], x[-1]) == (-1, 1)
+        and np.allclose([first[0], second[0]], expected[0], atol=1e-6)
+        and np.allclose([first[-1], second[-1]], expected[1], atol=1e-6),
+        "a wave has a curve a channel over its coordinates",
+    )
+    images = [seen.images[0] for seen in rows["volume"]]
+    check(
+        [image.shape for image in images] == [(4, 5), (6, 5), (6, 4)]
+        and np.allclose(images[0][2], images[1][3])
+        and np.allclose(images[0][:, 2], images[2][3])
+        and np.allclose(images[1][:, 2], images[2][:, 2]),
+        "slices of a volume run through its middle: they meet in lines that are alike",
+    )
+    try:
+        import skimage  # noqa: F401
+    except ImportError:
+        print(f"ok {len(results) + 1} - meshes # SKIP scikit-image is not installed")
+    else:
+        check_meshes(work)
+
+
+def read_ply(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    head, _, body = path.read_bytes().partition(b"end_header\n")
+    words = head.split()
+    vertices, faces = (int(words[words.index(name) + 1]) for name in (b"vertex", b"face"))
+    triangles = np.frombuffer(body, "u1", offset=12 * vertices).reshape(faces, 13)
+    found = np.ascontiguousarray(triangles[:, 1:]).view("<i4")
+    if not (triangles[:, 0] == 3).all():
+        raise ValueError("a face is no triangle")
+    return np.frombuffer(body, "<f4", 3 * vertices).reshape(vertices, 3), found
+
+
+def volume_of(vertices: np.ndarray, triangles: np.ndarray) -> float:
+    a, b, c = (vertices[triangles[:, k]] for k in range(3))
+    return float(np.einsum("ij,ij->i", a, np.cross(b, c)).sum() / 6)
+
+
+def check_meshes(work: Path) -> None:
+    store = write_inr(work / "ball.h5", ball(0.7), {"source": "shapes", "field": "sdf"})
+    command = [sys.executable, str(ROOT / "analysis" / "meshes.py"), str(store), "--object", "0"]
+
+    def mesh(*words: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command + [str(w) for w in words], capture_output=True, text=True, timeout=200, check=False
+        )
+
+    run = mesh("--resolution", 40, "-o", work / "ball.ply")
+    vertices, triangles = read_ply(work / "ball.ply")
+    radius = np.linalg.norm(vertices, axis=1)
+    check(
+        run.returncode == 0 and np.abs(radius - 0.7).max() < 0.01,
+        "the mesh of a ball's INR lies on the ball",
+    )
+    check(
+        abs(volume_of(vertices, triangles) / (4 / 3 * math.pi * 0.7**3) - 1) < 0.02,
+        "it is closed, and its triangles turn outwards",
+    )
+    full = write_inr(work / "full.h5", ball(0.7, -1.0), {"source": "shapes", "field": "occupancy"})
+    with h5py.File(full, "r+") as file:
+        file["params"][0, 0, -1] += 0.5
+        file["object/centre"] = np.array([[1.0, 2.0, -3.0]])
+        file["object/scale"] = np.array([10.0])
+    command[2] = str(full)
+    mesh("--resolution", 40, "-o", work / "moved.ply")
+    mesh("--resolution", 40, "--unit", "-o", work / "unit.ply")
+    moved, unit = read_ply(work / "moved.ply"), read_ply(work / "unit.ply")
+    check(
+        np.allclose(moved[0], [1, 2, -3] + 10 * unit[0], atol=1e-4)
+        and np.allclose(np.linalg.norm(unit[0], axis=1), 0.7, atol=0.01)
+        and volume_of(*unit) > 0,
+        "an occupancy's mesh is where it says 0.5, and is put back to where its source lies",
+    )
+    command[2] = str(write_inr(work / "none.h5", ball(5.0), {"source": "shapes"}))
+    run = mesh("-o", work / "none.ply", "--resolution", 9)
+    check(run.returncode == 1 and "no surface" in run.stderr, "an INR without a surface is told")
+    check(draws(work / "ball.png", "gallery", store), "gallery draws a shape")
+
+
 def check_records(work: Path) -> None:
     """null stands for what is not finite."""
     from augment_table import mean_and_error
@@ -298,6 +427,7 @@ def main() -> int:
         else:
             check_numbers_that_are_none(work, store)
             check_plots(work, store, images)
+            check_kinds(work)
             check_records(work)
     return 0 if all(results) else 1
 
