@@ -5,7 +5,6 @@
 
 #include "parallel/pv_comm.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 
 /* This rank holds samples [first, first + count) of `samples`; over all ranks every sample lies once. */

@@ -6,7 +6,6 @@
 #include "simd/pv_real.h"
 
 #include <math.h>
-#include <stdbool.h>
 #include <stdint.h>
 #if defined(__x86_64__)
 #include <immintrin.h>

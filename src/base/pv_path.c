@@ -1,6 +1,5 @@
 /* Paths as users write them, made into what they are. */
 #include "base/pv_path.h"
-#include "base/pv_mem.h"
 
 #include <errno.h>
 #include <limits.h>

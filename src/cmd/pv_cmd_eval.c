@@ -7,9 +7,7 @@
 #include "train/pv_evaluate.h"
 #include "train/pv_task.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* The words of the command line. */
 typedef struct words {

@@ -1,6 +1,5 @@
 /* `polyview fit`: creates or resumes a store. */
 #include "base/pv_log.h"
-#include "base/pv_mem.h"
 #include "base/pv_stop.h"
 #include "base/pv_path.h"
 #include "cmd/pv_commands.h"

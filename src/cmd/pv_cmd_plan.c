@@ -1,5 +1,4 @@
 /* `polyview plan`: what a fit and a training would take, before they are paid for. */
-#include "base/pv_mem.h"
 #include "cmd/pv_commands.h"
 #include "plan/pv_plan.h"
 #include "run/pv_record.h"

@@ -1,7 +1,6 @@
 /* `polyview train`: trains a network on the rows of a store. */
 #include "base/pv_path.h"
 #include "cmd/pv_commands.h"
-#include "nn/pv_model.h"
 #include "store/pv_store.h"
 #include "train/pv_checkpoint.h"
 #include "train/pv_trainer.h"

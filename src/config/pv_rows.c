@@ -2,12 +2,9 @@
  * you mean" for a key that there is not. */
 #include "pv_rows.h"
 
-#include "base/pv_mem.h"
 #include "pv_value.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 enum { NAME = 2 * PV_SHOWN + 8 };
 

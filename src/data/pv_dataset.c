@@ -5,7 +5,6 @@
 #include "pv_row_loader.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 enum { SCAN_BLOCK = 16384 };

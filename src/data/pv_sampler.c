@@ -6,7 +6,6 @@
 #include "pv_stream.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 /* One row of a batch. */
 typedef struct place {

@@ -1,6 +1,5 @@
 /* Memory that ranks share: one copy a node, and windows into every rank's own. */
 #include "parallel/pv_shared.h"
-#include "base/pv_mem.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -14,7 +14,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 enum { WINDOWS = 5, LEAST_EPOCHS = 4, TRAIN_OBJECTS = 2048, SCORED_OBJECTS = 256 };

@@ -1,5 +1,4 @@
 /* The table of probes, and how those that predict choose a candidate and report what they found. */
-#include "probe/pv_probe.h"
 #include "base/pv_json.h"
 #include "base/pv_log.h"
 #include "base/pv_mem.h"

@@ -4,12 +4,10 @@
 #include "parallel/pv_h5.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 hid_t shard_entry_type(void)
 {

@@ -2,7 +2,6 @@
 #include "store/pv_store.h"
 #include "base/pv_checksum.h"
 #include "base/pv_mem.h"
-#include "base/pv_meter.h"
 #include "pv_shards.h"
 #include "parallel/pv_h5.h"
 

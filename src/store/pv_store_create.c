@@ -2,11 +2,9 @@
  * whole. */
 #include "pv_store_files.h"
 #include "base/pv_cpu.h"
-#include "base/pv_file.h"
 #include "base/pv_mem.h"
 #include "base/pv_stop.h"
 #include "base/pv_version.h"
-#include "parallel/pv_h5.h"
 
 #include <errno.h>
 #include <jansson.h>

@@ -1,6 +1,5 @@
 /* The down-sampling of wide inputs: attention over neurons, then a DeepSets layer. */
 #include "pv_dws_down.h"
-#include "nn/core/pv_linear.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -5,7 +5,6 @@
 #include "nn/core/pv_model_kind.h"
 
 #include <stdio.h>
-#include <string.h>
 
 enum { MAX_HIDDEN = 64 }; /* hidden layers */
 
