@@ -24,6 +24,11 @@ void *pv_alloc(int64_t n, size_t size) __attribute__((malloc));
         }                                                                                                    \
     } while (0)
 
+/* Frees each of the pointers. */
+#define PV_FREE(...)                                                                                         \
+    pv_free_each(sizeof((void *const[]){__VA_ARGS__}) / sizeof(void *), (void *const[]){__VA_ARGS__})
+void pv_free_each(size_t count, void *const *pointers);
+
 /* Blocks that are given back together: the arrays of a struct, all that is taken while a model is built. */
 typedef struct pv_memory {
     void **blocks;

@@ -1,5 +1,6 @@
 /* Files that appear whole: the temporary name, the disk, the rename. */
 #include "base/pv_file.h"
+#include "base/pv_mem.h"
 #include "base/pv_meter.h"
 #include "base/pv_path.h"
 
@@ -79,8 +80,7 @@ static pv_status grow_older(const char *path, int64_t age)
         (age > 0 ? rename(from, to) : linkat(AT_FDCWD, from, AT_FDCWD, to, AT_SYMLINK_FOLLOW)) != 0 &&
         errno != ENOENT)
         st = pv_fail(PV_ERR_IO, "cannot keep '%s' as '%s': %s", from, to, strerror(errno));
-    free(from);
-    free(to);
+    PV_FREE(from, to);
     return st;
 }
 
@@ -138,7 +138,6 @@ pv_status pv_file_replace(const char *path, int64_t keep, const void *data, int6
     if (fd >= 0 && close(fd) != 0 && cause == 0) cause = errno;
     st = cause == 0 ? publish(part, real, path, keep) : cannot_write(path, cause);
     if (fd >= 0 && st != PV_OK) unlink(part);
-    free(part);
-    free(real);
+    PV_FREE(part, real);
     return st;
 }

@@ -35,6 +35,12 @@ void *pv_alloc(int64_t n, size_t size)
     return memset(memory, 0, rounded);
 }
 
+void pv_free_each(size_t count, void *const *pointers)
+{
+    for (size_t i = 0; i < count; i++)
+        free(pointers[i]);
+}
+
 /* Room for one more block. */
 static bool grow(pv_memory *memory)
 {
@@ -71,8 +77,7 @@ pv_status pv_memory_status(const pv_memory *memory)
 
 void pv_memory_free(pv_memory *memory)
 {
-    for (int i = 0; i < memory->count; i++)
-        free(memory->blocks[i]);
+    pv_free_each((size_t)memory->count, memory->blocks);
     free(memory->blocks);
     *memory = (pv_memory){0};
 }

@@ -54,8 +54,7 @@ typedef struct pair_rows {
 static void free_pairs(pair_rows *pairs)
 {
     pv_timed_fits_close(pairs->fits);
-    free(pairs->first);
-    free(pairs->second);
+    PV_FREE(pairs->first, pairs->second);
 }
 
 static pv_status fit_pairs(const align_bench *b, int index, pair_rows *pairs)

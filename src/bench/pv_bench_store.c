@@ -413,10 +413,7 @@ static pv_status run_bench(const pv_comm *comm, pv_run *run, const void *own, js
     }
     if (st == PV_OK) report(&b, comm->rank == 0 && !w->json, result);
 done:
-    free(b.rows);
-    free(b.psnr);
-    free(b.steps);
-    free(b.status);
+    PV_FREE(b.rows, b.psnr, b.steps, b.status);
     pv_signal_close(b.signal);
     pv_run_config_free(b.config);
     return st;

@@ -12,7 +12,6 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 /* One repetition: the limits, then some steps. */
 static const double limits_seconds = 0.01, steps_seconds = 0.05;
@@ -135,10 +134,7 @@ static void close_task(pv_task *task)
     made_task *const own = task->own;
     if (!own) return;
     pv_augmenter_free(own->augmenter);
-    free(own->batch.rows);
-    free(own->batch.targets);
-    free(own->batch.labels);
-    free(own);
+    PV_FREE(own->batch.rows, own->batch.targets, own->batch.labels, own);
 }
 
 static pv_status open_task(const train_bench *bench, training *t)
@@ -308,8 +304,7 @@ done:
     close_training(&bench.alone);
     close_training(&bench.together);
     if (bench.self.world != MPI_COMM_NULL) pv_comm_close(&bench.self);
-    free(bench.rows.rows);
-    free(bench.rows.labels);
+    PV_FREE(bench.rows.rows, bench.rows.labels);
     pv_row_form_free(&bench.rows.form);
     pv_run_config_free(bench.config);
     return st;

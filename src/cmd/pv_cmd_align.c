@@ -7,7 +7,6 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 enum { SWEEPS = 16 };
 
@@ -103,9 +102,7 @@ static pv_status judge_share(const pv_comm *comm, align *a)
     for (int64_t i = first; st == PV_OK && i < first + count; i++)
         st = judge_object(a, i * all / wanted, rows, coords, values);
 done:
-    free(rows);
-    free(coords);
-    free(values);
+    PV_FREE(rows, coords, values);
     return st;
 }
 

@@ -131,8 +131,7 @@ static pv_status run_eval(const pv_comm *comm, pv_run *run, const void *own, jso
     pv_result_machine(comm, result);
     pv_run_keep(run, w->model, model.config);
 done:
-    free(score.class_samples);
-    free(score.class_correct);
+    PV_FREE(score.class_samples, score.class_correct);
     pv_dataset_close(dataset);
     pv_store_close(store);
     pv_open_model_close(&model);

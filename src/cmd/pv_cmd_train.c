@@ -1,4 +1,5 @@
 /* `polyview train`: trains a network on the rows of a store. */
+#include "base/pv_mem.h"
 #include "base/pv_path.h"
 #include "cmd/pv_commands.h"
 #include "store/pv_store.h"
@@ -106,9 +107,7 @@ static pv_status run_train(const pv_comm *comm, pv_run *run, const void *own, js
 done:
     pv_model_file_close(&checkpoint);
     pv_lock_release(lock);
-    free(yaml);
-    free(path);
-    free(output);
+    PV_FREE(yaml, path, output);
     pv_store_close(store);
     pv_run_config_free(config);
     return st;

@@ -39,8 +39,7 @@ static pv_status compare_row(const findings *f, const char *section, const pv_op
     PV_TRY(pv_option_text(row, stored, &there));
     if (strcmp(here, there) != 0) add_line(f, section, row->name, here, there, row->fixes);
 done:
-    free(here);
-    free(there);
+    PV_FREE(here, there);
     return st;
 }
 
@@ -77,8 +76,7 @@ static pv_status write_options(unsigned scope, const pv_option *rows, const void
             fprintf(out, "%s%s: %s", *comma, row->name, text);
             *comma = ", ";
         }
-        free(text);
-        free(usual);
+        PV_FREE(text, usual);
         text = usual = NULL;
     }
     for (const pv_option *row = rows; st == PV_OK && row && row->name; row++)
@@ -88,8 +86,7 @@ static pv_status write_options(unsigned scope, const pv_option *rows, const void
             st = write_options(scope, plugin->options, pick->options, plugin->options_size, out, comma);
         }
 done:
-    free(text);
-    free(usual);
+    PV_FREE(text, usual);
     if (initial) pv_options_free(rows, initial);
     free(initial);
     return st;
@@ -126,8 +123,7 @@ static pv_status compare_items(const findings *f, const pv_section *section, con
     PV_TRY(items_text(section, f->scope, stored, &there));
     if (strcmp(here, there) != 0) add_line(f, section->name, "", here, there, section->options->fixes);
 done:
-    free(here);
-    free(there);
+    PV_FREE(here, there);
     return st;
 }
 

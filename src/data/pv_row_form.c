@@ -2,8 +2,6 @@
 #include "data/pv_row_form.h"
 #include "base/pv_mem.h"
 
-#include <stdlib.h>
-
 pv_status pv_row_form_make(const pv_row_form_opts *opts, int params, pv_row_form *form)
 {
     pv_status st = PV_OK;
@@ -18,9 +16,7 @@ done:
 
 void pv_row_form_free(pv_row_form *form)
 {
-    free(form->reference);
-    free(form->mean);
-    free(form->std);
+    PV_FREE(form->reference, form->mean, form->std);
     *form = (pv_row_form){0};
 }
 

@@ -5,7 +5,6 @@
 #include "pv_inr_kernels.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -149,13 +148,8 @@ void pv_fitter_free(pv_fitter *fitter)
 {
     if (!fitter) return;
     pv_inr_net_close(&fitter->net);
-    free(fitter->coords);
-    free(fitter->gradient);
-    free(fitter->memory);
-    free(fitter->orders);
-    free(fitter->tile_coords);
-    free(fitter->tile_values);
-    free(fitter);
+    PV_FREE(fitter->coords, fitter->gradient, fitter->memory, fitter->orders, fitter->tile_coords,
+            fitter->tile_values, fitter);
 }
 
 int pv_fitter_slots(const pv_fitter *fitter)

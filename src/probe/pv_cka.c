@@ -3,7 +3,6 @@
 #include "pv_judge.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 enum { BLOCK = PV_MATRIX_BLOCK };
 
@@ -44,10 +43,7 @@ done:
         if (!isfinite(*cka))
             st = pv_fail(PV_ERR_NUMERIC, "the alignment of constant features is not defined");
     }
-    free(mean_a);
-    free(mean_b);
-    free(scratch);
-    free(panel);
+    PV_FREE(mean_a, mean_b, scratch, panel);
     return st;
 }
 

@@ -23,11 +23,7 @@ done:
 
 void pv_features_free(pv_features *features)
 {
-    free(features->x);
-    free(features->y);
-    free(features->label);
-    free(features->object);
-    free(features->view);
+    PV_FREE(features->x, features->y, features->label, features->object, features->view);
     *features = (pv_features){0};
 }
 

@@ -159,10 +159,7 @@ pv_status pv_probe_fit(const pv_probe *probe, const pv_probe_job *job, const pv_
         result->target_scores[target] = t.scratch[target];
 done:
     if (t.state) probe->end(t.state);
-    free(t.state);
-    free(t.val);
-    free(t.test);
-    free(t.scratch);
+    PV_FREE(t.state, t.val, t.test, t.scratch);
     if (st != PV_OK) pv_probe_result_free(result);
     return st;
 }

@@ -6,7 +6,6 @@
 
 #include <cblas.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { CHUNK = PV_STREAM_ROWS }; /* own samples that are compared with a block of the stream at a time */
@@ -29,11 +28,7 @@ typedef struct knn {
 static void end(void *state)
 {
     knn *k = state;
-    free(k->val.similarity);
-    free(k->val.y);
-    free(k->test.similarity);
-    free(k->test.y);
-    free(k->block);
+    PV_FREE(k->val.similarity, k->val.y, k->test.similarity, k->test.y, k->block);
 }
 
 /* Takes one training sample into the list of one sample if it is near enough; `held` are in the list. */

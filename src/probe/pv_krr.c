@@ -35,12 +35,7 @@ static void end(void *state)
     pv_matrix_free(&k->system);
     pv_matrix_free(&k->targets);
     pv_grid_close(&k->grid);
-    free(k->rows);
-    free(k->norms);
-    free(k->columns);
-    free(k->block);
-    free(k->coefficients);
-    free(k->mean_y);
+    PV_FREE(k->rows, k->norms, k->columns, k->block, k->coefficients, k->mean_y);
 }
 
 static double square_of(int width, const double *x)

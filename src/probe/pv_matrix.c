@@ -205,8 +205,7 @@ done:
         pv_panel(a, row, b, col, cols, scratch, panel);
         add_panel(matrix, row, col, cols, panel);
     }
-    free(scratch);
-    free(panel);
+    PV_FREE(scratch, panel);
     return st;
 }
 

@@ -60,8 +60,7 @@ done:
     if ((st = pv_agree(factor->grid->comm, st)) == PV_OK)
         pdpocon_("L", &n, factor->values, &ONE, &ONE, factor->descriptor, &norm, rcond, work, &length,
                  int_work, &int_length, &info);
-    free(work);
-    free(int_work);
+    PV_FREE(work, int_work);
     return st;
 }
 
@@ -144,8 +143,7 @@ done:
     if ((st = pv_agree(a->grid->comm, st)) == PV_OK)
         pdsyevd_("V", "L", &n, a->values, &ONE, &ONE, a->descriptor, values, z->values, &ONE, &ONE,
                  z->descriptor, work, &length, int_work, &int_length, &info);
-    free(work);
-    free(int_work);
+    PV_FREE(work, int_work);
     if (st == PV_OK && info != 0)
         st = pv_fail(PV_ERR_NUMERIC, "pdsyevd finds no eigenvectors (info %d)", info);
     return st;
@@ -175,8 +173,7 @@ done:
         free(*vectors);
         *vectors = NULL;
     }
-    free(ascending);
-    free(vector);
+    PV_FREE(ascending, vector);
     pv_matrix_free(&z);
     return st;
 }

@@ -48,10 +48,7 @@ done:
 
 void pv_pca_free(pv_pca *pca)
 {
-    free(pca->mean);
-    free(pca->variance);
-    free(pca->explained);
-    free(pca->directions);
+    PV_FREE(pca->mean, pca->variance, pca->explained, pca->directions);
     *pca = (pv_pca){0};
 }
 

@@ -32,8 +32,7 @@ static pv_status embed_all(const pv_representation *how, const pv_dataset *datas
         embed(how, dataset, at, (int)(out->count - at < how->max_batch ? out->count - at : how->max_batch),
               rows, outputs, out);
 done:
-    free(rows);
-    free(outputs);
+    PV_FREE(rows, outputs);
     return st;
 }
 
@@ -198,8 +197,7 @@ done:
         pv_features_shift(&data->val, mean, deviation);
         pv_features_shift(&data->test, mean, deviation);
     }
-    free(mean);
-    free(deviation);
+    PV_FREE(mean, deviation);
     return st;
 }
 

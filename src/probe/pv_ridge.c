@@ -26,9 +26,7 @@ static void end(void *state)
     pv_matrix_free(&r->system);
     pv_matrix_free(&r->weights);
     pv_grid_close(&r->grid);
-    free(r->mean);
-    free(r->mean_y);
-    free(r->solution);
+    PV_FREE(r->mean, r->mean_y, r->solution);
 }
 
 static pv_status allocate(ridge *r)

@@ -4,7 +4,6 @@
 #include "inr/pv_inr.h"
 #include "symmetry/pv_symmetry.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 struct pv_aligner {
@@ -63,11 +62,7 @@ void pv_aligner_free(pv_aligner *a)
     pv_matcher_free(a->plain);
     pv_matcher_free(a->with_signs);
     pv_symmetry_free(&a->symmetry);
-    free(a->first);
-    free(a->second);
-    free(a->between);
-    free(a->values);
-    free(a);
+    PV_FREE(a->first, a->second, a->between, a->values, a);
 }
 
 static pv_status loss_between(pv_aligner *a, double lambda, const float *values, double *loss)

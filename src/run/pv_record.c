@@ -93,9 +93,7 @@ pv_status pv_record_append(const char *output, const json_t *record)
         st = pv_fail(PV_ERR_IO, "cannot write '%s': %s", path, strerror(errno));
 done:
     if (fd >= 0) close(fd);
-    free(line);
-    free(path);
-    free(text);
+    PV_FREE(line, path, text);
     return st;
 }
 
@@ -254,8 +252,7 @@ void pv_run_end(const pv_comm *comm, pv_run *run, pv_status end, const json_t *r
         pv_log_warn("this run is not recorded: %s", pv_fail_message());
     json_decref(record);
     if (message) pv_fail(end, "%s", message);
-    free(message);
-    free(run->output);
+    PV_FREE(message, run->output);
 }
 
 void pv_result_machine(const pv_comm *comm, json_t *result)

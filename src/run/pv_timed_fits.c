@@ -7,7 +7,6 @@
 #include "inr/pv_inr.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -132,10 +131,7 @@ void pv_timed_fits_close(pv_timed_fits *fits)
 {
     if (!fits) return;
     pv_fitter_free(fits->fitter);
-    free(fits->shape.coords);
-    free(fits->values);
-    free(fits->row);
-    free(fits);
+    PV_FREE(fits->shape.coords, fits->values, fits->row, fits);
 }
 
 const pv_timed_shape *pv_timed_fits_shape(const pv_timed_fits *fits)

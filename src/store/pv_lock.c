@@ -361,7 +361,5 @@ void pv_lock_release(pv_lock *lock)
     if (!lock) return;
     stop_beating(lock);
     if (lock->path && is_ours(lock)) unlink(lock->path);
-    free(lock->path);
-    free(lock->mine);
-    free(lock);
+    PV_FREE(lock->path, lock->mine, lock);
 }

@@ -189,8 +189,7 @@ static pv_status create(const char *path, const pv_store_spec *spec, const pv_st
     st = plan.count > 1 ? write_sharded(&plan, &recipe, &whole, false)
                         : store_write_file(&recipe, path, &whole, NULL, 0);
 done:
-    free(plan.entries);
-    free(arch);
+    PV_FREE(plan.entries, arch);
     return st;
 }
 

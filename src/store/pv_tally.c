@@ -3,7 +3,6 @@
 #include "base/pv_mem.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { BLOCK = 65536 };
@@ -58,8 +57,7 @@ pv_status pv_tally_store(const pv_comm *comm, const pv_store *store, pv_tally *t
     for (int64_t view = 0; view < pv_store_views(store); view++)
         PV_TRY(add_view(store, view, first, share, status, psnr, sums));
 done:
-    free(status);
-    free(psnr);
+    PV_FREE(status, psnr);
     st = pv_agree(comm, st);
     MPI_Allreduce(MPI_IN_PLACE, sums, SUMS, MPI_DOUBLE, MPI_SUM, comm->world);
     const double finite = sums[FITTED] - sums[UNKNOWN] - sums[INFINITE];

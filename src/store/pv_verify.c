@@ -170,8 +170,7 @@ done:
     if (st == PV_OK && comm->rank == 0)
         qsort(result->bad_rows, (size_t)result->bad, sizeof *result->bad_rows, by_place);
     MPI_Type_free(&row);
-    free(counts);
-    free(offsets);
+    PV_FREE(counts, offsets);
     return st;
 }
 
@@ -199,8 +198,7 @@ pv_status pv_verify(const pv_comm *comm, const pv_store *store, pv_verify_result
     }
 done:
     pv_queue_close(c.queue);
-    free(c.rows);
-    free(c.found);
+    PV_FREE(c.rows, c.found);
     return st;
 }
 
@@ -228,7 +226,6 @@ pv_status pv_verify_again(const pv_store *store, const pv_verify_result *found, 
     }
     st = PV_OK;
 done:
-    free(c.rows);
-    free(c.found);
+    PV_FREE(c.rows, c.found);
     return st;
 }

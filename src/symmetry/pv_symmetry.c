@@ -3,7 +3,6 @@
 #include "base/pv_mem.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 unsigned pv_symmetry_kinds(const pv_arch *arch)
@@ -49,9 +48,7 @@ done:
 
 void pv_symmetry_free(pv_symmetry *symmetry)
 {
-    free(symmetry->source);
-    free(symmetry->sign);
-    free(symmetry->phase);
+    PV_FREE(symmetry->source, symmetry->sign, symmetry->phase);
     *symmetry = (pv_symmetry){0};
 }
 

@@ -24,9 +24,7 @@ static void put_aside(const char *path, int64_t age)
     if (name && pv_path_follow(name, &real) == PV_OK && asprintf(&aside, "%s.damaged", real) >= 0 &&
         rename(real, aside) != 0 && errno != ENOENT)
         pv_log_warn("cannot rename the damaged '%s': %s", real, strerror(errno));
-    free(name);
-    free(real);
-    free(aside);
+    PV_FREE(name, real, aside);
 }
 
 /* Tries the checkpoint of one age, if it is there. */
@@ -63,7 +61,6 @@ pv_status pv_checkpoint_open(const pv_comm *comm, const char *output, int64_t ke
             put_aside(path, newer);
     }
     if (!*found && newest != PV_OK && cause) st = pv_fail(newest, "%s", cause);
-    free(cause);
-    free(path);
+    PV_FREE(cause, path);
     return *found ? PV_OK : st;
 }

@@ -5,7 +5,6 @@
 #include "store/pv_columns.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 enum { MOST_GROUPS = 1 << 14 };
 
@@ -132,8 +131,7 @@ pv_status pv_evaluate(const pv_comm *comm, pv_model *model, const pv_row_form *f
 done:
     pv_memory_free(&e.memory);
     if (st != PV_OK) {
-        free(score->class_samples);
-        free(score->class_correct);
+        PV_FREE(score->class_samples, score->class_correct);
         score->class_samples = score->class_correct = NULL;
     }
     return st;

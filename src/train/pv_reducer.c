@@ -4,7 +4,6 @@
 #include "base/pv_mem.h"
 
 #include <stdbool.h>
-#include <stdlib.h>
 
 /* ---- sums along a binary tree whose leaves are the ranks ---- */
 
@@ -150,9 +149,7 @@ done:
 void pv_reducer_close(pv_reducer *r)
 {
     if (!r) return;
-    free(r->buckets);
-    free(r->scratch);
-    free(r);
+    PV_FREE(r->buckets, r->scratch, r);
 }
 
 static void poll(pv_reducer *r)

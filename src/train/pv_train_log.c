@@ -2,13 +2,13 @@
 #include "pv_train_log.h"
 #include "base/pv_file.h"
 #include "base/pv_log.h"
+#include "base/pv_mem.h"
 #include "base/pv_path.h"
 
 #include <errno.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static pv_status io_error(const char *path)
@@ -43,9 +43,7 @@ static pv_status start_metrics(const char *path, int64_t epoch, int64_t batch)
     if (kept && fclose(kept) != 0) st = io_error(path);
     if (st == PV_OK && rename(part, real) != 0) st = io_error(path);
     if (old) fclose(old);
-    free(line);
-    free(part);
-    free(real);
+    PV_FREE(line, part, real);
     return st;
 }
 

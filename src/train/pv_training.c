@@ -7,7 +7,6 @@
 #include "data/pv_row_statistics.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static pv_status open_data(pv_training *t, const pv_store *store)
@@ -161,8 +160,7 @@ void pv_training_close(pv_training *t)
     pv_dataset_close(t->val);
     pv_dataset_close(t->test);
     pv_model_head_free(&t->head);
-    free(t->checkpoint);
-    free(t->metrics);
+    PV_FREE(t->checkpoint, t->metrics);
 }
 
 pv_status pv_training_compare(const pv_comm *comm, const pv_model *model, int64_t epoch)
