@@ -40,7 +40,13 @@ typedef struct pv_memory {
 
 /* As pv_alloc; NULL once anything failed.  Owner: the memory. */
 void *pv_take(pv_memory *memory, int64_t n, size_t size);
-#define PV_TAKE(memory, pointer, n) ((pointer) = pv_take((memory), (int64_t)(n), sizeof *(pointer)))
+/* Takes n elements for each of the pointers, of one type, whose addresses are given; false as pv_take's NULL. */
+#define PV_TAKE(memory, n, ...)                                                                              \
+    pv_take_each((memory), (int64_t)(n), sizeof **PV_FIRST(__VA_ARGS__, 0),                                  \
+                 sizeof((__typeof__(PV_FIRST(__VA_ARGS__, 0))[]){__VA_ARGS__}) / sizeof(void *),             \
+                 (void *const[]){__VA_ARGS__})
+#define PV_FIRST(first, ...) first
+bool pv_take_each(pv_memory *memory, int64_t n, size_t size, size_t count, void *const *addresses);
 
 /* PV_OK or PV_ERR_NOMEM. */
 pv_status pv_memory_status(const pv_memory *memory);

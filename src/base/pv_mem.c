@@ -69,6 +69,15 @@ void *pv_take(pv_memory *memory, int64_t n, size_t size)
     return block;
 }
 
+bool pv_take_each(pv_memory *memory, int64_t n, size_t size, size_t count, void *const *addresses)
+{
+    for (size_t i = 0; i < count; i++) {
+        void *const block = pv_take(memory, n, size);
+        memcpy(addresses[i], &block, sizeof block);
+    }
+    return !memory->failed;
+}
+
 pv_status pv_memory_status(const pv_memory *memory)
 {
     if (!memory->failed) return PV_OK;

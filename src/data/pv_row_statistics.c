@@ -23,11 +23,9 @@ static pv_status groups_make(const pv_arch *arch, pv_normalise kind, int params,
     const int count = pv_arch_layout(arch, tensors);
     *g = (groups){
         .params = params, .count = kind == PV_NORMALISE_TENSOR ? count : params, .samples = (double)samples};
-    PV_TAKE(&g->memory, g->of, params);
-    double **const sums[] = {&g->members, &g->largest, &g->centre, &g->squares, &g->scale};
-    for (size_t i = 0; i < sizeof sums / sizeof *sums; i++)
-        PV_TAKE(&g->memory, *sums[i], g->count);
-    PV_TAKE(&g->memory, g->whole, g->count);
+    PV_TAKE(&g->memory, params, &g->of);
+    PV_TAKE(&g->memory, g->count, &g->members, &g->largest, &g->centre, &g->squares, &g->scale);
+    PV_TAKE(&g->memory, g->count, &g->whole);
     if (g->memory.failed) return PV_ERR_NOMEM;
     for (int i = 0; i < params; i++)
         g->of[i] = i;

@@ -90,18 +90,18 @@ static pv_status check_pairs(const pv_dataset *dataset, const pv_sampler_opts *o
 
 static pv_status make_slots(pv_sampler *s)
 {
-    PV_TAKE(&s->memory, s->slots, s->slot_count);
+    PV_TAKE(&s->memory, s->slot_count, &s->slots);
     for (int i = 0; s->slots && i < s->slot_count; i++) {
         slot *const it = &s->slots[i];
         it->epoch = -1;
-        PV_TAKE(&s->memory, it->places, s->share);
+        PV_TAKE(&s->memory, s->share, &it->places);
         if (!pv_dataset_is_sharded(s->dataset)) continue;
-        PV_TAKE(&s->memory, it->fetched, 2 * (int64_t)s->share * s->params);
-        PV_TAKE(&s->memory, it->requests, 2 * (int64_t)s->share);
+        PV_TAKE(&s->memory, 2 * (int64_t)s->share * s->params, &it->fetched);
+        PV_TAKE(&s->memory, 2 * (int64_t)s->share, &it->requests);
     }
-    PV_TAKE(&s->memory, s->taken.rows, (int64_t)s->share * s->params);
-    PV_TAKE(&s->memory, s->taken.targets, (int64_t)s->share * s->classes);
-    PV_TAKE(&s->memory, s->taken.labels, s->share);
+    PV_TAKE(&s->memory, (int64_t)s->share * s->params, &s->taken.rows);
+    PV_TAKE(&s->memory, (int64_t)s->share * s->classes, &s->taken.targets);
+    PV_TAKE(&s->memory, s->share, &s->taken.labels);
     return pv_memory_status(&s->memory);
 }
 

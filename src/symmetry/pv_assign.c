@@ -17,15 +17,11 @@ pv_assign *pv_assign_new(int n_max, pv_memory *memory)
     if (!work) return NULL;
     pv_assign_problem *const p = &work->problem;
     work->kernels = PV_ISA_CHOOSE(pv_assign_kernels);
-    PV_TAKE(memory, p->cost, (int64_t)n_max * stride);
-    PV_TAKE(memory, p->price, stride);
-    PV_TAKE(memory, p->reach, stride);
-    PV_TAKE(memory, p->open, stride / 64 + 1);
-    PV_TAKE(memory, p->from, stride);
-    PV_TAKE(memory, p->column, n_max);
-    PV_TAKE(memory, p->row, n_max);
-    PV_TAKE(memory, p->free_rows, n_max);
-    PV_TAKE(memory, p->shared, n_max);
+    PV_TAKE(memory, (int64_t)n_max * stride, &p->cost);
+    PV_TAKE(memory, stride, &p->price, &p->reach);
+    PV_TAKE(memory, stride / 64 + 1, &p->open);
+    PV_TAKE(memory, stride, &p->from);
+    PV_TAKE(memory, n_max, &p->column, &p->row, &p->free_rows, &p->shared);
     return work;
 }
 

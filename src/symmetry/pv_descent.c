@@ -61,13 +61,13 @@ static int round_up(int n)
 
 static void make_layer(pv_memory *memory, layer *it)
 {
-    PV_TAKE(memory, it->mine, (int64_t)it->units * it->features);
-    PV_TAKE(memory, it->made_of, it->features);
-    PV_TAKE(memory, it->values, (int64_t)it->units * it->stride);
-    PV_TAKE(memory, it->source, it->features);
-    PV_TAKE(memory, it->sign, it->features);
-    PV_TAKE(memory, it->start.columns, it->units);
-    PV_TAKE(memory, it->start.price, it->units);
+    PV_TAKE(memory, (int64_t)it->units * it->features, &it->mine);
+    PV_TAKE(memory, it->features, &it->made_of);
+    PV_TAKE(memory, (int64_t)it->units * it->stride, &it->values);
+    PV_TAKE(memory, it->features, &it->source);
+    PV_TAKE(memory, it->features, &it->sign);
+    PV_TAKE(memory, it->units, &it->start.columns);
+    PV_TAKE(memory, it->units, &it->start.price);
 }
 
 /* Where the features of B's units are found. */
@@ -123,11 +123,10 @@ pv_status pv_descent_new(const pv_arch *arch, bool signs, int max_sweeps, pv_des
     d->params = pv_arch_params(arch);
     d->kernels = PV_ISA_CHOOSE(pv_match_kernels);
     make_layers(d, &widest, &most);
-    PV_TAKE(&d->memory, d->theirs, d->params + PV_MATCH_LANES);
-    PV_TAKE(&d->memory, d->incoming, d->params + PV_MATCH_LANES);
-    PV_TAKE(&d->memory, d->aligned, d->params);
-    PV_TAKE(&d->memory, d->terms, 2 * most);
-    PV_TAKE(&d->memory, d->chosen, widest);
+    PV_TAKE(&d->memory, d->params + PV_MATCH_LANES, &d->theirs, &d->incoming);
+    PV_TAKE(&d->memory, d->params, &d->aligned);
+    PV_TAKE(&d->memory, 2 * most, &d->terms);
+    PV_TAKE(&d->memory, widest, &d->chosen);
     d->assign = pv_assign_new(widest, &d->memory);
     PV_TRY(pv_memory_status(&d->memory));
     for (int l = 0; l < d->hidden; l++)

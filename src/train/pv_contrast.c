@@ -25,14 +25,11 @@ pv_contrast *pv_contrast_new(const pv_comm *comm, int rows, int64_t global, int 
     pv_contrast *c = pv_take(memory, 1, sizeof *c);
     if (!c) return NULL;
     *c = (pv_contrast){.comm = comm, .width = width};
-    PV_TAKE(memory, c->lengths, rows);
-    PV_TAKE(memory, c->own, (int64_t)rows * width);
-    PV_TAKE(memory, c->down, (int64_t)rows * width);
-    PV_TAKE(memory, c->all, global * width);
-    PV_TAKE(memory, c->dall, global * width);
-    PV_TAKE(memory, c->similarities, BLOCK * global);
-    PV_TAKE(memory, c->counts, comm->size);
-    PV_TAKE(memory, c->starts, comm->size);
+    PV_TAKE(memory, rows, &c->lengths);
+    PV_TAKE(memory, (int64_t)rows * width, &c->own, &c->down);
+    PV_TAKE(memory, global * width, &c->all, &c->dall);
+    PV_TAKE(memory, BLOCK * global, &c->similarities);
+    PV_TAKE(memory, comm->size, &c->counts, &c->starts);
     return c;
 }
 

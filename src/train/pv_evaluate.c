@@ -93,10 +93,10 @@ static pv_status evaluate_share(const pv_comm *comm, evaluation *e, pv_model *mo
 static pv_status allocate(evaluation *e, int params, bool per_class, pv_score *score)
 {
     pv_status st = PV_OK;
-    PV_TAKE(&e->memory, e->rows, (int64_t)PV_EVAL_BATCH * params);
-    PV_TAKE(&e->memory, e->logits, (int64_t)PV_EVAL_BATCH * score->classes);
-    PV_TAKE(&e->memory, e->labels, PV_EVAL_BATCH);
-    PV_TAKE(&e->memory, e->losses, groups_of(score->samples));
+    PV_TAKE(&e->memory, (int64_t)PV_EVAL_BATCH * params, &e->rows);
+    PV_TAKE(&e->memory, (int64_t)PV_EVAL_BATCH * score->classes, &e->logits);
+    PV_TAKE(&e->memory, PV_EVAL_BATCH, &e->labels);
+    PV_TAKE(&e->memory, groups_of(score->samples), &e->losses);
     PV_TRY(pv_memory_status(&e->memory));
     if (per_class) {
         PV_ALLOC(score->class_samples, score->classes);
@@ -141,13 +141,12 @@ pv_status pv_eval_write_logits(const pv_comm *comm, const char *path, const pv_d
                                const float *logits)
 {
     const int64_t rows = pv_dataset_samples(dataset);
-    int64_t first, share, *objects, *views;
-    int32_t *labels;
+    int64_t first, share, *objects = NULL, *views = NULL;
+    int32_t *labels = NULL;
     pv_memory memory = {0};
     pv_eval_share(comm, rows, &first, &share);
-    PV_TAKE(&memory, labels, share);
-    PV_TAKE(&memory, objects, share);
-    PV_TAKE(&memory, views, share);
+    PV_TAKE(&memory, share, &labels);
+    PV_TAKE(&memory, share, &objects, &views);
     for (int64_t i = 0; !memory.failed && i < share; i++) {
         labels[i] = pv_dataset_label(dataset, first + i);
         objects[i] = pv_dataset_object(dataset, first + i);

@@ -138,8 +138,8 @@ static pv_status open_task(pv_task *task)
     task->own = own;
     own->contrast = pv_contrast_new(data->comm, (int)rows, COPIES * pv_task_chunk(data->opts), task->outputs,
                                     &own->memory);
-    PV_TAKE(&own->memory, own->outputs, rows * task->outputs);
-    PV_TAKE(&own->memory, own->losses, rows);
+    PV_TAKE(&own->memory, rows * task->outputs, &own->outputs);
+    PV_TAKE(&own->memory, rows, &own->losses);
     PV_TRY(pv_memory_status(&own->memory));
     PV_TRY(open_sampler(data, data->train, &task->sampler));
     if (pv_dataset_samples(data->val) > 0) PV_TRY(open_sampler(data, data->val, &own->val));

@@ -65,7 +65,7 @@ static pv_status make_micros(pv_stepper *s, const micro_plan *plan)
 {
     const pv_stepper_setup *setup = &s->setup;
     pv_status st = PV_OK;
-    if (!PV_TAKE(&s->memory, s->micros, plan->count)) return PV_ERR_NOMEM;
+    if (!PV_TAKE(&s->memory, plan->count, &s->micros)) return PV_ERR_NOMEM;
     s->count = plan->count;
     for (int i = 0; i < s->count; i++) {
         /* the first one evaluates, too */
@@ -95,10 +95,9 @@ pv_status pv_stepper_new(const pv_stepper_setup *setup, pv_stepper **out)
     PV_TRY(pv_optim_new(&optim, count, &s->optim));
     PV_TRY(pv_reducer_open(setup->comm, opts->reduce, count, &s->reducer));
     s->share = pv_task_share(setup->task->kind, opts, setup->comm->size);
-    PV_TAKE(&s->memory, s->outputs, s->share * outputs);
-    PV_TAKE(&s->memory, s->doutputs, s->share * outputs);
-    PV_TAKE(&s->memory, s->losses, s->share);
-    PV_TAKE(&s->memory, s->micro_losses, s->count);
+    PV_TAKE(&s->memory, s->share * outputs, &s->outputs, &s->doutputs);
+    PV_TAKE(&s->memory, s->share, &s->losses);
+    PV_TAKE(&s->memory, s->count, &s->micro_losses);
     PV_TRY(pv_memory_status(&s->memory));
     *out = s;
     s = NULL;

@@ -34,12 +34,9 @@ void pv_batch_norm_reserve(pv_batch_norm *norm)
 {
     pv_memory *memory = norm->params->memory;
     const int64_t n = (int64_t)norm->slots * norm->features;
-    PV_TAKE(memory, norm->sums, 2 * n);
-    PV_TAKE(memory, norm->inverse, n);
-    pv_real **vectors[] = {&norm->centre,  &norm->scale,  &norm->shift,
-                           &norm->from_dz, &norm->from_y, &norm->c};
-    for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++)
-        *vectors[i] = pv_take(memory, n, sizeof(pv_real));
+    PV_TAKE(memory, 2 * n, &norm->sums);
+    PV_TAKE(memory, n, &norm->inverse);
+    PV_TAKE(memory, n, &norm->centre, &norm->scale, &norm->shift, &norm->from_dz, &norm->from_y, &norm->c);
 }
 
 void pv_batch_norm_clear(pv_batch_norm *norm)

@@ -120,8 +120,7 @@ pv_stack pv_stack_new(pv_nn_params *params, const char *prefix, int in, int out,
 void pv_stack_reserve(pv_stack *stack, pv_memory *memory, int64_t max_rows)
 {
     for (int i = 0; i < stack->depth - 1; i++) {
-        PV_TAKE(memory, stack->hidden[i], max_rows * stack->linear[i].out);
-        PV_TAKE(memory, stack->dhidden[i], max_rows * stack->linear[i].out);
+        PV_TAKE(memory, max_rows * stack->linear[i].out, &stack->hidden[i], &stack->dhidden[i]);
     }
 }
 
@@ -175,8 +174,7 @@ pv_head pv_head_new(pv_nn_params *params, pv_stack stack, int64_t max_batch)
 {
     pv_head head = {.params = params, .stack = stack};
     pv_stack_reserve(&head.stack, params->memory, max_batch);
-    PV_TAKE(params->memory, head.x, max_batch * stack.linear[0].in);
-    PV_TAKE(params->memory, head.dx, max_batch * stack.linear[0].in);
+    PV_TAKE(params->memory, max_batch * stack.linear[0].in, &head.x, &head.dx);
     return head;
 }
 

@@ -76,8 +76,7 @@ pv_status pv_nn_params_close(pv_nn_params *params)
     int64_t buffers = 0;
     for (int i = 0; i < params->count; i++)
         *(params->entries[i].trained ? &params->length : &buffers) += params->entries[i].count;
-    params->values = pv_take(params->memory, params->length, sizeof(pv_real));
-    params->gradients = pv_take(params->memory, params->length, sizeof(pv_real));
+    PV_TAKE(params->memory, params->length, &params->values, &params->gradients);
     pv_real *buffer = pv_take(params->memory, buffers, sizeof(pv_real));
     params->tensors = pv_take(params->memory, params->count, sizeof *params->tensors);
     if (params->memory->failed) return pv_memory_status(params->memory);

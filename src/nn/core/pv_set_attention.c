@@ -43,21 +43,15 @@ void pv_sab_work_reserve(pv_sab_work *work, const pv_nn_params *params)
 {
     if (work->positions == 0) return;
     const int64_t np = padded(params, work->positions);
-    pv_real **of_in[] = {&work->x, &work->dx};
-    pv_real **of_out[] = {&work->q,  &work->k,  &work->v,    &work->o,  &work->z,  &work->dq,
-                          &work->dk, &work->dv, &work->dout, &work->dz, &work->set};
-    for (size_t i = 0; i < sizeof of_in / sizeof *of_in; i++)
-        *of_in[i] = pv_take(params->memory, work->in * np, sizeof(pv_real));
-    for (size_t i = 0; i < sizeof of_out / sizeof *of_out; i++)
-        *of_out[i] = pv_take(params->memory, work->out * np, sizeof(pv_real));
-    PV_TAKE(params->memory, work->share, work->heads * np);
-    PV_TAKE(params->memory, work->p, work->heads * np * np);
-    PV_TAKE(params->memory, work->dp, np * np);
-    PV_TAKE(params->memory, work->turned, np * np);
+    PV_TAKE(params->memory, work->in * np, &work->x, &work->dx);
+    PV_TAKE(params->memory, work->out * np, &work->q, &work->k, &work->v, &work->o, &work->z, &work->dq,
+            &work->dk, &work->dv, &work->dout, &work->dz, &work->set);
+    PV_TAKE(params->memory, work->heads * np, &work->share);
+    PV_TAKE(params->memory, work->heads * np * np, &work->p);
+    PV_TAKE(params->memory, np * np, &work->dp, &work->turned);
     for (int i = 0; i < MAPS; i++) {
         const int64_t values = (int64_t)(i == O ? work->out : work->in) * work->out;
-        PV_TAKE(params->memory, work->weights[i], values);
-        PV_TAKE(params->memory, work->gradients[i], values);
+        PV_TAKE(params->memory, values, &work->weights[i], &work->gradients[i]);
     }
 }
 

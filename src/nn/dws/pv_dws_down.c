@@ -27,13 +27,12 @@ pv_status pv_dws_down_new(pv_dws_down *down, const int *dims, int layers, int ou
     snprintf(name, sizeof name, "%sattn.query", prefix);
     const int query = pv_nn_params_add(params, name, 1, inputs, 1, true, (pv_init){PV_INIT_CONSTANT, 1});
     down->query = (pv_linear){.in = inputs, .out = 1, .weight = query, .bias = -1};
-    PV_TAKE(memory, down->shares, (int64_t)max_batch * units);
-    PV_TAKE(memory, down->mean, (int64_t)max_batch * inputs);
-    PV_TAKE(memory, down->rows, max_batch * down->left);
-    PV_TAKE(memory, down->drows, max_batch * down->left);
-    PV_TAKE(memory, down->pooled, outputs);
-    PV_TAKE(memory, down->dmean, inputs);
-    PV_TAKE(memory, down->dshares, units);
+    PV_TAKE(memory, (int64_t)max_batch * units, &down->shares);
+    PV_TAKE(memory, (int64_t)max_batch * inputs, &down->mean);
+    PV_TAKE(memory, max_batch * down->left, &down->rows, &down->drows);
+    PV_TAKE(memory, outputs, &down->pooled);
+    PV_TAKE(memory, inputs, &down->dmean);
+    PV_TAKE(memory, units, &down->dshares);
     return PV_OK;
 }
 

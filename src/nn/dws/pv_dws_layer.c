@@ -12,14 +12,13 @@ enum {
 static void reserve_picks(pv_dws_layer *layer, int max_count, pv_memory *memory)
 {
     const int64_t most = (int64_t)max_count * layer->opts.out; /* one entry for every feature */
-    PV_TAKE(memory, layer->picks, layer->space->tensors);
+    PV_TAKE(memory, layer->space->tensors, &layer->picks);
     for (int t = 0; t < layer->space->tensors && layer->picks; t++) {
         if (!layer->entrywise[t]) continue;
-        PV_TAKE(memory, layer->picks[t].entry, most);
-        PV_TAKE(memory, layer->picks[t].dy, most * layer->opts.out);
+        PV_TAKE(memory, most, &layer->picks[t].entry);
+        PV_TAKE(memory, most * layer->opts.out, &layer->picks[t].dy);
     }
-    PV_TAKE(memory, layer->picked_x, most * layer->opts.in);
-    PV_TAKE(memory, layer->picked_dx, most * layer->opts.in);
+    PV_TAKE(memory, most * layer->opts.in, &layer->picked_x, &layer->picked_dx);
 }
 
 static void reserve(pv_dws_layer *layer, int max_count, pv_memory *memory)
@@ -29,13 +28,12 @@ static void reserve(pv_dws_layer *layer, int max_count, pv_memory *memory)
     int widest = 0;
     for (int m = 0; m < layer->count; m++)
         widest = layer->maps[m].out > widest ? layer->maps[m].out : widest;
-    PV_TAKE(memory, layer->outer, (int64_t)FEW * widest);
+    PV_TAKE(memory, (int64_t)FEW * widest, &layer->outer);
     pv_dws_margins_new(&layer->source, space, in, layer->opts.reduction, max_count, memory);
     pv_dws_margins_new(&layer->target, space, out, PV_POOL_SUM, max_count, memory);
     if (layer->opts.picked) reserve_picks(layer, max_count, memory);
     for (int margin = PV_MARGIN_COL; margin <= PV_MARGIN_ALL; margin++) {
-        PV_TAKE(memory, layer->bias[margin], space->total[margin] * out);
-        PV_TAKE(memory, layer->dbias[margin], space->total[margin] * out);
+        PV_TAKE(memory, space->total[margin] * out, &layer->bias[margin], &layer->dbias[margin]);
     }
 }
 

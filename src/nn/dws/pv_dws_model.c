@@ -361,17 +361,15 @@ static void reserve(net *n, pv_memory *memory, int64_t max_batch)
 {
     const int64_t entries = n->space.total[PV_MARGIN_FULL], values = entries * n->hidden;
     const int words = pv_dws_words(n->kernels, n->hidden);
-    PV_TAKE(memory, n->input, max_batch * entries);
-    PV_TAKE(memory, n->dinput, max_batch * entries);
-    if (n->skipped) PV_TAKE(memory, n->skip_gradient, max_batch * entries);
+    PV_TAKE(memory, max_batch * entries, &n->input, &n->dinput);
+    if (n->skipped) PV_TAKE(memory, max_batch * entries, &n->skip_gradient);
     for (int k = 0; k < n->count; k++) {
-        PV_TAKE(memory, n->y[k], max_batch * values);
-        if (n->dropout.rate > 0) PV_TAKE(memory, n->bits[k], max_batch * entries * words);
+        PV_TAKE(memory, max_batch * values, &n->y[k]);
+        if (n->dropout.rate > 0) PV_TAKE(memory, max_batch * entries * words, &n->bits[k]);
     }
-    PV_TAKE(memory, n->gradient, max_batch * values);
-    PV_TAKE(memory, n->x, n->tile * values);
-    PV_TAKE(memory, n->dy, n->tile * values);
-    PV_TAKE(memory, n->draws, PV_DROPOUT_DRAWS(values));
+    PV_TAKE(memory, max_batch * values, &n->gradient);
+    PV_TAKE(memory, n->tile * values, &n->x, &n->dy);
+    PV_TAKE(memory, PV_DROPOUT_DRAWS(values), &n->draws);
 }
 
 /* The space that the layers work in: that of the INRs, with narrower inputs if they are sampled down. */
@@ -409,10 +407,10 @@ static pv_status make(const pv_model_request *request, pv_nn_params *params, voi
     if (st != PV_OK) return st;
     n->tile = pv_dws_tile(&n->space, n->hidden);
     if (n->tile > request->max_batch) n->tile = request->max_batch;
-    PV_TAKE(memory, n->layers, n->count);
-    PV_TAKE(memory, n->norms, n->count);
-    PV_TAKE(memory, n->y, n->count);
-    PV_TAKE(memory, n->bits, n->count);
+    PV_TAKE(memory, n->count, &n->layers);
+    PV_TAKE(memory, n->count, &n->norms);
+    PV_TAKE(memory, n->count, &n->y);
+    PV_TAKE(memory, n->count, &n->bits);
     if (memory->failed) return pv_memory_status(memory);
     st = new_layers(n, request);
     if (st == PV_OK) reserve(n, memory, request->max_batch);

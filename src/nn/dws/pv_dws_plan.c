@@ -197,8 +197,7 @@ static void gather(pv_dws_layer *layer)
 {
     for (pv_dws_map *map = layer->maps; map < layer->maps + layer->count; map++) {
         if (map->stack.depth != 1) continue;
-        PV_TAKE(layer->params->memory, map->forward, (int64_t)map->in * map->out);
-        PV_TAKE(layer->params->memory, map->backward, (int64_t)map->in * map->out);
+        PV_TAKE(layer->params->memory, (int64_t)map->in * map->out, &map->forward, &map->backward);
         if (map == layer->entrywise[map->source]) continue;
         pv_dws_map **into = &layer->into[map->target][map->to], **from = &layer->from[map->source][map->from];
         while (*into)
@@ -214,7 +213,7 @@ pv_status pv_dws_plan(pv_dws_layer *layer, int max_count, const char *prefix)
     enum { MAPS_A_PAIR = 10 }; /* at most 4 between weights and 2 in each other family */
     const int layers = layer->space->layers;
     pv_memory *memory = layer->params->memory;
-    PV_TAKE(memory, layer->maps, MAPS_A_PAIR * layers * layers);
+    PV_TAKE(memory, MAPS_A_PAIR * layers * layers, &layer->maps);
     if (!layer->maps) return pv_memory_status(memory);
     planner p = {layer, layer->space, &layer->opts, max_count, prefix, .indivisible = 0};
     family(&p, "weight_to_weight", -1, 1, weight_to_weight);

@@ -82,8 +82,7 @@ void pv_dws_margins_new(pv_dws_margins *margins, const pv_dws_space *space, int 
                                 .reduction = reduction};
     for (int margin = PV_MARGIN_ROW; margin < PV_MARGIN_COUNT; margin++) {
         const int64_t values = space->total[margin] * features * max_count;
-        PV_TAKE(memory, margins->pooled[margin], values);
-        PV_TAKE(memory, margins->spread[margin], values);
+        PV_TAKE(memory, values, &margins->pooled[margin], &margins->spread[margin]);
     }
 }
 

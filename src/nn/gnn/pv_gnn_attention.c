@@ -6,37 +6,21 @@
 
 static void take_steps(pv_gnn_steps *steps, pv_memory *memory, int64_t values, int64_t hidden)
 {
-    PV_TAKE(memory, steps->sum0, values);
-    PV_TAKE(memory, steps->normed, values);
-    PV_TAKE(memory, steps->sum1, values);
-    PV_TAKE(memory, steps->dropped, values);
-    PV_TAKE(memory, steps->act, hidden);
-    PV_TAKE(memory, steps->slope, hidden);
-    PV_TAKE(memory, steps->dact, hidden);
+    PV_TAKE(memory, values, &steps->sum0, &steps->normed, &steps->sum1, &steps->dropped);
+    PV_TAKE(memory, hidden, &steps->act, &steps->slope, &steps->dact);
 }
 
 static void reserve(pv_gnn_shape *s, pv_memory *memory)
 {
     const int64_t n = s->nodes, channels = s->heads.row.channels, width = s->heads.row.width;
-    PV_TAKE(memory, s->qkv, n * 3 * channels);
-    PV_TAKE(memory, s->dqkv, n * 3 * channels);
-    PV_TAKE(memory, s->edges, n * s->edge_maps * channels);
-    PV_TAKE(memory, s->share, n * width);
-    PV_TAKE(memory, s->dshare, n * width);
-    PV_TAKE(memory, s->pooled, s->edge * width);
-    PV_TAKE(memory, s->dpooled, s->edge * width);
-    PV_TAKE(memory, s->flipped, s->edge * width);
-    PV_TAKE(memory, s->dadded, s->edge * channels);
-    PV_TAKE(memory, s->projected, n * s->node);
-    PV_TAKE(memory, s->dprojected, n * s->node);
-    PV_TAKE(memory, s->back, n * s->edge);
-    PV_TAKE(memory, s->dback, n * s->edge);
-    PV_TAKE(memory, s->act, n * s->edge_hidden);
-    PV_TAKE(memory, s->slope, n * s->edge_hidden);
-    PV_TAKE(memory, s->source, n * s->edge_hidden);
-    PV_TAKE(memory, s->target, n * s->edge_hidden);
-    PV_TAKE(memory, s->dsource, n * s->edge_hidden);
-    PV_TAKE(memory, s->dtarget, n * s->edge_hidden);
+    PV_TAKE(memory, n * 3 * channels, &s->qkv, &s->dqkv);
+    PV_TAKE(memory, n * s->edge_maps * channels, &s->edges);
+    PV_TAKE(memory, n * width, &s->share, &s->dshare);
+    PV_TAKE(memory, s->edge * width, &s->pooled, &s->dpooled, &s->flipped);
+    PV_TAKE(memory, s->edge * channels, &s->dadded);
+    PV_TAKE(memory, n * s->node, &s->projected, &s->dprojected);
+    PV_TAKE(memory, n * s->edge, &s->back, &s->dback);
+    PV_TAKE(memory, n * s->edge_hidden, &s->act, &s->slope, &s->source, &s->target, &s->dsource, &s->dtarget);
     take_steps(&s->of_nodes, memory, n * s->node, n * s->node_hidden);
     take_steps(&s->of_edges, memory, n * s->edge, n * s->edge_hidden);
 }

@@ -138,17 +138,13 @@ static void reserve(pv_gnn_graph *g, pv_memory *memory)
     const int64_t width = g->node_width > g->edge_width ? g->node_width : g->edge_width;
     const int64_t padded = g->edge.in_padded, units = g->nodes - g->first;
     const int64_t most = g->inputs + 1 > units ? g->inputs + 1 : units;
-    PV_TAKE(memory, g->node_x, units * g->node.in_padded);
-    PV_TAKE(memory, g->edge_x, (g->inputs + 1) * padded);
-    PV_TAKE(memory, g->dx, most * padded);
-    PV_TAKE(memory, g->features, BLOCK * 2 * WAVES);
-    PV_TAKE(memory, g->dfeatures, BLOCK * 2 * WAVES);
+    PV_TAKE(memory, units * g->node.in_padded, &g->node_x);
+    PV_TAKE(memory, (g->inputs + 1) * padded, &g->edge_x);
+    PV_TAKE(memory, most * padded, &g->dx);
+    PV_TAKE(memory, BLOCK * 2 * WAVES, &g->features, &g->dfeatures);
     for (int i = 0; i < g->node.maps; i++)
-        PV_TAKE(memory, g->act[i], BLOCK * width);
-    PV_TAKE(memory, g->slope, BLOCK * width);
-    PV_TAKE(memory, g->silu, BLOCK * width);
-    for (int i = 0; i < 2; i++)
-        PV_TAKE(memory, g->dact[i], BLOCK * width);
+        PV_TAKE(memory, BLOCK * width, &g->act[i]);
+    PV_TAKE(memory, BLOCK * width, &g->slope, &g->silu, &g->dact[0], &g->dact[1]);
 }
 
 pv_status pv_gnn_graph_new(pv_gnn_graph *graph, pv_packed_set *set, const pv_gnn_opts *opts, const int *dims,
@@ -170,10 +166,9 @@ pv_status pv_gnn_graph_new(pv_gnn_graph *graph, pv_packed_set *set, const pv_gnn
         g->weights += dims[l] * dims[l + 1];
     }
     g->inputs = g->reversed ? 2 * g->weights : g->weights;
-    PV_TAKE(set->memory, g->edge_input, (int64_t)g->nodes * g->nodes);
-    PV_TAKE(set->memory, g->weight_place, g->weights);
-    PV_TAKE(set->memory, g->bias_place, g->nodes - g->first);
-    PV_TAKE(set->memory, g->position, g->nodes - g->first);
+    PV_TAKE(set->memory, (int64_t)g->nodes * g->nodes, &g->edge_input);
+    PV_TAKE(set->memory, g->weights, &g->weight_place);
+    PV_TAKE(set->memory, g->nodes - g->first, &g->bias_place, &g->position);
     if (set->memory->failed) return pv_memory_status(set->memory);
     const int positions = lay_nodes(g, dims, layers);
     lay_edges(g, dims, layers);

@@ -182,20 +182,17 @@ static void reserve(net *n, pv_memory *memory, int64_t max_batch)
     const int64_t channels = s->heads.row.channels, read = n->encoder.readout.count;
     for (int l = 0; l < n->layers; l++) {
         const pv_gnn_range range = range_of(n, NULL, 0, l);
-        PV_TAKE(memory, n->nodes[l], max_batch * s->nodes * s->node);
-        PV_TAKE(memory, n->layer[l].out, max_batch * range.count * channels);
-        if (l) PV_TAKE(memory, n->layer[l].kept, max_batch * edge_values(n, range.count));
+        PV_TAKE(memory, max_batch * s->nodes * s->node, &n->nodes[l]);
+        PV_TAKE(memory, max_batch * range.count * channels, &n->layer[l].out);
+        if (l) PV_TAKE(memory, max_batch * edge_values(n, range.count), &n->layer[l].kept);
     }
-    PV_TAKE(memory, n->nodes[n->layers], max_batch * read * s->node);
-    PV_TAKE(memory, n->list, max_batch * (n->graph.inputs + 1) * s->edge);
-    PV_TAKE(memory, n->edges, edge_values(n, s->nodes));
-    for (int i = 0; i < 2; i++) {
-        PV_TAKE(memory, n->dedges[i], edge_values(n, s->nodes));
-        PV_TAKE(memory, n->dnodes[i], (int64_t)s->nodes * s->node);
-    }
-    PV_TAKE(memory, n->dout, s->nodes * channels);
-    PV_TAKE(memory, n->dlist, (n->graph.inputs + 1) * (int64_t)s->edge);
-    PV_TAKE(memory, n->encoder.dvectors, read * s->node);
+    PV_TAKE(memory, max_batch * read * s->node, &n->nodes[n->layers]);
+    PV_TAKE(memory, max_batch * (n->graph.inputs + 1) * s->edge, &n->list);
+    PV_TAKE(memory, edge_values(n, s->nodes), &n->edges, &n->dedges[0], &n->dedges[1]);
+    PV_TAKE(memory, (int64_t)s->nodes * s->node, &n->dnodes[0], &n->dnodes[1]);
+    PV_TAKE(memory, s->nodes * channels, &n->dout);
+    PV_TAKE(memory, (n->graph.inputs + 1) * (int64_t)s->edge, &n->dlist);
+    PV_TAKE(memory, read * s->node, &n->encoder.dvectors);
 }
 
 /* Every edge goes through its maps once in every layer whose result is read. */

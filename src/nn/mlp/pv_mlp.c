@@ -123,12 +123,11 @@ static void register_layers(net *n)
 static void reserve(net *n, pv_memory *memory, int64_t max_batch)
 {
     for (int i = 0; i < n->hidden_layers; i++) {
-        PV_TAKE(memory, n->x[i], max_batch * n->width);
+        PV_TAKE(memory, max_batch * n->width, &n->x[i]);
         n->y[i] = n->normed ? pv_take(memory, max_batch * n->width, sizeof(pv_real)) : n->x[i];
         if (n->normed) pv_batch_norm_reserve(&n->norm[i]);
     }
-    PV_TAKE(memory, n->dx, max_batch * n->width);
-    PV_TAKE(memory, n->dy, max_batch * n->width);
+    PV_TAKE(memory, max_batch * n->width, &n->dx, &n->dy);
 }
 
 static pv_status make(const pv_model_request *request, pv_nn_params *params, void **out)

@@ -249,24 +249,14 @@ static void reserve(net *n, pv_memory *memory, int64_t max_batch)
         widest = unit > widest ? unit : widest;
     }
     for (int l = 0; l <= n->layers; l++)
-        PV_TAKE(memory, n->x[l], max_batch * values);
-    PV_TAKE(memory, n->unit, widest);
-    PV_TAKE(memory, n->dunit, widest);
-    PV_TAKE(memory, n->normed, values);
-    PV_TAKE(memory, n->sum, values);
-    PV_TAKE(memory, n->mixed, values);
-    PV_TAKE(memory, n->dx, values);
+        PV_TAKE(memory, max_batch * values, &n->x[l]);
+    PV_TAKE(memory, widest, &n->unit, &n->dunit);
+    PV_TAKE(memory, values, &n->normed, &n->sum, &n->mixed, &n->dx, &n->dropped);
     n->encoder.dvectors = n->dx;
-    PV_TAKE(memory, n->dropped, values);
-    PV_TAKE(memory, n->qkv, tokens * 3 * channels);
-    PV_TAKE(memory, n->dqkv, tokens * 3 * channels);
-    PV_TAKE(memory, n->out, tokens * channels);
-    PV_TAKE(memory, n->dout, tokens * channels);
-    PV_TAKE(memory, n->before, hidden);
-    PV_TAKE(memory, n->after, hidden);
-    PV_TAKE(memory, n->slope, hidden);
-    PV_TAKE(memory, n->share, tokens * width);
-    PV_TAKE(memory, n->dshare, tokens * width);
+    PV_TAKE(memory, tokens * 3 * channels, &n->qkv, &n->dqkv);
+    PV_TAKE(memory, tokens * channels, &n->out, &n->dout);
+    PV_TAKE(memory, hidden, &n->before, &n->after, &n->slope);
+    PV_TAKE(memory, tokens * width, &n->share, &n->dshare);
 }
 
 static double forward_flops(const void *context)
