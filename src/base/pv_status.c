@@ -9,48 +9,40 @@ enum { FAILURE_BYTES = 2048 };
 /* Belongs to the process, as errno does. */
 static char failure[FAILURE_BYTES];
 
+static const struct {
+    pv_status status;
+    int exit_code;
+    const char *text;
+} known[] = {{PV_OK, 0, "done"},
+             {PV_STOPPED, 75, "stopped early"},
+             {PV_ERR_USAGE, 2, "usage error"},
+             {PV_ERR_CONFIG, 2, "config error"},
+             {PV_ERR_DATA, 3, "bad data"},
+             {PV_ERR_IO, 1, "I/O error"},
+             {PV_ERR_HDF5, 1, "HDF5 error"},
+             {PV_ERR_NOMEM, 1, "out of memory"},
+             {PV_ERR_NUMERIC, 1, "numerical error"},
+             {PV_ERR_INTERNAL, 1, "internal error"}};
+enum { KNOWN = sizeof known / sizeof *known };
+
+static int find(pv_status status)
+{
+    int i = 0;
+    while (i < KNOWN && known[i].status != status)
+        i++;
+    return i;
+}
+
 const char *pv_status_text(pv_status status)
 {
-    switch (status) {
-    case PV_OK:
-        return "done";
-    case PV_STOPPED:
-        return "stopped early";
-    case PV_ERR_USAGE:
-        return "usage error";
-    case PV_ERR_CONFIG:
-        return "config error";
-    case PV_ERR_DATA:
-        return "bad data";
-    case PV_ERR_IO:
-        return "I/O error";
-    case PV_ERR_HDF5:
-        return "HDF5 error";
-    case PV_ERR_NOMEM:
-        return "out of memory";
-    case PV_ERR_NUMERIC:
-        return "numerical error";
-    case PV_ERR_INTERNAL:
-        return "internal error";
-    }
-    return "unknown status";
+    const int i = find(status);
+    return i < KNOWN ? known[i].text : "unknown status";
 }
 
 int pv_status_exit_code(pv_status status)
 {
-    switch (status) {
-    case PV_OK:
-        return 0;
-    case PV_STOPPED:
-        return 75;
-    case PV_ERR_USAGE:
-    case PV_ERR_CONFIG:
-        return 2;
-    case PV_ERR_DATA:
-        return 3;
-    default:
-        return 1;
-    }
+    const int i = find(status);
+    return i < KNOWN ? known[i].exit_code : 1;
 }
 
 pv_status(pv_fail)(pv_status status, const char *format, ...)

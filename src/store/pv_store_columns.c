@@ -30,22 +30,14 @@ const char *store_column_name(store_column column)
 
 hid_t store_column_type(store_column column)
 {
-    switch (column) {
-    case COLUMN_PARAMS:
-    case COLUMN_PSNR:
-    case COLUMN_TARGET:
-        return H5T_NATIVE_FLOAT;
-    case COLUMN_CHECKSUM:
-    case COLUMN_SOURCE:
-    case COLUMN_DIGEST:
-        return H5T_NATIVE_UINT64;
-    case COLUMN_STEPS:
-        return H5T_NATIVE_UINT32;
-    case COLUMN_LABEL:
-        return H5T_NATIVE_INT32;
-    default:
-        return H5T_NATIVE_UINT8;
-    }
+    const hid_t types[COLUMNS] = {
+        [COLUMN_PARAMS] = H5T_NATIVE_FLOAT,    [COLUMN_STATUS] = H5T_NATIVE_UINT8,
+        [COLUMN_CHECKSUM] = H5T_NATIVE_UINT64, [COLUMN_PSNR] = H5T_NATIVE_FLOAT,
+        [COLUMN_STEPS] = H5T_NATIVE_UINT32,    [COLUMN_LABEL] = H5T_NATIVE_INT32,
+        [COLUMN_SPLIT] = H5T_NATIVE_UINT8,     [COLUMN_SOURCE] = H5T_NATIVE_UINT64,
+        [COLUMN_DIGEST] = H5T_NATIVE_UINT64,   [COLUMN_TARGET] = H5T_NATIVE_FLOAT,
+    };
+    return types[column];
 }
 
 bool store_column_exists(int column, const store_shape *shape)

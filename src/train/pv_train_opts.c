@@ -98,23 +98,11 @@ const pv_option pv_train_options[] = {
      .meaning = "seed of the model's initialisation, the shuffles, dropout and augmentations"},
     {0}};
 
-static double full_rate(const pv_train_opts *opts)
-{
-    const double ratio = (double)opts->batch / (double)opts->base_batch;
-    switch (opts->lr_scaling) {
-    case PV_RATE_LINEAR:
-        return opts->lr * ratio;
-    case PV_RATE_SQRT:
-        return opts->lr * sqrt(ratio);
-    case PV_RATE_AS_IS:
-        break;
-    }
-    return opts->lr;
-}
-
 double pv_train_rate(const pv_train_opts *opts, int64_t step, int64_t steps)
 {
-    const double rate = full_rate(opts);
+    const double ratio = (double)opts->batch / (double)opts->base_batch;
+    const double scale[] = {[PV_RATE_AS_IS] = 1, [PV_RATE_LINEAR] = ratio, [PV_RATE_SQRT] = sqrt(ratio)};
+    const double rate = opts->lr * scale[opts->lr_scaling];
     const int64_t past = step - opts->warmup_steps, left = steps - opts->warmup_steps;
     if (past < 0) return rate * (double)(step + 1) / (double)opts->warmup_steps;
     if (opts->schedule == PV_RATE_CONSTANT) return rate;

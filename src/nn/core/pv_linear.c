@@ -48,19 +48,14 @@ void pv_gemm(const pv_nn_kernels *kernels, bool transpose_a, bool transpose_b, i
 
 static pv_init weight_init(pv_linear_init init, double in, double out)
 {
-    switch (init) {
-    case PV_LINEAR_DWS:
-        return (pv_init){PV_INIT_NORMAL, sqrt(2 / (in + out)) * sqrt(2 * in / out)};
-    case PV_LINEAR_XAVIER:
-        return (pv_init){PV_INIT_UNIFORM, sqrt(6 / (in + out))};
-    case PV_LINEAR_SKIP:
-        return (pv_init){PV_INIT_CONSTANT, 1 / sqrt(in * out)};
-    case PV_LINEAR_AVERAGE:
-        return (pv_init){PV_INIT_CONSTANT, 1 / (in * out)};
-    case PV_LINEAR_PYTORCH:
-        break;
-    }
-    return (pv_init){PV_INIT_UNIFORM, 1 / sqrt(in)};
+    const pv_init of[] = {
+        [PV_LINEAR_PYTORCH] = {PV_INIT_UNIFORM, 1 / sqrt(in)},
+        [PV_LINEAR_DWS] = {PV_INIT_NORMAL, sqrt(2 / (in + out)) * sqrt(2 * in / out)},
+        [PV_LINEAR_XAVIER] = {PV_INIT_UNIFORM, sqrt(6 / (in + out))},
+        [PV_LINEAR_SKIP] = {PV_INIT_CONSTANT, 1 / sqrt(in * out)},
+        [PV_LINEAR_AVERAGE] = {PV_INIT_CONSTANT, 1 / (in * out)},
+    };
+    return of[init];
 }
 
 static pv_init bias_init(pv_linear_init init, double in)
