@@ -40,6 +40,8 @@ double pv_rng_uniform(pv_rng *rng);
 double pv_rng_range(pv_rng *rng, double low, double high);
 /* Uniform integer in 0..n-1, without bias; n > 0. */
 uint64_t pv_rng_below(pv_rng *rng, uint64_t n);
+/* A random order of 0..n-1. */
+void pv_rng_shuffle(pv_rng *rng, int n, int32_t *order);
 /* Standard normal (Box-Muller, two words a draw). */
 double pv_rng_normal(pv_rng *rng);
 

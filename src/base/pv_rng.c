@@ -62,6 +62,18 @@ uint64_t pv_rng_below(pv_rng *rng, uint64_t n)
     return bits % n;
 }
 
+void pv_rng_shuffle(pv_rng *rng, int n, int32_t *order)
+{
+    for (int i = 0; i < n; i++)
+        order[i] = i;
+    for (int i = n - 1; i > 0; i--) {
+        const int other = (int)pv_rng_below(rng, (uint64_t)i + 1);
+        const int32_t kept = order[i];
+        order[i] = order[other];
+        order[other] = kept;
+    }
+}
+
 double pv_rng_normal(pv_rng *rng)
 {
     const double u = 1.0 - pv_rng_uniform(rng); /* in (0, 1]: its logarithm is finite */

@@ -4,7 +4,6 @@
 
 #include "pv_value.h"
 
-
 /* How a page looks. */
 typedef struct style {
     FILE *out;

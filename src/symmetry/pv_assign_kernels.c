@@ -5,7 +5,6 @@
 
 #include "simd/pv_vector.h"
 
-
 _Static_assert(PV_ASSIGN_LANES % PV_LANES == 0, "rows are whole vectors");
 
 enum {

@@ -273,34 +273,26 @@ double pv_descent_visit(pv_descent *d, int l)
     return after - before;
 }
 
-static void swap_ints(int *a, int *b)
+static void swap(int32_t *a, int32_t *b)
 {
-    const int kept = *a;
+    const int32_t kept = *a;
     *a = *b;
     *b = kept;
-}
-
-/* A random order of the hidden layers. */
-static void draw_order(pv_rng *rng, int count, int *order)
-{
-    for (int l = 0; l < count; l++)
-        order[l] = l;
-    for (int l = count - 1; l > 0; l--)
-        swap_ints(&order[l], &order[pv_rng_below(rng, (uint64_t)l + 1)]);
 }
 
 /* A layer whose neighbours stand as they stood need not be visited. */
 double pv_descent_run(pv_descent *d, int first, double best, pv_rng *rng)
 {
     const int hidden = d->hidden;
-    int order[PV_INR_MAX_LAYERS], visits = 0, sweeps = 0;
+    int32_t order[PV_INR_MAX_LAYERS];
+    int visits = 0, sweeps = 0;
     double stood[PV_INR_MAX_LAYERS]; /* the objective before each of the last visits */
     double objective = pv_descent_objective(d, &d->state);
     for (bool gains = true; gains && sweeps < d->max_sweeps; sweeps++) {
         const double begin = objective;
-        draw_order(rng, hidden, order);
+        pv_rng_shuffle(rng, hidden, order);
         for (int i = 0; first >= 0 && i < hidden; i++)
-            if (order[i] == first) swap_ints(&order[i], &order[0]);
+            if (order[i] == first) swap(&order[i], &order[0]);
         first = -1;
         for (int i = 0; i < hidden; i++) {
             if (d->layers[order[i]].is_settled) continue;
@@ -332,13 +324,8 @@ void pv_descent_kick(pv_descent *d, const pv_symmetry *state, pv_rng *rng)
         chosen[u] = u;
     for (int i = 0; i < moved; i++) {
         const int other = i + (int)pv_rng_below(rng, (uint64_t)(units - i));
-        const int32_t kept = chosen[i];
-        chosen[i] = chosen[other];
-        chosen[other] = kept;
-        if (i == 0) continue;
-        const int32_t unit = source[chosen[i]];
-        source[chosen[i]] = source[chosen[i - 1]];
-        source[chosen[i - 1]] = unit;
+        swap(&chosen[i], &chosen[other]);
+        if (i > 0) swap(&source[chosen[i]], &source[chosen[i - 1]]);
     }
     for (int i = 0; i < d->hidden; i++) /* only the neighbours have to be looked at again */
         d->layers[i].is_settled = d->hidden > 1 && i != l - 1 && i != l + 1;

@@ -160,17 +160,8 @@ double pv_match_objective(const pv_arch *arch, const float *a, const float *b)
 void pv_symmetry_draw_permutation(const pv_arch *arch, pv_rng *rng, pv_symmetry *symmetry)
 {
     int begin = 0;
-    for (int l = 0; l + 1 < arch->layers; begin += arch->dims[l + 1], l++) {
-        int32_t *const source = symmetry->source + begin;
-        for (int u = 0; u < arch->dims[l + 1]; u++)
-            source[u] = u;
-        for (int u = arch->dims[l + 1] - 1; u > 0; u--) {
-            const int v = (int)pv_rng_below(rng, (uint64_t)u + 1);
-            const int32_t kept = source[u];
-            source[u] = source[v];
-            source[v] = kept;
-        }
-    }
+    for (int l = 0; l + 1 < arch->layers; begin += arch->dims[l + 1], l++)
+        pv_rng_shuffle(rng, arch->dims[l + 1], symmetry->source + begin);
 }
 
 void pv_symmetry_draw_signs(const pv_arch *arch, double p, pv_rng *rng, pv_symmetry *symmetry)

@@ -152,14 +152,17 @@ void pv_reducer_close(pv_reducer *r)
     PV_FREE(r->buckets, r->scratch, r);
 }
 
-static void poll(pv_reducer *r)
+/* All sums that are on their way: as far as they go without waiting, or to their ends. */
+static void advance(pv_reducer *r, bool wait)
 {
     for (int i = 0; i < r->count; i++) {
         bucket *const b = &r->buckets[i];
         int done = 1;
         if (b->done) continue;
         if (r->kind == PV_REDUCE_ORDERED)
-            done = tree_sum_advance(&b->tree, false);
+            done = tree_sum_advance(&b->tree, wait);
+        else if (wait)
+            MPI_Wait(&b->request, MPI_STATUS_IGNORE);
         else
             MPI_Test(&b->request, &done, MPI_STATUS_IGNORE);
         b->done = done != 0;
@@ -173,7 +176,7 @@ void pv_reducer_sum(pv_reducer *r, double *values, int count)
         tree_sum_now(r->comm, values, count);
     else
         MPI_Allreduce(MPI_IN_PLACE, values, count, MPI_DOUBLE, MPI_SUM, r->comm->world);
-    poll(r);
+    advance(r, false);
     r->times.wait += pv_seconds() - start;
 }
 
@@ -205,22 +208,14 @@ void pv_reducer_ready(pv_reducer *r, int64_t offset)
         begin_bucket(r, first, r->from);
         r->from = first;
     }
-    poll(r);
+    advance(r, false);
     r->times.work += pv_seconds() - start;
 }
 
 void pv_reducer_finish(pv_reducer *r)
 {
     const double start = pv_seconds();
-    for (int i = 0; i < r->count; i++) {
-        bucket *const b = &r->buckets[i];
-        if (b->done) continue;
-        if (r->kind == PV_REDUCE_ORDERED)
-            tree_sum_advance(&b->tree, true);
-        else
-            MPI_Wait(&b->request, MPI_STATUS_IGNORE);
-        b->done = true;
-    }
+    advance(r, true);
     r->times.wait += pv_seconds() - start;
 }
 
