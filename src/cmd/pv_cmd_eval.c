@@ -101,11 +101,10 @@ static pv_status score_data(const pv_comm *comm, const words *w, const pv_open_m
     PV_TRY(pv_evaluate(comm, m->model, &m->head.form, dataset, classes, true, logits, score));
     const int64_t unlabelled = pv_dataset_samples(dataset) - score->samples;
     if (score->samples == 0 && !w->logits)
-        PV_TRY(
-            pv_fail(PV_ERR_DATA,
-                    "no object of that split of '%s' has a label to compare with: --logits FILE writes what "
-                    "the model makes of them",
-                    w->store));
+        PV_TRY(pv_fail(PV_ERR_DATA,
+                       "no object of that split of '%s' has a label to compare "
+                       "with: --logits FILE writes what the model makes of them",
+                       w->store));
     if (unlabelled > 0)
         pv_log_warn("%lld of %lld samples have no label: figures are of the others", (long long)unlabelled,
                     (long long)pv_dataset_samples(dataset));

@@ -98,9 +98,8 @@ static pv_status run_fit(const pv_comm *comm, pv_run *run, const void *own, json
     pv_status st = PV_OK;
     if (w->max_hours > 0) pv_stop_after(w->max_hours);
     if (!w->config && (!w->store || w->set.count > 0))
-        PV_TRY(
-            pv_fail(PV_ERR_USAGE,
-                    "fit needs --config FILE, or the --store of a store alone; see `polyview fit --help`"));
+        PV_TRY(pv_fail(PV_ERR_USAGE, "fit needs --config FILE, or the --store of "
+                                     "a store alone; see `polyview fit --help`"));
     PV_TRY(load_config(comm, w->config, w->store, &w->set, &config));
     PV_TRY(pv_path_settle(comm, w->store ? pv_path_follow : pv_path_resolve, config->store, &path));
     PV_TRY(pv_signal_open(comm, &config->signal, &signal));

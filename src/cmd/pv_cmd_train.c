@@ -41,12 +41,11 @@ static pv_status check_resume(const pv_comm *comm, const pv_run_config *config, 
             "start again:\n%s",
             checkpoint, keys);
     else if (config->train.schedule == PV_RATE_COSINE && config->train.epochs != saved->train.epochs)
-        st = pv_fail(
-            PV_ERR_CONFIG,
-            "train.epochs: %lld here, %lld in '%s': the cosine schedule falls to 0 at the last epoch, so "
-            "another "
-            "one is another training; take that number, another train.output, or --fresh to start again",
-            (long long)config->train.epochs, (long long)saved->train.epochs, checkpoint);
+        st = pv_fail(PV_ERR_CONFIG,
+                     "train.epochs: %lld here, %lld in '%s': the cosine schedule falls "
+                     "to 0 at the last epoch, so another one is another training; take "
+                     "that number, another train.output, or --fresh to start again",
+                     (long long)config->train.epochs, (long long)saved->train.epochs, checkpoint);
 done:
     pv_run_config_free(saved);
     return pv_agree(comm, st);

@@ -79,11 +79,10 @@ static pv_status refit(const pv_comm *comm, const pv_run_config *config, const p
                      pv_store_path(store), (long long)(checked->bad - sound));
     st = pv_agree(comm, st);
     if (st == PV_OK)
-        pv_log_info(
-            "fitted %lld rows: %lld that were bad, %lld of them with the checksum that they had, and %lld "
-            "that were missing",
-            (long long)fill->fitted, (long long)checked->bad, (long long)same,
-            (long long)(fill->fitted - checked->bad));
+        pv_log_info("fitted %lld rows: %lld that were bad, %lld of them with "
+                    "the checksum that they had, and %lld that were missing",
+                    (long long)fill->fitted, (long long)checked->bad, (long long)same,
+                    (long long)(fill->fitted - checked->bad));
 done:
     return st;
 }

@@ -175,13 +175,12 @@ static pv_status refuse_wild(const pv_comm *comm, const pv_row_loader *loader)
     MPI_Allreduce(MPI_IN_PLACE, &wild, 1, MPI_INT64_T, MPI_SUM, comm->world);
     MPI_Allreduce(MPI_IN_PLACE, &first, 1, MPI_INT64_T, MPI_MIN, comm->world);
     if (wild == 0) return PV_OK;
-    return pv_agree(
-        comm,
-        pv_fail(PV_ERR_DATA,
-                "'%s': %lld row(s) of this split hold weights that are not finite or beyond 1e9, the first "
-                "is view %lld of object %lld: make the store anew without these INRs, or use other views",
-                pv_store_path(loader->store), (long long)wild, (long long)(first / objects),
-                (long long)(first % objects)));
+    return pv_agree(comm, pv_fail(PV_ERR_DATA,
+                                  "'%s': %lld row(s) of this split hold weights that are not "
+                                  "finite or beyond 1e9, the first is view %lld of object %lld: "
+                                  "make the store anew without these INRs, or use other views",
+                                  pv_store_path(loader->store), (long long)wild, (long long)(first / objects),
+                                  (long long)(first % objects)));
 }
 
 static pv_status load(const pv_comm *comm, pv_dataset *dataset)

@@ -74,17 +74,14 @@ static pv_status check_pairs(const pv_dataset *dataset, const pv_sampler_opts *o
     if (opts->positives != PV_POSITIVES_AUGMENT && !opts->random_view)
         return pv_fail(PV_ERR_INTERNAL, "pairs of views are drawn object by object");
     if (opts->positives != PV_POSITIVES_AUGMENT && pv_dataset_views(dataset) < 2)
-        return pv_fail(PV_ERR_CONFIG,
-                       "train.positives: two views of an object are asked for, but there is one: raise "
-                       "train.views, or train on augmentations alone (augment)");
+        return pv_fail(PV_ERR_CONFIG, "train.positives: two views of an object are asked for, but there is "
+                                      "one: raise train.views, or train on augmentations alone (augment)");
     if (opts->positives == PV_POSITIVES_VIEWS && opts->augment->count > 0)
-        return pv_fail(
-            PV_ERR_CONFIG,
-            "train.positives: views are taken as they are, but there is an augment list: use both");
+        return pv_fail(PV_ERR_CONFIG, "train.positives: views are taken as they "
+                                      "are, but there is an augment list: use both");
     if (opts->positives != PV_POSITIVES_VIEWS && opts->augment->count == 0)
-        return pv_fail(PV_ERR_CONFIG,
-                       "train.positives: the augment list is empty: there is nothing that tells two "
-                       "copies apart");
+        return pv_fail(PV_ERR_CONFIG, "train.positives: the augment list is empty: "
+                                      "there is nothing that tells two copies apart");
     return PV_OK;
 }
 

@@ -56,12 +56,11 @@ pv_status pv_comm_check_launch(void)
         value = getenv(name = variables[i]);
     MPI_Comm_size(MPI_COMM_WORLD, &size);
     if (!value || strtol(value, NULL, 10) <= size) return PV_OK;
-    return pv_fail(
-        PV_ERR_CONFIG,
-        "%s says that %s processes were started together, but MPI sees %d of them: start the "
-        "program by `srun --mpi=pmix` or by the mpirun of the MPI that it was built with; or unset "
-        "%s if every process is to work by itself",
-        name, value, size, name);
+    return pv_fail(PV_ERR_CONFIG,
+                   "%s says that %s processes were started together, but MPI sees %d of "
+                   "them: start the program by `srun --mpi=pmix` or by the mpirun of the MPI "
+                   "that it was built with; or unset %s if every process is to work by itself",
+                   name, value, size, name);
 }
 
 pv_status pv_agree(const pv_comm *comm, pv_status local)
@@ -98,11 +97,10 @@ pv_status pv_agree_isa(const pv_comm *comm)
     MPI_Allreduce(MPI_IN_PLACE, &least, 1, MPI_2INT, MPI_MINLOC, comm->world);
     MPI_Allreduce(MPI_IN_PLACE, &widest, 1, MPI_INT, MPI_MAX, comm->world);
     if (least.isa == widest) return PV_OK;
-    pv_log_warn(
-        "the ranks differ in what their processors or POLYVIEW_ISA allow: rank %d has %s, others %s; all "
-        "use %s",
-        least.rank, pv_isa_name((pv_isa)least.isa), pv_isa_name((pv_isa)widest),
-        pv_isa_name((pv_isa)least.isa));
+    pv_log_warn("the ranks differ in what their processors or POLYVIEW_ISA "
+                "allow: rank %d has %s, others %s; all use %s",
+                least.rank, pv_isa_name((pv_isa)least.isa), pv_isa_name((pv_isa)widest),
+                pv_isa_name((pv_isa)least.isa));
     pv_cpu_lower((pv_isa)least.isa);
     return PV_OK;
 }

@@ -28,9 +28,8 @@ static pv_status fail_backing(int64_t bytes, const char *why)
     return pv_fail(
         PV_ERR_NOMEM,
         "cannot share %lld bytes with the ranks of this node: %s; '%s' has %lld bytes free: give the "
-        "container more (--shm-size), or set OMPI_MCA_osc_sm_backing_directory to a directory that "
-        "has them; on several nodes, train.placement: job keeps training rows once in all, not once "
-        "a node",
+        "container more (--shm-size), or set OMPI_MCA_osc_sm_backing_directory to a directory that has "
+        "them; on several nodes, train.placement: job keeps training rows once in all, not once a node",
         (long long)bytes, why, directory, (long long)left);
 }
 

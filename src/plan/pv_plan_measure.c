@@ -319,10 +319,9 @@ pv_status pv_figures_measure(const pv_comm *comm, const pv_run_config *config, i
     figures->model_mib = fmax(0, mebibytes(comm) - figures->rank_mib);
     st = time_messages(&p, pv_store_params(store));
     if (comm->rank == 0 && figures->spread > much_spread)
-        pv_log_warn(
-            "repeated timings differ by %.0f %%: something else runs on these cores, and the figures are "
-            "less sure",
-            100 * figures->spread);
+        pv_log_warn("repeated timings differ by %.0f %%: something else "
+                    "runs on these cores, and the figures are less sure",
+                    100 * figures->spread);
 done:
     pv_store_close(store);
     pv_signal_close(p.signal);

@@ -88,18 +88,16 @@ pv_status pv_matrix_factor(pv_matrix *matrix, pv_factoring *about)
     if (!isfinite(norm))
         PV_TRY(pv_fail(PV_ERR_NUMERIC, "the system of %d unknowns holds numbers that are not finite", n));
     if ((info = cholesky(matrix, &about->seconds)) != 0)
-        PV_TRY(pv_fail(
-            PV_ERR_NUMERIC,
-            "the system of %d unknowns is not positive definite (its leading block of %d is singular): "
-            "features or samples depend on each other; raise lambda",
-            n, info));
+        PV_TRY(pv_fail(PV_ERR_NUMERIC,
+                       "the system of %d unknowns is not positive definite (its leading block of "
+                       "%d is singular): features or samples depend on each other; raise lambda",
+                       n, info));
     PV_TRY(condition_of(matrix, norm, &about->rcond));
     if (about->rcond < lowest_rcond(n))
-        st = pv_fail(
-            PV_ERR_NUMERIC,
-            "the system of %d unknowns is too ill-conditioned (reciprocal condition number %.1e): features "
-            "or samples nearly depend on each other; raise lambda",
-            n, about->rcond);
+        st = pv_fail(PV_ERR_NUMERIC,
+                     "the system of %d unknowns is too ill-conditioned (reciprocal condition "
+                     "number %.1e): features or samples nearly depend on each other; raise lambda",
+                     n, about->rcond);
 done:
     return st;
 }

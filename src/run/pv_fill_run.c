@@ -19,20 +19,17 @@ static void warn_of_instruction_set(const pv_store *store)
 {
     const char *made = pv_store_text(store, PV_STORE_INSTRUCTION_SET), *here = pv_isa_name(pv_cpu_isa());
     if (made[0] != '\0' && strcmp(made, here) != 0)
-        pv_log_warn(
-            "'%s' was begun with instruction set %s, this run uses %s: its rows will differ in their last "
-            "bits "
-            "from what POLYVIEW_ISA=%s would give",
-            pv_store_path(store), made, here, made);
+        pv_log_warn("'%s' was begun with instruction set %s, this run uses %s: its rows "
+                    "will differ in their last bits from what POLYVIEW_ISA=%s would give",
+                    pv_store_path(store), made, here, made);
 }
 
 static void warn_of_digests(const pv_store *store)
 {
     if (!pv_store_has_digests(store))
-        pv_log_warn(
-            "'%s' was made by a version that kept no digests of its objects: whether today's data are those "
-            "that it was made from is not checked",
-            pv_store_path(store));
+        pv_log_warn("'%s' was made by a version that kept no digests of its objects: "
+                    "whether today's data are those that it was made from is not checked",
+                    pv_store_path(store));
 }
 
 /* How many names of a file are in a directory. */
@@ -126,9 +123,8 @@ static pv_status look_again(const pv_comm *comm, const char *path, const pv_fill
     PV_TRY(pv_tally_store(comm, store, &found));
     if (found.fitted != fill->held || found.refused != fill->refused)
         st = pv_fail(PV_ERR_IO,
-                     "'%s', opened anew, has %lld fitted and %lld refused rows, not %lld and %lld: another "
-                     "program "
-                     "has written to it",
+                     "'%s', opened anew, has %lld fitted and %lld refused rows, "
+                     "not %lld and %lld: another program has written to it",
                      path, (long long)found.fitted, (long long)found.refused, (long long)fill->held,
                      (long long)fill->refused);
 done:

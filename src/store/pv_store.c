@@ -66,8 +66,7 @@ static pv_status read_class_names(pv_store *store)
         !pv_h5_is_own(dataset) || pv_h5_dims(dataset, 1, &count) != 1 || count < 1 ||
         count != (hsize_t)store->about.classes)
         PV_TRY(pv_fail(PV_ERR_DATA,
-                       "'%s' is damaged: %s is not a string of fixed length for each of the %d "
-                       "classes",
+                       "'%s' is damaged: %s is not a string of fixed length for each of the %d classes",
                        store->path, CLASS_NAMES_TABLE, store->about.classes));
     PV_ALLOC(store->class_names, count);
     PV_TRY(pv_h5_read_box(dataset, CLASS_NAMES_TABLE, type, 1, &start, &count, store->class_names));

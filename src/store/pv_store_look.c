@@ -115,11 +115,10 @@ pv_status store_file_check(const store_file *file, const char *path)
     struct stat now;
     if (fstat(file->fd, &now) == 0 && (int64_t)now.st_size == file->bytes) return PV_OK;
     pv_h5_give_up();
-    return pv_fail(
-        PV_ERR_IO,
-        "'%s' has been written to by another program while this run wrote to it (%lld bytes, of %lld): "
-        "this run cannot vouch for it, `polyview verify` and another start can",
-        path, (long long)now.st_size, (long long)file->bytes);
+    return pv_fail(PV_ERR_IO,
+                   "'%s' has been written to by another program while this run wrote to it (%lld bytes, "
+                   "of %lld): this run cannot vouch for it, `polyview verify` and another start can",
+                   path, (long long)now.st_size, (long long)file->bytes);
 }
 
 pv_status store_file_sync(const store_file *file, const char *path)

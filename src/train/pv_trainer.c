@@ -151,10 +151,8 @@ pv_status pv_train(const pv_comm *comm, const pv_store *store, const pv_model_op
     while (st == PV_OK && t.head.state.epoch < opts->epochs)
         st = run_epoch(&t, &done);
     if (st == PV_OK && t.head.state.best_epoch == 0)
-        st = pv_fail(
-            PV_ERR_NUMERIC,
-            "the loss of the validation split is not finite after any epoch, so no model is kept: lower "
-            "train.lr and begin anew with --fresh");
+        st = pv_fail(PV_ERR_NUMERIC, "the loss of the validation split is not finite after any epoch, "
+                                     "so no model is kept: lower train.lr and begin anew with --fresh");
     if (st == PV_OK && pv_dataset_samples(t.test) > 0) st = score_kept(&t, result);
     fill_result(&t, &done, result);
     result->seconds = pv_seconds() - start;

@@ -107,11 +107,10 @@ static pv_status load_checkpoint(pv_training *t, const pv_model_file *file)
         return pv_fail(PV_ERR_DATA, "'%s' was trained on INRs of another architecture than this store's",
                        file->path);
     if (saved->rows != head->rows)
-        return pv_fail(
-            PV_ERR_DATA,
-            "'%s' was trained on other rows than the training split of this store holds; take that store, "
-            "another train.output, or --fresh to start again",
-            file->path);
+        return pv_fail(PV_ERR_DATA,
+                       "'%s' was trained on other rows than the training split of this store "
+                       "holds; take that store, another train.output, or --fresh to start again",
+                       file->path);
     const size_t bytes = sizeof *saved->form.mean * (size_t)saved->form.params;
     head->state = saved->state;
     if (t->comm->rank != 0) /* the saved mark is the sum over all ranks */
