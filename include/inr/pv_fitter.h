@@ -12,6 +12,9 @@
 
 typedef struct pv_fitter pv_fitter;
 
+/* INRs that it fits side by side, in slots from 0: each from its own cache lines, so that more gain nothing. */
+enum { PV_FITTER_SLOTS = 8 };
+
 /* What a fit came to. */
 typedef struct pv_fit_result {
     double mse;     /* over all samples, at the weights as they stand */
@@ -25,9 +28,6 @@ typedef struct pv_fit_result {
 pv_status pv_fitter_new(const pv_arch *arch, int n, const float *coords, const pv_fit_opts *opts,
                         pv_fitter **out);
 void pv_fitter_free(pv_fitter *fitter);
-
-/* The number of INRs it fits side by side: slots 0..slots-1. */
-int pv_fitter_slots(const pv_fitter *fitter);
 
 /* Puts an INR into a slot, at step 0.
  * Shapes   row [P] the initialisation; coords [n][d_0] its own coordinates, not read where all share theirs;

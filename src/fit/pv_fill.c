@@ -207,7 +207,6 @@ static pv_status check_objects(chunk_fitter *f, chunk *c, const int *wanted, int
 /* Fits and writes what is missing of `count` objects of a view from `first`, at most CHUNK_ROWS. */
 static pv_status fit_rows(chunk_fitter *f, int64_t view, int64_t first, int count)
 {
-    const int slots = pv_fitter_slots(f->fitter);
     chunk c = {.view = view, .first = first, .count = count};
     int wanted[CHUNK_ROWS], found = 0;
     pv_status st = read_chunk(f, &c);
@@ -215,8 +214,8 @@ static pv_status fit_rows(chunk_fitter *f, int64_t view, int64_t first, int coun
     for (int row = 0; row < count; row++)
         if (is_wanted(f, c.status[row])) wanted[found++] = row;
     st = check_objects(f, &c, wanted, found);
-    for (int done = 0; st == PV_OK && done < found; done += slots)
-        st = fit_group(f, &c, wanted + done, found - done < slots ? found - done : slots);
+    for (int done = 0; st == PV_OK && done < found; done += PV_FITTER_SLOTS)
+        st = fit_group(f, &c, wanted + done, found - done < PV_FITTER_SLOTS ? found - done : PV_FITTER_SLOTS);
     if (st != PV_OK && st != PV_STOPPED) return st;
     const pv_status written = write_fresh(f, &c);
     return written != PV_OK ? written : st;

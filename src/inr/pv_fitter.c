@@ -7,10 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-enum {
-    SLOTS = 8,   /* INRs run one after the other, each from its own cache lines; more slots gain nothing */
-    PADDING = 16 /* parameters are worked on in whole vectors of any instruction set */
-};
+enum { PADDING = 16 }; /* parameters are worked on in whole vectors of any instruction set */
 
 static const double beta1 = 0.9, beta2 = 0.999;
 
@@ -46,7 +43,7 @@ struct pv_fitter {
     float *coords;   /* as those of a slot: what all INRs share, NULL if each has its own */
     float reach;     /* of them */
     float *gradient; /* [padded] */
-    slot slots[SLOTS];
+    slot slots[PV_FITTER_SLOTS];
     float *memory;      /* what the slots' floats point into */
     int32_t *orders;    /* and their orders; NULL without mini-batches */
     float *tile_coords; /* [d_0][stride], one tile of a mini-batch; NULL without */
@@ -94,13 +91,13 @@ static pv_status open_slots(pv_fitter *fitter)
     const int64_t values = round_up(samples_size(fitter, outputs_of(fitter)));
     const int64_t coords = fitter->coords ? 0 : round_up(samples_size(fitter, inputs_of(fitter)));
     const int64_t each = 3 * (int64_t)fitter->padded + values + coords;
-    PV_ALLOC(fitter->memory, SLOTS * each);
+    PV_ALLOC(fitter->memory, PV_FITTER_SLOTS * each);
     if (has_batches(fitter)) {
-        PV_ALLOC(fitter->orders, SLOTS * (int64_t)fitter->samples);
+        PV_ALLOC(fitter->orders, PV_FITTER_SLOTS * (int64_t)fitter->samples);
         PV_ALLOC(fitter->tile_coords, (int64_t)inputs_of(fitter) * fitter->net.stride);
         PV_ALLOC(fitter->tile_values, (int64_t)outputs_of(fitter) * fitter->net.stride);
     }
-    for (int i = 0; i < SLOTS; i++) {
+    for (int i = 0; i < PV_FITTER_SLOTS; i++) {
         slot *s = &fitter->slots[i];
         s->row = fitter->memory + i * each;
         s->m = s->row + fitter->padded;
@@ -150,12 +147,6 @@ void pv_fitter_free(pv_fitter *fitter)
     pv_inr_net_close(&fitter->net);
     PV_FREE(fitter->coords, fitter->gradient, fitter->memory, fitter->orders, fitter->tile_coords,
             fitter->tile_values, fitter);
-}
-
-int pv_fitter_slots(const pv_fitter *fitter)
-{
-    (void)fitter;
-    return SLOTS;
 }
 
 void pv_fitter_start(pv_fitter *fitter, int index, const float *row, const float *coords, const float *values,

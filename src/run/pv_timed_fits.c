@@ -22,7 +22,6 @@ struct pv_timed_fits {
     int64_t steps;           /* of a fit */
     const pv_signal *signal; /* NULL: made-up pictures */
     pv_fitter *fitter;
-    int slots;
     int slice;       /* steps of one call */
     int64_t taken;   /* steps that the slots' INRs have behind them */
     bool own_coords; /* shape.coords are those of the object that was started last */
@@ -72,8 +71,8 @@ static pv_status new_fitter(const pv_timed_fits *fits, const pv_fit_opts *opts, 
 /* Fills every slot; as many steps a slice as `fit` takes, fewer if they are slow. */
 static void start_all(pv_timed_fits *fits)
 {
-    const int64_t objects = fits->signal ? pv_signal_objects(fits->signal) : fits->slots;
-    for (int slot = 0; slot < fits->slots; slot++)
+    const int64_t objects = fits->signal ? pv_signal_objects(fits->signal) : PV_FITTER_SLOTS;
+    for (int slot = 0; slot < PV_FITTER_SLOTS; slot++)
         start(fits, fits->fitter, slot, slot % objects, 0);
     fits->taken = 0;
 }
@@ -82,7 +81,7 @@ static void plan_slice(pv_timed_fits *fits)
 {
     start_all(fits);
     const double begin = pv_seconds();
-    pv_fitter_advance(fits->fitter, fits->slots, 1);
+    pv_fitter_advance(fits->fitter, PV_FITTER_SLOTS, 1);
     const double most = slice_seconds / (pv_seconds() - begin);
     fits->slice = most < 1 ? 1 : most < SLICE_STEPS ? (int)most : SLICE_STEPS;
     fits->taken = 1;
@@ -116,7 +115,6 @@ pv_status pv_timed_fits_open(const pv_run_config *config, const pv_signal *signa
     if (signal) pv_signal_object_coords(signal, 0, fits->shape.coords);
     fits->own_coords = signal && !pv_signal_coords(signal);
     PV_TRY(new_fitter(fits, &fits->opts, &fits->fitter));
-    fits->slots = pv_fitter_slots(fits->fitter);
     fits->shape.step_flops = pv_fitter_step_flops(fits->fitter);
     fits->shape.step_pairs = pv_fitter_step_sincos(fits->fitter);
     plan_slice(fits);
@@ -145,13 +143,13 @@ double pv_timed_fits_rate(pv_timed_fits *fits, double seconds, double *core_shar
     const double begin = pv_seconds(), busy = pv_thread_seconds();
     double elapsed, steps = 0;
     do {
-        pv_fitter_advance(fits->fitter, fits->slots, fits->slice);
+        pv_fitter_advance(fits->fitter, PV_FITTER_SLOTS, fits->slice);
         steps += fits->slice;
         elapsed = pv_seconds() - begin;
     } while (elapsed < seconds);
     *core_share = fmin(1, (pv_thread_seconds() - busy) / elapsed);
     fits->taken += (int64_t)steps;
-    return steps * fits->slots / elapsed;
+    return steps * PV_FITTER_SLOTS / elapsed;
 }
 
 pv_status pv_timed_fits_rows(pv_timed_fits *fits, int64_t view, int64_t first, int64_t count, int64_t steps,
@@ -163,8 +161,8 @@ pv_status pv_timed_fits_rows(pv_timed_fits *fits, int64_t view, int64_t first, i
     pv_status st;
     opts.steps = steps;
     PV_TRY(new_fitter(fits, &opts, &fitter));
-    for (int64_t done = 0; done < count; done += fits->slots) {
-        const int used = (int)(count - done < fits->slots ? count - done : fits->slots);
+    for (int64_t done = 0; done < count; done += PV_FITTER_SLOTS) {
+        const int used = (int)(count - done < PV_FITTER_SLOTS ? count - done : PV_FITTER_SLOTS);
         for (int slot = 0; slot < used; slot++)
             start(fits, fitter, slot, first + done + slot, view);
         for (int64_t step = 0; step < steps; step += fits->slice) {

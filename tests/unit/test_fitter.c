@@ -76,7 +76,6 @@ static pv_fitter *new_fitter(const problem *p, const pv_fit_opts *opts)
 {
     pv_fitter *fitter;
     assert_int_equal(pv_fitter_new(&p->arch, p->n, p->coords, opts, &fitter), PV_OK);
-    assert_true(pv_fitter_slots(fitter) >= 1);
     return fitter;
 }
 
@@ -190,7 +189,7 @@ static pv_fit_key key_of(int number)
 static void fit_side_by_side(const problem *p, const pv_fit_opts *opts, pv_fitter *fitter, int round)
 {
     float row[INRS_PARAMS], alone[INRS_PARAMS];
-    const int slots = pv_fitter_slots(fitter) < MOST ? pv_fitter_slots(fitter) : MOST;
+    const int slots = (int)PV_FITTER_SLOTS < (int)MOST ? PV_FITTER_SLOTS : MOST;
     for (int i = 0; i < slots; i++) {
         const int k = (i + round) % slots;
         pv_fitter_start(fitter, i, p[k].row, NULL, p[k].values, key_of(k));
@@ -291,7 +290,6 @@ static void what_is_not_finite_is_an_error_of_its_slot_only(void **state)
         if (!choose(isa)) continue;
         problem p = make(&s, 4);
         pv_fitter *fitter = new_fitter(&p, &plain);
-        assert_true(pv_fitter_slots(fitter) >= 3);
         float row[105];
         pv_fit_result result;
         pv_fitter_start(fitter, 1, p.row, NULL, p.values, no_key);
