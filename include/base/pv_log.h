@@ -14,9 +14,10 @@ int pv_log_verbosity(int verbosity);
 /* Whether this process speaks, and of so much.  Local. */
 bool pv_log_speaks(int level);
 
-/* Prints one line to stderr if this process speaks and the verbosity allows it.  Local. */
-void pv_log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void pv_log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void pv_log_detail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Prints one line to stderr if this process speaks, and of so much.  Local. */
+void pv_log(int level, const char *prefix, const char *format, ...) __attribute__((format(printf, 3, 4)));
+#define pv_log_warn(...)   pv_log(0, "warning: ", __VA_ARGS__)
+#define pv_log_info(...)   pv_log(1, "", __VA_ARGS__)
+#define pv_log_detail(...) pv_log(2, "", __VA_ARGS__)
 
 #endif

@@ -27,34 +27,13 @@ bool pv_log_speaks(int level)
     return logger.speaks && level <= logger.verbosity;
 }
 
-static void log_line(int level, const char *prefix, const char *format, va_list args)
+void pv_log(int level, const char *prefix, const char *format, ...)
 {
-    if (!pv_log_speaks(level)) return;
     char line[2304];
+    va_list args;
+    if (!pv_log_speaks(level)) return;
+    va_start(args, format);
     vsnprintf(line, sizeof line, format, args);
+    va_end(args);
     fprintf(stderr, "polyview: %s%s\n", prefix, line);
-}
-
-void pv_log_warn(const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    log_line(0, "warning: ", format, args);
-    va_end(args);
-}
-
-void pv_log_info(const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    log_line(1, "", format, args);
-    va_end(args);
-}
-
-void pv_log_detail(const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    log_line(2, "", format, args);
-    va_end(args);
 }
