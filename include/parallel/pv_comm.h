@@ -71,6 +71,9 @@ int pv_share_owner(int64_t n, int shares, int64_t i);
  * k p are. It ends where the next one begins.  n shares < 2^63.  Local. */
 int64_t pv_share_start(int64_t n, int64_t share, int64_t shares);
 
+/* Gives rank 0's text to all.  Owner: the caller frees *text.  Collective.  Errors: PV_ERR_NOMEM, agreed. */
+pv_status pv_share_text(const pv_comm *comm, char **text);
+
 /* What `settle` of base/pv_path.h makes of a path on rank 0, for all: so they open the same file, wherever
  * they run.
  * Owner    the caller frees *out; NULL on failure.  Collective.  Errors: those of `settle`, agreed. */

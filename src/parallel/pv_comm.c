@@ -138,21 +138,23 @@ int pv_share_owner(int64_t n, int shares, int64_t i)
     return (int)(i < large ? i / (base + 1) : extra + (i - large) / base);
 }
 
+pv_status pv_share_text(const pv_comm *comm, char **text)
+{
+    int64_t bytes = comm->rank == 0 ? (int64_t)strlen(*text) + 1 : 0;
+    MPI_Bcast(&bytes, 1, MPI_INT64_T, 0, comm->world);
+    if (comm->rank != 0) *text = pv_alloc(bytes, 1);
+    const pv_status st = pv_agree(comm, *text ? PV_OK : PV_ERR_NOMEM);
+    if (st == PV_OK) MPI_Bcast(*text, (int)bytes, MPI_CHAR, 0, comm->world);
+    return st;
+}
+
 pv_status pv_path_settle(const pv_comm *comm, pv_status (*settle)(const char *, char **), const char *path,
                          char **out)
 {
-    int64_t bytes = 0;
     *out = NULL;
     pv_status st = pv_agree(comm, comm->rank == 0 ? settle(path, out) : PV_OK);
-    if (st != PV_OK) return st;
-    if (comm->rank == 0) bytes = (int64_t)strlen(*out) + 1;
-    MPI_Bcast(&bytes, 1, MPI_INT64_T, 0, comm->world);
-    if (comm->rank != 0) *out = pv_alloc(bytes, 1);
-    st = pv_agree(comm, *out ? PV_OK : PV_ERR_NOMEM);
-    if (st == PV_OK) {
-        MPI_Bcast(*out, (int)bytes, MPI_CHAR, 0, comm->world);
-        return PV_OK;
-    }
+    if (st == PV_OK) st = pv_share_text(comm, out);
+    if (st == PV_OK) return PV_OK;
     free(*out);
     *out = NULL;
     return st;

@@ -75,17 +75,12 @@ pv_status pv_config_of_file(const pv_comm *comm, const char *path, const pv_word
                             pv_run_config **config)
 {
     char *text = NULL;
-    int64_t bytes = 0;
     pv_status st;
     *config = NULL;
     if (!path)
         return pv_agree(comm, pv_run_config_load("the defaults", "", sets->words, sets->count, config));
     PV_TRY(pv_agree(comm, comm->rank == 0 ? pv_config_read_text(path, &text) : PV_OK));
-    if (comm->rank == 0) bytes = (int64_t)strlen(text) + 1;
-    MPI_Bcast(&bytes, 1, MPI_INT64_T, 0, comm->world);
-    if (comm->rank != 0 && !(text = pv_alloc(bytes, 1))) st = PV_ERR_NOMEM;
-    PV_TRY(pv_agree(comm, st));
-    MPI_Bcast(text, (int)bytes, MPI_CHAR, 0, comm->world);
+    PV_TRY(pv_share_text(comm, &text));
     PV_TRY(pv_agree(comm, pv_run_config_load(path, text, sets->words, sets->count, config)));
 done:
     free(text);

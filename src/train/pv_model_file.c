@@ -304,24 +304,24 @@ done:
     return st;
 }
 
-/* Gives rank 0's head to all: the plain part, then what it points to. */
+/* Gives rank 0's head to all: its config, the plain part, then what else it points to. */
 static pv_status share_head(const pv_comm *comm, pv_model_head *head)
 {
-    int64_t config_bytes = comm->rank == 0 ? (int64_t)strlen(head->config) + 1 : 0;
     pv_model_head plain = *head;
-    pv_status st = PV_OK;
-    MPI_Bcast(&config_bytes, 1, MPI_INT64_T, 0, comm->world);
+    pv_status st = pv_share_text(comm, &head->config);
+    if (st != PV_OK) return st;
     MPI_Bcast(&plain, sizeof plain, MPI_BYTE, 0, comm->world);
     if (comm->rank != 0) {
-        *head = (pv_model_head){
-            .arch = plain.arch, .classes = plain.classes, .rows = plain.rows, .state = plain.state};
-        PV_ALLOC(head->config, config_bytes);
+        *head = (pv_model_head){.config = head->config,
+                                .arch = plain.arch,
+                                .classes = plain.classes,
+                                .rows = plain.rows,
+                                .state = plain.state};
         PV_TRY(pv_row_form_make(&unknown, plain.form.params, &head->form));
         if (plain.form.reference) PV_ALLOC(head->form.reference, plain.form.params);
     }
 done:
     if ((st = pv_agree(comm, st)) != PV_OK) return st;
-    MPI_Bcast(head->config, (int)config_bytes, MPI_CHAR, 0, comm->world);
     MPI_Bcast(head->form.mean, head->form.params, MPI_FLOAT, 0, comm->world);
     MPI_Bcast(head->form.std, head->form.params, MPI_FLOAT, 0, comm->world);
     if (head->form.reference) MPI_Bcast(head->form.reference, head->form.params, MPI_FLOAT, 0, comm->world);
