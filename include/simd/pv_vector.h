@@ -58,18 +58,8 @@ typedef __mmask16 pv_mask;
 #else
 typedef pv_integer pv_mask __attribute__((vector_size(PV_VECTOR_BYTES), may_alias));
 #endif
-#if defined(__AVX512F__) && defined(PV_REAL_IS_DOUBLE)
-typedef __m512d pv_x86;
-#elif defined(__AVX512F__)
-typedef __m512 pv_x86;
-#elif defined(__AVX2__) && defined(PV_REAL_IS_DOUBLE)
-typedef __m256d pv_x86;
-#elif defined(__AVX2__)
-typedef __m256 pv_x86;
-#elif defined(__x86_64__) && defined(PV_REAL_IS_DOUBLE)
-typedef __m128d pv_x86;
-#elif defined(__x86_64__)
-typedef __m128 pv_x86;
+#if defined(__x86_64__)
+typedef __typeof__(PV_X86(setzero)()) pv_x86; /* __m512d, ... __m128 */
 #endif
 
 /* ---- between memory and registers ---- */
