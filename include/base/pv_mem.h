@@ -40,7 +40,7 @@ typedef struct pv_memory {
 
 /* As pv_alloc; NULL once anything failed.  Owner: the memory. */
 void *pv_take(pv_memory *memory, int64_t n, size_t size);
-/* Takes n elements for each of the pointers, of one type, whose addresses are given; false as pv_take's NULL. */
+/* Takes n elements for each of the pointers, of one type, whose addresses are given.  False: as NULL. */
 #define PV_TAKE(memory, n, ...)                                                                              \
     pv_take_each((memory), (int64_t)(n), sizeof **PV_FIRST(__VA_ARGS__, 0),                                  \
                  sizeof((__typeof__(PV_FIRST(__VA_ARGS__, 0))[]){__VA_ARGS__}) / sizeof(void *),             \

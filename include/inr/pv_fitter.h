@@ -12,7 +12,7 @@
 
 typedef struct pv_fitter pv_fitter;
 
-/* INRs that it fits side by side, in slots from 0: each from its own cache lines, so that more gain nothing. */
+/* INRs that it fits side by side, each from its own cache lines: more slots gain nothing. */
 enum { PV_FITTER_SLOTS = 8 };
 
 /* What a fit came to. */
