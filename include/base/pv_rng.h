@@ -17,7 +17,7 @@ typedef enum pv_purpose {
     PV_RNG_PARTNER = 7,    /* indices: place in the epoch, epoch */
     PV_RNG_VIEW = 8,       /* indices: place in the epoch, epoch: which view of the object */
     PV_RNG_MATCH = 9,      /* indices: pair, descent; or object, view */
-    PV_RNG_SIGNAL = 10,    /* indices: source id of the object, 0: what a made-up signal is */
+    PV_RNG_SIGNAL = 10,    /* indices: source id of the object, 0: what a made-up signal is; 1: its split */
     PV_RNG_TEST = 1000,
 } pv_purpose;
 

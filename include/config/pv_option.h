@@ -73,7 +73,8 @@ typedef struct pv_option {
     const char *initial; /* the default as YAML text; NULL: zero */
     bool required;       /* must be given: has no default */
     pv_range range;
-    const char *const *choices; /* names by value; NULL ends them */
+    const char *const *choices; /* names by value; NULL ends them.  Of a real number: words for -1, -2, ...
+                                   besides amounts of things: whole numbers, and shares below 1 */
     const struct pv_registry *registry;
     size_t count;             /* of a list: offset of its number of entries */
     int most;                 /* entries of a list, which has at least one unless it may be empty */

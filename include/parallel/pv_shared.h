@@ -10,6 +10,9 @@ typedef struct pv_shared {
     int64_t bytes;
 } pv_shared;
 
+/* Bytes that this node has free for it.  Local. */
+int64_t pv_shared_room(void);
+
 /* Takes as many bytes as rank 0 of the node asks for.  Call pv_shared_sync between one rank's writes and
  * another's reads.
  * Owner: pv_shared_close.  Collective over comm->world.  Errors: PV_ERR_NOMEM (no room behind it: where, how

@@ -1,8 +1,9 @@
 /* The signals of a run: the objects of a source with labels and splits, held once a node in shared memory
- * where the source holds any.
+ * where the source holds any.  Objects that do not fit in (pv_signal_opts.keep) are read from their files
+ * whenever they are asked for, so that the memory of a rank does not grow with the data set.
  *
- * Objects are numbered: the train split, then val, then test.  An object's source id is its index in the
- * pools of its source put one behind the other; it does not change when other splits grow. */
+ * Objects are numbered: the train split, then val, then test.  An object's source id is what the source gives
+ * it, or its index in the source's pools put one behind the other; it does not change when splits grow. */
 #ifndef PV_SIGNAL_H
 #define PV_SIGNAL_H
 
@@ -11,13 +12,13 @@
 
 #include <stdint.h>
 
-enum { PV_SIGNAL_MAX_TARGETS = 8 };
+enum { PV_SIGNAL_MAX_TARGETS = 4096 };
 
 typedef struct pv_signal pv_signal;
 
-/* Reads the source once a node (the node's rank 0 reads, all ranks of the node see the result) and checks it
- * fully: all that the source itself refuses, split ranges that leave its pools or overlap (train and val),
- * nodes that do not read the same data.
+/* Reads the source once a node (the node's rank 0 reads, or all of the node's ranks a part of the objects
+ * each; all see the result) and checks it: all that the source itself refuses, split ranges that leave its
+ * pools or overlap (train and val), nodes that do not read the same data.
  * Owner    pv_signal_close
  * Collective over comm->world.
  * Errors   PV_ERR_IO (no such file, unreadable; the path is named), PV_ERR_DATA (file, offset or row named),
@@ -28,6 +29,10 @@ pv_status pv_signal_open(const pv_comm *comm, const pv_signal_opts *opts, pv_sig
 void pv_signal_close(pv_signal *signal);
 
 int64_t pv_signal_objects(const pv_signal *signal); /* train + val + test */
+int64_t pv_signal_count(const pv_signal *signal, int split);
+
+/* Puts the splits' numbers where the options say shares, `all` or `usual`: what a store keeps. */
+void pv_signal_settle(const pv_signal *signal, pv_signal_opts *opts);
 
 /* What its source is: counts of objects, coordinates, channels and samples, the shape of pictures. */
 const pv_source_form *pv_signal_form(const pv_signal *signal);
@@ -37,20 +42,23 @@ const pv_source_form *pv_signal_form(const pv_signal *signal);
 int pv_signal_classes(const pv_signal *signal);
 const pv_class_name *pv_signal_class_names(const pv_signal *signal);
 
-/* targets [targets of the form]: real numbers that say what an object is, such as a and b of a wave. */
-void pv_signal_target(const pv_signal *signal, int64_t object, float *targets);
-
-/* Coordinates [n][inputs] of the samples that all objects share, owned by the signal; NULL: each object has
- * its own, below. */
+/* Coordinates [samples][inputs] that all objects share, owned by the signal; NULL: each object has its own.
+ */
 const float *pv_signal_coords(const pv_signal *signal);
-/* Those of one object, its own or shared. */
-void pv_signal_object_coords(const pv_signal *signal, int64_t object, float *coords);
 
-/* The samples of one object: y [n][channels]; of pictures in [0, 1]. */
-void pv_signal_values(const pv_signal *signal, int64_t object, float *y);
-
-/* What the source holds of an object, in the node's shared memory; NULL: nothing. */
-const void *pv_signal_held(const pv_signal *signal, int64_t object);
+/* What follows is of one object; Local.  Errors: PV_ERR_IO and PV_ERR_DATA (the file that cannot be read is
+ * named), PV_ERR_NOMEM.
+ *
+ * Its samples: coords [samples][inputs], its own or shared, NULL: not wanted where all share theirs; values
+ * [samples][channels], of pictures in [0, 1]. */
+pv_status pv_signal_samples(const pv_signal *signal, int64_t object, float *coords, float *values);
+/* Samples that no fit sees, to judge one by: coords [heldout][inputs], values [heldout][channels]. */
+pv_status pv_signal_heldout(const pv_signal *signal, int64_t object, float *coords, float *values);
+/* targets [targets of the form]: real numbers that say what it is, such as a and b of a wave. */
+pv_status pv_signal_target(const pv_signal *signal, int64_t object, float *targets);
+/* The object as its source's functions get it: it->bytes lie in the node's shared memory if objects are kept
+ * there, else they hold until the next object is asked for. */
+pv_status pv_signal_take(const pv_signal *signal, int64_t object, pv_source_object *it);
 
 int32_t pv_signal_label(const pv_signal *signal, int64_t object);
 uint8_t pv_signal_split(const pv_signal *signal, int64_t object);
@@ -61,10 +69,11 @@ int64_t pv_signal_find(const pv_signal *signal, uint64_t source_id);
 /* What a store says of its signal: JSON text, owned by the signal. */
 const char *pv_signal_json(const pv_signal *signal);
 
-/* What a program asks of these words; 0 where they do not say it. */
+/* What a program asks of these words; 0 where they do not say it (a range: 0 and 1). */
 typedef struct pv_signal_about {
-    int height, width, channels; /* of a picture */
+    int depth, height, width, channels; /* of a volume; the last three of a picture */
     int classes;
+    double low, high; /* the numbers of the data that the values 0 and 1 stand for */
 } pv_signal_about;
 
 /* Local.   Errors: PV_ERR_DATA (no JSON object; `where`, the file, is named). */

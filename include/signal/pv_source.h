@@ -9,17 +9,21 @@
 #include "config/pv_plugin.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
+/* What stands for a number of objects besides one: all that there are, and what the source itself says. */
+enum { PV_ALL = -1, PV_USUAL = -2 };
+
 typedef struct pv_signal_opts {
-    pv_pick source;      /* in tests without a plug-in: the first, with the defaults of its options */
-    char *path;          /* of the source's files; owned by the config */
-    int64_t train;       /* objects from the train pool, starting at train_first */
-    int64_t val;         /* objects from the train pool, starting at val_first */
-    int64_t test;        /* objects from the test pool, starting at test_first */
-    int64_t train_first; /* index in the train pool */
-    int64_t val_first;   /* index in the train pool; -1: its last `val` objects */
-    int64_t test_first;  /* index in the test pool */
+    pv_pick source;          /* in tests without a plug-in: the first, with the defaults of its options */
+    char *path;              /* of the source's files; owned by the config */
+    double train, val, test; /* objects of a split; a share of them, below 1; PV_ALL; PV_USUAL */
+    int64_t train_first;     /* index in the split's pool of its first object */
+    int64_t val_first;       /* -1: the last `val` objects of the train pool, the first of one of its own */
+    int64_t test_first;
+    double keep;  /* share of the node's free shared memory that objects may take */
+    int64_t most; /* of a split, at most; 0: any number.  No key: of those who need a part */
 } pv_signal_opts;
 
 /* The rows of the section. */
@@ -27,19 +31,26 @@ extern const pv_option pv_signal_options[];
 
 enum { PV_SPLIT_TRAIN = 0, PV_SPLIT_VAL = 1, PV_SPLIT_TEST = 2, PV_SPLITS };
 
-/* Objects are taken from two pools, such as a train file and a test file: train and val from pool 0, test
- * from pool 1. */
-enum { PV_POOLS = 2 };
+/* Objects are taken from pools, such as a train file and a test file: train from pool 0, test from pool 1,
+ * val from pool 2, or from pool 0 where the source keeps none apart. */
+enum { PV_POOLS = 3 };
 
 /* What all ranks must know of a source.  Without gaps between its numbers: sent and compared as bytes. */
 typedef struct pv_source_form {
     int64_t pool[PV_POOLS];        /* objects of each */
-    int inputs, channels, samples; /* d of a coordinate; numbers of a sample; n, of pictures height * width */
-    int height, width;    /* of pictures: samples are pixels, row by row; 0: objects are no pictures */
-    int targets;          /* real numbers that say what an object is, at most PV_SIGNAL_MAX_TARGETS */
-    int64_t own_coords;   /* 1: every object has coordinates of its own; 0: all share theirs */
-    int64_t object_bytes; /* held of an object, once a node; 0: objects are made up as they are asked for */
-    uint64_t seed;        /* of what is made up */
+    int inputs, channels, samples; /* d of a coordinate; numbers of a sample; n */
+    int depth, height, width; /* of a grid of samples, width fastest: of volumes all three, of pictures the
+                                 last two, of others none (0) */
+    int targets;              /* real numbers that say what an object is, at most PV_SIGNAL_MAX_TARGETS */
+    int heldout;              /* samples besides, to judge a fit by; 0: none */
+    int64_t own_coords;       /* 1: every object has coordinates of its own; 0: all share theirs */
+    int64_t object_bytes;     /* held of an object; 0: objects are made up as they are asked for */
+    int64_t shared_bytes;     /* held once a node for all objects: names of files, options; without pointers,
+                                 as it lies elsewhere in every rank's memory */
+    int64_t apart; /* bit 1 << split, of val and test: the source itself has put apart what the options want,
+                      so that a share means all of the pool, be it empty */
+    uint64_t seed; /* of what is made up */
+    double low, high; /* the numbers of the data that the values 0 and 1 stand for; both 0: they themselves */
 } pv_source_form;
 
 /* Which objects of the pools are in which split; they are numbered train, val, test. */
@@ -47,12 +58,38 @@ typedef struct pv_splits {
     int64_t first[PV_SPLITS], count[PV_SPLITS]; /* `first` in the split's own pool */
 } pv_splits;
 
-/* An object as the functions below get it.  Its id is its index in the pools put one behind the other. */
+/* The pool that a split is taken from. */
+static inline int pv_source_pool(const pv_source_form *form, int split)
+{
+    const bool own_val = form->pool[2] > 0 || (form->apart >> PV_SPLIT_VAL & 1);
+    return split == PV_SPLIT_TEST ? 1 : split == PV_SPLIT_VAL && own_val ? 2 : 0;
+}
+
+/* The place of an object: its index in the pools put one behind the other. */
+static inline int64_t pv_source_place(const pv_source_form *form, int pool, int64_t index)
+{
+    for (int before = 0; before < pool; before++)
+        index += form->pool[before];
+    return index;
+}
+
+/* An object as the functions below get it. */
 typedef struct pv_source_object {
     const pv_source_form *form;
-    const void *bytes; /* [object_bytes] as `load` left them */
-    uint64_t id;
+    const void *shared; /* [shared_bytes] as `load` left them */
+    const void *bytes;  /* [object_bytes] as `load` or `fetch` left them */
+    uint64_t id;        /* on which all that is drawn for it depends */
+    int64_t place;
 } pv_source_object;
+
+/* What `load` fills, once a node; zeroed, of the objects of all splits. */
+typedef struct pv_source_held {
+    void *shared;    /* [shared_bytes], aligned to 8 bytes, as the others are */
+    int32_t *labels; /* the number of a class from 0 on, -1 for none */
+    uint64_t *ids;   /* filled with the objects' places.  Of files with names pv_checksum() of the path below
+                        signal.path: ids then stay when other files come */
+    void *objects;   /* [objects][object_bytes]; NULL: they are fetched one by one */
+} pv_source_held;
 
 /* What people call a class: UTF-8, padded with zeros. */
 typedef struct pv_class_name {
@@ -63,16 +100,21 @@ enum { PV_MAX_CLASSES = 65536 };
 typedef struct pv_source {
     pv_plugin plugin;
     const char *pools[PV_POOLS]; /* what messages call them: "the train file" */
+    double usual[PV_SPLITS]; /* signal.train, val and test where the config does not say: a number, PV_ALL, or
+                                a share below 1, of what the source itself puts apart (pv_divide.h) */
 
     /* Looks at the source without reading it whole, fills the zeroed form, and leaves in *reader what load
-     * needs.  Local.  Errors: PV_ERR_CONFIG (key named), PV_ERR_IO and PV_ERR_DATA (file named). */
+     * needs.  The options' train, val and test are as the config or `usual` says.
+     * Local.  Errors: PV_ERR_CONFIG (key named), PV_ERR_IO and PV_ERR_DATA (file named). */
     pv_status (*survey)(const pv_signal_opts *opts, pv_source_form *form, void **reader);
-    /* Reads and checks the objects of the splits.  NULL where nothing is held: the label of all is 0 then.
-     * Shapes   objects [train + val + test][object_bytes], aligned to 8 bytes; labels [train + val + test],
-     *          the number of a class from 0 on, -1 for none
-     * Local.   Errors: as survey. */
-    pv_status (*load)(void *reader, const pv_source_form *form, const pv_splits *splits, void *objects,
-                      int32_t *labels);
+    /* Reads and checks what is held of the objects of the splits.  NULL where nothing is: the label of all is
+     * 0 then.  Local.   Errors: as survey. */
+    pv_status (*load)(void *reader, const pv_source_form *form, const pv_splits *splits,
+                      pv_source_held *held);
+    /* Reads the bytes [object_bytes] of one object, by what `shared` says; its own `bytes` are NULL.  Called
+     * on any rank, beforehand for all objects if they fit into the node's memory, else when they are needed.
+     * NULL: load has read them.  Local.   Errors: PV_ERR_IO and PV_ERR_DATA (file named). */
+    pv_status (*fetch)(const pv_source_object *object, void *bytes);
     /* After load: how many classes there are, and their names by label (Owner: the caller, free); NULL where
      * each is called by its label, and then there are as many as the highest label says.  Labels and names
      * must not depend on the splits: a store that grows keeps them.  NULL where that is never so.
@@ -81,15 +123,18 @@ typedef struct pv_source {
     /* After load and on every failure; never of NULL.  NULL where there is no reader. */
     void (*close)(void *reader);
 
-    /* Of one object: coords [samples][inputs], values [samples][channels] (of pictures in [0, 1]), targets
-     * [targets]. */
-    void (*coords)(const pv_source_object *object, float *coords);
-    void (*values)(const pv_source_object *object, float *values);
+    /* The coordinates [samples][inputs] that all objects share (pv_grid.h); NULL where each has its own. */
+    void (*grid)(const pv_source_form *form, float *coords);
+    /* Of one object: values [samples][channels] (of pictures in [0, 1]), and coords [samples][inputs], NULL
+     * where all share theirs.  Local.   Errors: PV_ERR_DATA (file named), PV_ERR_NOMEM. */
+    pv_status (*samples)(const pv_source_object *object, float *coords, float *values);
+    /* Likewise the samples that a fit does not see.  NULL where there are none. */
+    pv_status (*heldout)(const pv_source_object *object, float *coords, float *values);
     void (*targets)(const pv_source_object *object, float *targets); /* NULL where it has none */
 
-    /* What a store says of it besides its name, the shape of a picture and the number of classes: an object
-     * for readers of the store; NULL if the words are not valid UTF-8. */
-    json_t *(*describe)(const pv_signal_opts *opts);
+    /* What a store says of it besides its name, the shape and range of its values and the number of classes:
+     * an object for readers of the store; NULL if the words are not valid UTF-8. */
+    json_t *(*describe)(const pv_signal_opts *opts, const pv_source_form *form);
 } pv_source;
 
 /* A test may bring a list of its own. */

@@ -121,7 +121,7 @@ static pv_status judge_pairs(const pair_rows *pairs, int starts, width_result *f
     for (int i = 0; i < pairs->count; i++) {
         pv_alignment_score scores[PV_ALIGN_WAYS];
         pv_rng rng = pv_rng_open(1, PV_RNG_MATCH, (uint64_t)i, 0);
-        pv_timed_fits_values(pairs->fits, i, values);
+        PV_TRY(pv_timed_fits_values(pairs->fits, i, values));
         PV_TRY(pv_aligner_judge(aligner, pairs->first + (int64_t)i * pairs->params,
                                 pairs->second + (int64_t)i * pairs->params, values, &rng, scores));
         for (int way = 0; way < PV_ALIGN_WAYS; way++) {

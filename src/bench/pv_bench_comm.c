@@ -116,7 +116,7 @@ static pv_status prepare(comm_bench *b, const words *w)
     pv_status st = pv_config_of_file(b->comm, w->config, &w->set, &b->config);
     if (st != PV_OK) return st;
     pv_signal_opts *signal = &b->config->signal;
-    if (signal->train > OBJECTS) signal->train = OBJECTS;
+    signal->most = OBJECTS;
     signal->val = signal->test = 0;
     st = pv_signal_open(b->comm, signal, &b->signal);
     return st == PV_OK ? pv_agree(b->comm, find_sizes(b)) : st;

@@ -76,9 +76,9 @@ static pv_status repeat(void *context, bool together, double *figures)
     figures[OWN] = limits.sincos_own_ns;
     figures[LIBMVEC] = limits.sincos_libmvec_ns;
     figures[LIMIT] = 1 / pv_limits_seconds(&limits, shape->step_flops, shape->step_pairs);
-    figures[RATE] = pv_timed_fits_rate(fits, rate_seconds, &figures[CORE]);
+    const pv_status st = pv_timed_fits_rate(fits, rate_seconds, &figures[RATE], &figures[CORE]);
     figures[SHARE] = figures[RATE] / figures[CORE] / figures[LIMIT];
-    return PV_OK;
+    return st;
 }
 
 static int64_t quality_images(const fit_bench *bench)
@@ -183,20 +183,13 @@ static void print_table(const pv_comm *comm, const fit_bench *bench, const pv_be
     fprintf(stderr, "  %-44s %9.2f%%\n", "that is, of its time", 100 * overhead_share(bench));
 }
 
-static int64_t at_most(int64_t value, int64_t most)
-{
-    return value < most ? value : most;
-}
-
 /* Loads the config and as much of its signal as the bench needs. */
 static pv_status prepare(const pv_comm *comm, const words *w, fit_bench *bench)
 {
     pv_status st = pv_config_of_file(comm, w->config, &w->set, &bench->config);
     if (st != PV_OK) return st;
     pv_signal_opts *signal = &bench->config->signal;
-    signal->train = at_most(signal->train, SPLIT_OBJECTS);
-    signal->val = at_most(signal->val, SPLIT_OBJECTS);
-    signal->test = at_most(signal->test, SPLIT_OBJECTS);
+    signal->most = SPLIT_OBJECTS;
     bench->steps = w->steps > 0 ? w->steps : bench->config->fit.steps;
     st = pv_signal_open(comm, signal, &bench->signal);
     if (st == PV_ERR_IO) {

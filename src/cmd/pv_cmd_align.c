@@ -77,8 +77,8 @@ static pv_status judge_object(align *a, int64_t object, float *rows, float *coor
     if (st != PV_OK || !fitted[0] || !fitted[1]) return st;
     st = pv_open_object(a->store, a->signal, object, &number);
     if (st != PV_OK) return st;
-    pv_signal_object_coords(a->signal, number, coords);
-    pv_signal_values(a->signal, number, values);
+    st = pv_signal_samples(a->signal, number, coords, values);
+    if (st != PV_OK) return st;
     pv_rng rng = pv_rng_open(1, PV_RNG_MATCH, (uint64_t)object, 0);
     st = pv_aligner_judge(a->aligner, rows, second, values, &rng, scores);
     if (st == PV_OK) add_scores(a, scores);

@@ -48,9 +48,35 @@ static pv_status grow_config(const pv_store *store, const words *asked, pv_run_c
     if (growth->views < views || growth->objects < objects)
         return pv_fail(PV_ERR_USAGE, "'%s' has %lld views of %lld objects; a store cannot shrink",
                        pv_store_path(store), (long long)views, (long long)objects);
-    growth->first_new = config->signal.train;
-    config->signal.train += growth->objects - objects;
+    if (config->signal.train < 0)
+        return pv_fail(PV_ERR_DATA, "'%s': the config it keeps does not say how many train objects it has",
+                       pv_store_path(store));
+    growth->first_new = (int64_t)config->signal.train;
+    config->signal.train += (double)(growth->objects - objects);
     config->fit.views = growth->views;
+    return PV_OK;
+}
+
+/* The objects of files may change their places when others come or go: what is new must be so. */
+static pv_status check_new(const pv_store *store, const pv_signal *signal, const pv_store_growth *growth)
+{
+    enum { BLOCK = 4096 };
+    const int64_t objects = pv_store_objects(store), end = growth->first_new + growth->objects - objects;
+    uint64_t sources[BLOCK];
+    for (int64_t first = 0; first < objects; first += BLOCK) {
+        const int64_t count = objects - first < BLOCK ? objects - first : BLOCK;
+        const pv_status st = pv_store_read_sources(store, first, count, sources);
+        if (st != PV_OK) return st;
+        for (int64_t i = 0; i < count; i++) {
+            const int64_t object = pv_signal_find(signal, sources[i]);
+            if (object < 0 || (object >= growth->first_new && object < end))
+                return pv_fail(PV_ERR_DATA,
+                               "'%s' cannot grow: files of its signal have come or gone since it was made, "
+                               "and object %lld is %s",
+                               pv_store_path(store), (long long)(first + i),
+                               object < 0 ? "not there any more" : "in the place of a new one");
+        }
+    }
     return PV_OK;
 }
 
@@ -66,6 +92,7 @@ static pv_status grow(const pv_comm *comm, const pv_store *store, const words *a
     if (growth.objects > pv_store_objects(store)) {
         PV_TRY(pv_signal_open(comm, &config->signal, &signal));
         PV_TRY(pv_specimen_check_store(comm, signal, store));
+        PV_TRY(pv_agree(comm, comm->rank == 0 ? check_new(store, signal, &growth) : PV_OK));
     }
     growth.signal = signal;
     growth.config = yaml;

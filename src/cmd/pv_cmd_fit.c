@@ -103,6 +103,7 @@ static pv_status run_fit(const pv_comm *comm, pv_run *run, const void *own, json
     PV_TRY(load_config(comm, w->config, w->store, &w->set, &config));
     PV_TRY(pv_path_settle(comm, w->store ? pv_path_follow : pv_path_resolve, config->store, &path));
     PV_TRY(pv_signal_open(comm, &config->signal, &signal));
+    pv_signal_settle(signal, &config->signal);
     PV_TRY(pv_run_lock(comm, path, &lock));
     PV_TRY(prepare_store(comm, config, path, signal, &store));
     pv_run_keep(run, path, config);

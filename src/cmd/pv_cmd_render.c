@@ -102,8 +102,8 @@ static pv_status check_canvas(const pv_store *store, const pv_signal *original, 
         return pv_fail(PV_ERR_DATA, "'%s' is damaged: its INRs have %d outputs, its images %d channels",
                        pv_store_path(store), arch->dims[arch->layers], c->channels);
     if (original &&
-        (pv_signal_form(original)->height != c->height || pv_signal_form(original)->width != c->width ||
-         pv_signal_form(original)->channels != c->channels))
+        (!pv_signal_coords(original) || pv_signal_form(original)->height != c->height ||
+         pv_signal_form(original)->width != c->width || pv_signal_form(original)->channels != c->channels))
         return pv_fail(PV_ERR_DATA, "'%s' holds images of %d x %d, its signal's are %d x %d",
                        pv_store_path(store), c->height, c->width, pv_signal_form(original)->height,
                        pv_signal_form(original)->width);
@@ -141,7 +141,7 @@ static pv_status draw(const pv_store *store, const pv_signal *original, const wo
     if (original) PV_TRY(pv_open_object(store, original, object, &number));
     PV_TRY(canvas_make(&c));
     if (original) {
-        pv_signal_values(original, number, values);
+        PV_TRY(pv_signal_samples(original, number, NULL, values));
         draw_panel(&c, 0, values, 1);
     }
     PV_TRY(draw_inr(&c, c.panels - 2, pv_store_arch(store), row, 1));

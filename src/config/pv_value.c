@@ -85,6 +85,7 @@ const char *pv_option_type_name(const pv_option *row)
         [PV_OPTION_PICK] = "choice",   [PV_OPTION_SPAN] = "number or range",
         [PV_OPTION_WORDS] = "text",    [PV_OPTION_REALS] = "list of numbers",
     };
+    if (row->type == PV_OPTION_REAL && row->choices) return "amount";
     return row->whole ? "whole number" : names[row->type];
 }
 
@@ -147,6 +148,15 @@ void pv_option_limits(const pv_option *row, char *text, size_t size)
         break;
     case PV_OPTION_WORDS:
         break;
+    case PV_OPTION_REAL:
+        if (row->choices) {
+            snprintf(text, size, "a whole number up to %g, a share below 1", row->range.high);
+            for (unsigned i = 0; choice_text(row, i); i++)
+                pv_append(text, size, ", %s", choice_text(row, i));
+            break;
+        }
+        number_limits(row, text, size);
+        break;
     default:
         number_limits(row, text, size);
     }
@@ -157,7 +167,7 @@ static void expected(const pv_option *row, char *text, size_t size)
 {
     char limits[PV_CONFIG_TEXT_MAX];
     const char *type = pv_option_type_name(row);
-    const char *article = row->type == PV_OPTION_TEXT ? "" : type[0] == 'i' ? "an " : "a ";
+    const char *article = row->type == PV_OPTION_TEXT ? "" : strchr("ai", type[0]) ? "an " : "a ";
     pv_option_limits(row, limits, sizeof limits);
     text[0] = '\0';
     if (row->type == PV_OPTION_BOOL)
@@ -172,7 +182,7 @@ static bool in_range(const pv_option *row, double value)
 {
     const pv_range *range = &row->range;
     if (row->negative_is_initial && value < 0) return true;
-    if (row->whole && value != floor(value)) return false;
+    if ((row->whole || (row->choices && value > 1)) && value != floor(value)) return false;
     if (!bounded(range)) return true;
     return (range->open_low ? value > range->low : value >= range->low) &&
            (range->open_high ? value < range->high : value <= range->high);
@@ -191,11 +201,19 @@ static bool accepts_integer(const pv_option *row, const char *value)
     return errno == 0 && in_range(row, number);
 }
 
+static int choice_of(const pv_option *row, const char *name)
+{
+    for (int i = 0; row->choices[i]; i++)
+        if (strcmp(row->choices[i], name) == 0) return i;
+    return -1;
+}
+
 /* 12, 1.5, .5, 5.0e-4: no hexadecimal, no infinity, no NaN. */
 static bool accepts_real(const pv_option *row, const char *value)
 {
     char *end;
     const double number = strtod(value, &end);
+    if (row->choices && choice_of(row, value) >= 0) return true;
     if (value[strspn(value, "+-.eE0123456789")] || end == value || *end) return false;
     return isfinite(number) && in_range(row, number);
 }
@@ -218,13 +236,6 @@ static bool read_span(const char *text, pv_span *span)
 static bool is_list(const pv_option *row)
 {
     return row->type == PV_OPTION_INTS || row->type == PV_OPTION_REALS;
-}
-
-static int choice_of(const pv_option *row, const char *name)
-{
-    for (int i = 0; row->choices[i]; i++)
-        if (strcmp(row->choices[i], name) == 0) return i;
-    return -1;
 }
 
 /* Whether a scalar is a valid value (of a list: a valid entry). */
@@ -369,7 +380,8 @@ pv_status pv_option_set(const pv_option *row, const pv_node *node, void *options
         *(uint64_t *)member = strtoull(text, NULL, 10);
         break;
     case PV_OPTION_REAL:
-        *(double *)member = strtod(text, NULL);
+        *(double *)member =
+            row->choices && choice_of(row, text) >= 0 ? -1 - choice_of(row, text) : strtod(text, NULL);
         break;
     case PV_OPTION_CHOICE:
         *(unsigned *)member = (unsigned)choice_of(row, text);
@@ -427,6 +439,17 @@ static void list_text(const pv_option *row, const void *options, char *text, siz
     pv_append(text, size, text[0] ? "]" : "[]");
 }
 
+/* 55000, 0.1, all */
+static void amount_text(const pv_option *row, double value, char *text, size_t size)
+{
+    if (value < 0)
+        snprintf(text, size, "%s", choice_text(row, (unsigned)(-1 - value)));
+    else if (value == floor(value))
+        snprintf(text, size, "%.0f", value);
+    else
+        real_text(value, text, size);
+}
+
 pv_status pv_option_text(const pv_option *row, const void *options, char **text)
 {
     const void *member = pv_member(row, options);
@@ -448,7 +471,10 @@ pv_status pv_option_text(const pv_option *row, const void *options, char **text)
         value = pv_picked(row, options)->plugin->name;
         break;
     case PV_OPTION_REAL:
-        real_text(*(const double *)member, buffer, sizeof buffer);
+        if (row->choices)
+            amount_text(row, *(const double *)member, buffer, sizeof buffer);
+        else
+            real_text(*(const double *)member, buffer, sizeof buffer);
         break;
     case PV_OPTION_SEED:
         snprintf(buffer, sizeof buffer, "%" PRIu64, *(const uint64_t *)member);

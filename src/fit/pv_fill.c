@@ -24,9 +24,11 @@ typedef struct chunk {
     uint64_t sources[CHUNK_ROWS]; /* ids, as the store has them */
     uint64_t digests[CHUNK_ROWS]; /* as stored, and of what is to be fitted first */
     bool digested;                /* some of them are new */
-    int64_t objects[CHUNK_ROWS];  /* the signal's numbers of them */
-    uint8_t status[CHUNK_ROWS];   /* as stored, then as fitted */
-    bool fresh[CHUNK_ROWS];       /* fitted, to be written */
+    int64_t looked, differing;    /* objects whose digests were compared, and that have others */
+    int64_t named[PV_SPECIMEN_NAMED];
+    int64_t objects[CHUNK_ROWS]; /* the signal's numbers of them */
+    uint8_t status[CHUNK_ROWS];  /* as stored, then as fitted */
+    bool fresh[CHUNK_ROWS];      /* fitted, to be written */
     float psnr[CHUNK_ROWS];
     uint32_t steps[CHUNK_ROWS];
 } chunk;
@@ -68,15 +70,33 @@ done:
     return st;
 }
 
+/* Whether an object is what its other views were fitted from. */
+static void note_digest(chunk *c, int row, uint64_t today)
+{
+    uint64_t *const digest = &c->digests[row];
+    c->looked++;
+    if (*digest == 0) {
+        *digest = today;
+        c->digested = true;
+    } else if (*digest != today) {
+        if (c->differing < PV_SPECIMEN_NAMED) c->named[c->differing] = c->first + row;
+        c->differing++;
+    }
+}
+
 /* Puts an attempt at row `row` of the chunk into a slot. */
-static void start_fit(chunk_fitter *f, int slot, const chunk *c, int row, int attempt)
+static pv_status start_fit(chunk_fitter *f, int slot, chunk *c, int row, int attempt)
 {
     const pv_fit_key key = {c->sources[row], c->view, attempt};
     float *weights = f->rows + (int64_t)row * f->params;
+    uint64_t today;
+    const pv_status st = pv_specimen_take(f->signal, c->objects[row], &f->specimen, &today);
+    if (st != PV_OK) return st;
+    note_digest(c, row, today);
     pv_rng rng = pv_fit_stream(f->opts->fit, PV_RNG_VIEW_INIT, key);
     pv_inr_init(pv_store_arch(f->store), f->opts->variant, &rng, weights);
-    (void)pv_specimen_take(f->signal, c->objects[row], &f->specimen);
     pv_fitter_start(f->fitter, slot, weights, f->specimen.coords, f->specimen.values, key);
+    return PV_OK;
 }
 
 /* Takes a fit that has ended out of its slot; false if it is to start again. */
@@ -122,24 +142,25 @@ static pv_status look_around(chunk_fitter *f)
     return is_stopping(f) && pv_seconds() - f->stop_seen >= f->opts->grace ? pv_stop_fail() : PV_OK;
 }
 
-/* Fits the chunk's rows wanted[0..used-1] side by side.  PV_STOPPED: cut short, what is fresh is good. */
+/* Fits the chunk's rows wanted[0..used-1] side by side.  On failure what is fresh is good. */
 static pv_status fit_group(chunk_fitter *f, chunk *c, const int *wanted, int used)
 {
     int attempt[CHUNK_ROWS] = {0}, running = used;
     bool ended[CHUNK_ROWS] = {false};
     pv_status st = is_stopping(f) ? pv_stop_fail() : PV_OK;
     for (int slot = 0; st == PV_OK && slot < used; slot++)
-        start_fit(f, slot, c, wanted[slot], 0);
-    if (st != PV_OK) return st;
-    while (running > 0 && (st = look_around(f)) == PV_OK) {
+        st = start_fit(f, slot, c, wanted[slot], 0);
+    if (st == PV_OK && c->differing > 0)
+        st = pv_specimen_fail(f->signal, f->store, c->differing, c->looked, c->named);
+    while (st == PV_OK && running > 0 && (st = look_around(f)) == PV_OK) {
         pv_fitter_advance(f->fitter, used, SLICE_STEPS);
-        for (int slot = 0; slot < used; slot++) {
+        for (int slot = 0; st == PV_OK && slot < used; slot++) {
             if (ended[slot] || !pv_fitter_done(f->fitter, slot)) continue;
             ended[slot] = end_fit(f, slot, c, wanted[slot], attempt[slot]);
             if (ended[slot])
                 running--;
             else
-                start_fit(f, slot, c, wanted[slot], ++attempt[slot]);
+                st = start_fit(f, slot, c, wanted[slot], ++attempt[slot]);
         }
     }
     return st;
@@ -186,37 +207,19 @@ static bool is_wanted(const chunk_fitter *f, uint8_t status)
     return status != PV_ROW_FITTED && (status != PV_ROW_REFUSED || f->opts->retry_refused);
 }
 
-/* Whether the objects that are to be fitted are those that their other views were fitted from. */
-static pv_status check_objects(chunk_fitter *f, chunk *c, const int *wanted, int count)
-{
-    int64_t named[PV_SPECIMEN_NAMED] = {-1, -1, -1}, differing = 0;
-    for (int i = 0; i < count; i++) {
-        uint64_t *const digest = &c->digests[wanted[i]];
-        const uint64_t today = pv_specimen_take(f->signal, c->objects[wanted[i]], &f->specimen);
-        if (*digest == 0) {
-            *digest = today;
-            c->digested = true;
-        } else if (*digest != today) {
-            if (differing < PV_SPECIMEN_NAMED) named[differing] = c->first + wanted[i];
-            differing++;
-        }
-    }
-    return differing == 0 ? PV_OK : pv_specimen_fail(f->signal, f->store, differing, count, named);
-}
-
 /* Fits and writes what is missing of `count` objects of a view from `first`, at most CHUNK_ROWS. */
 static pv_status fit_rows(chunk_fitter *f, int64_t view, int64_t first, int count)
 {
-    chunk c = {.view = view, .first = first, .count = count};
+    chunk c = {.view = view, .first = first, .count = count, .named = {-1, -1, -1}};
     int wanted[CHUNK_ROWS], found = 0;
     pv_status st = read_chunk(f, &c);
     if (st != PV_OK) return st;
     for (int row = 0; row < count; row++)
         if (is_wanted(f, c.status[row])) wanted[found++] = row;
-    st = check_objects(f, &c, wanted, found);
     for (int done = 0; st == PV_OK && done < found; done += PV_FITTER_SLOTS)
         st = fit_group(f, &c, wanted + done, found - done < PV_FITTER_SLOTS ? found - done : PV_FITTER_SLOTS);
-    if (st != PV_OK && st != PV_STOPPED) return st;
+    /* What was fitted before an object that cannot be read is kept; without the lock nothing is written. */
+    if (st != PV_OK && st != PV_STOPPED && pv_lock_check(f->opts->lock) != PV_OK) return st;
     const pv_status written = write_fresh(f, &c);
     return written != PV_OK ? written : st;
 }

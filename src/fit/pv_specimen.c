@@ -7,8 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Digests read at once, and the words of objects that a rank looks at beforehand. */
-enum { BLOCK = 4096, LOOKED_WORDS = 1 << 28 };
+/* Digests read at once, and the words of objects that a rank looks at beforehand: fewer, where samples are
+ * drawn for each object, which takes as much longer. */
+enum { BLOCK = 4096, LOOKED_WORDS = 1 << 28, DRAWN_WORDS = 1 << 22 };
 
 static int64_t value_words(const pv_signal *signal)
 {
@@ -32,17 +33,19 @@ void pv_specimen_free(pv_specimen *s)
     free(s->values);
 }
 
-uint64_t pv_specimen_take(const pv_signal *signal, int64_t object, pv_specimen *s)
+pv_status pv_specimen_take(const pv_signal *signal, int64_t object, pv_specimen *s, uint64_t *digest)
 {
     const int32_t label = pv_signal_label(signal, object);
     float *const last = s->values + s->words - 1;
-    pv_signal_values(signal, object, s->values);
-    if (s->coords) pv_signal_object_coords(signal, object, s->coords);
+    pv_status st;
+    PV_TRY(pv_signal_samples(signal, object, s->coords, s->values));
     if (pv_signal_form(signal)->targets > 0)
-        pv_signal_target(signal, object, last - pv_signal_form(signal)->targets);
+        PV_TRY(pv_signal_target(signal, object, last - pv_signal_form(signal)->targets));
     memcpy(last, &label, sizeof label);
-    const uint64_t digest = pv_checksum(s->values, sizeof *s->values * (size_t)s->words);
-    return digest != 0 ? digest : 1;
+    *digest = pv_checksum(s->values, sizeof *s->values * (size_t)s->words);
+    if (*digest == 0) *digest = 1;
+done:
+    return st;
 }
 
 pv_status pv_specimen_fail(const pv_signal *signal, const pv_store *store, int64_t differing, int64_t looked,
@@ -73,7 +76,7 @@ typedef struct look {
 static pv_status look_at(const pv_signal *signal, const pv_store *store, int64_t first, int64_t end,
                          int64_t step, look *l)
 {
-    uint64_t digests[BLOCK], sources[BLOCK];
+    uint64_t digests[BLOCK], sources[BLOCK], today;
     pv_status st;
     PV_TRY(pv_specimen_make(signal, &l->specimen));
     for (int64_t next = first; first < end; first += BLOCK) {
@@ -84,7 +87,8 @@ static pv_status look_at(const pv_signal *signal, const pv_store *store, int64_t
             const int64_t object = pv_signal_find(signal, sources[next - first]);
             if (object < 0 || digests[next - first] == 0) continue;
             l->looked++;
-            if (pv_specimen_take(signal, object, &l->specimen) == digests[next - first]) continue;
+            PV_TRY(pv_specimen_take(signal, object, &l->specimen, &today));
+            if (today == digests[next - first]) continue;
             if (l->differing < PV_SPECIMEN_NAMED) l->named[l->differing] = next;
             l->differing++;
         }
@@ -97,7 +101,8 @@ pv_status pv_specimen_check_store(const pv_comm *comm, const pv_signal *signal, 
 {
     look l = {.named = {-1, -1, -1}};
     int64_t first, count;
-    const int64_t words = value_words(signal), most = words < LOOKED_WORDS ? LOOKED_WORDS / words : 1;
+    const int64_t words = value_words(signal), looked = pv_signal_coords(signal) ? LOOKED_WORDS : DRAWN_WORDS;
+    const int64_t most = words < looked ? looked / words : 1;
     if (!pv_store_has_digests(store)) return PV_OK;
     pv_share_of(pv_store_objects(store), comm->rank, comm->size, &first, &count);
     pv_status st = look_at(signal, store, first, first + count, 1 + count / most, &l);

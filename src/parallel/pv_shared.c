@@ -19,18 +19,21 @@ static const char *backing_directory(void)
     return wish && wish[0] != '\0' ? wish : "/dev/shm";
 }
 
+int64_t pv_shared_room(void)
+{
+    struct statvfs room;
+    return statvfs(backing_directory(), &room) == 0 ? (int64_t)(room.f_bavail * room.f_frsize) : 0;
+}
+
 /* `why` there is no memory that all ranks of a node reach. */
 static pv_status fail_backing(int64_t bytes, const char *why)
 {
-    const char *directory = backing_directory();
-    struct statvfs room;
-    const int64_t left = statvfs(directory, &room) == 0 ? (int64_t)(room.f_bavail * room.f_frsize) : 0;
     return pv_fail(
         PV_ERR_NOMEM,
         "cannot share %lld bytes with the ranks of this node: %s; '%s' has %lld bytes free: give the "
         "container more (--shm-size), or set OMPI_MCA_osc_sm_backing_directory to a directory that has "
         "them; on several nodes, train.placement: job keeps training rows once in all, not once a node",
-        (long long)bytes, why, directory, (long long)left);
+        (long long)bytes, why, backing_directory(), (long long)pv_shared_room());
 }
 
 /* Makes the file and takes all of its space: a page that is missing later would end the job by a signal. */

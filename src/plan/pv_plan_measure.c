@@ -41,13 +41,13 @@ pv_status pv_plan_workload(const pv_comm *comm, const pv_run_config *config, pv_
 {
     pv_signal *signal = NULL;
     pv_arch arch;
-    const pv_signal_opts *s = &config->signal;
     const pv_train_opts *t = &config->train;
     pv_status st;
-    PV_TRY(pv_signal_open(comm, s, &signal));
+    PV_TRY(pv_signal_open(comm, &config->signal, &signal));
     PV_TRY(pv_agree(comm, pv_arch_make(&config->inr, pv_signal_form(signal)->inputs,
                                        pv_signal_form(signal)->channels, &arch)));
-    const int64_t objects = pv_signal_objects(signal), rows = t->views * s->train + s->val + s->test;
+    const int64_t objects = pv_signal_objects(signal), train = pv_signal_count(signal, PV_SPLIT_TRAIN);
+    const int64_t val = pv_signal_count(signal, PV_SPLIT_VAL), test = pv_signal_count(signal, PV_SPLIT_TEST);
     *work = (pv_workload){.rows = config->fit.views * objects,
                           .steps = config->fit.steps,
                           .params = pv_arch_params(&arch),
@@ -55,10 +55,10 @@ pv_status pv_plan_workload(const pv_comm *comm, const pv_run_config *config, pv_
                           .views = config->fit.views,
                           .object_bytes =
                               (int64_t)pv_signal_form(signal)->samples * pv_signal_form(signal)->channels,
-                          .train_samples = t->random_view ? s->train : t->views * s->train,
-                          .val_samples = s->val,
-                          .test_samples = s->test,
-                          .train_rows = rows,
+                          .train_samples = t->random_view ? train : t->views * train,
+                          .val_samples = val,
+                          .test_samples = test,
+                          .train_rows = t->views * train + val + test,
                           .epochs = t->epochs,
                           .batch = t->batch,
                           .sharded = t->placement == PV_PLACE_JOB};
@@ -76,12 +76,13 @@ static pv_status open_signal(probe *p)
     const pv_meter before = pv_meter_read();
     const pv_status st = pv_signal_open(p->comm, &opts, &whole);
     p->figures->fit_start_s = pv_seconds() - start;
+    if (st == PV_OK) pv_signal_settle(whole, &opts);
     pv_signal_close(whole);
     if (st != PV_OK) return st;
     pv_timing_add_spent(p->comm, &before, &p->figures->fit_start_io_s, &p->figures->fit_start_mpi_s);
-    opts.train = at_most(opts.train, TRAIN_OBJECTS);
-    opts.val = at_most(opts.val, SCORED_OBJECTS);
-    opts.test = at_most(opts.test, SCORED_OBJECTS);
+    opts.train = fmin(opts.train, TRAIN_OBJECTS);
+    opts.val = fmin(opts.val, SCORED_OBJECTS);
+    opts.test = fmin(opts.test, SCORED_OBJECTS);
     return pv_signal_open(p->comm, &opts, &p->signal);
 }
 
@@ -89,12 +90,13 @@ static pv_status open_signal(probe *p)
 static pv_status time_steps(probe *p)
 {
     pv_timed_fits *fits = NULL;
-    double step[WINDOWS], mean = 0, deviation = 0, core_share;
+    double step[WINDOWS], mean = 0, deviation = 0, rate, core_share;
     pv_status st;
     PV_TRY(pv_agree(p->comm, pv_timed_fits_open(p->config, p->signal, &fits)));
     for (int i = 0; i < WINDOWS; i++) {
         MPI_Barrier(p->comm->world);
-        step[i] = 1 / pv_timed_fits_rate(fits, window_seconds, &core_share);
+        PV_TRY(pv_agree(p->comm, pv_timed_fits_rate(fits, window_seconds, &rate, &core_share)));
+        step[i] = 1 / rate;
         MPI_Allreduce(MPI_IN_PLACE, &step[i], 1, MPI_DOUBLE, MPI_SUM, p->comm->world);
         step[i] /= p->comm->size;
         mean += step[i] / WINDOWS;
@@ -207,9 +209,9 @@ static double mpi_of_steps(const epochs_took *epoch, int ranks)
 static pv_status time_training(probe *p, const pv_store *store, int64_t share)
 {
     pv_figures *const f = p->figures;
-    const int64_t train = at_most(p->config->signal.train, TRAIN_OBJECTS);
-    const int64_t val = at_most(p->config->signal.val, SCORED_OBJECTS);
-    const int64_t test = at_most(p->config->signal.test, SCORED_OBJECTS);
+    const int64_t train = pv_signal_count(p->signal, PV_SPLIT_TRAIN);
+    const int64_t val = pv_signal_count(p->signal, PV_SPLIT_VAL);
+    const int64_t test = pv_signal_count(p->signal, PV_SPLIT_TEST);
     const int ranks = p->comm->size;
     const int64_t most = train / ranks > 0 ? train / ranks : 1;
     const int64_t large = at_most(share, most), small = large > 8 ? large / 4 : at_most(4 * large, most);

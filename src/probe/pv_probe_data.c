@@ -93,14 +93,17 @@ pv_status pv_representation_rows(const pv_comm *comm, const pv_store *store, con
 
 static pv_status read_targets(const pv_store *store, pv_features *f)
 {
+    float *values;
+    pv_status st = PV_OK;
+    PV_ALLOC(values, f->targets);
     for (int64_t i = 0; i < f->count; i++) {
-        float values[PV_SIGNAL_MAX_TARGETS];
-        const pv_status st = pv_store_read_targets(store, f->object[i], 1, values);
-        if (st != PV_OK) return st;
+        PV_TRY(pv_store_read_targets(store, f->object[i], 1, values));
         for (int t = 0; t < f->targets; t++)
             f->y[i * f->targets + t] = (double)values[t];
     }
-    return PV_OK;
+done:
+    free(values);
+    return st;
 }
 
 /* Draws `per_class` objects of each class in the order of a permutation: marks them in `chosen`[objects]. */

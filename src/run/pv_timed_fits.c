@@ -42,24 +42,25 @@ static void draw_synthetic(int64_t object, float *values)
     }
 }
 
-void pv_timed_fits_values(const pv_timed_fits *fits, int64_t object, float *values)
+pv_status pv_timed_fits_values(pv_timed_fits *fits, int64_t object, float *values)
 {
-    if (fits->signal)
-        pv_signal_values(fits->signal, object, values);
-    else
-        draw_synthetic(object, values);
+    float *const own = fits->own_coords ? fits->shape.coords : NULL;
+    if (fits->signal) return pv_signal_samples(fits->signal, object, own, values);
+    draw_synthetic(object, values);
+    return PV_OK;
 }
 
 /* Puts an object's INR into a slot: the row that `fit` starts the view from. */
-static void start(pv_timed_fits *fits, pv_fitter *fitter, int slot, int64_t object, int64_t view)
+static pv_status start(pv_timed_fits *fits, pv_fitter *fitter, int slot, int64_t object, int64_t view)
 {
     const uint64_t source = fits->signal ? pv_signal_source_id(fits->signal, object) : (uint64_t)object;
     const pv_fit_key key = {.source = source, .view = view};
-    pv_timed_fits_values(fits, object, fits->values);
+    const pv_status st = pv_timed_fits_values(fits, object, fits->values);
+    if (st != PV_OK) return st;
     pv_rng rng = pv_fit_stream(&fits->opts, PV_RNG_VIEW_INIT, key);
     pv_inr_init(&fits->shape.arch, fits->variant, &rng, fits->row);
-    if (fits->own_coords) pv_signal_object_coords(fits->signal, object, fits->shape.coords);
     pv_fitter_start(fitter, slot, fits->row, fits->shape.coords, fits->values, key);
+    return PV_OK;
 }
 
 static pv_status new_fitter(const pv_timed_fits *fits, const pv_fit_opts *opts, pv_fitter **fitter)
@@ -69,22 +70,26 @@ static pv_status new_fitter(const pv_timed_fits *fits, const pv_fit_opts *opts, 
 }
 
 /* Fills every slot; as many steps a slice as `fit` takes, fewer if they are slow. */
-static void start_all(pv_timed_fits *fits)
+static pv_status start_all(pv_timed_fits *fits)
 {
     const int64_t objects = fits->signal ? pv_signal_objects(fits->signal) : PV_FITTER_SLOTS;
-    for (int slot = 0; slot < PV_FITTER_SLOTS; slot++)
-        start(fits, fits->fitter, slot, slot % objects, 0);
+    pv_status st = PV_OK;
+    for (int slot = 0; st == PV_OK && slot < PV_FITTER_SLOTS; slot++)
+        st = start(fits, fits->fitter, slot, slot % objects, 0);
     fits->taken = 0;
+    return st;
 }
 
-static void plan_slice(pv_timed_fits *fits)
+static pv_status plan_slice(pv_timed_fits *fits)
 {
-    start_all(fits);
+    const pv_status st = start_all(fits);
+    if (st != PV_OK) return st;
     const double begin = pv_seconds();
     pv_fitter_advance(fits->fitter, PV_FITTER_SLOTS, 1);
     const double most = slice_seconds / (pv_seconds() - begin);
     fits->slice = most < 1 ? 1 : most < SLICE_STEPS ? (int)most : SLICE_STEPS;
     fits->taken = 1;
+    return PV_OK;
 }
 
 pv_status pv_timed_fits_open(const pv_run_config *config, const pv_signal *signal, pv_timed_fits **out)
@@ -112,12 +117,12 @@ pv_status pv_timed_fits_open(const pv_run_config *config, const pv_signal *signa
         fits->shape.coords[2 * p] = -1 + 2 * (float)column / (SYNTHETIC_SIDE - 1);
         fits->shape.coords[2 * p + 1] = -1 + 2 * (float)line / (SYNTHETIC_SIDE - 1);
     }
-    if (signal) pv_signal_object_coords(signal, 0, fits->shape.coords);
     fits->own_coords = signal && !pv_signal_coords(signal);
+    if (signal) PV_TRY(pv_signal_samples(signal, 0, fits->shape.coords, fits->values));
     PV_TRY(new_fitter(fits, &fits->opts, &fits->fitter));
     fits->shape.step_flops = pv_fitter_step_flops(fits->fitter);
     fits->shape.step_pairs = pv_fitter_step_sincos(fits->fitter);
-    plan_slice(fits);
+    PV_TRY(plan_slice(fits));
     *out = fits;
     fits = NULL;
 done:
@@ -137,9 +142,10 @@ const pv_timed_shape *pv_timed_fits_shape(const pv_timed_fits *fits)
     return &fits->shape;
 }
 
-double pv_timed_fits_rate(pv_timed_fits *fits, double seconds, double *core_share)
+pv_status pv_timed_fits_rate(pv_timed_fits *fits, double seconds, double *rate, double *core_share)
 {
-    if (fits->taken >= fits->steps) start_all(fits);
+    const pv_status st = fits->taken >= fits->steps ? start_all(fits) : PV_OK;
+    if (st != PV_OK) return st;
     const double begin = pv_seconds(), busy = pv_thread_seconds();
     double elapsed, steps = 0;
     do {
@@ -149,7 +155,8 @@ double pv_timed_fits_rate(pv_timed_fits *fits, double seconds, double *core_shar
     } while (elapsed < seconds);
     *core_share = fmin(1, (pv_thread_seconds() - busy) / elapsed);
     fits->taken += (int64_t)steps;
-    return steps * PV_FITTER_SLOTS / elapsed;
+    *rate = steps * PV_FITTER_SLOTS / elapsed;
+    return PV_OK;
 }
 
 pv_status pv_timed_fits_rows(pv_timed_fits *fits, int64_t view, int64_t first, int64_t count, int64_t steps,
@@ -164,7 +171,7 @@ pv_status pv_timed_fits_rows(pv_timed_fits *fits, int64_t view, int64_t first, i
     for (int64_t done = 0; done < count; done += PV_FITTER_SLOTS) {
         const int used = (int)(count - done < PV_FITTER_SLOTS ? count - done : PV_FITTER_SLOTS);
         for (int slot = 0; slot < used; slot++)
-            start(fits, fitter, slot, first + done + slot, view);
+            PV_TRY(start(fits, fitter, slot, first + done + slot, view));
         for (int64_t step = 0; step < steps; step += fits->slice) {
             if (pv_stop_requested()) PV_TRY(pv_stop_fail());
             pv_fitter_advance(fitter, used, fits->slice);

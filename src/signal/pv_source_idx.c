@@ -1,6 +1,7 @@
 /* The files of the MNIST family: pictures in grey with labels, under all names that they go by. */
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
+#include "pv_grid.h"
 #include "pv_idx.h"
 #include "signal/pv_source.h"
 
@@ -30,14 +31,15 @@ static const pv_option options[] = {
     {0}};
 
 enum { BYTE_WHITE = 255, PATH_BYTES = 4096 };
+enum { TRAIN_FILES, TEST_FILES, POOLS };
 enum { IMAGES, LABELS, FILES_OF_POOL };
-static const char *const pool_words[PV_POOLS] = {"train", "t10k|test"};
+static const char *const pool_words[POOLS] = {"train", "t10k|test"};
 static const char *const file_words[FILES_OF_POOL] = {"images", "labels"};
 
 /* The files, open; NULL where a pool has none. */
 typedef struct file_set {
-    pv_idx *idx[PV_POOLS][FILES_OF_POOL];
-    pv_idx_dims dims[PV_POOLS][FILES_OF_POOL];
+    pv_idx *idx[POOLS][FILES_OF_POOL];
+    pv_idx_dims dims[POOLS][FILES_OF_POOL];
     bool transpose;
     double white;
     int32_t *numbers; /* the class numbers in all label files, ascending */
@@ -108,14 +110,20 @@ static pv_status open_one(const char *directory, int pool, int file, char **pref
                        &files->dims[pool][file]);
 }
 
+/* Whether the options need the files of a pool; there may be no test files where all of them are meant. */
+static bool is_needed(const pv_signal_opts *opts, int pool, pv_idx *const idx[FILES_OF_POOL])
+{
+    if (pool == TRAIN_FILES) return opts->train != 0 || opts->val != 0;
+    return opts->test > 0 || (opts->test == PV_ALL && (idx[IMAGES] || idx[LABELS]));
+}
+
 /* A pool that objects are wanted of must have images, and labels if the other pool has some. */
 static pv_status check_pool(const pv_signal_opts *opts, int pool, const char *prefix, const file_set *files)
 {
     pv_idx *const *idx = files->idx[pool];
     const pv_idx_dims *dims = files->dims[pool];
-    const int64_t wanted = pool == 0 ? opts->train + opts->val : opts->test;
     const int missing = !idx[IMAGES] ? IMAGES : LABELS;
-    if (wanted > 0 && (!idx[IMAGES] || (!idx[LABELS] && files->idx[!pool][LABELS])))
+    if (is_needed(opts, pool, idx) && (!idx[IMAGES] || (!idx[LABELS] && files->idx[!pool][LABELS])))
         return pv_fail(PV_ERR_IO,
                        "'%s' holds no file %s%s-%s-idx%d-ubyte or the like, plain or .gz (config keys "
                        "signal.path, signal.prefix)",
@@ -141,13 +149,15 @@ static pv_status survey(const pv_signal_opts *opts, pv_source_form *form, void *
     files->transpose = own->transpose;
     files->white = own->white;
     if (own->prefix && own->prefix[0] && !(prefix = pv_strdup(own->prefix))) PV_TRY(PV_ERR_NOMEM);
-    for (int pool = 0; pool < PV_POOLS; pool++)
+    for (int pool = 0; pool < POOLS; pool++)
         for (int file = 0; file < FILES_OF_POOL; file++)
             PV_TRY(open_one(opts->path, pool, file, &prefix, files));
-    for (int pool = 0; pool < PV_POOLS; pool++)
+    for (int pool = 0; pool < POOLS; pool++)
         PV_TRY(check_pool(opts, pool, prefix, files));
     if (!files->idx[0][LABELS] && !files->idx[1][LABELS])
         pv_log_warn("'%s' holds no labels: the objects are without", opts->path);
+    if (opts->test == PV_ALL && !files->idx[TEST_FILES][IMAGES])
+        pv_log_warn("'%s' holds no test files: there are no test objects", opts->path);
     const pv_idx_dims *train = &files->dims[0][IMAGES], *test = &files->dims[1][IMAGES];
     const pv_idx_dims *one = train->count > 0 ? train : test;
     if (train->count > 0 && test->count > 0 && (train->height != test->height || train->width != test->width))
@@ -180,8 +190,7 @@ typedef struct loading {
     int pool;
     const pv_idx *idx;
     const pv_idx_dims *dims;
-    void *objects;
-    int32_t *labels;
+    pv_source_held *held;
 } loading;
 
 /* The object that item `item` of the pool is, -1 if it is in no split. */
@@ -191,7 +200,7 @@ static int64_t object_of(const loading *load, int64_t item)
     int64_t before = 0;
     for (int split = 0; split < PV_SPLITS; split++) {
         const int64_t place = item - splits->first[split];
-        if ((split == PV_SPLIT_TEST) == load->pool && place >= 0 && place < splits->count[split])
+        if (pv_source_pool(load->form, split) == load->pool && place >= 0 && place < splits->count[split])
             return before + place;
         before += splits->count[split];
     }
@@ -208,8 +217,8 @@ static pv_status take_image(void *context, int64_t item, const double *pixels)
     const double usual = load->dims->whole ? BYTE_WHITE : 1;
     const double white = load->files->white > 0 ? load->files->white : usual;
     if (object < 0) return PV_OK;
-    uint8_t *bytes = (uint8_t *)load->objects + object * n;
-    float *values = (float *)load->objects + object * n;
+    uint8_t *bytes = (uint8_t *)load->held->objects + object * n;
+    float *values = (float *)load->held->objects + object * n;
     for (int row = 0; row < form->height; row++, pixels += down)
         for (int column = 0; column < form->width; column++) {
             const double pixel = pixels[column * along];
@@ -256,7 +265,7 @@ static pv_status take_label(void *context, int64_t item, const double *numbers)
         return pv_fail(PV_ERR_DATA,
                        "'%s' row %lld: the label %.0f is no class, expected 0 to %d, or -1 for none",
                        pv_idx_path(load->idx), (long long)item, numbers[0], INT32_MAX - 1);
-    if (object >= 0) load->labels[object] = (int32_t)numbers[0];
+    if (object >= 0) load->held->labels[object] = (int32_t)numbers[0];
     if (numbers[0] < 0 || note_class(load->files, (int32_t)numbers[0]) == PV_OK) return PV_OK;
     return pv_fail(PV_ERR_DATA, "'%s' row %lld: the label %.0f is one of more than %d classes",
                    pv_idx_path(load->idx), (long long)item, numbers[0], (int)PV_MAX_CLASSES);
@@ -268,10 +277,10 @@ static bool are_labels(const file_set *files)
     return files->classes == 0 || files->numbers[files->classes - 1] == files->classes - 1;
 }
 
-static pv_status load(void *reader, const pv_source_form *form, const pv_splits *splits, void *objects,
-                      int32_t *labels)
+static pv_status load(void *reader, const pv_source_form *form, const pv_splits *splits, pv_source_held *held)
 {
     file_set *files = reader;
+    int32_t *const labels = held->labels;
     int64_t count = 0;
     pv_status st;
     for (int split = 0; split < PV_SPLITS; split++)
@@ -279,10 +288,10 @@ static pv_status load(void *reader, const pv_source_form *form, const pv_splits 
     for (int64_t i = 0; i < count; i++)
         labels[i] = -1;
     PV_ALLOC(files->numbers, PV_MAX_CLASSES);
-    for (int pool = 0; pool < PV_POOLS; pool++)
+    for (int pool = 0; pool < POOLS; pool++)
         for (int file = 0; file < FILES_OF_POOL; file++) {
             pv_idx *idx = files->idx[pool][file];
-            loading it = {files, form, splits, pool, idx, &files->dims[pool][file], objects, labels};
+            loading it = {files, form, splits, pool, idx, &files->dims[pool][file], held};
             if (idx) PV_TRY(pv_idx_read(idx, file == IMAGES ? take_image : take_label, &it));
         }
     st = PV_OK;
@@ -313,7 +322,7 @@ done:
 static void close_files(void *reader)
 {
     file_set *files = reader;
-    for (int pool = 0; pool < PV_POOLS; pool++)
+    for (int pool = 0; pool < POOLS; pool++)
         for (int file = 0; file < FILES_OF_POOL; file++)
             pv_idx_close(files->idx[pool][file]);
     free(files->numbers);
@@ -322,50 +331,39 @@ static void close_files(void *reader)
 
 /* ---- an object ---- */
 
-/* Entry i of linspace(-1, 1) of n, by the exact fraction: symmetric, and 0 in the middle. */
-static float grid_position(int i, int n)
-{
-    return n > 1 ? (float)((double)(2 * i - (n - 1)) / (n - 1)) : -1.0f;
-}
-
-/* Component 0 is x, which runs fastest, component 1 y. */
-static void coords(const pv_source_object *object, float *xy)
-{
-    const int height = object->form->height, width = object->form->width;
-    for (int i = 0; i < height * width; i++) {
-        xy[2 * i] = grid_position(i % width, width);
-        xy[2 * i + 1] = grid_position(i / width, height);
-    }
-}
-
-static void values(const pv_source_object *object, float *y)
+static pv_status samples(const pv_source_object *object, float *coords, float *values)
 {
     const int n = object->form->samples;
     const uint8_t *pixels = object->bytes;
+    (void)coords; /* shared */
     if (object->form->object_bytes > n)
-        memcpy(y, object->bytes, (size_t)n * sizeof *y);
+        memcpy(values, object->bytes, (size_t)n * sizeof *values);
     else
         for (int i = 0; i < n; i++)
-            y[i] = (float)pixels[i] / BYTE_WHITE;
+            values[i] = (float)pixels[i] / BYTE_WHITE;
+    return PV_OK;
 }
 
-static json_t *describe(const pv_signal_opts *opts)
+static json_t *describe(const pv_signal_opts *opts, const pv_source_form *form)
 {
-    return json_pack("{s:s, s:s}", "path", opts->path, "coordinates",
-                     "(x, y), linspace(-1, 1) a side, x along a row and fastest");
+    return json_pack("{s:s, s:s}", "path", opts->path, "coordinates", pv_grid_words(form));
 }
 
 const pv_source pv_source_idx = {
-    .plugin = {.name = "idx",
-               .help = "the image and label files of MNIST, FashionMNIST, EMNIST, KMNIST and QMNIST",
-               .options = options,
-               .options_size = sizeof(idx_opts)},
-    .pools = {"the train file", "the test file"},
+    .plugin =
+        {.name = "idx",
+         .help =
+             "the image and label files of MNIST, FashionMNIST, EMNIST, KMNIST and QMNIST; usual: all, but "
+             "for the last 5000 train objects, which are val",
+         .options = options,
+         .options_size = sizeof(idx_opts)},
+    .pools = {"the train file", "the test file", "the train file"},
+    .usual = {[PV_SPLIT_TRAIN] = PV_ALL, [PV_SPLIT_VAL] = 5000, [PV_SPLIT_TEST] = PV_ALL},
     .survey = survey,
     .load = load,
     .classes = classes,
     .close = close_files,
-    .coords = coords,
-    .values = values,
+    .grid = pv_grid,
+    .samples = samples,
     .describe = describe,
 };

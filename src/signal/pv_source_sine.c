@@ -33,9 +33,9 @@ static pv_status survey(const pv_signal_opts *opts, pv_source_form *form, void *
     return PV_OK;
 }
 
-static void coords(const pv_source_object *object, float *x)
+static void grid(const pv_source_form *form, float *x)
 {
-    const int64_t n = object->form->samples;
+    const int64_t n = form->samples;
     for (int64_t i = 0; i < n; i++)
         x[i] = n > 1 ? (float)(PI * (double)(2 * i - (n - 1)) / (double)(n - 1)) : 0;
 }
@@ -48,18 +48,20 @@ static void targets(const pv_source_object *object, float *ab)
         ab[i] = (float)pv_rng_range(&rng, 0, HIGHEST);
 }
 
-static void values(const pv_source_object *object, float *y)
+static pv_status samples(const pv_source_object *object, float *coords, float *y)
 {
     float ab[2] = {0};
+    (void)coords; /* shared */
     targets(object, ab);
-    coords(object, y);
+    grid(object->form, y);
     for (int64_t i = 0; i < object->form->samples; i++)
         y[i] = (float)((double)ab[0] * sin((double)ab[1] * (double)y[i]));
+    return PV_OK;
 }
 
-static json_t *describe(const pv_signal_opts *opts)
+static json_t *describe(const pv_signal_opts *opts, const pv_source_form *form)
 {
-    (void)opts;
+    (void)opts, (void)form;
     return json_pack("{s:[s,s], s:s, s:s}", "targets", "a", "b", "function", "a sin(b x)", "coordinates",
                      "linspace(-pi, pi)");
 }
@@ -67,12 +69,13 @@ static json_t *describe(const pv_signal_opts *opts)
 const pv_source pv_source_sine = {
     .plugin = {.name = "sine",
                .help = "waves a sin(b x) over [-pi, pi] with a and b drawn from U(0, 10), which are the "
-                       "objects' real targets",
+                       "objects' real targets; usual: 55000, 5000 and 10000",
                PV_OWN(options, sine_opts)},
-    .pools = {"the source", "the source"},
+    .pools = {"the source", "the source", "the source"},
+    .usual = {[PV_SPLIT_TRAIN] = 55000, [PV_SPLIT_VAL] = 5000, [PV_SPLIT_TEST] = 10000},
     .survey = survey,
-    .coords = coords,
-    .values = values,
+    .grid = grid,
+    .samples = samples,
     .targets = targets,
     .describe = describe,
 };

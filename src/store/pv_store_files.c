@@ -105,14 +105,16 @@ static int32_t label_of(const store_recipe *recipe, int64_t object)
     return numbers && label >= 0 ? (int32_t)atol(names[label].text) : label;
 }
 
-static void take_object(const store_recipe *recipe, int64_t object, int64_t i, int targets, object_block *b)
+static pv_status take_object(const store_recipe *recipe, int64_t object, int64_t i, int targets,
+                             object_block *b)
 {
     const pv_signal *signal = recipe->signal;
     ((int32_t *)b->data[COLUMN_LABEL])[i] = label_of(recipe, object);
     ((uint8_t *)b->data[COLUMN_SPLIT])[i] = pv_signal_split(signal, object);
     ((uint64_t *)b->data[COLUMN_SOURCE])[i] = pv_signal_source_id(signal, object);
     ((uint64_t *)b->data[COLUMN_DIGEST])[i] = 0;
-    if (targets > 0) pv_signal_target(signal, object, (float *)b->data[COLUMN_TARGET] + i * targets);
+    return targets > 0 ? pv_signal_target(signal, object, (float *)b->data[COLUMN_TARGET] + i * targets)
+                       : PV_OK;
 }
 
 /* `count` objects from `first`. */
@@ -124,8 +126,8 @@ static pv_status read_objects(const store_recipe *recipe, int64_t first, int64_t
     pv_status st = PV_OK;
     for (int c = ROW_COLUMNS; st == PV_OK && old > 0 && c < COLUMNS; c++)
         st = pv_store_read_objects(recipe->old, c, first, old, b->data[c]);
-    for (int64_t i = old; i < count; i++)
-        take_object(recipe, recipe->first_new + first + i - kept, i, targets, b);
+    for (int64_t i = old; st == PV_OK && i < count; i++)
+        st = take_object(recipe, recipe->first_new + first + i - kept, i, targets, b);
     return st;
 }
 

@@ -129,11 +129,13 @@ static pv_signal *opened(const pv_comm *comm, const char *set, pv_signal_opts op
 static bool object_is(const pv_signal *signal, int64_t object, int split, uint64_t source)
 {
     float values[SAMPLES];
-    bool holds = pv_signal_split(signal, object) == split && pv_signal_source_id(signal, object) == source &&
+    pv_source_object held;
+    bool holds = pv_signal_take(signal, object, &held) == PV_OK &&
+                 pv_signal_samples(signal, object, NULL, values) == PV_OK &&
+                 pv_signal_split(signal, object) == split && pv_signal_source_id(signal, object) == source &&
                  pv_signal_label(signal, object) == class_of(source);
-    pv_signal_values(signal, object, values);
     for (int p = 0; p < SAMPLES; p++)
-        holds = holds && ((const uint8_t *)pv_signal_held(signal, object))[p] == pixel_of(source, p) &&
+        holds = holds && ((const uint8_t *)held.bytes)[p] == pixel_of(source, p) &&
                 values[p] == (float)pixel_of(source, p) / 255.0f;
     return holds;
 }
@@ -209,7 +211,9 @@ static void a_node_holds_one_copy(const pv_comm *parent, int node_ranks)
     pv_signal *signal = opened(&comm, "gzip", options(NULL));
     if (signal) {
         /* A mark made by the first rank of a node must be seen by its other ranks and by no other node. */
-        uint8_t *shared = (uint8_t *)(uintptr_t)pv_signal_held(signal, 2);
+        pv_source_object held;
+        pv_signal_take(signal, 2, &held);
+        uint8_t *shared = (uint8_t *)(uintptr_t)held.bytes;
         MPI_Barrier(comm.world);
         if (comm.node_rank == 0) shared[0] = (uint8_t)(100 + comm.node_index);
         MPI_Barrier(comm.world);
@@ -239,14 +243,17 @@ static void ranges_that_do_not_fit_are_refused(const pv_comm *comm)
     char path[PATH_ROOM];
     path_of("plain", NULL, "", path);
     static const struct {
-        int64_t train, val, test, train_first, val_first, test_first;
+        double train, val, test;
+        int64_t train_first, val_first, test_first;
         const char *words;
     } cases[] = {
         {31, 0, 4, 0, -1, 0, "signal.train is 31, but the train file has 30 objects"},
         {20, 31, 4, 0, -1, 0, "signal.val is 31, but"},
         {20, 5, 13, 0, -1, 0, "signal.test is 13, but the test file has 12 objects"},
-        {-1, 5, 4, 0, -1, 0, "signal.train is -1, expected 0 or more"},
-        {20, INT64_MIN, 4, 0, -1, 0, "signal.val is -9223372036854775808, expected 0 or more"},
+        {-3, 5, 4, 0, -1, 0, "signal.train is -3, expected a whole number, a share below 1, or all"},
+        {2.5, 5, 4, 0, -1, 0, "signal.train is 2.5, expected a whole number"},
+        {20, -1e300, 4, 0, -1, 0, "signal.val is -1e+300, expected a whole number"},
+        {20, PV_ALL, 4, 0, -1, 0, "signal.val is all, but it is taken from the train file: say how many"},
         {20, 5, 4, 11, -1, 0, "signal.train_first is 11, expected 0 to 10"},
         {20, 5, 4, 0, -2, 0, "signal.val_first is -2, expected 0 to 25"},
         {20, 5, 4, 0, INT64_MAX, 0, "signal.val_first is 9223372036854775807"},
@@ -417,7 +424,7 @@ static void fashion_mnist_opens(const pv_comm *comm)
     for (int64_t i = 0; i < pv_signal_objects(signal); i++) {
         (pv_signal_split(signal, i) == PV_SPLIT_TEST ? tested : trained)[pv_signal_label(signal, i)]++;
         if (i % 100 != 0) continue;
-        pv_signal_values(signal, i, values);
+        pv_signal_samples(signal, i, NULL, values);
         for (int p = 0; p < 28 * 28; p++) {
             low = values[p] < low ? values[p] : low;
             high = values[p] > high ? values[p] : high;

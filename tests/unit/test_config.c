@@ -81,7 +81,7 @@ static void the_defaults_reach_the_structs(void **state)
     pv_run_config *config = loaded("", NULL);
     assert_string_equal(config->store, "store.h5");
     assert_string_equal(config->signal.path, "/usr/share/datasets/fashion-mnist");
-    assert_true(config->signal.train == 55000 && config->signal.val_first == -1);
+    assert_true(config->signal.train == PV_USUAL && config->signal.val_first == -1);
     assert_true(config->inr.hidden_count == 2 && config->inr.hidden[0] == 32 && config->inr.hidden[1] == 32);
     assert_true(config->inr.variant == PV_INR_DWSNETS && config->inr.w0 == 30 && config->inr.offset == 0.5);
     assert_true(config->fit.lr == 5.0e-4 && config->fit.seed == 1);
