@@ -8,7 +8,7 @@ programs=openmpi-bin
 [ "$flavour" = openmpi ] || programs=mpich
 packages="gcc make pkg-config git lib$flavour-dev $programs libhdf5-$flavour-dev libscalapack-$flavour-dev
     libopenblas-serial-dev librandom123-dev libxxhash-dev libyaml-dev libjansson-dev zlib1g-dev
-    libpng-dev libassimp-dev libembree-dev libcmocka-dev dataset-fashion-mnist
+    libpng-dev libjpeg-dev libassimp-dev libembree-dev libcmocka-dev dataset-fashion-mnist
     python3 python3-h5py python3-numpy python3-matplotlib"
 
 missing=""

@@ -114,6 +114,14 @@ library libpng PNG_DIR "${PNG_DIR:-}" libpng -lpng libpng-dev <<'C'
 #include <png.h>
 int main(void) { return png_access_version_number() == 0; }
 C
+library libjpeg-turbo JPEG_DIR "${JPEG_DIR:-}" libjpeg -ljpeg libjpeg-dev <<'C'
+#include <stdio.h>
+#include <jpeglib.h>
+#ifndef LIBJPEG_TURBO_VERSION
+#error "another libjpeg"
+#endif
+int main(void) { struct jpeg_error_mgr e; return jpeg_std_error(&e) == 0; }
+C
 library assimp ASSIMP_DIR "${ASSIMP_DIR:-}" assimp -lassimp libassimp-dev <<'C'
 #include <assimp/cimport.h>
 int main(void) { return aiImportFileFromMemory("", 0, 0, "obj") != 0; }

@@ -3,13 +3,19 @@
 Usage: make_corpus.py TARGET DIRECTORY.  The dictionary is DIRECTORY.dict where the target has one."""
 
 import gzip
+import io
 import json
 import random
 import re
 import sys
 from pathlib import Path
 
+import numpy as np
+
 ROOT = Path(__file__).resolve().parent.parent.parent
+
+sys.path.insert(0, str(ROOT / "tests" / "cli"))
+from png_files import DEPTHS, CHANNELS, PALETTE, png  # noqa: E402
 
 
 def idx_file(count: int, sides: tuple[int, ...], fill: int = 1, kind: int = 8, width: int = 1) -> bytes:
@@ -27,6 +33,26 @@ def idx_seeds() -> list[bytes]:
     packed = [gzip.compress(data, level) for data in plain for level in (0, 9)]
     broken = [data[:-1] for data in plain] + [data + b"x" for data in packed] + [packed[0] + packed[0], packed[0] + bytes(99), b""]
     return plain + packed + broken
+
+
+def image_seeds() -> list[bytes]:
+    rng, made = np.random.default_rng(1), []
+    for kind, depths in DEPTHS.items():
+        for depth in depths:
+            for interlaced in (False, True):
+                palette = rng.integers(0, 256, (2**depth, 3))[:16] if kind == PALETTE else None
+                numbers = rng.integers(0, min(2**depth, 16), (3, 5, CHANNELS[kind]))
+                made.append(png(numbers, kind, depth, interlaced, palette, b"\x00\x01" * (kind == PALETTE)))
+    try:
+        from PIL import Image
+    except ImportError:
+        return made  # without JPEGs
+    for mode in ("L", "RGB", "CMYK"):
+        for options in ({}, {"progressive": True, "quality": 30}, {"restart_marker_blocks": 1}):
+            file = io.BytesIO()
+            Image.fromarray(rng.integers(0, 256, (9, 17, 4)).astype("u1")).convert(mode).save(file, "jpeg", **options)
+            made.append(file.getvalue())
+    return made + [b"", made[0][:-5], made[-1][:-5]]
 
 
 def config_keys() -> list[tuple[str, str]]:
@@ -138,6 +164,7 @@ SEEDS = {
     "fuzz_json": json_seeds,
     "fuzz_words": words_seeds,
     "fuzz_idx": idx_seeds,
+    "fuzz_image": image_seeds,
     "fuzz_config": config_seeds,
     "fuzz_path": path_seeds,
     "fuzz_store": craft_seeds,
@@ -145,6 +172,7 @@ SEEDS = {
 }
 WORDS = {
     "fuzz_idx": lambda: ["\x00\x00\x08\x03", "\x00\x00\x08\x01", "\x00\x00\x0c\x02", "\x00\x00\x0e\x03", "\x1f\x8b\x08", "\x00\x00\x00\x01"],
+    "fuzz_image": lambda: ["IHDR", "PLTE", "tRNS", "IDAT", "IEND", "\xff\xc0", "\xff\xc2", "\xff\xc4", "\xff\xda", "\xff\xdb", "\xff\xd9"],
     "fuzz_config": config_words,
     "fuzz_json": json_words,
     "fuzz_words": lambda: [*command_options(), "--", "=", ",", "1e308", "-1", "0-9"],

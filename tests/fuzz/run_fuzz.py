@@ -17,7 +17,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 from run import BUILD, environment  # noqa: E402
 
-MAX_BYTES = {"fuzz_idx": 512, "fuzz_config": 256}
+MAX_BYTES = {"fuzz_idx": 512, "fuzz_config": 256, "fuzz_image": 1024}
 # Hangs are told after minutes, as a machine may stop what is not urgent.  Small quarantines, short stacks: three times the executions.
 ASAN = (
     "detect_leaks=0:allocator_may_return_null=1:quarantine_size_mb=1:thread_local_quarantine_size_kb=64:"
