@@ -31,7 +31,11 @@ def idx_seeds() -> list[bytes]:
     for kind, width in ((0x09, 1), (0x0B, 2), (0x0C, 4), (0x0D, 4), (0x0E, 8)):
         plain += [idx_file(3, sides, 2, kind, width) for sides in ((), (8,), (2, 3))]
     packed = [gzip.compress(data, level) for data in plain for level in (0, 9)]
-    broken = [data[:-1] for data in plain] + [data + b"x" for data in packed] + [packed[0] + packed[0], packed[0] + bytes(99), b""]
+    broken = (
+        [data[:-1] for data in plain]
+        + [data + b"x" for data in packed]
+        + [packed[0] + packed[0], packed[0] + bytes(99), b""]
+    )
     return plain + packed + broken
 
 
@@ -53,6 +57,18 @@ def image_seeds() -> list[bytes]:
             Image.fromarray(rng.integers(0, 256, (9, 17, 4)).astype("u1")).convert(mode).save(file, "jpeg", **options)
             made.append(file.getvalue())
     return made + [b"", made[0][:-5], made[-1][:-5]]
+
+
+def cifar_seeds() -> list[bytes]:
+    """What fuzz_cifar reads: the form of the set, that of every file, labels, names."""
+    seeds = []
+    for how in range(256):
+        format_, names = how & 1, (10, 20 if how & 2 else 100)[how & 1]
+        for records in (1, 2, 3 | 4 | 24, 2 | 32):
+            labels = bytes(i % names for i in range(4))
+            files = b"".join(bytes([records]) + labels for _ in range(2 if format_ else 6))
+            seeds.append(bytes([how]) + files + b"".join(b"%d\n" % i for i in range(names)))
+    return seeds
 
 
 def config_keys() -> list[tuple[str, str]]:
@@ -165,6 +181,7 @@ SEEDS = {
     "fuzz_words": words_seeds,
     "fuzz_idx": idx_seeds,
     "fuzz_image": image_seeds,
+    "fuzz_cifar": cifar_seeds,
     "fuzz_config": config_seeds,
     "fuzz_path": path_seeds,
     "fuzz_store": craft_seeds,

@@ -1,6 +1,6 @@
 /* Sources that only this test has go the whole way that a new one goes, through its signal, a store and a
  * fit: clouds with coordinates of their own, and a drawer of files that are fetched one by one. */
-#define PV_SOURCES(X) X(idx) X(sine) X(cloud) X(drawer)
+#define PV_SOURCES(X) X(idx) X(cifar) X(sine) X(cloud) X(drawer)
 #include "signal/pv_source.c"
 
 #include "pv_mpi_test.h"
