@@ -74,12 +74,13 @@ static void add_dataset(contents *c, const char *name)
         return;
     }
     const hid_t type = H5Dget_type(dataset), space = H5Dget_space(dataset);
-    const hsize_t bytes = (hsize_t)H5Sget_simple_extent_npoints(space) * H5Tget_size(type);
+    const hsize_t points = (hsize_t)H5Sget_simple_extent_npoints(space), size = H5Tget_size(type);
     H5Fget_filesize(c->file, &file_bytes);
-    if (!is_plain(type) || !pv_h5_is_own(dataset) || bytes / MOST_PACKED > file_bytes)
+    /* The product of what is damaged may be more than there are numbers. */
+    if (!is_plain(type) || !pv_h5_is_own(dataset) || size < 1 || points > file_bytes * MOST_PACKED / size)
         c->status = pv_fail(PV_ERR_DATA, "'%s' holds other than numbers of its own", name);
     else
-        add_object(c, name, dataset, type, bytes, false);
+        add_object(c, name, dataset, type, points * size, false);
     H5Sclose(space);
     H5Tclose(type);
     H5Dclose(dataset);

@@ -148,6 +148,29 @@ def nothing_leads_out_of_a_file(work: Path) -> None:
                 refused(f"{how.__name__}: {name} of {path.name} in {words[0]}", words, DATA, path.name, name)
 
 
+def extents_may_be_any_number(work: Path) -> None:
+    """Bytes of such an extent, counted in 64 bits, were none at all: what HDF5 filled in ran over them."""
+    store, model = make_store(work), work / "model.h5"
+    polyview("train", "--config", work / "config.yaml", "--set", "train.epochs=1")
+    weights = "model/" + next(name for name in tensor_names(model))
+    evaluate = ["eval", "--model", model, "--store", store]
+    cases: list[tuple[Path, str, list[object]]] = [
+        (store, "params", ["verify", store]),
+        (store, "view/status", ["info", store]),
+        (store, "object/label", evaluate),
+        (model, weights, evaluate),
+        (model, "norm/std", evaluate),
+        (model, "inr_dims", evaluate),
+    ]
+    for path, name, words in cases:
+        for shape, kind in (((2**62,), "f4"), ((2**61 + 1,), "f8"), ((2**32, 2**32), "u1")):
+            with changed_bytes(path):
+                with h5py.File(path, "r+") as file:
+                    del file[name]
+                    file.create_dataset(name, shape, kind, chunks=(64,) * len(shape))
+                refused(f"{name} of {path.name} with {shape} entries", words, DATA, path.name)
+
+
 def tensor_names(model: Path) -> list[str]:
     with h5py.File(model) as file:
         return list(file["model"])
@@ -198,6 +221,7 @@ if __name__ == "__main__":
             fuzz_inputs_are_survived,
             only_plain_stores_are_written,
             nothing_leads_out_of_a_file,
+            extents_may_be_any_number,
             pictures_are_bounded,
             truncated_stores,
         )
