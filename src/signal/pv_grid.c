@@ -9,9 +9,10 @@ static float position(int i, int n)
 
 void pv_grid(const pv_source_form *form, float *coords)
 {
-    const int sides[] = {form->height > 0 ? form->width : form->samples, form->height, form->depth};
+    enum { AXES = 3 };
+    const int sides[AXES] = {form->height > 0 ? form->width : form->samples, form->height, form->depth};
     for (int i = 0; i < form->samples; i++)
-        for (int axis = 0, left = i; axis < form->inputs; left /= sides[axis++])
+        for (int axis = 0, left = i; axis < form->inputs && axis < AXES; left /= sides[axis++])
             *coords++ = position(left % sides[axis], sides[axis]);
 }
 

@@ -17,9 +17,8 @@ static int64_t round_up(int64_t bytes)
 
 static int64_t memory_bytes(const pv_held *held)
 {
-    const pv_source_held *parts = &held->parts;
     return round_up(held->plan->form.shared_bytes) +
-           held->objects * (int64_t)(sizeof *parts->ids + sizeof *parts->labels);
+           held->objects * (int64_t)(sizeof *held->parts.ids + sizeof *held->parts.labels);
 }
 
 static pv_status open_memory(const pv_comm *comm, pv_held *held)

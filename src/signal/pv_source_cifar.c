@@ -144,11 +144,12 @@ static pv_status choose_labels(const pv_signal_opts *opts, cifar_reader *r)
 {
     const cifar_opts *own = opts->source.options;
     const struct cifar *kind = &kinds[r->files.kind];
-    r->labels = kind->labels[own ? own->labels : FINE];
+    const unsigned which = own ? own->labels : FINE;
+    r->labels = kind->labels[which];
     if (r->labels.names) return PV_OK;
     return pv_fail(PV_ERR_CONFIG,
                    "signal.labels is %s, but '%s' holds %s, which has one label of each object",
-                   label_words[own->labels], r->files.directory, kind->name);
+                   label_words[which], r->files.directory, kind->name);
 }
 
 static pv_status survey(const pv_signal_opts *opts, pv_source_form *form, void **reader)
