@@ -23,7 +23,7 @@ static pv_status write_image(FILE *file, const char *path, png_image *image, con
 
 pv_status pv_png_write(const char *path, int height, int width, int channels, const uint8_t *pixels)
 {
-    if (height < 1 || width < 1 || (channels != 1 && channels != 3))
+    if (height < 1 || width < 1 || (channels != 1 && channels != 3 && channels != 4))
         return pv_fail(PV_ERR_INTERNAL, "cannot write '%s': a picture of %d x %d pixels with %d channels",
                        path, height, width, channels);
     pv_status st = PV_OK;
@@ -39,7 +39,9 @@ pv_status pv_png_write(const char *path, int height, int width, int channels, co
     png_image image = {.version = PNG_IMAGE_VERSION,
                        .width = (png_uint_32)width,
                        .height = (png_uint_32)height,
-                       .format = channels == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB};
+                       .format = channels == 1   ? PNG_FORMAT_GRAY
+                                 : channels == 3 ? PNG_FORMAT_RGB
+                                                 : PNG_FORMAT_RGBA};
     st = write_image(file, path, &image, pixels);
     if (st == PV_OK && rename(part, path) != 0)
         st = pv_fail(PV_ERR_IO, "cannot rename '%s' to '%s': %s", part, path, strerror(errno));

@@ -71,6 +71,7 @@ static void colour_pictures_replace_what_was_there(void **state)
     (void)state;
     a_picture_reads_back_as_written(17, 300, 3, PNG_FORMAT_RGB);
     a_picture_reads_back_as_written(5, 4, 3, PNG_FORMAT_RGB);
+    a_picture_reads_back_as_written(7, 9, 4, PNG_FORMAT_RGBA);
 }
 
 static void no_temporary_file_stays(void **state)
