@@ -71,6 +71,12 @@ def cifar_seeds() -> list[bytes]:
     return seeds
 
 
+def tree_seeds() -> list[bytes]:
+    trees = ("a.png b.png", "a/1 a/2 b/1", "train/a/1 test/a/1 val/b/1", "a/train/1 a/test/1 b/val/2", "train/1 test/2")
+    broken = ("a/1 2", "train/a/1 b/1", "a/train/1 a/1", "/ // a// //1", "train test", f"{'x' * 40}/1 {'x' * 41}/1")
+    return [tree.replace(" ", "\n").encode() for tree in trees + broken] + ["\u00e9".encode("latin-1") + b"/1"]
+
+
 def config_keys() -> list[tuple[str, str]]:
     """(key, default) of every key, from the generated page."""
     rows = re.findall(
@@ -182,6 +188,7 @@ SEEDS = {
     "fuzz_idx": idx_seeds,
     "fuzz_image": image_seeds,
     "fuzz_cifar": cifar_seeds,
+    "fuzz_tree": tree_seeds,
     "fuzz_config": config_seeds,
     "fuzz_path": path_seeds,
     "fuzz_store": craft_seeds,
@@ -190,6 +197,7 @@ SEEDS = {
 WORDS = {
     "fuzz_idx": lambda: ["\x00\x00\x08\x03", "\x00\x00\x08\x01", "\x00\x00\x0c\x02", "\x00\x00\x0e\x03", "\x1f\x8b\x08", "\x00\x00\x00\x01"],
     "fuzz_image": lambda: ["IHDR", "PLTE", "tRNS", "IDAT", "IEND", "\xff\xc0", "\xff\xc2", "\xff\xc4", "\xff\xda", "\xff\xdb", "\xff\xd9"],
+    "fuzz_tree": lambda: ["train/", "test/", "val/", "\x0a", "/"],
     "fuzz_config": config_words,
     "fuzz_json": json_words,
     "fuzz_words": lambda: [*command_options(), "--", "=", ",", "1e308", "-1", "0-9"],
