@@ -213,7 +213,6 @@ static bool accepts_real(const pv_option *row, const char *value)
 {
     char *end;
     const double number = strtod(value, &end);
-    if (row->choices && choice_of(row, value) >= 0) return true;
     if (value[strspn(value, "+-.eE0123456789")] || end == value || *end) return false;
     return isfinite(number) && in_range(row, number);
 }
@@ -256,7 +255,8 @@ static bool accepts(const pv_option *row, const pv_node *node)
         return node->plain && (strcmp(node->text, "true") == 0 || strcmp(node->text, "false") == 0);
     case PV_OPTION_REAL:
     case PV_OPTION_REALS:
-        return node->plain && accepts_real(row, node->text);
+        return (row->choices && choice_of(row, node->text) >= 0) ||
+               (node->plain && accepts_real(row, node->text));
     case PV_OPTION_SPAN:
         return read_span(node->text, &span);
     default:

@@ -215,6 +215,20 @@ def no_test_split(work: Path) -> None:
         path.unlink()
     config = write_config(work, signal={"path": str(directory)})
     refused("a test split without files", ["fit", "--config", config], FAILED, "t10k-images", "signal.path")
+    all_, run = fit(work, "untested", "--store", work / "all.h5", train="all", val=0.1, test="usual")
+    again = polyview("fit", "--config", all_, "--store", work / "all.h5", ranks=2)
+    with h5py.File(work / "all.h5") as file:
+        kept = [line.strip() for line in file.attrs["config"].decode().splitlines()]
+    check(
+        run.status == again.status == 0
+        and again.json["fitted"] == 0
+        and {"train: 36", "val: 4", "test: 0"} <= set(kept)
+        and "no test files" in again.stderr,
+        "shares and what is usual are settled by the files, and kept as numbers",
+        run,
+        again,
+        kept,
+    )
     config, run = fit(work, "untested", test=0)
     check(run.status == 0, "without test files everything else is fitted", run)
     for ranks in (1, 3):
