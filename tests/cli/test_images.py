@@ -380,6 +380,11 @@ def a_tree_goes_the_whole_way(work: Path) -> None:
 
     small = work / "small.h5"
     run = polyview("fit", "--config", config, "--store", small, *OFTEN, "--set", "signal.train=10")
+    come = work / "tree" / "class 0" / "00.png"
+    come.write_bytes((work / "tree" / "class 0" / "0.png").read_bytes())
+    run = polyview("extend", small, "--objects", OBJECTS, ranks=2)
+    check(one_error(run, 3, "small.h5", "come or gone"), "growth among files that moved is refused", run)
+    come.unlink()
     polyview("extend", small, "--objects", OBJECTS, ranks=2)
     run = polyview("fit", "--store", small, ranks=2)
     check(run.status == 0 and rows_by_id(small) == rows_by_id(store), "a store that grew has the same rows", run)
