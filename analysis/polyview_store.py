@@ -174,6 +174,13 @@ class Store:
         return np.asarray(self._file["view/checksum"][()])
 
     @property
+    def judgements(self) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+        """[view][object] the IoU of every row and its mean error near the surface; None but for shapes."""
+        if "view/iou" not in self._file:
+            return None
+        return np.asarray(self._file["view/iou"][()]), np.asarray(self._file["view/surface_error"][()])
+
+    @property
     def psnr(self) -> NDArray[np.float32]:
         """[view][object] in dB, peak 1; meaningful where status is 1."""
         return np.asarray(self._file["view/psnr"][()])

@@ -197,6 +197,19 @@ def report_size(store: Store) -> int:
     return store.path.stat().st_size + sum(p.stat().st_size for p in shards.glob("*") if p.is_file())
 
 
+def judgements(store: Store) -> list[list[str]]:
+    """How good the fits of shapes are, by points that they did not see."""
+    judged = store.judgements
+    if judged is None:
+        return []
+    iou, error = (values[np.isfinite(values) & (store.status == FITTED)] for values in judged)
+    return [
+        ["IoU, mean", f"{iou.mean():.4f}"],
+        ["IoU, 5 % and median", f"{np.percentile(iou, 5):.4f}, {np.median(iou):.4f}"],
+        ["error near the surface, mean", f"{error.mean():.5f}"],
+    ]
+
+
 def fits(report: Report, store: Store, path: Path, fit: list[Run]) -> None:
     report.section("Fits")
     caption = "PSNR of every fitted INR against its image."
@@ -209,6 +222,7 @@ def fits(report: Report, store: Store, path: Path, fit: list[Run]) -> None:
     if len(psnr.finite):
         rows += [[f"PSNR, {name}", f"{np.percentile(psnr.finite, share):.2f} dB"] for name, share in shares]
         rows.append(["PSNR, mean", f"{float(psnr.finite.mean()):.2f} dB"])
+    rows += judgements(store)
     table = report.table(["what", "value"], rows, fit, numbers=1)
     report.add(f'<div class="pair">{histogram}{table}</div>')
     try:

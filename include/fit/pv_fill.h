@@ -28,6 +28,8 @@ typedef struct pv_fill_result {
     double seconds;      /* of fitting, the slowest rank's */
     double idle_share;   /* share of ranks x seconds spent waiting at the end */
     double mean_psnr_db; /* over all fitted views of the store */
+    bool judged;         /* by held-out samples: then likewise */
+    double mean_iou, mean_surface_error;
 } pv_fill_result;
 
 /* Fits every view whose status is missing, and with `retry_refused` those that are refused.

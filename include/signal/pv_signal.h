@@ -54,6 +54,8 @@ const float *pv_signal_coords(const pv_signal *signal);
 pv_status pv_signal_samples(const pv_signal *signal, int64_t object, float *coords, float *values);
 /* Samples that no fit sees, to judge one by: coords [heldout][inputs], values [heldout][channels]. */
 pv_status pv_signal_heldout(const pv_signal *signal, int64_t object, float *coords, float *values);
+/* Where it lies in its own space, of objects that have such samples. */
+pv_status pv_signal_frame(const pv_signal *signal, int64_t object, float frame[PV_SOURCE_FRAME]);
 /* targets [targets of the form]: real numbers that say what it is, such as a and b of a wave. */
 pv_status pv_signal_target(const pv_signal *signal, int64_t object, float *targets);
 /* The object as its source's functions get it: it->bytes lie in the node's shared memory if objects are kept

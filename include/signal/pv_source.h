@@ -82,6 +82,10 @@ typedef struct pv_source_object {
     int64_t place;
 } pv_source_object;
 
+/* Where an object lies in the space that its files speak of: the three coordinates of its centre, and the
+ * length that its own unit stands for. */
+enum { PV_SOURCE_FRAME = 4 };
+
 /* What `load` fills, once a node; zeroed, of the objects of all splits. */
 typedef struct pv_source_held {
     void *shared;    /* [shared_bytes], aligned to 8 bytes, as the others are */
@@ -128,8 +132,11 @@ typedef struct pv_source {
     /* Of one object: values [samples][channels] (of pictures in [0, 1]), and coords [samples][inputs], NULL
      * where all share theirs.  Local.   Errors: PV_ERR_DATA (file named), PV_ERR_NOMEM. */
     pv_status (*samples)(const pv_source_object *object, float *coords, float *values);
-    /* Likewise the samples that a fit does not see.  NULL where there are none. */
+    /* Likewise the samples that a fit does not see, of a field that is negative inside an object, the first
+     * half of them near its surface.  NULL where there are none. */
     pv_status (*heldout)(const pv_source_object *object, float *coords, float *values);
+    /* Its frame.  NULL: objects lie where their coordinates say.  Local.  Errors: as samples. */
+    pv_status (*frame)(const pv_source_object *object, float frame[PV_SOURCE_FRAME]);
     void (*targets)(const pv_source_object *object, float *targets); /* NULL where it has none */
 
     /* What a store says of it besides its name, the shape and range of its values and the number of classes:

@@ -81,13 +81,14 @@ int64_t pv_store_objects(const pv_store *store);
 int pv_store_shards(const pv_store *store); /* 0: the store is one file */
 const char *pv_store_path(const pv_store *store);
 const pv_arch *pv_store_arch(const pv_store *store);
-int pv_store_params(const pv_store *store);              /* P */
+int pv_store_params(const pv_store *store); /* P */
 const char *pv_store_text(const pv_store *store, pv_store_texts which);
 /* What it says of its signal: the shape of an image object, and the number of classes. */
 const pv_signal_about *pv_store_signal(const pv_store *store);
 /* The names of the classes, by label; NULL: each is called by its label. */
 const pv_class_name *pv_store_class_names(const pv_store *store);
 int pv_store_targets(const pv_store *store); /* real targets of an object, 0 or up to PV_SIGNAL_MAX_TARGETS */
+bool pv_store_is_judged(const pv_store *store); /* by held-out samples of the signal */
 /* For the room's own use: the files of the rows, and any column of objects that there is. */
 struct shards;
 const struct shards *pv_store_shard_set(const pv_store *store);
@@ -103,6 +104,9 @@ pv_status pv_store_read_rows(const pv_store *store, int64_t view, int64_t first,
 pv_status pv_store_read_checksums(const pv_store *store, int64_t view, int64_t first, int64_t count,
                                   uint64_t *checksums);
 pv_status pv_store_read_psnr(const pv_store *store, int64_t view, int64_t first, int64_t count, float *psnr);
+/* Of a store that is judged. */
+pv_status pv_store_read_judgements(const pv_store *store, int64_t view, int64_t first, int64_t count,
+                                   float *iou, float *surface_error);
 pv_status pv_store_read_labels(const pv_store *store, int64_t first, int64_t count, int32_t *labels);
 /* Of a store that has some.  Shapes   targets [count][pv_store_targets]. */
 pv_status pv_store_read_targets(const pv_store *store, int64_t first, int64_t count, float *targets);
@@ -115,6 +119,13 @@ bool pv_store_has_digests(const pv_store *store);
 pv_status pv_store_read_digests(const pv_store *store, int64_t first, int64_t count, uint64_t *digests);
 /* Before the objects' first rows.  Independent of other ranks.  Errors: as pv_store_write_rows. */
 pv_status pv_store_write_digests(pv_store *store, int64_t first, int64_t count, const uint64_t *digests);
+
+/* Of a store whose signal has held-out samples, of consecutive objects before their rows: where an object
+ * lies, [count][PV_SOURCE_FRAME]; how good its rows are (pv_heldout.h).  Independent of other ranks.  Errors:
+ * as pv_store_write_rows. */
+pv_status pv_store_write_frames(pv_store *store, int64_t first, int64_t count, const float *frames);
+pv_status pv_store_write_judgements(pv_store *store, int64_t view, int64_t first, int64_t count,
+                                    const float *iou, const float *surface_error);
 
 /* Writes `count` rows of consecutive objects: rows, checksums, psnr and steps; brings them to disk if the
  * store was opened with sync; then the status of each, PV_ROW_FITTED or PV_ROW_REFUSED.

@@ -10,14 +10,15 @@
 enum { PV_TALLY_BINS = 64 };
 
 typedef struct pv_tally {
-    int64_t fitted, refused; /* the other rows are missing */
+    int64_t fitted, refused;             /* the other rows are missing */
     int64_t psnr_unknown, psnr_infinite; /* of the fitted: NaN, as of imported rows; of exact fits */
     int64_t psnr_negative;
-    double mean_psnr_db; /* of the finite ones, NaN if there are none */
-    int64_t psnr_bins[PV_TALLY_BINS]; /* of all but the unknown */
+    double mean_psnr_db;                 /* of the finite ones, NaN if there are none */
+    double mean_iou, mean_surface_error; /* of rows that are judged (pv_heldout.h), NaN if there are none */
+    int64_t psnr_bins[PV_TALLY_BINS];    /* of all but the unknown */
 } pv_tally;
 
-/* Reads status and PSNR of every row, each rank those of a share of the objects.
+/* Reads status, PSNR and judgements of every row, each rank those of a share of the objects.
  * Collective.  Errors: PV_ERR_HDF5, PV_ERR_NOMEM, agreed. */
 pv_status pv_tally_store(const pv_comm *comm, const pv_store *store, pv_tally *tally);
 

@@ -104,6 +104,10 @@ static pv_status report(const pv_store *store, const int64_t splits[SPLITS], con
     pv_json_int(result, "fitted", counts->fitted);
     pv_json_int(result, "refused", counts->refused);
     pv_json_real(result, "mean_psnr_db", counts->mean_psnr_db);
+    if (pv_store_is_judged(store)) {
+        pv_json_real(result, "mean_iou", counts->mean_iou);
+        pv_json_real(result, "mean_surface_error", counts->mean_surface_error);
+    }
     pv_json_int(result, "psnr_unknown", counts->psnr_unknown);
     pv_json_int(result, "psnr_infinite", counts->psnr_infinite);
     pv_json_int(result, "psnr_negative", counts->psnr_negative);

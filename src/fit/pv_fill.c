@@ -1,5 +1,6 @@
 /* Filling a store: the rows are divided into chunks, which all ranks take from a queue, fit and write. */
 #include "fit/pv_fill.h"
+#include "fit/pv_heldout.h"
 #include "fit/pv_specimen.h"
 #include "base/pv_clock.h"
 #include "base/pv_mem.h"
@@ -29,7 +30,8 @@ typedef struct chunk {
     int64_t objects[CHUNK_ROWS]; /* the signal's numbers of them */
     uint8_t status[CHUNK_ROWS];  /* as stored, then as fitted */
     bool fresh[CHUNK_ROWS];      /* fitted, to be written */
-    float psnr[CHUNK_ROWS];
+    float psnr[CHUNK_ROWS], iou[CHUNK_ROWS], surface_error[CHUNK_ROWS];
+    float frames[CHUNK_ROWS][PV_SOURCE_FRAME];
     uint32_t steps[CHUNK_ROWS];
 } chunk;
 
@@ -42,6 +44,7 @@ typedef struct chunk_fitter {
     pv_fitter *fitter;
     int params;
     pv_specimen specimen;                  /* of the object that is to be fitted */
+    pv_heldout heldout;                    /* by slots */
     float *rows;                           /* [CHUNK_ROWS][P], of the chunk */
     double stop_seen;                      /* when a stop was first seen, 0: it was not */
     int64_t fitted, restarted, adam_steps; /* by this rank */
@@ -54,6 +57,7 @@ static void fitter_free(chunk_fitter *f)
 {
     pv_fitter_free(f->fitter);
     pv_specimen_free(&f->specimen);
+    pv_heldout_free(&f->heldout);
     free(f->rows);
 }
 
@@ -66,6 +70,7 @@ static pv_status fitter_make(chunk_fitter *f)
     PV_TRY(pv_specimen_make(f->signal, &f->specimen));
     PV_ALLOC(f->rows, (int64_t)CHUNK_ROWS * f->params);
     PV_TRY(pv_fitter_new(pv_store_arch(f->store), n, pv_signal_coords(f->signal), f->opts->fit, &f->fitter));
+    st = pv_heldout_make(f->signal, PV_FITTER_SLOTS, &f->heldout);
 done:
     return st;
 }
@@ -84,23 +89,43 @@ static void note_digest(chunk *c, int row, uint64_t today)
     }
 }
 
+/* What an object's row will be judged by, and where the object lies. */
+static pv_status take_heldout(chunk_fitter *f, int slot, chunk *c, int row)
+{
+    if (f->heldout.count == 0) return PV_OK;
+    const pv_status st = pv_heldout_take(f->signal, c->objects[row], slot, &f->heldout);
+    return st == PV_OK ? pv_signal_frame(f->signal, c->objects[row], c->frames[row]) : st;
+}
+
 /* Puts an attempt at row `row` of the chunk into a slot. */
 static pv_status start_fit(chunk_fitter *f, int slot, chunk *c, int row, int attempt)
 {
     const pv_fit_key key = {c->sources[row], c->view, attempt};
     float *weights = f->rows + (int64_t)row * f->params;
     uint64_t today;
-    const pv_status st = pv_specimen_take(f->signal, c->objects[row], &f->specimen, &today);
-    if (st != PV_OK) return st;
+    pv_status st;
+    PV_TRY(pv_specimen_take(f->signal, c->objects[row], &f->specimen, &today));
     note_digest(c, row, today);
+    PV_TRY(take_heldout(f, slot, c, row));
     pv_rng rng = pv_fit_stream(f->opts->fit, PV_RNG_VIEW_INIT, key);
     pv_inr_init(pv_store_arch(f->store), f->opts->variant, &rng, weights);
     pv_fitter_start(f->fitter, slot, weights, f->specimen.coords, f->specimen.values, key);
-    return PV_OK;
+done:
+    return st;
 }
 
-/* Takes a fit that has ended out of its slot; false if it is to start again. */
-static bool end_fit(chunk_fitter *f, int slot, chunk *c, int row, int attempt)
+static pv_status judge(const chunk_fitter *f, int slot, chunk *c, int row)
+{
+    const float *weights = f->rows + (int64_t)row * f->params;
+    pv_judgement found;
+    const pv_status st = pv_heldout_judge(&f->heldout, slot, pv_store_arch(f->store), weights, &found);
+    c->iou[row] = found.iou;
+    c->surface_error[row] = found.surface_error;
+    return st;
+}
+
+/* Takes a fit that has ended out of its slot; *ended is false if it is to start again. */
+static pv_status end_fit(chunk_fitter *f, int slot, chunk *c, int row, int attempt, bool *ended)
 {
     float *weights = f->rows + (int64_t)row * f->params;
     pv_fit_result result;
@@ -108,20 +133,21 @@ static bool end_fit(chunk_fitter *f, int slot, chunk *c, int row, int attempt)
     f->adam_steps += result.steps;
     if (st != PV_OK && attempt < f->opts->fit->restarts) {
         f->restarted++;
-        return false;
+        return PV_OK;
     }
+    *ended = true;
     c->steps[row] = (uint32_t)result.steps;
     c->fresh[row] = true;
     if (st == PV_OK) {
         c->status[row] = PV_ROW_FITTED;
         c->psnr[row] = (float)pv_psnr(result.mse);
         f->fitted++;
-    } else {
-        c->status[row] = PV_ROW_REFUSED;
-        c->psnr[row] = NAN;
-        memset(weights, 0, (size_t)f->params * sizeof *weights);
+        return judge(f, slot, c, row);
     }
-    return true;
+    c->status[row] = PV_ROW_REFUSED;
+    c->psnr[row] = c->iou[row] = c->surface_error[row] = NAN;
+    memset(weights, 0, (size_t)f->params * sizeof *weights);
+    return PV_OK;
 }
 
 /* Whether a signal or limit asked this rank or another to stop. */
@@ -156,13 +182,27 @@ static pv_status fit_group(chunk_fitter *f, chunk *c, const int *wanted, int use
         pv_fitter_advance(f->fitter, used, SLICE_STEPS);
         for (int slot = 0; st == PV_OK && slot < used; slot++) {
             if (ended[slot] || !pv_fitter_done(f->fitter, slot)) continue;
-            ended[slot] = end_fit(f, slot, c, wanted[slot], attempt[slot]);
-            if (ended[slot])
-                running--;
-            else
-                st = start_fit(f, slot, c, wanted[slot], ++attempt[slot]);
+            st = end_fit(f, slot, c, wanted[slot], attempt[slot], &ended[slot]);
+            running -= ended[slot];
+            if (st == PV_OK && !ended[slot]) st = start_fit(f, slot, c, wanted[slot], ++attempt[slot]);
         }
     }
+    return st;
+}
+
+/* Writes a run of fresh rows; their judgements first, as the status of a row says that all of it is there. */
+static pv_status write_run(const chunk_fitter *f, const chunk *c, int row, int count)
+{
+    const int64_t first = c->first + row;
+    pv_status st;
+    if (pv_store_is_judged(f->store)) {
+        PV_TRY(pv_store_write_frames(f->store, first, count, c->frames[row]));
+        PV_TRY(
+            pv_store_write_judgements(f->store, c->view, first, count, c->iou + row, c->surface_error + row));
+    }
+    st = pv_store_write_rows(f->store, c->view, first, count, f->rows + (int64_t)row * f->params,
+                             c->psnr + row, c->steps + row, c->status + row);
+done:
     return st;
 }
 
@@ -174,10 +214,7 @@ static pv_status write_fresh(const chunk_fitter *f, const chunk *c)
         int end = row;
         while (end < c->count && c->fresh[end])
             end++;
-        if (end > row)
-            st = pv_store_write_rows(f->store, c->view, c->first + row, end - row,
-                                     f->rows + (int64_t)row * f->params, c->psnr + row, c->steps + row,
-                                     c->status + row);
+        if (end > row) st = write_run(f, c, row, end - row);
         row = end + 1;
     }
     return st;
@@ -294,6 +331,17 @@ static void gather_result(const pv_comm *comm, const chunk_fitter *f, double bus
     result->idle_share = longest > 0 ? 1 - total / (longest * comm->size) : 0;
 }
 
+/* What the store holds. */
+static void tell_held(const pv_store *store, const pv_tally *counts, pv_fill_result *result)
+{
+    result->held = counts->fitted;
+    result->refused = counts->refused;
+    result->mean_psnr_db = counts->mean_psnr_db;
+    result->judged = pv_store_is_judged(store);
+    result->mean_iou = counts->mean_iou;
+    result->mean_surface_error = counts->mean_surface_error;
+}
+
 pv_status pv_fill(const pv_comm *comm, const pv_signal *signal, pv_store *store, const pv_fill_opts *opts,
                   pv_fill_result *result)
 {
@@ -305,9 +353,8 @@ pv_status pv_fill(const pv_comm *comm, const pv_signal *signal, pv_store *store,
     PV_TRY(pv_same(comm, "fit.steps of pv_fill", &opts->fit->steps, sizeof opts->fit->steps));
     PV_TRY(pv_same(comm, "retry_refused of pv_fill", &opts->retry_refused, sizeof opts->retry_refused));
     PV_TRY(pv_tally_store(comm, store, &counts));
-    result->present = result->held = counts.fitted;
-    result->refused = counts.refused;
-    result->mean_psnr_db = counts.mean_psnr_db;
+    result->present = counts.fitted;
+    tell_held(store, &counts, result);
     const division work = divide(result->rows, comm->size);
     PV_TRY(pv_specimen_check_store(comm, signal, store));
     const int64_t missing = result->rows - counts.fitted - (opts->retry_refused ? 0 : counts.refused);
@@ -320,9 +367,7 @@ pv_status pv_fill(const pv_comm *comm, const pv_signal *signal, pv_store *store,
     st = pv_agree(comm, st);
     gather_result(comm, &f, busy, result);
     const pv_status counted = pv_tally_store(comm, store, &counts);
-    result->held = counts.fitted;
-    result->refused = counts.refused;
-    result->mean_psnr_db = counts.mean_psnr_db;
+    tell_held(store, &counts, result);
     st = st == PV_OK ? counted : st;
 done:
     pv_queue_close(f.queue);

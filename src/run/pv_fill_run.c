@@ -157,6 +157,10 @@ void pv_result_fill(const pv_fill_result *fill, json_t *result)
     pv_json_int(result, "restarted", fill->restarted);
     pv_json_int(result, "steps", fill->steps);
     pv_json_real(result, "mean_psnr_db", fill->mean_psnr_db);
+    if (fill->judged) {
+        pv_json_real(result, "mean_iou", fill->mean_iou);
+        pv_json_real(result, "mean_surface_error", fill->mean_surface_error);
+    }
     pv_json_real(result, "inr_steps_per_s", fill->seconds > 0 ? (double)fill->steps / fill->seconds : 0);
     pv_json_real(result, "seconds", fill->seconds);
     pv_json_real(result, "idle_share", fill->idle_share);

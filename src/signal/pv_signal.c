@@ -206,6 +206,15 @@ pv_status pv_signal_heldout(const pv_signal *signal, int64_t object, float *coor
     return st == PV_OK ? source_of(signal)->heldout(&it, coords, values) : st;
 }
 
+pv_status pv_signal_frame(const pv_signal *signal, int64_t object, float frame[PV_SOURCE_FRAME])
+{
+    static const float own[PV_SOURCE_FRAME] = {[PV_SOURCE_FRAME - 1] = 1};
+    pv_source_object it;
+    const pv_status st = pv_held_take(signal->held, object, &it);
+    memcpy(frame, own, sizeof own);
+    return st == PV_OK && source_of(signal)->frame ? source_of(signal)->frame(&it, frame) : st;
+}
+
 pv_status pv_signal_target(const pv_signal *signal, int64_t object, float *targets)
 {
     pv_source_object it;

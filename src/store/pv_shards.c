@@ -160,12 +160,15 @@ pv_status shards_find(hid_t file, const char *path, shards *found, store_shape *
     return st;
 }
 
-static pv_status open_columns(int params, const char *path, shard *one)
+static pv_status open_columns(const store_shape *whole, const char *path, shard *one)
 {
-    const store_shape shape = {.views = one->box.views, .objects = one->box.objects, .params = params};
+    store_shape shape = *whole;
+    shape.views = one->box.views;
+    shape.objects = one->box.objects;
     pv_status st = PV_OK;
     for (int c = 0; st == PV_OK && c < ROW_COLUMNS; c++)
-        st = store_column_open(one->file->id, path, (store_column)c, &shape, &one->columns[c]);
+        if (store_column_exists(c, &shape))
+            st = store_column_open(one->file->id, path, (store_column)c, &shape, &one->columns[c]);
     return st;
 }
 
@@ -177,15 +180,16 @@ static const char *path_of(const shards *set, const shard *one, char path[PATH_M
     return path;
 }
 
-static pv_status open_shard(const pv_comm *comm, const store_file *own, const shards *set, int params,
-                            bool writing, const pv_storage_opts *storage, shard *one)
+static pv_status open_shard(const pv_comm *comm, const store_file *own, const shards *set,
+                            const store_shape *whole, bool writing, const pv_storage_opts *storage,
+                            shard *one)
 {
     char named[PATH_MAX];
     const char *const path = path_of(set, one, named);
     pv_status st;
     one->file = one->name ? &one->own : own;
     if (one->name) PV_TRY(store_file_open(comm, path, writing, storage, &one->own));
-    PV_TRY(pv_agree(comm, open_columns(params, path, one)));
+    PV_TRY(pv_agree(comm, open_columns(whole, path, one)));
 done:
     return st;
 }
@@ -215,7 +219,7 @@ pv_status shards_open(const pv_comm *comm, const store_file *own, const store_sh
     pv_status st = pv_agree(comm, allow_files(found, writing));
     found->sync = writing && storage && storage->sync;
     for (int i = 0; st == PV_OK && i < found->count; i++)
-        st = open_shard(comm, own, found, shape->params, writing, storage, &found->all[i]);
+        st = open_shard(comm, own, found, shape, writing, storage, &found->all[i]);
     return st;
 }
 
@@ -268,8 +272,8 @@ pv_status shards_read(const shards *from, const store_shape *shape, store_column
 static pv_status write_extract(const shards *set, const shard *one, const store_shape *shape,
                                const extract *x, const void *const data[ROW_COLUMNS])
 {
-    static const store_column order[] = {COLUMN_PARAMS, COLUMN_CHECKSUM, COLUMN_PSNR, COLUMN_STEPS,
-                                         COLUMN_STATUS};
+    static const store_column order[] = {COLUMN_PARAMS, COLUMN_CHECKSUM,      COLUMN_PSNR,  COLUMN_STEPS,
+                                         COLUMN_IOU,    COLUMN_SURFACE_ERROR, COLUMN_STATUS};
     char named[PATH_MAX];
     const char *const path = path_of(set, one, named);
     pv_status st = store_file_check(one->file, path);

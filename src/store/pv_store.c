@@ -49,6 +49,13 @@ static pv_status count_targets(pv_store *store)
     return PV_OK;
 }
 
+/* Whether rows are judged by held-out samples: then they have these columns. */
+static void find_judgements(pv_store *store)
+{
+    if (H5Lexists(store->file.id, store_column_name(COLUMN_FRAME), H5P_DEFAULT) > 0)
+        store->shape.frame = PV_SOURCE_FRAME;
+}
+
 static bool has_digests(const pv_store *store)
 {
     return H5Lexists(store->file.id, store_column_name(COLUMN_DIGEST), H5P_DEFAULT) > 0;
@@ -88,6 +95,7 @@ static pv_status read_head(pv_store *store)
     PV_TRY(pv_signal_from_json(store->texts[PV_STORE_SIGNAL], store->path, &store->about));
     PV_TRY(shards_find(store->file.id, store->path, &store->shards, &store->shape));
     PV_TRY(count_targets(store));
+    find_judgements(store);
     for (int c = ROW_COLUMNS; c < COLUMNS; c++)
         if (store_column_exists(c, &store->shape) && (c != COLUMN_DIGEST || has_digests(store)))
             PV_TRY(store_column_open(store->file.id, store->path, (store_column)c, &store->shape,
@@ -238,6 +246,11 @@ int pv_store_targets(const pv_store *store)
     return store->shape.targets;
 }
 
+bool pv_store_is_judged(const pv_store *store)
+{
+    return store->shape.frame > 0;
+}
+
 static pv_status read_rows(const pv_store *store, store_column column, int64_t view, int64_t first,
                            int64_t count, void *data)
 {
@@ -273,6 +286,13 @@ pv_status pv_store_read_psnr(const pv_store *store, int64_t view, int64_t first,
     return read_rows(store, COLUMN_PSNR, view, first, count, psnr);
 }
 
+pv_status pv_store_read_judgements(const pv_store *store, int64_t view, int64_t first, int64_t count,
+                                   float *iou, float *surface_error)
+{
+    const pv_status st = read_rows(store, COLUMN_IOU, view, first, count, iou);
+    return st == PV_OK ? read_rows(store, COLUMN_SURFACE_ERROR, view, first, count, surface_error) : st;
+}
+
 pv_status pv_store_read_labels(const pv_store *store, int64_t first, int64_t count, int32_t *labels)
 {
     return pv_store_read_objects(store, COLUMN_LABEL, first, count, labels);
@@ -304,16 +324,34 @@ pv_status pv_store_read_digests(const pv_store *store, int64_t first, int64_t co
     return pv_store_read_objects(store, COLUMN_DIGEST, first, count, digests);
 }
 
-pv_status pv_store_write_digests(pv_store *store, int64_t first, int64_t count, const uint64_t *digests)
+/* Of objects, in the file that keeps the objects. */
+static pv_status write_objects(pv_store *store, store_column column, int64_t first, int64_t count,
+                               const void *data)
 {
-    if (!pv_store_has_digests(store)) return PV_OK;
     pv_status st = store_file_check(&store->file, store->path);
     if (st == PV_OK)
-        st = store_column_write(store->columns[COLUMN_DIGEST], COLUMN_DIGEST, &store->shape, 0, first, count,
-                                digests);
+        st = store_column_write(store->columns[column], column, &store->shape, 0, first, count, data);
     if (st == PV_OK && store->shards.sync && pv_store_shards(store) > 0)
         st = store_file_sync(&store->file, store->path);
     return st;
+}
+
+pv_status pv_store_write_digests(pv_store *store, int64_t first, int64_t count, const uint64_t *digests)
+{
+    return pv_store_has_digests(store) ? write_objects(store, COLUMN_DIGEST, first, count, digests) : PV_OK;
+}
+
+pv_status pv_store_write_frames(pv_store *store, int64_t first, int64_t count, const float *frames)
+{
+    return write_objects(store, COLUMN_FRAME, first, count, frames);
+}
+
+pv_status pv_store_write_judgements(pv_store *store, int64_t view, int64_t first, int64_t count,
+                                    const float *iou, const float *surface_error)
+{
+    return shards_write(
+        &store->shards, &store->shape, view, first, count,
+        (const void *[ROW_COLUMNS]){[COLUMN_IOU] = iou, [COLUMN_SURFACE_ERROR] = surface_error});
 }
 
 pv_status pv_store_write_rows(pv_store *store, int64_t view, int64_t first, int64_t count, const float *rows,

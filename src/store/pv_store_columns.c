@@ -24,6 +24,8 @@ const char *store_column_name(store_column column)
         [COLUMN_STEPS] = "/view/steps",       [COLUMN_LABEL] = "/object/label",
         [COLUMN_SPLIT] = "/object/split",     [COLUMN_SOURCE] = "/object/source",
         [COLUMN_DIGEST] = "/object/digest",   [COLUMN_TARGET] = "/object/target",
+        [COLUMN_IOU] = "/view/iou",           [COLUMN_SURFACE_ERROR] = "/view/surface_error",
+        [COLUMN_FRAME] = "/object/frame",
     };
     return names[column];
 }
@@ -36,12 +38,16 @@ hid_t store_column_type(store_column column)
         [COLUMN_STEPS] = H5T_NATIVE_UINT32,    [COLUMN_LABEL] = H5T_NATIVE_INT32,
         [COLUMN_SPLIT] = H5T_NATIVE_UINT8,     [COLUMN_SOURCE] = H5T_NATIVE_UINT64,
         [COLUMN_DIGEST] = H5T_NATIVE_UINT64,   [COLUMN_TARGET] = H5T_NATIVE_FLOAT,
+        [COLUMN_IOU] = H5T_NATIVE_FLOAT,       [COLUMN_SURFACE_ERROR] = H5T_NATIVE_FLOAT,
+        [COLUMN_FRAME] = H5T_NATIVE_FLOAT,
     };
     return types[column];
 }
 
 bool store_column_exists(int column, const store_shape *shape)
 {
+    if (column == COLUMN_IOU || column == COLUMN_SURFACE_ERROR || column == COLUMN_FRAME)
+        return shape->frame > 0;
     return column != COLUMN_TARGET || shape->targets > 0;
 }
 
@@ -52,12 +58,17 @@ int store_column_dims(store_column column, const store_shape *shape, hsize_t dim
     dims[rank++] = (hsize_t)shape->objects;
     if (column == COLUMN_PARAMS) dims[rank++] = (hsize_t)shape->params;
     if (column == COLUMN_TARGET) dims[rank++] = (hsize_t)shape->targets;
+    if (column == COLUMN_FRAME) dims[rank++] = (hsize_t)shape->frame;
     return rank;
 }
 
 size_t store_column_entry(store_column column, const store_shape *shape)
 {
-    const int values = column == COLUMN_PARAMS ? shape->params : column == COLUMN_TARGET ? shape->targets : 1;
+    if (!store_column_exists(column, shape)) return 0;
+    const int values = column == COLUMN_PARAMS   ? shape->params
+                       : column == COLUMN_TARGET ? shape->targets
+                       : column == COLUMN_FRAME  ? shape->frame
+                                                 : 1;
     return H5Tget_size(store_column_type(column)) * (size_t)values;
 }
 
@@ -108,8 +119,9 @@ void store_columns_close(int count, hid_t columns[])
 static int box_of(store_column column, const store_shape *shape, int64_t view, int64_t first, int64_t count,
                   hsize_t start[STORE_MAX_RANK], hsize_t size[STORE_MAX_RANK])
 {
-    store_column_dims(column, &(store_shape){view, first, 0, 0}, start);
-    return store_column_dims(column, &(store_shape){1, count, shape->params, shape->targets}, size);
+    store_column_dims(column, &(store_shape){view, first, 0, 0, 0}, start);
+    return store_column_dims(column, &(store_shape){1, count, shape->params, shape->targets, shape->frame},
+                             size);
 }
 
 pv_status store_column_read(hid_t dataset, store_column column, const store_shape *shape, int64_t view,

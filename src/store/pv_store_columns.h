@@ -18,11 +18,14 @@ typedef enum store_column {
     COLUMN_CHECKSUM,
     COLUMN_PSNR,
     COLUMN_STEPS,
+    COLUMN_IOU, /* this and the next only where the signal has held-out samples */
+    COLUMN_SURFACE_ERROR,
     COLUMN_LABEL,
     COLUMN_SPLIT,
     COLUMN_SOURCE,
     COLUMN_DIGEST, /* stores of early versions lack it */
     COLUMN_TARGET, /* only where the signal has real targets */
+    COLUMN_FRAME,  /* only where it has held-out samples */
     COLUMNS,
     ROW_COLUMNS = COLUMN_LABEL
 } store_column;
@@ -40,10 +43,11 @@ extern const char *const store_text_names[];
 
 enum { STORE_MAX_RANK = 3 };
 
-/* What is stored: /params is [views][objects][params], /object/target [objects][targets]. */
+/* What is stored: /params is [views][objects][params], /object/target [objects][targets], /object/frame
+ * [objects][frame]; without a frame nothing is judged by held-out samples. */
 typedef struct store_shape {
     int64_t views, objects;
-    int params, targets;
+    int params, targets, frame;
 } store_shape;
 
 bool store_column_exists(int column, const store_shape *shape);

@@ -72,9 +72,11 @@ static pv_status write_class_names(hid_t file, const store_recipe *recipe)
 /* What a file with the rows of a box holds. */
 static store_shape shape_of(const store_recipe *recipe, const store_box *box)
 {
+    const pv_source_form *form = pv_signal_form(recipe->signal);
+    const pv_store *old = recipe->old;
+    const bool judged = old ? pv_store_is_judged(old) : form->heldout > 0;
     return (store_shape){box->views, box->objects, pv_arch_params(recipe->arch),
-                         recipe->old ? pv_store_targets(recipe->old)
-                                     : pv_signal_form(recipe->signal)->targets};
+                         old ? pv_store_targets(old) : form->targets, judged ? PV_SOURCE_FRAME : 0};
 }
 
 /* Some objects on their way into a file: arrays of OBJECT_BLOCK entries of the columns of objects. */
@@ -189,8 +191,8 @@ static pv_status create_virtual(hid_t file, store_column column, const store_sha
     for (int i = 0; bad >= 0 && i < count; i++) {
         const store_box *box = &entries[i].box;
         if (box->objects == 0) continue;
-        store_column_dims(column, &(store_shape){box->first_view, box->first_object, 0, 0}, start);
-        store_column_dims(column, &(store_shape){box->views, box->objects, whole->params, 0}, size);
+        store_column_dims(column, &(store_shape){box->first_view, box->first_object, 0, 0, 0}, start);
+        store_column_dims(column, &(store_shape){box->views, box->objects, whole->params, 0, 0}, size);
         const hid_t source = H5Screate_simple(rank, size, NULL);
         H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, size, NULL);
         bad = H5Pset_virtual(create, space, entries[i].name, name, source);
@@ -261,7 +263,8 @@ static pv_status write_contents(const store_recipe *recipe, hid_t file, const st
         PV_TRY(pv_h5_write_int(file, "first_object", box->first_object));
     }
     for (int c = 0; entries && c < ROW_COLUMNS; c++)
-        PV_TRY(create_virtual(file, (store_column)c, &shape, entries, count));
+        if (store_column_exists(c, &shape))
+            PV_TRY(create_virtual(file, (store_column)c, &shape, entries, count));
     PV_TRY(create_columns(file, entries ? ROW_COLUMNS : 0, &shape));
     PV_TRY(write_layout(file, recipe->arch));
     PV_TRY(write_class_names(file, recipe));
