@@ -146,7 +146,7 @@ typedef struct pv_source {
 
 /* A test may bring a list of its own. */
 #ifndef PV_SOURCES
-#define PV_SOURCES(X) X(idx) X(cifar) X(images) X(sine)
+#define PV_SOURCES(X) X(idx) X(cifar) X(images) X(shapes) X(sine)
 #endif
 #define PV_SOURCE_EXTERN(name) extern const pv_source pv_source_##name;
 PV_SOURCES(PV_SOURCE_EXTERN)

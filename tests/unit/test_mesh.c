@@ -439,8 +439,31 @@ static void a_field_starts_no_threads(void **state)
     assert_int_equal(threads, 1); /* the tests before this one have made fields */
 }
 
-int main(void)
+/* Random points of [-1, 1]^3, in the space of the file, and their signed distances, for other witnesses. */
+static int print_field(const char *path)
 {
+    pv_mesh mesh = {0};
+    pv_mesh_field *field;
+    pv_rng rng = pv_rng_open(4, PV_RNG_TEST, 0, 0);
+    if (pv_mesh_read(path, &mesh) != PV_OK || pv_mesh_field_make(&mesh, &field) != PV_OK) return 1;
+    for (int i = 0; i < 1000; i++) {
+        double p[3];
+        for (int k = 0; k < 3; k++)
+            p[k] = pv_rng_range(&rng, -1, 1);
+        const double distance = pv_mesh_field_signed(field, p);
+        for (int k = 0; k < 3; k++)
+            printf("%.17g ", mesh.centre[k] + mesh.scale * p[k]);
+        printf("%.17g\n", mesh.scale * distance);
+    }
+    pv_mesh_field_free(field);
+    pv_mesh_free(&mesh);
+    return 0;
+}
+
+/* With the path of a mesh: prints its field instead. */
+int main(int argc, char **argv)
+{
+    if (argc > 1) return print_field(argv[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(distances_are_those_in_closed_form),
         cmocka_unit_test(a_mesh_goes_into_the_unit_ball_and_back),
