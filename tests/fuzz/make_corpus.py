@@ -182,6 +182,17 @@ def path_seeds() -> list[bytes]:
     return [b"", b"x" * 300, *words.encode().split(b"|")]
 
 
+def mesh_seeds() -> list[bytes]:
+    """A pyramid in all that OFF files are, and what is wrong with them; heads of other formats."""
+    body = "0 0 0\n2 0 0\n0 2 0\n0 0 2\n3 0 2 1\n3 0 1 3\n3 0 3 2\n3 1 2 3\n"
+    square = "OFF 5 2 0 0 0 0 1 0 0 1 1 0 0 1 0 .5 .5 1e-3\n5 0 1 4 2 3\n4 3 2 1 0 9 9\n"
+    texts = [f"OFF\n4 4 0\n{body}", f"OFF4 4 0\n{body}", f"# a\nOFF\n# b\n4 4 6\n{body}", square]
+    texts += [texts[0].replace("3 1 2 3", "4 0 1 2 3"), texts[0].replace("2 0 0", "nan 0 0"), texts[0][:-9]]
+    texts += ["COFF\n3 1 0\n0 0 0 1 1 1 1\n1 0 0 1\n0 1 0\n3 0 1 2 .5 .5\n", "OFF BINARY\n", ""]
+    texts += ["solid a\nfacet normal 0 0 1\n", "ply\nelement vertex 3\nelement face 1\nend_header\n", "v 0 0 0\nf 1"]
+    return [text.encode() for text in texts]
+
+
 SEEDS = {
     "fuzz_json": json_seeds,
     "fuzz_words": words_seeds,
@@ -190,6 +201,7 @@ SEEDS = {
     "fuzz_cifar": cifar_seeds,
     "fuzz_tree": tree_seeds,
     "fuzz_config": config_seeds,
+    "fuzz_mesh": mesh_seeds,
     "fuzz_path": path_seeds,
     "fuzz_store": craft_seeds,
     "fuzz_model": craft_seeds,
@@ -200,6 +212,7 @@ WORDS = {
     "fuzz_tree": lambda: ["train/", "test/", "val/", "\x0a", "/"],
     "fuzz_config": config_words,
     "fuzz_json": json_words,
+    "fuzz_mesh": lambda: ["OFF", "COFF", "BINARY", "\n3 ", " 0", "1e-30", "1e300", "nan", "-1", "#"],
     "fuzz_words": lambda: [*command_options(), "--", "=", ",", "1e308", "-1", "0-9"],
 }
 
