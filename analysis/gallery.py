@@ -82,8 +82,10 @@ Row = tuple[str, list[tuple[Draw, str]]]  # its name; of each object a drawing, 
 
 
 def words_of(store: Store, i: int) -> tuple[str, str]:
-    """(its class, how well it was fitted)."""
-    return class_of(store, int(store.label[i])), decibels(float(store.psnr[0, i]))
+    """(its class, how well it was fitted: a shape by how much of its inside is right)."""
+    judged = store.judgements
+    good = decibels(float(store.psnr[0, i])) if judged is None else f"IoU {judged[0][0, i]:.3f}"
+    return class_of(store, int(store.label[i])), good
 
 
 def image_of(pixels: NDArray[Any]) -> Draw:
@@ -163,8 +165,7 @@ def surfaces(store: Store, chosen: list[int]) -> list[Row]:
         def draw(axes: Any) -> None:
             x, y, z = vertices.T
             axes.plot_trisurf(x, y, z, triangles=triangles, color=COLOURS[5], linewidth=0, antialiased=False)
-            reach = 0.75 * float(np.abs(vertices).max())
-            axes.set(xlim=(-reach, reach), ylim=(-reach, reach), zlim=(-reach, reach))
+            axes.set(xlim=(-0.7, 0.7), ylim=(-0.7, 0.7), zlim=(-0.7, 0.7))
             axes.set_box_aspect((1, 1, 1))
             axes.view_init(elev=26, azim=-56)
             axes.set_axis_off()
@@ -224,7 +225,7 @@ def gallery(
         for axes, (draw, text) in zip(line, cells):
             draw(axes)
             if projection:
-                axes.set_title(text, fontsize=7, y=-0.05)
+                axes.set_title(text, fontsize=7, y=-0.12)
             else:
                 axes.set_xlabel(text, fontsize=7, labelpad=2)
         line[0].set_ylabel(name)

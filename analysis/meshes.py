@@ -2,9 +2,9 @@
 
 python analysis/meshes.py STORE --object I [--view V] [--resolution 128] [--unit] -o X.ply
 
-The surface is where the INR says 0, of an occupancy 0.5.  It lies where the source mesh lies, by the centre and the scale that
-the store keeps of it, if it does (/object/centre, /object/scale: a point of the source is centre + scale * point); with --unit it
-stays in the unit ball.  Needs scikit-image (Debian: python3-skimage).
+The surface is where the INR says 0, between what is inside and negative and the rest.  It lies where the source mesh lies, by the
+centre and the scale that the store keeps of it (/object/frame); with --unit it stays in the unit ball.  Needs scikit-image
+(Debian: python3-skimage).
 """
 
 import argparse
@@ -18,11 +18,6 @@ from paths import path_of, replaced
 from polyview_store import Store
 
 POINTS = 1 << 17  # that are evaluated at once
-
-
-def level_of(store: Store) -> tuple[float, bool]:
-    """(the value at the surface, whether it is larger inside)."""
-    return (0.5, True) if store.signal.get("field") == "occupancy" else (0.0, False)
 
 
 def is_shape(store: Store) -> bool:
@@ -62,21 +57,21 @@ def surface(
         raise ValueError(f"meshes need scikit-image (Debian: python3-skimage): {error}") from error
     if not is_shape(store):
         raise ValueError(f"'{store.path}' holds no shapes")
-    values, (level, inside_above) = field(store, view, object, resolution), level_of(store)
-    if not values.min() < level < values.max():
+    values = field(store, view, object, resolution)
+    if not values.min() < 0 < values.max():
         raise ValueError(f"view {view} of object {object} of '{store.path}' has no surface in [-1, 1]^3")
-    vertices, triangles, _, _ = marching_cubes(values, level)
-    if turned(-values if inside_above else values, vertices, triangles):
+    vertices, triangles, _, _ = marching_cubes(values, 0.0)
+    if turned(values, vertices, triangles):
         triangles = triangles[:, ::-1]
     return 2.0 * vertices / (resolution - 1) - 1, triangles.astype(np.int32)
 
 
 def put_back(store: Store, object: int, vertices: NDArray[np.float64]) -> NDArray[np.float64]:
     """From the unit ball to where the source mesh lies, as far as the store keeps that."""
-    columns = store.other_columns
-    if not {"centre", "scale"} <= set(columns):
+    frame = store.other_columns.get("frame")
+    if frame is None or frame[object, 3] == 0:
         return vertices
-    return np.asarray(columns["centre"][object] + columns["scale"][object] * vertices, np.float64)
+    return np.asarray(frame[object, :3] + frame[object, 3] * vertices, np.float64)
 
 
 def write_ply(

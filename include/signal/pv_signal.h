@@ -56,6 +56,10 @@ pv_status pv_signal_samples(const pv_signal *signal, int64_t object, float *coor
 pv_status pv_signal_heldout(const pv_signal *signal, int64_t object, float *coords, float *values);
 /* Where it lies in its own space, of objects that have such samples. */
 pv_status pv_signal_frame(const pv_signal *signal, int64_t object, float frame[PV_SOURCE_FRAME]);
+/* How far points [n][inputs] are from its surface, negative inside, where objects have one. */
+bool pv_signal_has_surfaces(const pv_signal *signal);
+pv_status pv_signal_distances(const pv_signal *signal, int64_t object, int64_t n, const float *points,
+                              float *distances);
 /* targets [targets of the form]: real numbers that say what it is, such as a and b of a wave. */
 pv_status pv_signal_target(const pv_signal *signal, int64_t object, float *targets);
 /* The object as its source's functions get it: it->bytes lie in the node's shared memory if objects are kept

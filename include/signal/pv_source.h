@@ -137,6 +137,9 @@ typedef struct pv_source {
     pv_status (*heldout)(const pv_source_object *object, float *coords, float *values);
     /* Its frame.  NULL: objects lie where their coordinates say.  Local.  Errors: as samples. */
     pv_status (*frame)(const pv_source_object *object, float frame[PV_SOURCE_FRAME]);
+    /* How far points [n][inputs] are from the surface of an object that has one, negative inside.  NULL where
+     * objects have none.  Local.  Errors: as samples. */
+    pv_status (*distances)(const pv_source_object *object, int64_t n, const float *points, float *distances);
     void (*targets)(const pv_source_object *object, float *targets); /* NULL where it has none */
 
     /* What a store says of it besides its name, the shape and range of its values and the number of classes:

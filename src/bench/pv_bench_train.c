@@ -2,12 +2,14 @@
  * most, measured in the same run. */
 #include "augment/pv_augment.h"
 #include "base/pv_clock.h"
+#include "base/pv_log.h"
 #include "base/pv_mem.h"
 #include "base/pv_rng.h"
 #include "bench/pv_benches.h"
 #include "inr/pv_inr.h"
 #include "pv_bench.h"
 #include "run/pv_limits.h"
+#include "signal/pv_signal.h"
 #include "train/pv_stepper.h"
 
 #include <math.h>
@@ -259,13 +261,27 @@ static pv_train_opts opts_of_one(const pv_train_opts *all, int ranks)
     return one;
 }
 
+/* INRs of the config's signal; of grey pictures if that cannot be read. */
+static pv_status make_arch(const pv_comm *comm, const pv_run_config *config, pv_arch *arch)
+{
+    pv_source_form form = {.inputs = 2, .channels = 1};
+    pv_signal_opts opts = config->signal;
+    pv_signal *signal = NULL;
+    opts.most = 1;
+    const pv_status st = pv_signal_open(comm, &opts, &signal);
+    if (st == PV_ERR_IO) pv_log_warn("INRs of grey pictures are made up: %s", pv_fail_message());
+    if (st != PV_OK && st != PV_ERR_IO) return st;
+    if (signal) form = *pv_signal_form(signal);
+    pv_signal_close(signal);
+    return pv_agree(comm, pv_arch_make(&config->inr, form.inputs, form.channels, arch));
+}
+
 static pv_status prepare(const pv_comm *comm, const words *w, train_bench *bench)
 {
-    enum { INPUTS = 2, OUTPUTS = 1 };
     pv_status st;
     PV_TRY(pv_config_of_file(comm, w->config, &w->set, &bench->config));
-    st = pv_arch_make(&bench->config->inr, INPUTS, OUTPUTS, &bench->arch);
-    if (st == PV_OK) st = make_rows(&bench->arch, bench->config->inr.variant, &bench->rows);
+    PV_TRY(make_arch(comm, bench->config, &bench->arch));
+    st = make_rows(&bench->arch, bench->config->inr.variant, &bench->rows);
     bench->alone.opts = opts_of_one(&bench->config->train, comm->size);
     bench->together.opts = bench->config->train;
     if (st == PV_OK && comm->rank == 0) pv_comm_open(MPI_COMM_SELF, 0, &bench->self);
@@ -315,7 +331,7 @@ const pv_command pv_bench_train = {
                .help = "the rate of training, and how its time is spent",
                PV_OWN(options, words)},
     .about =
-        "Times training of the config's model on made-up INRs of the config's widths, with its\n"
+        "Times training of the config's model on made-up INRs of the config's signal and widths, with its\n"
         "augmentations, optimiser, batch and reduction: on rank 0 alone with its share of the batch, and on\n"
         "all ranks together, in turn, beside the multiply-add peak.  Tells how the time is spent.\n",
     .run = run_bench,

@@ -95,6 +95,6 @@ const pv_command pv_command_render = {
     .about =
         "Pictures: the signal, the INR on the signal's grid, and the INR on a finer one.  Volumes: the same\n"
         "of the slices through the middle.  Waves: the signal as a broad line, the INR over it.  Shapes:\n"
-        "the surface of the INR.  Without the source data only the INR is drawn.\n",
+        "the surfaces of the signal and of the INR.  Without the source data only the INR is drawn.\n",
     .run = run_render,
 };

@@ -1,4 +1,5 @@
-/* Shapes as their surface in light, seen from above and aside; the third coordinate points up. */
+/* Shapes as their surface in light: the signal's, and the INR's beside it, seen from above and aside; the
+ * third coordinate points up. */
 #include "base/pv_mem.h"
 #include "inr/pv_inr.h"
 #include "pv_picture_kinds.h"
@@ -7,12 +8,12 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { D = 3, SIDE = 40 /* times the scale, in pixels */, FINER = 2 /* rays to a pixel, along each side */ };
+enum { D = 3, SIDE = 32 /* times the scale, in pixels */, FINER = 2 /* rays to a pixel, along each side */ };
 static const double TURN = 0.6, LIFT = 0.45; /* of who looks, in radians: from the front to the right, up */
 static const double SEEN = 1.05;             /* half the side of the square that is seen */
 static const float AWAY = 4;                 /* from the middle to where rays begin */
 
-static const pv_colour of_inr = {{0.56F, 0.69F, 0.84F}};
+static const pv_colour of_signal = {{0.80F, 0.72F, 0.60F}}, of_inr = {{0.56F, 0.69F, 0.84F}};
 
 /* Unit vectors: to the right, up, and into the picture. */
 typedef struct camera {
@@ -83,7 +84,7 @@ done:
     return st;
 }
 
-static pv_status draw_panel(const pv_field *field, pv_colour colour, pv_canvas *canvas)
+static pv_status draw_panel(const pv_field *field, pv_colour colour, int left, pv_canvas *canvas)
 {
     const int side = canvas->height * FINER;
     float *bright = NULL;
@@ -102,7 +103,7 @@ static pv_status draw_panel(const pv_field *field, pv_colour colour, pv_canvas *
             pv_colour lit = colour;
             for (int c = 0; covered && c < 3; c++)
                 lit.rgb[c] = fminf(1, colour.rgb[c] * sum / (float)covered);
-            pv_canvas_cover(canvas, y, x, lit, (float)covered / (FINER * FINER));
+            pv_canvas_cover(canvas, y, left + x, lit, (float)covered / (FINER * FINER));
         }
 done:
     free(bright);
@@ -126,13 +127,21 @@ done:
     return st;
 }
 
+static pv_status signal_at(const void *of, int n, const float *points, float *values)
+{
+    const pv_picture_subject *subject = of;
+    return pv_signal_distances(subject->signal, subject->object, n, points, values);
+}
+
 pv_status pv_picture_shape(const pv_picture_subject *subject, pv_canvas *canvas, pv_picture_note *note)
 {
     const int64_t side = SIDE * (int64_t)subject->scale;
-    const pv_field inr = {.at = inr_at, .of = subject};
+    const pv_field signal = {signal_at, subject}, inr = {inr_at, subject};
+    const bool both = subject->signal && pv_signal_has_surfaces(subject->signal);
     pv_status st;
-    PV_TRY(pv_canvas_make(side, side, 3, canvas));
-    PV_TRY(draw_panel(&inr, of_inr, canvas));
+    PV_TRY(pv_canvas_make(side, both ? 2 * side + PV_PICTURE_GAP : side, 3, canvas));
+    if (both) PV_TRY(draw_panel(&signal, of_signal, 0, canvas));
+    PV_TRY(draw_panel(&inr, of_inr, canvas->width - canvas->height, canvas));
     *note = (pv_picture_note){.kind = "shape"};
 done:
     return st;

@@ -5,17 +5,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { D = 3, LATTICE = 16, HALVINGS = 10 };
-static const float LEAST_STEP = 1.0F / 512, LONGEST_STEP = 0.25F, SLOPE_STEP = 0.01F, NORMAL_STEP = 0.002F;
-
-/* Values as distances are: negative inside. */
-static pv_status ask(const pv_field *field, int n, const float *points, float *values)
-{
-    const pv_status st = field->at(field->of, n, points, values);
-    for (int i = 0; i < n; i++)
-        values[i] = field->inside_above ? field->level - values[i] : values[i] - field->level;
-    return st;
-}
+enum { D = 3, LATTICE = 16, HALVINGS = 7 };
+static const float LEAST_STEP = 1.0F / 256, LONGEST_STEP = 0.5F, SLOPE_STEP = 0.01F, NORMAL_STEP = 0.002F;
 
 /* The steepest slope on a lattice of the cube; 1 if that is less. */
 static pv_status steepest(const pv_field *field, float *slope)
@@ -32,7 +23,7 @@ static pv_status steepest(const pv_field *field, float *slope)
             points[i * D + c] =
                 (float)(2 * place[c] + 1) / LATTICE - 1 + (i % (D + 1) == c + 1 ? SLOPE_STEP : 0);
     }
-    PV_TRY(ask(field, n * (D + 1), points, values));
+    PV_TRY(field->at(field->of, n * (D + 1), points, values));
     *slope = 1;
     for (int node = 0; node < n; node++) {
         const float *const v = values + node * (D + 1);
@@ -65,7 +56,6 @@ typedef struct ray {
     int number;
     float before, here,
         end; /* depths: the last one outside the surface, where it is, where it leaves the cube */
-    bool met;
 } ray;
 
 typedef struct rays {
@@ -81,7 +71,7 @@ static pv_status ask_rays(const rays *r)
     for (int i = 0; i < r->n; i++)
         for (int c = 0; c < D; c++)
             r->points[i * D + c] = r->origin[r->rays[i].number * D + c] + r->rays[i].here * r->direction[c];
-    return ask(r->field, r->n, r->points, r->values);
+    return r->field->at(r->field->of, r->n, r->points, r->values);
 }
 
 /* Between the last place outside and the first inside. */
@@ -161,7 +151,7 @@ pv_status pv_trace_normals(const pv_field *field, int n, const float *points, fl
         for (int c = 0; c < D; c++)
             around[i * D + c] = points[i / (2 * D) * D + c] +
                                 (i % (2 * D) / 2 == c ? (i % 2 ? NORMAL_STEP : -NORMAL_STEP) : 0);
-    PV_TRY(ask(field, n * 2 * D, around, values));
+    PV_TRY(field->at(field->of, n * 2 * D, around, values));
     for (int i = 0; i < n; i++) {
         float *const out = normals + i * D, *const v = values + i * 2 * D;
         for (int c = 0; c < D; c++)

@@ -1,22 +1,17 @@
-/* The surface of a field in the cube [-1, 1]^3, as rays see it: where the field falls below a level, or rises
- * above it. */
+/* The surface of a field in the cube [-1, 1]^3, as rays see it: where the field falls below 0. */
 #ifndef PV_TRACE_H
 #define PV_TRACE_H
 
 #include "base/pv_status.h"
 
-#include <stdbool.h>
-
 typedef struct pv_field {
     pv_status (*at)(const void *of, int n, const float *points,
                     float *values); /* points [n][3], values [n] */
     const void *of;
-    float level;
-    bool inside_above; /* inside is where the values are above the level, not below it */
 } pv_field;
 
-/* Where parallel rays first meet the surface.  A step is as long as the field's distance to the level allows
- * for the steepest slope that it shows on a lattice: an exact distance is not needed.  What is passed within
+/* Where parallel rays first meet the surface.  A step is as long as the field's value allows for
+ * the steepest slope that it shows on a lattice: an exact distance is not needed.  What is passed within
  * a step nevertheless is found by the change of sign.
  * Shapes   origin [n][3]; direction [3], a unit vector; depth [n]: origin + depth direction is on the
  *          surface, HUGE_VALF where the ray meets none

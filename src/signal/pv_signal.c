@@ -215,6 +215,19 @@ pv_status pv_signal_frame(const pv_signal *signal, int64_t object, float frame[P
     return st == PV_OK && source_of(signal)->frame ? source_of(signal)->frame(&it, frame) : st;
 }
 
+bool pv_signal_has_surfaces(const pv_signal *signal)
+{
+    return source_of(signal)->distances != NULL;
+}
+
+pv_status pv_signal_distances(const pv_signal *signal, int64_t object, int64_t n, const float *points,
+                              float *distances)
+{
+    pv_source_object it;
+    const pv_status st = pv_signal_take(signal, object, &it);
+    return st == PV_OK ? source_of(signal)->distances(&it, n, points, distances) : st;
+}
+
 pv_status pv_signal_target(const pv_signal *signal, int64_t object, float *targets)
 {
     pv_source_object it;

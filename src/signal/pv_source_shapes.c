@@ -226,6 +226,15 @@ static pv_status heldout(const pv_source_object *object, float *coords, float *v
     return PV_OK;
 }
 
+static pv_status distances(const pv_source_object *object, int64_t n, const float *points, float *out)
+{
+    const pv_status st = recall(object);
+    for (int64_t i = 0; st == PV_OK && i < n; i++, points += 3)
+        out[i] = (float)pv_mesh_field_signed(
+            last.field, (double[3]){(double)points[0], (double)points[1], (double)points[2]});
+    return st;
+}
+
 static pv_status frame(const pv_source_object *object, float out[PV_SOURCE_FRAME])
 {
     const pv_status st = recall(object);
@@ -260,6 +269,7 @@ const pv_source pv_source_shapes = {
     .close = close_shapes,
     .samples = samples,
     .heldout = heldout,
+    .distances = distances,
     .frame = frame,
     .describe = describe,
 };

@@ -91,3 +91,13 @@ def write_store(path: Path, inr: list[NDArray[np.float64]], signal: dict) -> Pat
         for name, dtype in (("label", "i4"), ("split", "u1"), ("source", "u8")):
             file[f"object/{name}"] = np.zeros(1, dtype)
     return path
+
+
+def write_box(path: Path, sides: tuple[float, float, float]) -> None:
+    """A box from the origin as an OFF file, whose counts stand in the first line as ModelNet40 has it."""
+    corners = [(x * sides[0], y * sides[1], z * sides[2]) for x in (0, 1) for y in (0, 1) for z in (0, 1)]
+    quads = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
+    lines = [f"OFF8 {len(quads)} 0", *(f"{x} {y} {z}" for x, y, z in corners)]
+    lines += [f"4 {a} {b} {c} {d}" for a, b, c, d in quads]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")

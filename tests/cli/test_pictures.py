@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from drawn import ball, pixels, write_store
+from drawn import ball, pixels, write_box, write_store
 from harness import ROOT, check, one_error, polyview, run_tests, write_config
 
 sys.path.insert(0, str(ROOT / "analysis"))
@@ -153,7 +153,7 @@ def shapes_are_surfaces(work: Path) -> None:
         area = seen.mean() * 2.1**2
         check(
             said["kind"] == "shape"
-            and found.shape == (40 * SCALE, 40 * SCALE, 3)
+            and found.shape == (32 * SCALE, 32 * SCALE, 3)
             and abs(area - np.pi * 0.49) < 0.04
             and seen[far < 0.68].all()
             and not seen[far > 0.73].any(),
@@ -166,6 +166,39 @@ def shapes_are_surfaces(work: Path) -> None:
             found[quarter[0], quarter[0]].mean() > found[quarter[1], quarter[1]].mean() + 30,
             "which is brighter towards the light",
         )
+
+
+def sources_stand_beside_their_inrs(work: Path) -> None:
+    write_box(work / "images" / "box" / "train" / "box_0001.off", (3, 3, 3))
+    signal = {"source": "shapes", "samples": 4096, "heldout": 512, "train": 1, "val": 0, "test": 0}
+    config = write_config(
+        work,
+        signal=signal,
+        inr={"hidden": [32, 32, 32], "w0": 10, "offset": 0.0},
+        fit={"views": 1, "steps": 400, "lr": 2e-3},
+    )
+    run = polyview("fit", "--config", config, "--quiet")
+    said, found = render(work / "store.h5", "box.png")
+    side = found.shape[0]
+    source, inr = found[:, :side], found[:, side + GAP :]
+    there, drawn = (source < 250).any(axis=2), (inr < 250).any(axis=2)
+    # A cube in the unit ball has sides 2 / sqrt(3); of each the share that its normal points to who looks.
+    eye = np.abs([np.sin(0.6) * np.cos(0.45), np.cos(0.6) * np.cos(0.45), np.sin(0.45)])
+    area = there.mean() * 2.1**2
+    check(
+        run.status == 0 and found.shape == (side, 2 * side + GAP, 3) and abs(area - 4 / 3 * eye.sum()) < 0.06,
+        "a mesh's surface is drawn beside its INR's, in its true size",
+        run,
+        area,
+    )
+    shades_of_faces = np.unique(source[there] // 4, axis=0, return_counts=True)[1]
+    check(
+        np.sort(shades_of_faces)[-3:].sum() > 0.85 * there.sum(),
+        "each of the three sides that are seen has one shade",
+        shades_of_faces,
+    )
+    alike = (there & drawn).sum() / (there | drawn).sum()
+    check(alike > 0.8, "the INR's surface covers the same area", alike)
 
 
 def what_cannot_be_drawn_is_told(work: Path) -> None:
@@ -189,6 +222,7 @@ if __name__ == "__main__":
             volumes_are_three_slices,
             waves_are_curves,
             shapes_are_surfaces,
+            sources_stand_beside_their_inrs,
             what_cannot_be_drawn_is_told,
         )
     )

@@ -30,12 +30,12 @@ static double steep_ball(const float *p)
 
 static double square_of_ball(const float *p)
 {
-    return 0.36 - pow(ball(p, 0), 2); /* positive inside */
+    return pow(ball(p, 0), 2) - 0.36;
 }
 
 static double whether_in_ball(const float *p)
 {
-    return ball(p, 0.6) < 0 ? 1 : 0;
+    return ball(p, 0.6) < 0 ? -0.5 : 0.5;
 }
 
 /* A plate at z = 0.2, 0.02 thick. */
@@ -59,12 +59,11 @@ static pv_status at(const void *of, int n, const float *points, float *values)
 }
 
 /* Depths of rays that look down on the cube from z = 2. */
-static float *trace(pv_field field, double (*function)(const float *), float *origin)
+static float *trace(double (*function)(const float *), float *origin)
 {
+    const pv_field field = {at, &function};
     float *depth = pv_alloc(RAYS, sizeof *depth);
     assert_non_null(depth);
-    field.at = at;
-    field.of = &function;
     for (int i = 0; i < RAYS; i++) {
         origin[3 * i] = (float)(2 * (i % SIDE + 0.5) / SIDE - 1);
         origin[3 * i + 1] = (float)(2 * (i / SIDE + 0.5) / SIDE - 1);
@@ -76,17 +75,12 @@ static float *trace(pv_field field, double (*function)(const float *), float *or
 
 static void balls_are_met_where_they_are(void **state)
 {
-    static const struct {
-        double (*function)(const float *);
-        pv_field field;
-    } cases[] = {{distance_of_ball, {.level = 0}},
-                 {steep_ball, {.level = 0}},
-                 {square_of_ball, {.inside_above = true}},
-                 {whether_in_ball, {.level = 0.5F, .inside_above = true}}};
+    double (*const functions[])(const float *) = {distance_of_ball, steep_ball, square_of_ball,
+                                                  whether_in_ball};
     static float origin[3 * RAYS];
     (void)state;
-    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
-        float *depth = trace(cases[k].field, cases[k].function, origin);
+    for (size_t k = 0; k < sizeof functions / sizeof *functions; k++) {
+        float *depth = trace(functions[k], origin);
         double area = 0;
         for (int i = 0; i < RAYS; i++) {
             const double off = hypot((double)origin[3 * i], (double)origin[3 * i + 1]);
@@ -104,11 +98,11 @@ static void thin_plates_and_rings_are_not_missed(void **state)
     static float origin[3 * RAYS];
     double area = 0;
     (void)state;
-    float *depth = trace((pv_field){0}, plate, origin);
+    float *depth = trace(plate, origin);
     for (int i = 0; i < RAYS; i++)
         assert_true(fabs((double)depth[i] - 2 + 0.21) < 1e-4);
     free(depth);
-    depth = trace((pv_field){0}, ring, origin);
+    depth = trace(ring, origin);
     for (int i = 0; i < RAYS; i++) {
         const double off = hypot((double)origin[3 * i], (double)origin[3 * i + 1]) - 0.6;
         if (fabs(off) < 0.24) assert_true(fabs((double)depth[i] - 2 + sqrt(0.0625 - off * off)) < 1e-3);
@@ -129,7 +123,7 @@ static void the_cube_cuts_surfaces_open(void **state)
 {
     static float origin[3 * RAYS];
     (void)state;
-    float *depth = trace((pv_field){0}, below_half, origin);
+    float *depth = trace(below_half, origin);
     for (int i = 0; i < RAYS; i++)
         assert_true(origin[3 * i] < 0.5F ? fabs((double)depth[i] - 1) < 1e-5 : depth[i] == HUGE_VALF);
     free(depth);
@@ -140,7 +134,7 @@ static void normals_point_out(void **state)
     double (*const functions[])(const float *) = {distance_of_ball, square_of_ball};
     (void)state;
     for (int k = 0; k < 2; k++) {
-        const pv_field field = {.at = at, .of = &functions[k], .inside_above = k == 1};
+        const pv_field field = {at, &functions[k]};
         const float points[6] = {0.6F, 0, 0, 0, -0.36F, 0.48F};
         float normals[6];
         assert_int_equal(pv_trace_normals(&field, 2, points, normals), PV_OK);
