@@ -75,7 +75,9 @@ static pv_status look_at_ply(const char *path, const char *head, int64_t length)
 {
     const long long vertices = ply_count(head, "\nelement vertex "),
                     faces = ply_count(head, "\nelement face ");
-    if (strncmp(head, "ply", 3) != 0 || !strstr(head, "\nend_header"))
+    const char *const end =
+        strstr(head, "\nend_header"); /* behind which assimp looks for the end of its line */
+    if (strncmp(head, "ply", 3) != 0 || !end || strcspn(end + 1, " \t\r\n") != strlen("end_header"))
         return pv_fail(PV_ERR_DATA, "'%s' does not begin with the head of a PLY file", path);
     if (vertices < 3 || faces < 1 || vertices > length || faces > length)
         return pv_fail(PV_ERR_DATA, "'%s' has %lld bytes and says that it has %lld vertices and %lld faces",

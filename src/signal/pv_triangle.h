@@ -59,17 +59,22 @@ static inline int pv_is_beside(const double p[3], const double a[3], const doubl
 }
 
 /* From p to the nearest point of a triangle, squared; of a triangle whose plane is as far as `enough2` or
- * farther, to that. */
+ * farther, to that.  One that is so thin that its normal is rounding is as its edges are. */
 static inline double pv_distance2_triangle(const double p[3], pv_triangle t, double enough2)
 {
-    double normal[3], ap[3];
-    pv_normal(t, normal);
-    pv_minus(p, t.a, ap);
-    const double high = pv_dot(ap, normal), high2 = high * high / pv_dot(normal, normal);
-    if (high2 >= enough2) return high2;
-    if (pv_is_beside(p, t.a, t.b, normal) && pv_is_beside(p, t.b, t.c, normal) &&
-        pv_is_beside(p, t.c, t.a, normal))
-        return high2;
+    static const double thin2 = 1e-18;
+    double ab[3], ac[3], normal[3], ap[3];
+    pv_minus(t.b, t.a, ab);
+    pv_minus(t.c, t.a, ac);
+    pv_cross(ab, ac, normal);
+    const double length2 = pv_dot(normal, normal);
+    if (length2 > thin2 * pv_dot(ab, ab) * pv_dot(ac, ac)) {
+        pv_minus(p, t.a, ap);
+        const double high = pv_dot(ap, normal), high2 = high * high / length2;
+        if (high2 >= enough2 || (pv_is_beside(p, t.a, t.b, normal) && pv_is_beside(p, t.b, t.c, normal) &&
+                                 pv_is_beside(p, t.c, t.a, normal)))
+            return high2;
+    }
     return fmin(pv_distance2_line(p, t.a, t.b),
                 fmin(pv_distance2_line(p, t.b, t.c), pv_distance2_line(p, t.c, t.a)));
 }

@@ -283,6 +283,7 @@ static void files_that_are_no_meshes_are_named(void **state)
          "ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\nproperty float z\n"
          "element face 1\nproperty list int int vertex_indices\nend_header\n0 0 0\n1 0 0\n0 1 0\n3 0 1 9\n",
          "corner 9"},
+        {"a.ply", "ply\nelement vertex 3\nelement face 1\nend_header0 0 0\n", "head of a PLY file"},
         {"a.obj", "hello, this is no mesh\n", "'a.obj'"},
         {"a.obj", "v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 9\n", "range"},
         {"a.txt", "OFF\n3 1 0\n", "does not end in"},
