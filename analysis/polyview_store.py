@@ -164,6 +164,17 @@ class Store:
         return int(self.signal["channels"])
 
     @property
+    def range(self) -> tuple[float, float]:
+        """The numbers of the data that the values 0 and 1 stand for; (0, 1) where values are those numbers."""
+        low, high = self.signal.get("range", (0.0, 1.0))
+        return float(low), float(high)
+
+    def original(self, values: ArrayLike) -> NDArray[np.float64]:
+        """Values, as `evaluate` gives them, as numbers of the data."""
+        low, high = self.range
+        return np.asarray(values, np.float64) * (high - low) + low
+
+    @property
     def status(self) -> NDArray[np.uint8]:
         """[view][object]: 0 where a row is missing, 1 where it is fitted, 2 where its fits were not finite."""
         return np.asarray(self._file["view/status"][()])

@@ -212,7 +212,8 @@ def judgements(store: Store) -> list[list[str]]:
 
 def fits(report: Report, store: Store, path: Path, fit: list[Run]) -> None:
     report.section("Fits")
-    caption = "PSNR of every fitted INR against its image."
+    low, high = store.range
+    caption = f"PSNR of every fitted INR against its object; the peak is the range of the data, {low:g} to {high:g}."
     histogram = report.picture(lambda to: psnr_histogram(path, to), "histogram of PSNR", caption, fit)
     psnr = psnr_of(store)
     shares = [("lowest", 0), ("5 %", 5), ("median", 50), ("95 %", 95), ("highest", 100)]

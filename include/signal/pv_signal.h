@@ -31,8 +31,9 @@ void pv_signal_close(pv_signal *signal);
 int64_t pv_signal_objects(const pv_signal *signal); /* train + val + test */
 int64_t pv_signal_count(const pv_signal *signal, int split);
 
-/* Puts the splits' numbers where the options say shares, `all` or `usual`: what a store keeps. */
-void pv_signal_settle(const pv_signal *signal, pv_signal_opts *opts);
+/* Puts the splits' numbers where the options say shares, `all` or `usual`, and what the source has found into
+ * its own: what a store keeps.  Local.  Errors: PV_ERR_NOMEM. */
+pv_status pv_signal_settle(const pv_signal *signal, pv_signal_opts *opts);
 
 /* What its source is: counts of objects, coordinates, channels and samples, the shape of pictures. */
 const pv_source_form *pv_signal_form(const pv_signal *signal);

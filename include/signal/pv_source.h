@@ -80,6 +80,7 @@ typedef struct pv_source_object {
     const void *bytes;  /* [object_bytes] as `load` or `fetch` left them */
     uint64_t id;        /* on which all that is drawn for it depends */
     int64_t place;
+    void *hand;         /* as `reach` left it; of fetch only */
 } pv_source_object;
 
 /* Where an object lies in the space that its files speak of: the three coordinates of its centre, and the
@@ -119,6 +120,10 @@ typedef struct pv_source {
      * on any rank, beforehand for all objects if they fit into the node's memory, else when they are needed.
      * NULL: load has read them.  Local.   Errors: PV_ERR_IO and PV_ERR_DATA (file named). */
     pv_status (*fetch)(const pv_source_object *object, void *bytes);
+    /* What a rank holds open to fetch by, such as a file, from its first fetch on until the signal is closed.
+     * Both NULL: nothing.  Local.   Errors: as fetch; a hand that is not NULL is left then, too. */
+    pv_status (*reach)(const pv_source_form *form, const void *shared, void **hand);
+    void (*leave)(void *hand);
     /* After load: how many classes there are, and their names by label (Owner: the caller, free); NULL where
      * each is called by its label, and then there are as many as the highest label says.  Labels and names
      * must not depend on the splits: a store that grows keeps them.  NULL where that is never so.
@@ -142,6 +147,9 @@ typedef struct pv_source {
     pv_status (*distances)(const pv_source_object *object, int64_t n, const float *points, float *distances);
     void (*targets)(const pv_source_object *object, float *targets); /* NULL where it has none */
 
+    /* Writes into the source's own options what survey has found where they do not say: a store keeps that.
+     * NULL: nothing.  Local.   Errors: PV_ERR_NOMEM. */
+    pv_status (*settle)(const pv_source_form *form, void *own);
     /* What a store says of it besides its name, the shape and range of its values and the number of classes:
      * an object for readers of the store; NULL if the words are not valid UTF-8. */
     json_t *(*describe)(const pv_signal_opts *opts, const pv_source_form *form);
@@ -149,7 +157,7 @@ typedef struct pv_source {
 
 /* A test may bring a list of its own. */
 #ifndef PV_SOURCES
-#define PV_SOURCES(X) X(idx) X(cifar) X(images) X(shapes) X(sine)
+#define PV_SOURCES(X) X(idx) X(cifar) X(images) X(arrays) X(shapes) X(sine)
 #endif
 #define PV_SOURCE_EXTERN(name) extern const pv_source pv_source_##name;
 PV_SOURCES(PV_SOURCE_EXTERN)

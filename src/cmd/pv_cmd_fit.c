@@ -103,14 +103,16 @@ static pv_status run_fit(const pv_comm *comm, pv_run *run, const void *own, json
     PV_TRY(load_config(comm, w->config, w->store, &w->set, &config));
     PV_TRY(pv_path_settle(comm, w->store ? pv_path_follow : pv_path_resolve, config->store, &path));
     PV_TRY(pv_signal_open(comm, &config->signal, &signal));
-    pv_signal_settle(signal, &config->signal);
+    PV_TRY(pv_agree(comm, pv_signal_settle(signal, &config->signal)));
     PV_TRY(pv_run_lock(comm, path, &lock));
     PV_TRY(prepare_store(comm, config, path, signal, &store));
     pv_run_keep(run, path, config);
+    const pv_source_form *form = pv_signal_form(signal);
     st = pv_run_fill(comm, config, signal, store, lock, w->retry_refused, w->grace, &fill);
     if (st == PV_OK || st == PV_STOPPED) {
         pv_json_text(result, "store", path);
         pv_result_fill(&fill, result);
+        json_object_set_new(result, "range", json_pack("[f, f]", form->low, form->high));
         pv_result_machine(comm, result);
     }
 done:;

@@ -74,9 +74,9 @@ static pv_status open_signal(probe *p)
     pv_signal *whole = NULL;
     const double start = pv_seconds();
     const pv_meter before = pv_meter_read();
-    const pv_status st = pv_signal_open(p->comm, &opts, &whole);
+    pv_status st = pv_signal_open(p->comm, &opts, &whole);
     p->figures->fit_start_s = pv_seconds() - start;
-    if (st == PV_OK) pv_signal_settle(whole, &opts);
+    if (st == PV_OK) st = pv_agree(p->comm, pv_signal_settle(whole, &opts));
     pv_signal_close(whole);
     if (st != PV_OK) return st;
     pv_timing_add_spent(p->comm, &before, &p->figures->fit_start_io_s, &p->figures->fit_start_mpi_s);

@@ -184,15 +184,26 @@ static pv_source_object object_of(const pv_held *held, int64_t object)
                               .place = pv_splits_place(&plan->form, &plan->splits, object)};
 }
 
-/* This rank's part of the node's objects. */
-static pv_status fetch_part(const pv_comm *comm, const pv_held *held)
+static pv_status fetch(pv_held *held, int64_t object, void *bytes)
+{
+    const pv_source *source = held->source;
+    pv_source_object it = object_of(held, object);
+    const bool reaches = source->reach && !held->hand;
+    const pv_status st =
+        reaches ? source->reach(&held->plan->form, held->parts.shared, &held->hand) : PV_OK;
+    it.hand = held->hand;
+    return st == PV_OK ? source->fetch(&it, bytes) : st;
+}
+
+/* This rank's part of the node's objects: neighbours, which lie side by side in files. */
+static pv_status fetch_part(const pv_comm *comm, pv_held *held)
 {
     const int64_t bytes = held->plan->form.object_bytes;
+    int64_t first, count;
     pv_status st = PV_OK;
-    for (int64_t i = comm->node_rank; st == PV_OK && i < held->objects; i += comm->node_size) {
-        const pv_source_object it = object_of(held, i);
-        st = pv_stop_requested() ? pv_stop_fail() : held->source->fetch(&it, held->kept + i * bytes);
-    }
+    pv_share_of(held->objects, comm->node_rank, comm->node_size, &first, &count);
+    for (int64_t i = first; st == PV_OK && i < first + count; i++)
+        st = pv_stop_requested() ? pv_stop_fail() : fetch(held, i, held->kept + i * bytes);
     return st;
 }
 
@@ -226,7 +237,7 @@ pv_status pv_held_take(pv_held *held, int64_t object, pv_source_object *it)
     } else if (held->fetched) {
         if (held->source->fetch && held->fetched_object != object) {
             held->fetched_object = -1;
-            PV_TRY(held->source->fetch(it, held->fetched));
+            PV_TRY(fetch(held, object, held->fetched));
             held->fetched_object = object;
         }
         it->bytes = held->fetched;
@@ -240,6 +251,7 @@ void pv_held_free(pv_held *held)
     pv_shared_close(&held->memory);
     pv_shared_close(&held->kept_memory);
     pv_shared_close(&held->sorted_memory);
+    if (held->hand) held->source->leave(held->hand);
     free(held->class_names);
     free(held->fetched);
 }

@@ -28,6 +28,7 @@ typedef struct pv_held {
     uint8_t *kept;              /* [objects][object_bytes], there too; NULL: they are fetched on demand */
     pv_id_place *sorted;        /* [objects] by id, there too; NULL: ids are places */
     pv_shared memory, kept_memory, sorted_memory;
+    void *hand;             /* of this rank; NULL: it has not fetched yet */
     uint8_t *fetched;       /* [object_bytes] of this rank, where objects are not kept */
     int64_t fetched_object; /* whose they are, -1 */
 } pv_held;

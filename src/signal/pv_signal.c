@@ -153,12 +153,14 @@ int64_t pv_signal_count(const pv_signal *signal, int split)
     return signal->plan.splits.count[split];
 }
 
-void pv_signal_settle(const pv_signal *signal, pv_signal_opts *opts)
+pv_status pv_signal_settle(const pv_signal *signal, pv_signal_opts *opts)
 {
     const int64_t *count = signal->plan.splits.count;
     opts->train = (double)count[PV_SPLIT_TRAIN];
     opts->val = (double)count[PV_SPLIT_VAL];
     opts->test = (double)count[PV_SPLIT_TEST];
+    return source_of(signal)->settle ? source_of(signal)->settle(&signal->plan.form, opts->source.options)
+                                     : PV_OK;
 }
 
 const pv_source_form *pv_signal_form(const pv_signal *signal)

@@ -86,7 +86,7 @@ static void look_at_objects(const pv_source *source, const pv_source_form *form,
                                       .shared = held->shared,
                                       .id = held->ids[i],
                                       .place = pv_splits_place(form, splits, i)};
-        const pv_source_object it = {form, held->shared, bytes, one.id, one.place};
+        const pv_source_object it = {form, held->shared, bytes, one.id, one.place, NULL};
         fuzz_require(held->labels[i] >= 0 && held->labels[i] < classes, "a label is of a class");
         fuzz_require(source->fetch(&one, bytes) == PV_OK, "an object whose label was read is there");
         fuzz_require(source->samples(&it, NULL, values) == PV_OK, "its values are");

@@ -193,7 +193,24 @@ def mesh_seeds() -> list[bytes]:
     return [text.encode() for text in texts]
 
 
+def npy_file(kind: str, shape: str, size: int, fortran: bool = False, version: int = 1) -> bytes:
+    header = f"{{'descr': '{kind}', 'fortran_order': {fortran}, 'shape': {shape}, }}\n".encode()
+    length = len(header).to_bytes(2 if version == 1 else 4, "little")
+    return b"\x93NUMPY" + bytes([version, 0]) + length + header + bytes(65 + i % 9 for i in range(size))
+
+
+def npy_seeds() -> list[bytes]:
+    kinds = [o + k for o in "<>" for k in ("i2", "u2", "f2", "i4", "u4", "f4", "i8", "u8", "f8", "U2")]
+    kinds += ["|b1", "|i1", "|u1", "|S3"]
+    width = {kind: int(kind[2:]) * (4 if kind[1] == "U" else 1) for kind in kinds}
+    plain = [npy_file(kind, "(3,)", 3 * width[kind]) for kind in kinds]
+    plain += [npy_file(kind, "(2, 3, 2)", 12 * width[kind], True, 2 + k % 2) for k, kind in enumerate(kinds)]
+    other = [npy_file(kind, shape, 8) for kind in ("|O", "<c8", "<f16") for shape in ("(1,)", "()", "(0, 2)")]
+    return plain + [data[:-1] for data in plain] + [plain[0] + b"x", b"", *other]
+
+
 SEEDS = {
+    "fuzz_npy": npy_seeds,
     "fuzz_json": json_seeds,
     "fuzz_words": words_seeds,
     "fuzz_idx": idx_seeds,
@@ -205,8 +222,10 @@ SEEDS = {
     "fuzz_path": path_seeds,
     "fuzz_store": craft_seeds,
     "fuzz_model": craft_seeds,
+    "fuzz_arrays": lambda: [seed[2:] for seed in craft_seeds()],
 }
 WORDS = {
+    "fuzz_npy": lambda: ["'descr': ", "'fortran_order': ", "'shape': ", "True", "False", "<f4", "|u1", ">U1", "(1,)"],
     "fuzz_idx": lambda: ["\x00\x00\x08\x03", "\x00\x00\x08\x01", "\x00\x00\x0c\x02", "\x00\x00\x0e\x03", "\x1f\x8b\x08", "\x00\x00\x00\x01"],
     "fuzz_image": lambda: ["IHDR", "PLTE", "tRNS", "IDAT", "IEND", "\xff\xc0", "\xff\xc2", "\xff\xc4", "\xff\xda", "\xff\xdb", "\xff\xd9"],
     "fuzz_tree": lambda: ["train/", "test/", "val/", "\x0a", "/"],

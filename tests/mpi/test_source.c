@@ -353,7 +353,7 @@ static void objects_are_fetched(const pv_comm *parent, double keep, int node_ran
     pv_test_check(&comm, holds && pv_signal_find(signal, 5) == -1,
                   keep > 0 ? "objects are kept once a node, with their own ids"
                            : "objects are fetched when they are asked for, with their own ids");
-    if (holds) pv_signal_settle(signal, &opts);
+    holds = holds && pv_signal_settle(signal, &opts) == PV_OK;
     pv_test_check(&comm, opts.train == DRAWER_TRAIN && opts.val == DRAWER_VAL && opts.test == DRAWER_TEST,
                   "what is usual becomes numbers");
     pv_test_check(&comm,
