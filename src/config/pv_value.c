@@ -228,8 +228,9 @@ static bool read_span(const char *text, pv_span *span)
         if (sscanf(text, "%lld%n", &from, &used) != 1) return false;
         to = from;
     }
+    if (text[used] != '\0' || to < from || to == LLONG_MAX) return false;
     *span = (pv_span){from, to - from + 1};
-    return text[used] == '\0' && to >= from && to < LLONG_MAX;
+    return true;
 }
 
 static bool is_list(const pv_option *row)

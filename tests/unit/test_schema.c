@@ -264,6 +264,10 @@ static void wrong_words_are_usage_errors(void **state)
     assert_int_equal(parsed(&w, 6, (const char *[]){"draw", "s", "--method", "disc", "--views", "4-2", NULL}),
                      PV_ERR_USAGE);
     assert_non_null(strstr(pv_fail_message(), "--views must be"));
+    assert_int_equal(
+        parsed(&w, 6,
+               (const char *[]){"draw", "s", "--method", "disc", "--views", "0-9223372036854775807", NULL}),
+        PV_ERR_USAGE);
     assert_int_equal(parsed(&w, 5, (const char *[]){"draw", "s", "--method", "disc", "--samples=9", NULL}),
                      PV_ERR_USAGE);
     assert_non_null(strstr(pv_fail_message(), "disc takes no samples"));
