@@ -1,0 +1,256 @@
+"""Which fits can be read: fits the same objects by many recipes and tells how well networks and probes read the weights.
+
+    python analysis/recipes.py run [--config configs/recipes.yaml] [--runs runs/recipes] [--ranks 2] [--only NAME ...]
+    python analysis/recipes.py table [--runs runs/recipes] [--into docs/recipes.md]
+    python analysis/recipes.py figure [--runs runs/recipes] -o docs/pictures/recipes.png
+    python analysis/recipes.py names                                          (for a job array: a recipe a task)
+
+`run` goes on where it was interrupted: fits resume, and what has a result is not made again.  For every recipe it makes
+<runs>/<recipe>/store.h5, a second store of the INRs before their first step, models, and one JSON file a figure.
+"""
+
+import argparse
+import json
+import math
+import statistics
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from augment_table import mean_and_error, replace_between_marks
+from polyview_store import Store
+from runs import last_done, runs_of
+
+BEGIN, END = "<!-- recipes.py: begin -->", "<!-- recipes.py: end -->"
+DISTANCE_ROWS = 512  # objects over which the distance travelled is averaged
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How INRs are fitted; `sets` holds what differs from the defaults of a SIREN 2-32-32-1 with w0 30."""
+
+    steps: int
+    rate: float
+    sets: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        extra = [f"-{s.split('.')[1]}".translate(str.maketrans("=,", "-x", "[]")) for s in self.sets]
+        return f"{self.steps}x{self.rate:.0e}".replace("e-0", "e-") + "".join(extra)
+
+    def words(self) -> list[str]:
+        sets = (f"fit.steps={self.steps}", f"fit.lr={self.rate:.4e}", *self.sets)
+        return [word for value in sets for word in ("--set", value)]
+
+
+RECIPES = [
+    Recipe(100, 5e-3),
+    Recipe(300, 5e-3),
+    Recipe(300, 2e-3),
+    Recipe(300, 1e-3),
+    Recipe(300, 5e-4),
+    Recipe(600, 1e-3),
+    Recipe(1000, 5e-4),
+    Recipe(1000, 1e-3),
+    Recipe(1000, 2e-3),
+    Recipe(600, 2e-3, ("fit.schedule=cosine",)),
+    Recipe(1000, 1e-3, ("fit.schedule=cosine",)),
+    Recipe(600, 1e-3, ("inr.w0=10",)),
+    Recipe(600, 1e-3, ("inr.w0=20",)),
+    Recipe(600, 1e-3, ("inr.variant=standard",)),
+    Recipe(600, 1e-3, ("inr.hidden=[16,16]",)),
+    Recipe(600, 1e-3, ("inr.hidden=[64,64]",)),
+]
+
+MODELS = {
+    "dws": ["model.kind=dws"],
+    "dws_signs": ["model.kind=dws", "train.canonical=sign"],
+    "mlp_matched": ["model.kind=mlp", "model.hidden=128", "train.align=signed"],
+}
+PROBES = {
+    "ridge": ["--method", "ridge", "--features", "raw"],
+    "ridge_matched": ["--method", "ridge", "--features", "aligned"],
+    "knn_matched": ["--method", "knn", "--features", "aligned"],
+}
+
+
+def polyview(args: argparse.Namespace, words: list[str], ranks: int) -> dict[str, Any]:
+    """Runs the program; its result."""
+    launch = ["mpirun", "-n", str(ranks)] if ranks > 1 else []
+    done = subprocess.run(
+        [*launch, str(args.polyview), *words], stdout=subprocess.PIPE, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise ValueError(f"`polyview {' '.join(words)}` ended with status {done.returncode}")
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def kept(path: Path, make: Any) -> dict[str, Any]:
+    """What `make` gives, made once."""
+    if not path.is_file():
+        result = make()
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps(result), encoding="utf-8")
+        part.replace(path)
+    return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def fit(args: argparse.Namespace, recipe: Recipe, place: Path) -> dict[str, Any]:
+    store, start = place / "store.h5", place / "start.h5"
+    common = ["fit", "--quiet", "--config", str(args.config), "--store"]
+    polyview(args, [*common, str(store), *recipe.words()], args.ranks)
+    with Store(store) as fitted:
+        rows = min(DISTANCE_ROWS, int(np.sum(fitted.split == 0)))
+    # A step so small that it leaves the weights where they are.
+    still = ["--set", "fit.steps=1", "--set", "fit.lr=1.0e-30"]
+    few = ["--set", f"signal.train={rows}", "--set", "signal.val=0", "--set", "signal.test=0"]
+    polyview(args, [*common, str(start), *recipe.words(), *still, *few], args.ranks)
+    with Store(store) as fitted, Store(start) as first:
+        here, there = fitted.block(0, 0, rows), first.block(0, 0, rows)
+        moved = np.linalg.norm(here - there, axis=1) / np.linalg.norm(there, axis=1)
+        psnr = float(np.mean(fitted.psnr[0]))
+    record = last_done(runs_of(store), "fit")
+    rate = float(record.result["inr_steps_per_s"]) / recipe.steps if record else math.nan
+    return {"psnr_db": psnr, "moved": float(np.mean(moved)), "views_per_s": rate}
+
+
+def study(args: argparse.Namespace, recipe: Recipe) -> None:
+    place = args.runs / recipe.name
+    place.mkdir(parents=True, exist_ok=True)
+    store = ["--store", str(place / "store.h5")]
+    kept(place / "fit.json", lambda: fit(args, recipe, place))
+    for name, words in PROBES.items():
+        kept(
+            place / f"{name}.json",
+            lambda w=words: polyview(args, ["probe", "--quiet", *store, *w], args.ranks),
+        )
+    for seed in args.seeds:
+        for name, sets in MODELS.items():
+            own = [*sets, f"train.seed={seed}", f"train.output={place / f'{name}-{seed}.h5'}"]
+            words = ["train", "--quiet", "--config", str(args.config), *store]
+            words += [word for value in own for word in ("--set", value)]
+            kept(place / f"{name}-{seed}.json", lambda w=words: polyview(args, w, args.ranks))
+    print(f"{recipe.name}: done", file=sys.stderr, flush=True)
+
+
+def result(runs: Path, recipe: Recipe, name: str) -> dict[str, Any] | None:
+    path = runs / recipe.name / f"{name}.json"
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+
+
+def accuracies(runs: Path, recipe: Recipe, model: str) -> list[float]:
+    """In percent, a seed each."""
+    paths = sorted((runs / recipe.name).glob(f"{model}-*.json"))
+    return [100 * json.loads(path.read_text(encoding="utf-8"))["test_accuracy"] for path in paths]
+
+
+def told(values: list[float]) -> str:
+    if not values:
+        return "-"
+    mean, error = mean_and_error(values)
+    return f"{mean:.1f}" if math.isnan(error) else f"{mean:.1f} ± {error:.1f}"
+
+
+def table(runs: Path) -> str:
+    rows = []
+    for recipe in RECIPES:
+        fitted = result(runs, recipe, "fit")
+        if not fitted:
+            continue
+        probes = [result(runs, recipe, name) for name in PROBES]
+        cells = [told(accuracies(runs, recipe, name)) for name in MODELS]
+        cells += [f"{100 * probe['test_accuracy']:.1f}" if probe else "-" for probe in probes]
+        told_sets = " ".join(s.replace("=", " ").split(".", 1)[1] for s in recipe.sets)
+        head = f"{recipe.steps} | {recipe.rate:g} | {told_sets} | {fitted['psnr_db']:.1f} | {fitted['moved']:.2f}"
+        rows.append(f"| {head} | {' | '.join(cells)} |")
+    titles = "steps, rate, else, PSNR (dB), moved, DWS, DWS canonical signs, MLP matched, ridge, ridge matched, kNN matched"
+    head = "| " + " | ".join(titles.split(", ")) + " |"
+    return "\n".join([head, "|---" * len(titles.split(", ")) + "|", *rows])
+
+
+def figure(runs: Path, output: Path) -> None:
+    """Accuracy against PSNR and against how far the weights moved, coloured by the rate."""
+    from matplotlib.colors import LogNorm
+
+    from matplotlib import pyplot as plt
+
+    from figures import STYLE, save
+
+    found = [(r, result(runs, r, "fit"), accuracies(runs, r, "dws")) for r in RECIPES]
+    shown = [(r, f, statistics.fmean(a)) for r, f, a in found if f and a]
+    if not shown:
+        raise ValueError(f"'{runs}' holds no results: start with `recipes.py run`")
+    with plt.rc_context(STYLE):
+        drawing, axes = plt.subplots(1, 2, figsize=(7.2, 3.1), sharey=True, layout="constrained")
+        for axis, key, label in zip(
+            axes, ("psnr_db", "moved"), ("PSNR, dB", "distance moved / norm at the start")
+        ):
+            dots = axis.scatter(
+                [f[key] for _, f, _ in shown],
+                [a for _, _, a in shown],
+                c=[r.rate for r, _, _ in shown],
+                norm=LogNorm(),
+                cmap="viridis",
+            )
+            for recipe, fitted, accuracy in shown:
+                axis.annotate(
+                    recipe.name,
+                    (fitted[key], accuracy),
+                    fontsize=5,
+                    xytext=(3, 3),
+                    textcoords="offset points",
+                )
+            axis.set(xlabel=label)
+        axes[0].set(ylabel="test accuracy of DWS, %")
+        drawing.colorbar(dots, label="learning rate of the fits")
+        save(drawing, output)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description="Compares recipes of fits by how well their weights are read."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    runs = argparse.ArgumentParser(add_help=False)
+    runs.add_argument("--runs", type=Path, default=Path("runs/recipes"), help="directory of the runs")
+    command = commands.add_parser("run", parents=[runs], help="fit, train and probe what has no result yet")
+    command.add_argument("--config", type=Path, default=Path("configs/recipes.yaml"))
+    command.add_argument("--polyview", type=Path, default=Path("build/polyview"))
+    command.add_argument("--ranks", type=int, default=1)
+    command.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    command.add_argument("--only", nargs="+", choices=[r.name for r in RECIPES], help="names of recipes")
+    command = commands.add_parser("table", parents=[runs], help="Markdown of the results")
+    command.add_argument("--into", type=Path, help="file whose table is replaced")
+    command = commands.add_parser("figure", parents=[runs], help="accuracy against PSNR and distance")
+    command.add_argument("-o", "--output", type=Path, required=True)
+    commands.add_parser("names", help="the recipes, a line each")
+    return parser.parse_args()
+
+
+def main() -> int:
+    args = arguments()
+    try:
+        if args.command == "run":
+            for recipe in RECIPES:
+                if not args.only or recipe.name in args.only:
+                    study(args, recipe)
+        elif args.command == "names":
+            print(*(recipe.name for recipe in RECIPES), sep="\n")
+        elif args.command == "figure":
+            figure(args.runs, args.output)
+        elif args.into:
+            replace_between_marks(args.into, table(args.runs), (BEGIN, END))
+        else:
+            print(table(args.runs))
+    except (ValueError, OSError) as error:
+        print(f"recipes: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

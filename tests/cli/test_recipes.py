@@ -1,0 +1,66 @@
+"""The study of recipes: a recipe is fitted, trained on and probed once, and told in a table and a figure."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from harness import BUILD, ROOT, check, environment, run_tests, write_config, write_images
+
+NAME = "100x5e-3"
+
+
+def recipes(work: Path, *words: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "analysis" / "recipes.py"), *map(str, words)]
+    return subprocess.run(command, cwd=work, env=environment(), capture_output=True, text=True, timeout=200)
+
+
+def a_recipe_is_judged_once(work: Path) -> None:
+    write_images(work / "images", train=160, test=60)
+    config = write_config(work, signal={"train": 120, "val": 30, "test": 50}, fit={"views": 1})
+    words = ["run", "--config", config, "--runs", work / "runs", "--polyview", BUILD / "polyview"]
+    words += ["--only", NAME, "--seeds", 1, 2]
+    first = recipes(work, *words)
+    check(first.returncode == 0, "a recipe is fitted, trained on and probed", first.stderr)
+    made = {path: path.stat().st_mtime_ns for path in (work / "runs" / NAME).iterdir()}
+    second = recipes(work, *words)
+    check(
+        second.returncode == 0 and made == {path: path.stat().st_mtime_ns for path in made},
+        "what has a result is not made again",
+        second.stderr,
+    )
+    fitted = json.loads((work / "runs" / NAME / "fit.json").read_text())
+    check(
+        0 < fitted["moved"] < 10 and fitted["psnr_db"] > 5,
+        "weights have moved, and INRs draw something",
+        fitted,
+    )
+
+    page = work / "page.md"
+    page.write_text("before\n<!-- recipes.py: begin -->\nold\n<!-- recipes.py: end -->\nafter\n")
+    told = recipes(work, "table", "--runs", work / "runs", "--into", page)
+    text = page.read_text()
+    scores = [
+        json.loads(path.read_text())["test_accuracy"] for path in (work / "runs" / NAME).glob("dws-[12].json")
+    ]
+    check(
+        told.returncode == 0
+        and re.search(rf"\| 100 \| 0.005 \|.*\| {50 * sum(scores):.1f} ± ", text) is not None
+        and "old" not in text
+        and text.startswith("before")
+        and text.endswith("after\n"),
+        "the table takes the place of the one before it, with the mean of the seeds",
+        text,
+        told.stderr,
+    )
+    drawn = recipes(work, "figure", "--runs", work / "runs", "-o", work / "recipes.png")
+    check(
+        drawn.returncode == 0 and (work / "recipes.png").stat().st_size > 5000,
+        "the figure is drawn",
+        drawn.stderr,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(run_tests(a_recipe_is_judged_once))
