@@ -185,7 +185,7 @@ static void draw_points(const pv_source_object *object, pv_rng *rng, int near, i
 {
     const shapes_shared *shared = object->shared;
     for (int i = 0; i < count; i++, coords += 3) {
-        double point[3];
+        double point[3] = {0};
         if (i < near) pv_mesh_field_surface(last.field, rng, point);
         for (int k = 0; k < 3; k++) {
             coords[k] = (float)(i < near ? point[k] + shared->spread * pv_rng_normal(rng)
