@@ -292,7 +292,7 @@ static pv_status load(void *reader, const pv_source_form *form, const pv_splits 
     const int64_t rows = rows_of(r);
     int64_t seen[PV_POOLS] = {0};
     int32_t *labels = NULL;
-    pv_status st;
+    pv_status st = PV_OK;
     memcpy(held->shared, &r->words, sizeof r->words);
     PV_ALLOC(labels, rows);
     for (int64_t row = 0; row < rows; row++)
