@@ -7,7 +7,8 @@
 #   FUZZ_SECONDS=60  how long `make fuzz` runs every target, FUZZ_JOBS=1 how many processes of it
 #   MPICC=mpicc    the MPI compiler                  PYTHON=...  a python3 that has h5py and numpy
 #   HDF5_DIR, OPENBLAS_DIR, SCALAPACK_DIR, RANDOM123_DIR, XXHASH_DIR, YAML_DIR, JANSSON_DIR,
-#   ZLIB_DIR, PNG_DIR, JPEG_DIR, ASSIMP_DIR, EMBREE_DIR, CMOCKA_DIR=/prefix   where a library lives, when pkg-config does not find it
+#   ZLIB_DIR, PNG_DIR, JPEG_DIR, ASSIMP_DIR, EMBREE_DIR, CMOCKA_DIR=/prefix
+#                  where a library lives, when pkg-config does not find it
 #   MKL=/prefix    use MKL for BLAS and ScaLAPACK
 
 BUILD  ?= build
