@@ -3,6 +3,7 @@
 #include "base/pv_stop.h"
 #include "base/pv_path.h"
 #include "cmd/pv_commands.h"
+#include "fit/pv_recipe.h"
 #include "run/pv_fill_run.h"
 #include "inr/pv_arch.h"
 #include "store/pv_lock.h"
@@ -66,9 +67,11 @@ static pv_status prepare_store(const pv_comm *comm, const pv_run_config *config,
     const bool made = !pv_path_exists(comm, path);
     if (made) PV_TRY(pv_run_create(comm, config, signal, path, &config->storage, views));
     PV_TRY(pv_store_open(comm, path, PV_STORE_WRITE, &config->storage, store));
-    if (made)
+    if (made) {
         pv_log_info("made the store '%s': %lld views of %lld objects, %d parameters each", path,
                     (long long)views, (long long)pv_signal_objects(signal), pv_store_params(*store));
+        pv_recipe_warn(pv_store_arch(*store), &config->fit);
+    }
     PV_TRY(pv_agree(comm, check_resume(config, *store, signal)));
 done:
     return st;

@@ -131,7 +131,11 @@ def every_instruction_set_works(work: Path) -> None:
     write_images(work / "images")
     config, psnr, used = write_config(work, fit={"steps": 60}), {}, {}
     run = polyview("fit", "--config", config, "--store", work / "none.h5", POLYVIEW_ISA="nonsense")
-    check(one_error(run, 2, "POLYVIEW_ISA", "nonsense", "portable, avx2"), "an instruction set that nobody knows", run)
+    check(
+        one_error(run, 2, "POLYVIEW_ISA", "nonsense", "portable, avx2"),
+        "an instruction set that nobody knows",
+        run,
+    )
     check(not (work / "none.h5").exists(), "makes no store")
     for isa in ("portable", "avx2", "avx512"):
         run = polyview("fit", "--config", config, "--store", work / f"{isa}.h5", POLYVIEW_ISA=isa)
@@ -328,6 +332,37 @@ def results_are_one_line(work: Path) -> None:
     check(quiet.stderr == "" and quiet.json["command"] == "fit", "--quiet says nothing but the result", quiet)
 
 
+def unreadable_recipes_are_named(work: Path) -> None:
+    write_images(work / "images")
+    config, page = write_config(work, fit={"views": 1}), "docs/recipes.md"
+    cases = {
+        "a rate above the study's on two ranks": (2, True, {"fit.steps": 100, "fit.lr": 2.1e-3}),
+        "the highest rate that is read well": (1, False, {"fit.steps": 100, "fit.lr": 2e-3}),
+        "fewer steps than were studied": (1, False, {"fit.steps": 99, "fit.lr": 5e-3}),
+        "a rate that a lower w0 allows": (1, False, {"fit.steps": 100, "fit.lr": 5e-3, "inr.w0": 10}),
+        "a rate that a higher w0 forbids": (1, True, {"fit.steps": 100, "fit.lr": 1.5e-3, "inr.w0": 60}),
+    }
+    for number, (name, (ranks, warns, keys)) in enumerate(cases.items()):
+        words = [word for key, value in keys.items() for word in ("--set", f"{key}={value}")]
+        run = polyview("fit", "--config", config, "--store", work / f"{number}.h5", *words, ranks=ranks)
+        lines = [line for line in run.stderr.splitlines() if page in line]
+        check(
+            run.status == 0
+            and run.json["fitted"] == OBJECTS
+            and len(lines) == warns
+            and all("warning: fit.lr is " in line for line in lines),
+            f"{name}: fit {'warns once and names the page' if warns else 'does not warn'}, and fits",
+            run,
+        )
+    check((Path(__file__).parents[2] / page).exists(), "the page is there")
+    again = polyview("fit", "--store", work / "0.h5")
+    check(
+        again.status == 0 and page not in again.stderr,
+        "a store that is resumed is as it is: no warning",
+        again,
+    )
+
+
 def splits_may_be_empty(work: Path) -> None:
     write_images(work / "images")
     for name, counts in (("one", (1, 0, 0)), ("none", (0, 3, 2)), ("few", (2, 1, 0))):
@@ -351,6 +386,7 @@ def main() -> int:
         info_counts,
         render_draws,
         results_are_one_line,
+        unreadable_recipes_are_named,
         splits_may_be_empty,
     )
 
