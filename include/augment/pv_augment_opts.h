@@ -23,7 +23,13 @@ typedef enum pv_lambda_kind { PV_LAMBDA_UNIFORM, PV_LAMBDA_BETA } pv_lambda_kind
 /* Whom a MixUp mixes with: any sample, a view of another object, another view of the same object. */
 typedef enum pv_partner { PV_PARTNER_ANY, PV_PARTNER_OBJECT, PV_PARTNER_VIEW, PV_PARTNER_NONE } pv_partner;
 
+/* Of which views: those that are trained on, or every view in the store. */
+typedef enum pv_partner_views { PV_PARTNER_VIEWS_TRAIN, PV_PARTNER_VIEWS_ALL } pv_partner_views;
+
 /* Whom an item mixes a sample with; PV_PARTNER_NONE: it does not mix. */
 pv_partner pv_augment_partner(const pv_augment_opts *item);
+
+/* Of which views the partners of a list are. */
+pv_partner_views pv_augment_partner_views(const pv_augment_list *list);
 
 #endif

@@ -45,11 +45,11 @@ typedef struct pv_augment_subject {
 struct pv_augmentation {
     pv_plugin plugin;
     void (*apply)(pv_augment_item *item, pv_augment_subject *it);
-    bool mixes;          /* mixes a sample with another one: its options begin with a pv_mixup_opts */
-    size_t match;        /* where its options have a pv_match_opts, by which it matches weights; 0: nowhere */
+    bool mixes;   /* mixes a sample with another one: its options begin with a pv_mixup_opts */
+    size_t match; /* where its options have a pv_match_opts, by which it matches weights; 0: nowhere */
     int (*inputs)(const void *options); /* coordinates that the INR needs at least, with its options or, for
                                            NULL, their defaults; NULL: any number will do */
-    unsigned symmetries; /* of the units, that the INR needs: PV_SYMMETRY_... */
+    unsigned symmetries;                /* of the units, that the INR needs: PV_SYMMETRY_... */
     const pv_augmentation *const *uses; /* others that it applies; NULL ends them */
     bool uses_one; /* it chooses: those that do not suit the INR are left out, instead of being refused */
 };
@@ -98,10 +98,11 @@ typedef struct pv_lambda_opts {
 /* A MixUp's options begin with these. */
 typedef struct pv_mixup_opts {
     pv_partner partner; /* not NONE */
+    pv_partner_views views;
     pv_lambda_opts share;
 } pv_mixup_opts;
 
-extern const char *const pv_lambda_names[], *const pv_partner_names[];
+extern const char *const pv_lambda_names[], *const pv_partner_names[], *const pv_partner_views_names[];
 
 /* clang-format off */
 /* NOLINTBEGIN(bugprone-macro-parentheses): arguments are members */
@@ -113,11 +114,15 @@ extern const char *const pv_lambda_names[], *const pv_partner_names[];
     {.name = "beta", PV_MEMBER(owner, share.beta), .initial = "1.0", PV_ABOVE(0), .fixes = PV_FIXES_MODEL,   \
      .meaning = "parameter of the Beta distribution"}
 /* of the members of a pv_mixup_opts, */
-#define PV_MIXUP_ROWS(owner, partner, share)                                                                 \
+#define PV_MIXUP_ROWS(owner, partner, views, share)                                                          \
     PV_LAMBDA_ROWS(owner, share),                                                                            \
-    {.name = "partner", PV_MEMBER(owner, partner), .choices = pv_partner_names, .initial = "any",      \
+    {.name = "partner", PV_MEMBER(owner, partner), .choices = pv_partner_names, .initial = "any",            \
      .fixes = PV_FIXES_MODEL,                                                                                \
-     .meaning = "any other sample, a view of another object, or another view of the same object"}
+     .meaning = "any other sample, a view of another object, or another view of the same object"},           \
+    {.name = "partner_views", PV_MEMBER(owner, views), .choices = pv_partner_views_names,                    \
+     .initial = "train", .fixes = PV_FIXES_MODEL,                                                            \
+     .meaning = "views that partners are of; train: the train.views first, which are trained on; all: "      \
+                "every view in the store, as the published code draws them"}
 /* and of `match` that is a pv_match_opts. */
 #define PV_MATCH_ROWS(owner, match)                                                                          \
     {.name = "signs", PV_MEMBER(owner, match.signs), .initial = "false", .fixes = PV_FIXES_MODEL,            \

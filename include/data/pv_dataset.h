@@ -45,12 +45,12 @@ int pv_dataset_params(const pv_dataset *dataset);      /* P */
 /* The samples whose rows this rank holds if the job shares one copy, and its even share of them if nodes have
  * copies: over all ranks, every sample once.  Local. */
 void pv_dataset_share(const pv_dataset *dataset, int64_t *first, int64_t *count);
-/* Bytes of this rank's share, or of its node's copy. */
+/* Bytes of this rank's share, or of its node's copy; of NULL none. */
 int64_t pv_dataset_memory(const pv_dataset *dataset);
 /* Whether ranks hold shares of one copy. */
 bool pv_dataset_is_sharded(const pv_dataset *dataset);
 /* A number for the rows in their form, their labels and their order, whoever holds them: a store's other
- * contents do not count. */
+ * contents do not count.  NULL has 0. */
 uint64_t pv_dataset_identity(const pv_dataset *dataset);
 /* One row [P], owned by the data set; NULL if another rank holds it. */
 const float *pv_dataset_row(const pv_dataset *dataset, int64_t sample);

@@ -25,9 +25,11 @@ typedef struct pv_sampler_opts {
     int ahead;        /* batches that are fetched ahead, at least 1 */
     int classes;
     const pv_augment_list *augment; /* borrowed while opening */
-    const pv_row_form *form;        /* rows are normalised as it says; borrowed; NULL: they are not */
-    bool pairs;                     /* every place gives two rows, which are positives of each other */
-    pv_positives positives;         /* of pairs: what the two rows are */
+    const pv_dataset *further; /* the same objects in further views, which only partners are of; borrowed;
+                                  NULL: there are none */
+    const pv_row_form *form;   /* rows are normalised as it says; borrowed; NULL: they are not */
+    bool pairs;                /* every place gives two rows, which are positives of each other */
+    pv_positives positives;    /* of pairs: what the two rows are */
 } pv_sampler_opts;
 
 typedef struct pv_sampler pv_sampler;

@@ -17,8 +17,10 @@ typedef struct pv_task_data {
     const pv_comm *comm;
     const pv_store *store;
     const pv_dataset *train, *val, *test;
-    const pv_row_form *form; /* of the rows that the model takes */
-    int classes;             /* of the store's labels */
+    const pv_dataset *further[PV_SPLITS]; /* views of the splits that only partners of MixUps are of; NULL:
+                                             there are none */
+    const pv_row_form *form;              /* of the rows that the model takes */
+    int classes;                          /* of the store's labels */
     const pv_train_opts *opts;
     const pv_augment_list *augment;
 } pv_task_data;
@@ -85,8 +87,8 @@ pv_status pv_task_open(const pv_task_data *data, pv_task *task);
 /* Safe on a zeroed task. */
 void pv_task_close(pv_task *task);
 
-/* The sampler of the training split, as far as all tasks want the same of it. */
-pv_sampler_opts pv_task_sampler_opts(const pv_task_data *data);
+/* The sampler of a split (PV_SPLIT_TRAIN, ...), as far as all tasks want the same of it. */
+pv_sampler_opts pv_task_sampler_opts(const pv_task_data *data, uint8_t split);
 
 /* The kind's take, or the sampler's. */
 pv_status pv_task_take(pv_task *task, int64_t epoch, int64_t batch, pv_batch *out);

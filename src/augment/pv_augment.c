@@ -14,6 +14,8 @@ const pv_registry pv_augmentations = {"augmentation",
 const char *const pv_lambda_names[] = {[PV_LAMBDA_UNIFORM] = "uniform", [PV_LAMBDA_BETA] = "beta", NULL};
 const char *const pv_partner_names[] = {
     [PV_PARTNER_ANY] = "any", [PV_PARTNER_OBJECT] = "object", [PV_PARTNER_VIEW] = "view", NULL};
+const char *const pv_partner_views_names[] = {
+    [PV_PARTNER_VIEWS_TRAIN] = "train", [PV_PARTNER_VIEWS_ALL] = "all", NULL};
 
 const pv_option pv_augment_options[] = {
     {PV_KEY(pv_augment_opts, kind), .registry = &pv_augmentations, .required = true, .fixes = PV_FIXES_MODEL,
@@ -27,6 +29,15 @@ pv_partner pv_augment_partner(const pv_augment_opts *item)
     const pv_augmentation *kind = (const pv_augmentation *)item->kind.plugin;
     const pv_mixup_opts *mixup = item->kind.options;
     return kind->mixes ? mixup->partner : PV_PARTNER_NONE;
+}
+
+pv_partner_views pv_augment_partner_views(const pv_augment_list *list)
+{
+    for (unsigned i = 0; i < list->count; i++) {
+        const pv_mixup_opts *mixup = list->items[i].kind.options;
+        if (pv_augment_partner(&list->items[i]) != PV_PARTNER_NONE) return mixup->views;
+    }
+    return PV_PARTNER_VIEWS_TRAIN;
 }
 
 struct pv_augmenter {

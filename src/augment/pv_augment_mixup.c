@@ -66,7 +66,7 @@ static float draw_share(const pv_augment_item *item, pv_rng *rng)
     return (float)pv_augment_draw_lambda(&opts->share, rng);
 }
 
-static const pv_option mixup_rows[] = {PV_MIXUP_ROWS(pv_mixup_opts, partner, share), {0}};
+static const pv_option mixup_rows[] = {PV_MIXUP_ROWS(pv_mixup_opts, partner, views, share), {0}};
 
 static void mixup(pv_augment_item *item, pv_augment_subject *it)
 {
@@ -115,8 +115,9 @@ typedef struct aligned_opts {
     pv_match_opts match;
 } aligned_opts;
 
-static const pv_option aligned_rows[] = {
-    PV_MIXUP_ROWS(aligned_opts, mixup.partner, mixup.share), PV_MATCH_ROWS(aligned_opts, match), {0}};
+static const pv_option aligned_rows[] = {PV_MIXUP_ROWS(aligned_opts, mixup.partner, mixup.views, mixup.share),
+                                         PV_MATCH_ROWS(aligned_opts, match),
+                                         {0}};
 
 static void mixup_aligned(pv_augment_item *item, pv_augment_subject *it)
 {

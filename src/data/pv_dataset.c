@@ -280,6 +280,7 @@ void pv_dataset_share(const pv_dataset *dataset, int64_t *first, int64_t *count)
 
 int64_t pv_dataset_memory(const pv_dataset *dataset)
 {
+    if (!dataset) return 0;
     const int64_t rows = dataset->opts.views * (dataset->sharded ? dataset->count : dataset->objects);
     const int64_t object = (int64_t)(sizeof *dataset->ids + sizeof *dataset->labels);
     return dataset->objects * object + rows * dataset->params * (int64_t)sizeof *dataset->rows;
@@ -287,7 +288,7 @@ int64_t pv_dataset_memory(const pv_dataset *dataset)
 
 uint64_t pv_dataset_identity(const pv_dataset *dataset)
 {
-    return dataset->identity;
+    return dataset ? dataset->identity : 0;
 }
 
 bool pv_dataset_is_sharded(const pv_dataset *dataset)

@@ -9,7 +9,8 @@
 
 /* One row of a batch. */
 typedef struct place {
-    int64_t place, sample, partner; /* -1: none */
+    int64_t place, sample;          /* in the stream, in the data set */
+    int64_t partner;                /* among the samples of all views that partners are of; -1: none */
     int64_t epoch;                  /* of its draws */
     const float *row, *partner_row; /* where they are, or will be once they are fetched */
     bool remote, partner_remote;
@@ -28,7 +29,7 @@ typedef struct slot {
 
 struct pv_sampler {
     const pv_comm *comm;
-    const pv_dataset *dataset;
+    const pv_dataset *dataset, *further;
     const pv_row_form *form;
     pv_augmenter *augmenter;
     pv_memory memory; /* of the arrays */
@@ -49,19 +50,28 @@ static int64_t objects_of(const pv_dataset *dataset)
     return pv_dataset_samples(dataset) / pv_dataset_views(dataset);
 }
 
-/* Every MixUp finds somebody. */
-static pv_status check_partners(const pv_dataset *dataset, const pv_augment_list *list)
+/* Views that partners are of: those of the data set, then further ones. */
+static int64_t partner_views(const pv_dataset *dataset, const pv_dataset *further)
 {
+    return pv_dataset_views(dataset) + (further ? pv_dataset_views(further) : 0);
+}
+
+/* Every MixUp finds somebody. */
+static pv_status check_partners(const pv_dataset *dataset, const pv_dataset *further,
+                                const pv_augment_list *list)
+{
+    const int64_t views = partner_views(dataset, further);
     for (unsigned i = 0; i < list->count; i++) {
         const pv_partner partner = pv_augment_partner(&list->items[i]);
         if (partner == PV_PARTNER_NONE) continue;
-        if (partner == PV_PARTNER_VIEW && pv_dataset_views(dataset) < 2)
+        if (partner == PV_PARTNER_VIEW && views < 2)
             return pv_fail(PV_ERR_CONFIG,
-                           "augment[%u]: partner is view, but there is one view an object: raise train.views",
+                           "augment[%u]: partner is view, but there is one view an object: raise "
+                           "train.views, or take partner_views: all",
                            i);
         if (partner == PV_PARTNER_OBJECT && objects_of(dataset) < 2)
             return pv_fail(PV_ERR_CONFIG, "augment[%u]: there is no other object to mix with", i);
-        if (pv_dataset_samples(dataset) < 2)
+        if (objects_of(dataset) * views < 2)
             return pv_fail(PV_ERR_CONFIG, "augment[%u]: there is no other sample to mix with", i);
     }
     return PV_OK;
@@ -92,7 +102,8 @@ static pv_status make_slots(pv_sampler *s)
         slot *const it = &s->slots[i];
         it->epoch = -1;
         PV_TAKE(&s->memory, s->share, &it->places);
-        if (!pv_dataset_is_sharded(s->dataset)) continue;
+        if (!pv_dataset_is_sharded(s->dataset) && !(s->further && pv_dataset_is_sharded(s->further)))
+            continue;
         PV_TAKE(&s->memory, 2 * (int64_t)s->share * s->params, &it->fetched);
         PV_TAKE(&s->memory, 2 * (int64_t)s->share, &it->requests);
     }
@@ -111,6 +122,7 @@ pv_status pv_sampler_open(const pv_comm *comm, const pv_dataset *dataset, const 
     if (!s) return PV_ERR_NOMEM;
     *s = (pv_sampler){.comm = comm,
                       .dataset = dataset,
+                      .further = opts->further,
                       .form = opts->form,
                       .seed = opts->seed,
                       .batch = opts->batch,
@@ -122,7 +134,7 @@ pv_status pv_sampler_open(const pv_comm *comm, const pv_dataset *dataset, const 
                       .classes = opts->classes,
                       .share = (int)((opts->batch + comm->size - 1) / comm->size) * (opts->pairs ? 2 : 1),
                       .slot_count = opts->ahead + 1};
-    PV_TRY(check_partners(dataset, opts->augment));
+    PV_TRY(check_partners(dataset, opts->further, opts->augment));
     PV_TRY(check_pairs(dataset, opts));
     PV_TRY(pv_augmenter_new(opts->augment, arch, opts->classes, &s->augmenter));
     PV_TRY(make_slots(s));
@@ -173,14 +185,33 @@ pv_sampler_counts pv_sampler_count(const pv_sampler *s)
 }
 
 /* Where the row of a sample is, or is being brought to. */
-static const float *find_row(pv_sampler *s, slot *it, int64_t sample, bool *remote)
+static const float *find_row(pv_sampler *s, slot *it, const pv_dataset *dataset, int64_t sample, bool *remote)
 {
-    const float *row = pv_dataset_row(s->dataset, sample);
+    const float *row = pv_dataset_row(dataset, sample);
     *remote = !row;
     if (row) return row;
     float *const to = it->fetched + (int64_t)it->request_count * s->params;
-    pv_dataset_fetch(s->dataset, sample, to, &it->requests[it->request_count++]);
+    pv_dataset_fetch(dataset, sample, to, &it->requests[it->request_count++]);
     return to;
+}
+
+/* Where a partner is: its number among the samples of its own data set. */
+static const float *find_partner(pv_sampler *s, slot *it, int64_t partner, bool *remote)
+{
+    const int64_t views = pv_dataset_views(s->dataset), all = partner_views(s->dataset, s->further);
+    const int64_t object = partner / all, view = partner % all;
+    if (view < views) return find_row(s, it, s->dataset, object * views + view, remote);
+    return find_row(s, it, s->further, object * (all - views) + view - views, remote);
+}
+
+/* Whom the sample at a place is mixed with, or -1. */
+static int64_t draw_partner(const pv_sampler *s, const place *p)
+{
+    const int64_t views = pv_dataset_views(s->dataset), all = partner_views(s->dataset, s->further);
+    const pv_partner whom = pv_augmenter_partner(s->augmenter, (pv_augment_key){s->seed, p->epoch, p->place});
+    if (whom == PV_PARTNER_NONE) return -1;
+    return pv_stream_partner(s->seed, p->epoch, objects_of(s->dataset), all, p->place,
+                             p->sample / views * all + p->sample % views, whom);
 }
 
 static int64_t sample_at(const pv_sampler *s, int64_t epoch, int64_t number, int copy)
@@ -197,17 +228,13 @@ static int64_t sample_at(const pv_sampler *s, int64_t epoch, int64_t number, int
 static void fill_place(pv_sampler *s, slot *it, int64_t number, int copy, place *p)
 {
     enum { EPOCH_BITS = 40 };
-    const int64_t objects = objects_of(s->dataset), views = pv_dataset_views(s->dataset);
     p->place = number;
     p->epoch = it->epoch + ((int64_t)copy << EPOCH_BITS);
     p->sample = sample_at(s, it->epoch, number, copy);
-    const pv_partner whom = pv_augmenter_partner(s->augmenter, (pv_augment_key){s->seed, p->epoch, number});
-    p->partner = whom == PV_PARTNER_NONE
-                     ? -1
-                     : pv_stream_partner(s->seed, p->epoch, objects, views, number, p->sample, whom);
-    p->row = find_row(s, it, p->sample, &p->remote);
+    p->partner = draw_partner(s, p);
+    p->row = find_row(s, it, s->dataset, p->sample, &p->remote);
     p->partner_remote = false;
-    p->partner_row = p->partner < 0 ? NULL : find_row(s, it, p->partner, &p->partner_remote);
+    p->partner_row = p->partner < 0 ? NULL : find_partner(s, it, p->partner, &p->partner_remote);
 }
 
 /* Plans a batch in a slot and begins its fetches. */
@@ -233,13 +260,20 @@ static slot *slot_of(pv_sampler *s, int64_t epoch, int64_t batch)
     return it;
 }
 
+/* The label of a partner, which all views of its object have. */
+static int32_t label_of(const pv_sampler *s, int64_t partner)
+{
+    const int64_t object = partner / partner_views(s->dataset, s->further);
+    return pv_dataset_label(s->dataset, object * pv_dataset_views(s->dataset));
+}
+
 /* Makes row i of the batch: augmented, then normalised, in place. */
 static pv_status make_row(pv_sampler *s, const place *p, int i)
 {
     float *const row = s->taken.rows + (int64_t)i * s->params;
     const pv_augment_sample sample = {p->row, s->taken.labels[i]};
     pv_augment_sample partner = {.row = p->partner_row};
-    if (p->partner >= 0) partner.label = pv_dataset_label(s->dataset, p->partner);
+    if (p->partner >= 0) partner.label = label_of(s, p->partner);
     const pv_status st = pv_augmenter_apply(s->augmenter, (pv_augment_key){s->seed, p->epoch, p->place},
                                             sample, p->partner >= 0 ? &partner : NULL, row,
                                             s->taken.targets + (int64_t)i * s->classes);

@@ -20,7 +20,8 @@ int64_t pv_stream_random_view(uint64_t seed, int64_t epoch, int64_t objects, int
 int64_t pv_stream_second_view(uint64_t seed, int64_t epoch, int64_t objects, int64_t views, int64_t place);
 
 /* Whom the sample at a place is mixed with, another one, uniformly: of all, of other objects, or of the views
- * of the same object.  There must be one.  Random: PV_RNG_PARTNER, (place, epoch). */
+ * of the same object.  `views` are those that partners are of: `sample` is counted among them.  There must be
+ * one.  Random: PV_RNG_PARTNER, (place, epoch). */
 int64_t pv_stream_partner(uint64_t seed, int64_t epoch, int64_t objects, int64_t views, int64_t place,
                           int64_t sample, pv_partner whom);
 

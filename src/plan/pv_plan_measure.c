@@ -48,6 +48,8 @@ pv_status pv_plan_workload(const pv_comm *comm, const pv_run_config *config, pv_
                                        pv_signal_form(signal)->channels, &arch)));
     const int64_t objects = pv_signal_objects(signal), train = pv_signal_count(signal, PV_SPLIT_TRAIN);
     const int64_t val = pv_signal_count(signal, PV_SPLIT_VAL), test = pv_signal_count(signal, PV_SPLIT_TEST);
+    const bool mixes_all = pv_augment_partner_views(&config->augment) == PV_PARTNER_VIEWS_ALL;
+    const int64_t views = mixes_all && config->fit.views > t->views ? config->fit.views : t->views;
     *work = (pv_workload){.rows = config->fit.views * objects,
                           .steps = config->fit.steps,
                           .params = pv_arch_params(&arch),
@@ -58,7 +60,7 @@ pv_status pv_plan_workload(const pv_comm *comm, const pv_run_config *config, pv_
                           .train_samples = t->random_view ? train : t->views * train,
                           .val_samples = val,
                           .test_samples = test,
-                          .train_rows = t->views * train + val + test,
+                          .train_rows = views * train + val + test,
                           .epochs = t->epochs,
                           .batch = t->batch,
                           .sharded = t->placement == PV_PLACE_JOB};

@@ -34,7 +34,7 @@ static pv_status check_labels(const pv_task_data *data)
 static pv_status open_task(pv_task *task)
 {
     const pv_task_data *data = &task->data;
-    const pv_sampler_opts opts = pv_task_sampler_opts(data);
+    const pv_sampler_opts opts = pv_task_sampler_opts(data, PV_SPLIT_TRAIN);
     const pv_status st = check_labels(data);
     return st != PV_OK
                ? st

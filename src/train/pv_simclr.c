@@ -119,9 +119,10 @@ static void close_task(pv_task *task)
     free(own);
 }
 
-static pv_status open_sampler(const pv_task_data *data, const pv_dataset *dataset, pv_sampler **out)
+static pv_status open_sampler(const pv_task_data *data, const pv_dataset *dataset, uint8_t split,
+                              pv_sampler **out)
 {
-    pv_sampler_opts opts = pv_task_sampler_opts(data);
+    pv_sampler_opts opts = pv_task_sampler_opts(data, split);
     opts.random_view = true;
     opts.pairs = true;
     opts.positives = opts_of(data->opts)->positives;
@@ -141,9 +142,9 @@ static pv_status open_task(pv_task *task)
     PV_TAKE(&own->memory, rows * task->outputs, &own->outputs);
     PV_TAKE(&own->memory, rows, &own->losses);
     PV_TRY(pv_memory_status(&own->memory));
-    PV_TRY(open_sampler(data, data->train, &task->sampler));
-    if (pv_dataset_samples(data->val) > 0) PV_TRY(open_sampler(data, data->val, &own->val));
-    if (pv_dataset_samples(data->test) > 0) PV_TRY(open_sampler(data, data->test, &own->test));
+    PV_TRY(open_sampler(data, data->train, PV_SPLIT_TRAIN, &task->sampler));
+    if (pv_dataset_samples(data->val) > 0) PV_TRY(open_sampler(data, data->val, PV_SPLIT_VAL, &own->val));
+    if (pv_dataset_samples(data->test) > 0) PV_TRY(open_sampler(data, data->test, PV_SPLIT_TEST, &own->test));
 done:
     return st;
 }

@@ -30,7 +30,7 @@ void pv_task_close(pv_task *task)
     *task = (pv_task){0};
 }
 
-pv_sampler_opts pv_task_sampler_opts(const pv_task_data *data)
+pv_sampler_opts pv_task_sampler_opts(const pv_task_data *data, uint8_t split)
 {
     enum { BATCHES_AHEAD = 3 };
     return (pv_sampler_opts){.seed = data->opts->seed,
@@ -39,6 +39,7 @@ pv_sampler_opts pv_task_sampler_opts(const pv_task_data *data)
                              .ahead = BATCHES_AHEAD,
                              .classes = data->classes,
                              .augment = data->augment,
+                             .further = data->further[split],
                              .form = data->form};
 }
 

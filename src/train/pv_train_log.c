@@ -122,12 +122,14 @@ pv_status pv_train_log_epoch(const pv_training *t, const pv_epoch_figures *f)
 int64_t pv_train_log_memory(const pv_training *t, int64_t before)
 {
     const pv_step_memory step = pv_stepper_memory(t->stepper);
-    const int64_t rows = pv_dataset_memory(t->train) + pv_dataset_memory(t->val) +
-                         pv_dataset_memory(t->test) + pv_sampler_memory(t->task.sampler);
+    int64_t rows = pv_dataset_memory(t->train) + pv_dataset_memory(t->val) + pv_dataset_memory(t->test) +
+                   pv_sampler_memory(t->task.sampler);
     const int64_t tensors = pv_model_count(pv_stepper_model(t->stepper)) * (int64_t)sizeof(pv_real) *
                             (1 + pv_optim_slots(pv_stepper_optim(t->stepper)));
     /* the file of a checkpoint is made in memory, then written */
     const int64_t checkpoint = t->comm->rank == 0 ? 2 * tensors : 0;
+    for (int split = 0; split < PV_SPLITS; split++)
+        rows += pv_dataset_memory(t->further[split]);
     int64_t plan = before + step.models + step.optimiser + step.batch + rows + checkpoint;
     pv_log_info("memory of a rank: %.1f MiB = %.1f program + %.1f models and workspace + %.1f optimiser "
                 "+ %.1f batch + %.1f rows + %.1f checkpoint",

@@ -9,9 +9,25 @@
 #include <stdio.h>
 #include <string.h>
 
-static pv_status open_data(pv_training *t, const pv_store *store)
+/* The views of a split that are not trained on, where partners are of all views. */
+static pv_status open_further(pv_training *t, const pv_store *store, uint8_t split,
+                              const pv_augment_list *augment)
+{
+    const int64_t views = t->opts->views, further = pv_store_views(store) - views;
+    const pv_dataset_opts data = {.split = split,
+                                  .first_view = views,
+                                  .views = further,
+                                  .verify = !t->opts->no_verify,
+                                  .form = &t->head.form,
+                                  .placement = t->opts->placement};
+    if (further < 1 || pv_augment_partner_views(augment) == PV_PARTNER_VIEWS_TRAIN) return PV_OK;
+    return pv_dataset_open(t->comm, store, &data, &t->further[split]);
+}
+
+static pv_status open_data(pv_training *t, const pv_store *store, const pv_augment_list *augment)
 {
     const pv_train_opts *opts = t->opts;
+    const bool scores_views = pv_task_of(opts)->scores_views;
     pv_dataset_opts data = {.split = PV_SPLIT_TRAIN,
                             .views = opts->views,
                             .verify = !opts->no_verify,
@@ -22,26 +38,30 @@ static pv_status open_data(pv_training *t, const pv_store *store)
     if (pv_dataset_samples(t->train) == 0)
         PV_TRY(pv_fail(PV_ERR_DATA, "'%s' has no training objects", pv_store_path(store)));
     data.placement = PV_PLACE_NODE;
-    if (!pv_task_of(opts)->scores_views) data.views = 1;
+    if (!scores_views) data.views = 1;
     data.split = PV_SPLIT_VAL;
     PV_TRY(pv_dataset_open(t->comm, store, &data, &t->val));
     data.split = PV_SPLIT_TEST;
     PV_TRY(pv_dataset_open(t->comm, store, &data, &t->test));
+    for (uint8_t split = 0; split < (scores_views ? PV_SPLITS : PV_SPLIT_TRAIN + 1); split++)
+        PV_TRY(open_further(t, store, split, augment));
 done:
     return st;
 }
 
 static pv_status open_task(pv_training *t, const pv_store *store, const pv_augment_list *augment)
 {
-    const pv_task_data data = {.comm = t->comm,
-                               .store = store,
-                               .train = t->train,
-                               .val = t->val,
-                               .test = t->test,
-                               .form = &t->head.form,
-                               .classes = pv_store_signal(store)->classes,
-                               .opts = t->opts,
-                               .augment = augment};
+    const pv_task_data data = {
+        .comm = t->comm,
+        .store = store,
+        .train = t->train,
+        .val = t->val,
+        .test = t->test,
+        .further = {t->further[PV_SPLIT_TRAIN], t->further[PV_SPLIT_VAL], t->further[PV_SPLIT_TEST]},
+        .form = &t->head.form,
+        .classes = pv_store_signal(store)->classes,
+        .opts = t->opts,
+        .augment = augment};
     return pv_task_open(&data, &t->task);
 }
 
@@ -140,12 +160,12 @@ pv_status pv_training_open(const pv_comm *comm, const pv_store *store, const pv_
     PV_TRY(pv_same_text(comm, "config of pv_training_open", config));
     PV_TRY(pv_same(comm, "resume of pv_training_open", &resume, sizeof resume));
     PV_TRY(pv_agree(comm, make_head(t, store, config)));
-    PV_TRY(open_data(t, store));
+    PV_TRY(open_data(t, store, augment));
     st = open_task(t, store, augment);
     if (st == PV_OK) st = make_stepper(t, model);
     PV_TRY(pv_agree(comm, st));
     t->head.classes = t->task.outputs;
-    t->head.rows = pv_dataset_identity(t->train);
+    t->head.rows = pv_dataset_identity(t->train) + pv_dataset_identity(t->further[PV_SPLIT_TRAIN]);
     st = resume ? start_from_checkpoint(t, checkpoint) : start_fresh(t);
 done:
     return st;
@@ -158,6 +178,8 @@ void pv_training_close(pv_training *t)
     pv_dataset_close(t->train);
     pv_dataset_close(t->val);
     pv_dataset_close(t->test);
+    for (int split = 0; split < PV_SPLITS; split++)
+        pv_dataset_close(t->further[split]);
     pv_model_head_free(&t->head);
     PV_FREE(t->checkpoint, t->metrics);
 }

@@ -11,12 +11,13 @@ typedef struct pv_training {
     const pv_comm *comm;
     const pv_train_opts *opts;
     pv_dataset *train, *val, *test;
+    pv_dataset *further[PV_SPLITS]; /* views of the splits that only partners of MixUps are of; or NULL */
     pv_task task;
     pv_stepper *stepper;
     pv_model_head head; /* the rows' form and the state live here */
     char *checkpoint, *metrics;
     pv_lock *lock; /* of opts->output, borrowed; NULL: nobody else writes there */
-    double saved; /* when the last checkpoint was written */
+    double saved;  /* when the last checkpoint was written */
 } pv_training;
 
 /* Makes a run: its parameters drawn and the rows' statistics measured, or both from a checkpoint.

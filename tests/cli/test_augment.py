@@ -83,6 +83,64 @@ def same_curve_on_any_ranks(work: Path) -> None:
                 )
 
 
+def partners_may_be_of_views_that_are_not_trained_on(work: Path) -> None:
+    store = make_store(work, fit={"steps": 20, "views": 3})
+
+    def mixed(
+        name: str, pool: str, *sets: str, ranks: int = 1, kind: str = "mixup"
+    ) -> tuple[Run, list[dict]]:
+        augment = f"augment=[{{kind: {kind}, partner_views: {pool}}}]"
+        run = train(work, name, augment, "train.epochs=2", *sets, ranks=ranks)
+        return run, metrics(work / name) if run.status == 0 else []
+
+    (plain, narrow), (first, wide) = mixed("train.h5", "train"), mixed("all.h5", "all")
+    streams = [[epoch["stream"] for epoch in curve] for curve in (narrow, wide)]
+    check(
+        plain.status == first.status == 0 and streams[0] != streams[1],
+        "partners of all views are another stream than those of the views that are trained on",
+        plain,
+        first,
+    )
+    with h5py.File(work / "train.h5") as one, h5py.File(work / "all.h5") as other:
+        check(
+            plain.json["samples"] == first.json["samples"]
+            and np.array_equal(one["norm/mean"], other["norm/mean"])
+            and np.array_equal(one["norm/std"], other["norm/std"]),
+            "samples and their statistics are those of the views that are trained on",
+        )
+    for ranks, place in ((2, "node"), (3, "job"), (4, "job")):
+        run, curve = mixed(f"all-{ranks}.h5", "all", f"train.placement={place}", ranks=ranks)
+        check(
+            run.status == 0
+            and [epoch["stream"] for epoch in curve] == streams[1]
+            and all(abs(a["train_loss"] - b["train_loss"]) < 1e-5 for a, b in zip(curve, wide))
+            and (run.json["remote_partners"] > 0) == (place == "job"),
+            f"{ranks} ranks that hold a copy a {place} draw the same partners of all views",
+            run,
+        )
+    both = [mixed(f"every-{pool}.h5", pool, "train.views=3")[1] for pool in ("train", "all")]
+    check(
+        both[0] and [e["stream"] for e in both[0]] == [e["stream"] for e in both[1]],
+        "where all views are trained on there is no difference",
+        both,
+    )
+    run, _ = mixed("simclr.h5", "all, partner: view", "train.task=simclr", kind="mixup_aligned", ranks=2)
+    check(
+        run.status == 0,
+        "an object's one view is mixed with its further ones, in the scores of SimCLR too",
+        run,
+    )
+    polyview("extend", store, "--views", 4)
+    grown = polyview("fit", "--store", store)
+    run, _ = mixed("all.h5", "all", "train.epochs=3")
+    check(
+        grown.status == 0 and one_error(run, 3, "other rows"),
+        "a store that has grown by a view has other partners: the checkpoint is not continued",
+        grown,
+        run,
+    )
+
+
 def views_are_aligned(work: Path) -> None:
     store = make_store(work, fit={"steps": 60, "views": 2})
     one = polyview("align", store, "--objects", "12")
@@ -139,6 +197,7 @@ def main() -> int:
     return run_tests(
         scores_are_shown_and_not_used,
         same_curve_on_any_ranks,
+        partners_may_be_of_views_that_are_not_trained_on,
         views_are_aligned,
         lists_that_make_no_sense_are_refused,
     )

@@ -12,7 +12,6 @@
 #include <string.h>
 
 enum { PARAMS = PV_TEST_PARAMS, VIEWS = 2, SEED = 11, EPOCHS = 3, BATCH = 10 };
-enum { SAMPLES = VIEWS * PV_TEST_TRAIN };
 
 static void make_row(int64_t sample, float *row)
 {
@@ -42,24 +41,29 @@ static void make_store(const pv_comm *comm, const pv_test_files *files)
 /* One kind of stream. */
 typedef struct stream {
     const char *name;
+    int views; /* that are trained on; the others are partners' alone */
     bool random_view;
     const char *augment;
 } stream;
 
 static const stream streams[] = {
-    {"bare", false, "augment: []"},
-    {"noise on random views", true, "augment: [{kind: noise, p: 0.5}]"},
-    {"aligned MixUp", false,
+    {"bare", VIEWS, false, "augment: []"},
+    {"noise on random views", VIEWS, true, "augment: [{kind: noise, p: 0.5}]"},
+    {"aligned MixUp", VIEWS, false,
      "augment: [{kind: negation}, {kind: mixup_aligned, p: 0.7, sweeps: 8}, {kind: label_smoothing}]"},
-    {"MixUp with other objects", true, "augment: [{kind: mixup, partner: object}]"},
-    {"MixUp of views", false, "augment: [{kind: mixup_perm, partner: view}]"},
+    {"MixUp with other objects", VIEWS, true, "augment: [{kind: mixup, partner: object}]"},
+    {"MixUp of views", VIEWS, false, "augment: [{kind: mixup_perm, partner: view}]"},
+    {"MixUp with all views", 1, false, "augment: [{kind: mixup, partner_views: all, p: 0.9}]"},
+    {"MixUp of one view with others", 1, true, "augment: [{kind: mixup, partner: view, partner_views: all}]"},
+    {"MixUp with all views of others", 1, true,
+     "augment: [{kind: mixup, partner: object, partner_views: all}]"},
 };
 enum { STREAMS = sizeof streams / sizeof *streams };
 
 /* What stands at a place by the definitions alone. */
 typedef struct expected {
     float row[PARAMS], target[PV_TEST_CLASSES];
-    int64_t sample, partner; /* -1: none */
+    int64_t sample, partner; /* among all views; partner -1: none */
 } expected;
 
 static bool define_place(const stream *s, pv_augmenter *augmenter, int64_t epoch, int64_t place, expected *e)
@@ -67,8 +71,10 @@ static bool define_place(const stream *s, pv_augmenter *augmenter, int64_t epoch
     const pv_augment_key key = {SEED, epoch, place};
     const pv_partner whom = pv_augmenter_partner(augmenter, key);
     float own[PARAMS], other[PARAMS];
-    e->sample = s->random_view ? pv_stream_random_view(SEED, epoch, PV_TEST_TRAIN, VIEWS, place)
-                               : pv_stream_sample(SEED, epoch, SAMPLES, place);
+    const int64_t trained = s->random_view
+                                ? pv_stream_random_view(SEED, epoch, PV_TEST_TRAIN, s->views, place)
+                                : pv_stream_sample(SEED, epoch, s->views * PV_TEST_TRAIN, place);
+    e->sample = trained / s->views * VIEWS + trained % s->views;
     e->partner = whom == PV_PARTNER_NONE
                      ? -1
                      : pv_stream_partner(SEED, epoch, PV_TEST_TRAIN, VIEWS, place, e->sample, whom);
@@ -83,12 +89,13 @@ static bool define_place(const stream *s, pv_augmenter *augmenter, int64_t epoch
 /* What was seen of a stream, on this rank. */
 typedef struct seen {
     bool holds;
-    int64_t places, partners, remote_samples, remote_partners;
+    int64_t places, partners, further_partners, remote_samples, remote_partners;
 } seen;
 
-static bool is_held(const pv_dataset *dataset, int64_t sample)
+/* Views of the same objects are held together. */
+static bool is_held(const stream *s, const pv_dataset *dataset, int64_t sample)
 {
-    return pv_dataset_row(dataset, sample) != NULL;
+    return pv_dataset_row(dataset, sample / VIEWS * s->views) != NULL;
 }
 
 static void check_batch(const stream *s, pv_augmenter *augmenter, const pv_dataset *dataset, int64_t epoch,
@@ -104,8 +111,9 @@ static void check_batch(const stream *s, pv_augmenter *augmenter, const pv_datas
                         (e.partner < 0 || e.partner != e.sample);
         so_far->places++;
         so_far->partners += e.partner >= 0;
-        so_far->remote_samples += !is_held(dataset, e.sample);
-        so_far->remote_partners += e.partner >= 0 && !is_held(dataset, e.partner);
+        so_far->further_partners += e.partner >= 0 && e.partner % VIEWS >= s->views;
+        so_far->remote_samples += !is_held(s, dataset, e.sample);
+        so_far->remote_partners += e.partner >= 0 && !is_held(s, dataset, e.partner);
     }
 }
 
@@ -129,21 +137,24 @@ static seen take_all(const stream *s, pv_augmenter *augmenter, const pv_dataset 
 static void stream_is_as_defined(const pv_comm *comm, const pv_store *store, const stream *s,
                                  pv_placement placement)
 {
-    const pv_dataset_opts data = {PV_SPLIT_TRAIN, 0, VIEWS, true, .placement = placement};
+    const pv_dataset_opts data = {PV_SPLIT_TRAIN, 0, s->views, true, .placement = placement};
+    const pv_dataset_opts others = {PV_SPLIT_TRAIN, s->views, VIEWS - s->views, true, .placement = placement};
     pv_run_config *config = NULL;
     pv_test_check(comm, pv_run_config_load("test", s->augment, NULL, 0, &config) == PV_OK, s->augment);
-    const pv_sampler_opts opts = {.seed = SEED,
-                                  .batch = BATCH,
-                                  .random_view = s->random_view,
-                                  .ahead = 2,
-                                  .classes = PV_TEST_CLASSES,
-                                  .augment = &config->augment};
+    pv_sampler_opts opts = {.seed = SEED,
+                            .batch = BATCH,
+                            .random_view = s->random_view,
+                            .ahead = 2,
+                            .classes = PV_TEST_CLASSES,
+                            .augment = &config->augment};
     const pv_arch arch = pv_test_arch();
-    pv_dataset *dataset = NULL;
+    pv_dataset *dataset = NULL, *further = NULL;
     pv_sampler *sampler = NULL;
     pv_augmenter *augmenter = NULL;
     seen found = {0};
     char statement[128];
+    if (others.views > 0) pv_dataset_open(comm, store, &others, &further);
+    opts.further = further;
     if (pv_dataset_open(comm, store, &data, &dataset) == PV_OK &&
         pv_augmenter_new(&config->augment, &arch, PV_TEST_CLASSES, &augmenter) == PV_OK &&
         pv_sampler_open(comm, dataset, &arch, &opts, &sampler) == PV_OK)
@@ -157,14 +168,17 @@ static void stream_is_as_defined(const pv_comm *comm, const pv_store *store, con
                       counts.remote_samples == found.remote_samples &&
                       counts.remote_partners == found.remote_partners,
                   "what is mixed and what is fetched is counted");
-    int64_t sums[3] = {found.places, found.partners, found.remote_partners};
-    MPI_Allreduce(MPI_IN_PLACE, sums, 3, MPI_INT64_T, MPI_SUM, comm->world);
+    int64_t sums[4] = {found.places, found.partners, found.remote_partners, found.further_partners};
+    MPI_Allreduce(MPI_IN_PLACE, sums, 4, MPI_INT64_T, MPI_SUM, comm->world);
     const bool crosses = placement == PV_PLACE_JOB && comm->size > 1 && sums[1] > 0;
     pv_test_check(comm, sums[0] > 0 && (sums[2] > 0) == crosses,
                   "partners cross ranks where rows are sharded, and only there");
+    pv_test_check(comm, (sums[3] > 0) == (s->views < VIEWS),
+                  "partners are of further views where there are such, and only there");
     pv_sampler_close(sampler);
     pv_augmenter_free(augmenter);
     pv_dataset_close(dataset);
+    pv_dataset_close(further);
     pv_run_config_free(config);
 }
 
