@@ -127,6 +127,9 @@ extern const char *const pv_lambda_names[], *const pv_partner_names[], *const pv
 #define PV_MATCH_ROWS(owner, match)                                                                          \
     {.name = "signs", PV_MEMBER(owner, match.signs), .initial = "false", .fixes = PV_FIXES_MODEL,            \
      .meaning = "match signs of units too, not only their order"},                                           \
+    {.name = "phases", PV_MEMBER(owner, match.phases), .initial = "false", .fixes = PV_FIXES_MODEL,          \
+     .meaning = "match phases of units too: of even and odd ones what is closest, with either sign if "      \
+                "signs is true"},                                                                            \
     {.name = "sweeps", PV_MEMBER(owner, match.max_sweeps), .initial = "16", PV_BETWEEN(1, 1000),             \
      .fixes = PV_FIXES_MODEL, .meaning = "visits of all layers, at most"},                                   \
     {.name = "starts", PV_MEMBER(owner, match.starts), .initial = "1", PV_BETWEEN(0, 1000),                  \

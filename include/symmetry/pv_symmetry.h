@@ -32,6 +32,16 @@ int pv_symmetry_units(const pv_arch *arch);
 /* Where the units of hidden layer `layer` begin. */
 int pv_symmetry_offset(const pv_arch *arch, int layer);
 
+/* What a phase of 1 moves a bias by; 0: the activation has none. */
+double pv_symmetry_period(const pv_arch *arch);
+
+/* The factor of a unit's outgoing weights; `unit` counts over all layers.  phase & 1 is right for negative
+ * ones too. */
+static inline int8_t pv_symmetry_outgoing(const pv_symmetry *symmetry, int unit)
+{
+    return symmetry->phase[unit] & 1 ? (int8_t)-symmetry->sign[unit] : symmetry->sign[unit];
+}
+
 /* Makes the identity.  Owner: pv_symmetry_free, safe on a zeroed value.  Local.  Errors: PV_ERR_NOMEM. */
 pv_status pv_symmetry_make(const pv_arch *arch, pv_symmetry *out);
 void pv_symmetry_free(pv_symmetry *symmetry);

@@ -67,7 +67,8 @@ static const char *lacking(const pv_augmentation *kind, const void *options, con
 {
     const pv_match_opts *match =
         kind->match && options ? (const void *)((const char *)options + kind->match) : NULL;
-    const unsigned needs = kind->symmetries | (match && match->signs ? PV_SYMMETRY_SIGNS : 0);
+    const unsigned needs = kind->symmetries | (match && match->signs ? PV_SYMMETRY_SIGNS : 0) |
+                           (match && match->phases ? PV_SYMMETRY_PHASES : 0);
     const unsigned lacks = needs & ~pv_symmetry_kinds(arch);
     if (kind->inputs && arch->dims[0] < kind->inputs(options)) return "INRs of more coordinates";
     if (lacks & PV_SYMMETRY_SIGNS) return "an odd activation, whose units may change their sign";

@@ -82,7 +82,7 @@ done:
 static pv_status time_matching(const pair_rows *pairs, bool signs, int starts, double seconds, double *rate,
                                double *core_share)
 {
-    const pv_match_opts opts = {signs, SWEEPS, starts};
+    const pv_match_opts opts = {.signs = signs, .max_sweeps = SWEEPS, .starts = starts};
     pv_matcher *matcher = NULL;
     float *out = NULL;
     double rates[REPETITIONS];

@@ -33,7 +33,8 @@ const char *pv_aligner_way(int way)
 pv_status pv_aligner_new(const pv_arch *arch, int n, const float *coords, int max_sweeps, int starts,
                          pv_aligner **out)
 {
-    const pv_match_opts plain = {false, max_sweeps, starts}, with_signs = {true, max_sweeps, starts};
+    const pv_match_opts plain = {.max_sweeps = max_sweeps, .starts = starts},
+                        with_signs = {.signs = true, .max_sweeps = max_sweeps, .starts = starts};
     pv_status st;
     *out = NULL;
     pv_aligner *a = pv_alloc(1, sizeof *a);

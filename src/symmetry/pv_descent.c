@@ -3,6 +3,7 @@
 #include "base/pv_mem.h"
 #include "pv_assign.h"
 #include "pv_match_kernels.h"
+#include "pv_pair.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -23,13 +24,15 @@ typedef struct feature {
 
 /* One hidden layer: features of A's units [n][k] (incoming weights, bias, outgoing weights), so that the
  * value of pairing two units is a scalar product.  The values are kept, and brought up to date by the
- * features that have changed: late in a descent few do. */
+ * features that have changed: late in a descent few do.  Where phases count, those of the incoming and of the
+ * outgoing weights are kept apart, and a pair is worth what it is at its best turn. */
 typedef struct layer {
     int units, inputs, outputs, features, stride;
     int first_unit, first_param; /* in the symmetry; in a row: the matrix, then the bias */
     float *mine;                 /* [n][k] of A */
     feature *made_of;            /* [k] of B */
-    float *values;               /* [n][stride] of the pairs */
+    float *values;               /* [n][stride] of the pairs; with phases of their incoming weights */
+    float *outgoing, *best;      /* [n][stride] with phases: of their outgoing weights, at the best turn */
     bool has_values;             /* with B's features standing as `source` and `sign` say: */
     int32_t *source;       /* [k] which of B's; the neighbouring layers' state when they were added up */
     int8_t *sign;          /* [k] */
@@ -40,7 +43,8 @@ typedef struct layer {
 struct pv_descent {
     pv_arch arch;
     pv_memory memory; /* of the arrays */
-    bool signs;
+    bool signs, phases;
+    double period;
     int max_sweeps, hidden, params;
     layer layers[PV_INR_MAX_LAYERS];
     const pv_match_kernels *kernels;
@@ -59,11 +63,13 @@ static int round_up(int n)
     return (n + PV_MATCH_LANES - 1) / PV_MATCH_LANES * PV_MATCH_LANES;
 }
 
-static void make_layer(pv_memory *memory, layer *it)
+static void make_layer(pv_memory *memory, bool phases, layer *it)
 {
+    const int64_t pairs = (int64_t)it->units * it->stride;
     PV_TAKE(memory, (int64_t)it->units * it->features, &it->mine);
     PV_TAKE(memory, it->features, &it->made_of);
-    PV_TAKE(memory, (int64_t)it->units * it->stride, &it->values);
+    PV_TAKE(memory, pairs, &it->values);
+    if (phases) PV_TAKE(memory, pairs, &it->outgoing, &it->best);
     PV_TAKE(memory, it->features, &it->source);
     PV_TAKE(memory, it->features, &it->sign);
     PV_TAKE(memory, it->units, &it->start.columns);
@@ -103,13 +109,13 @@ static void make_layers(pv_descent *d, int *widest, int *most)
                       .first_unit = pv_symmetry_offset(&d->arch, l),
                       .first_param = first_param};
         first_param += (it->inputs + 1) * units;
-        make_layer(&d->memory, it);
+        make_layer(&d->memory, d->phases, it);
         *widest = units > *widest ? units : *widest;
         *most = features > *most ? features : *most;
     }
 }
 
-pv_status pv_descent_new(const pv_arch *arch, bool signs, int max_sweeps, pv_descent **out)
+pv_status pv_descent_new(const pv_arch *arch, bool signs, bool phases, int max_sweeps, pv_descent **out)
 {
     int widest, most;
     pv_status st;
@@ -118,6 +124,8 @@ pv_status pv_descent_new(const pv_arch *arch, bool signs, int max_sweeps, pv_des
     if (!d) return PV_ERR_NOMEM;
     d->arch = *arch;
     d->signs = signs;
+    d->phases = phases;
+    d->period = pv_symmetry_period(arch);
     d->max_sweeps = max_sweeps;
     d->hidden = arch->layers - 1;
     d->params = pv_arch_params(arch);
@@ -196,10 +204,25 @@ void pv_descent_apply(const pv_descent *d, const pv_symmetry *symmetry, float *o
     pv_symmetry_apply(&d->arch, symmetry, d->theirs, out);
 }
 
+/* By how much the squares of the hidden biases are larger in `row` than in B. */
+static double growth_of_biases(const pv_descent *d, const float *row)
+{
+    double sum = 0;
+    for (int l = 0; l < d->hidden; l++) {
+        const layer *it = &d->layers[l];
+        const int first = it->first_param + it->inputs * it->units;
+        for (int p = first; p < first + it->units; p++)
+            sum += (double)(row[p] + d->theirs[p]) * (double)(row[p] - d->theirs[p]);
+    }
+    return sum;
+}
+
+/* Where no phase moves, a sign may have: it leaves squares as they are. */
 double pv_descent_objective(pv_descent *d, const pv_symmetry *symmetry)
 {
     pv_descent_apply(d, symmetry, d->aligned);
-    return pv_match_objective(&d->arch, d->mine, d->aligned);
+    const double product = pv_match_objective(&d->arch, d->mine, d->aligned);
+    return d->phases ? product - growth_of_biases(d, d->aligned) / 2 : product;
 }
 
 static pv_match_term term_of(const layer *it, int f, float factor)
@@ -207,27 +230,70 @@ static pv_match_term term_of(const layer *it, int f, float factor)
     return (pv_match_term){it->made_of[f].theirs + it->source[f] * it->units, f, factor};
 }
 
-/* Notes how the features stand and lists what has to be added to the values: of a feature that has changed
- * what it is now, less what it was.  Returns the number of terms; *anew: they make up the values alone. */
-static int list_terms(pv_descent *d, int l, bool *anew)
+/* The factor that the neighbouring layer's state gives to a feature. */
+static int8_t sign_of(const pv_descent *d, const layer *it, int f)
+{
+    const int32_t unit = it->made_of[f].unit;
+    if (unit < 0) return 1;
+    return f < it->inputs ? pv_symmetry_outgoing(&d->state, unit) : d->state.sign[unit];
+}
+
+/* Notes how the features first .. end - 1 stand and lists what has to be added to the values: of a feature
+ * that has changed what it is now, less what it was.  Returns the number of terms; *anew: they make up the
+ * values alone. */
+static int list_terms(pv_descent *d, int l, int first, int end, bool *anew)
 {
     layer *const it = &d->layers[l];
     int count = 0;
-    for (int f = 0; f < it->features; f++) {
+    for (int f = first; f < end; f++) {
         const int32_t unit = it->made_of[f].unit, source = unit < 0 ? 0 : d->state.source[unit];
-        const int8_t sign = unit < 0 ? 1 : d->state.sign[unit];
+        const int8_t sign = sign_of(d, it, f);
         if (it->has_values && source == it->source[f] && sign == it->sign[f]) continue;
         if (it->has_values && it->sign[f] != 0) d->terms[count++] = term_of(it, f, -(float)it->sign[f]);
         it->source[f] = source;
         it->sign[f] = sign;
         if (sign != 0) d->terms[count++] = term_of(it, f, (float)sign);
     }
-    *anew = !it->has_values || count > it->features;
+    *anew = !it->has_values || count > end - first;
     if (!*anew) return count;
     count = 0;
-    for (int f = 0; f < it->features; f++)
+    for (int f = first; f < end; f++)
         if (it->sign[f] != 0) d->terms[count++] = term_of(it, f, (float)it->sign[f]);
     return count;
+}
+
+/* Brings the values of some features up to date. */
+static void add_features(pv_descent *d, int l, int first, int end, float *values)
+{
+    const layer *it = &d->layers[l];
+    bool anew;
+    const int terms = list_terms(d, l, first, end, &anew);
+    d->kernels->add(it->units, it->stride, it->features, it->mine, terms, d->terms, anew, values);
+}
+
+/* With phases: A's unit u and B's unit v. */
+static pv_pair pair_of(const layer *it, int u, int v)
+{
+    const int64_t at = (int64_t)u * it->stride + v;
+    return (pv_pair){it->values[at], it->outgoing[at], it->mine[u * it->features + it->inputs],
+                     it->made_of[it->inputs].theirs[v]};
+}
+
+/* The values that the assignment makes as large as it can. */
+static const float *value_pairs(pv_descent *d, int l)
+{
+    layer *const it = &d->layers[l];
+    add_features(d, l, 0, d->phases ? it->inputs : it->features, it->values);
+    if (d->phases) add_features(d, l, it->inputs + 1, it->features, it->outgoing);
+    it->has_values = it->is_settled = true;
+    if (!d->phases) return it->values;
+    for (int u = 0; u < it->units; u++) {
+        const int64_t row = (int64_t)u * it->stride;
+        pv_pair_values(it->units, it->values + row, it->outgoing + row,
+                       it->mine[u * it->features + it->inputs], it->made_of[it->inputs].theirs,
+                       (float)d->period, d->signs, it->best + row);
+    }
+    return it->best;
 }
 
 /* Takes the assignment over; returns whether a unit has moved. */
@@ -236,13 +302,17 @@ static bool take_columns(pv_descent *d, int l)
     const layer *it = &d->layers[l];
     int32_t *const source = d->state.source + it->first_unit;
     int8_t *const sign = d->state.sign + it->first_unit;
+    int32_t *const phase = d->state.phase + it->first_unit;
     bool moved = false;
     for (int u = 0; u < it->units; u++) {
         const int32_t from = it->start.columns[u];
-        const int8_t now = d->signs && it->values[u * it->stride + from] < 0 ? -1 : 1;
-        moved = moved || source[u] != from || sign[u] != now;
+        int32_t turn = 0;
+        int8_t now = d->signs && it->values[u * it->stride + from] < 0 ? -1 : 1;
+        if (d->phases) pv_pair_turn(pair_of(it, u, from), d->period, d->signs, &now, &turn);
+        moved = moved || source[u] != from || sign[u] != now || phase[u] != turn;
         source[u] = from;
         sign[u] = now;
+        phase[u] = turn;
     }
     return moved;
 }
@@ -253,20 +323,22 @@ static double value_of_state(const pv_descent *d, int l)
     const layer *it = &d->layers[l];
     const int begin = it->first_unit;
     double sum = 0;
-    for (int u = 0; u < it->units; u++)
-        sum += d->state.sign[begin + u] * (double)it->values[u * it->stride + d->state.source[begin + u]];
+    for (int u = 0; u < it->units; u++) {
+        const int32_t source = d->state.source[begin + u];
+        const int8_t sign = d->state.sign[begin + u];
+        sum += d->phases ? pv_pair_value(pair_of(it, u, source), d->period, sign, d->state.phase[begin + u])
+                         : sign * (double)it->values[u * it->stride + source];
+    }
     return sum;
 }
 
 double pv_descent_visit(pv_descent *d, int l)
 {
     layer *const it = &d->layers[l];
-    bool anew;
-    const int terms = list_terms(d, l, &anew);
-    d->kernels->add(it->units, it->stride, it->features, it->mine, terms, d->terms, anew, it->values);
-    it->has_values = it->is_settled = true;
+    const float *const values = value_pairs(d, l);
     const double before = value_of_state(d, l);
-    const double after = pv_assign_max(d->assign, it->units, it->values, it->stride, d->signs, &it->start);
+    const double after =
+        pv_assign_max(d->assign, it->units, values, it->stride, d->signs && !d->phases, &it->start);
     if (isnan(after) || !take_columns(d, l)) return 0;
     if (l > 0) d->layers[l - 1].is_settled = false;
     if (l + 1 < d->hidden) d->layers[l + 1].is_settled = false;

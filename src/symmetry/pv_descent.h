@@ -12,7 +12,7 @@
 typedef struct pv_descent pv_descent; /* workspace of one thread, and where the descent stands */
 
 /* Owner: pv_descent_free (NULL is a no-op).  Local.  Errors: PV_ERR_NOMEM. */
-pv_status pv_descent_new(const pv_arch *arch, bool signs, int max_sweeps, pv_descent **out);
+pv_status pv_descent_new(const pv_arch *arch, bool signs, bool phases, int max_sweeps, pv_descent **out);
 void pv_descent_free(pv_descent *descent);
 
 /* Begins to match `b`, which is copied, to `a`, which is borrowed.  The state is the identity. */
@@ -21,7 +21,7 @@ void pv_descent_begin(pv_descent *descent, const float *a, const float *b);
 double pv_descent_visit(pv_descent *descent, int layer);
 /* Where the descent stands; owned by it. */
 const pv_symmetry *pv_descent_state(const pv_descent *descent);
-/* The objective of b, moved by `symmetry`. */
+/* The objective of b, moved by `symmetry`, as pv_match returns it. */
 double pv_descent_objective(pv_descent *descent, const pv_symmetry *symmetry);
 /* out [P] = b, moved by `symmetry`. */
 void pv_descent_apply(const pv_descent *descent, const pv_symmetry *symmetry, float *out);

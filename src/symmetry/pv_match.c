@@ -29,12 +29,15 @@ pv_status pv_matcher_new(const pv_arch *arch, const pv_match_opts *opts, pv_matc
     if (opts->signs && !(pv_symmetry_kinds(arch) & PV_SYMMETRY_SIGNS))
         return pv_fail(PV_ERR_CONFIG, "units of activation %s may not change their signs: match them without",
                        pv_arch_activation(arch)->plugin.name);
+    if (opts->phases && !(pv_symmetry_kinds(arch) & PV_SYMMETRY_PHASES))
+        return pv_fail(PV_ERR_CONFIG, "units of activation %s have no phases: match them without",
+                       pv_arch_activation(arch)->plugin.name);
     pv_matcher *m = pv_alloc(1, sizeof *m);
     if (!m) return PV_ERR_NOMEM;
     m->arch = *arch;
     m->hidden = arch->layers - 1;
     m->starts = m->hidden < 2 ? 1 : opts->starts > 0 ? opts->starts : usual_starts(m->hidden);
-    PV_TRY(pv_descent_new(arch, opts->signs, opts->max_sweeps, &m->descent));
+    PV_TRY(pv_descent_new(arch, opts->signs, opts->phases, opts->max_sweeps, &m->descent));
     PV_TRY(pv_symmetry_make(arch, &m->best));
     *out = m;
     return PV_OK;

@@ -11,8 +11,7 @@ unsigned pv_symmetry_kinds(const pv_arch *arch)
     return (activation->odd ? PV_SYMMETRY_SIGNS : 0) | (activation->antiperiod > 0 ? PV_SYMMETRY_PHASES : 0);
 }
 
-/* By a multiple of what a bias may move. */
-static double period_of(const pv_arch *arch)
+double pv_symmetry_period(const pv_arch *arch)
 {
     const pv_activation *activation = pv_arch_activation(arch);
     return activation->antiperiod / (activation->uses_w0 ? (double)arch->w0 : 1);
@@ -97,12 +96,6 @@ void pv_symmetry_invert(const pv_arch *arch, const pv_symmetry *symmetry, pv_sym
         }
 }
 
-/* The factor of unit u's outgoing weights.  k & 1 is right for negative k too. */
-static float outgoing(const pv_symmetry *symmetry, int u)
-{
-    return (symmetry->phase[u] & 1) ? -(float)symmetry->sign[u] : (float)symmetry->sign[u];
-}
-
 /* The columns of a matrix as the layer before it moves them: where they come from, and their factors. */
 typedef struct moved_columns {
     int32_t source[PV_INR_MAX_WIDTH];
@@ -113,13 +106,13 @@ static void list_columns(const pv_symmetry *symmetry, int before, int count, mov
 {
     for (int c = 0; c < count; c++) {
         out->source[c] = before < 0 ? c : symmetry->source[before + c];
-        out->factor[c] = before < 0 ? 1.0F : outgoing(symmetry, before + c);
+        out->factor[c] = before < 0 ? 1.0F : (float)pv_symmetry_outgoing(symmetry, before + c);
     }
 }
 
 void pv_symmetry_apply(const pv_arch *arch, const pv_symmetry *symmetry, const float *row, float *out)
 {
-    const double period = period_of(arch);
+    const double period = pv_symmetry_period(arch);
     moved_columns moved;
     int before = -1, own = 0; /* where the units of the layer before, and of this one, begin */
     for (int l = 0; l < arch->layers; l++) {
@@ -207,7 +200,7 @@ static int periods_outside(double bias, double period)
 
 void pv_symmetry_canonical(const pv_arch *arch, const float *row, pv_canonical what, pv_symmetry *out)
 {
-    const double period = period_of(arch);
+    const double period = pv_symmetry_period(arch);
     moved_columns columns;
     int before = -1, begin = 0;
     pv_symmetry_identity(arch, out);

@@ -151,7 +151,8 @@ static void stored_descents_are_followed(void **state)
         double *objectives = pv_oracle_read(oracle, name, "output/objective", &count);
         double *ties = pv_oracle_read(oracle, name, "output/run_has_tie", &count);
         pv_descent *descent;
-        assert_int_equal(pv_descent_new(&p.arch, usual.signs, usual.max_sweeps, &descent), PV_OK);
+        assert_int_equal(pv_descent_new(&p.arch, usual.signs, usual.phases, usual.max_sweeps, &descent),
+                         PV_OK);
         for (int run = 0; run < runs; run++) {
             double objective;
             const bool same = follow_run(oracle, &p, descent, run, runs, &objective);
@@ -205,7 +206,8 @@ static void planted_symmetries_are_recovered(void **state)
         const char *name = pv_oracle_case(oracle, i);
         if (!is_type(oracle, name, "planted")) continue;
         const double noise = pv_oracle_real(oracle, name, "noise");
-        const pv_match_opts opts = {pv_oracle_real(oracle, name, "flip_prob") > 0, 16, 1};
+        const pv_match_opts opts = {
+            .signs = pv_oracle_real(oracle, name, "flip_prob") > 0, .max_sweeps = 16, .starts = 1};
         if (noise > 0.3) continue; /* too much for the published code as well */
         pair p = read_pair(oracle, name);
         pv_matcher *matcher;
@@ -235,7 +237,7 @@ typedef struct reached {
 
 static void match_pair(const pv_oracle *oracle, int number, int starts, reached *count)
 {
-    const pv_match_opts opts = {false, usual.max_sweeps, starts};
+    const pv_match_opts opts = {.max_sweeps = usual.max_sweeps, .starts = starts};
     pair p = read_pair(oracle, pv_oracle_case(oracle, number));
     int64_t runs;
     double *stored = pv_oracle_read(oracle, p.name, "output/objective", &runs);

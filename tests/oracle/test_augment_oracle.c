@@ -224,7 +224,7 @@ static void align(replay *r, const char *other_prefix)
     int64_t steps;
     double *orders = pv_oracle_read(r->oracle, r->name, "input/draw/orders", &steps);
     pv_descent *descent;
-    assert_int_equal(pv_descent_new(&r->arch, false, 1, &descent), PV_OK);
+    assert_int_equal(pv_descent_new(&r->arch, false, false, 1, &descent), PV_OK);
     pv_descent_begin(descent, r->row, other);
     for (int64_t s = 0; s < steps; s++)
         pv_descent_visit(descent, (int)orders[s]);

@@ -199,22 +199,26 @@ static void labels_are_mixed_as_weights_are(void **state)
     }
 }
 
-/* Mixed with itself in another order of units, and other signs, a sample is itself again: the alignment
- * undoes both. */
+/* Mixed with itself in another order of units, with other signs and phases, a sample is itself again: the
+ * alignment undoes all of it. */
 static void aligned_mixup_with_the_same_network_changes_nothing(void **state)
 {
     (void)state;
     float row[P], other[P], out[P], target[CLASSES];
-    for (int signs = 0; signs < 2; signs++) {
+    static const char *const items[] = {"{kind: mixup_aligned}", "{kind: mixup_aligned, signs: true}",
+                                        "{kind: mixup_aligned, phases: true}",
+                                        "{kind: mixup_aligned, signs: true, phases: true}"};
+    for (int which = 0; which < 4; which++) {
+        const bool signs = which & 1, phases = which & 2;
         pv_symmetry e;
-        pv_augmenter *augmenter =
-            augmenter_of(signs ? "{kind: mixup_aligned, signs: true}" : "{kind: mixup_aligned}");
+        pv_augmenter *augmenter = augmenter_of(items[which]);
         assert_int_equal(pv_symmetry_make(&arch, &e), PV_OK);
         for (int64_t place = 0; place < 20; place++) {
             pv_rng rng = pv_rng_open(6, PV_RNG_TEST, (uint64_t)place, 2);
             draw_row((uint64_t)place, row);
             pv_symmetry_draw_permutation(&arch, &rng, &e);
             if (signs) pv_symmetry_draw_signs(&arch, 0.5, &rng, &e);
+            if (phases) pv_symmetry_draw_phases(&arch, -4, 3, &rng, &e);
             pv_symmetry_apply(&arch, &e, row, other);
             apply(augmenter, place, row, other, out, target);
             for (int p = 0; p < P; p++)

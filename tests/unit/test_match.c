@@ -34,12 +34,16 @@ static void draw_element(const pv_arch *arch, bool signs, uint64_t number, pv_sy
     if (signs) pv_symmetry_draw_signs(arch, 0.5, &rng, out);
 }
 
-static pv_matcher *new_matcher(const pv_arch *arch, bool signs, int starts)
+static pv_matcher *new_matcher_of(const pv_arch *arch, pv_match_opts opts)
 {
-    const pv_match_opts opts = {signs, 16, starts};
     pv_matcher *matcher;
     assert_int_equal(pv_matcher_new(arch, &opts, &matcher), PV_OK);
     return matcher;
+}
+
+static pv_matcher *new_matcher(const pv_arch *arch, bool signs, int starts)
+{
+    return new_matcher_of(arch, (pv_match_opts){signs, 16, starts, .phases = false});
 }
 
 static void planted_symmetries_come_back(void **state)
@@ -63,6 +67,90 @@ static void planted_symmetries_come_back(void **state)
             pv_matcher_free(matcher);
             free(a);
         }
+}
+
+static double square(double x)
+{
+    return x * x;
+}
+
+/* (|a|^2 + |b|^2 - |a - c|^2) / 2 over all tensors but the last bias. */
+static double closeness(const pv_arch *arch, const float *a, const float *b, const float *c)
+{
+    double sum = 0;
+    for (int p = 0; p < pv_arch_params(arch) - arch->dims[arch->layers]; p++)
+        sum += square((double)a[p]) + square((double)b[p]) - square((double)a[p] - (double)c[p]);
+    return sum / 2;
+}
+
+static void planted_phases_come_back(void **state)
+{
+    (void)state;
+    for (int k = 0; k < ARCHS; k++)
+        for (int signs = 0; signs < 2; signs++) {
+            const pv_arch *arch = &archs[k];
+            float *const a = pv_alloc(3 * MOST, sizeof *a), *const b = a + MOST, *const c = b + MOST;
+            pv_matcher *matcher = new_matcher_of(arch, (pv_match_opts){signs, 16, 1, true});
+            pv_symmetry e;
+            pv_rng rng = pv_rng_open(1, PV_RNG_MATCH, 0, 0);
+            assert_int_equal(pv_symmetry_make(arch, &e), PV_OK);
+            draw_row(arch, (uint64_t)k, a);
+            draw_element(arch, signs, (uint64_t)k, &e);
+            pv_symmetry_draw_phases(arch, -4, 3, &rng, &e);
+            pv_symmetry_apply(arch, &e, a, b);
+            const double found = pv_match_row(matcher, a, b, &rng, c);
+            for (int p = 0; p < pv_arch_params(arch); p++)
+                assert_true(fabsf(c[p] - a[p]) <= 1e-6F);
+            assert_true(fabs(found - closeness(arch, a, b, c)) < 1e-6 * (1 + fabs(found)));
+            pv_symmetry_free(&e);
+            pv_matcher_free(matcher);
+            free(a);
+        }
+}
+
+/* The square of what is between unit u of a and unit v of b, of 3 units of 2 inputs and 1 output. */
+static double apart(const float *a, const float *b, int u, int v, int sign, int phase, double period)
+{
+    const double out = phase % 2 ? -sign : sign;
+    return square((double)a[2 * u] - sign * (double)b[2 * v]) +
+           square((double)a[2 * u + 1] - sign * (double)b[2 * v + 1]) +
+           square((double)a[6 + u] - sign * (double)b[6 + v] - phase * period) +
+           square((double)a[9 + u] - out * (double)b[9 + v]);
+}
+
+/* All orders, signs and phases of three units are tried. */
+static void one_layer_comes_as_close_as_it_can(void **state)
+{
+    (void)state;
+    static const int orders[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+    enum { FAR = 60 }; /* phases that are tried either way */
+    const pv_arch arch = {.layers = 2, .dims = {2, 3, 1}, .w0 = 30};
+    const double period = acos(-1) / 30;
+    for (uint64_t n = 0; n < 40; n++) {
+        const bool signs = n % 2;
+        float a[13], b[13], c[13];
+        double least = INFINITY, pairs[3][3];
+        draw_row(&arch, 2 * n, a);
+        draw_row(&arch, 2 * n + 1, b);
+        for (int u = 0; u < 3; u++)
+            for (int v = 0; v < 3; v++) {
+                pairs[u][v] = INFINITY;
+                for (int sign = signs ? -1 : 1; sign <= 1; sign += 2)
+                    for (int phase = -FAR; phase <= FAR; phase++)
+                        pairs[u][v] = fmin(pairs[u][v], apart(a, b, u, v, sign, phase, period));
+            }
+        for (int o = 0; o < 6; o++)
+            least = fmin(least, pairs[0][orders[o][0]] + pairs[1][orders[o][1]] + pairs[2][orders[o][2]]);
+        pv_matcher *matcher = new_matcher_of(&arch, (pv_match_opts){signs, 16, 1, true});
+        pv_rng rng = pv_rng_open(n, PV_RNG_MATCH, 0, 0);
+        const double found = pv_match_row(matcher, a, b, &rng, c);
+        double distance = 0;
+        for (int p = 0; p < 12; p++)
+            distance += square((double)a[p] - (double)c[p]);
+        assert_true(fabs(distance - least) < 1e-5);
+        assert_true(fabs(found - closeness(&arch, a, b, c)) < 1e-5);
+        pv_matcher_free(matcher);
+    }
 }
 
 /* The header's definition, tensor by tensor. */
@@ -131,19 +219,21 @@ static void rows_that_are_too_large_are_left_alone(void **state)
     (void)state;
     const pv_arch *arch = &archs[0];
     float a[1185], b[1185], c[1185];
-    pv_matcher *matcher = new_matcher(arch, true, 3);
-    pv_rng rng = pv_rng_open(1, PV_RNG_MATCH, 0, 0);
     for (int p = 0; p < 1185; p++)
         a[p] = b[p] = 1e30F * (float)(1 + p % 7);
-    pv_match_row(matcher, a, b, &rng, c);
-    assert_memory_equal(b, c, sizeof c);
-    pv_matcher_free(matcher);
+    for (int phases = 0; phases < 2; phases++) {
+        pv_matcher *matcher = new_matcher_of(arch, (pv_match_opts){true, 16, 3, phases});
+        pv_rng rng = pv_rng_open(1, PV_RNG_MATCH, 0, 0);
+        pv_match_row(matcher, a, b, &rng, c);
+        assert_memory_equal(b, c, sizeof c);
+        pv_matcher_free(matcher);
+    }
 }
 
 static void options_out_of_range_are_refused(void **state)
 {
     (void)state;
-    const pv_match_opts wrong[] = {{false, 0, 1}, {false, 1, -1}};
+    const pv_match_opts wrong[] = {{.max_sweeps = 0, .starts = 1}, {.max_sweeps = 1, .starts = -1}};
     for (int i = 0; i < 2; i++) {
         pv_matcher *matcher;
         assert_int_equal(pv_matcher_new(&archs[0], &wrong[i], &matcher), PV_ERR_CONFIG);
@@ -155,6 +245,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(planted_symmetries_come_back),
+        cmocka_unit_test(planted_phases_come_back),
+        cmocka_unit_test(one_layer_comes_as_close_as_it_can),
         cmocka_unit_test(the_objective_is_the_product_of_all_but_the_last_bias),
         cmocka_unit_test(more_freedom_never_loses),
         cmocka_unit_test(the_same_stream_gives_the_same_match),
