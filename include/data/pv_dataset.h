@@ -26,9 +26,9 @@ typedef struct pv_dataset_opts {
 
 /* Loads the rows in parallel: the ranks of a node read equal shares into the node's shared memory, or each
  * rank of the job reads the share that it keeps.
- * A form that matches rows and has no reference yet gets the first view of the split's first object, in
- * canonical form.
- * Random: PV_RNG_MATCH, seed 0.
+ * A form that matches rows and has no reference yet gets one: the first view of the split's first object, in
+ * canonical form, or the fresh network.
+ * Random: PV_RNG_MATCH, seed 0; PV_RNG_FRESH.
  * Owner: pv_dataset_close.
  * Collective.  Errors: PV_ERR_CONFIG (no such view), PV_ERR_DATA (a row that is missing, refused or
  * fails its checksum: view and object named, refused ones counted; nodes that have different stores at the

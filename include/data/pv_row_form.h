@@ -1,6 +1,7 @@
-/* The form in which a model takes rows: canonical under the symmetries of an INR, then matched to a reference
- * row, then normalised.  Training makes it by its options and measures what they leave open on the training
- * split; a model file keeps it, and whoever gives rows to the model brings them into it. */
+/* The form in which a model takes rows: canonical under the symmetries of an INR, then matched to a
+ * reference, a fitted row or a fresh one, then normalised.  Training makes it by its options and measures
+ * what they leave open on the training split; a model file keeps it, and whoever gives rows to the model
+ * brings them into it. */
 #ifndef PV_ROW_FORM_H
 #define PV_ROW_FORM_H
 
@@ -13,12 +14,36 @@
 /* By whose mean and deviation an entry is normalised. */
 typedef enum pv_normalise { PV_NORMALISE_ENTRY, PV_NORMALISE_TENSOR, PV_NORMALISE_NONE } pv_normalise;
 
+/* To what rows are matched, and by what: to the first row by permutations or signed permutations; or to a
+ * fresh network by what the options say. */
+typedef enum pv_alignment {
+    PV_ALIGN_NONE,
+    PV_ALIGN_PERMUTATION,
+    PV_ALIGN_SIGNED,
+    PV_ALIGN_FIXED
+} pv_alignment;
+
+/* A network that nobody fitted: as INRs of the variant start, drawn from the seed. */
+typedef struct pv_fresh {
+    uint64_t seed;
+    pv_inr_variant variant;
+} pv_fresh;
+
+/* Shapes   row [P]
+ * Random   PV_RNG_FRESH */
+void pv_fresh_draw(const pv_fresh *fresh, const pv_arch *arch, float *row);
+
 /* What is asked for. */
 typedef struct pv_row_form_opts {
     pv_canonical canonical;
     pv_alignment align;
+    bool align_signs, align_phases; /* of PV_ALIGN_FIXED: besides permutations */
+    pv_fresh fresh;                 /* of PV_ALIGN_FIXED, said by whoever asks */
     pv_normalise normalise;
 } pv_row_form_opts;
+
+/* How rows are matched to the reference, where they are. */
+pv_match_opts pv_row_form_match(const pv_row_form_opts *opts);
 
 typedef struct pv_row_form {
     pv_row_form_opts opts;

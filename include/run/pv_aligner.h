@@ -8,9 +8,9 @@
 
 enum { PV_PATH_POINTS = 21 }; /* lambda = 0, 0.05, ... 1 */
 
-/* The ways that are judged: those of pv_alignment, and signed after the phases of both are brought into one
- * range. */
-enum { PV_ALIGN_CANONICAL = PV_ALIGN_SIGNED + 1, PV_ALIGN_WAYS };
+/* The ways that are judged: not at all, by permutations, with signs, and with signs after the phases of both
+ * are brought into one range. */
+enum { PV_WAY_NONE, PV_WAY_PERMUTATION, PV_WAY_SIGNED, PV_WAY_CANONICAL, PV_WAYS };
 
 /* How many of them, from the first on, the symmetries of an architecture allow. */
 int pv_aligner_ways(const pv_arch *arch);
@@ -35,6 +35,6 @@ void pv_aligner_free(pv_aligner *aligner);
  * Random: `rng`, as pv_match.
  * Local.  Errors: PV_ERR_NOMEM. */
 pv_status pv_aligner_judge(pv_aligner *aligner, const float *a, const float *b, const float *values,
-                           pv_rng *rng, pv_alignment_score scores[PV_ALIGN_WAYS]);
+                           pv_rng *rng, pv_alignment_score scores[PV_WAYS]);
 
 #endif

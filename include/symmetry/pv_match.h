@@ -11,9 +11,6 @@
 
 #include <stdbool.h>
 
-/* Which symmetries bring one INR closer to another. */
-typedef enum pv_alignment { PV_ALIGN_NONE, PV_ALIGN_PERMUTATION, PV_ALIGN_SIGNED } pv_alignment;
-
 /* Of several descents the first assigns the layers in order, by the weights whose place is known; then, as
  * published, one begins from B's own order at every hidden layer; each other begins from the best so far with
  * half of one layer's units moved.  One is given up when it falls behind.  A single hidden layer has one

@@ -36,7 +36,7 @@ typedef struct pv_train_opts {
     int64_t base_batch;
     double clip; /* the gradient's norm, at most; 0: any */
     bool amsgrad;
-    pv_row_form_opts form;  /* rows are matched to the first training row */
+    pv_row_form_opts form;  /* its fresh network is the commands' to say */
     bool random_view;       /* an epoch draws one view of every object */
     bool test_each_epoch;   /* the metrics hold the test split's score; selection never looks at it */
     pv_placement placement; /* of the training rows */

@@ -34,7 +34,7 @@ static const pv_option options[] = {
 /* What is found of one width; means over pairs, medians over repetitions. */
 typedef struct width_result {
     double rate, signed_rate, core_share; /* pairs a second of a core; share of the time the core was ours */
-    double objective[PV_ALIGN_WAYS], barrier[PV_ALIGN_WAYS];
+    double objective[PV_WAYS], barrier[PV_WAYS];
 } width_result;
 
 typedef struct align_bench {
@@ -119,12 +119,12 @@ static pv_status judge_pairs(const pair_rows *pairs, int starts, width_result *f
     PV_TRY(pv_aligner_new(&pairs->arch, samples, pv_timed_fits_shape(pairs->fits)->coords, SWEEPS, starts,
                           &aligner));
     for (int i = 0; i < pairs->count; i++) {
-        pv_alignment_score scores[PV_ALIGN_WAYS];
+        pv_alignment_score scores[PV_WAYS];
         pv_rng rng = pv_rng_open(1, PV_RNG_MATCH, (uint64_t)i, 0);
         PV_TRY(pv_timed_fits_values(pairs->fits, i, values));
         PV_TRY(pv_aligner_judge(aligner, pairs->first + (int64_t)i * pairs->params,
                                 pairs->second + (int64_t)i * pairs->params, values, &rng, scores));
-        for (int way = 0; way < PV_ALIGN_WAYS; way++) {
+        for (int way = 0; way < PV_WAYS; way++) {
             found->objective[way] += scores[way].objective / pairs->count;
             found->barrier[way] += scores[way].barrier / pairs->count;
         }
@@ -166,7 +166,7 @@ static void report(const pv_comm *comm, const align_bench *b, bool print, json_t
     for (int i = 0; i < WIDTHS; i++) {
         const width_result *of = &b->of[i];
         json_t *entry = json_object(), *objective = json_object(), *barrier = json_object();
-        for (int way = 0; way < PV_ALIGN_WAYS; way++) {
+        for (int way = 0; way < PV_WAYS; way++) {
             pv_json_real(objective, pv_aligner_way(way), of->objective[way]);
             pv_json_real(barrier, pv_aligner_way(way), of->barrier[way]);
         }
@@ -179,10 +179,9 @@ static void report(const pv_comm *comm, const align_bench *b, bool print, json_t
         json_array_append_new(list, entry);
         if (print)
             fprintf(stderr, "  %-6d %12.0f %12.0f %12.3f%10.3f%10.3f %12.4f%10.4f%10.4f\n", widths[i],
-                    of->rate, of->signed_rate, of->objective[PV_ALIGN_NONE],
-                    of->objective[PV_ALIGN_PERMUTATION], of->objective[PV_ALIGN_SIGNED],
-                    of->barrier[PV_ALIGN_NONE], of->barrier[PV_ALIGN_PERMUTATION],
-                    of->barrier[PV_ALIGN_SIGNED]);
+                    of->rate, of->signed_rate, of->objective[PV_WAY_NONE], of->objective[PV_WAY_PERMUTATION],
+                    of->objective[PV_WAY_SIGNED], of->barrier[PV_WAY_NONE], of->barrier[PV_WAY_PERMUTATION],
+                    of->barrier[PV_WAY_SIGNED]);
     }
     pv_json_text(result, "bench", "align");
     pv_json_real(result, "pairs_per_s_core", b->of[0].rate);

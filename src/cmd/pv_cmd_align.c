@@ -41,10 +41,10 @@ typedef struct align {
     int64_t objects, first_view, second_view, starts;
     int64_t pairs;
     double seconds;
-    sums of[PV_ALIGN_WAYS];
+    sums of[PV_WAYS];
 } align;
 
-static void add_scores(align *a, const pv_alignment_score scores[PV_ALIGN_WAYS])
+static void add_scores(align *a, const pv_alignment_score scores[PV_WAYS])
 {
     for (int way = 0; way < pv_aligner_ways(pv_store_arch(a->store)); way++) {
         a->of[way].objective += scores[way].objective;
@@ -71,7 +71,7 @@ static pv_status judge_object(align *a, int64_t object, float *rows, float *coor
     float *const second = rows + pv_store_params(a->store);
     bool fitted[2];
     int64_t number;
-    pv_alignment_score scores[PV_ALIGN_WAYS];
+    pv_alignment_score scores[PV_WAYS];
     pv_status st = read_view(a, a->first_view, object, rows, &fitted[0]);
     if (st == PV_OK) st = read_view(a, a->second_view, object, second, &fitted[1]);
     if (st != PV_OK || !fitted[0] || !fitted[1]) return st;
@@ -112,7 +112,7 @@ static pv_status judge(const pv_comm *comm, align *a)
     pv_status st = pv_agree(comm, judge_share(comm, a));
     if (st != PV_OK) return st;
     MPI_Allreduce(MPI_IN_PLACE, &a->pairs, 1, MPI_INT64_T, MPI_SUM, comm->world);
-    MPI_Allreduce(MPI_IN_PLACE, a->of, PV_ALIGN_WAYS * SUM_COUNT, MPI_DOUBLE, MPI_SUM, comm->world);
+    MPI_Allreduce(MPI_IN_PLACE, a->of, PV_WAYS * SUM_COUNT, MPI_DOUBLE, MPI_SUM, comm->world);
     a->seconds = pv_seconds() - start;
     if (a->pairs == 0)
         st = pv_fail(PV_ERR_DATA, "'%s': none of the objects is fitted in views %lld and %lld",

@@ -2,6 +2,7 @@
 #include "base/pv_mem.h"
 #include "base/pv_path.h"
 #include "cmd/pv_commands.h"
+#include "run/pv_open.h"
 #include "store/pv_store.h"
 #include "train/pv_checkpoint.h"
 #include "train/pv_trainer.h"
@@ -93,6 +94,7 @@ static pv_status run_train(const pv_comm *comm, pv_run *run, const void *own, js
     if (!w->store) PV_TRY(pv_path_settle(comm, pv_path_resolve, config->store, &path));
     PV_TRY(pv_path_settle(comm, pv_path_resolve, config->train.output, &output));
     PV_TRY(pv_store_open(comm, w->store ? w->store : path, PV_STORE_READ, NULL, &store));
+    PV_TRY(pv_agree(comm, pv_open_fresh(store, &config->train)));
     PV_TRY(pv_lock_take(comm, output, &lock));
     if (!w->fresh) PV_TRY(pv_checkpoint_open(comm, output, config->train.keep, &checkpoint, &resume));
     if (resume) PV_TRY(check_resume(comm, config, &checkpoint));

@@ -110,7 +110,8 @@ static float *row_at(const pv_dataset *dataset, int64_t v, int64_t i)
     return dataset->rows + number * dataset->params;
 }
 
-/* A form that matches rows gets its reference from the first row of the split, unless it has one. */
+/* A form that matches rows gets its reference from the first row of the split, or draws it, unless it has
+ * one. */
 static pv_status choose_reference(const pv_comm *comm, pv_row_form *form, const pv_row_loader *loader)
 {
     pv_row_loader first = *loader;
@@ -118,7 +119,10 @@ static pv_status choose_reference(const pv_comm *comm, pv_row_form *form, const 
     if (!form || form->opts.align == PV_ALIGN_NONE || form->reference || loader->objects == 0) return PV_OK;
     float *reference = pv_alloc(form->params, sizeof *reference);
     if (!reference) st = PV_ERR_NOMEM;
-    if (st == PV_OK && comm->rank == 0) st = pv_row_loader_read(&first, 0, 0, 1, reference);
+    if (st == PV_OK && form->opts.align == PV_ALIGN_FIXED)
+        pv_fresh_draw(&form->opts.fresh, pv_store_arch(loader->store), reference);
+    else if (st == PV_OK && comm->rank == 0)
+        st = pv_row_loader_read(&first, 0, 0, 1, reference);
     if ((st = pv_agree(comm, st)) == PV_OK) {
         MPI_Bcast(reference, form->params, MPI_FLOAT, 0, comm->world);
         form->reference = reference;

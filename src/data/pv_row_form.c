@@ -1,6 +1,24 @@
 /* The form of rows as a value. */
 #include "data/pv_row_form.h"
 #include "base/pv_mem.h"
+#include "inr/pv_inr.h"
+
+enum { MATCH_SWEEPS = 16 };
+
+void pv_fresh_draw(const pv_fresh *fresh, const pv_arch *arch, float *row)
+{
+    pv_rng rng = pv_rng_open(fresh->seed, PV_RNG_FRESH, 0, 0);
+    pv_inr_init(arch, fresh->variant, &rng, row);
+}
+
+pv_match_opts pv_row_form_match(const pv_row_form_opts *opts)
+{
+    const bool fixed = opts->align == PV_ALIGN_FIXED;
+    return (pv_match_opts){.signs = opts->align == PV_ALIGN_SIGNED || (fixed && opts->align_signs),
+                           .phases = fixed && opts->align_phases,
+                           .max_sweeps = MATCH_SWEEPS,
+                           .starts = 1};
+}
 
 pv_status pv_row_form_make(const pv_row_form_opts *opts, int params, pv_row_form *form)
 {

@@ -10,8 +10,6 @@
 /* Objects whose marks, and whose rows, one read takes: rows are worked on while they are in the cache. */
 enum { MARKS = 4096, ROWS = 256 };
 
-enum { MATCH_SWEEPS = 16 };
-
 /* Beyond it no INR computes anything, and one such row would leave nothing of the others when it is
  * normalised with them. */
 static const float MOST_WEIGHT = 1e9F;
@@ -24,7 +22,7 @@ pv_status pv_row_loader_open(pv_row_loader *loader)
     if (!form) return PV_OK;
     if (form->opts.canonical & ~pv_symmetry_kinds(arch))
         return pv_fail(PV_ERR_CONFIG, "train.canonical: the activation of these INRs allows no such form");
-    const pv_match_opts opts = {form->opts.align == PV_ALIGN_SIGNED, MATCH_SWEEPS, .starts = 1};
+    const pv_match_opts opts = pv_row_form_match(&form->opts);
     PV_ALLOC(loader->before, form->params);
     PV_TRY(pv_symmetry_make(arch, &loader->symmetry));
     if (form->opts.align != PV_ALIGN_NONE) PV_TRY(pv_matcher_new(arch, &opts, &loader->matcher));

@@ -20,13 +20,13 @@ struct pv_aligner {
 int pv_aligner_ways(const pv_arch *arch)
 {
     const unsigned kinds = pv_symmetry_kinds(arch);
-    if (!(kinds & PV_SYMMETRY_SIGNS)) return PV_ALIGN_SIGNED;
-    return kinds & PV_SYMMETRY_PHASES ? PV_ALIGN_WAYS : PV_ALIGN_CANONICAL;
+    if (!(kinds & PV_SYMMETRY_SIGNS)) return PV_WAY_SIGNED;
+    return kinds & PV_SYMMETRY_PHASES ? PV_WAYS : PV_WAY_CANONICAL;
 }
 
 const char *pv_aligner_way(int way)
 {
-    static const char *const names[PV_ALIGN_WAYS] = {"none", "permutation", "signed", "canonical_signed"};
+    static const char *const names[PV_WAYS] = {"none", "permutation", "signed", "canonical_signed"};
     return names[way];
 }
 
@@ -44,7 +44,7 @@ pv_status pv_aligner_new(const pv_arch *arch, int n, const float *coords, int ma
     a->params = pv_arch_params(arch);
     a->coords = coords;
     PV_TRY(pv_matcher_new(arch, &plain, &a->plain));
-    if (pv_aligner_ways(arch) > PV_ALIGN_SIGNED) PV_TRY(pv_matcher_new(arch, &with_signs, &a->with_signs));
+    if (pv_aligner_ways(arch) > PV_WAY_SIGNED) PV_TRY(pv_matcher_new(arch, &with_signs, &a->with_signs));
     PV_TRY(pv_symmetry_make(arch, &a->symmetry));
     PV_ALLOC(a->first, a->params);
     PV_ALLOC(a->second, a->params);
@@ -106,21 +106,21 @@ static void copy_canonical(pv_aligner *a, const float *from, float *to)
 }
 
 pv_status pv_aligner_judge(pv_aligner *aligner, const float *a, const float *b, const float *values,
-                           pv_rng *rng, pv_alignment_score scores[PV_ALIGN_WAYS])
+                           pv_rng *rng, pv_alignment_score scores[PV_WAYS])
 {
     const size_t bytes = sizeof *a * (size_t)aligner->params;
     const int ways = pv_aligner_ways(&aligner->arch);
     pv_status st = PV_OK;
-    for (int way = PV_ALIGN_NONE; st == PV_OK && way < ways; way++) {
+    for (int way = PV_WAY_NONE; st == PV_OK && way < ways; way++) {
         pv_rng own = *rng; /* every way is given the same orders */
         memcpy(aligner->first, a, bytes);
         memcpy(aligner->second, b, bytes);
-        if (way == PV_ALIGN_CANONICAL) {
+        if (way == PV_WAY_CANONICAL) {
             copy_canonical(aligner, a, aligner->first);
             copy_canonical(aligner, b, aligner->second);
         }
-        if (way != PV_ALIGN_NONE)
-            pv_match_row(way == PV_ALIGN_PERMUTATION ? aligner->plain : aligner->with_signs, aligner->first,
+        if (way != PV_WAY_NONE)
+            pv_match_row(way == PV_WAY_PERMUTATION ? aligner->plain : aligner->with_signs, aligner->first,
                          aligner->second, &own, aligner->second);
         st = follow_path(aligner, values, &scores[way]);
     }

@@ -41,6 +41,15 @@ void pv_open_model_close(pv_open_model *m)
     pv_run_config_free(m->config);
 }
 
+pv_status pv_open_fresh(const pv_store *store, pv_train_opts *opts)
+{
+    pv_run_config *kept = NULL;
+    const pv_status st = pv_config_kept(pv_store_path(store), pv_store_text(store, PV_STORE_CONFIG), &kept);
+    if (st == PV_OK) opts->form.fresh = (pv_fresh){opts->seed, kept->inr.variant};
+    pv_run_config_free(kept);
+    return st;
+}
+
 pv_status pv_open_signal(const pv_comm *comm, const pv_store *store, pv_signal **signal)
 {
     pv_run_config *config = NULL;

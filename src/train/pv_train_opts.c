@@ -12,8 +12,11 @@ static const char *const canonicals[] = {[PV_CANONICAL_NONE] = "none",
                                          [PV_CANONICAL_PHASE] = "phase",
                                          [PV_CANONICAL_BOTH] = "both",
                                          NULL};
-static const char *const alignments[] = {
-    [PV_ALIGN_NONE] = "none", [PV_ALIGN_PERMUTATION] = "permutation", [PV_ALIGN_SIGNED] = "signed", NULL};
+static const char *const alignments[] = {[PV_ALIGN_NONE] = "none",
+                                         [PV_ALIGN_PERMUTATION] = "permutation",
+                                         [PV_ALIGN_SIGNED] = "signed",
+                                         [PV_ALIGN_FIXED] = "fixed",
+                                         NULL};
 static const char *const placements[] = {
     [PV_PLACE_AUTO] = "auto", [PV_PLACE_NODE] = "node", [PV_PLACE_JOB] = "job", NULL};
 static const char *const reduces[] = {[PV_REDUCE_FAST] = "fast", [PV_REDUCE_ORDERED] = "ordered", NULL};
@@ -86,8 +89,15 @@ const pv_option pv_train_options[] = {
                 "phase (biases within pi/2w0 of 0), both"},
     {.name = "align", PV_MEMBER(pv_train_opts, form.align), .choices = alignments, .initial = "none",
      .fixes = PV_FIXES_MODEL,
-     .meaning = "every INR is then weight-matched to the first view of the first training object, which "
-                "the model file keeps: by permutations of hidden units, or by permutations with signs"},
+     .meaning = "every INR is then weight-matched to a reference, which the model file keeps: to the first "
+                "view of the first training object, by permutations of hidden units or by permutations with "
+                "signs; fixed: to one network that nobody fitted, drawn from seed as the store's INRs start"},
+    {.name = "align_signs", PV_MEMBER(pv_train_opts, form.align_signs), .initial = "true",
+     .fixes = PV_FIXES_MODEL,
+     .meaning = "align: fixed: matches signs of units too"},
+    {.name = "align_phases", PV_MEMBER(pv_train_opts, form.align_phases), .initial = "false",
+     .fixes = PV_FIXES_MODEL,
+     .meaning = "align: fixed: matches phases of units too: biases may move by multiples of pi / w0"},
     {PV_KEY(pv_train_opts, placement), .choices = placements, .initial = "auto",
      .meaning = "where training rows are kept; node: a copy on every node, job: one copy over all ranks, "
                 "fetched by one-sided MPI; auto: node where that takes at most a quarter of its memory"},

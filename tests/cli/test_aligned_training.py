@@ -12,18 +12,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "analysis"))
 import xxh3  # noqa: E402
 from harness import Run, check, make_store, one_error, polyview, run_tests
 
-HIDDEN = (6, 5)
+HIDDEN, W0 = (6, 5), 30
 TOLERANCE = 2e-6
 
 
-def scramble(path: Path, rng: np.random.Generator, signs: bool) -> None:
-    """Renames the hidden units of every INR but the first, and negates some: each stays the same function."""
+def scramble(path: Path, rng: np.random.Generator, signs: bool, phases: bool = False, first: int = 1) -> None:
+    """Renames the hidden units of INRs from the first or second on, and turns some: each stays the same function."""
     dims = (2, *HIDDEN, 1)
     with h5py.File(path, "r+") as file:
         views, objects, _ = file["params"].shape
         for view in range(views):
             for i in range(objects):
-                if view == i == 0:
+                if view == 0 and i < first:
                     continue
                 row, tensors, at = file["params"][view, i], [], 0
                 for n, m in zip(dims, dims[1:]):
@@ -32,9 +32,10 @@ def scramble(path: Path, rng: np.random.Generator, signs: bool) -> None:
                 for layer, units in enumerate(HIDDEN):
                     order = rng.permutation(units)
                     sign = rng.choice([-1, 1], units).astype("f4") if signs else np.ones(units, "f4")
+                    phase = rng.integers(-3, 4, units) if phases else np.zeros(units, int)
                     tensors[2 * layer] = sign[:, None] * tensors[2 * layer][order]
-                    tensors[2 * layer + 1] = sign * tensors[2 * layer + 1][order]
-                    tensors[2 * layer + 2] = sign * tensors[2 * layer + 2][:, order]
+                    tensors[2 * layer + 1] = sign * tensors[2 * layer + 1][order] + phase * np.pi / W0
+                    tensors[2 * layer + 2] = sign * (1 - 2 * (phase % 2)) * tensors[2 * layer + 2][:, order]
                 row = np.concatenate([tensor.ravel() for tensor in tensors]).astype("f4")
                 file["params"][view, i] = row
                 file["view/checksum"][view, i] = xxh3.xxh3_64(row[None].view(np.uint8))[0]
@@ -108,6 +109,90 @@ def renamed_units_do_not_matter(work: Path) -> None:
             )
 
 
+FIXED = {
+    "order": ("train.align_signs=false",),
+    "order and signs": (),
+    "order and phases": ("train.align_signs=false", "train.align_phases=true"),
+    "order, signs and phases": ("train.align_phases=true",),
+}
+
+
+def all_rows_may_be_aligned_to_a_fresh_network(work: Path) -> None:
+    store = make_store(work, model={"kind": "mlp", "hidden": 12, "layers": 2})
+    for what, keys in FIXED.items():
+        name = what.replace(" ", "-")
+        other = Path(shutil.copy(store, work / f"{name}.h5s"))
+        scramble(other, np.random.default_rng(5), "signs" in what, "phases" in what, first=0)
+        run = train(work, name, "train.align=fixed", *keys)
+        (same, one), (_, scrambled) = (logits(work, name, path) for path in (store, other))
+        check(
+            run.status == 0 and run.json["test_accuracy"] == same.json["accuracy"],
+            f"fixed: eval gives training's test accuracy ({what})",
+            run,
+            same,
+        )
+        check(
+            far(one, scrambled) <= 1e-5,
+            f"fixed: INRs that differ in {what} give the same logits",
+            one,
+            scrambled,
+        )
+    marks = {}
+    for ranks in (1, 2, 3, 4):
+        placement = f"train.placement={'job' if ranks == 3 else 'node'}"
+        run = train(work, str(ranks), "train.align=fixed", "train.align_phases=true", placement, ranks=ranks)
+        with h5py.File(work / f"{ranks}.h5") as model:
+            norm = model["norm/mean"][()].tobytes() + model["norm/std"][()].tobytes()
+            marks[ranks] = (int(model.attrs["trained_rows"]), model["reference"][()].tobytes(), norm)
+        check(
+            run.status == 0 and marks[ranks] == marks[1],
+            f"{ranks} ranks align to the same rows, bit by bit",
+            run,
+        )
+
+
+def the_fresh_network_is_drawn_as_the_fits_start(work: Path) -> None:
+    store = make_store(work, model={"kind": "mlp", "hidden": 12, "layers": 2})
+    plain = polyview(
+        "fit",
+        "--config",
+        work / "config.yaml",
+        "--store",
+        work / "standard.h5s",
+        "--set",
+        "inr.variant=standard",
+    )
+    keys = ("train.align=fixed", "train.epochs=1")
+    runs = [
+        train(work, "one", *keys),
+        train(work, "again", *keys, "train.batch=7", ranks=2),
+        train(work, "seed", *keys, "train.seed=2"),
+        train(work, "standard", *keys, f"store={work / 'standard.h5s'}"),
+    ]
+    check(all(run.status == 0 for run in (plain, *runs)), "all are trained", plain, *runs)
+    found = {}
+    for name in ("one", "again", "seed", "standard"):
+        with h5py.File(work / f"{name}.h5") as model:
+            found[name] = model["reference"][()]
+    with h5py.File(store) as file:
+        nearest = np.abs(file["params"][()] - found["one"]).max(-1).min()
+    first, bias = slice(0, 12), slice(12, 18)
+    size = {name: np.abs(row[first]).max() for name, row in found.items()}
+    check(
+        np.array_equal(found["one"], found["again"])
+        and not np.array_equal(found["one"], found["seed"])
+        and nearest > 0.01
+        and not found["one"][bias].any(),
+        "the seed alone draws it, and it is none of the fitted INRs",
+        found,
+    )
+    check(
+        size["one"] <= np.sqrt(6 / 2) / W0 < 0.3 < size["standard"] <= 1 / 2,
+        "its first layer is as large as the store's INRs start with, though the config says otherwise",
+        size,
+    )
+
+
 def the_reference_goes_with_the_model(work: Path) -> None:
     """A model is used with stores whose first row is another: the reference is the training store's."""
     store = make_store(work, model={"kind": "mlp", "hidden": 12, "layers": 2})
@@ -143,7 +228,12 @@ def the_reference_goes_with_the_model(work: Path) -> None:
 
 
 def main() -> int:
-    return run_tests(renamed_units_do_not_matter, the_reference_goes_with_the_model)
+    return run_tests(
+        renamed_units_do_not_matter,
+        all_rows_may_be_aligned_to_a_fresh_network,
+        the_fresh_network_is_drawn_as_the_fits_start,
+        the_reference_goes_with_the_model,
+    )
 
 
 if __name__ == "__main__":

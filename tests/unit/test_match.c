@@ -1,5 +1,6 @@
 /* Weight matching: planted symmetries come back; nothing is lost by it. */
 #include "base/pv_mem.h"
+#include "inr/pv_inr.h"
 #include "symmetry/pv_match.h"
 
 #include <math.h>
@@ -170,6 +171,55 @@ static void the_objective_is_the_product_of_all_but_the_last_bias(void **state)
     }
 }
 
+/* As fits end not far from their start. */
+static void draw_fit(const pv_arch *arch, uint64_t number, float *row)
+{
+    pv_rng rng = pv_rng_open(5, PV_RNG_TEST, number, 1);
+    pv_inr_init(arch, PV_INR_DWSNETS, &rng, row);
+    for (int p = 0; p < pv_arch_params(arch); p++)
+        row[p] += 0.02F * (float)pv_rng_normal(&rng);
+}
+
+/* INRs that are the same function in other units are one row once they are matched to a network that nobody
+ * fitted, and stay the function that they were. */
+static void equal_networks_meet_at_a_fresh_one(void **state)
+{
+    (void)state;
+    enum { ROWS = 60, POINTS = 40 };
+    const pv_arch *const arch = &archs[0];
+    float reference[1185], row[1185], other[1185], one[1185], two[1185];
+    float coords[2 * POINTS], values[POINTS], aligned[POINTS];
+    pv_symmetry e;
+    assert_int_equal(pv_symmetry_make(arch, &e), PV_OK);
+    for (int i = 0; i < 2 * POINTS; i++)
+        coords[i] = (float)(i * 37 % 80) / 40 - 1;
+    pv_rng fresh = pv_rng_open(1, PV_RNG_TEST, 0, 3);
+    pv_inr_init(arch, PV_INR_DWSNETS, &fresh, reference);
+    for (int which = 0; which < 4; which++) {
+        const bool signs = which & 1, phases = which & 2;
+        pv_matcher *matcher = new_matcher_of(arch, (pv_match_opts){signs, 16, 1, phases});
+        for (uint64_t n = 0; n < ROWS; n++) {
+            pv_rng rng = pv_rng_open(7, PV_RNG_TEST, n, 1), orders[2];
+            orders[0] = orders[1] = pv_rng_open(0, PV_RNG_MATCH, n, 0);
+            draw_fit(arch, n, row);
+            pv_symmetry_identity(arch, &e);
+            draw_element(arch, signs, n, &e);
+            if (phases) pv_symmetry_draw_phases(arch, -4, 3, &rng, &e);
+            pv_symmetry_apply(arch, &e, row, other);
+            pv_match_row(matcher, reference, row, &orders[0], one);
+            pv_match_row(matcher, reference, other, &orders[1], two);
+            for (int p = 0; p < 1185; p++)
+                assert_true(fabsf(one[p] - two[p]) <= 1e-6F);
+            assert_int_equal(pv_inr_eval(arch, row, POINTS, coords, values), PV_OK);
+            assert_int_equal(pv_inr_eval(arch, one, POINTS, coords, aligned), PV_OK);
+            for (int i = 0; i < POINTS; i++)
+                assert_true(fabsf(values[i] - aligned[i]) <= 1e-5F);
+        }
+        pv_matcher_free(matcher);
+    }
+    pv_symmetry_free(&e);
+}
+
 /* On rows that have nothing in common: more descents never lose, signs find more, and what is reported is
  * what is had. */
 static void more_freedom_never_loses(void **state)
@@ -248,6 +298,7 @@ int main(void)
         cmocka_unit_test(planted_phases_come_back),
         cmocka_unit_test(one_layer_comes_as_close_as_it_can),
         cmocka_unit_test(the_objective_is_the_product_of_all_but_the_last_bias),
+        cmocka_unit_test(equal_networks_meet_at_a_fresh_one),
         cmocka_unit_test(more_freedom_never_loses),
         cmocka_unit_test(the_same_stream_gives_the_same_match),
         cmocka_unit_test(rows_that_are_too_large_are_left_alone),
