@@ -35,7 +35,12 @@ pv_rng pv_rng_open(uint64_t seed, pv_purpose purpose, uint64_t a, uint64_t b);
 uint64_t pv_rng_bits(pv_rng *rng);
 /* The next n times 64 bits, as n calls of pv_rng_bits() would give them, in a quarter of the time. */
 void pv_rng_fill(pv_rng *rng, int64_t n, uint64_t *bits);
-/* Uniform in [0, 1), 53 bits. */
+/* 64 random bits as a number in [0, 1), of 53 of them. */
+static inline double pv_rng_unit(uint64_t bits)
+{
+    return (double)(bits >> 11) * 0x1p-53;
+}
+/* Uniform in [0, 1). */
 double pv_rng_uniform(pv_rng *rng);
 /* Uniform in [low, high). */
 double pv_rng_range(pv_rng *rng, double low, double high);

@@ -43,7 +43,7 @@ void pv_rng_fill(pv_rng *rng, int64_t n, uint64_t *bits)
 
 double pv_rng_uniform(pv_rng *rng)
 {
-    return (double)(pv_rng_bits(rng) >> 11) * 0x1p-53;
+    return pv_rng_unit(pv_rng_bits(rng));
 }
 
 double pv_rng_range(pv_rng *rng, double low, double high)

@@ -7,22 +7,26 @@
 #include <math.h>
 #include <string.h>
 
-enum { PADDING = 16 }; /* parameters are worked on in whole vectors of any instruction set */
+enum {
+    PADDING = 16, /* parameters are worked on in whole vectors of any instruction set */
+    AHEAD = 128,  /* random numbers that are made together */
+};
 
 static const double beta1 = 0.9, beta2 = 0.999;
 
 /* An INR in flight; the arrays of floats are [padded] but for `values` and `coords`. */
 typedef struct slot {
     float *row, *m, *v;
-    float *values; /* tiles of [d_M][stride]; with mini-batches [n][d_M] */
-    float *coords; /* tiles of [d_0][stride]; with mini-batches [n][d_0]; NULL where INRs share theirs */
-    float reach;   /* the largest |coordinate| */
+    float *values;  /* tiles of [d_M][stride] */
+    float *coords;  /* tiles of [d_0][stride]; NULL where INRs share theirs */
+    float *samples; /* with mini-batches, instead of both: all samples [n][d_0 + d_M], of which `drawn` are
+                       behind in this pass */
+    float reach;    /* the largest |coordinate| */
     double beta1_power, beta2_power;
     int64_t steps;
     pv_fit_end end;
     pv_fit_watch watch;
     pv_rng rng;
-    int32_t *order; /* with mini-batches: all samples, of which `drawn` are behind in this pass */
     int drawn;
 } slot;
 
@@ -38,14 +42,13 @@ struct pv_fitter {
     const pv_inr_kernels *kernels;
     pv_inr_net net;
     int samples, params, padded;
-    int batch;       /* samples a step */
-    int64_t pass;    /* steps over which losses are judged together */
-    float *coords;   /* as those of a slot: what all INRs share, NULL if each has its own */
-    float reach;     /* of them */
+    int batch;     /* samples a step */
+    int64_t pass;  /* steps over which losses are judged together */
+    float *coords; /* what all INRs share, in tiles, or [n][d_0] with mini-batches; NULL: each has its own */
+    float reach;   /* of them */
     float *gradient; /* [padded] */
     slot slots[PV_FITTER_SLOTS];
     float *memory;      /* what the slots' floats point into */
-    int32_t *orders;    /* and their orders; NULL without mini-batches */
     float *tile_coords; /* [d_0][stride], one tile of a mini-batch; NULL without */
     float *tile_values; /* [d_M][stride] likewise */
 };
@@ -70,32 +73,25 @@ static bool has_batches(const pv_fitter *fitter)
     return fitter->batch < fitter->samples;
 }
 
-/* The floats of all samples, `channels` each, in the form the steps read them in. */
-static int64_t samples_size(const pv_fitter *fitter, int channels)
+/* The floats of all samples, `channels` each, in tiles. */
+static int64_t tiles_size(const pv_fitter *fitter, int channels)
 {
-    if (has_batches(fitter)) return (int64_t)fitter->samples * channels;
     return (int64_t)pv_inr_net_tiles(&fitter->net, fitter->samples) * channels * fitter->net.stride;
-}
-
-static void keep_samples(const pv_fitter *fitter, int channels, const float *samples, float *kept)
-{
-    if (has_batches(fitter))
-        memcpy(kept, samples, (size_t)samples_size(fitter, channels) * sizeof *kept);
-    else
-        pv_inr_net_lay_out(&fitter->net, fitter->samples, channels, samples, kept);
 }
 
 static pv_status open_slots(pv_fitter *fitter)
 {
     pv_status st = PV_OK;
-    const int64_t values = round_up(samples_size(fitter, outputs_of(fitter)));
-    const int64_t coords = fitter->coords ? 0 : round_up(samples_size(fitter, inputs_of(fitter)));
-    const int64_t each = 3 * (int64_t)fitter->padded + values + coords;
+    const int inputs = inputs_of(fitter), outputs = outputs_of(fitter);
+    const bool batches = has_batches(fitter);
+    const int64_t samples = batches ? round_up((int64_t)fitter->samples * (inputs + outputs)) : 0;
+    const int64_t values = batches ? 0 : round_up(tiles_size(fitter, outputs));
+    const int64_t coords = batches || fitter->coords ? 0 : round_up(tiles_size(fitter, inputs));
+    const int64_t each = 3 * (int64_t)fitter->padded + values + coords + samples;
     PV_ALLOC(fitter->memory, PV_FITTER_SLOTS * each);
-    if (has_batches(fitter)) {
-        PV_ALLOC(fitter->orders, PV_FITTER_SLOTS * (int64_t)fitter->samples);
-        PV_ALLOC(fitter->tile_coords, (int64_t)inputs_of(fitter) * fitter->net.stride);
-        PV_ALLOC(fitter->tile_values, (int64_t)outputs_of(fitter) * fitter->net.stride);
+    if (batches) {
+        PV_ALLOC(fitter->tile_coords, (int64_t)inputs * fitter->net.stride);
+        PV_ALLOC(fitter->tile_values, (int64_t)outputs * fitter->net.stride);
     }
     for (int i = 0; i < PV_FITTER_SLOTS; i++) {
         slot *s = &fitter->slots[i];
@@ -103,8 +99,8 @@ static pv_status open_slots(pv_fitter *fitter)
         s->m = s->row + fitter->padded;
         s->v = s->m + fitter->padded;
         s->values = s->v + fitter->padded;
-        s->coords = fitter->coords ? NULL : s->values + values;
-        s->order = has_batches(fitter) ? fitter->orders + (int64_t)i * fitter->samples : NULL;
+        s->coords = coords ? s->values + values : NULL;
+        s->samples = batches ? s->v + fitter->padded : NULL;
         s->end = PV_FIT_STEPS;
     }
 done:
@@ -129,8 +125,12 @@ pv_status pv_fitter_new(const pv_arch *arch, int n, const float *coords, const p
     PV_TRY(pv_inr_net_open(arch, fitter->batch, &fitter->net));
     if (coords) {
         fitter->reach = pv_inr_net_reach((int64_t)n * arch->dims[0], coords);
-        PV_ALLOC(fitter->coords, samples_size(fitter, arch->dims[0]));
-        keep_samples(fitter, arch->dims[0], coords, fitter->coords);
+        PV_ALLOC(fitter->coords,
+                 has_batches(fitter) ? (int64_t)n * arch->dims[0] : tiles_size(fitter, arch->dims[0]));
+        if (has_batches(fitter))
+            memcpy(fitter->coords, coords, (size_t)n * (size_t)arch->dims[0] * sizeof *coords);
+        else
+            pv_inr_net_lay_out(&fitter->net, n, arch->dims[0], coords, fitter->coords);
     }
     PV_ALLOC(fitter->gradient, fitter->padded);
     PV_TRY(open_slots(fitter));
@@ -145,8 +145,25 @@ void pv_fitter_free(pv_fitter *fitter)
 {
     if (!fitter) return;
     pv_inr_net_close(&fitter->net);
-    PV_FREE(fitter->coords, fitter->gradient, fitter->memory, fitter->orders, fitter->tile_coords,
-            fitter->tile_values, fitter);
+    PV_FREE(fitter->coords, fitter->gradient, fitter->memory, fitter->tile_coords, fitter->tile_values,
+            fitter);
+}
+
+/* What all steps read of an object: tiles, or its samples one after the other. */
+static void keep_samples(const pv_fitter *fitter, const float *coords, const float *values, slot *s)
+{
+    const int inputs = inputs_of(fitter), outputs = outputs_of(fitter);
+    float *sample = s->samples;
+    if (!sample) {
+        pv_inr_net_lay_out(&fitter->net, fitter->samples, outputs, values, s->values);
+        if (s->coords) pv_inr_net_lay_out(&fitter->net, fitter->samples, inputs, coords, s->coords);
+        return;
+    }
+    if (fitter->coords) coords = fitter->coords;
+    for (int64_t i = 0; i < fitter->samples; i++, sample += inputs + outputs) {
+        memcpy(sample, coords + i * inputs, (size_t)inputs * sizeof *sample);
+        memcpy(sample + inputs, values + i * outputs, (size_t)outputs * sizeof *sample);
+    }
 }
 
 void pv_fitter_start(pv_fitter *fitter, int index, const float *row, const float *coords, const float *values,
@@ -158,25 +175,15 @@ void pv_fitter_start(pv_fitter *fitter, int index, const float *row, const float
     memset(s->m, 0, bytes);
     memset(s->v, 0, bytes);
     memcpy(s->row, row, (size_t)fitter->params * sizeof *row);
-    keep_samples(fitter, outputs_of(fitter), values, s->values);
-    s->reach = fitter->reach;
-    if (s->coords) {
-        s->reach = pv_inr_net_reach((int64_t)fitter->samples * inputs_of(fitter), coords);
-        keep_samples(fitter, inputs_of(fitter), coords, s->coords);
-    }
+    s->reach = fitter->coords ? fitter->reach
+                              : pv_inr_net_reach((int64_t)fitter->samples * inputs_of(fitter), coords);
+    keep_samples(fitter, coords, values, s);
     s->beta1_power = s->beta2_power = 1;
     s->steps = 0;
     s->end = fitter->opts.steps > 0 ? PV_FIT_RUNNING : PV_FIT_STEPS;
     pv_fit_watch_start(&s->watch, &fitter->opts);
     s->rng = pv_fit_stream(&fitter->opts, PV_RNG_MINIBATCH, key);
     s->drawn = 0;
-    for (int i = 0; s->order && i < fitter->samples; i++)
-        s->order[i] = i;
-}
-
-static const float *coords_of(const pv_fitter *fitter, const slot *s)
-{
-    return s->coords ? s->coords : fitter->coords;
 }
 
 static void load(pv_fitter *fitter, const slot *s)
@@ -185,48 +192,92 @@ static void load(pv_fitter *fitter, const slot *s)
     fitter->kernels->load(&fitter->net, s->row);
 }
 
-/* Tile t of all samples, in their order. */
-static tile samples_in_order(pv_fitter *fitter, const slot *s, int t)
+/* Puts `count` samples [d_0 + d_M] into places of the tile that is worked on, from `first` on. */
+static void put(const pv_fitter *fitter, int first, int count, const float *samples)
+{
+    const int inputs = inputs_of(fitter), size = inputs + outputs_of(fitter);
+    for (int c = 0; c < size; c++) {
+        float *channel = c < inputs ? fitter->tile_coords + c * (int64_t)fitter->net.stride
+                                    : fitter->tile_values + (c - inputs) * (int64_t)fitter->net.stride;
+        for (int i = 0; i < count; i++)
+            channel[first + i] = samples[(int64_t)i * size + c];
+    }
+}
+
+/* Tile t of all samples, in the order they are kept in. */
+static tile samples_in_order(const pv_fitter *fitter, const slot *s, int t)
 {
     const int64_t stride = fitter->net.stride, first = (int64_t)t * fitter->net.tile;
     const int inputs = inputs_of(fitter), outputs = outputs_of(fitter);
     const int left = fitter->samples - (int)first;
-    const float *coords = coords_of(fitter, s);
+    const float *coords = s->coords ? s->coords : fitter->coords;
     const int count = left < fitter->net.tile ? left : fitter->net.tile;
-    if (!has_batches(fitter))
-        return (tile){coords + t * inputs * stride, s->values + t * outputs * stride, count};
-    pv_inr_net_lay_out(&fitter->net, count, inputs, coords + first * inputs, fitter->tile_coords);
-    pv_inr_net_lay_out(&fitter->net, count, outputs, s->values + first * outputs, fitter->tile_values);
+    if (!s->samples) return (tile){coords + t * inputs * stride, s->values + t * outputs * stride, count};
+    put(fitter, 0, count, s->samples + first * (inputs + outputs));
     return (tile){fitter->tile_coords, fitter->tile_values, count};
 }
 
-/* The next sample of the slot's endless order: a Fisher-Yates shuffle that starts again, from where it has
- * brought the samples to, whenever all are drawn. */
-static int draw(slot *s, int n)
+/* Brings the samples in `count` places behind those drawn before. */
+static inline void draw(slot *s, int size, int count, const int32_t *places)
 {
-    if (s->drawn == n) s->drawn = 0;
-    const int place = s->drawn + (int)(pv_rng_uniform(&s->rng) * (n - s->drawn));
-    const int sample = s->order[place];
-    s->order[place] = s->order[s->drawn];
-    s->order[s->drawn++] = sample;
-    return sample;
+    float *next = s->samples + (int64_t)s->drawn * size;
+    for (int i = 0; i < count; i++, next += size) {
+        float *chosen = s->samples + (int64_t)places[i] * size;
+        for (int c = 0; c < size; c++) {
+            const float kept = chosen[c];
+            chosen[c] = next[c];
+            next[c] = kept;
+        }
+    }
+    s->drawn += count;
 }
 
-/* Tile t of the step's mini-batch.  Beyond `count` stay samples of earlier tiles, which the kernels ignore.
- */
-static tile samples_drawn(pv_fitter *fitter, slot *s, int t)
+/* Draws `count` of the n samples at random.  All places are known before the first sample moves, so that the
+ * memory they lie in can be asked for; loops are of a length that the compiler knows where samples are of a
+ * usual size. */
+static void draw_some(slot *s, int n, int size, int count)
 {
-    const int64_t stride = fitter->net.stride;
-    const int inputs = inputs_of(fitter), outputs = outputs_of(fitter);
-    const int left = fitter->batch - t * fitter->net.tile;
-    const float *coords = coords_of(fitter, s);
-    const int count = left < fitter->net.tile ? left : fitter->net.tile;
+    uint64_t random[AHEAD];
+    int32_t places[AHEAD];
+    pv_rng_fill(&s->rng, count, random);
     for (int i = 0; i < count; i++) {
-        const int64_t sample = draw(s, fitter->samples);
-        for (int c = 0; c < inputs; c++)
-            fitter->tile_coords[c * stride + i] = coords[sample * inputs + c];
-        for (int c = 0; c < outputs; c++)
-            fitter->tile_values[c * stride + i] = s->values[sample * outputs + c];
+        const int left = n - s->drawn - i;
+        places[i] = n - left + (int)(pv_rng_unit(random[i]) * left);
+        __builtin_prefetch(s->samples + (int64_t)places[i] * size, 1);
+    }
+    switch (size) {
+    case 2:
+        draw(s, 2, count, places);
+        break;
+    case 3:
+        draw(s, 3, count, places);
+        break;
+    case 4:
+        draw(s, 4, count, places);
+        break;
+    case 5:
+        draw(s, 5, count, places);
+        break;
+    default:
+        draw(s, size, count, places);
+    }
+}
+
+/* Tile t of the step's mini-batch: the next of the slot's endless order, a Fisher-Yates shuffle of the
+ * samples themselves that starts again, from where it has brought them to, whenever all are drawn.  Beyond
+ * `count` stay samples of earlier tiles, which the kernels ignore. */
+static tile samples_drawn(const pv_fitter *fitter, slot *s, int t)
+{
+    const int size = inputs_of(fitter) + outputs_of(fitter), n = fitter->samples;
+    const int left = fitter->batch - t * fitter->net.tile;
+    const int count = left < fitter->net.tile ? left : fitter->net.tile;
+    for (int i = 0, some; i < count; i += some) {
+        if (s->drawn == n) s->drawn = 0;
+        const int first = s->drawn;
+        some = count - i < AHEAD ? count - i : AHEAD;
+        if (some > n - first) some = n - first;
+        draw_some(s, n, size, some);
+        put(fitter, i, some, s->samples + (int64_t)first * size);
     }
     return (tile){fitter->tile_coords, fitter->tile_values, count};
 }
