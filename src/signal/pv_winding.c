@@ -56,10 +56,16 @@ static int longest_axis(const pile *p)
     return longest;
 }
 
-/* Reorders them so that no middle of the first half lies beyond one of the second. */
-static void part(pile *p, int axis)
+/* About half of them, as many as fill blocks. */
+static int32_t half_of(int32_t count)
 {
-    const int32_t half = p->first + p->count / 2;
+    return (count / 2 + PV_WINDING_BLOCK - 1) / PV_WINDING_BLOCK * PV_WINDING_BLOCK;
+}
+
+/* Reorders them so that no middle of the first `count` lies beyond one of the others. */
+static void part(pile *p, int32_t count, int axis)
+{
+    const int32_t half = p->first + count;
     for (int32_t low = p->first, high = p->first + p->count - 1; low < high;) {
         const double pivot = middle(p, low + (high - low) / 2, axis);
         int32_t i = low, j = high;
@@ -135,8 +141,8 @@ static void add_groups(pv_winding *w, pile p)
         g->block = w->block_count++;
         fill_block(&p, &w->blocks[g->block]);
     } else {
-        const int32_t half = p.count / 2;
-        part(&p, longest_axis(&p));
+        const int32_t half = half_of(p.count);
+        part(&p, half, longest_axis(&p));
         add_groups(w, (pile){p.mesh, p.order, p.first, half});
         add_groups(w, (pile){p.mesh, p.order, p.first + half, p.count - half});
     }
@@ -145,8 +151,8 @@ static void add_groups(pv_winding *w, pile p)
 
 pv_status pv_winding_make(const pv_mesh *mesh, pv_winding **out)
 {
-    /* Blocks are half full or more, but for a lone one. */
-    const int64_t triangles = mesh->triangles, blocks = triangles / (PV_WINDING_BLOCK / 2) + 1;
+    /* All blocks but the last are full. */
+    const int64_t triangles = mesh->triangles, blocks = triangles / PV_WINDING_BLOCK + 1;
     int32_t *order = NULL;
     pv_winding *w = NULL;
     pv_status st = PV_OK;

@@ -53,12 +53,26 @@ PV_INLINE void add_block(const pv_winding_block *block, const float p[3], turnin
     }
 }
 
+/* The sum of all lanes, as an angle.  The upper half is put upon the lower one, again and again. */
+PV_INLINE double angle_of(turning sum)
+{
+    float x[2 * PV_LANES] = {0}, y[2 * PV_LANES] = {0}, turns[2 * PV_LANES] = {0};
+    for (int half = PV_LANES / 2; half >= 1; half /= 2) {
+        pv_vector_store(x, sum.x);
+        pv_vector_store(y, sum.y);
+        pv_vector_store(turns, sum.turns);
+        sum.turns += pv_vector_load(turns + half);
+        turn_on(&sum, pv_vector_load(x + half), pv_vector_load(y + half));
+    }
+    return atan2((double)sum.y[0], (double)sum.x[0]) + 2 * PI * (double)sum.turns[0];
+}
+
 static double around(int32_t groups, const pv_winding_group *group, const pv_winding_block *blocks,
                      const double point[3])
 {
     const float p[3] = {(float)point[0], (float)point[1], (float)point[2]};
     turning near = {.x = pv_vector_splat(1)};
-    double far = 0, angle = 0;
+    double far = 0;
     for (int32_t i = 0; i < groups;) {
         const pv_winding_group *g = &group[i];
         const float x = g->centre[0] - p[0], y = g->centre[1] - p[1], z = g->centre[2] - p[2];
@@ -72,9 +86,7 @@ static double around(int32_t groups, const pv_winding_group *group, const pv_win
         if (g->block >= 0) add_block(&blocks[g->block], p, &near);
         i++;
     }
-    for (int lane = 0; lane < PV_LANES; lane++)
-        angle += 2 * (atan2((double)near.y[lane], (double)near.x[lane]) + 2 * PI * (double)near.turns[lane]);
-    return (angle + far) / (4 * PI);
+    return (2 * angle_of(near) + far) / (4 * PI);
 }
 
 const pv_winding_kernels PV_ISA_TABLE(pv_winding_kernels) = {around};
