@@ -34,8 +34,8 @@ pv_partner pv_augmenter_partner(const pv_augmenter *augmenter, pv_augment_key ke
 
 /* Applies the pipeline.
  * Shapes   row [P], not sample.row; target [classes], sums to 1.  `partner` may be NULL where
- * pv_augmenter_partner says NONE.  Returns PV_OK always, but PV_ERR_NUMERIC naming the item if a row is not
- * finite afterwards. */
+ * pv_augmenter_partner says NONE; both have frames where pv_augment_frames says how.
+ * Returns PV_OK always, but PV_ERR_NUMERIC naming the item if a row is not finite afterwards. */
 pv_status pv_augmenter_apply(pv_augmenter *augmenter, pv_augment_key key, pv_augment_sample sample,
                              const pv_augment_sample *partner, float *row, float *target);
 

@@ -7,7 +7,7 @@
 #include "augment/pv_augment_registry.h"
 #include "base/pv_rng.h"
 #include "config/pv_plugin.h"
-#include "symmetry/pv_match.h"
+#include "symmetry/pv_frame.h"
 #include "symmetry/pv_symmetry.h"
 
 #include <stdbool.h>
@@ -18,6 +18,7 @@ typedef struct pv_augmentation pv_augmentation;
 typedef struct pv_augment_sample {
     const float *row; /* [P] */
     int32_t label;
+    const float *frame; /* of the row; NULL where no item mixes by it */
 } pv_augment_sample;
 
 /* One item of a pipeline: its options, and the workspace of one thread. */
@@ -27,6 +28,7 @@ typedef struct pv_augment_item {
     const pv_arch *arch;
     int params, classes;
     pv_symmetry symmetry;  /* to draw into */
+    pv_symmetry spare[2];  /* to compose with */
     float *scratch, *copy; /* [P] */
     pv_matcher *matcher;   /* NULL unless the kind matches */
     struct pv_augment_item
@@ -38,6 +40,8 @@ typedef struct pv_augment_item {
 typedef struct pv_augment_subject {
     pv_rng *rng;
     const pv_augment_sample *partner; /* of kinds that mix; NULL for the others */
+    const float *frame;               /* of the sample as it was; NULL where no item mixes by it */
+    pv_symmetry *moved;               /* what its units have gone through since; NULL likewise */
     float *row;                       /* [P] */
     float *target;                    /* [classes], sums to 1 */
 } pv_augment_subject;
@@ -47,6 +51,7 @@ struct pv_augmentation {
     void (*apply)(pv_augment_item *item, pv_augment_subject *it);
     bool mixes;   /* mixes a sample with another one: its options begin with a pv_mixup_opts */
     size_t match; /* where its options have a pv_match_opts, by which it matches weights; 0: nowhere */
+    size_t by;    /* where its options have a pv_match_by; 0: nowhere, it matches pairs */
     int (*inputs)(const void *options); /* coordinates that the INR needs at least, with its options or, for
                                            NULL, their defaults; NULL: any number will do */
     unsigned symmetries;                /* of the units, that the INR needs: PV_SYMMETRY_... */
@@ -82,10 +87,10 @@ static inline double pv_augment_amount(const pv_augment_item *item)
 /* The members of a plug-in whose options are the struct `owner`. */
 #define PV_AUGMENT_OPTIONS(rows, owner) .options = (rows), .options_size = sizeof(owner)
 
-/* Applies a used item to `row`: one that touches neither partner nor target. */
-static inline void pv_augment_use(pv_augment_item *item, pv_rng *rng, float *row)
+/* Applies a used item to `row`: one that touches neither partner nor target.  `moved` as in a subject. */
+static inline void pv_augment_use(pv_augment_item *item, pv_rng *rng, float *row, pv_symmetry *moved)
 {
-    pv_augment_subject it = {.rng = rng, .row = row};
+    pv_augment_subject it = {.rng = rng, .row = row, .moved = moved};
     item->kind->apply(item, &it);
 }
 

@@ -9,6 +9,7 @@
 #include "parallel/pv_comm.h"
 #include "data/pv_row_form.h"
 #include "store/pv_store.h"
+#include "symmetry/pv_frame.h"
 
 typedef struct pv_dataset pv_dataset;
 
@@ -21,7 +22,9 @@ typedef struct pv_dataset_opts {
     int64_t first_view, views; /* of every object of the split */
     bool verify;               /* compare every row with its checksum */
     pv_row_form *form; /* that rows are brought into, up to its normalisation; NULL: they stay as stored */
-    pv_placement placement; /* evaluation wants a copy a node */
+    const pv_frames *frames; /* rows are then matched to its reference, as it says, and keep how, their frame;
+                                borrowed while opening; NULL: they have none */
+    pv_placement placement;  /* evaluation wants a copy a node */
 } pv_dataset_opts;
 
 /* Loads the rows in parallel: the ranks of a node read equal shares into the node's shared memory, or each
@@ -42,6 +45,7 @@ void pv_dataset_close(pv_dataset *dataset);
 int64_t pv_dataset_samples(const pv_dataset *dataset); /* objects x views */
 int64_t pv_dataset_views(const pv_dataset *dataset);   /* of every object */
 int pv_dataset_params(const pv_dataset *dataset);      /* P */
+int pv_dataset_stride(const pv_dataset *dataset);      /* floats of a row and its frame behind it */
 /* The samples whose rows this rank holds if the job shares one copy, and its even share of them if nodes have
  * copies: over all ranks, every sample once.  Local. */
 void pv_dataset_share(const pv_dataset *dataset, int64_t *first, int64_t *count);
@@ -55,9 +59,12 @@ uint64_t pv_dataset_identity(const pv_dataset *dataset);
 /* One row [P], owned by the data set; NULL if another rank holds it. */
 const float *pv_dataset_row(const pv_dataset *dataset, int64_t sample);
 /* Begins to fetch a row from the rank that holds it.
- * Shapes   row [P], which must not be touched until *request is complete (MPI_Wait, MPI_Test).  Not
- * collective; the other rank does nothing for it, but over some networks it must enter MPI now and then. */
+ * Shapes   row [pv_dataset_stride], which must not be touched until *request is complete (MPI_Wait,
+ * MPI_Test).  Not collective; the other rank does nothing for it, but over some networks it must enter MPI
+ * now and then. */
 void pv_dataset_fetch(const pv_dataset *dataset, int64_t sample, float *row, MPI_Request *request);
+/* The frame behind a row that is held or was fetched; NULL if rows have none. */
+const float *pv_dataset_frame(const pv_dataset *dataset, const float *row);
 int32_t pv_dataset_label(const pv_dataset *dataset, int64_t sample);
 /* The object's number in the store, and the view. */
 int64_t pv_dataset_object(const pv_dataset *dataset, int64_t sample);

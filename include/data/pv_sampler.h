@@ -25,7 +25,8 @@ typedef struct pv_sampler_opts {
     int ahead;        /* batches that are fetched ahead, at least 1 */
     int classes;
     const pv_augment_list *augment; /* borrowed while opening */
-    const pv_dataset *further; /* the same objects in further views, which only partners are of; borrowed;
+    const pv_dataset *further; /* the same objects in further views, which only partners are of, with frames
+                                  if the data set has them; borrowed;
                                   NULL: there are none */
     const pv_row_form *form;   /* rows are normalised as it says; borrowed; NULL: they are not */
     bool pairs;                /* every place gives two rows, which are positives of each other */

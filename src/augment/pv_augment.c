@@ -40,9 +40,27 @@ pv_partner_views pv_augment_partner_views(const pv_augment_list *list)
     return PV_PARTNER_VIEWS_TRAIN;
 }
 
+/* A member of an item's options; NULL: its kind has none there. */
+static const void *member_at(const pv_augment_opts *item, size_t at)
+{
+    return at ? (const char *)item->kind.options + at : NULL;
+}
+
+const pv_match_opts *pv_augment_frames(const pv_augment_list *list)
+{
+    for (unsigned i = 0; i < list->count; i++) {
+        const pv_augmentation *kind = (const pv_augmentation *)list->items[i].kind.plugin;
+        const pv_match_by *by = member_at(&list->items[i], kind->by);
+        if (by && *by == PV_MATCH_REFERENCE) return member_at(&list->items[i], kind->match);
+    }
+    return NULL;
+}
+
 struct pv_augmenter {
     pv_arch arch;
     int classes, params, count;
+    bool follows; /* what happens to a sample's units, for frames */
+    pv_symmetry moved;
     const pv_augment_opts *opts;
     pv_augment_item *items; /* one for each of opts */
 };
@@ -56,6 +74,8 @@ static void free_item(pv_augment_item *item)
     }
     free(item->uses);
     pv_symmetry_free(&item->symmetry);
+    pv_symmetry_free(&item->spare[0]);
+    pv_symmetry_free(&item->spare[1]);
     pv_matcher_free(item->matcher);
     free(item->scratch);
     free(item->copy);
@@ -113,6 +133,8 @@ static pv_status make_item(const pv_arch *arch, int classes, const pv_augmentati
     PV_ALLOC(item->scratch, item->params);
     PV_ALLOC(item->copy, item->params);
     PV_TRY(pv_symmetry_make(arch, &item->symmetry));
+    PV_TRY(pv_symmetry_make(arch, &item->spare[0]));
+    PV_TRY(pv_symmetry_make(arch, &item->spare[1]));
     if (kind->match)
         PV_TRY(pv_matcher_new(arch, (const void *)((const char *)options + kind->match), &item->matcher));
     PV_TRY(make_used(item));
@@ -144,7 +166,9 @@ pv_status pv_augmenter_new(const pv_augment_list *list, const pv_arch *arch, int
     a->classes = classes;
     a->params = pv_arch_params(arch);
     a->opts = list->items;
+    a->follows = pv_augment_frames(list) != NULL;
     PV_TRY(check_mixups(list));
+    PV_TRY(pv_symmetry_make(arch, &a->moved));
     PV_ALLOC(a->items, list->count);
     while (a->count < (int)list->count) {
         const pv_pick *kind = &list->items[a->count].kind;
@@ -163,6 +187,7 @@ void pv_augmenter_free(pv_augmenter *a)
     if (!a) return;
     for (int i = 0; i < a->count; i++)
         free_item(&a->items[i]);
+    pv_symmetry_free(&a->moved);
     free(a->items);
     free(a);
 }
@@ -196,12 +221,13 @@ pv_status pv_augmenter_apply(pv_augmenter *a, pv_augment_key key, pv_augment_sam
                              const pv_augment_sample *partner, float *row, float *target)
 {
     memcpy(row, sample.row, sizeof *row * (size_t)a->params);
+    if (a->follows) pv_symmetry_identity(&a->arch, &a->moved);
     for (int c = 0; c < a->classes; c++)
         target[c] = c == sample.label ? 1.0F : 0.0F;
     for (int i = 0; i < a->count; i++) {
         pv_augment_item *const item = &a->items[i];
         pv_rng rng;
-        pv_augment_subject it = {&rng, partner, row, target};
+        pv_augment_subject it = {&rng, partner, sample.frame, a->follows ? &a->moved : NULL, row, target};
         if (!is_applied(a, key, i, &rng)) continue;
         item->kind->apply(item, &it);
         if (!is_finite(row, a->params))

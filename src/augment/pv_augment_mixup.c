@@ -82,7 +82,7 @@ const pv_augmentation pv_augmentation_mixup = {
 
 static void mixup_perm(pv_augment_item *item, pv_augment_subject *it)
 {
-    pv_augment_use(&item->uses[0], it->rng, it->row);
+    pv_augment_use(&item->uses[0], it->rng, it->row, it->moved);
     mixup(item, it);
 }
 
@@ -112,17 +112,46 @@ const pv_augmentation pv_augmentation_weights_only = {
 
 typedef struct aligned_opts {
     pv_mixup_opts mixup;
+    pv_match_by by;
     pv_match_opts match;
 } aligned_opts;
 
-static const pv_option aligned_rows[] = {PV_MIXUP_ROWS(aligned_opts, mixup.partner, mixup.views, mixup.share),
-                                         PV_MATCH_ROWS(aligned_opts, match),
-                                         {0}};
+static const char *const by_names[] = {[PV_MATCH_PAIR] = "pair", [PV_MATCH_REFERENCE] = "reference", NULL};
+
+static const pv_option aligned_rows[] = {
+    PV_MIXUP_ROWS(aligned_opts, mixup.partner, mixup.views, mixup.share),
+    {.name = "match",
+     PV_MEMBER(aligned_opts, by),
+     .choices = by_names,
+     .initial = "pair",
+     .fixes = PV_FIXES_MODEL,
+     .meaning =
+         "pair: the partner's units are matched to the sample's; reference: every row is matched to one "
+         "network that nobody fitted as it is loaded, and two rows are brought together through it"},
+    PV_MATCH_ROWS(aligned_opts, match),
+    {0}};
+
+/* The partner's row as the sample's stands: to the reference by its own frame, from there back by the
+ * sample's, then through what has moved the sample since. */
+static void bring_partner(pv_augment_item *item, const pv_augment_subject *it, float *out)
+{
+    pv_symmetry *const one = &item->symmetry, *const two = &item->spare[0], *const three = &item->spare[1];
+    pv_frame_unpack(item->arch, it->frame, one);
+    pv_symmetry_invert(item->arch, one, two);
+    pv_frame_unpack(item->arch, it->partner->frame, one);
+    pv_symmetry_compose(item->arch, one, two, three);
+    pv_symmetry_compose(item->arch, three, it->moved, one);
+    pv_symmetry_apply(item->arch, one, it->partner->row, out);
+}
 
 static void mixup_aligned(pv_augment_item *item, pv_augment_subject *it)
 {
+    const aligned_opts *opts = item->options;
     const float lambda = draw_share(item, it->rng);
-    pv_match_row(item->matcher, it->row, it->partner->row, it->rng, item->copy);
+    if (opts->by == PV_MATCH_REFERENCE)
+        bring_partner(item, it, item->copy);
+    else
+        pv_match_row(item->matcher, it->row, it->partner->row, it->rng, item->copy);
     mix(item, it, lambda, item->copy);
 }
 
@@ -132,12 +161,13 @@ const pv_augmentation pv_augmentation_mixup_aligned = {
                PV_AUGMENT_OPTIONS(aligned_rows, aligned_opts)},
     .apply = mixup_aligned,
     .mixes = true,
+    .by = offsetof(aligned_opts, by),
     .match = offsetof(aligned_opts, match)};
 
 static void combine(pv_augment_item *item, pv_augment_subject *it)
 {
     for (int i = 0; i < item->uses_count; i++)
-        pv_augment_use(&item->uses[i], it->rng, it->row);
+        pv_augment_use(&item->uses[i], it->rng, it->row, it->moved);
     mixup_aligned(item, it);
 }
 
@@ -147,6 +177,7 @@ const pv_augmentation pv_augmentation_combine = {
                PV_AUGMENT_OPTIONS(aligned_rows, aligned_opts)},
     .apply = combine,
     .mixes = true,
+    .by = offsetof(aligned_opts, by),
     .match = offsetof(aligned_opts, match),
     .uses = (const pv_augmentation *const[]){&pv_augmentation_translate, &pv_augmentation_noise,
                                              &pv_augmentation_negation, NULL}};
@@ -167,7 +198,7 @@ static void self_aligned(pv_augment_item *item, pv_augment_subject *it)
     const float lambda = (float)pv_augment_draw_lambda(&opts->share, it->rng);
     const uint64_t chosen = pv_rng_below(it->rng, (uint64_t)item->uses_count);
     memcpy(item->copy, it->row, sizeof *it->row * (size_t)item->params);
-    pv_augment_use(&item->uses[chosen], it->rng, item->copy);
+    pv_augment_use(&item->uses[chosen], it->rng, item->copy, NULL);
     pv_match_row(item->matcher, it->row, item->copy, it->rng, item->copy);
     pv_augment_mix_by(item->params, lambda, item->copy, it->row);
 }

@@ -3,17 +3,20 @@
 
 #include <string.h>
 
-static void apply_drawn(pv_augment_item *item, float *row)
+static void apply_drawn(pv_augment_item *item, pv_augment_subject *it)
 {
-    memcpy(item->scratch, row, sizeof *row * (size_t)item->params);
-    pv_symmetry_apply(item->arch, &item->symmetry, item->scratch, row);
+    memcpy(item->scratch, it->row, sizeof *it->row * (size_t)item->params);
+    pv_symmetry_apply(item->arch, &item->symmetry, item->scratch, it->row);
+    if (!it->moved) return;
+    pv_symmetry_compose(item->arch, it->moved, &item->symmetry, &item->spare[0]);
+    pv_symmetry_copy(item->arch, &item->spare[0], it->moved);
 }
 
 static void negation(pv_augment_item *item, pv_augment_subject *it)
 {
     pv_symmetry_identity(item->arch, &item->symmetry);
     pv_symmetry_draw_signs(item->arch, pv_augment_amount(item), it->rng, &item->symmetry);
-    apply_drawn(item, it->row);
+    apply_drawn(item, it);
 }
 
 const pv_augmentation pv_augmentation_negation = {PV_AMOUNT_PLUGIN("negation",
@@ -26,7 +29,7 @@ static void phase(pv_augment_item *item, pv_augment_subject *it)
     const int most = (int)pv_augment_amount(item);
     pv_symmetry_identity(item->arch, &item->symmetry);
     pv_symmetry_draw_phases(item->arch, -most, most - 1, it->rng, &item->symmetry);
-    apply_drawn(item, it->row);
+    apply_drawn(item, it);
 }
 
 const pv_augmentation pv_augmentation_phase = {
@@ -38,7 +41,7 @@ static void permute(pv_augment_item *item, pv_augment_subject *it)
 {
     pv_symmetry_identity(item->arch, &item->symmetry);
     pv_symmetry_draw_permutation(item->arch, it->rng, &item->symmetry);
-    apply_drawn(item, it->row);
+    apply_drawn(item, it);
 }
 
 const pv_augmentation pv_augmentation_permute = {

@@ -51,7 +51,9 @@ enum { ROWS = 512, CLASSES = 10 };
 /* The made-up rows of a rank: freshly initialised INRs with made-up labels. */
 typedef struct made_rows {
     int params;
-    float *rows;      /* [ROWS][P] */
+    float *rows;   /* [ROWS][P] */
+    float *frames; /* [ROWS][words], where partners are matched by them; else NULL */
+    int words;
     int32_t *labels;  /* [ROWS] */
     pv_row_form form; /* stays at mean 0 and deviation 1: what numbers are does not matter */
 } made_rows;
@@ -99,10 +101,39 @@ done:
     return st;
 }
 
+/* As rows of a store get theirs when they are loaded. */
+static pv_status make_frames(const pv_arch *arch, pv_inr_variant variant, const pv_match_opts *match,
+                             made_rows *rows)
+{
+    const pv_fresh fresh = {1, variant};
+    float *reference = NULL;
+    pv_matcher *matcher = NULL;
+    pv_symmetry symmetry = {0};
+    pv_status st = PV_OK;
+    if (!match) return PV_OK;
+    rows->words = pv_frame_words(arch);
+    PV_ALLOC(rows->frames, (int64_t)ROWS * rows->words);
+    PV_ALLOC(reference, rows->params);
+    PV_TRY(pv_matcher_new(arch, match, &matcher));
+    PV_TRY(pv_symmetry_make(arch, &symmetry));
+    pv_fresh_draw(&fresh, arch, reference);
+    for (int64_t r = 0; r < ROWS; r++) {
+        pv_rng rng = pv_rng_open(0, PV_RNG_MATCH, (uint64_t)r, 0);
+        pv_match(matcher, reference, rows->rows + r * rows->params, &rng, &symmetry);
+        pv_frame_pack(arch, &symmetry, rows->frames + r * rows->words);
+    }
+done:
+    pv_symmetry_free(&symmetry);
+    pv_matcher_free(matcher);
+    free(reference);
+    return st;
+}
+
 static pv_augment_sample sample_at(const made_rows *made, int64_t place)
 {
     const int64_t r = place % ROWS;
-    return (pv_augment_sample){made->rows + r * made->params, made->labels[r]};
+    return (pv_augment_sample){made->rows + r * made->params, made->labels[r],
+                               made->frames ? made->frames + r * made->words : NULL};
 }
 
 /* Places are numbered through the epochs; a partner stands half the rows away. */
@@ -281,7 +312,10 @@ static pv_status prepare(const pv_comm *comm, const words *w, train_bench *bench
     pv_status st;
     PV_TRY(pv_config_of_file(comm, w->config, &w->set, &bench->config));
     PV_TRY(make_arch(comm, bench->config, &bench->arch));
-    st = make_rows(&bench->arch, bench->config->inr.variant, &bench->rows);
+    const pv_inr_variant variant = bench->config->inr.variant;
+    st = make_rows(&bench->arch, variant, &bench->rows);
+    if (st == PV_OK)
+        st = make_frames(&bench->arch, variant, pv_augment_frames(&bench->config->augment), &bench->rows);
     bench->alone.opts = opts_of_one(&bench->config->train, comm->size);
     bench->together.opts = bench->config->train;
     if (st == PV_OK && comm->rank == 0) pv_comm_open(MPI_COMM_SELF, 0, &bench->self);
@@ -320,7 +354,7 @@ done:
     close_training(&bench.alone);
     close_training(&bench.together);
     if (bench.self.world != MPI_COMM_NULL) pv_comm_close(&bench.self);
-    PV_FREE(bench.rows.rows, bench.rows.labels);
+    PV_FREE(bench.rows.rows, bench.rows.frames, bench.rows.labels);
     pv_row_form_free(&bench.rows.form);
     pv_run_config_free(bench.config);
     return st;

@@ -13,7 +13,7 @@ struct pv_dataset {
     const pv_store *store;
     pv_dataset_opts opts;
     int64_t objects;
-    int params;
+    int params, stride;
     int rank, size;
     bool sharded;
     int64_t first, count; /* objects that this rank holds if sharded, else its share in loading */
@@ -21,7 +21,7 @@ struct pv_dataset {
     MPI_Win window;       /* over the ranks' rows if sharded */
     int64_t *ids;         /* [objects] numbers in the store */
     int32_t *labels;      /* [objects] */
-    float *rows;          /* [views][objects][P], or of this rank's objects only */
+    float *rows;          /* [views][objects][stride], or of this rank's objects only */
     uint64_t identity;
 };
 
@@ -73,7 +73,7 @@ static bool fits_nodes(const pv_comm *comm, int64_t bytes)
 /* The ranks' shares of the rows, open to each other. */
 static pv_status open_window(const pv_comm *comm, pv_dataset *dataset)
 {
-    const int64_t row = dataset->params * (int64_t)sizeof *dataset->rows;
+    const int64_t row = dataset->stride * (int64_t)sizeof *dataset->rows;
     return pv_window_open(comm, dataset->opts.views * dataset->count * row, (int)row, &dataset->rows,
                           &dataset->window);
 }
@@ -84,7 +84,7 @@ static pv_status share_memory(const pv_comm *comm, pv_dataset *dataset)
     const int64_t labels =
         (dataset->objects * (int64_t)sizeof *dataset->labels + PV_ALIGN - 1) / PV_ALIGN * PV_ALIGN;
     const int64_t rows =
-        dataset->opts.views * dataset->objects * dataset->params * (int64_t)sizeof *dataset->rows;
+        dataset->opts.views * dataset->objects * dataset->stride * (int64_t)sizeof *dataset->rows;
     const pv_placement placement = dataset->opts.placement;
     dataset->sharded = placement == PV_PLACE_JOB || (placement == PV_PLACE_AUTO && comm->nodes > 1 &&
                                                      !fits_nodes(comm, ids + labels + rows));
@@ -107,7 +107,7 @@ static float *row_at(const pv_dataset *dataset, int64_t v, int64_t i)
 {
     const int64_t number =
         dataset->sharded ? v * dataset->count + i - dataset->first : v * dataset->objects + i;
-    return dataset->rows + number * dataset->params;
+    return dataset->rows + number * dataset->stride;
 }
 
 /* A form that matches rows gets its reference from the first row of the split, or draws it, unless it has
@@ -116,6 +116,7 @@ static pv_status choose_reference(const pv_comm *comm, pv_row_form *form, const 
 {
     pv_row_loader first = *loader;
     pv_status st = PV_OK;
+    first.frames = NULL;
     if (!form || form->opts.align == PV_ALIGN_NONE || form->reference || loader->objects == 0) return PV_OK;
     float *reference = pv_alloc(form->params, sizeof *reference);
     if (!reference) st = PV_ERR_NOMEM;
@@ -197,7 +198,8 @@ static pv_status load(const pv_comm *comm, pv_dataset *dataset)
                             .first_view = opts->first_view,
                             .views = opts->views,
                             .verify = opts->verify,
-                            .form = opts->form};
+                            .form = opts->form,
+                            .frames = opts->frames};
     int64_t counted;
     pv_status st = PV_OK;
     if (comm->node_rank == 0)
@@ -230,6 +232,8 @@ pv_status pv_dataset_open(const pv_comm *comm, const pv_store *store, const pv_d
     *dataset = (pv_dataset){.store = store,
                             .opts = *opts,
                             .params = pv_store_params(store),
+                            .stride = pv_store_params(store) +
+                                      (opts->frames ? pv_frame_words(pv_store_arch(store)) : 0),
                             .rank = comm->rank,
                             .size = comm->size,
                             .window = MPI_WIN_NULL};
@@ -271,6 +275,11 @@ int pv_dataset_params(const pv_dataset *dataset)
     return dataset->params;
 }
 
+int pv_dataset_stride(const pv_dataset *dataset)
+{
+    return dataset->stride;
+}
+
 void pv_dataset_share(const pv_dataset *dataset, int64_t *first, int64_t *count)
 {
     const int64_t views = dataset->opts.views;
@@ -287,7 +296,7 @@ int64_t pv_dataset_memory(const pv_dataset *dataset)
     if (!dataset) return 0;
     const int64_t rows = dataset->opts.views * (dataset->sharded ? dataset->count : dataset->objects);
     const int64_t object = (int64_t)(sizeof *dataset->ids + sizeof *dataset->labels);
-    return dataset->objects * object + rows * dataset->params * (int64_t)sizeof *dataset->rows;
+    return dataset->objects * object + rows * dataset->stride * (int64_t)sizeof *dataset->rows;
 }
 
 uint64_t pv_dataset_identity(const pv_dataset *dataset)
@@ -315,8 +324,13 @@ void pv_dataset_fetch(const pv_dataset *dataset, int64_t sample, float *row, MPI
     const int owner = pv_share_owner(dataset->objects, dataset->size, object);
     pv_share_of(dataset->objects, owner, dataset->size, &first, &count);
     const MPI_Aint at = (MPI_Aint)(sample % views * count + object - first);
-    MPI_Rget(row, dataset->params, MPI_FLOAT, owner, at, dataset->params, MPI_FLOAT, dataset->window,
+    MPI_Rget(row, dataset->stride, MPI_FLOAT, owner, at, dataset->stride, MPI_FLOAT, dataset->window,
              request);
+}
+
+const float *pv_dataset_frame(const pv_dataset *dataset, const float *row)
+{
+    return dataset->stride > dataset->params ? row + dataset->params : NULL;
 }
 
 int32_t pv_dataset_label(const pv_dataset *dataset, int64_t sample)

@@ -19,12 +19,13 @@ pv_status pv_row_loader_open(pv_row_loader *loader)
     const pv_row_form *form = loader->form;
     const pv_arch *arch = pv_store_arch(loader->store);
     pv_status st = PV_OK;
+    PV_TRY(pv_symmetry_make(arch, &loader->symmetry));
+    if (loader->frames) PV_TRY(pv_matcher_new(arch, &loader->frames->match, &loader->framer));
     if (!form) return PV_OK;
     if (form->opts.canonical & ~pv_symmetry_kinds(arch))
         return pv_fail(PV_ERR_CONFIG, "train.canonical: the activation of these INRs allows no such form");
     const pv_match_opts opts = pv_row_form_match(&form->opts);
     PV_ALLOC(loader->before, form->params);
-    PV_TRY(pv_symmetry_make(arch, &loader->symmetry));
     if (form->opts.align != PV_ALIGN_NONE) PV_TRY(pv_matcher_new(arch, &opts, &loader->matcher));
 done:
     return st;
@@ -35,6 +36,7 @@ void pv_row_loader_close(pv_row_loader *loader)
     free(loader->before);
     pv_symmetry_free(&loader->symmetry);
     pv_matcher_free(loader->matcher);
+    pv_matcher_free(loader->framer);
 }
 
 /* Returns whether it may have changed the row. */
@@ -98,6 +100,15 @@ static bool is_wild(const float *row, int params)
     return tame < params;
 }
 
+/* The frame of a row, behind it. */
+static void find_frame(pv_row_loader *loader, int64_t object, int64_t view, float *row)
+{
+    const pv_arch *arch = pv_store_arch(loader->store);
+    pv_rng rng = pv_rng_open(0, PV_RNG_MATCH, (uint64_t)object, (uint64_t)view);
+    pv_match(loader->framer, loader->frames->reference, row, &rng, &loader->symmetry);
+    pv_frame_pack(arch, &loader->symmetry, row + pv_store_params(loader->store));
+}
+
 /* Checks a row, brings it into its form and counts it in: view v of object i of the split. */
 static pv_status take_row(pv_row_loader *loader, int64_t v, int64_t i, uint8_t status, uint64_t checksum,
                           float *row)
@@ -118,6 +129,7 @@ static pv_status take_row(pv_row_loader *loader, int64_t v, int64_t i, uint8_t s
         return PV_OK;
     }
     const bool changed = shape_row(loader, object, view, row);
+    if (loader->frames) find_frame(loader, object, view, row);
     const struct {
         int64_t sample, label;
         uint64_t row;
@@ -126,9 +138,28 @@ static pv_status take_row(pv_row_loader *loader, int64_t v, int64_t i, uint8_t s
     return PV_OK;
 }
 
+/* Takes rows that lie side by side apart, for their frames. */
+static void spread(int64_t count, int64_t params, int64_t stride, float *rows)
+{
+    for (int64_t r = count - 1; r > 0 && stride > params; r--)
+        memmove(rows + r * stride, rows + r * params, sizeof *rows * (size_t)params);
+}
+
+/* Reads of the `left` rows of a run as many as one read takes. */
+static pv_status read_block(const pv_row_loader *loader, int64_t view, int64_t object, int64_t left,
+                            int64_t stride, float *rows)
+{
+    const int64_t count = left < ROWS ? left : ROWS;
+    const pv_status st = pv_store_read_rows(loader->store, view, object, count, rows);
+    if (st == PV_OK) spread(count, pv_store_params(loader->store), stride, rows);
+    return st;
+}
+
 pv_status pv_row_loader_read(pv_row_loader *loader, int64_t v, int64_t first, int64_t count, float *rows)
 {
-    const int64_t params = pv_store_params(loader->store), view = loader->first_view + v;
+    const int64_t view = loader->first_view + v;
+    const int64_t stride =
+        pv_store_params(loader->store) + (loader->frames ? pv_frame_words(pv_store_arch(loader->store)) : 0);
     uint8_t status[MARKS];
     uint64_t checksums[MARKS];
     int64_t run = 0;
@@ -138,10 +169,8 @@ pv_status pv_row_loader_read(pv_row_loader *loader, int64_t v, int64_t first, in
         run = run_of(loader, i, first + count);
         PV_TRY(pv_store_read_status(loader->store, view, object, run, status));
         PV_TRY(pv_store_read_checksums(loader->store, view, object, run, checksums));
-        for (int64_t r = 0; r < run; r++, rows += params) {
-            if (r % ROWS == 0)
-                PV_TRY(pv_store_read_rows(loader->store, view, object + r, run - r < ROWS ? run - r : ROWS,
-                                          rows));
+        for (int64_t r = 0; r < run; r++, rows += stride) {
+            if (r % ROWS == 0) PV_TRY(read_block(loader, view, object + r, run - r, stride, rows));
             PV_TRY(take_row(loader, v, i + r, status[r], checksums[r], rows));
         }
     }

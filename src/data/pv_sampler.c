@@ -22,7 +22,7 @@ typedef struct slot {
     int64_t first, global;
     int count;
     place *places;         /* [share] */
-    float *fetched;        /* [2 share][P] */
+    float *fetched;        /* [2 share][stride] */
     MPI_Request *requests; /* [2 share] */
     int request_count;
 } slot;
@@ -37,9 +37,10 @@ struct pv_sampler {
     int64_t batch, samples; /* places: of a batch, of an epoch */
     bool random_view;
     pv_positives positives;
-    int copies;                 /* rows of a place */
-    int params, classes, share; /* share: rows of a batch on this rank, at most */
-    slot *slots;                /* a ring */
+    int copies;         /* rows of a place */
+    int params, stride; /* stride: floats of a row of the data set, with its frame */
+    int classes, share; /* share: rows of a batch on this rank, at most */
+    slot *slots;        /* a ring */
     int slot_count;
     pv_batch taken; /* its arrays are made once */
     pv_sampler_counts counts;
@@ -104,7 +105,7 @@ static pv_status make_slots(pv_sampler *s)
         PV_TAKE(&s->memory, s->share, &it->places);
         if (!pv_dataset_is_sharded(s->dataset) && !(s->further && pv_dataset_is_sharded(s->further)))
             continue;
-        PV_TAKE(&s->memory, 2 * (int64_t)s->share * s->params, &it->fetched);
+        PV_TAKE(&s->memory, 2 * (int64_t)s->share * s->stride, &it->fetched);
         PV_TAKE(&s->memory, 2 * (int64_t)s->share, &it->requests);
     }
     PV_TAKE(&s->memory, (int64_t)s->share * s->params, &s->taken.rows);
@@ -131,11 +132,14 @@ pv_status pv_sampler_open(const pv_comm *comm, const pv_dataset *dataset, const 
                       .positives = opts->positives,
                       .copies = opts->pairs ? 2 : 1,
                       .params = pv_dataset_params(dataset),
+                      .stride = pv_dataset_stride(dataset),
                       .classes = opts->classes,
                       .share = (int)((opts->batch + comm->size - 1) / comm->size) * (opts->pairs ? 2 : 1),
                       .slot_count = opts->ahead + 1};
     PV_TRY(check_partners(dataset, opts->further, opts->augment));
     PV_TRY(check_pairs(dataset, opts));
+    if (pv_augment_frames(opts->augment) && s->stride == s->params && pv_symmetry_units(arch) > 0)
+        PV_TRY(pv_fail(PV_ERR_INTERNAL, "partners are matched by frames, which the data set has not"));
     PV_TRY(pv_augmenter_new(opts->augment, arch, opts->classes, &s->augmenter));
     PV_TRY(make_slots(s));
     *out = s;
@@ -190,7 +194,7 @@ static const float *find_row(pv_sampler *s, slot *it, const pv_dataset *dataset,
     const float *row = pv_dataset_row(dataset, sample);
     *remote = !row;
     if (row) return row;
-    float *const to = it->fetched + (int64_t)it->request_count * s->params;
+    float *const to = it->fetched + (int64_t)it->request_count * s->stride;
     pv_dataset_fetch(dataset, sample, to, &it->requests[it->request_count++]);
     return to;
 }
@@ -271,9 +275,12 @@ static int32_t label_of(const pv_sampler *s, int64_t partner)
 static pv_status make_row(pv_sampler *s, const place *p, int i)
 {
     float *const row = s->taken.rows + (int64_t)i * s->params;
-    const pv_augment_sample sample = {p->row, s->taken.labels[i]};
+    const pv_augment_sample sample = {p->row, s->taken.labels[i], pv_dataset_frame(s->dataset, p->row)};
     pv_augment_sample partner = {.row = p->partner_row};
-    if (p->partner >= 0) partner.label = label_of(s, p->partner);
+    if (p->partner >= 0) {
+        partner.label = label_of(s, p->partner);
+        partner.frame = pv_dataset_frame(s->dataset, p->partner_row);
+    }
     const pv_status st = pv_augmenter_apply(s->augmenter, (pv_augment_key){s->seed, p->epoch, p->place},
                                             sample, p->partner >= 0 ? &partner : NULL, row,
                                             s->taken.targets + (int64_t)i * s->classes);

@@ -246,15 +246,24 @@ static pv_status time_training(probe *p, const pv_store *store, int64_t share)
     return PV_OK;
 }
 
-/* Reading rows into memory, with their checksums. */
+/* Reading rows into memory, with their checksums, forms and frames. */
 static pv_status time_loading(probe *p, const pv_store *store)
 {
-    pv_row_form form;
-    const pv_dataset_opts opts = {
-        .split = PV_SPLIT_TRAIN, .views = 1, .verify = true, .form = &form, .placement = PV_PLACE_NODE};
+    const pv_match_opts *match = pv_augment_frames(&p->config->augment);
+    float *const reference = pv_alloc(pv_store_params(store), sizeof *reference);
+    const pv_frames frames = {match ? *match : (pv_match_opts){0}, reference};
+    pv_row_form form = {0};
+    const pv_dataset_opts opts = {.split = PV_SPLIT_TRAIN,
+                                  .views = 1,
+                                  .verify = true,
+                                  .form = &form,
+                                  .frames = match ? &frames : NULL,
+                                  .placement = PV_PLACE_NODE};
     pv_dataset *dataset = NULL;
     double files = 0, mpi = 0;
     pv_status st;
+    PV_TRY(pv_agree(p->comm, reference ? PV_OK : PV_ERR_NOMEM));
+    pv_fresh_draw(&(pv_fresh){0, p->config->inr.variant}, pv_store_arch(store), reference);
     PV_TRY(pv_agree(p->comm, pv_row_form_make(&p->config->train.form, pv_store_params(store), &form)));
     const double start = pv_seconds();
     const pv_meter before = pv_meter_read();
@@ -266,6 +275,7 @@ static pv_status time_loading(probe *p, const pv_store *store)
 done:
     pv_dataset_close(dataset);
     pv_row_form_free(&form);
+    free(reference);
     return st;
 }
 

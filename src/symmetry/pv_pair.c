@@ -3,8 +3,8 @@
 
 #include <math.h>
 
-/* Phases are counted up to here; rows of such biases say nothing. */
-static const double MOST_PHASES = 1 << 30;
+/* Phases are counted up to here, so that a frame holds them; rows of such biases say nothing. */
+static const double MOST_PHASES = 1 << 21;
 
 double pv_pair_value(pv_pair pair, double period, int sign, int32_t phase)
 {

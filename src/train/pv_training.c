@@ -7,11 +7,12 @@
 #include "data/pv_row_statistics.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* The views of a split that are not trained on, where partners are of all views. */
 static pv_status open_further(pv_training *t, const pv_store *store, uint8_t split,
-                              const pv_augment_list *augment)
+                              const pv_augment_list *augment, const pv_frames *frames)
 {
     const int64_t views = t->opts->views, further = pv_store_views(store) - views;
     const pv_dataset_opts data = {.split = split,
@@ -19,12 +20,15 @@ static pv_status open_further(pv_training *t, const pv_store *store, uint8_t spl
                                   .views = further,
                                   .verify = !t->opts->no_verify,
                                   .form = &t->head.form,
+                                  .frames = frames,
                                   .placement = t->opts->placement};
     if (further < 1 || pv_augment_partner_views(augment) == PV_PARTNER_VIEWS_TRAIN) return PV_OK;
     return pv_dataset_open(t->comm, store, &data, &t->further[split]);
 }
 
-static pv_status open_data(pv_training *t, const pv_store *store, const pv_augment_list *augment)
+/* The rows of all splits, with frames if there are some to be found. */
+static pv_status open_rows(pv_training *t, const pv_store *store, const pv_augment_list *augment,
+                           const pv_frames *frames)
 {
     const pv_train_opts *opts = t->opts;
     const bool scores_views = pv_task_of(opts)->scores_views;
@@ -32,20 +36,40 @@ static pv_status open_data(pv_training *t, const pv_store *store, const pv_augme
                             .views = opts->views,
                             .verify = !opts->no_verify,
                             .form = &t->head.form,
+                            .frames = frames,
                             .placement = opts->placement};
     pv_status st;
     PV_TRY(pv_dataset_open(t->comm, store, &data, &t->train));
     if (pv_dataset_samples(t->train) == 0)
         PV_TRY(pv_fail(PV_ERR_DATA, "'%s' has no training objects", pv_store_path(store)));
     data.placement = PV_PLACE_NODE;
-    if (!scores_views) data.views = 1;
+    if (!scores_views) {
+        data.views = 1;
+        data.frames = NULL;
+    }
     data.split = PV_SPLIT_VAL;
     PV_TRY(pv_dataset_open(t->comm, store, &data, &t->val));
     data.split = PV_SPLIT_TEST;
     PV_TRY(pv_dataset_open(t->comm, store, &data, &t->test));
     for (uint8_t split = 0; split < (scores_views ? PV_SPLITS : PV_SPLIT_TRAIN + 1); split++)
-        PV_TRY(open_further(t, store, split, augment));
+        PV_TRY(open_further(t, store, split, augment, frames));
 done:
+    return st;
+}
+
+/* Frames are of the fresh network that rows may be aligned to. */
+static pv_status open_data(pv_training *t, const pv_store *store, const pv_augment_list *augment)
+{
+    const pv_match_opts *match = pv_augment_frames(augment);
+    if (!match) return open_rows(t, store, augment, NULL);
+    float *const reference = pv_alloc(pv_store_params(store), sizeof *reference);
+    pv_status st = pv_agree(t->comm, reference ? PV_OK : PV_ERR_NOMEM);
+    if (st == PV_OK) {
+        const pv_frames frames = {*match, reference};
+        pv_fresh_draw(&t->opts->form.fresh, pv_store_arch(store), reference);
+        st = open_rows(t, store, augment, &frames);
+    }
+    free(reference);
     return st;
 }
 

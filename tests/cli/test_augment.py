@@ -53,6 +53,7 @@ def scores_are_shown_and_not_used(work: Path) -> None:
 
 MIXES = {
     "aligned MixUp": "[{kind: negation}, {kind: mixup_aligned, p: 0.7}, {kind: label_smoothing}]",
+    "MixUp through a reference": "[{kind: permute}, {kind: combine, match: reference, signs: true, phases: true}]",
     "MixUp of views": "[{kind: mixup, partner: view, lambda: beta, beta: 0.4}]",
 }
 

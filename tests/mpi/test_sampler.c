@@ -53,6 +53,8 @@ static const stream streams[] = {
      "augment: [{kind: negation}, {kind: mixup_aligned, p: 0.7, sweeps: 8}, {kind: label_smoothing}]"},
     {"MixUp with other objects", VIEWS, true, "augment: [{kind: mixup, partner: object}]"},
     {"MixUp of views", VIEWS, false, "augment: [{kind: mixup_perm, partner: view}]"},
+    {"MixUp through a reference", 1, false,
+     "augment: [{kind: permute}, {kind: mixup_aligned, match: reference, signs: true, partner_views: all}]"},
     {"MixUp with all views", 1, false, "augment: [{kind: mixup, partner_views: all, p: 0.9}]"},
     {"MixUp of one view with others", 1, true, "augment: [{kind: mixup, partner: view, partner_views: all}]"},
     {"MixUp with all views of others", 1, true,
@@ -66,11 +68,27 @@ typedef struct expected {
     int64_t sample, partner; /* among all views; partner -1: none */
 } expected;
 
-static bool define_place(const stream *s, pv_augmenter *augmenter, int64_t epoch, int64_t place, expected *e)
+/* The frame of a sample's row. */
+static void define_frame(const pv_frames *frames, int64_t sample, const float *row, float *words)
+{
+    const pv_arch arch = pv_test_arch();
+    pv_matcher *matcher = NULL;
+    pv_symmetry e = {0};
+    pv_rng rng = pv_rng_open(0, PV_RNG_MATCH, (uint64_t)(sample / VIEWS), (uint64_t)(sample % VIEWS));
+    if (pv_matcher_new(&arch, &frames->match, &matcher) == PV_OK && pv_symmetry_make(&arch, &e) == PV_OK) {
+        pv_match(matcher, frames->reference, row, &rng, &e);
+        pv_frame_pack(&arch, &e, words);
+    }
+    pv_symmetry_free(&e);
+    pv_matcher_free(matcher);
+}
+
+static bool define_place(const stream *s, const pv_frames *frames, pv_augmenter *augmenter, int64_t epoch,
+                         int64_t place, expected *e)
 {
     const pv_augment_key key = {SEED, epoch, place};
     const pv_partner whom = pv_augmenter_partner(augmenter, key);
-    float own[PARAMS], other[PARAMS];
+    float own[PARAMS], other[PARAMS], own_frame[PARAMS], other_frame[PARAMS];
     const int64_t trained = s->random_view
                                 ? pv_stream_random_view(SEED, epoch, PV_TEST_TRAIN, s->views, place)
                                 : pv_stream_sample(SEED, epoch, s->views * PV_TEST_TRAIN, place);
@@ -80,8 +98,10 @@ static bool define_place(const stream *s, pv_augmenter *augmenter, int64_t epoch
                      : pv_stream_partner(SEED, epoch, PV_TEST_TRAIN, VIEWS, place, e->sample, whom);
     make_row(e->sample, own);
     if (e->partner >= 0) make_row(e->partner, other);
-    const pv_augment_sample sample = {own, (int32_t)(e->sample / VIEWS % PV_TEST_CLASSES)};
-    const pv_augment_sample partner = {other, (int32_t)(e->partner / VIEWS % PV_TEST_CLASSES)};
+    if (frames) define_frame(frames, e->sample, own, own_frame);
+    if (frames && e->partner >= 0) define_frame(frames, e->partner, other, other_frame);
+    const pv_augment_sample sample = {own, (int32_t)(e->sample / VIEWS % PV_TEST_CLASSES), own_frame};
+    const pv_augment_sample partner = {other, (int32_t)(e->partner / VIEWS % PV_TEST_CLASSES), other_frame};
     return pv_augmenter_apply(augmenter, key, sample, e->partner >= 0 ? &partner : NULL, e->row, e->target) ==
            PV_OK;
 }
@@ -98,13 +118,14 @@ static bool is_held(const stream *s, const pv_dataset *dataset, int64_t sample)
     return pv_dataset_row(dataset, sample / VIEWS * s->views) != NULL;
 }
 
-static void check_batch(const stream *s, pv_augmenter *augmenter, const pv_dataset *dataset, int64_t epoch,
-                        int64_t first, const pv_batch *batch, seen *so_far)
+static void check_batch(const stream *s, const pv_frames *frames, pv_augmenter *augmenter,
+                        const pv_dataset *dataset, int64_t epoch, int64_t first, const pv_batch *batch,
+                        seen *so_far)
 {
     for (int i = 0; i < batch->count; i++) {
         expected e;
         const int64_t place = first + batch->first + i;
-        so_far->holds = so_far->holds && define_place(s, augmenter, epoch, place, &e) &&
+        so_far->holds = so_far->holds && define_place(s, frames, augmenter, epoch, place, &e) &&
                         memcmp(e.row, batch->rows + (int64_t)i * PARAMS, sizeof e.row) == 0 &&
                         memcmp(e.target, batch->targets + i * PV_TEST_CLASSES, sizeof e.target) == 0 &&
                         batch->labels[i] == e.sample / VIEWS % PV_TEST_CLASSES &&
@@ -118,7 +139,8 @@ static void check_batch(const stream *s, pv_augmenter *augmenter, const pv_datas
 }
 
 /* Takes every batch of some epochs, and some again out of order. */
-static seen take_all(const stream *s, pv_augmenter *augmenter, const pv_dataset *dataset, pv_sampler *sampler)
+static seen take_all(const stream *s, const pv_frames *frames, pv_augmenter *augmenter,
+                     const pv_dataset *dataset, pv_sampler *sampler)
 {
     seen so_far = {.holds = true};
     const int64_t batches = pv_sampler_batches(sampler);
@@ -129,7 +151,7 @@ static seen take_all(const stream *s, pv_augmenter *augmenter, const pv_dataset 
         const int64_t epoch = again ? where[0] : n / batches, number = again ? where[1] : n % batches;
         pv_batch batch;
         so_far.holds = so_far.holds && pv_sampler_take(sampler, epoch, number, &batch) == PV_OK;
-        if (so_far.holds) check_batch(s, augmenter, dataset, epoch, number * BATCH, &batch, &so_far);
+        if (so_far.holds) check_batch(s, frames, augmenter, dataset, epoch, number * BATCH, &batch, &so_far);
     }
     return so_far;
 }
@@ -137,10 +159,18 @@ static seen take_all(const stream *s, pv_augmenter *augmenter, const pv_dataset 
 static void stream_is_as_defined(const pv_comm *comm, const pv_store *store, const stream *s,
                                  pv_placement placement)
 {
-    const pv_dataset_opts data = {PV_SPLIT_TRAIN, 0, s->views, true, .placement = placement};
-    const pv_dataset_opts others = {PV_SPLIT_TRAIN, s->views, VIEWS - s->views, true, .placement = placement};
+    float reference[PARAMS];
     pv_run_config *config = NULL;
     pv_test_check(comm, pv_run_config_load("test", s->augment, NULL, 0, &config) == PV_OK, s->augment);
+    const pv_match_opts *match = pv_augment_frames(&config->augment);
+    const pv_frames frames = {match ? *match : (pv_match_opts){0}, reference};
+    pv_dataset_opts data = {PV_SPLIT_TRAIN,        0, s->views, true, .frames = match ? &frames : NULL,
+                            .placement = placement};
+    pv_dataset_opts others = data;
+    others.first_view = s->views;
+    others.views = VIEWS - s->views;
+    for (int p = 0; p < PARAMS; p++)
+        reference[p] = (float)(p * 29 % PARAMS) - PARAMS / 2;
     pv_sampler_opts opts = {.seed = SEED,
                             .batch = BATCH,
                             .random_view = s->random_view,
@@ -158,7 +188,7 @@ static void stream_is_as_defined(const pv_comm *comm, const pv_store *store, con
     if (pv_dataset_open(comm, store, &data, &dataset) == PV_OK &&
         pv_augmenter_new(&config->augment, &arch, PV_TEST_CLASSES, &augmenter) == PV_OK &&
         pv_sampler_open(comm, dataset, &arch, &opts, &sampler) == PV_OK)
-        found = take_all(s, augmenter, dataset, sampler);
+        found = take_all(s, match ? &frames : NULL, augmenter, dataset, sampler);
     snprintf(statement, sizeof statement, "%s, %s: every place holds what its parts say", s->name,
              placement == PV_PLACE_JOB ? "sharded" : "copied");
     pv_test_check(comm, found.holds, statement);

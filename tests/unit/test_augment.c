@@ -26,7 +26,7 @@ static pv_run_config *config; /* of the augmenter that is made */
 /* Of the list `items` as YAML has it. */
 static pv_status try_augmenter(const char *items, const pv_arch *of, pv_augmenter **augmenter)
 {
-    char text[256];
+    char text[320];
     *augmenter = NULL;
     snprintf(text, sizeof text, "augment: [%s]", items);
     const pv_status st = pv_run_config_load("test", text, NULL, 0, &config);
@@ -60,9 +60,10 @@ static void draw_row(uint64_t number, float *row)
 static void apply(pv_augmenter *augmenter, int64_t place, const float *row, const float *other, float *out,
                   float *target)
 {
-    const pv_augment_sample partner = {other, 7};
-    assert_int_equal(pv_augmenter_apply(augmenter, (pv_augment_key){1, 2, place}, (pv_augment_sample){row, 3},
-                                        other ? &partner : NULL, out, target),
+    const pv_augment_sample partner = {other, 7, NULL};
+    assert_int_equal(pv_augmenter_apply(augmenter, (pv_augment_key){1, 2, place},
+                                        (pv_augment_sample){row, 3, NULL}, other ? &partner : NULL, out,
+                                        target),
                      PV_OK);
 }
 
@@ -229,6 +230,94 @@ static void aligned_mixup_with_the_same_network_changes_nothing(void **state)
     }
 }
 
+/* The frame of a row by the definition. */
+static void find_frame(pv_matcher *matcher, const float *reference, const float *row, float *words)
+{
+    pv_symmetry e;
+    pv_rng rng = pv_rng_open(0, PV_RNG_MATCH, 1, 0);
+    assert_int_equal(pv_symmetry_make(&arch, &e), PV_OK);
+    pv_match(matcher, reference, row, &rng, &e);
+    pv_frame_pack(&arch, &e, words);
+    pv_symmetry_free(&e);
+}
+
+static void frames_are_kept_in_words(void **state)
+{
+    (void)state;
+    const pv_arch wide = {.layers = 3, .dims = {1, 256, 9, 1}, .w0 = 30};
+    float words[265];
+    pv_symmetry e, back;
+    assert_int_equal(pv_frame_words(&wide), 265);
+    assert_int_equal(pv_symmetry_make(&wide, &e), PV_OK);
+    assert_int_equal(pv_symmetry_make(&wide, &back), PV_OK);
+    for (uint64_t n = 0; n < 10; n++) {
+        pv_rng rng = pv_rng_open(n, PV_RNG_TEST, 0, 4);
+        pv_symmetry_draw_permutation(&wide, &rng, &e);
+        pv_symmetry_draw_signs(&wide, 0.5, &rng, &e);
+        pv_symmetry_draw_phases(&wide, n % 2 ? -(1 << 21) : -2, n % 2 ? 1 << 21 : 2, &rng, &e);
+        pv_frame_pack(&wide, &e, words);
+        pv_frame_unpack(&wide, words, &back);
+        assert_memory_equal(e.source, back.source, 265 * sizeof *e.source);
+        assert_memory_equal(e.sign, back.sign, 265 * sizeof *e.sign);
+        assert_memory_equal(e.phase, back.phase, 265 * sizeof *e.phase);
+    }
+    pv_symmetry_free(&e);
+    pv_symmetry_free(&back);
+}
+
+/* A sample and the same network in other units are brought together through a reference that neither has
+ * anything to do with; also after the sample's units have been moved, and flipped, and shifted. */
+static void partners_are_brought_together_through_a_reference(void **state)
+{
+    (void)state;
+    static const char *const lists[][2] = {
+        {"{kind: noise, p: 0}", "{kind: mixup_aligned, match: reference}"},
+        {"{kind: permute}, {kind: negation}", "{kind: mixup_aligned, match: reference, signs: true}"},
+        {"{kind: negation}, {kind: phase, amount: 3}, {kind: permute}",
+         "{kind: mixup_aligned, match: reference, signs: true, phases: true}"},
+    };
+    float reference[P], row[P], other[P], own[64], theirs[64], mixed[P], alone[P], target[CLASSES];
+    pv_rng fresh = pv_rng_open(1, PV_RNG_TEST, 0, 5);
+    pv_inr_init(&arch, PV_INR_DWSNETS, &fresh, reference);
+    for (int which = 0; which < 3; which++) {
+        char both[256];
+        snprintf(both, sizeof both, "%s, %s", lists[which][0], lists[which][1]);
+        const pv_match_opts match = {.signs = which > 0, .phases = which > 1, .max_sweeps = 16, .starts = 1};
+        pv_matcher *matcher;
+        pv_symmetry e;
+        assert_int_equal(pv_matcher_new(&arch, &match, &matcher), PV_OK);
+        assert_int_equal(pv_symmetry_make(&arch, &e), PV_OK);
+        for (int64_t place = 0; place < 20; place++) {
+            pv_rng rng = pv_rng_open(6, PV_RNG_TEST, (uint64_t)place, 3);
+            const pv_augment_key key = {1, 2, place};
+            draw_row((uint64_t)place, row);
+            pv_symmetry_identity(&arch, &e);
+            pv_symmetry_draw_permutation(&arch, &rng, &e);
+            if (match.signs) pv_symmetry_draw_signs(&arch, 0.5, &rng, &e);
+            if (match.phases) pv_symmetry_draw_phases(&arch, -4, 3, &rng, &e);
+            pv_symmetry_apply(&arch, &e, row, other);
+            find_frame(matcher, reference, row, own);
+            find_frame(matcher, reference, other, theirs);
+            const pv_augment_sample partner = {other, 7, theirs};
+            pv_augmenter *augmenter = augmenter_of(lists[which][0]);
+            assert_int_equal(
+                pv_augmenter_apply(augmenter, key, (pv_augment_sample){row, 3, NULL}, NULL, alone, target),
+                PV_OK);
+            free_augmenter(augmenter);
+            augmenter = augmenter_of(both);
+            assert_int_equal(
+                pv_augmenter_apply(augmenter, key, (pv_augment_sample){row, 3, own}, &partner, mixed, target),
+                PV_OK);
+            free_augmenter(augmenter);
+            for (int p = 0; p < P; p++)
+                assert_true(fabs((double)mixed[p] - (double)alone[p]) < 1e-6);
+            assert_true(target[7] > 0 && target[7] < 1 && target[3] + target[7] > 0.9999F);
+        }
+        pv_symmetry_free(&e);
+        pv_matcher_free(matcher);
+    }
+}
+
 static void a_list_is_applied_in_order(void **state)
 {
     (void)state;
@@ -313,8 +402,8 @@ static void weights_that_are_no_numbers_are_told(void **state)
     row[100] = 3.4e38F;
     pv_status st = PV_OK;
     for (int64_t place = 0; st == PV_OK && place < 20; place++)
-        st = pv_augmenter_apply(augmenter, (pv_augment_key){1, 1, place}, (pv_augment_sample){row, 0}, NULL,
-                                out, target);
+        st = pv_augmenter_apply(augmenter, (pv_augment_key){1, 1, place}, (pv_augment_sample){.row = row},
+                                NULL, out, target);
     assert_int_equal(st, PV_ERR_NUMERIC);
     assert_non_null(strstr(pv_fail_message(), "augment[1] (dropout)"));
     free_augmenter(augmenter);
@@ -328,6 +417,8 @@ int main(void)
         cmocka_unit_test(disturbances_have_their_strength),
         cmocka_unit_test(labels_are_mixed_as_weights_are),
         cmocka_unit_test(aligned_mixup_with_the_same_network_changes_nothing),
+        cmocka_unit_test(frames_are_kept_in_words),
+        cmocka_unit_test(partners_are_brought_together_through_a_reference),
         cmocka_unit_test(a_list_is_applied_in_order),
         cmocka_unit_test(probabilities_and_partners_are_those_of_the_config),
         cmocka_unit_test(what_does_not_fit_is_refused),

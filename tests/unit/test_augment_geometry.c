@@ -105,7 +105,7 @@ static map move(moved *it, int64_t place)
     float coords[D * POINTS], there[D * POINTS], one[D * POINTS], other[D * POINTS], target[1];
     pv_rng rng = pv_rng_open(5, PV_RNG_TEST, (uint64_t)place, 3);
     assert_int_equal(pv_augmenter_apply(it->augmenter, (pv_augment_key){1, 2, place},
-                                        (pv_augment_sample){it->row, 0}, NULL, it->out, target),
+                                        (pv_augment_sample){.row = it->row}, NULL, it->out, target),
                      PV_OK);
     const map found = map_of(it);
     for (int p = 0; p < POINTS; p++) {
