@@ -145,13 +145,14 @@ def barrier(path: Path, output: Path) -> None:
         paths = {way: [as_number(x) for x in score["losses"]] for way, score in found["alignments"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"'{path}' is not what `polyview align` prints: {error}") from error
-    figure, axes = plt.subplots(figsize=(4.2, 2.9), layout="constrained")
-    for colour, (way, losses) in zip(COLOURS, paths.items()):
+    figure, axes = plt.subplots(figsize=(6.0, 2.9), layout="constrained")
+    for number, (way, losses) in enumerate(paths.items()):
+        colour, line = COLOURS[number % len(COLOURS)], "--" if way.startswith("reference") else "-"
         label = way.replace("_", ", ") + ("" if np.isfinite(losses).all() else ", not finite everywhere")
-        axes.plot(found["lambda"], losses, color=colour, linewidth=1.6, label=label)
+        axes.plot(found["lambda"], losses, line, color=colour, linewidth=1.6, label=label)
     axes.set(xlabel="from one view (0) to another (1)", ylabel="mean squared error", ylim=(0, None))
     axes.set_title(f"INRs between two views, mean of {found['pairs']} objects", loc="left")
-    axes.legend(loc="lower center")
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     save(figure, output, path)
 
 

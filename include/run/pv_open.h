@@ -26,10 +26,9 @@ pv_status pv_open_model_file(const pv_comm *comm, const char *path, const pv_sto
                              pv_open_model *m);
 void pv_open_model_close(pv_open_model *m);
 
-/* Says by what the fresh network of a training's row form is drawn: the training's seed, and how the store's
- * INRs start by the config that it keeps.
+/* The fresh network of a seed, which starts as the store's INRs do by the config that it keeps.
  * Local.  Errors: PV_ERR_DATA (a damaged config), PV_ERR_NOMEM. */
-pv_status pv_open_fresh(const pv_store *store, pv_train_opts *opts);
+pv_status pv_open_fresh(const pv_store *store, uint64_t seed, pv_fresh *fresh);
 
 /* Opens the signal that a store was made from, by the config that the store keeps.
  * Owner: pv_signal_close(*signal).  Collective.  Errors: as pv_signal_open; PV_ERR_DATA (a damaged config),

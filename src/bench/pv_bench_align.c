@@ -109,15 +109,16 @@ done:
     return st;
 }
 
-static pv_status judge_pairs(const pair_rows *pairs, int starts, width_result *found)
+static pv_status judge_pairs(const pair_rows *pairs, pv_inr_variant variant, int starts, width_result *found)
 {
+    const pv_fresh fresh = {1, variant};
     const int samples = pv_timed_fits_shape(pairs->fits)->samples;
     pv_aligner *aligner = NULL;
     float *values = NULL;
     pv_status st;
     PV_ALLOC(values, samples);
     PV_TRY(pv_aligner_new(&pairs->arch, samples, pv_timed_fits_shape(pairs->fits)->coords, SWEEPS, starts,
-                          &aligner));
+                          &fresh, &aligner));
     for (int i = 0; i < pairs->count; i++) {
         pv_alignment_score scores[PV_WAYS];
         pv_rng rng = pv_rng_open(1, PV_RNG_MATCH, (uint64_t)i, 0);
@@ -146,7 +147,7 @@ static pv_status measure(const pv_comm *comm, align_bench *b, int index)
     pv_status st = fit_pairs(b, index, &pairs);
     if (st == PV_OK) st = time_matching(&pairs, false, starts, seconds, &rates[0], &rates[2]);
     if (st == PV_OK) st = time_matching(&pairs, true, starts, seconds, &rates[1], &rates[2]);
-    if (st == PV_OK) st = judge_pairs(&pairs, starts, found);
+    if (st == PV_OK) st = judge_pairs(&pairs, b->config->inr.variant, starts, found);
     free_pairs(&pairs);
     if ((st = pv_agree(comm, st)) != PV_OK) return st;
     MPI_Allreduce(MPI_IN_PLACE, rates, 3, MPI_DOUBLE, MPI_SUM, comm->world);

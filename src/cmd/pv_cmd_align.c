@@ -46,7 +46,8 @@ typedef struct align {
 
 static void add_scores(align *a, const pv_alignment_score scores[PV_WAYS])
 {
-    for (int way = 0; way < pv_aligner_ways(pv_store_arch(a->store)); way++) {
+    for (int way = 0; way < PV_WAYS; way++) {
+        if (!pv_aligner_allows(pv_store_arch(a->store), way)) continue;
         a->of[way].objective += scores[way].objective;
         a->of[way].barrier += scores[way].barrier;
         a->of[way].squares += scores[way].barrier * scores[way].barrier;
@@ -92,12 +93,14 @@ static pv_status judge_share(const pv_comm *comm, align *a)
     const int64_t wanted = a->objects < all ? a->objects : all;
     float *rows = NULL, *coords = NULL, *values = NULL;
     int64_t first, count;
-    pv_status st = PV_OK;
+    pv_fresh fresh;
+    pv_status st;
+    PV_TRY(pv_open_fresh(a->store, 1, &fresh));
     PV_ALLOC(rows, 2 * (int64_t)pv_store_params(a->store));
     PV_ALLOC(values, (int64_t)pv_signal_form(a->signal)->samples * pv_signal_form(a->signal)->channels);
     PV_ALLOC(coords, (int64_t)pv_signal_form(a->signal)->samples * pv_signal_form(a->signal)->inputs);
     PV_TRY(pv_aligner_new(pv_store_arch(a->store), pv_signal_form(a->signal)->samples, coords, SWEEPS,
-                          (int)a->starts, &a->aligner));
+                          (int)a->starts, &fresh, &a->aligner));
     pv_share_of(wanted, comm->rank, comm->size, &first, &count);
     for (int64_t i = first; st == PV_OK && i < first + count; i++)
         st = judge_object(a, i * all / wanted, rows, coords, values);
@@ -133,7 +136,8 @@ static void report(const pv_comm *comm, const align *a, json_t *result)
     json_t *lambda = json_array(), *ways = json_object();
     for (int i = 0; i < PV_PATH_POINTS; i++)
         json_array_append_new(lambda, json_real((double)i / (PV_PATH_POINTS - 1)));
-    for (int way = 0; way < pv_aligner_ways(pv_store_arch(a->store)); way++) {
+    for (int way = 0; way < PV_WAYS; way++) {
+        if (!pv_aligner_allows(pv_store_arch(a->store), way)) continue;
         const sums *of = &a->of[way];
         json_t *entry = json_object(), *losses = json_array();
         for (int i = 0; i < PV_PATH_POINTS; i++)
@@ -161,7 +165,8 @@ static void print_table(const align *a)
             (long long)a->first_view, (long long)a->second_view, (long long)a->pairs);
     fprintf(stderr, "  %-18s %10s %12s %12s %12s\n", "alignment", "objective", "at the ends", "midway",
             "barrier");
-    for (int way = 0; way < pv_aligner_ways(pv_store_arch(a->store)); way++) {
+    for (int way = 0; way < PV_WAYS; way++) {
+        if (!pv_aligner_allows(pv_store_arch(a->store), way)) continue;
         const sums *of = &a->of[way];
         fprintf(stderr, "  %-18s %10.4f %12.5f %12.5f %12.5f\n", pv_aligner_way(way), of->objective / pairs,
                 (of->losses[0] + of->losses[PV_PATH_POINTS - 1]) / (2 * pairs), of->losses[middle] / pairs,
@@ -211,9 +216,11 @@ const pv_command pv_command_align = {
                PV_OWN(options, words)},
     .about =
         "Aligns the second view of each object to the first not at all, by a permutation of its hidden\n"
-        "units, by one with signs, and by one with signs after the biases of both have been brought into\n"
-        "one range (phases).  Reports the objective (the scalar product of the weights), the mean squared\n"
-        "error of the INRs on the straight path between them, and the barrier: how far it rises above its\n"
-        "ends. `analysis/plots.py barrier` draws the JSON.\n",
+        "units, by one with signs, by one with signs after the biases of both have been brought into one\n"
+        "range (phases), and by the best of signs and phases unit by unit; and through a network that\n"
+        "nobody fitted, to which both are matched (reference).  Reports the objective (the scalar product\n"
+        "of the weights, less half of what the squares of biases have grown by), the mean squared error of\n"
+        "the INRs on the straight path between them, and the barrier: how far it rises above its ends.\n"
+        "`analysis/plots.py barrier` draws the JSON.\n",
     .run = run_align,
 };

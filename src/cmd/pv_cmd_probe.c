@@ -80,7 +80,7 @@ static pv_status draw_model(const pv_comm *comm, const pv_store *store, const ch
     PV_TRY(pv_config_of_file(comm, path, &none, &m->config));
     const pv_train_opts *opts = &m->config->train;
     m->head.classes = pv_task_of(opts)->outputs(opts, pv_store_signal(store)->classes);
-    PV_TRY(pv_agree(comm, pv_open_fresh(store, &m->config->train)));
+    PV_TRY(pv_agree(comm, pv_open_fresh(store, opts->seed, &m->config->train.form.fresh)));
     PV_TRY(pv_agree(comm, pv_row_form_make(&opts->form, pv_store_params(store), &m->head.form)));
     PV_TRY(pv_open_model_make(comm, store, BATCH, m));
     pv_model_init(m->model, seed);

@@ -41,11 +41,11 @@ void pv_open_model_close(pv_open_model *m)
     pv_run_config_free(m->config);
 }
 
-pv_status pv_open_fresh(const pv_store *store, pv_train_opts *opts)
+pv_status pv_open_fresh(const pv_store *store, uint64_t seed, pv_fresh *fresh)
 {
     pv_run_config *kept = NULL;
     const pv_status st = pv_config_kept(pv_store_path(store), pv_store_text(store, PV_STORE_CONFIG), &kept);
-    if (st == PV_OK) opts->form.fresh = (pv_fresh){opts->seed, kept->inr.variant};
+    if (st == PV_OK) *fresh = (pv_fresh){seed, kept->inr.variant};
     pv_run_config_free(kept);
     return st;
 }
