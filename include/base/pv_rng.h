@@ -8,7 +8,7 @@
 /* What a stream is for.  The numbers are part of what makes results repeatable: never renumber, only append.
  */
 typedef enum pv_purpose {
-    PV_RNG_VIEW_INIT = 1,  /* indices: source id of the object, view + 2^32 attempt */
+    PV_RNG_VIEW_INIT = 1,  /* indices: source id of the object (0: of all), view + 2^32 attempt */
     PV_RNG_MODEL_INIT = 2, /* indices: parameter tensor number, 0 */
     PV_RNG_SHUFFLE = 3,    /* indices: epoch, round of the permutation */
     PV_RNG_DROPOUT = 4,    /* indices: global step, layer and sample */

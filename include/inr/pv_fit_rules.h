@@ -33,7 +33,8 @@ typedef struct pv_fit_watch {
     double pass_sum;   /* of the losses of this pass so far */
 } pv_fit_watch;
 
-/* The stream of a purpose whose indices are (source, view + 2^32 attempt). */
+/* The stream of a purpose whose indices are (source, view + 2^32 attempt); where starts are shared the source
+ * is 0 for PV_RNG_VIEW_INIT. */
 pv_rng pv_fit_stream(const pv_fit_opts *opts, pv_purpose purpose, pv_fit_key key);
 
 /* The learning rate of a step, counted from 0. */

@@ -23,8 +23,14 @@ typedef enum pv_fit_schedule {
     PV_SCHEDULE_COSINE, /* half a cosine from lr to 0 over `steps` */
 } pv_fit_schedule;
 
+typedef enum pv_fit_init {
+    PV_INIT_INDEPENDENT, /* every row starts from weights of its own */
+    PV_INIT_SHARED,      /* view k of every object from the same, another for each k */
+} pv_fit_init;
+
 typedef struct pv_fit_opts {
-    int64_t views; /* independent initialisations an object */
+    int64_t views; /* INRs an object */
+    pv_fit_init init;
     int64_t steps; /* Adam steps, at most */
     double lr;
     pv_fit_schedule schedule;
@@ -35,6 +41,9 @@ typedef struct pv_fit_opts {
     int64_t restarts;      /* of a view whose loss is not finite */
     uint64_t seed;
 } pv_fit_opts;
+
+/* As the config says it. */
+const char *pv_fit_init_name(pv_fit_init init);
 
 /* The rows of the sections. */
 extern const pv_option pv_inr_options[], pv_fit_options[];

@@ -30,6 +30,11 @@ void pv_open_model_close(pv_open_model *m);
  * Local.  Errors: PV_ERR_DATA (a damaged config), PV_ERR_NOMEM. */
 pv_status pv_open_fresh(const pv_store *store, uint64_t seed, pv_fresh *fresh);
 
+/* Tells what the store's INRs started from, beside an accuracy that depends on it: "fit_init",
+ * "unknown" of imported ones.
+ * Local.  Errors: as pv_open_fresh. */
+pv_status pv_open_tell_init(const pv_store *store, json_t *result);
+
 /* Opens the signal that a store was made from, by the config that the store keeps.
  * Owner: pv_signal_close(*signal).  Collective.  Errors: as pv_signal_open; PV_ERR_DATA (a damaged config),
  * agreed. */

@@ -1,5 +1,6 @@
 /* `polyview info`: what a store holds. */
 #include "cmd/pv_commands.h"
+#include "run/pv_open.h"
 #include "run/pv_record.h"
 #include "store/pv_store.h"
 #include "store/pv_tally.h"
@@ -118,6 +119,8 @@ static pv_status report(const pv_store *store, const int64_t splits[SPLITS], con
     pv_json_int(result, "bytes", length);
     pv_json_int(result, "bytes_on_disk", on_disk);
     report_making(store, result);
+    const pv_status told = pv_open_tell_init(store, result);
+    if (told != PV_OK) return told;
     const pv_class_name *names = pv_store_class_names(store);
     json_t *called = json_array();
     for (int c = 0; names && c < pv_store_signal(store)->classes; c++)

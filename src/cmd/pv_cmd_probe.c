@@ -195,6 +195,7 @@ static pv_status run_probe(const pv_comm *comm, pv_run *run, const void *own, js
                  w->untrained ? "untrained"
                  : w->model   ? w->model
                               : feature_names[w->features]);
+    PV_TRY(pv_agree(comm, pv_open_tell_init(s.store, result)));
     const double begin = pv_seconds();
     PV_TRY(open_maker(comm, s.store, &source, &s.sampling, &s.maker));
     PV_TRY(s.probe->compare ? compare(&s) : judge(&s, begin));

@@ -5,12 +5,19 @@ static const char *const variants[] = {[PV_INR_DWSNETS] = "dwsnets", [PV_INR_STA
 static const char *const schedules[] = {
     [PV_SCHEDULE_CONSTANT] = "constant", [PV_SCHEDULE_COSINE] = "cosine", NULL};
 
+static const char *const inits[] = {[PV_INIT_INDEPENDENT] = "independent", [PV_INIT_SHARED] = "shared", NULL};
+
+const char *pv_fit_init_name(pv_fit_init init)
+{
+    return inits[init];
+}
+
 const pv_option pv_inr_options[] = {
     {PV_KEY(pv_inr_opts, hidden), .count = offsetof(pv_inr_opts, hidden_count), .most = PV_INR_MAX_LAYERS - 1,
      .initial = "[32, 32]", PV_BETWEEN(1, PV_INR_MAX_WIDTH), .fixes = PV_FIXES_ROWS,
      .meaning = "widths of the hidden layers"},
-    {PV_KEY(pv_inr_opts, activation), .registry = &pv_activations, .initial = "sine",
-     .fixes = PV_FIXES_ROWS, .meaning = "what a hidden unit makes of its input"},
+    {PV_KEY(pv_inr_opts, activation), .registry = &pv_activations, .initial = "sine", .fixes = PV_FIXES_ROWS,
+     .meaning = "what a hidden unit makes of its input"},
     {PV_KEY(pv_inr_opts, variant), .choices = variants, .initial = "dwsnets", .fixes = PV_FIXES_ROWS,
      .meaning = "initialisation of the first layer; dwsnets: as the published sets, standard: Sitzmann "
                 "et al. 2020"},
@@ -22,7 +29,11 @@ const pv_option pv_inr_options[] = {
 
 const pv_option pv_fit_options[] = {
     {PV_KEY(pv_fit_opts, views), .initial = "1", PV_BETWEEN(1, 1e6),
-     .meaning = "independently initialised INRs of every object"},
+     .meaning = "INRs of every object, each from another start"},
+    {PV_KEY(pv_fit_opts, init), .choices = inits, .initial = "independent", .fixes = PV_FIXES_ROWS,
+     .meaning =
+         "what a fit starts from; independent: random weights of its own; shared: view k of every object "
+         "from the same random weights, which networks then read far more easily"},
     {PV_KEY(pv_fit_opts, steps), .initial = "1000", PV_BETWEEN(1, 1e7), .fixes = PV_FIXES_ROWS,
      .meaning = "Adam steps of a fit; a stop rule (target_psnr, plateau_steps) may end it earlier"},
     {PV_KEY(pv_fit_opts, lr), .initial = "5.0e-4", PV_ABOVE(0), .fixes = PV_FIXES_ROWS,

@@ -1,6 +1,9 @@
 /* Opens the model of a file, and the signal of a store. */
 #include "run/pv_open.h"
+#include "base/pv_json.h"
 #include "train/pv_task.h"
+
+#include <string.h>
 
 pv_status pv_open_model_make(const pv_comm *comm, const pv_store *store, int batch, pv_open_model *m)
 {
@@ -46,6 +49,17 @@ pv_status pv_open_fresh(const pv_store *store, uint64_t seed, pv_fresh *fresh)
     pv_run_config *kept = NULL;
     const pv_status st = pv_config_kept(pv_store_path(store), pv_store_text(store, PV_STORE_CONFIG), &kept);
     if (st == PV_OK) *fresh = (pv_fresh){seed, kept->inr.variant};
+    pv_run_config_free(kept);
+    return st;
+}
+
+pv_status pv_open_tell_init(const pv_store *store, json_t *result)
+{
+    pv_run_config *kept = NULL;
+    const pv_status st = pv_config_kept(pv_store_path(store), pv_store_text(store, PV_STORE_CONFIG), &kept);
+    const bool imported = strcmp(pv_store_text(store, PV_STORE_CODE_VERSION), "imported") == 0;
+    if (st == PV_OK)
+        pv_json_text(result, "fit_init", imported ? "unknown" : pv_fit_init_name(kept->fit.init));
     pv_run_config_free(kept);
     return st;
 }

@@ -103,6 +103,39 @@ def a_store_is_resumed_by_its_own_rules(work: Path) -> None:
     check(run.status == 0 and run.json["present"] == ROWS, "fit.restarts may change", run)
 
 
+def objects_may_share_their_starts(work: Path) -> None:
+    write_images(work / "images")
+    still = {"steps": 1, "lr": 1e-12}  # weights stay where they start, but for nothing
+    store, made = work / "store.h5", {}
+    for init in ("independent", "shared"):
+        for ranks in (1, 3):
+            store.unlink(missing_ok=True)
+            config = write_config(work, fit=still | {"init": init})
+            run = polyview("fit", "--config", config, ranks=ranks)
+            check(run.status == 0 and run.json["fitted"] == ROWS, f"{init} starts on {ranks} ranks", run)
+            made[init, ranks] = columns(store)
+        check(not same(made[init, 1], made[init, 3]), f"{init} starts are the same on any ranks")
+        told = polyview("info", store, "--json").json["fit_init"]
+        check(told == init, "the store says what its fits started from", told)
+    starts = {}
+    for init in ("independent", "shared"):
+        rows = made[init, 1]["params"].reshape(ROWS, -1).round(6) + 0.0  # no -0
+        starts[init] = len(np.unique(rows, axis=0))
+    check(
+        starts == {"independent": ROWS, "shared": VIEWS},
+        "independent rows all start apart, shared ones of a view together and each view apart",
+        starts,
+    )
+    run = polyview("fit", "--config", config, "--set", "fit.init=independent")
+    check(one_error(run, 2, "fit.init: independent"), "a store is not resumed from other starts", run)
+    run = polyview("train", "--config", config, "--set", "train.epochs=1", ranks=2)
+    check(run.status == 0 and run.json["fit_init"] == "shared", "a training says it beside its accuracy", run)
+    run = polyview("eval", "--model", work / "model.h5", "--store", store)
+    check(run.status == 0 and run.json["fit_init"] == "shared", "so does an evaluation", run)
+    run = polyview("probe", "--store", store, "--method", "ridge", "--features", "raw")
+    check(run.status == 0 and run.json["fit_init"] == "shared", "so does a probe", run)
+
+
 def rows_that_never_stay_finite_are_refused(work: Path) -> None:
     write_images(work / "images")
     config, store, made = write_config(work, fit={"lr": ABSURD}), work / "store.h5", {}
@@ -233,6 +266,7 @@ if __name__ == "__main__":
             the_same_bytes_on_any_ranks,
             a_resumed_store_is_the_same,
             a_store_is_resumed_by_its_own_rules,
+            objects_may_share_their_starts,
             rows_that_never_stay_finite_are_refused,
             refused_rows_are_not_read,
             a_restart_takes_the_next_stream,

@@ -179,7 +179,7 @@ static void unknown_keys_are_named_with_file_and_line(void **state)
     refused("# first\nfit:\n  vews: 3\n", NULL,
             "config.yaml:3: fit.vews: unknown key (did you mean 'views'?)");
     refused("fit:\n  dropout: 0.5\n", NULL,
-            "config.yaml:2: fit.dropout: unknown key (the keys here are views, steps, lr, schedule, "
+            "config.yaml:2: fit.dropout: unknown key (the keys here are views, init, steps, lr, schedule, "
             "target_psnr, plateau_steps, plateau_drop, batch, restarts, seed)");
     refused("\nsignl: {}\n", NULL, "config.yaml:2: signl: unknown key (did you mean 'signal'?)");
     refused("w0: 3\n", NULL, "config.yaml:1: w0: unknown key (did you mean 'inr.w0'?)");
