@@ -11,7 +11,8 @@ static const double target_margin = 1e-4;
 pv_rng pv_fit_stream(const pv_fit_opts *opts, pv_purpose purpose, pv_fit_key key)
 {
     const bool shared = purpose == PV_RNG_VIEW_INIT && opts->init == PV_INIT_SHARED;
-    return pv_rng_open(opts->seed, purpose, shared ? 0 : key.source, (uint64_t)key.view + ((uint64_t)key.attempt << 32));
+    return pv_rng_open(opts->seed, purpose, shared ? 0 : key.source,
+                       (uint64_t)key.view + ((uint64_t)key.attempt << 32));
 }
 
 double pv_fit_rate(const pv_fit_opts *opts, int64_t step)

@@ -72,11 +72,11 @@ static pv_status write_class_names(hid_t file, const store_recipe *recipe)
 /* What a file with the rows of a box holds. */
 static store_shape shape_of(const store_recipe *recipe, const store_box *box)
 {
-    const pv_source_form *form = pv_signal_form(recipe->signal);
-    const pv_store *old = recipe->old;
-    const bool judged = old ? pv_store_is_judged(old) : form->heldout > 0;
-    return (store_shape){box->views, box->objects, pv_arch_params(recipe->arch),
-                         old ? pv_store_targets(old) : form->targets, judged ? PV_SOURCE_FRAME : 0};
+    const pv_store *old = recipe->old; /* one that grows by views alone has no signal at hand */
+    const bool judged = old ? pv_store_is_judged(old) : pv_signal_form(recipe->signal)->heldout > 0;
+    const int targets = old ? pv_store_targets(old) : pv_signal_form(recipe->signal)->targets;
+    return (store_shape){box->views, box->objects, pv_arch_params(recipe->arch), targets,
+                         judged ? PV_SOURCE_FRAME : 0};
 }
 
 /* Some objects on their way into a file: arrays of OBJECT_BLOCK entries of the columns of objects. */
