@@ -13,7 +13,7 @@ static const double HIGHEST_RATE = 2e-3, STUDIED_W0 = 30;
 void pv_recipe_warn(const pv_arch *arch, const pv_fit_opts *fit)
 {
     const double highest = HIGHEST_RATE * STUDIED_W0 / (double)arch->w0;
-    if (strcmp(pv_arch_activation(arch)->plugin.name, "sine") != 0) return;
+    if (strcmp(pv_arch_activation(arch)->plugin.name, "sine") != 0 || fit->init == PV_INIT_SHARED) return;
     if (fit->steps < FEWEST_STEPS || !(fit->lr > highest)) return;
     pv_log_warn("fit.lr is %g: at rates above %g weights end so far from their start that networks read them "
                 "badly, however well they draw; docs/recipes.md tells which recipe to take",

@@ -339,6 +339,11 @@ def unreadable_recipes_are_named(work: Path) -> None:
         "a rate above the study's on two ranks": (2, True, {"fit.steps": 100, "fit.lr": 2.1e-3}),
         "the highest rate that is read well": (1, False, {"fit.steps": 100, "fit.lr": 2e-3}),
         "fewer steps than were studied": (1, False, {"fit.steps": 99, "fit.lr": 5e-3}),
+        "a shared start, which was not studied": (
+            1,
+            False,
+            {"fit.steps": 100, "fit.lr": 5e-3, "fit.init": "shared"},
+        ),
         "a rate that a lower w0 allows": (1, False, {"fit.steps": 100, "fit.lr": 5e-3, "inr.w0": 10}),
         "a rate that a higher w0 forbids": (1, True, {"fit.steps": 100, "fit.lr": 1.5e-3, "inr.w0": 60}),
     }
