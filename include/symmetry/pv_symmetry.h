@@ -20,6 +20,10 @@ enum {
 };
 unsigned pv_symmetry_kinds(const pv_arch *arch);
 
+/* The phases that are looked for in a bias: of a larger one a float has no digits left of its phase, and it
+ * stays as it is. */
+enum { PV_SYMMETRY_MOST_PHASES = 1 << 21 };
+
 /* One element.  Shapes: [pv_symmetry_units(arch)], layer by layer; `source` counts within its layer. */
 typedef struct pv_symmetry {
     int32_t *source;

@@ -1,10 +1,8 @@
 /* The four cases of a pair of units: either sign, an even or an odd phase. */
 #include "pv_pair.h"
+#include "symmetry/pv_symmetry.h"
 
 #include <math.h>
-
-/* Phases are counted up to here, so that a frame holds them; rows of such biases say nothing. */
-static const double MOST_PHASES = 1 << 21;
 
 double pv_pair_value(pv_pair pair, double period, int sign, int32_t phase)
 {
@@ -19,7 +17,7 @@ double pv_pair_value(pv_pair pair, double period, int sign, int32_t phase)
 /* The multiple of the period that is closest to `distance`, in periods, of the even or of the odd ones. */
 static int32_t closest(double distance, int odd)
 {
-    return fabs(distance) < MOST_PHASES ? 2 * (int32_t)rint((distance - odd) / 2) + odd : 0;
+    return fabs(distance) < PV_SYMMETRY_MOST_PHASES ? 2 * (int32_t)rint((distance - odd) / 2) + odd : 0;
 }
 
 /* To the nearest whole number, of numbers that are not huge. */

@@ -191,11 +191,13 @@ static bool flips(const float *weights, int ins, float bias, const moved_columns
 }
 
 /* By how many multiples of `period` a bias lies outside the range of -period / 2 to period / 2.  One that
- * rounding has put just outside stays: else it would be moved from one end to the other and back. */
+ * rounding has put just outside stays: else it would be moved from one end to the other and back; so does one
+ * that is too large to have a phase. */
 static int periods_outside(double bias, double period)
 {
     const double slack = 1 + 1e-4;
-    return fabs(bias) <= period / 2 * slack ? 0 : (int)floor(bias / period + 0.5);
+    const bool outside = fabs(bias) > period / 2 * slack && fabs(bias) < PV_SYMMETRY_MOST_PHASES * period;
+    return outside ? (int)floor(bias / period + 0.5) : 0;
 }
 
 void pv_symmetry_canonical(const pv_arch *arch, const float *row, pv_canonical what, pv_symmetry *out)

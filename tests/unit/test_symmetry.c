@@ -248,6 +248,17 @@ static void units_without_bias_are_told_apart_by_their_weights(void **state)
         assert_true(out[i] == expected[i]);
 }
 
+/* As rows of strangers may have them. */
+static void biases_without_a_phase_stay_as_they_are(void **state)
+{
+    (void)state;
+    const pv_arch arch = {.layers = 2, .dims = {1, 4, 1}, .w0 = 30};
+    const float row[13] = {1, 1, 1, 1, 1e9F, 3e38F, INFINITY, NAN, 1, 1, 1, 1, 0};
+    float out[13];
+    make_canonical(&arch, row, PV_CANONICAL_BOTH, out);
+    assert_memory_equal(out, row, sizeof row);
+}
+
 static void draws_keep_to_their_ranges(void **state)
 {
     (void)state;
@@ -287,6 +298,7 @@ int main(void)
         cmocka_unit_test(no_element_changes_the_function),
         cmocka_unit_test(canonical_forms_are_canonical_at_once_and_the_same_function),
         cmocka_unit_test(canonical_forms_stay_at_the_borders_of_the_range),
+        cmocka_unit_test(biases_without_a_phase_stay_as_they_are),
         cmocka_unit_test(equal_functions_have_one_canonical_form),
         cmocka_unit_test(units_without_bias_are_told_apart_by_their_weights),
         cmocka_unit_test(draws_keep_to_their_ranges),
