@@ -126,8 +126,8 @@ static pv_status run_eval(const pv_comm *comm, pv_run *run, const void *own, jso
     PV_TRY(open_model(comm, w, store, &model));
     PV_TRY(open_data(comm, w, store, &model, &dataset));
     PV_TRY(score_data(comm, w, &model, dataset, &score));
-    report(w, store, &score, model.config->train.views, result);
     PV_TRY(pv_agree(comm, pv_open_tell_init(store, result)));
+    report(w, store, &score, model.config->train.views, result);
     pv_result_machine(comm, result);
     pv_run_keep(run, w->model, model.config);
 done:

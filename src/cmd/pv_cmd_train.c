@@ -95,7 +95,6 @@ static pv_status run_train(const pv_comm *comm, pv_run *run, const void *own, js
     PV_TRY(pv_path_settle(comm, pv_path_resolve, config->train.output, &output));
     PV_TRY(pv_store_open(comm, w->store ? w->store : path, PV_STORE_READ, NULL, &store));
     PV_TRY(pv_agree(comm, pv_open_fresh(store, config->train.seed, &config->train.form.fresh)));
-    PV_TRY(pv_agree(comm, pv_open_tell_init(store, result)));
     PV_TRY(pv_lock_take(comm, output, &lock));
     if (!w->fresh) PV_TRY(pv_checkpoint_open(comm, output, config->train.keep, &checkpoint, &resume));
     if (resume) PV_TRY(check_resume(comm, config, &checkpoint));
@@ -105,7 +104,12 @@ static pv_status run_train(const pv_comm *comm, pv_run *run, const void *own, js
     output = NULL;
     st = pv_train(comm, store, &config->model, &config->train, &config->augment, yaml,
                   resume ? &checkpoint : NULL, lock, &trained);
-    if (st == PV_OK || st == PV_STOPPED) report(comm, config, &trained, result);
+    if (st != PV_OK && st != PV_STOPPED) goto done;
+    const pv_status told = pv_agree(comm, pv_open_tell_init(store, result));
+    if (told == PV_OK)
+        report(comm, config, &trained, result);
+    else
+        st = told;
 done:
     pv_model_file_close(&checkpoint);
     pv_lock_release(lock);
