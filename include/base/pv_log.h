@@ -14,6 +14,10 @@ int pv_log_verbosity(int verbosity);
 /* Whether this process speaks, and of so much.  Local. */
 bool pv_log_speaks(int level);
 
+/* Shows a text in the last line of a terminal, which the next text or line takes the place of; NULL: it
+ * stays. */
+void pv_log_bar(const char *text);
+
 /* Prints one line to stderr if this process speaks, and of so much.  Local. */
 void pv_log(int level, const char *prefix, const char *format, ...) __attribute__((format(printf, 3, 4)));
 #define pv_log_warn(...)   pv_log(0, "warning: ", __VA_ARGS__)

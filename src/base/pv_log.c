@@ -7,6 +7,7 @@
 static struct {
     bool speaks;
     int verbosity;
+    bool bar; /* stands in the last line */
 } logger = {.speaks = true, .verbosity = 1};
 
 void pv_log_setup(bool speaks, int verbosity)
@@ -27,6 +28,23 @@ bool pv_log_speaks(int level)
     return logger.speaks && level <= logger.verbosity;
 }
 
+/* What begins a line: it wipes the bar away. */
+static const char *beginning(void)
+{
+    const bool bar = logger.bar;
+    logger.bar = false;
+    return bar ? "\r\033[K" : "";
+}
+
+void pv_log_bar(const char *text)
+{
+    if (text)
+        fprintf(stderr, "%s%s", beginning(), text);
+    else
+        fputc('\n', stderr);
+    logger.bar = text != NULL;
+}
+
 void pv_log(int level, const char *prefix, const char *format, ...)
 {
     char line[2304];
@@ -35,5 +53,5 @@ void pv_log(int level, const char *prefix, const char *format, ...)
     va_start(args, format);
     vsnprintf(line, sizeof line, format, args);
     va_end(args);
-    fprintf(stderr, "polyview: %s%s\n", prefix, line);
+    fprintf(stderr, "%spolyview: %s%s\n", beginning(), prefix, line);
 }

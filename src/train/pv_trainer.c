@@ -2,6 +2,7 @@
 #include "train/pv_trainer.h"
 #include "base/pv_clock.h"
 #include "base/pv_mem.h"
+#include "base/pv_progress.h"
 #include "base/pv_stop.h"
 #include "pv_train_log.h"
 #include "pv_training.h"
@@ -13,6 +14,8 @@ typedef struct progress {
     double seconds;    /* in steps */
     int64_t rows;      /* over all ranks */
     double train_loss; /* of the last finished epoch */
+    int64_t steps;
+    pv_progress shown;
 } progress;
 
 /* The end of an epoch: validation, metrics, the best model, the checkpoint.  `figures` says what this run did
@@ -64,6 +67,7 @@ static pv_status run_step(pv_training *t, progress *done, bool *stop)
     state->stream += step.mark;
     state->batch++;
     done->rows += step.rows;
+    pv_progress_update(&done->shown, ++done->steps);
     *stop = step.stop;
     const bool within = state->batch < pv_task_steps(&t->task);
     st = pv_train_log_step(t, &step);
@@ -148,8 +152,11 @@ pv_status pv_train(const pv_comm *comm, const pv_store *store, const pv_model_op
     PV_TRY(pv_training_open(comm, store, &model, opts, augment, config_yaml, checkpoint, lock, &t));
     PV_TRY(pv_train_log_open(&t, model.kind.plugin->name, checkpoint != NULL));
     result->memory_plan = pv_train_log_memory(&t, memory);
+    pv_progress_start(&done.shown, "train", "steps",
+                      (opts->epochs - t.head.state.epoch) * pv_task_steps(&t.task) - t.head.state.batch);
     while (st == PV_OK && t.head.state.epoch < opts->epochs)
         st = run_epoch(&t, &done);
+    pv_progress_end(&done.shown, done.steps);
     if (st == PV_OK && t.head.state.best_epoch == 0)
         st = pv_fail(PV_ERR_NUMERIC, "the loss of the validation split is not finite after any epoch, "
                                      "so no model is kept: lower train.lr and begin anew with --fresh");
