@@ -14,6 +14,7 @@
 BUILD  ?= build
 MPICC  ?= mpicc
 PREFIX ?= /usr/local
+ROOT    = $(DESTDIR)$(PREFIX)
 DEBUG  ?=
 SANITIZE ?=
 RANKS  ?= $(shell nproc)
@@ -28,10 +29,11 @@ FUZZING ?=
 Q := $(if $(V),,@)
 say = $(if $(V),,@echo '  $(1) $(2)')
 JOBS = $(if $(findstring j,$(MAKEFLAGS)),,-j$(RANKS))
-no_libs := help clean deps format lint check check-slurm fuzz quickstart uninstall
+no_libs := help clean deps format lint check check-slurm dist fuzz quickstart uninstall
 goals := $(or $(MAKECMDGOALS),all)
 
-VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+# An archive's .version holds what git has put there; a checkout's does not.
+VERSION := $(firstword $(shell grep -v Format .version || git describe --always --dirty 2>/dev/null) unknown)
 MACHINE := $(shell uname -m)
 
 WARN := $(if $(FUZZING),-w,-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla)
@@ -83,7 +85,7 @@ FUZZ_BIN  := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/fuzz_*.
 FUZZ_LIB  := $(patsubst tests/%.c,$(BUILD)/tests/%.o,$(filter-out tests/fuzz/fuzz_%,$(wildcard tests/fuzz/*.c)))
 BENCH_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/bench/*.c))
 
-.PHONY: all help deps tests check check-quick check-fault check-slurm quickstart install uninstall clean format lint tidy fuzz fuzz-targets bench FORCE
+.PHONY: all help deps tests check check-quick check-fault check-slurm quickstart install uninstall dist clean format lint tidy fuzz fuzz-targets bench FORCE
 .SECONDARY:
 
 all: $(BIN)  ## build build/polyview
@@ -202,18 +204,32 @@ quickstart: deps  ## real FashionMNIST to a trained network and pictures, on eve
 	+@$(MAKE) $(JOBS) --no-print-directory all
 	@BUILD='$(BUILD)' RANKS='$(RANKS)' scripts/quickstart.sh
 
-install: $(BIN)  ## install under PREFIX (DESTDIR is honoured)
-	install -d $(DESTDIR)$(PREFIX)/bin $(addprefix $(DESTDIR)$(PREFIX)/share/polyview/,configs analysis jobs)
-	install -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/polyview
-	install -m 644 configs/*.yaml $(DESTDIR)$(PREFIX)/share/polyview/configs
-	install -m 644 analysis/*.py $(DESTDIR)$(PREFIX)/share/polyview/analysis
-	install -m 755 jobs/pipeline.sh $(DESTDIR)$(PREFIX)/share/polyview/jobs
-	install -m 644 jobs/lib.sh jobs/scaling.sh jobs/*.sbatch jobs/README.md $(DESTDIR)$(PREFIX)/share/polyview/jobs
-	sed 's|^POLYVIEW=.*|POLYVIEW=$(PREFIX)/bin/polyview|' jobs/site.env >$(DESTDIR)$(PREFIX)/share/polyview/jobs/site.env
+# The pages of the manual are the program's own help.
+$(BUILD)/man/polyview.1: scripts/man-pages.sh $(BIN)
+	$(call say,MAN ,$(@D))
+	$(Q)scripts/man-pages.sh $(BIN) $(@D)
+
+install: $(BIN) $(BUILD)/man/polyview.1  ## install under PREFIX, which can be moved later (DESTDIR is honoured)
+	install -d $(addprefix $(ROOT)/,bin share/bash-completion/completions share/man/man1 share/man/man5) \
+	    $(addprefix $(ROOT)/share/polyview/,configs analysis jobs)
+	install -m 755 $(BIN) $(ROOT)/bin/polyview
+	install -m 644 $(BUILD)/man/*.1 $(ROOT)/share/man/man1
+	install -m 644 $(BUILD)/man/*.5 $(ROOT)/share/man/man5
+	install -m 644 scripts/completion.bash $(ROOT)/share/bash-completion/completions/polyview
+	install -m 644 configs/*.yaml $(ROOT)/share/polyview/configs
+	install -m 644 analysis/*.py $(ROOT)/share/polyview/analysis
+	install -m 755 jobs/pipeline.sh $(ROOT)/share/polyview/jobs
+	install -m 644 jobs/lib.sh jobs/scaling.sh jobs/*.sbatch jobs/README.md $(ROOT)/share/polyview/jobs
+	sed 's|^POLYVIEW=.*|POLYVIEW=$$POLYVIEW_HOME/../../bin/polyview|' jobs/site.env >$(ROOT)/share/polyview/jobs/site.env
 
 uninstall:  ## remove what install put there
-	rm -f $(DESTDIR)$(PREFIX)/bin/polyview
-	rm -rf $(DESTDIR)$(PREFIX)/share/polyview
+	rm -f $(addprefix $(ROOT)/,bin/polyview share/man/man1/polyview.1 share/man/man1/polyview-*.1 \
+	    share/man/man5/polyview-config.5 share/bash-completion/completions/polyview)
+	rm -rf $(ROOT)/share/polyview
+
+dist:  ## what is committed as build/polyview-VERSION.tar.gz, which builds by itself
+	@mkdir -p $(BUILD)
+	git archive --prefix=polyview-$(VERSION:-dirty=)/ -o $(BUILD)/polyview-$(VERSION:-dirty=).tar.gz HEAD
 
 format:  ## clang-format the C code and black the Python
 	clang-format -i $$(git ls-files '*.c' '*.h')
@@ -223,7 +239,7 @@ lint:  ## static checks: room order, cppcheck, shellcheck
 	python3 scripts/check-rooms.py
 	cppcheck --quiet --std=c11 --enable=warning,portability,performance --inline-suppr --error-exitcode=1 \
 	    --suppress=missingIncludeSystem -Iinclude src include
-	shellcheck -x scripts/*.sh .ci/run jobs/*.sh jobs/*.sbatch $(wildcard tests/*/*.sh)
+	shellcheck -x scripts/*.sh scripts/completion.bash .ci/run jobs/*.sh jobs/*.sbatch $(wildcard tests/*/*.sh)
 
 tidy: $(BUILD)/libs.mk  ## clang-tidy over the sources, or FILES
 	clang-tidy --quiet $(or $(FILES),$(PLAIN) src/main.c) -- $(CPPFLAGS) -DPV_CODE_VERSION='""' -std=gnu11 \

@@ -1,18 +1,21 @@
-"""What the build asks of a machine: libraries of one MPI, named as its packages are; what is installed works from there."""
+"""What the build asks of a machine: libraries of one MPI, named as its packages are; and what it installs, with manual and
+completion, which works from wherever it is moved to."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from harness import ROOT, check, environment, run_tests
+from harness import BUILD, POLYVIEW, ROOT, check, environment, run_tests, skip
 
 
-def run(*command: object, **variables: object) -> subprocess.CompletedProcess[str]:
+def run(*command: object, cwd: Path = ROOT, **variables: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [str(word) for word in command],
         env=environment() | {name: str(value) for name, value in variables.items()},
-        cwd=ROOT,
+        cwd=cwd,
         capture_output=True,
         text=True,
         timeout=120,
@@ -110,25 +113,104 @@ def mkl_is_given_the_blacs_of_the_mpi(work: Path) -> None:
     check("blacs_openmpi_lp64" in found.stderr, "Open MPI asks for mkl_blacs_openmpi_lp64", found)
 
 
-def an_installation_submits_jobs(work: Path) -> None:
-    dry = run("make", "-n", "install", f"BUILD={work}/build", f"DESTDIR={work}/root", "PREFIX=/opt/pv")
-    (work / "build").mkdir(exist_ok=True)
-    (work / "build/polyview").write_text("")
-    lines = [line for line in dry.stdout.splitlines() if line.startswith(("install ", "sed "))]
-    done = run("sh", "-ec", "\n".join(lines))
-    home = work / "root/opt/pv/share/polyview"
-    there = run("bash", "-c", '. "$POLYVIEW_HOME/jobs/lib.sh" && echo "$POLYVIEW"', POLYVIEW_HOME=home)
-    check(
-        done.returncode == 0 and there.stdout == "/opt/pv/bin/polyview\n",
-        "the installed job files load, and name the installed program",
-        dry,
-        done,
-        there,
+def make(*words: object, cwd: Path = ROOT, build: Path = BUILD) -> subprocess.CompletedProcess[str]:
+    """With the program and the libraries as they are."""
+    files = ("-o", build / "polyview", "-o", build / "libs.mk")
+    return run("make", *files, f"BUILD={build}", *words, cwd=cwd, MAKEFLAGS="")
+
+
+def an_installation_can_be_moved(work: Path) -> None:
+    to = (f"DESTDIR={work}/root", "PREFIX=/opt/pv")
+    done = make("install", *to)
+    there, moved = work / "root/opt/pv", work / "moved"
+    check(done.returncode == 0 and there.is_dir(), "make install puts all below DESTDIR and PREFIX", done)
+    there.rename(moved)
+    home = moved / "share/polyview"
+    started = run(
+        "bash", "-c", '. "$POLYVIEW_HOME/jobs/lib.sh" && "$POLYVIEW" --version', POLYVIEW_HOME=home, cwd=work
     )
+    version = run(POLYVIEW, "--version").stdout
+    check(started.stdout == version, "from another place the job files load, and start its program", started)
     check(
         os.access(home / "jobs/pipeline.sh", os.X_OK) and (home / "jobs/fit.sbatch").exists(),
         "every job file is installed",
     )
+    named = run("grep", "-rlE", f"{work}|/opt/pv|{ROOT}", home).stdout
+    check(not named, "no file names the place that it was installed to, or built in", named)
+    moved.rename(there)
+    done = make("uninstall", *to)
+    left = [path for path in there.rglob("*") if not path.is_dir()]
+    check(
+        done.returncode == 0 and not left,
+        "make uninstall removes all that make install put there",
+        done,
+        left,
+    )
+
+
+def an_archive_says_what_it_is_of(work: Path) -> None:
+    if not (ROOT / ".git").exists():
+        skip("make dist", "this is no checkout of git")
+        return
+    done = make("dist", build=work)
+    version = run("git", "describe", "--always").stdout.strip()
+    name = f"polyview-{version}"
+    run("tar", "xf", work / f"{name}.tar.gz", cwd=work)
+    listed = run("git", "ls-tree", "-r", "--name-only", "HEAD").stdout.split()
+    lacks = [file for file in listed if not (work / name / file).exists()]
+    check(done.returncode == 0 and not lacks, "make dist packs every file that is committed", done, lacks)
+    run("git", "init", cwd=work)  # another's checkout around it
+    built = make(work / "b/obj/base/pv_version.o", cwd=work / name, build=work / "b")
+    code = (work / "b/obj/base/pv_version.o").read_bytes()
+    check(version.encode() + b"\0" in code, "what is built of it knows the version", built)
+
+
+def pages_of_the_manual_are_the_help(work: Path) -> None:
+    made = run("scripts/man-pages.sh", POLYVIEW, work)
+    commands = re.findall(r"^  ([a-z]+) ", run(POLYVIEW, "help").stdout, re.M)
+    pages = {"polyview.1", "polyview-config.5"} | {
+        f"polyview-{name}.1" for name in commands if name != "help"
+    }
+    check({path.name for path in work.iterdir()} == pages, "there is a page of every command", made, pages)
+    if not shutil.which("man"):
+        skip("the pages read well", "there is no man")
+        return
+    for page in sorted(pages):
+        topic = re.sub(r"polyview-?|\..", "", page)
+        shown = run(
+            "man", "--warnings", "-l", work / page, MANWIDTH=200, LC_ALL="C.UTF-8", MAN_KEEP_FORMATTING=""
+        )
+        options = re.findall(r"^  (\S+)", run(POLYVIEW, "help", *topic.split()).stdout, re.M)
+        rows = re.findall(r"^       (\S+)", shown.stdout, re.M)
+        check(
+            options and not [name for name in options if name not in rows] and not shown.stderr,
+            f"{page} has every row of the help, and nothing that man warns of",
+            [name for name in options if name not in rows],
+            shown.stderr,
+        )
+
+
+def bash_completes_what_the_help_says(_: Path) -> None:
+    def replies(*words: str) -> list[str]:
+        script = '. scripts/completion.bash; COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); compopt() { :; }; _polyview "$0"'
+        return run("bash", "-c", script + '; echo "${COMPREPLY[@]}"', POLYVIEW, *words).stdout.split()
+
+    for words, some in (
+        (["e"], ["eval", "extend"]),
+        (["help", "con"], ["config"]),
+        (["bench", "s"], ["store"]),
+        (["fit", "--c"], ["--config"]),
+        (["bench", "store", "--rou"], ["--rounds"]),
+        (["probe", "--method", "k"], ["knn", "krr"]),
+        (["train", "--set", "fit.ini"], ["fit.init="]),
+        (["train", "--set", "fit.init", "="], ["independent", "shared"]),
+        (["train", "--set", "train.batch_n", "=", "t"], []),
+        (["train", "--set", "model.batch_norm", "=", "t"], ["true"]),
+        (["train", "--config", ""], []),  # files
+        (["no-such-command", ""], []),
+    ):
+        found = replies("polyview", *words)
+        check(found == some, f"'{' '.join(words)}' is completed by {some or 'files'}", found)
 
 
 if __name__ == "__main__":
@@ -137,6 +219,9 @@ if __name__ == "__main__":
             packages_are_those_of_the_mpi,
             two_mpis_are_refused,
             mkl_is_given_the_blacs_of_the_mpi,
-            an_installation_submits_jobs,
+            an_installation_can_be_moved,
+            an_archive_says_what_it_is_of,
+            pages_of_the_manual_are_the_help,
+            bash_completes_what_the_help_says,
         )
     )
