@@ -141,7 +141,7 @@ def a_dead_lock_is_outlasted(work: Path) -> None:
     done = ended_with(work, "exit 1")
     check(done.returncode == 1 and "silent" not in done.stdout, "without a lock, status 1 is final", done)
     lock.write_text("{}")
-    beating = f'(for i in 1 2 3 4 5 6 7 8; do /bin/sleep 1; touch "{lock}"; done) >/dev/null 2>&1 & exit 1'
+    beating = f'(for i in 1 2 3 4 5 6 7 8; do /bin/sleep 1; touch -c "{lock}"; done) >/dev/null 2>&1 & exit 1'
     done = ended_with(work, beating)
     check(
         done.returncode == 1 and "failed with status 1" in done.stdout,
