@@ -1,5 +1,6 @@
 /* Memory that ranks share: one copy a node, and windows into every rank's own. */
 #include "parallel/pv_shared.h"
+#include "base/pv_mem.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -104,8 +105,10 @@ void pv_shared_close(pv_shared *shared)
 
 pv_status pv_window_open(const pv_comm *comm, int64_t bytes, int unit, void *data, MPI_Win *window)
 {
+    /* MPICH 4.0 errs in where the memory of a rank begins after one whose bytes are no multiple of 16. */
+    const MPI_Aint whole = (MPI_Aint)((bytes + PV_ALIGN - 1) / PV_ALIGN * PV_ALIGN);
     pv_status st = PV_OK;
-    if (MPI_Win_allocate((MPI_Aint)bytes, unit, MPI_INFO_NULL, comm->world, data, window) == MPI_SUCCESS) {
+    if (MPI_Win_allocate(whole, unit, MPI_INFO_NULL, comm->world, data, window) == MPI_SUCCESS) {
         MPI_Win_set_errhandler(*window, MPI_ERRORS_RETURN); /* to pv_mpi.c, which looks */
         MPI_Win_lock_all(MPI_MODE_NOCHECK, *window);        /* ranks reach it without further ado */
     } else {

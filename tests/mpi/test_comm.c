@@ -81,6 +81,31 @@ static void memory_that_one_rank_lacks_fails_on_all(const pv_comm *parent, int n
     pv_comm_close(&comm);
 }
 
+/* Also where a rank's bytes would leave the next one's in the middle of a vector. */
+static void ranks_read_each_others_windows(const pv_comm *comm)
+{
+    enum { MOST = 20 };
+    bool holds = true;
+    for (int count = 1; count <= MOST && holds; count++) {
+        int32_t *own, got[MOST];
+        MPI_Win window;
+        holds = pv_window_open(comm, count * (int64_t)sizeof *own, sizeof *own, &own, &window) == PV_OK;
+        if (!holds) break;
+        for (int i = 0; i < count; i++)
+            own[i] = 100 * comm->rank + i;
+        pv_window_sync(comm, window);
+        for (int rank = 0; rank < comm->size; rank++) {
+            MPI_Request request;
+            MPI_Rget(got, count, MPI_INT32_T, rank, 0, count, MPI_INT32_T, window, &request);
+            MPI_Wait(&request, MPI_STATUS_IGNORE);
+            for (int i = 0; i < count; i++)
+                holds = holds && got[i] == 100 * rank + i;
+        }
+        pv_window_close(&window);
+    }
+    pv_test_check(comm, holds, "windows of any size are read by every rank as they were written");
+}
+
 static void different_arguments_are_seen_where_asked_for(const pv_comm *parent)
 {
     pv_comm comm = *parent;
@@ -121,6 +146,7 @@ int main(int argc, char **argv)
     a_failure_on_one_rank_reaches_all(&comm, comm.size - 1);
     a_failure_on_one_rank_reaches_all(&comm, 0);
     different_arguments_are_seen_where_asked_for(&comm);
+    ranks_read_each_others_windows(&comm);
     for (int node_ranks = 1; node_ranks <= 3; node_ranks++) {
         node_memory_is_shared(&comm, node_ranks);
         memory_that_one_rank_lacks_fails_on_all(&comm, node_ranks);
