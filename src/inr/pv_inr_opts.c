@@ -33,7 +33,7 @@ const pv_option pv_fit_options[] = {
     {PV_KEY(pv_fit_opts, init), .choices = inits, .initial = "independent", .fixes = PV_FIXES_ROWS,
      .meaning =
          "what a fit starts from; independent: random weights of its own; shared: view k of every object "
-         "from the same random weights, which networks then read far more easily"},
+         "from the same random weights, which networks then read more easily, an MLP above all"},
     {PV_KEY(pv_fit_opts, steps), .initial = "1000", PV_BETWEEN(1, 1e7), .fixes = PV_FIXES_ROWS,
      .meaning = "Adam steps of a fit; a stop rule (target_psnr, plateau_steps) may end it earlier"},
     {PV_KEY(pv_fit_opts, lr), .initial = "5.0e-4", PV_ABOVE(0), .fixes = PV_FIXES_ROWS,
