@@ -204,6 +204,9 @@ quickstart: deps  ## real FashionMNIST to a trained network and pictures, on eve
 	+@$(MAKE) $(JOBS) --no-print-directory all
 	@BUILD='$(BUILD)' RANKS='$(RANKS)' scripts/quickstart.sh
 
+# The folders of the Python package.
+PACKAGE := $(addprefix analysis/,polyview polyview/data polyview/tables)
+
 # The pages of the manual are the program's own help.
 $(BUILD)/man/polyview.1: scripts/man-pages.sh $(BIN)
 	$(call say,MAN ,$(@D))
@@ -211,19 +214,22 @@ $(BUILD)/man/polyview.1: scripts/man-pages.sh $(BIN)
 
 install: $(BIN) $(BUILD)/man/polyview.1  ## install under PREFIX, which can be moved later (DESTDIR is honoured)
 	install -d $(addprefix $(ROOT)/,bin share/bash-completion/completions share/man/man1 share/man/man5) \
-	    $(addprefix $(ROOT)/share/polyview/,configs analysis jobs)
+	    $(addprefix $(ROOT)/share/polyview/,configs jobs $(PACKAGE))
 	install -m 755 $(BIN) $(ROOT)/bin/polyview
 	install -m 644 $(BUILD)/man/*.1 $(ROOT)/share/man/man1
 	install -m 644 $(BUILD)/man/*.5 $(ROOT)/share/man/man5
 	install -m 644 scripts/completion.bash $(ROOT)/share/bash-completion/completions/polyview
 	install -m 644 configs/*.yaml $(ROOT)/share/polyview/configs
-	install -m 644 analysis/*.py $(ROOT)/share/polyview/analysis
+	$(foreach folder,$(PACKAGE),install -m 644 $(folder)/*.py $(ROOT)/share/polyview/$(folder) &&) \
+	    install -m 755 analysis/polyview-tools $(ROOT)/share/polyview/analysis
+	ln -sf ../share/polyview/analysis/polyview-tools $(ROOT)/bin/polyview-tools
+	echo '$(VERSION)' >$(ROOT)/share/polyview/.version
 	install -m 755 jobs/pipeline.sh $(ROOT)/share/polyview/jobs
 	install -m 644 jobs/lib.sh jobs/scaling.sh jobs/*.sbatch jobs/README.md $(ROOT)/share/polyview/jobs
 	sed 's|^POLYVIEW=.*|POLYVIEW=$$POLYVIEW_HOME/../../bin/polyview|' jobs/site.env >$(ROOT)/share/polyview/jobs/site.env
 
 uninstall:  ## remove what install put there
-	rm -f $(addprefix $(ROOT)/,bin/polyview share/man/man1/polyview.1 share/man/man1/polyview-*.1 \
+	rm -f $(addprefix $(ROOT)/,bin/polyview bin/polyview-tools share/man/man1/polyview.1 share/man/man1/polyview-*.1 \
 	    share/man/man5/polyview-config.5 share/bash-completion/completions/polyview)
 	rm -rf $(ROOT)/share/polyview
 
@@ -233,13 +239,16 @@ dist:  ## what is committed as build/polyview-VERSION.tar.gz, which builds by it
 
 format:  ## clang-format the C code and black the Python
 	clang-format -i $$(git ls-files '*.c' '*.h')
-	black -q -l 110 analysis tests
+	black -q analysis
+	black -q -l 110 tests
 
-lint:  ## static checks: room order, cppcheck, shellcheck
+lint:  ## static checks: room order, cppcheck, shellcheck, black and mypy
 	python3 scripts/check-rooms.py
 	cppcheck --quiet --std=c11 --enable=warning,portability,performance --inline-suppr --error-exitcode=1 \
 	    --suppress=missingIncludeSystem -Iinclude src include
 	shellcheck -x scripts/*.sh scripts/completion.bash .ci/run jobs/*.sh jobs/*.sbatch $(wildcard tests/*/*.sh)
+	black -q --check analysis
+	mypy --config-file analysis/pyproject.toml analysis/polyview
 
 tidy: $(BUILD)/libs.mk  ## clang-tidy over the sources, or FILES
 	clang-tidy --quiet $(or $(FILES),$(PLAIN) src/main.c) -- $(CPPFLAGS) -DPV_CODE_VERSION='""' -std=gnu11 \

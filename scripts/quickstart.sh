@@ -24,8 +24,8 @@ parallel train --config $config --set model.kind=mlp --set model.hidden=128 --se
 echo "== 3. evaluate and draw" >&2
 "$polyview" eval --quiet --model $out/dws.h5 --store $out/store.h5 --split test | tee "$out/eval.json"
 "$polyview" render --quiet $out/store.h5 --object 0 -o $out/object0.png
-MPLBACKEND=Agg "$python" analysis/plots.py gallery $out/store.h5 -o $out/gallery.png
-MPLBACKEND=Agg "$python" analysis/plots.py training $out/dws.h5.jsonl $out/mlp.h5.jsonl -o $out/training.png
+MPLBACKEND=Agg "$python" analysis/polyview-tools plot gallery $out/store.h5 -o $out/gallery.png
+MPLBACKEND=Agg "$python" analysis/polyview-tools plot training $out/dws.h5.jsonl $out/mlp.h5.jsonl -o $out/training.png
 
 cat <<EOF
 

@@ -221,6 +221,6 @@ const pv_command pv_command_align = {
         "nobody fitted, to which both are matched (reference).  Reports the objective (the scalar product\n"
         "of the weights, less half of what the squares of biases have grown by), the mean squared error of\n"
         "the INRs on the straight path between them, and the barrier: how far it rises above its ends.\n"
-        "`analysis/plots.py barrier` draws the JSON.\n",
+        "`polyview-tools plot barrier` draws the JSON.\n",
     .run = run_align,
 };

@@ -63,7 +63,7 @@ class InMemory:
 def train_published(store: Path, seed: int, epochs: int) -> dict[str, float]:
     import torch
     from models.models import CannibalModelForClassification
-    from polyview_torch import ViewDataset
+    from polyview.torch import ViewDataset
 
     torch.manual_seed(seed)
     data = ViewDataset(store, "train", normalize=True)

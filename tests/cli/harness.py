@@ -14,7 +14,6 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Iterator
-from unittest import mock
 
 import numpy as np
 
@@ -175,16 +174,18 @@ def polyview(
 
 # ---- the tools in Python
 
+TOOLS = [sys.executable, str(ROOT / "analysis" / "polyview-tools")]
+
 
 def convert(*words: object) -> subprocess.CompletedProcess[str]:
-    """analysis/convert.py in this process, which has to load PyTorch only once."""
+    """polyview-tools convert in this process, which has to load PyTorch only once."""
     sys.path.insert(0, str(ROOT / "analysis"))
-    import convert as tool
+    from polyview.tools import main
 
-    command, out, err = ["convert.py", *map(str, words)], io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err), mock.patch.object(sys, "argv", command):
+    command, out, err = ["convert", *map(str, words)], io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
         try:
-            status = tool.main()
+            status = main(command)
         except Exception:
             traceback.print_exc()
             status = 1

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "analysis"))
-import xxh3  # noqa: E402
+from polyview import _xxh3 as xxh3  # noqa: E402
 from harness import Run, check, make_store, one_error, polyview, run_tests
 
 HIDDEN, W0 = (6, 5), 30

@@ -17,7 +17,8 @@ from drawn import ball, write_store as write_inr
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "analysis"))
-from polyview_store import Store  # noqa: E402
+TOOLS = [sys.executable, str(ROOT / "analysis" / "polyview-tools")]
+from polyview.store import Store  # noqa: E402
 
 DIMS, W0, OFFSET = [2, 9, 7, 1], 12.0, 0.25
 HEIGHT, WIDTH, TRAIN_FILE, TEST_FILE = 6, 5, 40, 20
@@ -195,7 +196,7 @@ def check_refusals(work: Path, store: Path) -> None:
 
 
 def plots(*args: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "analysis" / "plots.py"), *map(str, args)]
+    command = [*TOOLS, "plot", *map(str, args)]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
@@ -229,7 +230,7 @@ def check_plots(work: Path, store: Path, images: Path) -> None:
 
 def check_numbers_that_are_none(work: Path, store: Path) -> None:
     """Imported rows have no PSNR, exact fits an infinite one, bad fits a negative one."""
-    from plots import psnr_of
+    from polyview.plots import psnr_of
 
     odd = shutil.copy(store, work / "odd.h5")
     fitted = np.argwhere(h5py.File(store)["view/status"][()] == 1)
@@ -286,7 +287,7 @@ def inr_of(inputs: int, outputs: int) -> list[np.ndarray]:
 
 def check_kinds(work: Path) -> None:
     """Galleries of what is no grey picture."""
-    from gallery import rows_of
+    from polyview.gallery import rows_of
 
     grid = {"source": "arrays", "height": 4, "width": 5, "channels": 3}
     kinds = {
@@ -348,7 +349,7 @@ def volume_of(vertices: np.ndarray, triangles: np.ndarray) -> float:
 
 def check_meshes(work: Path) -> None:
     store = write_inr(work / "ball.h5", ball(0.7), {"source": "shapes", "field": "sdf"})
-    command = [sys.executable, str(ROOT / "analysis" / "meshes.py"), str(store), "--object", "0"]
+    command = [*TOOLS, "mesh", str(store), "--object", "0"]
 
     def mesh(*words: object) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -375,7 +376,7 @@ def check_meshes(work: Path) -> None:
         np.allclose(moved[0], [1, 2, -3] + 10 * unit[0], atol=1e-4) and np.array_equal(unit[0], vertices),
         "a mesh is put back to where its source lies",
     )
-    command[2] = str(write_inr(work / "none.h5", ball(5.0), {"source": "shapes"}))
+    command[3] = str(write_inr(work / "none.h5", ball(5.0), {"source": "shapes"}))
     run = mesh("-o", work / "none.ply", "--resolution", 9)
     check(run.returncode == 1 and "no surface" in run.stderr, "an INR without a surface is told")
     check(draws(work / "ball.png", "gallery", store), "gallery draws a shape")
@@ -383,8 +384,8 @@ def check_meshes(work: Path) -> None:
 
 def check_records(work: Path) -> None:
     """null stands for what is not finite."""
-    from augment_table import mean_and_error
-    from runs import read_runs
+    from polyview.tables.augment import mean_and_error
+    from polyview._runs import read_runs
 
     record = {
         "polyview_run": 1,

@@ -12,8 +12,8 @@ import numpy as np
 from harness import ROOT, Process, check, launch, one_error, polyview, refused, run_tests, write_config
 
 sys.path.insert(0, str(ROOT / "analysis"))
-from polyview_store import Store  # noqa: E402
-from xxh3 import checksums  # noqa: E402
+from polyview.store import Store  # noqa: E402
+from polyview._xxh3 import checksums  # noqa: E402
 
 FAILED, USAGE, DATA, STOPPED = 1, 2, 3, 75
 N = 120

@@ -131,6 +131,14 @@ def an_installation_can_be_moved(work: Path) -> None:
     )
     version = run(POLYVIEW, "--version").stdout
     check(started.stdout == version, "from another place the job files load, and start its program", started)
+    tools = run(moved / "bin/polyview-tools", "--version", cwd=work)
+    commit = (home / ".version").read_text().strip().removesuffix("-dirty")
+    check(
+        len(commit) > 6 and tools.stdout.strip().endswith(commit.split("-")[-1]),
+        "polyview-tools starts from there, and knows its version",
+        tools,
+        commit,
+    )
     check(
         os.access(home / "jobs/pipeline.sh", os.X_OK) and (home / "jobs/fit.sbatch").exists(),
         "every job file is installed",

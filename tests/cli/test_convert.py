@@ -12,10 +12,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from harness import ROOT, check, convert, make_store, polyview, run_tests, skip, write_config
+from harness import ROOT, TOOLS, check, convert, make_store, polyview, run_tests, skip, write_config
 
 sys.path.insert(0, str(ROOT / "analysis"))
-import xxh3  # noqa: E402
+from polyview import _xxh3 as xxh3  # noqa: E402
 
 try:
     import torch
@@ -61,7 +61,7 @@ def refused(directory: Path, *words: str, options: tuple[object, ...] = ()) -> b
     holds = (
         run.returncode == 3
         and all(word in run.stderr for word in words)
-        and run.stderr.startswith("convert: ")
+        and run.stderr.startswith("polyview-tools convert: ")
         and len(run.stderr.splitlines()) == 1
         and not run.stdout
         and not list(store.parent.glob(store.name + "*"))
@@ -316,7 +316,7 @@ def test_without_torch(work: Path) -> None:
     (hidden / "torch.py").write_text("raise ImportError('hidden by a test')\n")
 
     def alone(*words: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(ROOT / "analysis" / "convert.py"), *map(str, words)]
+        command = [*TOOLS, "convert", *map(str, words)]
         variables = os.environ | {"PYTHONPATH": str(hidden)}
         return subprocess.run(
             command, capture_output=True, text=True, timeout=120, check=False, env=variables
@@ -437,7 +437,7 @@ def test_dataset(work: Path) -> None:
     if torch is None:
         skip("the PyTorch Dataset", NO_TORCH)
         return
-    from polyview_torch import Batch, ViewDataset
+    from polyview.torch import Batch, ViewDataset
 
     store = make_store(work)
     train = ViewDataset(store, "train", views=2)

@@ -14,13 +14,12 @@ SECTION_S = 120
 
 def commands(section: str) -> list[tuple[list[str], str]]:
     """(command, what it reads from stdin) of every block of a section."""
-    python = [sys.executable, "-c", "import sys; exec(sys.stdin.read(), {'analysis': sys.argv[1]})", str(ROOT / "analysis")]
-    kinds = {"python": python, "sh": ["bash", "-e", "-s"]}
+    kinds = {"python": [sys.executable, "-"], "sh": ["bash", "-e", "-s"]}
     return [(kinds[kind], text) for kind, text in re.findall(r"^```(python|sh)\n(.*?)^```$", section, re.M | re.S)]
 
 
 def sections_run(work: Path) -> None:
-    variables = environment() | {"PATH": f"{BUILD}:{os.environ['PATH']}"}
+    variables = environment() | {"PATH": f"{BUILD}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT / "analysis")}
     for section in re.split(r"^## ", PAGE.read_text(encoding="utf-8"), flags=re.M)[1:]:
         title, blocks = section.splitlines()[0], commands(section)
         place = work / re.sub(r"\W", "-", title)

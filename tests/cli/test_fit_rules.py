@@ -10,7 +10,7 @@ import numpy as np
 from harness import ROOT, check, one_error, polyview, run_tests, write_config, write_images
 
 sys.path.insert(0, str(ROOT / "analysis"))
-from polyview_store import Store  # noqa: E402
+from polyview.store import Store  # noqa: E402
 
 OBJECTS, VIEWS = 21 + 7 + 9, 2
 ROWS = OBJECTS * VIEWS

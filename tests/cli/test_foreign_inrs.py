@@ -15,7 +15,7 @@ import numpy as np
 from harness import ROOT, check, convert, polyview, run_tests, skip
 
 sys.path.insert(0, str(ROOT / "analysis"))
-from polyview_store import Store  # noqa: E402
+from polyview.store import Store  # noqa: E402
 
 try:
     import torch

@@ -29,7 +29,7 @@ from harness import (
 )
 
 sys.path.insert(0, str(ROOT / "analysis"))
-from polyview_store import Store  # noqa: E402
+from polyview.store import Store  # noqa: E402
 
 OBJECTS, VIEWS = 21 + 7 + 9, 2
 COLUMNS = (

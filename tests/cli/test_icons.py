@@ -1,4 +1,4 @@
-"""analysis/icons.py: a set of pictures from icon themes, in both forms, of which no test picture is a train picture."""
+"""polyview-tools data icons: a set of pictures from icon themes, in both forms, of which no test picture is a train picture."""
 
 import json
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness import ROOT, check, run_tests, skip
+from harness import TOOLS, check, run_tests, skip
 
 try:
     from PIL import Image
@@ -31,13 +31,13 @@ def write_theme(root: Path, seed: int, layout: str) -> None:
 
 
 def icons(*words: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "analysis" / "icons.py"), *map(str, words)]
+    command = [*TOOLS, "data", "icons", *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def a_set_is_made_of_themes(work: Path) -> None:
     if Image is None:
-        return skip("icons.py makes a set of pictures", "Pillow is not installed")
+        return skip("data icons makes a set of pictures", "Pillow is not installed")
     write_theme(work / "themes/gnome", 1, "32x32/{}")
     write_theme(work / "themes/Faenza", 2, "{}/32")
     run = icons(work / "set", "--themes", work / "themes")

@@ -16,7 +16,7 @@ from png_files import DEPTHS, GREY, GREY_ALPHA, PALETTE, RGB, RGBA, chunk, png
 from test_fit import contents
 
 sys.path.insert(0, str(ROOT / "analysis"))
-from xxh3 import xxh3_64  # noqa: E402
+from polyview._xxh3 import xxh3_64  # noqa: E402
 
 try:
     from PIL import Image

@@ -10,7 +10,7 @@ from pathlib import Path
 from harness import POLYVIEW, ROOT, check, environment, run_tests, write_config, write_images
 
 sys.path.insert(0, str(ROOT / "analysis"))
-from runs import runs_of  # noqa: E402
+from polyview._runs import runs_of  # noqa: E402
 
 PROGRAMS = {
     "srun": 'while [ "${1#-}" != "$1" ]; do shift; done\nSLURM_STEP_ID=3 exec "$@"\n',

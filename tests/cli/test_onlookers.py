@@ -36,15 +36,14 @@ with xarray.open_dataset(path, engine="h5netcdf", phony_dims="sort", group="view
     with xarray.open_dataset(path, engine="h5netcdf", phony_dims="sort", drop_variables=["layout", "shards"]) as root:
         found = view.status.values[0], root.params.values[0], view.checksum.values[0]
 """,
-    "polyview_store": """
-with polyview_store.Store(path) as f:
+    "polyview.store": """
+with polyview.store.Store(path) as f:
     found = f.status[0], f.block(0, 0, f.objects), f.checksum[0]
 """,
 }
 LOOK = """
-import sys, {module}
-sys.path.insert(0, {analysis!r})
-from xxh3 import checksums
+import {module}
+from polyview._xxh3 import checksums
 path = {path!r}
 {look}
 status, rows, sums = found
@@ -55,7 +54,7 @@ print(int((status == 1).sum()), int((checksums(rows[status == 1]) != sums[status
 def look(python: str, module: str, path: Path) -> tuple[int, int]:
     """(rows that are marked fitted, those of them that are not what their checksum says)"""
     analysis = str(ROOT / "analysis")
-    script = LOOK.format(module=module, analysis=analysis, path=str(path), look=LOOKS[module])
+    script = LOOK.format(module=module, path=str(path), look=LOOKS[module])
     done = subprocess.run(
         [python, "-c", f"import sys; sys.path.insert(0, {analysis!r})\n{script}"],
         capture_output=True,
@@ -102,7 +101,7 @@ def look_on(work: Path, config: Path, readers: dict[str, str], ranks: int, store
 def onlookers_see_whole_rows(work: Path) -> None:
     write_images(work / "images")
     config = write_config(work, fit={"views": 1, "steps": 400000})
-    readers = {"h5py": sys.executable, "polyview_store": sys.executable}
+    readers = {"h5py": sys.executable, "polyview.store": sys.executable}
     python, missing = current_python("h5py", "h5netcdf", "xarray")
     if missing:
         skip("h5netcdf and xarray beside a fit", missing)

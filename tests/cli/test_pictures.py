@@ -9,7 +9,7 @@ from drawn import ball, pixels, write_box, write_store
 from harness import ROOT, check, one_error, polyview, run_tests, write_config
 
 sys.path.insert(0, str(ROOT / "analysis"))
-from polyview_store import Store  # noqa: E402
+from polyview.store import Store  # noqa: E402
 
 GAP, SCALE = 4, 4
 rng = np.random.default_rng(3)

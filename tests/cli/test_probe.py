@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from harness import ROOT, Run, check, make_store, one_error, polyview, refused, run_tests, skip, write_config
 
 sys.path.insert(0, str(ROOT / "analysis"))
-from polyview_store import Store  # noqa: E402
+from polyview.store import Store  # noqa: E402
 
 TRAIN, VAL, TEST = 21, 7, 9
 TOLERANCE = 1e-8

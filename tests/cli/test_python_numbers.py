@@ -11,10 +11,21 @@ from typing import Any
 import h5py
 import numpy as np
 
-from harness import ROOT, check, convert, make_store, polyview, run_tests, skip, write_config, write_images
+from harness import (
+    ROOT,
+    TOOLS,
+    check,
+    convert,
+    make_store,
+    polyview,
+    run_tests,
+    skip,
+    write_config,
+    write_images,
+)
 
 sys.path.insert(0, str(ROOT / "analysis"))
-from polyview_store import Store  # noqa: E402
+from polyview.store import Store  # noqa: E402
 
 ODD = [math.nan, math.nan, math.inf, -math.inf, -41.5, 3.0e38]
 RECORD = {
@@ -31,14 +42,8 @@ RECORD = {
 }
 
 
-def tool(script: str, *words: object) -> subprocess.CompletedProcess[str]:
-    command = [
-        sys.executable,
-        "-W",
-        "error::RuntimeWarning",
-        str(ROOT / "analysis" / script),
-        *map(str, words),
-    ]
+def tool(*words: object) -> subprocess.CompletedProcess[str]:
+    command = [TOOLS[0], "-W", "error::RuntimeWarning", *TOOLS[1:], *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
@@ -96,7 +101,7 @@ def the_report_counts_them(work: Path) -> None:
         (work / f"strong-{ranks}" / "model.h5.runs.jsonl").write_text(json.dumps(whole) + "\n")
         plan = {"train": {"wall_s": seconds, "low_s": None, "high_s": 2.0}}
         (work / f"strong-{ranks}" / "plan.json").write_text(json.dumps(plan))
-    report = tool("report.py", work)
+    report = tool("report", work)
     page = (work / "report.html").read_text() if report.returncode == 0 else ""
     check(run.status == 0 and page and not report.stderr, "a report of odd figures is made", run, report)
     for what, count in (("of unknown PSNR", 2), ("exact (infinite PSNR)", 1), ("of PSNR minus infinity", 1)):
@@ -114,7 +119,7 @@ def the_report_counts_them(work: Path) -> None:
 
 
 def pictures_show_them(work: Path) -> None:
-    from plots import not_finite, read_metrics
+    from polyview.plots import not_finite, read_metrics
 
     lines = [{"event": "start", "model": "m"}]
     losses = [None, math.nan, math.inf, -math.inf, -1.0, 1e300, 0.5]
@@ -122,7 +127,7 @@ def pictures_show_them(work: Path) -> None:
         {"event": "epoch", "epoch": i, "train_loss": x, "val_accuracy": None} for i, x in enumerate(losses)
     ]
     (work / "m.jsonl").write_text("\ufeff" + "\r\n".join(map(json.dumps, lines)))
-    run = tool("plots.py", "training", work / "m.jsonl", "-o", work / "m.png")
+    run = tool("plot", "training", work / "m.jsonl", "-o", work / "m.png")
     check(run.returncode == 0 and not run.stderr, "losses of every kind are drawn", run.stderr)
     epochs = read_metrics(work / "m.jsonl")[1]
     check(not_finite(epochs, "train_loss") == ", train loss not finite in 4 of 7 epochs", "and counted")
@@ -130,19 +135,19 @@ def pictures_show_them(work: Path) -> None:
     align = {"lambda": [0, 0.5, 1], "pairs": 3, "alignments": {}}
     align["alignments"] = {"none": {"losses": [0, None, 1e30]}, "signed": {"losses": [None, None, None]}}
     (work / "align.json").write_text(json.dumps(align))
-    run = tool("plots.py", "barrier", work / "align.json", "-o", work / "align.png")
+    run = tool("plot", "barrier", work / "align.json", "-o", work / "align.png")
     check(run.returncode == 0 and not run.stderr, "so are barriers", run.stderr)
     (work / "cka.json").write_text(json.dumps({"features": "a.h5", "cka": [[1.0, None], [None, 1.0]]}))
-    run = tool("embeddings.py", "cka", work / "cka.json", "-o", work / "cka.png")
+    run = tool("embeddings", "cka", work / "cka.json", "-o", work / "cka.png")
     check(run.returncode == 0 and not run.stderr, "a CKA that is null is drawn", run.stderr)
     with h5py.File(work / "pca.h5", "w") as file:
         file["coordinates"] = [[math.nan, 1], [math.inf, 2], [3, 4.0]]
         file["truth"], file["label"], file["explained"] = np.eye(3), [0, 1, -1], [math.nan, 0.1]
-    run = tool("embeddings.py", "scatter", work / "pca.h5", "-o", work / "pca.png")
+    run = tool("embeddings", "scatter", work / "pca.h5", "-o", work / "pca.png")
     check(run.returncode == 0 and not run.stderr, "coordinates that are not finite are left out", run.stderr)
     probes = {name: {"test_accuracy": None} for name in ("ridge", "knn")} | {"train": {"best_val_loss": None}}
     (work / "views-1.json").write_text(json.dumps(probes))
-    run = tool("contrast_table.py", "table", "--runs", work)
+    run = tool("table", "contrast", "table", "--runs", work)
     check(run.returncode == 0 and run.stdout.count("not finite") == 3, "a table says what is not finite", run)
 
 
@@ -152,7 +157,7 @@ def signals_without_pixels_have_a_report(work: Path) -> None:
     del text["signal"]["path"]
     config.write_text(json.dumps(text))
     run = polyview("fit", "--config", config)
-    report = tool("report.py", work)
+    report = tool("report", work)
     page = (work / "report.html").read_text() if report.returncode == 0 else ""
     check(run.status == 0 and "<td>sine, " in page, "a store of curves has a report", run, report)
     convert("export", work / "store.h5", work / "out", "--format", "npz")
@@ -181,7 +186,7 @@ def names_of_classes_come_back(work: Path) -> None:
     ]
     told.append(polyview("fit", "--config", work / "config.yaml", "--store", work / "back.h5"))
     check(all(run.status == 0 for run in told), "the program reads them, and continues the store", *told)
-    report = tool("report.py", work)
+    report = tool("report", work)
     check(report.returncode == 0 and not report.stderr, "so does the report", report.stderr)
 
 
@@ -207,7 +212,7 @@ def exports_keep_them(work: Path) -> None:
         check(
             run.returncode == 0 and "1 of 74 files are not as they were" in run.stderr, f"{name} weights", run
         )
-        report = tool("plots.py", "gallery", work / f"{name}.h5", "-o", work / f"{name}.png")
+        report = tool("plot", "gallery", work / f"{name}.h5", "-o", work / f"{name}.png")
         check(
             report.returncode == 0 and not report.stderr, f"INRs of {name} weights are drawn", report.stderr
         )

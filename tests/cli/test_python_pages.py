@@ -16,7 +16,7 @@ AROUND = {
         "",
         "assert len(state) > 4 and all(isinstance(v, torch.Tensor) for v in state.values()), state",
     ),
-    "from polyview_torch": (
+    "from polyview.torch": (
         "def dws(inputs): return [w.mean() for w in inputs[0]]",
         "assert pixels.shape == (8, 8, 1) and len(logits) == 3 and batch.label.dtype == torch.int64",
     ),

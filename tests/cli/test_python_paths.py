@@ -1,4 +1,4 @@
-"""What analysis/ reads, makes and replaces by names that are not the file's own: links of every kind, ~, variables."""
+"""What polyview-tools reads, makes and replaces by names that are not the file's own: links of every kind, ~, variables."""
 
 import json
 import os
@@ -11,13 +11,13 @@ from typing import Any
 import h5py
 import numpy as np
 
-from harness import ROOT, check, make_store, polyview, run_tests
+from harness import ROOT, TOOLS, check, make_store, polyview, run_tests
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def tool(script: str, *words: object, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "analysis" / script), *map(str, words)]
+def tool(*words: object, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    command = [*TOOLS, *map(str, words)]
     return subprocess.run(
         command, capture_output=True, text=True, timeout=120, check=False, cwd=cwd, env=os.environ | variables
     )
@@ -51,7 +51,7 @@ def pictures_are_made_where_names_lead(work: Path) -> None:
     for name, (target, made) in links.items():
         (work / name).symlink_to(target)
         (work / made).unlink(missing_ok=True)
-        run = tool("plots.py", "psnr", "store.h5", "-o", name, cwd=work)
+        run = tool("plot", "psnr", "store.h5", "-o", name, cwd=work)
         check(
             run.returncode == 0 and (work / name).is_symlink() and drawn(work / made) and no_parts(work),
             f"a picture named by the link '{name}' is made at its end",
@@ -65,7 +65,7 @@ def pictures_are_made_where_names_lead(work: Path) -> None:
         ("~/home.png", "scratch/home.png"),
     ):
         variables = {"PLACE": "scratch", "HOME": str(work / "scratch")}
-        run = tool("plots.py", "psnr", "store.h5", "-o", name, cwd=work, **variables)
+        run = tool("plot", "psnr", "store.h5", "-o", name, cwd=work, **variables)
         check(run.returncode == 0 and drawn(work / made), f"'{name}' is made at {made}", run.stderr)
     for name, words in (
         ("$NO_SUCH/x.png", ["NO_SUCH", "not set"]),
@@ -83,7 +83,7 @@ def pictures_are_made_where_names_lead(work: Path) -> None:
             os.link(work / "store.h5", work / name)
         if name == "link.h5":
             (work / name).symlink_to("store.h5")
-        run = tool("plots.py", "psnr", "store.h5", "-o", name, cwd=work)
+        run = tool("plot", "psnr", "store.h5", "-o", name, cwd=work)
         check(
             refused(run, *words) and h5py.is_hdf5(work / "store.h5") and no_parts(work),
             f"a picture at '{name}' is refused in a sentence",
@@ -91,13 +91,13 @@ def pictures_are_made_where_names_lead(work: Path) -> None:
         )
     (work / "two.png").write_text("old")
     os.link(work / "two.png", work / "one.png")
-    tool("plots.py", "psnr", "store.h5", "-o", "one.png", cwd=work)
+    tool("plot", "psnr", "store.h5", "-o", "one.png", cwd=work)
     check(
         drawn(work / "one.png") and (work / "two.png").read_text() == "old", "of hard links the other stays"
     )
     os.mkfifo(work / "pipe")
     with subprocess.Popen(["cat", work / "pipe"], stdout=subprocess.PIPE) as reader:
-        run = tool("plots.py", "psnr", "store.h5", "-o", "pipe", cwd=work)
+        run = tool("plot", "psnr", "store.h5", "-o", "pipe", cwd=work)
         content = reader.communicate(timeout=60)[0] if run.returncode == 0 else reader.kill() or b""
     check(content[:8] == PNG and (work / "pipe").is_fifo(), "a pipe is written to and stays one", run.stderr)
 
@@ -112,7 +112,7 @@ def stores_are_read_through_links(work: Path) -> None:
     (home / "again.h5").symlink_to(home / "store.h5")
     (work / "folder").symlink_to("scratch")
     sys.path.insert(0, str(ROOT / "analysis"))
-    from polyview_store import Store
+    from polyview.store import Store
 
     with Store(store) as plain:
         rows = plain.block(1, 0, plain.objects)
@@ -120,17 +120,17 @@ def stores_are_read_through_links(work: Path) -> None:
         with Store(work / name) as opened:
             same = np.array_equal(opened.block(1, 0, opened.objects), rows)
             check(same and opened.path == store.resolve(), f"{name} is read, and is known as what it is")
-    run = tool("report.py", "home", cwd=work)
+    run = tool("report", "home", cwd=work)
     page = (home / "report.html").read_text() if run.returncode == 0 else ""
     check(
         "store.h5.runs.jsonl:1" in page, "the report finds the records of a store behind a link", run.stderr
     )
     (home / "store.h5.runs.jsonl").write_text((work / "scratch" / "store.h5.runs.jsonl").read_text())
     (work / "scratch" / "store.h5.runs.jsonl").unlink()
-    run = tool("report.py", "home", "-o", "report link.html", cwd=work)
+    run = tool("report", "home", "-o", "report link.html", cwd=work)
     page = (work / "report link.html").read_text() if run.returncode == 0 else ""
     check("store.h5.runs.jsonl:1" in page, "and those that an older run left beside the link", run.stderr)
-    run = tool("report.py", "home", "-o", "home/store.h5", cwd=work)
+    run = tool("report", "home", "-o", "home/store.h5", cwd=work)
     check(
         refused(run, "another file") and h5py.is_hdf5(store), "a report over its store is refused", run.stderr
     )
@@ -140,7 +140,7 @@ def directories_are_exchanged_through_links(work: Path) -> None:
     store = make_store(work)
 
     def convert(*words: object) -> subprocess.CompletedProcess[str]:
-        return tool("convert.py", *words, cwd=work)
+        return tool("convert", *words, cwd=work)
 
     def same(path: Path) -> bool:
         with h5py.File(store) as a, h5py.File(path) as b:
@@ -218,16 +218,16 @@ def names_of_any_letters(work: Path) -> None:
     make_store(work)
     place = work / "räume \U0001f600 'a' \"b\""
     place.mkdir()
-    run = tool("convert.py", "export", "../store.h5", "out", "--format", "npz", cwd=place)
+    run = tool("convert", "export", "../store.h5", "out", "--format", "npz", cwd=place)
     (place / "out" / "polyview.npz").unlink()
-    run = tool("convert.py", "import", "out", "back.h5", "--image", 8, 8, cwd=place)
+    run = tool("convert", "import", "out", "back.h5", "--image", 8, 8, cwd=place)
     check(run.returncode == 0, "letters beyond the basic plane, spaces and quotes", run.stderr)
     told: list[Any] = [polyview(word, place / "back.h5") for word in ("verify", "info")]
     check(all(run.status == 0 for run in told), "verify and info read such a store", *told)
     with h5py.File(place / "back.h5") as file:
         check("\U0001f600" in file.attrs["config"].decode(), "its config is YAML, which knows no surrogates")
     shutil.copy(place / "back.h5", place / "store.h5")
-    run = tool("report.py", ".", cwd=place)
+    run = tool("report", ".", cwd=place)
     check(
         run.returncode == 0 and "\U0001f600" in (place / "report.html").read_text(),
         "and the report",
@@ -236,20 +236,20 @@ def names_of_any_letters(work: Path) -> None:
     odd = Path(os.fsdecode(os.fsencode(work) + b"/\xff"))
     odd.mkdir()
     shutil.copytree(place / "out", odd / "out")
-    run = tool("convert.py", "import", "out", "store.h5", cwd=odd)
+    run = tool("convert", "import", "out", "store.h5", cwd=odd)
     check(
         run.returncode == 0 and polyview("info", odd / "store.h5").status == 0, "a name that is no UTF-8", run
     )
-    run = tool("report.py", ".", cwd=odd)
+    run = tool("report", ".", cwd=odd)
     check(run.returncode == 0 and (odd / "report.html").is_file(), "and its report", run.stderr)
 
 
 def tables_are_replaced_whole(work: Path) -> None:
-    marks = "<!-- augment_table.py: begin -->\nold\n<!-- augment_table.py: end -->\n"
+    marks = "<!-- polyview-tools table augment: begin -->\nold\n<!-- polyview-tools table augment: end -->\n"
     (work / "docs").mkdir()
     (work / "docs" / "page.md").write_text(f"before\n{marks}after\n")
     (work / "page.md").symlink_to("docs/page.md")
-    run = tool("augment_table.py", "table", "--runs", work, "--into", "page.md", cwd=work)
+    run = tool("table", "augment", "table", "--runs", work, "--into", "page.md", cwd=work)
     page = (work / "docs" / "page.md").read_text()
     check(
         run.returncode == 0

@@ -6,13 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from harness import BUILD, ROOT, check, environment, run_tests, write_config, write_images
+from harness import BUILD, TOOLS, check, environment, run_tests, write_config, write_images
 
 NAME = "100x5e-3"
 
 
 def recipes(work: Path, *words: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "analysis" / "recipes.py"), *map(str, words)]
+    command = [*TOOLS, "recipes", *map(str, words)]
     return subprocess.run(command, cwd=work, env=environment(), capture_output=True, text=True, timeout=200)
 
 
@@ -38,7 +38,9 @@ def a_recipe_is_judged_once(work: Path) -> None:
     )
 
     page = work / "page.md"
-    page.write_text("before\n<!-- recipes.py: begin -->\nold\n<!-- recipes.py: end -->\nafter\n")
+    page.write_text(
+        "before\n<!-- polyview-tools recipes: begin -->\nold\n<!-- polyview-tools recipes: end -->\nafter\n"
+    )
     told = recipes(work, "table", "--runs", work / "runs", "--into", page)
     text = page.read_text()
     scores = [

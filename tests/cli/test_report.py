@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from harness import ROOT, check, make_store, polyview, run_tests, skip
+from harness import TOOLS, check, make_store, polyview, run_tests, skip
 
 SECTIONS = [
     "Data set",
@@ -129,7 +129,7 @@ def fill(work: Path) -> None:
 
 def report(work: Path) -> tuple[subprocess.CompletedProcess[str], str]:
     done = subprocess.run(
-        [sys.executable, str(ROOT / "analysis" / "report.py"), str(work)],
+        [*TOOLS, "report", str(work)],
         capture_output=True,
         text=True,
         timeout=60,
@@ -252,7 +252,7 @@ def a_store_alone_gives_a_shorter_report(work: Path) -> None:
     done, text = report(work)
     check(
         done.returncode == 1
-        and done.stderr.startswith("report: ")
+        and done.stderr.startswith("polyview-tools report: ")
         and "store.h5" in done.stderr
         and not text,
         "without a store there is an error and no report",

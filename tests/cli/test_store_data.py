@@ -10,7 +10,7 @@ import numpy as np
 from harness import IMAGES, LABELS, ROOT, check, one_error, polyview, run_tests, write_config, write_images
 
 sys.path.insert(0, str(ROOT / "analysis"))
-from xxh3 import checksums  # noqa: E402
+from polyview._xxh3 import checksums  # noqa: E402
 
 BAD_DATA = 3
 

@@ -28,7 +28,7 @@ from harness import (
     write_config,
     write_images,
 )  # noqa: E402
-from xxh3 import checksums  # noqa: E402
+from polyview._xxh3 import checksums  # noqa: E402
 
 COLUMNS = ("params", "view/status", "view/checksum", "view/psnr", "view/steps", "object/source")
 VIEWS, GROWN_VIEWS, OBJECTS, GROWN_OBJECTS = 2, 3, 60, 70

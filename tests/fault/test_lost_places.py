@@ -29,7 +29,7 @@ from harness import (
     write_config,
     write_images,
 )  # noqa: E402
-from xxh3 import checksums  # noqa: E402
+from polyview._xxh3 import checksums  # noqa: E402
 
 FAILED, STOPPED, STOP_S = 1, 75, 10
 

@@ -261,7 +261,7 @@ def an_array_trains_four_variants(bench: Bench) -> None:
         "each record says which task it was",
         runs,
     )
-    command = [sys.executable, f"{ROOT}/analysis/augment_table.py", "table", "--runs", out]
+    command = [sys.executable, f"{ROOT}/analysis/polyview-tools", "table", "augment", "table", "--runs", out]
     rows = [line.split("|")[1:-1] for line in bench.cluster.run(*command).splitlines()[2:]]
     told = {row[0].strip(): (float(row[1].split()[0]), int(row[-1])) for row in rows}
     mean = {
@@ -362,7 +362,7 @@ def ranks_are_bound_to_cores(work: Path) -> None:
 
 def the_report_holds_it_all(bench: Bench) -> None:
     out = bench.work / "pipeline"
-    bench.cluster.run(sys.executable, f"{ROOT}/analysis/report.py", out)
+    bench.cluster.run(sys.executable, f"{ROOT}/analysis/polyview-tools", "report", out)
     text = (out / "report.html").read_text()
     named = [f"augment/none-{seed}" for seed in (1, 2)]
     named += [

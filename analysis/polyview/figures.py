@@ -2,7 +2,7 @@
 
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import matplotlib
 
@@ -10,11 +10,11 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from paths import replaced
+from ._paths import replaced
 
 INK, FAINT = "#333333", "#d9d9d9"
 COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"]  # Okabe and Ito
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
@@ -35,9 +35,11 @@ STYLE = {
 
 def save(figure: Figure, output: Path | BinaryIO, *sources: Path) -> None:
     """ValueError if the output is one of the files that were drawn."""
-    image = BytesIO() if isinstance(output, Path) else output
+    image = BytesIO()
     figure.savefig(image, format="png", bbox_inches="tight", facecolor="white")
     plt.close(figure)
-    if isinstance(output, Path):
+    if not isinstance(output, Path):
+        output.write(image.getvalue())
+    else:
         with replaced(output, *sources) as to:
             to.write_bytes(image.getvalue())

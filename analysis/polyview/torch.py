@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 try:
     import torch
 except ImportError as error:
-    raise ImportError("polyview_torch needs PyTorch (Debian: python3-torch)") from error
+    raise ImportError("polyview.torch needs PyTorch (Debian: python3-torch; pip: polyview[torch])") from error
 
-from paths import real
-from polyview_store import FITTED, Store
+from ._paths import real
+from .store import FITTED, Store
 
 Statistics = tuple[NDArray[np.float32], NDArray[np.float32]]
 
@@ -60,7 +60,7 @@ def by_layer(
     return tuple(weights), tuple(biases)
 
 
-class ViewDataset(torch.utils.data.Dataset):
+class ViewDataset(torch.utils.data.Dataset[Batch]):
     """The first `views` views of every object of a split: all objects of view 0, then of view 1, ...
 
     normalize: tensors are (x - mean) / std of every entry.  The statistics are those of the training split's first

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from export_views import KNOWN
-from import_plan import (
+from .export import KNOWN
+from .import_plan import (
     Plan,
     known_dims,
     name_classes,
@@ -26,12 +26,12 @@ from import_plan import (
     read_splits,
     set_label,
 )
-from paths import real
-from polyview_store import BLOCK_ROWS, SINE, SPLITS, VERSION, Attribute
-from progress import Progress
-from store_writer import StoreWriter
-from view_files import TORCH_SUFFIXES, Layout, dims_of, flatten, layout_of, need_torch, params_of, read_view
-from xxh3 import checksums
+from ._paths import real
+from .store import BLOCK_ROWS, SINE, SPLITS, VERSION, Attribute
+from ._progress import Progress
+from .writer import StoreWriter
+from .view_files import TORCH_SUFFIXES, Layout, dims_of, flatten, layout_of, need_torch, params_of, read_view
+from ._xxh3 import checksums
 
 
 @dataclass

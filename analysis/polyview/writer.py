@@ -9,10 +9,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from paths import real_output
-from polyview_store import FITTED, Attribute
-from view_files import Layout, params_of
-from xxh3 import checksums
+from ._paths import real_output
+from .store import FITTED, Attribute
+from .view_files import Layout, params_of
+from ._xxh3 import checksums
 
 COLUMNS = {
     "view/status": "u1",

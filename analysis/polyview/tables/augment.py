@@ -1,9 +1,9 @@
 """What augmentation does: trains the same network with each augmentation and several seeds, and tells what came of it.
 
-    python analysis/augment_table.py run [--config configs/augment.yaml] [--runs runs/augment] [--jobs 2]
-    python analysis/augment_table.py table [--runs runs/augment] [--into docs/results.md]
-    python analysis/augment_table.py curves [--runs runs/augment] -o docs/pictures/augment.png
-    python analysis/augment_table.py task NUMBER --runs runs/augment      (for jobs/array-augment.sbatch)
+    polyview-tools table augment run [--config configs/augment.yaml] [--runs runs/augment] [--jobs 2]
+    polyview-tools table augment table [--runs runs/augment] [--into docs/results.md]
+    polyview-tools table augment curves [--runs runs/augment] -o docs/pictures/augment.png
+    polyview-tools table augment task NUMBER --runs runs/augment      (for jobs/array-augment.sbatch)
 
 `run` trains what is not yet trained, one process a run, all variants of a seed before those of the next; interrupted and
 started again it goes on.  `table` prints Markdown, or replaces what stands between the marks of the table in a file.
@@ -22,10 +22,10 @@ from pathlib import Path
 
 import numpy as np
 
-from paths import path_of, replaced
-from runs import Run, last_done, runs_of, told
+from .._paths import path_of, replaced
+from .._runs import Run, last_done, runs_of, told
 
-BEGIN, END = "<!-- augment_table.py: begin -->", "<!-- augment_table.py: end -->"
+BEGIN, END = "<!-- polyview-tools table augment: begin -->", "<!-- polyview-tools table augment: end -->"
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,7 @@ def replace_between_marks(path: Path, text: str, marks: tuple[str, str] = (BEGIN
 
 def mean_curve(runs: Path, variant: Variant, key: str) -> list[float]:
     """A figure of every epoch, averaged over the seeds."""
-    from plots import read_metrics, series
+    from ..plots import read_metrics, series
 
     curves = [
         series(read_metrics(path)[1], key) for path in sorted(runs.glob(f"{variant.name}-[0-9]*.h5.jsonl"))
@@ -219,7 +219,7 @@ def mean_curve(runs: Path, variant: Variant, key: str) -> list[float]:
 
 def curves(runs: Path, output: Path) -> None:
     """Solid: one view an object, dotted: all views."""
-    from figures import COLOURS, STYLE, save
+    from ..figures import COLOURS, STYLE, save
     from matplotlib import pyplot as plt
 
     shown = [v for v in VARIANTS if v.curves and finished_runs(runs, v.name)]
@@ -241,8 +241,8 @@ def curves(runs: Path, output: Path) -> None:
         save(figure, output)
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Compares augmentations: trains, tabulates, draws.")
+def arguments(program: str, words: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(program, description="Compares augmentations: trains, tabulates, draws.")
     commands = parser.add_subparsers(dest="command", required=True)
     runs = argparse.ArgumentParser(add_help=False)
     runs.add_argument("--runs", type=path_of, default=Path("runs/augment"), help="directory of the runs")
@@ -261,27 +261,19 @@ def arguments() -> argparse.Namespace:
     command.add_argument("--into", type=path_of, help="file whose table is replaced")
     command = commands.add_parser("curves", parents=[runs], help="loss curves")
     command.add_argument("-o", "--output", type=path_of, required=True)
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
-def main() -> int:
-    args = arguments()
-    try:
-        if args.command == "run":
-            return run(args)
-        if args.command == "task":
-            return task(args)
-        if args.command == "curves":
-            curves(args.runs, args.output)
-        elif args.into:
-            replace_between_marks(args.into, table(args.runs))
-        else:
-            print(table(args.runs))
-    except (ValueError, OSError) as error:
-        print(f"augment_table: {error}", file=sys.stderr)
-        return 1
+def main(program: str, words: list[str]) -> int:
+    args = arguments(program, words)
+    if args.command == "run":
+        return run(args)
+    if args.command == "task":
+        return task(args)
+    if args.command == "curves":
+        curves(args.runs, args.output)
+    elif args.into:
+        replace_between_marks(args.into, table(args.runs))
+    else:
+        print(table(args.runs))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

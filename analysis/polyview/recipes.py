@@ -1,9 +1,9 @@
 """Which fits can be read: fits the same objects by many recipes and tells how well networks and probes read the weights.
 
-    python analysis/recipes.py run [--config configs/recipes.yaml] [--runs runs/recipes] [--ranks 2] [--only NAME ...]
-    python analysis/recipes.py table [--runs runs/recipes] [--into docs/recipes.md]
-    python analysis/recipes.py figure [--runs runs/recipes] -o docs/pictures/recipes.png
-    python analysis/recipes.py names                                          (for a job array: a recipe a task)
+    polyview-tools recipes run [--config configs/recipes.yaml] [--runs runs/recipes] [--ranks 2] [--only NAME ...]
+    polyview-tools recipes table [--runs runs/recipes] [--into docs/recipes.md]
+    polyview-tools recipes figure [--runs runs/recipes] -o docs/pictures/recipes.png
+    polyview-tools recipes names                                          (for a job array: a recipe a task)
 
 `run` goes on where it was interrupted: fits resume, and what has a result is not made again.  For every recipe it makes
 <runs>/<recipe>/store.h5, a second store of the INRs before their first step, models, and one JSON file a figure.
@@ -21,11 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from augment_table import mean_and_error, replace_between_marks
-from polyview_store import Store
-from runs import last_done, runs_of
+from .tables.augment import mean_and_error, replace_between_marks
+from .store import Store
+from ._runs import last_done, runs_of
 
-BEGIN, END = "<!-- recipes.py: begin -->", "<!-- recipes.py: end -->"
+BEGIN, END = "<!-- polyview-tools recipes: begin -->", "<!-- polyview-tools recipes: end -->"
 DISTANCE_ROWS = 512  # objects over which the distance travelled is averaged
 
 
@@ -178,12 +178,12 @@ def figure(runs: Path, output: Path) -> None:
 
     from matplotlib import pyplot as plt
 
-    from figures import STYLE, save
+    from .figures import STYLE, save
 
     found = [(r, result(runs, r, "fit"), accuracies(runs, r, "dws")) for r in RECIPES]
     shown = [(r, f, statistics.fmean(a)) for r, f, a in found if f and a]
     if not shown:
-        raise ValueError(f"'{runs}' holds no results: start with `recipes.py run`")
+        raise ValueError(f"'{runs}' holds no results: start with `polyview-tools recipes run`")
     with plt.rc_context(STYLE):
         drawing, axes = plt.subplots(1, 2, figsize=(7.2, 3.1), sharey=True, layout="constrained")
         for axis, key, label in zip(
@@ -210,9 +210,9 @@ def figure(runs: Path, output: Path) -> None:
         save(drawing, output)
 
 
-def arguments() -> argparse.Namespace:
+def arguments(program: str, words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description="Compares recipes of fits by how well their weights are read."
+        program, description="Compares recipes of fits by how well their weights are read."
     )
     commands = parser.add_subparsers(dest="command", required=True)
     runs = argparse.ArgumentParser(add_help=False)
@@ -228,29 +228,21 @@ def arguments() -> argparse.Namespace:
     command = commands.add_parser("figure", parents=[runs], help="accuracy against PSNR and distance")
     command.add_argument("-o", "--output", type=Path, required=True)
     commands.add_parser("names", help="the recipes, a line each")
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
-def main() -> int:
-    args = arguments()
-    try:
-        if args.command == "run":
-            for recipe in RECIPES:
-                if not args.only or recipe.name in args.only:
-                    study(args, recipe)
-        elif args.command == "names":
-            print(*(recipe.name for recipe in RECIPES), sep="\n")
-        elif args.command == "figure":
-            figure(args.runs, args.output)
-        elif args.into:
-            replace_between_marks(args.into, table(args.runs), (BEGIN, END))
-        else:
-            print(table(args.runs))
-    except (ValueError, OSError) as error:
-        print(f"recipes: {error}", file=sys.stderr)
-        return 1
+def main(program: str, words: list[str]) -> int:
+    args = arguments(program, words)
+    if args.command == "run":
+        for recipe in RECIPES:
+            if not args.only or recipe.name in args.only:
+                study(args, recipe)
+    elif args.command == "names":
+        print(*(recipe.name for recipe in RECIPES), sep="\n")
+    elif args.command == "figure":
+        figure(args.runs, args.output)
+    elif args.into:
+        replace_between_marks(args.into, table(args.runs), (BEGIN, END))
+    else:
+        print(table(args.runs))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

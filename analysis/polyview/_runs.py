@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from paths import beside
+from ._paths import beside
 
 PARTS = {"compute_s": "computing", "io_s": "files", "communication_s": "communication", "idle_s": "waiting"}
 

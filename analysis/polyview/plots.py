@@ -1,15 +1,15 @@
 """Draws pictures of stores and training runs.
 
-python analysis/plots.py gallery STORE -o gallery.png [--count 8] [--originals DIRECTORY | --program build/polyview]
-python analysis/plots.py psnr STORE -o psnr.png
-python analysis/plots.py training METRICS.jsonl [METRICS2.jsonl ...] -o curve.png
-python analysis/plots.py barrier ALIGN.json -o barrier.png     (build/polyview align STORE > ALIGN.json)
+polyview-tools plot gallery STORE -o gallery.png [--count 8] [--originals DIRECTORY | --program build/polyview]
+polyview-tools plot psnr STORE -o psnr.png
+polyview-tools plot training METRICS.jsonl [METRICS2.jsonl ...] -o curve.png
+polyview-tools plot barrier ALIGN.json -o barrier.png     (build/polyview align STORE > ALIGN.json)
 """
 
 import argparse
 import json
 import math
-import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,11 +19,11 @@ import numpy as np
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from figures import COLOURS, INK, STYLE, save
-from gallery import gallery
-from paths import path_of
-from polyview_store import FITTED, Store
-from runs import as_number
+from .figures import COLOURS, INK, STYLE, save
+from .gallery import gallery
+from ._paths import path_of
+from .store import FITTED, Store
+from ._runs import as_number
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Psnr:
 
 def psnr_of(store: Store) -> Psnr:
     values = store.psnr[store.status == FITTED].astype(np.float64)
-    kinds = {
+    kinds: dict[str, Callable[..., Any]] = {
         "of unknown PSNR": np.isnan,
         "exact (infinite PSNR)": np.isposinf,
         "of PSNR minus infinity": np.isneginf,
@@ -156,8 +156,8 @@ def barrier(path: Path, output: Path) -> None:
     save(figure, output, path)
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Draws pictures of stores and training runs.")
+def arguments(program: str, words: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(program, description="Draws pictures of stores and training runs.")
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("gallery", help="INRs of several classes, below their source images")
     command.add_argument("store", type=path_of)
@@ -178,29 +178,21 @@ def arguments() -> argparse.Namespace:
     command = commands.add_parser("barrier", help="loss between two views, before and after alignment")
     command.add_argument("result", type=path_of, help="what `polyview align` prints")
     command.add_argument("-o", "--output", type=path_of, required=True)
-    args = parser.parse_args()
+    args = parser.parse_args(words)
     if args.command == "gallery" and args.count < 1:
         parser.error("--count must be 1 or more")
     return args
 
 
-def main() -> int:
-    args = arguments()
-    try:
-        with plt.rc_context(STYLE):
-            if args.command == "gallery":
-                gallery(args.store, args.output, args.count, args.originals, args.program)
-            elif args.command == "psnr":
-                psnr_histogram(args.store, args.output)
-            elif args.command == "barrier":
-                barrier(args.result, args.output)
-            else:
-                training(args.metrics, args.output)
-    except (ValueError, OSError) as error:
-        print(f"plots: {error}", file=sys.stderr)
-        return 1
+def main(program: str, words: list[str]) -> int:
+    args = arguments(program, words)
+    with plt.rc_context(STYLE):
+        if args.command == "gallery":
+            gallery(args.store, args.output, args.count, args.originals, args.program)
+        elif args.command == "psnr":
+            psnr_histogram(args.store, args.output)
+        elif args.command == "barrier":
+            barrier(args.result, args.output)
+        else:
+            training(args.metrics, args.output)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

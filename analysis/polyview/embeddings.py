@@ -1,8 +1,8 @@
 """Draws what `polyview probe` finds in representations.
 
-    python analysis/embeddings.py scatter COORDINATES.h5 -o scatter.png [--names a b]
-    python analysis/embeddings.py cka RESULT.json [RESULT2.json ...] -o cka.png
-    python analysis/embeddings.py labels STORE -o labels.png --model MODEL [MODEL2 ...] [--counts 5 20 80]
+    polyview-tools embeddings scatter COORDINATES.h5 -o scatter.png [--names a b]
+    polyview-tools embeddings cka RESULT.json [RESULT2.json ...] -o cka.png
+    polyview-tools embeddings labels STORE -o labels.png --model MODEL [MODEL2 ...] [--counts 5 20 80]
 
 `scatter` takes the file of `probe --method pca --output`: one panel a real target, or one coloured by class.  `cka` takes
 the last lines of `probe --method cka --views A-B`: one heat map each.  `labels` runs ridge probes with so many labels of
@@ -13,7 +13,6 @@ import argparse
 import json
 import math
 import subprocess
-import sys
 from pathlib import Path
 
 import h5py
@@ -23,9 +22,9 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from figures import COLOURS, STYLE, save
-from paths import path_of
-from runs import as_number, told
+from .figures import COLOURS, STYLE, save
+from ._paths import path_of
+from ._runs import as_number, told
 
 DRAWS = (1, 2, 3)
 
@@ -104,9 +103,9 @@ def labels(args: argparse.Namespace) -> None:
     save(figure, args.output, *args.files)
 
 
-def main() -> int:
+def main(program: str, words: list[str]) -> int:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        program, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("command", choices=("scatter", "cka", "labels"))
     parser.add_argument("files", type=path_of, nargs="+")
@@ -115,20 +114,12 @@ def main() -> int:
     parser.add_argument("--model", type=path_of, nargs="+", default=[])
     parser.add_argument("--counts", type=int, nargs="+", default=[5, 20, 80, 300])
     parser.add_argument("--polyview", type=path_of, default=Path("build/polyview"))
-    args = parser.parse_args()
-    try:
-        with plt.rc_context(STYLE):
-            if args.command == "scatter":
-                scatter(args.files[0], args.output, args.names)
-            elif args.command == "cka":
-                cka(args.files, args.output)
-            else:
-                labels(args)
-    except (OSError, KeyError, RuntimeError, ValueError) as error:
-        print(f"embeddings.py: {error}", file=sys.stderr)
-        return 1
+    args = parser.parse_args(words)
+    with plt.rc_context(STYLE):
+        if args.command == "scatter":
+            scatter(args.files[0], args.output, args.names)
+        elif args.command == "cka":
+            cka(args.files, args.output)
+        else:
+            labels(args)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

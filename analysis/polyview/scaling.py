@@ -1,6 +1,6 @@
 """Draws scaling studies: times, efficiency, the plan's predictions, and where the time went.
 
-    python analysis/scaling.py strong|weak DIRECTORY -o scaling.png
+    polyview-tools scaling strong|weak DIRECTORY -o scaling.png
 
 DIRECTORY is what jobs/scaling-strong.sbatch or scaling-weak.sbatch filled: for every number of ranks R a directory
 <kind>-R with the run records of a fit and a training, and plan.json, what `polyview plan` predicted for them.
@@ -9,7 +9,6 @@ DIRECTORY is what jobs/scaling-strong.sbatch or scaling-weak.sbatch filled: for 
 import argparse
 import json
 import math
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,9 +21,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from paths import path_of
-from figures import COLOURS, INK, STYLE, save
-from runs import PARTS, Run, as_number, last_done, runs_of
+from ._paths import path_of
+from .figures import COLOURS, INK, STYLE, save
+from ._runs import PARTS, Run, as_number, last_done, runs_of
 
 PLANNED = ("wall_s", "low_s", "high_s")  # of a plan
 COMMANDS = {"fit": "store.h5", "train": "model.h5"}
@@ -180,20 +179,12 @@ def scaling(kind: str, directory: Path, output: Path | BinaryIO) -> None:
     save(figure, output)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Draws scaling studies.")
+def main(program: str, words: list[str]) -> int:
+    parser = argparse.ArgumentParser(program, description="Draws scaling studies.")
     parser.add_argument("kind", choices=["strong", "weak"])
     parser.add_argument("directory", type=path_of)
     parser.add_argument("-o", "--output", type=path_of, required=True)
-    args = parser.parse_args()
-    try:
-        with plt.rc_context(STYLE):
-            scaling(args.kind, args.directory, args.output)
-    except (ValueError, OSError, KeyError) as error:
-        print(f"scaling: {error}", file=sys.stderr)
-        return 1
+    args = parser.parse_args(words)
+    with plt.rc_context(STYLE):
+        scaling(args.kind, args.directory, args.output)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

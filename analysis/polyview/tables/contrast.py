@@ -1,7 +1,7 @@
 """What learning without labels gives: encoders trained with each augmentation and several seeds, judged by probes.
 
-    python analysis/contrast_table.py run [--store STORE] [--config configs/contrast.yaml] [--runs runs/contrast]
-    python analysis/contrast_table.py table [--runs runs/contrast] [--into docs/results.md]
+    polyview-tools table contrast run [--store STORE] [--config configs/contrast.yaml] [--runs runs/contrast]
+    polyview-tools table contrast table [--runs runs/contrast] [--into docs/results.md]
 
 `run` trains and probes what is not there yet, all variants of a seed before those of the next; interrupted and started
 again it goes on.  `table` prints Markdown, or replaces what stands between the marks of the table in a file.
@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from augment_table import mean_and_error, plus_minus, replace_between_marks
-from paths import path_of, replaced
-from runs import as_number, told
+from .augment import mean_and_error, plus_minus, replace_between_marks
+from .._paths import path_of, replaced
+from .._runs import as_number, told
 
-BEGIN, END = "<!-- contrast_table.py: begin -->", "<!-- contrast_table.py: end -->"
+BEGIN, END = "<!-- polyview-tools table contrast: begin -->", "<!-- polyview-tools table contrast: end -->"
 RANDOM = "random"
 
 
@@ -58,7 +58,7 @@ def polyview(args: argparse.Namespace, *words: object) -> dict[str, Any]:
     )
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(done.args)}: status {done.returncode}\n{done.stderr}")
-    return json.loads(done.stdout)
+    return dict(json.loads(done.stdout))
 
 
 def train(args: argparse.Namespace, variant: Variant, seed: int) -> tuple[list[object], dict[str, Any]]:
@@ -113,9 +113,9 @@ def table(runs: Path) -> str:
     return head + "|---|---|---|---|---|\n" + "\n".join(rows)
 
 
-def main() -> int:
+def main(program: str, words: list[str]) -> int:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        program, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("command", choices=("run", "table"))
     parser.add_argument("--polyview", type=path_of, default=Path("build/polyview"))
@@ -125,19 +125,11 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--set", action="append", default=[], help="key=value of the config, as of polyview")
     parser.add_argument("--into", type=path_of, help="file whose table is replaced")
-    args = parser.parse_args()
-    try:
-        if args.command == "run":
-            return run(args)
-        if args.into:
-            replace_between_marks(args.into, table(args.runs), (BEGIN, END))
-        else:
-            print(table(args.runs))
-        return 0
-    except (OSError, RuntimeError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    args = parser.parse_args(words)
+    if args.command == "run":
+        return run(args)
+    if args.into:
+        replace_between_marks(args.into, table(args.runs), (BEGIN, END))
+    else:
+        print(table(args.runs))
+    return 0

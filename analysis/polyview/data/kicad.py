@@ -1,7 +1,7 @@
 """Real shapes to try the source `shapes` with: models of electronic parts, from Debian's kicad-packages3d.
 
-    python analysis/kicad_shapes.py --download OUT          (379 MB, through apt-get)
-    python analysis/kicad_shapes.py --package kicad-packages3d_6.0.10-1_all.deb OUT
+    polyview-tools data kicad --download OUT          (379 MB, through apt-get)
+    polyview-tools data kicad --package kicad-packages3d_6.0.10-1_all.deb OUT
 
 Writes a tree as ModelNet has it, OUT/CLASS/{train,val,test}/NAME.off.  The package's directories are merged into the
 classes below; of each at most --most parts are taken.  Parts that are almost the same when they are centred and scaled
@@ -154,8 +154,8 @@ def download(folder: str) -> Path:
     return next(Path(folder).glob("kicad-packages3d_*.deb"))
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+def main(program: str, words: list[str]) -> int:
+    parser = argparse.ArgumentParser(program, description=__doc__.splitlines()[0] if __doc__ else "")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--download", action="store_true", help="get the package, 379 MB, by apt-get")
     source.add_argument("--package", type=Path, help="the package, if it is there already")
@@ -164,7 +164,7 @@ def main() -> int:
         "--tolerance", type=float, default=0.004, help="up to which two parts are almost the same"
     )
     parser.add_argument("out", type=Path)
-    args = parser.parse_args()
+    args = parser.parse_args(words)
     by_class: dict[str, list[Part]] = {kind: [] for kind in CLASSES}
     with tempfile.TemporaryDirectory() as folder:
         for part in parts_of(download(folder) if args.download else args.package):
@@ -181,7 +181,3 @@ def main() -> int:
             f"{kind}: {len(chosen)} of {len(parts)} parts, {groups} that differ: {numbers}", file=sys.stderr
         )
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -18,10 +18,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from figures import COLOURS, INK, save
-from meshes import is_shape, surface
-from paths import path_of
-from polyview_store import FITTED, Store
+from .figures import COLOURS, INK, save
+from .meshes import is_shape, surface
+from ._paths import path_of
+from .store import FITTED, Store
 
 SURFACE_RESOLUTION = 48
 RENDER_SCALE, RENDER_COLUMNS = 6, 4

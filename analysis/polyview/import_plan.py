@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from export_views import KNOWN
-from paths import real
-from polyview_store import SPLITS, VERSION
-from view_files import MAX_LABEL, SUFFIXES, load_npz, whole_number
+from .export import KNOWN
+from ._paths import real
+from .store import SPLITS, VERSION
+from .view_files import MAX_LABEL, SUFFIXES, load_npz, whole_number
 
 DIGITS = re.compile(r"\d{1,10}", re.ASCII)
 EXPORTED = re.compile(r"view-(\d{1,9})/[^/]+/(\d{1,12})\.(?:pth|pt|npz)")

@@ -58,7 +58,8 @@ def folded_product(a: Words, b: Words) -> Words:
     low, cross = a_low * b_low, a_high * b_low
     middle = (low >> HALF) + (cross & LOW_HALF) + a_low * b_high
     high = (cross >> HALF) + (middle >> HALF) + a_high * b_high
-    return ((middle << HALF) | (low & LOW_HALF)) ^ high
+    folded: Words = ((middle << HALF) | (low & LOW_HALF)) ^ high
+    return folded
 
 
 def avalanche(value: Words) -> Words:
@@ -82,7 +83,8 @@ def small(data: NDArray[np.uint8]) -> Words:
         value = (secret[0] ^ secret[1]) ^ (tail | (head << HALF))
         value = (value ^ rotated(value, 49) ^ rotated(value, 24)) * PRIME_MX2
         value = (value ^ (shifted(value, 35) + np.uint64(length))) * PRIME_MX2
-        return value ^ shifted(value, 28)
+        mixed_up: Words = value ^ shifted(value, 28)
+        return mixed_up
     secret = words_of(SECRET, 24, 4)
     low = words_of(data, 0, 1)[:, 0] ^ (secret[0] ^ secret[1])
     high = words_of(data, length - 8, 1)[:, 0] ^ (secret[2] ^ secret[3])
@@ -112,7 +114,8 @@ def accumulated(stripes: Words, secrets: Words) -> Words:
     """
     keyed = stripes ^ secrets
     own = ((keyed & LOW_HALF) * (keyed >> HALF)).sum(axis=1, dtype=np.uint64)
-    return own + stripes.sum(axis=1, dtype=np.uint64)[:, [1, 0, 3, 2, 5, 4, 7, 6]]
+    added: Words = own + stripes.sum(axis=1, dtype=np.uint64)[:, [1, 0, 3, 2, 5, 4, 7, 6]]
+    return added
 
 
 def large(data: NDArray[np.uint8]) -> Words:

@@ -11,14 +11,15 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from paths import real
-from polyview_store import BLOCK_ROWS, FITTED, SPLITS, Store
-from progress import Progress
-from view_files import need_torch, write_npz, write_pth
+from ._paths import real
+from .store import BLOCK_ROWS, FITTED, SPLITS, Store
+from ._progress import Progress
+from .view_files import need_torch, write_npz, write_pth
 
 KNOWN = "polyview.npz"
 WRITERS = {"pth": write_pth, "npz": write_npz}
@@ -43,7 +44,7 @@ def write_views(store: Store, status: NDArray[np.uint8], directory: Path, suffix
         for first in range(0, store.objects, BLOCK_ROWS):
             rows = store.block(view, first, BLOCK_ROWS)
             for place in np.flatnonzero(status[view, first : first + BLOCK_ROWS] == FITTED):
-                path = directory / file_of(store, view, first + place, suffix)
+                path = directory / file_of(store, view, first + int(place), suffix)
                 WRITERS[suffix](path, store.split_row(rows[place]), int(store.label[first + place]))
                 progress.step()
 
@@ -70,7 +71,7 @@ def write_splits(store: Store, status: NDArray[np.uint8], directory: Path, final
 def write_statistics(store: Store, views: int, path: Path) -> None:
     """Mean and standard deviation of every entry of the training split, in the trainers' shapes."""
     torch = need_torch()
-    from polyview_torch import by_layer
+    from .torch import by_layer
 
     saved: dict[str, dict[str, list[object]]] = {"weights": {}, "biases": {}}
     for name, row in zip(("mean", "std"), store.mean_std(views)):
@@ -81,6 +82,7 @@ def write_statistics(store: Store, views: int, path: Path) -> None:
 
 
 def write_known(store: Store, views: int, status: NDArray[np.uint8], path: Path) -> None:
+    others: dict[str, Any] = {f"object/{name}": array for name, array in store.other_columns.items()}
     np.savez(
         path,
         attributes=np.array(json.dumps(store.attributes)),
@@ -91,7 +93,7 @@ def write_known(store: Store, views: int, status: NDArray[np.uint8], path: Path)
         label=store.label,
         split=store.split,
         source=store.source,
-        **{f"object/{name}": array for name, array in store.other_columns.items()},
+        **others,
     )
 
 

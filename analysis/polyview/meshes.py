@@ -1,6 +1,6 @@
 """Extracts the surface of a shape's INR by marching cubes, as a PLY file.
 
-python analysis/meshes.py STORE --object I [--view V] [--resolution 128] [--unit] -o X.ply
+polyview-tools mesh STORE --object I [--view V] [--resolution 128] [--unit] -o X.ply
 
 The surface is where the INR says 0, between what is inside and negative and the rest.  It lies where the source mesh lies, by the
 centre and the scale that the store keeps of it (/object/frame); with --unit it stays in the unit ball.  Needs scikit-image
@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from paths import path_of, replaced
-from polyview_store import Store
+from ._paths import path_of, replaced
+from .store import Store
 
 POINTS = 1 << 17  # that are evaluated at once
 
@@ -40,7 +40,7 @@ def turned(values: NDArray[np.float32], vertices: NDArray[np.float32], triangles
     """Whether triangles look to where the values fall: what marching cubes says of that differs by its version."""
     a, b, c = (vertices[triangles[:, corner]] for corner in range(3))
     x, y, z = np.rint(a).astype(int).T
-    slope = np.stack([part[x, y, z] for part in np.gradient(values)], axis=1)
+    slope = np.stack([np.asarray(part)[x, y, z] for part in np.gradient(values)], axis=1)
     return float((np.cross(b - a, c - a) * slope).sum()) < 0
 
 
@@ -89,29 +89,23 @@ def write_ply(
         to.write_bytes(head.encode() + vertices.astype("<f4").tobytes() + faces.tobytes())
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Extracts the surface of a shape's INR as a PLY file.")
+def main(program: str, words: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        program, description="Extracts the surface of a shape's INR as a PLY file."
+    )
     parser.add_argument("store", type=path_of)
     parser.add_argument("--object", type=int, required=True)
     parser.add_argument("--view", type=int, default=0)
     parser.add_argument("--resolution", type=int, default=128, help="points a side of the cube (default 128)")
     parser.add_argument("--unit", action="store_true", help="leave it in the unit ball")
     parser.add_argument("-o", "--output", type=path_of, required=True)
-    args = parser.parse_args()
+    args = parser.parse_args(words)
     if args.resolution < 2:
         parser.error("--resolution must be 2 or more")
-    try:
-        with Store(args.store) as store:
-            vertices, triangles = surface(store, args.view, args.object, args.resolution)
-            if not args.unit:
-                vertices = put_back(store, args.object, vertices)
-        write_ply(args.output, vertices, triangles, args.store)
-    except (ValueError, IndexError, OSError) as error:
-        print(f"meshes: {error}", file=sys.stderr)
-        return 1
+    with Store(args.store) as store:
+        vertices, triangles = surface(store, args.view, args.object, args.resolution)
+        if not args.unit:
+            vertices = put_back(store, args.object, vertices)
+    write_ply(args.output, vertices, triangles, args.store)
     print(f"{len(vertices)} vertices, {len(triangles)} triangles: {args.output}", file=sys.stderr)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

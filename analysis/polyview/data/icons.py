@@ -1,6 +1,6 @@
 """Makes a set of small colour pictures with labels from icon themes of Debian: a tree of PNGs, and CIFAR-10's binary files.
 
-    python analysis/icons.py DIRECTORY [--themes DIR ...] [--get] [--most N]
+    polyview-tools data icons DIRECTORY [--themes DIR ...] [--get] [--most N]
 
 A class is a category of icons (actions, apps, devices, ...); an object is an icon of 32 x 32 pixels on white.  Of icons that
 look the same one is kept, and all icons of one name, whatever their theme, are in the same split, so that no test object
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from paths import path_of
+from .._paths import path_of
 
 SIDE = 32
 THEMES = {  # directory below share/icons: (Debian's package, where its categories lie)
@@ -72,7 +72,7 @@ def get(cache: Path, missing: list[str]) -> None:
     """Unpacks the packages of themes below cache, without installing them."""
     cache.mkdir(parents=True, exist_ok=True)
     packages = [THEMES[theme][0] for theme in missing]
-    print(f"icons: downloading {', '.join(packages)}", file=sys.stderr)
+    print(f"downloading {', '.join(packages)}", file=sys.stderr)
     subprocess.run(["apt-get", "download", "-q", *packages], cwd=cache, check=True, stdout=sys.stderr)
     for archive in sorted(cache.glob("*.deb")):
         subprocess.run(["dpkg-deb", "-x", str(archive), str(cache)], check=True)
@@ -148,15 +148,15 @@ def choose(icons: list[Icon], most: int) -> list[Icon]:
     return [icon for icon in icons if most or sizes[icon.category] >= LEAST]
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main(program: str, words: list[str]) -> int:
+    parser = argparse.ArgumentParser(program, description=__doc__.splitlines()[0])
     parser.add_argument("directory", type=path_of, help="must not exist")
     parser.add_argument(
         "--themes", type=path_of, nargs="+", default=[Path("/usr/share/icons")], metavar="DIR"
     )
     parser.add_argument("--get", action="store_true", help="download the packages of missing themes")
     parser.add_argument("--most", type=int, default=0, help="icons in all (default all)", metavar="N")
-    args = parser.parse_args()
+    args = parser.parse_args(words)
     directory, cache = args.directory, args.directory.with_name(args.directory.name + ".packages")
     if directory.exists():
         parser.error(f"'{directory}' exists")
@@ -165,26 +165,18 @@ def main() -> int:
     def found() -> dict[str, Path]:
         return {theme: place / theme for place in places for theme in THEMES if (place / theme).is_dir()}
 
-    try:
-        missing = [theme for theme in THEMES if theme not in found()]
-        if args.get and missing:
-            get(cache, missing)
-        icons = [icon for theme, place in found().items() for icon in read(theme, place)]
-        if not icons:
-            wanted = " ".join(package for package, _ in THEMES.values())
-            raise FileNotFoundError(
-                f"no theme with icons of {SIDE} x {SIDE} pixels: install {wanted}, or give --get"
-            )
-        kept = choose(icons, args.most)
-        write(kept, directory)
-    except (OSError, subprocess.CalledProcessError) as error:
-        print(f"icons: {error}", file=sys.stderr)
-        return 1
+    missing = [theme for theme in THEMES if theme not in found()]
+    if args.get and missing:
+        get(cache, missing)
+    icons = [icon for theme, place in found().items() for icon in read(theme, place)]
+    if not icons:
+        wanted = " ".join(package for package, _ in THEMES.values())
+        raise FileNotFoundError(
+            f"no theme with icons of {SIDE} x {SIDE} pixels: install {wanted}, or give --get"
+        )
+    kept = choose(icons, args.most)
+    write(kept, directory)
     classes = dict(sorted(Counter(icon.category for icon in kept).items()))
     splits = dict(sorted(Counter(icon.split for icon in kept).items()))
     print(json.dumps({"found": len(icons), "kept": len(kept), "classes": classes, "splits": splits}))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

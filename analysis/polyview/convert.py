@@ -1,7 +1,7 @@
 """Converts between a store and a directory of files, one INR each, as the published DWS trainers read it.
 
-    python analysis/convert.py export STORE DIRECTORY [--views K] [--format pth|npz]
-    python analysis/convert.py import DIRECTORY STORE [--splits FILE] [--w0 30] [--offset 0.5] [--image H W]
+    polyview-tools convert export STORE DIRECTORY [--views K] [--format pth|npz]
+    polyview-tools convert import DIRECTORY STORE [--splits FILE] [--w0 30] [--offset 0.5] [--image H W]
 
 The last line of stdout is a JSON object.  Exit status: 0 done, 1 failed, 2 usage error, 3 bad or corrupt data.
 """
@@ -12,13 +12,13 @@ import math
 import sys
 from pathlib import Path
 
-from export_views import WRITERS, export
-from import_views import Recipe, load
-from paths import path_of
+from .export import WRITERS, export
+from .imports import Recipe, load
+from ._paths import path_of
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def arguments(program: str, words: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(program, description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("export", help="store -> directory of .pth or .npz files and splits.json")
     command.add_argument("store", type=path_of)
@@ -39,7 +39,7 @@ def arguments() -> argparse.Namespace:
     foreign.add_argument(
         "--image", type=int, nargs=2, metavar=("H", "W"), help="height and width of the images"
     )
-    args = parser.parse_args()
+    args = parser.parse_args(words)
     if args.command == "import":
         if not (0 < args.w0 < math.inf and math.isfinite(args.offset)):
             parser.error("--w0 must be positive, --offset finite")
@@ -48,20 +48,16 @@ def arguments() -> argparse.Namespace:
     return args
 
 
-def main() -> int:
-    args = arguments()
+def main(program: str, words: list[str]) -> int:
+    args = arguments(program, words)
     try:
         if args.command == "export":
             result = export(args.store, args.directory, args.views, args.format)
         else:
             recipe = Recipe(args.w0, args.offset, tuple(args.image) if args.image else None)
             result = load(args.directory, args.store, args.splits, recipe)
-    except (ValueError, OSError) as error:
-        print(f"convert: {error}", file=sys.stderr)
-        return 3 if isinstance(error, ValueError) else 1
+    except ValueError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return 3
     print(json.dumps({"command": args.command, "status": "done"} | result))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -20,7 +20,7 @@ import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from paths import real
+from ._paths import real
 
 SPLITS = {"train": 0, "val": 1, "test": 2}
 MISSING, FITTED, REFUSED = 0, 1, 2  # /view/status

@@ -66,7 +66,8 @@ def write_pth(path: Path, tensors: Tensors, label: int) -> None:
 
 
 def write_npz(path: Path, tensors: Tensors, label: int) -> None:
-    np.savez(path, **tensors, label=np.int64(label))
+    arrays: dict[str, Any] = {**tensors, "label": np.int64(label)}
+    np.savez(path, **arrays)
 
 
 def content_of(path: Path, limit: float) -> bytes:
@@ -101,17 +102,16 @@ def load_pth(path: Path) -> dict[Any, Any]:
             found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a crafted file makes the readers stumble over
         # PyTorch's own words go on to say how to run the code in a file.
-        told = UNSUPPORTED.search(str(error)) or re.search(
-            r".*", str(error).split("WeightsUnpickler error: ")[-1]
-        )
-        if FLOAT_REFUSED in told[0]:
+        refused = UNSUPPORTED.search(str(error))
+        told = refused[0] if refused else str(error).split("WeightsUnpickler error: ")[-1].partition("\n")[0]
+        if FLOAT_REFUSED in told:
             raise ValueError(
                 f"'{path}' holds a float, which this PyTorch reads from no untrusted file: save it as a tensor, or "
                 "import with PyTorch 2"
             ) from error
         raise ValueError(
             f"'{path}' is refused: it is damaged or holds more than tensors, dicts and numbers (save those alone: "
-            f"tensors, and int(label)): {type(error).__name__}: {told[0]}"
+            f"tensors, and int(label)): {type(error).__name__}: {told}"
         ) from error
     if not isinstance(found, dict):
         raise ValueError(f"'{path}' is not a state_dict: it holds a {type(found).__name__}")

@@ -1,0 +1,1 @@
+"""What two studies came to: tables of augmentations, and of learning without labels."""

@@ -1,0 +1,80 @@
+"""The command polyview-tools: every command has a help, and what is missing on a machine is said in one sentence."""
+
+import io
+import subprocess
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+
+from harness import ROOT, TOOLS, check, run_tests
+
+sys.path.insert(0, str(ROOT / "analysis"))
+from polyview._version import standard, version  # noqa: E402
+from polyview.tools import COMMANDS, main  # noqa: E402
+
+
+def tools(*words: str, bare: bool = False) -> subprocess.CompletedProcess[str]:
+    """bare: on a Python without any packages."""
+    command = [TOOLS[0], *(["-S"] if bare else []), *TOOLS[1:], *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def every_command_has_a_help(_: Path) -> None:
+    run = tools("--help", bare=True)
+    lacks = [name for name in COMMANDS if f"\n  {name} " not in run.stdout]
+    check(run.returncode == 0 and not lacks, "--help lists every command, on a bare Python, too", run, lacks)
+    for name in COMMANDS:
+        told, status = io.StringIO(), -1
+        with redirect_stdout(told):
+            try:
+                main([*name.split(), "--help"])
+            except SystemExit as end:
+                status = end.code
+        check(
+            status == 0 and told.getvalue().startswith(f"usage: polyview-tools {name} "),
+            f"polyview-tools {name} has a help of that name",
+            told.getvalue(),
+        )
+    run = tools("table", "--help")
+    check(run.stdout.count("\n  table ") == 2 and "report" not in run.stdout, "so has a family of them", run)
+
+
+def what_is_missing_is_named(_: Path) -> None:
+    for name, package in (("report", "python3-h5py"), ("plot", "matplotlib"), ("table augment", "numpy")):
+        run = tools(*name.split(), "x", bare=True)
+        check(
+            run.returncode == 1
+            and len(run.stderr.splitlines()) == 1
+            and run.stderr.startswith(f"polyview-tools {name}: ")
+            and package in run.stderr,
+            f"without packages `{name}` names one that it needs",
+            run,
+        )
+    run = tools("tabel", "augment")
+    check(
+        run.returncode == 2 and "no command 'tabel augment'" in run.stderr, "an unknown command is told", run
+    )
+    run = tools("report", "nowhere")
+    check(
+        run.returncode == 1 and run.stderr.startswith("polyview-tools report: 'nowhere'"),
+        "a failure is one sentence of the command",
+        run,
+    )
+
+
+def the_version_is_pythons(work: Path) -> None:
+    for words, expected in {
+        "v0.2": "0.2",
+        "0.2.1-5-g12ab34c": "0.2.1.post5+g12ab34c",
+        "12ab34c": "0+g12ab34c",
+        "1234567": "0+g1234567",
+    }.items():
+        (work / ".version").write_text(f"{words} 12ab34c\n")
+        found = version(work)
+        check(found == expected == standard(words), f"{words} of git is version {expected}", found)
+    run = tools("--version", bare=True)
+    check(run.stdout.split() == ["polyview-tools", version(ROOT)], "the command tells its version", run)
+
+
+if __name__ == "__main__":
+    sys.exit(run_tests(every_command_has_a_help, what_is_missing_is_named, the_version_is_pythons))
