@@ -6,6 +6,7 @@
 #   DEBUG=1        -O0 -g, no optimisation          SANITIZE=1  AddressSanitizer and UBSan
 #   FUZZ_SECONDS=60  how long `make fuzz` runs every target, FUZZ_JOBS=1 how many processes of it
 #   MPICC=mpicc    the MPI compiler                  PYTHON=...  a python3 that has h5py and numpy
+#   MPIRUN=mpirun  what starts ranks in tests and the quickstart; of MPICC=mpicc.mpich it is mpirun.mpich
 #   HDF5_DIR, OPENBLAS_DIR, SCALAPACK_DIR, RANDOM123_DIR, XXHASH_DIR, YAML_DIR, JANSSON_DIR,
 #   ZLIB_DIR, PNG_DIR, JPEG_DIR, ASSIMP_DIR, EMBREE_DIR, CMOCKA_DIR=/prefix
 #                  where a library lives, when pkg-config does not find it
@@ -13,6 +14,8 @@
 
 BUILD  ?= build
 MPICC  ?= mpicc
+MPIRUN ?= $(if $(findstring mpicc,$(MPICC)),$(subst mpicc,mpirun,$(MPICC)),mpirun)
+export MPIRUN
 PREFIX ?= /usr/local
 ROOT    = $(DESTDIR)$(PREFIX)
 DEBUG  ?=
@@ -77,6 +80,8 @@ F64_OBJ  := $(NN_F64:src/%.c=$(BUILD)/obj64/%.o) \
             $(foreach isa,$(ISAS),$(NN_F64K:src/%.c=$(BUILD)/obj64/%.$(isa).o))
 F64_LIB  := $(BUILD)/libpolyview-nn-f64.a
 
+TEST_CPPFLAGS := -Isrc -Itests/lib $(addprefix -I,$(CMOCKA_DIR:=/include))
+CMOCKA_LIBS   := $(foreach lib,$(CMOCKA_DIR:=/lib) $(CMOCKA_DIR:=/lib64),-L$(lib) -Wl,-rpath,$(lib)) -lcmocka
 TEST_LIB  := $(patsubst tests/lib/%.c,$(BUILD)/tests/lib/%.o,$(wildcard tests/lib/*.c))
 TEST_BIN  := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*.c tests/mpi/*.c tests/oracle/*.c))
 TEST_F64  := $(filter %_f64,$(TEST_BIN))
@@ -158,18 +163,18 @@ $(BIN): src/main.c $(LIB)
 $(TEST_LIB) $(FUZZ_LIB): $(BUILD)/tests/%.o: tests/%.c $(BUILD)/libs.mk $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,CC  ,$<)
-	$(Q)$(MPICC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) -Isrc -Itests/lib -Itests/fuzz -c -o $@ $<
+	$(Q)$(MPICC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) $(TEST_CPPFLAGS) -Itests/fuzz -c -o $@ $<
 
 $(TEST_F32): $(BUILD)/tests/%: tests/%.c $(TEST_LIB) $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(MPICC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) -Isrc -Itests/lib -o $@ $< $(TEST_LIB) $(LIB) $(LDLIBS) -lcmocka
+	$(Q)$(MPICC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) $(TEST_CPPFLAGS) -o $@ $< $(TEST_LIB) $(LIB) $(LDLIBS) $(CMOCKA_LIBS)
 
 $(TEST_F64): $(BUILD)/tests/%: tests/%.c $(TEST_LIB) $(F64_LIB) $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(MPICC) $(CPPFLAGS) -DPV_REAL_IS_DOUBLE $(LIB_CFLAGS) $(CFLAGS) -Isrc -Itests/lib -o $@ $< $(TEST_LIB) $(F64_LIB) $(LIB) \
-	    $(LDLIBS) -lcmocka
+	$(Q)$(MPICC) $(CPPFLAGS) -DPV_REAL_IS_DOUBLE $(LIB_CFLAGS) $(CFLAGS) $(TEST_CPPFLAGS) -o $@ $< $(TEST_LIB) $(F64_LIB) $(LIB) \
+	    $(LDLIBS) $(CMOCKA_LIBS)
 
 $(BENCH_BIN): $(BUILD)/tests/%: tests/%.c $(LIB)
 	@mkdir -p $(@D)
@@ -180,8 +185,8 @@ $(BENCH_BIN): $(BUILD)/tests/%: tests/%.c $(LIB)
 $(FUZZ_BIN): $(BUILD)/tests/%: tests/%.c $(FUZZ_LIB) $(TEST_LIB) $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(MPICC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) $(if $(FUZZING),-fsanitize=fuzzer) -Isrc -Itests/lib -Itests/fuzz -o $@ $< \
-	    $(filter-out $(if $(FUZZING),%/replay.o),$(FUZZ_LIB)) $(TEST_LIB) $(LIB) $(LDLIBS) -lcmocka
+	$(Q)$(MPICC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) $(if $(FUZZING),-fsanitize=fuzzer) $(TEST_CPPFLAGS) -Itests/fuzz -o $@ $< \
+	    $(filter-out $(if $(FUZZING),%/replay.o),$(FUZZ_LIB)) $(TEST_LIB) $(LIB) $(LDLIBS) $(CMOCKA_LIBS)
 
 tests: $(BIN) $(TEST_BIN) $(FUZZ_BIN)  ## build the tests without running them
 

@@ -12,7 +12,9 @@ python=$(scripts/find-python.sh)
 
 # Containers and CI often run as root, which Open MPI wants confirmed.
 if [ "$(id -u)" = 0 ]; then export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1; fi
-parallel() { mpirun --oversubscribe -n "$ranks" "$polyview" "$@"; }
+# It also wants to be told that there may be more ranks than cores (4; 5), which other MPIs do not.
+export OMPI_MCA_rmaps_base_oversubscribe=1 PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe
+parallel() { "${MPIRUN:-mpirun}" -n "$ranks" "$polyview" "$@"; }
 field() { "$python" -c 'import json, sys; print(json.loads(sys.stdin.readlines()[-1])[sys.argv[1]])' "$1" <"$2"; }
 
 echo "== 1. fit: every image becomes an INR ($ranks ranks)" >&2

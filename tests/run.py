@@ -15,6 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = (ROOT / os.environ.get("BUILD", "build")).resolve()
+MPIRUN = os.environ.get("MPIRUN", "mpirun")
 TIMEOUT_S = {"unit": 300, "oracle": 300, "mpi": 120, "cli": 420, "fault": 420}
 RESULT = re.compile(r"^(not ok|ok)\b[ \d]*-?\s*(.*)$")
 
@@ -44,7 +45,7 @@ def programs(quick: bool) -> list[tuple[str, str, list[str]]]:
         for source in sorted((ROOT / "tests" / kind).glob("*.c")):
             program = str(BUILD / "tests" / kind / source.stem)
             for ranks in (1, 2, 3, 4) if kind == "mpi" else (0,):
-                command = ["mpirun", "-n", str(ranks), program] if ranks else [program]
+                command = [MPIRUN, "-n", str(ranks), program] if ranks else [program]
                 found.append((kind, f"{kind}/{source.stem}" + (f" on {ranks}" if ranks else ""), command))
     for kind in () if quick else ("cli", "fault"):
         for script in sorted((ROOT / "tests" / kind).glob("test_*.py")):

@@ -19,7 +19,7 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
-from run import BUILD, environment  # noqa: E402
+from run import BUILD, MPIRUN, environment  # noqa: E402
 
 POLYVIEW = str(BUILD / "polyview")
 ORACLE = Path(environment()["POLYVIEW_ORACLE"])
@@ -90,11 +90,12 @@ class Run:
 
 # mpirun need not wait for the ranks to heed its SIGTERM when one ends with an error: all have ended alike.
 AT_ONCE = {"OMPI_MCA_odls_base_sigkill_timeout": 0}
+RANK = (b"OMPI_COMM_WORLD_RANK=", b"PMI_RANK=")  # of Open MPI and of MPICH
 
 
 def launch(words: list[object], ranks: int) -> list[str]:
     """One rank starts alone, as on a laptop; several under mpirun."""
-    start = [] if ranks == 1 else ["mpirun", "-n", str(ranks)]
+    start = [] if ranks == 1 else [MPIRUN, "-n", str(ranks)]
     return start + [POLYVIEW] + [str(word) for word in words]
 
 
@@ -126,9 +127,7 @@ class Process:
                 of_session = int(rest.split()[3]) == self.process.pid and rest.split()[0] != "Z"
                 if of_session and (not name or head.split("(", 1)[1] == name):
                     variables = (entry / "environ").read_bytes().split(b"\0")
-                    rank = [
-                        int(v.split(b"=")[1]) for v in variables if v.startswith(b"OMPI_COMM_WORLD_RANK=")
-                    ]
+                    rank = [int(v.split(b"=")[1]) for v in variables if v.startswith(RANK)]
                     found.append((rank[0] if rank else 0, int(entry.name)))
             except (OSError, IndexError, ValueError):
                 continue  # it has ended meanwhile

@@ -16,6 +16,7 @@ import numpy as np
 from harness import (
     IMAGES,
     LABELS,
+    MPIRUN,
     POLYVIEW,
     REFUSAL_S,
     Process,
@@ -85,7 +86,7 @@ def one_node_lacks_the_files(work: Path) -> None:
     config = write_config(work, signal={"path": "/proc/self/cwd/images"})
     words = [POLYVIEW, "fit", "--config", str(config)]
     nodes = [["-wdir", str(work / node), "-n", "1", *words] for node in ("a", "b", "c")]
-    command = ["mpirun", *nodes[0], ":", *nodes[1], ":", *nodes[2]]
+    command = [MPIRUN, *nodes[0], ":", *nodes[1], ":", *nodes[2]]
     (work / "b" / "images" / f"train-{LABELS}").unlink()
     run = Process(command, POLYVIEW_NODE_RANKS=1).finish(REFUSAL_S)
     check(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 BUILD = Path(os.environ.get("BUILD", "build")).resolve()
+MPIRUN = os.environ.get("MPIRUN", "mpirun")
 SIDE, TRAIN_FILE, TEST_FILE = 12, 40, 8
 FINITE = ["fma_gflops", "sincos_ns", "inr_steps_per_s_core", "limit_inr_steps_per_s_core", "inr_steps_per_s"]
 FINITE += ["scaling", "psnr_db", "limit_share", "limit_share_together", "fma_gflops_together"]
@@ -31,7 +32,7 @@ def write_images(directory: Path) -> None:
 
 
 def bench(ranks: int, work: Path, *words: object) -> subprocess.CompletedProcess[str]:
-    command = ["mpirun", "-n", str(ranks), str(BUILD / "polyview"), "bench", *map(str, words)]
+    command = [MPIRUN, "-n", str(ranks), str(BUILD / "polyview"), "bench", *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, timeout=200, check=False, cwd=work)
 
 

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from harness import BUILD, POLYVIEW, ROOT, check, environment, run_tests, write_config, write_images
+from harness import BUILD, MPIRUN, POLYVIEW, ROOT, check, environment, run_tests, write_config, write_images
 
 EXEMPT = {"Abort"}  # ends the job itself
 WRAPPERS = ROOT / "src" / "parallel" / "pv_mpi.c"
@@ -28,7 +28,7 @@ def every_call_has_a_wrapper(_: Path) -> None:
 
 
 def a_call_that_fails_ends_all_ranks(_: Path) -> None:
-    command = ["mpirun", "-n", "3", str(BUILD / "tests" / "mpi" / "test_comm"), "fail"]
+    command = [MPIRUN, "-n", "3", str(BUILD / "tests" / "mpi" / "test_comm"), "fail"]
     start = time.monotonic()
     run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     seconds = time.monotonic() - start
@@ -51,7 +51,7 @@ def a_semaphore_of_a_killed_run_stops_nobody(work: Path) -> None:
     for ranks in (1, 2, 3):
         (work / str(ranks)).mkdir()
         command = [
-            "mpirun",
+            MPIRUN,
             "-n",
             str(ranks),
             POLYVIEW,

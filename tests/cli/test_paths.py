@@ -14,6 +14,7 @@ import numpy as np
 
 from harness import (
     AT_ONCE,
+    MPIRUN,
     POLYVIEW,
     Process,
     check,
@@ -189,7 +190,7 @@ def a_rank_may_run_elsewhere(work: Path) -> None:
             ["info", "s.h5", "--json"],
         ):
             start = [
-                "mpirun",
+                MPIRUN,
                 "-n",
                 "1",
                 "-wdir",

@@ -10,6 +10,7 @@ import numpy as np
 
 from harness import (
     AT_ONCE,
+    MPIRUN,
     POLYVIEW,
     REFUSAL_S,
     Process,
@@ -43,7 +44,7 @@ def may_mount() -> bool:
 
 def each(words: list[object], *options: list[object], timeout: float = 60, **variables: object) -> Run:
     """One rank for every list of options to mpirun (or of words to `mount`), all with the same words."""
-    command, program = ["mpirun"], [POLYVIEW, *map(str, words)]
+    command, program = [MPIRUN], [POLYVIEW, *map(str, words)]
     for of_rank in options:
         mounts = of_rank[:1] == [MOUNTED]
         start = with_mount(of_rank[1:], program) if mounts else [*map(str, of_rank), *program]

@@ -19,6 +19,7 @@ static int fails(const char *call, const char *path)
 {
     const char *part = getenv("FAULT_PATH"), *calls = getenv("FAULT_CALLS"), *after = getenv("FAULT_AFTER");
     const char *rank = getenv("FAULT_RANK"), *mine = getenv("OMPI_COMM_WORLD_RANK");
+    if (!mine) mine = getenv("PMI_RANK"); /* of MPICH */
     if (!part || !calls || !path || !strstr(path, part) || !strstr(calls, call)) return 0;
     if (strstr(path, "/ompi.")) return 0; /* Open MPI's own, of the same name */
     if (rank && strcmp(rank, mine ? mine : "0") != 0) return 0;
