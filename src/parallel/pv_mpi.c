@@ -23,6 +23,8 @@ static void end_job(const char *call, int code)
     PMPI_Comm_rank(MPI_COMM_WORLD, &rank);
     PMPI_Get_processor_name(host, &length);
     PMPI_Error_string(code, words, &length);
+    for (char *line = words; (line = strchr(line, '\n'));) /* MPICH says more than one */
+        *line = ' ';
     fprintf(stderr, "polyview: error: rank %d on %s: %s failed: %s\n", rank, host, call, words);
     PMPI_Abort(MPI_COMM_WORLD, pv_status_exit_code(PV_ERR_INTERNAL));
 }
