@@ -90,6 +90,7 @@ class Run:
 
 # mpirun need not wait for the ranks to heed its SIGTERM when one ends with an error: all have ended alike.
 AT_ONCE = {"OMPI_MCA_odls_base_sigkill_timeout": 0}
+MARK = "POLYVIEW_TEST_PROCESS"
 RANK = (b"OMPI_COMM_WORLD_RANK=", b"PMI_RANK=")  # of Open MPI and of MPICH
 
 
@@ -100,10 +101,14 @@ def launch(words: list[object], ranks: int) -> list[str]:
 
 
 class Process:
-    """A started program and all that it starts: one session, so that no rank outlives it."""
+    """A started program and all that it starts: a variable marks them, so that no rank outlives it."""
+
+    started = 0
 
     def __init__(self, command: list[str], cwd: Path | None = None, **variables: object) -> None:
         self.command, self.start = command, time.monotonic()
+        Process.started += 1
+        self.mark = f"{os.getpid()}.{Process.started}"
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -112,22 +117,23 @@ class Process:
             text=True,
             errors="replace",
             cwd=cwd,
-            env=environment() | {key: str(value) for key, value in variables.items()},
+            env=environment() | {key: str(value) for key, value in variables.items()} | {MARK: self.mark},
             start_new_session=True,
         )
 
     def ranks(self, name: str = "polyview") -> list[int]:
-        """The ids of this session's processes of that name ("" for all), in the order of their ranks."""
-        found = []
+        """The ids of its processes of that name ("" for all), in the order of their ranks."""
+        found, mark = [], f"{MARK}={self.mark}".encode()
         for entry in Path("/proc").iterdir():
             if not entry.name.isdigit():
                 continue
             try:
                 head, _, rest = (entry / "stat").read_text().rpartition(")")
-                of_session = int(rest.split()[3]) == self.process.pid and rest.split()[0] != "Z"
-                if of_session and (not name or head.split("(", 1)[1] == name):
-                    variables = (entry / "environ").read_bytes().split(b"\0")
-                    rank = [int(v.split(b"=")[1]) for v in variables if v.startswith(RANK)]
+                if rest.split()[0] == "Z" or (name and head.split("(", 1)[1] != name):
+                    continue
+                variables = (entry / "environ").read_bytes().split(b"\0")
+                rank = [int(v.split(b"=")[1]) for v in variables if v.startswith(RANK)]
+                if mark in variables:
                     found.append((rank[0] if rank else 0, int(entry.name)))
             except (OSError, IndexError, ValueError):
                 continue  # it has ended meanwhile
