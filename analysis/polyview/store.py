@@ -1,9 +1,11 @@
 """Reads a Polyview store: the weights of many implicit neural representations (INRs) in one HDF5 file.
 
     with Store("fmnist.h5") as store:
-        print(store.views, store.objects, store.params)
+        print(store)  # 10 views of 70000 objects, 1185 parameters each
+        rows = store[0, :256]  # array (256, P); any views and objects: numbers, slices, lists, masks
         weights = store.tensors(view=0, object=7)  # {"seq.0.weight": array (32, 2), ...}
         pixels = store.image(view=0, object=7)  # (height, width, channels) in [0, 1]
+        frame = store.objects_frame()  # a pandas DataFrame: labels, splits, targets, quality
 
 A row is one INR: the SIREN h_l = sin(w0 (W_l h_{l-1} + b_l)), f(x) = W_M h_{M-1} + b_M + offset, flattened in
 PyTorch's state_dict order.  Rows with another activation can be read, but not evaluated.
@@ -11,16 +13,22 @@ PyTorch's state_dict order.  Rows with another activation can be read, but not e
 
 import json
 import math
+import os
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._paths import real
+from ._places import Numbers, numbers_of, spans
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 SPLITS = {"train": 0, "val": 1, "test": 2}
 MISSING, FITTED, REFUSED = 0, 1, 2  # /view/status
@@ -28,6 +36,7 @@ VERSION = 1
 SINE = "sin(w0 (W h + b))"  # what `arch` says of the activation; a store that says nothing has it, too
 Attribute = str | int | float | list[Any]  # of the root of a store
 BLOCK_ROWS = 1024  # rows that are read and written at once
+GAP_BYTES = 1 << 16  # between two rows: less is read over, more is skipped
 
 
 def grid(height: int, width: int) -> NDArray[np.float32]:
@@ -40,24 +49,62 @@ def grid(height: int, width: int) -> NDArray[np.float32]:
     return np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float32)
 
 
+def open_file(path: Path) -> h5py.File:
+    """An HDF5 file, to be read.  $HDF5_USE_FILE_LOCKING decides about locks where it is set."""
+    if not path.is_file():
+        raise FileNotFoundError(f"'{path}' does not exist or is no file")
+    try:
+        return h5py.File(path, "r", locking="best-effort")
+    except OSError as error:
+        if "lock" in str(error):
+            raise OSError(
+                f"'{path}' cannot be locked for reading, another program has it open for writing: wait for it, or set "
+                "HDF5_USE_FILE_LOCKING=FALSE to read what it has written so far"
+            ) from error
+        if h5py.is_hdf5(path):
+            raise
+        raise ValueError(f"'{path}' is not a store: it is not an HDF5 file") from error
+
+
 class Store:
-    """An open store.  Raises ValueError for a file that is not one, OSError for a file that cannot be opened."""
+    """An open store, read only.  ValueError for a file that is not one, OSError for a file that cannot be opened.
+
+    Shapes    rows are [view][object][P], float32; columns [object], figures of fits [view][object]
+    Opening   a file system without locks does not matter; where another program holds the file's lock, which a
+              fit does not, OSError says what to do.  Rows are read when they are asked for
+    Processes a store may be pickled, and forked: every process opens the file for itself when it first reads
+    """
 
     def __init__(self, path: str | Path) -> None:
         self.path = real(path)  # the shards lie beside the file itself, not beside a link to it
-        if not self.path.is_file():
-            raise FileNotFoundError(f"'{self.path}' does not exist or is no file")
-        try:
-            self._file = h5py.File(self.path, "r")
-        except OSError as error:
-            if h5py.is_hdf5(self.path):
-                raise
-            raise ValueError(f"'{self.path}' is not a store: it is not an HDF5 file") from error
+        self._handle: h5py.File | None = None
+        self._closed = False
+        OPEN.add(self)
         try:
             self._read_head()
         except BaseException:
-            self._file.close()
+            self.close()
             raise
+
+    @property
+    def _file(self) -> h5py.File:
+        """The file, opened by this process."""
+        if self._handle is None:
+            if self._closed:
+                raise ValueError(f"'{self.path}' has been closed")
+            self._handle = open_file(self.path)
+        return self._handle
+
+    def _let_go(self) -> None:
+        if self._handle is not None:
+            self._handle.close()
+        self._handle = None
+
+    def __reduce__(self) -> tuple[type["Store"], tuple[Path]]:
+        return Store, (self.path,)
+
+    def __str__(self) -> str:
+        return f"{self.views} views of {self.objects} objects, {self.params} parameters each"
 
     def _read_head(self) -> None:
         kind, version = self._text("polyview_kind"), self._file.attrs.get("polyview_version")
@@ -102,6 +149,38 @@ class Store:
         # .str leaves out what h5py notes beside a type, which numpy does not save.
         return {n: array.astype(array.dtype.str) for n, array in found.items() if array.dtype.kind in "biufS"}
 
+    def objects_frame(self) -> "DataFrame":
+        """A pandas DataFrame of the objects, a line each, by their number.
+
+        Columns  label; class, its name, if classes have names; split; source; what else stands under /object
+                 (of several columns name_0, name_1, ...); fitted, in how many views; psnr, their mean in dB
+        Errors   ImportError without pandas
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise ImportError("objects_frame needs pandas (Debian: python3-pandas; pip: pandas)") from error
+        fitted, names = self.status == FITTED, self.class_names
+        columns: dict[str, Any] = {"label": self.label}
+        if names:
+            columns["class"] = [names[label] if 0 <= label < len(names) else None for label in self.label]
+        columns["split"] = [{n: name for name, n in SPLITS.items()}.get(int(split)) for split in self.split]
+        columns["source"] = self.source
+        for name, column in self.other_columns.items():
+            if name != "class_names" and len(column) == self.objects:
+                parts = (
+                    {name: column} if column.ndim == 1 else {f"{name}_{i}": c for i, c in enumerate(column.T)}
+                )
+                columns |= {
+                    n: np.char.decode(c, errors="replace") if c.dtype.kind == "S" else c
+                    for n, c in parts.items()
+                }
+        with np.errstate(invalid="ignore"):  # the mean of none is none
+            psnr = np.where(fitted, self.psnr, 0).sum(0) / np.where(fitted.any(0), fitted.sum(0), np.nan)
+        frame = pandas.DataFrame(columns | {"fitted": fitted.sum(0), "psnr": psnr})
+        frame.index.name = "object"
+        return frame
+
     def _text(self, name: str) -> str:
         if name not in self._file.attrs:
             raise ValueError(f"'{self.path}' is not a store: it has no attribute '{name}'")
@@ -123,7 +202,8 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        self._file.close()
+        self._closed = True
+        self._let_go()
 
     @property
     def attributes(self) -> dict[str, Attribute]:
@@ -215,13 +295,30 @@ class Store:
         return np.flatnonzero(self.split == SPLITS[split])
 
     def row(self, view: int, object: int) -> NDArray[np.float32]:
-        """One INR, [P].  ValueError if it is not fitted yet, or refused."""
+        """One INR, [P].  ValueError if it is not fitted yet, or refused, IndexError if there is none."""
         if not (0 <= view < self.views and 0 <= object < self.objects):
             raise IndexError(
                 f"view {view} of object {object}: '{self.path}' has {self.views} x {self.objects} rows"
             )
         self._refuse(view, object, int(self._file["view/status"][view, object]))
         return np.asarray(self._file["params"][view, object])
+
+    def __getitem__(self, place: Any) -> NDArray[np.float32]:
+        """The INRs of views and objects: store[views, objects], or store[views] of all objects.
+
+        Each is a number, a slice, a sequence of numbers in any order, or a mask; negative numbers count from the end.
+        Shapes   [view][object][P] of every view with every object, without the axis of a single number
+        Errors   IndexError for what there is not; ValueError if one of them is not fitted yet, or refused
+        """
+        both = place if isinstance(place, tuple) else (place, slice(None))
+        if len(both) != 2:
+            raise IndexError(f"a row has two places, a view and an object, not {len(both)}")
+        views = numbers_of(both[0], self.views, "view")
+        objects = numbers_of(both[1], self.objects, "object")
+        found = np.empty((views.size, objects.size, self.params), np.float32)
+        for number, view in enumerate(views.ravel()):
+            found[number] = self._gather(int(view), objects.ravel())
+        return found.reshape(*views.shape, *objects.shape, self.params)
 
     def rows(self, split: str, views: Sequence[int]) -> NDArray[np.float32]:
         """The INRs of a split, [view][object][P] in the order of `views` and objects_of(split)."""
@@ -231,17 +328,20 @@ class Store:
             found[place] = self._gather(view, chosen)
         return found
 
-    def _gather(self, view: int, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The INRs of objects in ascending order, [len(chosen)][P]."""
+    def _gather(self, view: int, chosen: Numbers) -> NDArray[np.float32]:
+        """The INRs of objects in their order, [len(chosen)][P]."""
         if not 0 <= view < self.views:
             raise IndexError(f"view {view}: '{self.path}' has {self.views} views")
-        if not len(chosen):
-            return np.empty((0, self.params), np.float32)
-        low, high = int(chosen[0]), int(chosen[-1]) + 1
-        status = self._file["view/status"][view, low:high][chosen - low]
-        for bad in np.flatnonzero(status != FITTED)[:1]:
-            self._refuse(view, int(chosen[bad]), int(status[bad]))
-        return np.asarray(self._file["params"][view, low:high][chosen - low])
+        order = np.argsort(chosen, kind="stable")
+        ascending = chosen[order]
+        found = np.empty((len(chosen), self.params), np.float32)
+        for low, high, part in spans(ascending, GAP_BYTES // (4 * self.params)):
+            among = ascending[part] - low
+            status = self._file["view/status"][view, low:high][among]
+            for bad in np.flatnonzero(status != FITTED)[:1]:
+                self._refuse(view, int(ascending[part][bad]), int(status[bad]))
+            found[order[part]] = self._file["params"][view, low:high][among]
+        return found
 
     def block(self, view: int, first: int, count: int) -> NDArray[np.float32]:
         """The rows of `count` objects from `first` as they lie in the file, fitted or not: [count][P]."""
@@ -280,6 +380,10 @@ class Store:
 
         ValueError for an activation that this reader does not know.
         """
+        return self.evaluate_row(self.row(view, object), coords)
+
+    def evaluate_row(self, row: NDArray[np.float32], coords: ArrayLike) -> NDArray[np.float32]:
+        """As `evaluate`, of weights [P] that may be no row of the store: an average, say, or an augmented row."""
         if not self.is_siren:
             raise ValueError(
                 f"'{self.path}' holds INRs with the activation '{self.activation}', which this reader lacks"
@@ -287,7 +391,7 @@ class Store:
         hidden = np.asarray(coords, np.float64)
         if hidden.ndim != 2 or hidden.shape[1] != self.dims[0]:
             raise ValueError(f"coords have shape {hidden.shape}, expected (n, {self.dims[0]})")
-        flat = list(self.tensors(view, object).values())
+        flat = list(self.split_row(row).values())
         layers = list(zip(flat[0::2], flat[1::2]))
         for weight, bias in layers[:-1]:
             hidden = np.sin(float(self.arch["w0"]) * (hidden @ weight.T.astype(np.float64) + bias))
@@ -303,3 +407,15 @@ class Store:
             raise ValueError(f"'{self.path}' does not know the size of its images")
         values = self.evaluate(view, object, grid(self.height, self.width))
         return np.clip(values, 0, 1).reshape(self.height, self.width, -1)
+
+
+OPEN: weakref.WeakSet[Store] = weakref.WeakSet()
+
+
+def let_go_of_all() -> None:
+    """HDF5 would hand the parent's open files to a child that opens them once more."""
+    for store in OPEN:
+        store._let_go()
+
+
+os.register_at_fork(after_in_child=let_go_of_all)
