@@ -4,8 +4,8 @@
     for graphs in torch.utils.data.DataLoader(train, batch_size=128, shuffle=True, collate_fn=collate_graphs):
         logits = scalegmn(graphs)  # graphs.label
 
-A ViewStream has the same collate_fn.  The names and shapes are those of what scalegmn's own datasets give, collated by
-torch_geometric, which is not needed here; what it does before (its canonical signs or phases) is left to it.
+A ViewStream has the same collate_fn.  The names and shapes are those of what scalegmn's own datasets give, collated
+by torch_geometric, which is not needed here; what it does before (its canonical signs or phases) is left to it.
 """
 
 from dataclasses import dataclass, fields
@@ -57,8 +57,8 @@ def frame(dims: tuple[int, ...]) -> tuple[torch.Tensor, ...]:
         source = torch.arange(inputs).repeat_interleave(outputs) + first[layer]
         target = torch.arange(outputs).repeat(inputs) + first[layer + 1]
         edges.append(torch.stack([source, target]))
-        # An edge of the first layer has the type of its input.  In the last layer scalegmn counts types along the
-        # list of edges, so that a type there is an output only where there is one.
+        # An edge of the first layer has the type of its input.  In the last layer scalegmn counts types along
+        # the list of edges, so that a type there is an output only where there is one.
         if layer == 0:
             own = torch.arange(inputs).repeat_interleave(outputs)
         elif layer == len(dims) - 2:

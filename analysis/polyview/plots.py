@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from .figures import COLOURS, INK, STYLE, save
 from .gallery import gallery
+from ._metrics import read_metrics, series
 from ._paths import path_of
 from .store import FITTED, Store
 from ._runs import as_number
@@ -72,33 +73,6 @@ def psnr_histogram(store_path: Path, output: Path | BinaryIO) -> None:
     axes.set_title(f"{fitted:,} of {views} x {objects:,} INRs fitted", loc="left")
     axes.grid(axis="x", visible=False)
     save(figure, output, store_path)
-
-
-def read_metrics(path: Path) -> tuple[str, list[dict[str, Any]]]:
-    """(model kind, epochs in order).  A resumed run repeats epochs: the last record of an epoch counts."""
-    model, epochs = "", {}
-    lines = path.read_text(encoding="utf-8-sig").splitlines()
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            if number == len(lines):
-                break  # a run that was killed, or still writes
-            raise ValueError(f"'{path}' line {number} is not JSON: {error}") from error
-        if record.get("event") == "start":
-            model = str(record.get("model", ""))
-        elif record.get("event") == "epoch":
-            epochs[int(record["epoch"])] = record
-    if not epochs:
-        raise ValueError(f"'{path}' holds no epoch")
-    return model or path.stem, [epochs[epoch] for epoch in sorted(epochs)]
-
-
-def series(epochs: list[dict[str, Any]], key: str) -> NDArray[np.float64]:
-    """The values of a key, NaN where a run has none."""
-    return np.array([as_number(e.get(key)) for e in epochs])
 
 
 def not_finite(epochs: list[dict[str, Any]], key: str) -> str:

@@ -15,6 +15,8 @@ COMMANDS = {  # (module, words that go before the user's, what it does)
     "mesh": ("meshes", (), "the surface of a shape's INR as a PLY file"),
     "embeddings": ("embeddings", (), "what `polyview probe` finds in representations"),
     "scaling": ("scaling", (), "times and efficiencies of a scaling study"),
+    "card": ("card", (), "a card of a store in Markdown, as hubs of data sets show it"),
+    "tensorboard": ("tensorboard", (), "the metrics of a training as TensorBoard's events"),
     "convert": ("convert", (), "a store to a directory of .pth or .npz files, and back"),
     "export": ("convert", ("export",), "short for convert export"),
     "import": ("convert", ("import",), "short for convert import"),
@@ -30,6 +32,7 @@ PACKAGES = {  # (Debian's package, what pip installs) of a module
     "matplotlib": ("python3-matplotlib", "polyview[plots]"),
     "PIL": ("python3-pil", "polyview[plots]"),
     "torch": ("python3-torch", "polyview[torch]"),
+    "tensorboard": ("has none", "polyview[tensorboard]"),
 }
 FAILURES = (ValueError, OSError, LookupError, RuntimeError, subprocess.SubprocessError)
 

@@ -119,7 +119,8 @@ def the_report_counts_them(work: Path) -> None:
 
 
 def pictures_show_them(work: Path) -> None:
-    from polyview.plots import not_finite, read_metrics
+    from polyview._metrics import read_metrics
+    from polyview.plots import not_finite
 
     lines = [{"event": "start", "model": "m"}]
     losses = [None, math.nan, math.inf, -math.inf, -1.0, 1e300, 0.5]

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .._metrics import read_metrics, series
 from .._paths import path_of, replaced
 from .._runs import Run, last_done, runs_of, told
 
@@ -207,8 +208,6 @@ def replace_between_marks(path: Path, text: str, marks: tuple[str, str] = (BEGIN
 
 def mean_curve(runs: Path, variant: Variant, key: str) -> list[float]:
     """A figure of every epoch, averaged over the seeds."""
-    from ..plots import read_metrics, series
-
     curves = [
         series(read_metrics(path)[1], key) for path in sorted(runs.glob(f"{variant.name}-[0-9]*.h5.jsonl"))
     ]
