@@ -2,21 +2,31 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 from harness import ROOT, check, current_python, make_store, polyview, run_tests, skip
 
+TRAIN, TEST = 21, 9  # objects of the store that the harness makes
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.M | re.S)
+ELSEWHERE = ("data.md", "tutorial.md")  # test_data_page.py runs these, section by section
+STORY = "python.md"  # whose blocks are one script
+# Where there is no pandas, one that goes along with everything.
+PANDAS = "import sys, unittest.mock\ntry: import pandas\nexcept ImportError: sys.modules['pandas'] = unittest.mock.MagicMock()"
 # What a block takes for granted, and what must hold after it; by a part of its text.
 AROUND = {
+    "from polyview.graphs": (
+        PANDAS,
+        "assert many.shape == (2, 10, store.params) and some.shape == (3, store.params) and graphs.num_graphs > 0",
+    ),
     'f.attrs["arch"]': ("", "assert [t.shape for t in tensors.values()][:2] == [(6, 2), (6, 1)], tensors"),
     'h5py.File("dws.h5")': (
         "",
         "assert len(state) > 4 and all(isinstance(v, torch.Tensor) for v in state.values()), state",
     ),
-    "from polyview.torch": (
+    "logits = dws(": (
         "def dws(inputs): return [w.mean() for w in inputs[0]]",
         "assert pixels.shape == (8, 8, 1) and len(logits) == 3 and batch.label.dtype == torch.int64",
     ),
@@ -24,9 +34,16 @@ AROUND = {
 
 
 def blocks() -> list[tuple[str, str]]:
-    """(page, Python) of every block but those of docs/data.md, which test_data_page.py runs section by section."""
-    pages = [ROOT / "README.md", *(p for p in sorted((ROOT / "docs").glob("*.md")) if p.name != "data.md")]
-    return [(page.name, block) for page in pages for block in BLOCK.findall(page.read_text(encoding="utf-8"))]
+    """(page, Python) of every block of the pages."""
+    pages = [
+        ROOT / "README.md",
+        *(p for p in sorted((ROOT / "docs").glob("*.md")) if p.name not in ELSEWHERE),
+    ]
+    found = [
+        (page.name, block) for page in pages for block in BLOCK.findall(page.read_text(encoding="utf-8"))
+    ]
+    story = "".join(block for page, block in found if page == STORY)
+    return [pair for pair in found if pair[0] != STORY] + [(STORY, story)]
 
 
 def run_blocks(python: str, version: str, work: Path) -> None:
@@ -50,6 +67,40 @@ def run_blocks(python: str, version: str, work: Path) -> None:
 def version_of(python: str) -> str:
     words = [python, "-c", "import torch, h5py; print(torch.__version__)"]
     return subprocess.run(words, capture_output=True, text=True, timeout=200, check=False).stdout.strip()
+
+
+def the_examples_train(work: Path) -> None:
+    """analysis/examples, the second on two processes as torchrun would start them."""
+    if not version_of(sys.executable):
+        return skip("the examples", "PyTorch is not installed")
+    make_store(work)
+
+    def start(name: str, **variables: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, str(ROOT / "analysis" / "examples" / name), "store.h5", "2"],
+            cwd=work,
+            env=os.environ | {"PYTHONPATH": str(ROOT / "analysis"), "OMP_NUM_THREADS": "1"} | variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    job = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    alone = start("train.py")
+    ranks = [start("train_ddp.py", RANK=str(rank), LOCAL_RANK=str(rank), **job) for rank in (0, 1)]
+    said = [process.communicate(timeout=100)[0] for process in (alone, *ranks)]
+    statuses = [process.returncode for process in (alone, *ranks)]
+    check(statuses[0] == 0 and said[0].count("epoch") == 2, "train.py trains from a store", said[0])
+    check(
+        statuses[1:] == [0, 0]
+        and said[1].count(f"over {TRAIN} samples") == 2
+        and f"of {TEST} samples" in said[1],
+        "train_ddp.py on two processes sees every sample of a split once an epoch",
+        *said[1:],
+    )
 
 
 def the_pages_hold(work: Path) -> None:
@@ -84,4 +135,4 @@ def the_pages_hold(work: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests(the_pages_hold))
+    sys.exit(run_tests(the_examples_train, the_pages_hold))
