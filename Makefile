@@ -32,7 +32,7 @@ FUZZING ?=
 Q := $(if $(V),,@)
 say = $(if $(V),,@echo '  $(1) $(2)')
 JOBS = $(if $(findstring j,$(MAKEFLAGS)),,-j$(RANKS))
-no_libs := help clean deps format lint check check-slurm dist fuzz quickstart uninstall
+no_libs := help clean deps format lint check check-hosts check-slurm dist fuzz quickstart uninstall
 goals := $(or $(MAKECMDGOALS),all)
 
 # An archive's .version holds what git has put there; a checkout's does not.
@@ -90,7 +90,7 @@ FUZZ_BIN  := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/fuzz_*.
 FUZZ_LIB  := $(patsubst tests/%.c,$(BUILD)/tests/%.o,$(filter-out tests/fuzz/fuzz_%,$(wildcard tests/fuzz/*.c)))
 BENCH_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/bench/*.c))
 
-.PHONY: all help deps tests check check-quick check-fault check-slurm quickstart install uninstall dist clean format lint tidy fuzz fuzz-targets bench FORCE
+.PHONY: all help deps tests check check-quick check-fault check-hosts check-slurm quickstart install uninstall dist clean format lint tidy fuzz fuzz-targets bench FORCE
 .SECONDARY:
 
 all: $(BIN)  ## build build/polyview
@@ -199,6 +199,10 @@ check-quick: tests  ## every test but the slow ones, no installation
 
 check-fault: $(BIN)  ## kill fits, growths and repairs at FAULT_TRIALS random instants
 	@BUILD='$(BUILD)' $$(scripts/find-python.sh) tests/fault/kills.py --trials '$(FAULT_TRIALS)'
+
+check-hosts: deps  ## jobs on four hosts of their own, made of namespaces (root; some minutes; not part of check)
+	+@$(MAKE) $(JOBS) --no-print-directory all
+	@BUILD='$(BUILD)' $$(scripts/find-python.sh) tests/hosts/test_hosts.py
 
 check-slurm: deps  ## the job files on a virtual Slurm cluster (root; some minutes; not part of check)
 	scripts/slurm-deps.sh

@@ -6,6 +6,7 @@
 #include "base/pv_version.h"
 #include "cmd/pv_commands.h"
 #include "parallel/pv_h5.h"
+#include "parallel/pv_shared.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -121,6 +122,7 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN); /* writing fails then, and says so */
     const int verbosity = take_verbosity(&argc, argv);
     int threads;
+    pv_window_allow_hosts();
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &threads); /* of pv_lock.h, which does without MPI */
     if (openblas_set_num_threads) openblas_set_num_threads(1);
     pv_h5_begin();

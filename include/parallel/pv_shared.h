@@ -23,9 +23,15 @@ void pv_shared_sync(const pv_comm *comm, pv_shared *shared);
 /* Local; safe on a zeroed pv_shared. */
 void pv_shared_close(pv_shared *shared);
 
+/* Lets windows reach over hosts that Ethernet joins: Debian tells Open MPI to do without the one component
+ * that can, pt2pt, because it is not made for several threads; a rank has one.  OMPI_MCA_osc in the
+ * environment, and other MPIs, are left alone.  Call it before MPI_Init.  Local. */
+void pv_window_allow_hosts(void);
+
 /* `bytes` of each rank's own memory, any number, which one-sided calls reach in units of `unit` bytes until
  * the window is closed.  Sets *data (a pointer to a pointer) and *window, MPI_WIN_NULL on failure.
- * Owner: pv_window_close.  Collective over comm->world.  Errors: PV_ERR_NOMEM, agreed. */
+ * Owner: pv_window_close.  Collective over comm->world.  Errors: PV_ERR_NOMEM (also where MPI has no
+ * one-sided calls over this network: the remedy is named), agreed. */
 pv_status pv_window_open(const pv_comm *comm, int64_t bytes, int unit, void *data, MPI_Win *window);
 /* Makes what the ranks have written to their own memory visible to all.  Collective over comm->world. */
 void pv_window_sync(const pv_comm *comm, MPI_Win window);

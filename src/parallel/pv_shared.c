@@ -103,6 +103,51 @@ void pv_shared_close(pv_shared *shared)
 
 /* ---- windows ---- */
 
+/* Takes a name out of a list with commas. */
+static void take_out(char *list, const char *name)
+{
+    const size_t length = strlen(name);
+    for (char *at = list; (at = strstr(at, name)); at++) {
+        const bool begins = at == list || at[-1] == ',' || at[-1] == '^';
+        if (!begins || (at[length] != '\0' && at[length] != ',')) continue;
+        const char *rest = at + length;
+        if (*rest == ',')
+            rest++;
+        else if (at > list && at[-1] == ',')
+            at--;
+        memmove(at, rest, strlen(rest) + 1);
+        return;
+    }
+}
+
+void pv_window_allow_hosts(void)
+{
+    enum { MOST = 4096 };
+    MPI_T_cvar_handle handle;
+    int index, most, threads;
+    char list[MOST] = "";
+    if (getenv("OMPI_MCA_osc") || MPI_T_init_thread(MPI_THREAD_SINGLE, &threads) != MPI_SUCCESS) return;
+    if (MPI_T_cvar_get_index("osc", &index) != MPI_SUCCESS ||
+        MPI_T_cvar_handle_alloc(index, NULL, &handle, &most) != MPI_SUCCESS)
+        return; /* it is another MPI */
+    if (most < MOST && MPI_T_cvar_read(handle, list) == MPI_SUCCESS && list[0] == '^') {
+        take_out(list, "pt2pt");
+        MPI_T_cvar_write(handle, list);
+    }
+    MPI_T_cvar_handle_free(&handle); /* no MPI_T_finalize: what was written would be forgotten */
+}
+
+/* `bytes` are not what there is too little of where windows would lie on several hosts. */
+static pv_status fail_window(const pv_comm *comm, int64_t bytes)
+{
+    if (comm->nodes == 1) return fail_backing(bytes, "MPI opens no window");
+    return pv_fail(
+        PV_ERR_NOMEM,
+        "MPI opens no window into the memory of ranks on %d nodes: its one-sided calls must be allowed "
+        "to use the network there is (Open MPI 4: OMPI_MCA_osc=^ucx, or ucx where the network is its)",
+        comm->nodes);
+}
+
 pv_status pv_window_open(const pv_comm *comm, int64_t bytes, int unit, void *data, MPI_Win *window)
 {
     /* MPICH 4.0 errs in where the memory of a rank begins after one whose bytes are no multiple of 16. */
@@ -113,7 +158,7 @@ pv_status pv_window_open(const pv_comm *comm, int64_t bytes, int unit, void *dat
         MPI_Win_lock_all(MPI_MODE_NOCHECK, *window);        /* ranks reach it without further ado */
     } else {
         *window = MPI_WIN_NULL;
-        st = fail_backing(bytes, "MPI opens no window");
+        st = fail_window(comm, bytes);
     }
     if ((st = pv_agree(comm, st)) != PV_OK) pv_window_close(window);
     return st;

@@ -64,11 +64,29 @@ def a_semaphore_of_a_killed_run_stops_nobody(work: Path) -> None:
             work / str(ranks) / name,
         ]
         try:
-            run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment())
+            run = subprocess.run(
+                command, capture_output=True, text=True, timeout=60, check=False, env=environment()
+            )
             check(run.returncode == 0, f"a store of that name is made and filled on {ranks} rank(s)", run)
         except subprocess.TimeoutExpired as hung:
             check(False, f"a store of that name is made and filled on {ranks} rank(s)", hung)
     ctypes.CDLL(None).sem_unlink(semaphore)
+
+
+def windows_reach_over_hosts_against_the_settings(work: Path) -> None:
+    """Debian's settings leave out pt2pt, which ranks on hosts that Ethernet joins need; here all others are, too."""
+    write_images(work / "images")
+    (work / ".openmpi").mkdir()
+    (work / ".openmpi" / "mca-params.conf").write_text("osc = ^ucx,pt2pt,sm,rdma\n")
+    hosts = {"HOME": str(work), "POLYVIEW_NODE_RANKS": "1"}
+    for ranks in (2, 3):
+        config = write_config(work, store=str(work / f"{ranks}.h5"), train={"placement": "job", "epochs": 1})
+        for command in ("fit", "train"):
+            words = [MPIRUN, "-n", str(ranks), POLYVIEW, command, "--config", str(config)]
+            run = subprocess.run(
+                words, capture_output=True, text=True, timeout=60, check=False, env=environment() | hosts
+            )
+            check(run.returncode == 0, f"{command} on {ranks} hosts whose settings leave out all else", run)
 
 
 if __name__ == "__main__":
@@ -77,5 +95,6 @@ if __name__ == "__main__":
             every_call_has_a_wrapper,
             a_call_that_fails_ends_all_ranks,
             a_semaphore_of_a_killed_run_stops_nobody,
+            windows_reach_over_hosts_against_the_settings,
         )
     )
