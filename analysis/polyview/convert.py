@@ -57,7 +57,7 @@ def main(program: str, words: list[str]) -> int:
             recipe = Recipe(args.w0, args.offset, tuple(args.image) if args.image else None)
             result = load(args.directory, args.store, args.splits, recipe)
     except ValueError as error:
-        print(f"{program}: {error}", file=sys.stderr)
+        print(f"{program} {args.command}: {error}", file=sys.stderr)
         return 3
     print(json.dumps({"command": args.command, "status": "done"} | result))
     return 0

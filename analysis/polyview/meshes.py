@@ -54,7 +54,9 @@ def surface(
     try:
         from skimage.measure import marching_cubes
     except ImportError as error:
-        raise ValueError(f"meshes need scikit-image (Debian: python3-skimage): {error}") from error
+        raise ValueError(
+            f"meshes need scikit-image (Debian: python3-skimage; pip: polyview[meshes]): {error}"
+        ) from error
     if not is_shape(store):
         raise ValueError(f"'{store.path}' holds no shapes")
     values = field(store, view, object, resolution)

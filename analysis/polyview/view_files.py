@@ -44,7 +44,7 @@ def need_torch() -> ModuleType:
         import torch
     except ImportError as error:
         raise ValueError(
-            "PyTorch is not installed and .pth files need it (Debian: python3-torch); .npz files do without"
+            "PyTorch is not installed and .pth files need it (Debian: python3-torch; pip: polyview[torch]); .npz do without"
         ) from error
     return torch
 

@@ -61,7 +61,7 @@ def refused(directory: Path, *words: str, options: tuple[object, ...] = ()) -> b
     holds = (
         run.returncode == 3
         and all(word in run.stderr for word in words)
-        and run.stderr.startswith("polyview-tools convert: ")
+        and run.stderr.startswith("polyview-tools convert import: ")
         and len(run.stderr.splitlines()) == 1
         and not run.stdout
         and not list(store.parent.glob(store.name + "*"))
