@@ -61,9 +61,12 @@ ISAS += avx2 avx512
 endif
 # No kernel reads errno; without it a square root is one vector instruction.
 KERNEL_CFLAGS := -fno-math-errno
-isa_portable :=
-isa_avx2     := -mavx2 -mfma
-isa_avx512   := -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx2 -mfma -mprefer-vector-width=512
+# Whatever processor CFLAGS or a cluster's compiler wrapper is for, kernels are for theirs, and the rest rounds every product:
+# every build makes the same bytes on one instruction set.
+isa_portable := $(if $(filter x86_64 amd64,$(MACHINE)),-march=x86-64 -mtune=generic)
+isa_avx2     := $(isa_portable) -mavx2 -mfma
+isa_avx512   := $(isa_portable) -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx2 -mfma -mprefer-vector-width=512
+PLAIN_CFLAGS := -ffp-contract=off
 
 SRC      := $(wildcard src/*/*.c src/*/*/*.c)
 KERNELS  := $(filter %_kernels.c,$(SRC))
@@ -113,8 +116,8 @@ $(BUILD)/libs.mk: scripts/find-libs.sh scripts/mpi-flavour.sh $(BUILD)/asked
 # A change of mode (DEBUG, SANITIZE, CFLAGS) rebuilds: flags are part of what an object depends on.
 $(BUILD)/flags: FORCE
 	@mkdir -p $(BUILD)
-	@echo '$(MPICC) $(CFLAGS) $(LIB_CFLAGS) $(KERNEL_CFLAGS) $(DEBUG) $(SANITIZE)' | cmp -s - $@ || \
-	 echo '$(MPICC) $(CFLAGS) $(LIB_CFLAGS) $(KERNEL_CFLAGS) $(DEBUG) $(SANITIZE)' > $@
+	@echo '$(MPICC) $(CFLAGS) $(LIB_CFLAGS) $(KERNEL_CFLAGS) $(PLAIN_CFLAGS) $(DEBUG) $(SANITIZE)' | cmp -s - $@ || \
+	 echo '$(MPICC) $(CFLAGS) $(LIB_CFLAGS) $(KERNEL_CFLAGS) $(PLAIN_CFLAGS) $(DEBUG) $(SANITIZE)' > $@
 FORCE:
 
 # The code version is written into every store and model, so a commit rebuilds the one file that holds it.
@@ -127,7 +130,7 @@ $(BUILD)/obj/base/pv_version.o: CPPFLAGS += -DPV_CODE_VERSION='"$(VERSION)"'
 $(BUILD)/obj/%.o: src/%.c $(BUILD)/libs.mk $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,CC  ,$<)
-	$(Q)$(MPICC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) -c -o $@ $<
+	$(Q)$(MPICC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) $(PLAIN_CFLAGS) -c -o $@ $<
 
 define isa_rules
 $(BUILD)/obj/%.$(1).o: src/%.c $(BUILD)/libs.mk $(BUILD)/flags
@@ -144,7 +147,7 @@ $(foreach isa,$(ISAS),$(eval $(call isa_rules,$(isa))))
 $(BUILD)/obj64/%.o: src/%.c $(BUILD)/libs.mk $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,CC  ,$<)
-	$(Q)$(MPICC) $(CPPFLAGS) -DPV_REAL_IS_DOUBLE $(LIB_CFLAGS) $(CFLAGS) -c -o $@ $<
+	$(Q)$(MPICC) $(CPPFLAGS) -DPV_REAL_IS_DOUBLE $(LIB_CFLAGS) $(CFLAGS) $(PLAIN_CFLAGS) -c -o $@ $<
 
 $(LIB): $(LIB_OBJ)
 	@rm -f $@

@@ -198,6 +198,28 @@ def pages_of_the_manual_are_the_help(work: Path) -> None:
         )
 
 
+def kernels_are_of_their_instruction_set(work: Path) -> None:
+    """Whatever processor the flags of a user, or of the tools that clusters build with, are for."""
+    statement = "kernels are the same code for whatever processor the rest is built"
+    if os.uname().machine != "x86_64":
+        skip(statement, "there is one instruction set")
+        return
+    kernels = [f"symmetry/pv_match_kernels.{isa}.o" for isa in ("portable", "avx2")]
+    code = []
+    for name, flags in (("any", ""), ("new", "-march=skylake-avx512 -mtune=native")):
+        (work / name).mkdir()
+        for file in ("asked", "libs.mk"):
+            shutil.copy(BUILD / file, work / name / file)
+        objects = [work / name / "obj" / file for file in [*kernels, "nn/core/pv_batch_norm.o"]]
+        made = run("make", f"BUILD={work / name}", *objects, CFLAGS=flags, MAKEFLAGS="")
+        shown = [run("objdump", "-d", file).stdout for file in objects]
+        check(made.returncode == 0 and all(map(len, shown)), f"some files are built with '{flags}'", made)
+        code.append([text.partition("Disassembly")[2] for text in shown])
+    check(code[0][:2] == code[1][:2] and code[0][0] != code[0][1], statement)
+    check(code[0][2] != code[1][2], "the rest is for the processor that is asked for")
+    check("vfmadd" in code[0][1] and "vfmadd" not in code[1][2], "and rounds as it does for any other")
+
+
 def bash_completes_what_the_help_says(_: Path) -> None:
     def replies(*words: str) -> list[str]:
         script = '. scripts/completion.bash; COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); compopt() { :; }; _polyview "$0"'
@@ -230,6 +252,7 @@ if __name__ == "__main__":
             an_installation_can_be_moved,
             an_archive_says_what_it_is_of,
             pages_of_the_manual_are_the_help,
+            kernels_are_of_their_instruction_set,
             bash_completes_what_the_help_says,
         )
     )
