@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -148,6 +149,18 @@ static pv_status fail_window(const pv_comm *comm, int64_t bytes)
         comm->nodes);
 }
 
+/* Takes the window's pages now: MPICH reserves none, and one that is missing later would end the job by a
+ * signal.  Kernels before 5.14 cannot, and leave it to chance. */
+static bool take_pages(char *data, int64_t bytes)
+{
+#ifdef MADV_POPULATE_WRITE
+    char *const page = data - (uintptr_t)data % (uintptr_t)sysconf(_SC_PAGESIZE);
+    return madvise(page, (size_t)(data + bytes - page), MADV_POPULATE_WRITE) == 0 || errno == EINVAL;
+#else
+    return (void)data, (void)bytes, true;
+#endif
+}
+
 pv_status pv_window_open(const pv_comm *comm, int64_t bytes, int unit, void *data, MPI_Win *window)
 {
     /* MPICH 4.0 errs in where the memory of a rank begins after one whose bytes are no multiple of 16. */
@@ -156,6 +169,7 @@ pv_status pv_window_open(const pv_comm *comm, int64_t bytes, int unit, void *dat
     if (MPI_Win_allocate(whole, unit, MPI_INFO_NULL, comm->world, data, window) == MPI_SUCCESS) {
         MPI_Win_set_errhandler(*window, MPI_ERRORS_RETURN); /* to pv_mpi.c, which looks */
         MPI_Win_lock_all(MPI_MODE_NOCHECK, *window);        /* ranks reach it without further ado */
+        if (whole > 0 && !take_pages(*(char **)data, whole)) st = fail_backing(bytes, strerror(errno));
     } else {
         *window = MPI_WIN_NULL;
         st = fail_window(comm, bytes);

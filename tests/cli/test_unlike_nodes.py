@@ -43,7 +43,7 @@ def may_mount() -> bool:
 
 
 def each(words: list[object], *options: list[object], timeout: float = 60, **variables: object) -> Run:
-    """One rank for every list of options to mpirun (or of words to `mount`), all with the same words."""
+    """One rank for every list of words before the program (or of words to `mount`), all with the same words."""
     command, program = [MPIRUN], [POLYVIEW, *map(str, words)]
     for of_rank in options:
         mounts = of_rank[:1] == [MOUNTED]
@@ -53,7 +53,7 @@ def each(words: list[object], *options: list[object], timeout: float = 60, **var
 
 
 def isa(name: str) -> list[object]:
-    return ["-x", f"POLYVIEW_ISA={name}"] if name else []
+    return ["env", f"POLYVIEW_ISA={name}"] if name else []
 
 
 def ranks_use_the_narrowest_instruction_set(work: Path) -> None:
