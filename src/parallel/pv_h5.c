@@ -90,6 +90,7 @@ bool pv_h5_cannot_read(int cause)
 
 void pv_h5_begin(void)
 {
+    H5dont_atexit(); /* MPICH's MPI_Abort calls exit: what is left open must not be closed there */
     setenv("HDF5_USE_FILE_LOCKING", "FALSE", 0);
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     H5Lunregister(H5L_TYPE_EXTERNAL);
