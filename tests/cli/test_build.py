@@ -220,6 +220,24 @@ def kernels_are_of_their_instruction_set(work: Path) -> None:
     check("vfmadd" in code[0][1] and "vfmadd" not in code[1][2], "and rounds as it does for any other")
 
 
+def packages_name_what_there_is(_: Path) -> None:
+    """The recipes are read, and give `make` variables that it has, of every library."""
+    prefixes = set(re.findall(r"[A-Z0-9]+_DIR", run("sed", "-n", "/^asked/,/^$/p", "Makefile").stdout))
+    for recipe in ("spack/package.py", "easybuild/Polyview-main-foss-2024a.eb"):
+        text = (ROOT / "packaging" / recipe).read_text()
+        compile(text, recipe, "exec")
+        named = set(re.findall(r"([A-Z0-9]+_DIR)=", text))
+        check(
+            named == prefixes - {"CMOCKA_DIR"},
+            f"{recipe} names the prefix of every library",
+            named ^ prefixes,
+        )
+    text = (ROOT / "packaging/apptainer/polyview.def").read_text()
+    post = text[text.index("%post") : text.index("%environment")]
+    done = run("bash", "-n", "-c", "\n".join(post.splitlines()[1:]))
+    check(done.returncode == 0 and "make install" in post, "the image's script is read", done)
+
+
 def bash_completes_what_the_help_says(_: Path) -> None:
     def replies(*words: str) -> list[str]:
         script = '. scripts/completion.bash; COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); compopt() { :; }; _polyview "$0"'
@@ -253,6 +271,7 @@ if __name__ == "__main__":
             an_archive_says_what_it_is_of,
             pages_of_the_manual_are_the_help,
             kernels_are_of_their_instruction_set,
+            packages_name_what_there_is,
             bash_completes_what_the_help_says,
         )
     )
