@@ -317,7 +317,7 @@ class Store:
         objects = numbers_of(both[1], self.objects, "object")
         found = np.empty((views.size, objects.size, self.params), np.float32)
         for number, view in enumerate(views.ravel()):
-            found[number] = self._gather(int(view), objects.ravel())
+            self._gather(int(view), objects.ravel(), found[number])
         return found.reshape(*views.shape, *objects.shape, self.params)
 
     def rows(self, split: str, views: Sequence[int]) -> NDArray[np.float32]:
@@ -325,22 +325,26 @@ class Store:
         chosen = self.objects_of(split)
         found = np.empty((len(views), len(chosen), self.params), np.float32)
         for place, view in enumerate(views):
-            found[place] = self._gather(view, chosen)
+            self._gather(view, chosen, found[place])
         return found
 
-    def _gather(self, view: int, chosen: Numbers) -> NDArray[np.float32]:
+    def _gather(
+        self, view: int, chosen: Numbers, into: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
         """The INRs of objects in their order, [len(chosen)][P]."""
         if not 0 <= view < self.views:
             raise IndexError(f"view {view}: '{self.path}' has {self.views} views")
+        found = np.empty((len(chosen), self.params), np.float32) if into is None else into
+        if not len(chosen):
+            return found
+        first, behind = int(chosen.min()), int(chosen.max()) + 1
+        status = self._file["view/status"][view, first:behind][chosen - first]
+        for bad in np.flatnonzero(status != FITTED)[:1]:
+            self._refuse(view, int(chosen[bad]), int(status[bad]))
         order = np.argsort(chosen, kind="stable")
-        ascending = chosen[order]
-        found = np.empty((len(chosen), self.params), np.float32)
+        ascending, params = chosen[order], self._file["params"]
         for low, high, part in spans(ascending, GAP_BYTES // (4 * self.params)):
-            among = ascending[part] - low
-            status = self._file["view/status"][view, low:high][among]
-            for bad in np.flatnonzero(status != FITTED)[:1]:
-                self._refuse(view, int(ascending[part][bad]), int(status[bad]))
-            found[order[part]] = self._file["params"][view, low:high][among]
+            found[order[part]] = params[view, low:high][ascending[part] - low]
         return found
 
     def block(self, view: int, first: int, count: int) -> NDArray[np.float32]:
