@@ -58,8 +58,8 @@ pv_status pv_comm_check_launch(void)
     if (!value || strtol(value, NULL, 10) <= size) return PV_OK;
     return pv_fail(PV_ERR_CONFIG,
                    "%s says that %s processes were started together, but MPI sees %d of "
-                   "them: start the program by `srun --mpi=pmix` or by the mpirun of the MPI "
-                   "that it was built with; or unset %s if every process is to work by itself",
+                   "them: start the program by `srun --mpi=pmix` (MPICH: pmi2) or by the mpirun of "
+                   "the MPI that it was built with; or unset %s if every process is to work by itself",
                    name, value, size, name);
 }
 
