@@ -218,7 +218,7 @@ quickstart: deps  ## real FashionMNIST to a trained network and pictures, on eve
 	@BUILD='$(BUILD)' RANKS='$(RANKS)' scripts/quickstart.sh
 
 # The folders of the Python package.
-PACKAGE := $(addprefix analysis/,polyview polyview/data polyview/tables)
+PACKAGE := analysis $(addprefix analysis/,polyview polyview/data polyview/tables)
 
 # The pages of the manual are the program's own help.
 $(BUILD)/man/polyview.1: scripts/man-pages.sh $(BIN)

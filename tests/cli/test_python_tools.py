@@ -1,6 +1,7 @@
 """The command polyview-tools: every command has a help, and what is missing on a machine is said in one sentence."""
 
 import io
+import os
 import subprocess
 import sys
 from contextlib import redirect_stdout
@@ -76,5 +77,31 @@ def the_version_is_pythons(work: Path) -> None:
     check(run.stdout.split() == ["polyview-tools", version(ROOT)], "the command tells its version", run)
 
 
+def names_of_before_the_package_work(_: Path) -> None:
+    """People's scripts and job files have them."""
+    for name in ("convert", "plots", "report"):
+        command = [sys.executable, str(ROOT / "analysis" / f"{name}.py"), "--help"]
+        run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        check(run.returncode == 0 and "usage: polyview-tools " in run.stdout, f"analysis/{name}.py", run)
+    code = "from polyview_store import Store; import polyview.store; assert Store is polyview.store.Store"
+    paths = {"PYTHONPATH": str(ROOT / "analysis")}
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=os.environ | paths,
+    )
+    check(run.returncode == 0, "polyview_store is polyview.store", run)
+
+
 if __name__ == "__main__":
-    sys.exit(run_tests(every_command_has_a_help, what_is_missing_is_named, the_version_is_pythons))
+    sys.exit(
+        run_tests(
+            every_command_has_a_help,
+            what_is_missing_is_named,
+            names_of_before_the_package_work,
+            the_version_is_pythons,
+        )
+    )
