@@ -182,7 +182,8 @@ def a_disk_of_one_host_is_not_taken_for_shared(jobs: Jobs) -> None:
 
 
 def of_two_jobs_one_has_the_store(jobs: Jobs) -> None:
-    config = write_config(jobs.work, "two.yaml", **LONG)
+    longer = {"fit": {"views": 2, "steps": 24000}}  # than the second job takes to see it
+    config = write_config(jobs.work, "two.yaml", **(LONG | longer))
     store = jobs.work / "two.h5"
     words = ["fit", "--config", config, "--store", store]
     first = jobs.start(*words, on=["host1"])
