@@ -283,6 +283,17 @@ def make_store(work: Path, **sections: dict | str) -> Path:
     return work / "store.h5"
 
 
+def some_rows(store: Path) -> bool:
+    """Whether a fit that is under way has written any."""
+    import h5py  # the tests of the program alone do without
+
+    try:
+        with h5py.File(store) as file:
+            return bool((file["view/status"][()] == 1).any())
+    except OSError:
+        return False
+
+
 def one_error(run: Run, status: int | tuple[int, ...], *words: object) -> bool:
     """Ended by itself with one of the statuses and one error line, which holds the words."""
     statuses = status if isinstance(status, tuple) else (status,)

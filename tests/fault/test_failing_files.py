@@ -23,6 +23,7 @@ from harness import (
     polyview,
     run_tests,
     skip,
+    some_rows,
     write_config,
     write_images,
 )  # noqa: E402
@@ -169,14 +170,6 @@ def long_fit(work: Path, ranks: int, **variables: object) -> tuple[Path, Process
     process = Process(launch(["fit", "--config", config], ranks), **variables)
     process.wait_for(lambda: some_rows(store))
     return store, process
-
-
-def some_rows(store: Path) -> bool:
-    try:
-        with h5py.File(store) as file:
-            return bool((file["view/status"][()] == 1).any())
-    except OSError:
-        return False
 
 
 def writers_are_kept_out(work: Path) -> None:

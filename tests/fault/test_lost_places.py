@@ -26,6 +26,7 @@ from harness import (
     polyview,
     run_tests,
     skip,
+    some_rows,
     write_config,
     write_images,
 )  # noqa: E402
@@ -35,14 +36,6 @@ FAILED, STOPPED, STOP_S = 1, 75, 10
 
 
 # ---- a directory that vanishes
-
-
-def some_rows(store: Path) -> bool:
-    try:
-        with h5py.File(store) as file:
-            return bool((file["view/status"][()] == 1).any())
-    except OSError:
-        return False
 
 
 def vanished_files_are_told(work: Path) -> None:

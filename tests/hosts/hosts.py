@@ -12,13 +12,13 @@ import subprocess
 import time
 from pathlib import Path
 
-PROGRAMS = ("ip", "tc", "unshare", "nsenter", "mpirun")
+PROGRAMS = ("ip", "unshare", "nsenter", "mpirun")
 NAMESPACES = ("--mount", "--uts", "--net", "--ipc")
 START_S = 10
 
 HOLDER = """
 mount --make-rprivate / && hostname {name} && mount --bind {hosts} /etc/hosts &&
-mount -t tmpfs -o size={shm} tmpfs /dev/shm && mount -t tmpfs tmpfs /tmp && ip link set lo up && exec sleep infinity
+mount -t tmpfs -o size=512m tmpfs /dev/shm && mount -t tmpfs tmpfs /tmp && ip link set lo up && exec sleep infinity
 """
 
 # What ssh is between real hosts: HOST COMMAND...  It does not hear of the end of a host that is lost.
@@ -56,9 +56,9 @@ def network_of(pid: int | str) -> str:
 class Hosts:
     """host1, host2, ...; `place` is a directory that they share: not below /tmp."""
 
-    def __init__(self, count: int, place: Path, shm: str = "512m") -> None:
+    def __init__(self, count: int, place: Path) -> None:
         self.names = [f"host{n + 1}" for n in range(count)]
-        self.place, self.shm = place, shm
+        self.place = place
         self.holders: dict[str, subprocess.Popen] = {}
         self.networks: dict[str, str] = {}
 
@@ -89,7 +89,7 @@ class Hosts:
         self.inside("switch", "ip", "link", "add", "bridge", "type", "bridge")
         self.inside("switch", "ip", "link", "set", "bridge", "up")
         for number, name in enumerate(self.names):
-            script = HOLDER.format(name=name, hosts=table, shm=self.shm)
+            script = HOLDER.format(name=name, hosts=table)
             self.hold(name, ["unshare", *NAMESPACES, "--", "sh", "-c", script])
             pid = self.holders[name].pid
             (self.place / f"{name}.pid").write_text(str(pid))
@@ -118,10 +118,9 @@ class Hosts:
         namespaces = ("--net",) if name == "switch" else NAMESPACES
         return ["nsenter", "--target", str(self.holders[name].pid), *namespaces, "--"]
 
-    def mpirun(self, words: list[object], on: list[str], per_host: int, **variables: object) -> list[str]:
+    def mpirun(self, words: list[object], on: list[str], per_host: int) -> list[str]:
         """The command that starts ranks on the hosts, from the first of them, as a user would who has logged in there."""
         where = ",".join(f"{name}:{per_host}" for name in on)
-        given = [part for key, value in variables.items() for part in ("-x", f"{key}={value}")]
         start = [
             "mpirun",
             "--mca",
@@ -131,11 +130,10 @@ class Hosts:
             where,
             "--bind-to",
             "none",
-            *given,
         ]
         return [*self.enter(on[0]), *map(str, [*start, *words])]
 
-    # ---- what befalls hosts and networks
+    # ---- what befalls hosts
 
     def processes(self, name: str) -> list[int]:
         """All that runs on a host, but its holder."""
@@ -167,13 +165,3 @@ class Hosts:
         """As when the power goes: nobody hears of it."""
         self.unplug(name)
         self.kill(name)
-
-    def limit(self, mbit: int) -> None:
-        """The rate of every host's link, each way; 0: as fast as this machine copies."""
-        for name in self.names:
-            for where, device in (("switch", name), (name, "eth0")):
-                if mbit:
-                    rate = ["tbf", "rate", f"{mbit}mbit", "burst", "64kb", "latency", "100ms"]
-                    self.inside(where, "tc", "qdisc", "replace", "dev", device, "root", *rate)
-                else:
-                    self.inside(where, "tc", "qdisc", "replace", "dev", device, "root", "noqueue")

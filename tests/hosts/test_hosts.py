@@ -23,6 +23,7 @@ from harness import (
     one_error,
     results,
     skip,
+    some_rows,
     write_config,
     write_images,
 )  # noqa: E402
@@ -204,14 +205,6 @@ def of_two_jobs_one_has_the_store(jobs: Jobs) -> None:
 
 
 # ---- lost hosts
-
-
-def some_rows(store: Path) -> bool:
-    try:
-        with h5py.File(store) as file:
-            return bool((file["view/status"][()] == 1).any())
-    except OSError:
-        return False
 
 
 def a_lost_host_ends_the_job(jobs: Jobs) -> None:
