@@ -308,8 +308,8 @@ def one_error(run: Run, status: int | tuple[int, ...], *words: object) -> bool:
 def refused(
     what: str, words: list[object], status: int | tuple[int, ...], *named: object, at_once: bool = True
 ) -> None:
-    """On one rank and on three, at once unless the two would write the same file; a training locks its output."""
-    at_once = at_once and words[0] != "train"
+    """On one rank and on three, at once unless both could ask for the lock of one file before they are refused."""
+    at_once = at_once and words[0] not in ("train", "fit", "extend") and "--repair" not in words
     started = ((ranks, Process(launch(words, ranks), **AT_ONCE)) for ranks in (1, 3))
     for ranks, process in list(started) if at_once else started:
         run = process.finish(REFUSAL_S)

@@ -280,7 +280,7 @@ def damaged_stores(work: Path) -> None:
         with changed_bytes(store):
             edit(store, lambda file: file.attrs.__setitem__(name, value))
             words = ["fit", "--config", config]
-            refused("a store with a corrupt config: fit", words, DATA, store.name, at_once=False)
+            refused("a store with a corrupt config: fit", words, DATA, store.name)
             run = polyview("verify", store)
             check(run.status == 0, "rows can be verified all the same", run)
     with changed_bytes(store):

@@ -91,7 +91,7 @@ def only_plain_stores_are_written(work: Path) -> None:
             before = store.read_bytes()
             check(polyview("verify", store, ranks=2).status == status, f"{what} can be read")
             refused(f"{what}: fit", fit, DATA, named, "h5repack")
-            refused(f"{what}: repair", ["verify", store, "--repair"], DATA, named, "h5repack", at_once=False)
+            refused(f"{what}: repair", ["verify", store, "--repair"], DATA, named, "h5repack")
             check(store.read_bytes() == before, f"{what}: not a byte is changed")
     packed = work / "packed.h5"
     shutil.copy(store, packed)
@@ -211,7 +211,7 @@ def truncated_stores(work: Path) -> None:
     for left in (0, 100, 3000, len(whole) // 2, len(whole) - 1):
         cut.write_bytes(whole[:left])
         for words in (["verify", cut], ["fit", "--config", config, "--store", cut]):
-            refused(f"{words[0]} on {left} of {len(whole)} bytes", words, DATA, cut.name, at_once=False)
+            refused(f"{words[0]} on {left} of {len(whole)} bytes", words, DATA, cut.name)
         check(cut.read_bytes() == whole[:left], "a store that is cut short is left as it is")
 
 

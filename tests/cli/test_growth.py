@@ -142,9 +142,7 @@ def grown_stores_equal_whole_ones(work: Path) -> None:
         old = grown.read_bytes()
         one = polyview("extend", grown, "--views", 3, ranks=ranks)
         check(
-            one.status == 0 and one.json["added"] == OBJECTS,
-            f"{ranks} ranks extend a store by a view",
-            one,
+            one.status == 0 and one.json["added"] == OBJECTS, f"{ranks} ranks extend a store by a view", one
         )
         now = columns(grown)
         check(
@@ -179,11 +177,10 @@ def grown_stores_equal_whole_ones(work: Path) -> None:
         ["fit", "--config", config, "--store", grown],
         2,
         "signal.train: 21 here, 29 in",
-        at_once=False,
     )
     more = ["fit", "--config", config, "--store", grown, "--set", "signal.train=29", "--set", "fit.views=5"]
-    refused("a config of more views", more, 2, "fit.views is 5", "extend", at_once=False)
-    refused("shrinking", ["extend", grown, "--views", 1], 2, "cannot shrink", at_once=False)
+    refused("a config of more views", more, 2, "fit.views is 5", "extend")
+    refused("shrinking", ["extend", grown, "--views", 1], 2, "cannot shrink")
     before = Path(grown).read_bytes()
     run = polyview("extend", grown, "--views", 4)
     check(
@@ -193,15 +190,9 @@ def grown_stores_equal_whole_ones(work: Path) -> None:
     )
     check(Path(grown).read_bytes() == before, "and the store is left as it was")
     refused("extend without a size", ["extend", grown], 2, "--views or --objects")
-    refused(
-        "more objects than the train file",
-        ["extend", grown, "--objects", 999],
-        2,
-        "signal.train",
-        at_once=False,
-    )
+    refused("more objects than the train file", ["extend", grown, "--objects", 999], 2, "signal.train")
     lr = ["extend", grown, "--views", 9, "--set", "fit.lr=1"]
-    refused("another recipe in extend", lr, 2, "fit.lr", at_once=False)
+    refused("another recipe in extend", lr, 2, "fit.lr")
 
 
 def an_interrupted_extend_changes_nothing(work: Path) -> None:
@@ -351,9 +342,7 @@ def flipped_bits_are_found_and_repaired(work: Path) -> None:
     check(nothing.status == 0 and "repaired" not in nothing.json, "a sound store is left alone", nothing)
     shutil.move(work / "images", work / "gone")
     flip(store, "params", [77])
-    refused(
-        "repair without the source images", ["verify", store, "--repair"], 1, "signal.path", at_once=False
-    )
+    refused("repair without the source images", ["verify", store, "--repair"], 1, "signal.path")
     check(polyview("verify", store).json["bad"] == 1, "and the bad row stays as it was")
 
 

@@ -153,7 +153,6 @@ def labels_do_not_depend_on_splits_or_ranks(work: Path) -> None:
         (DATA,),
         "classes",
         "'200'",
-        at_once=False,
     )
 
 
@@ -191,7 +190,7 @@ def objects_without_labels(work: Path) -> None:
             run,
         )
         refused(
-            f"{name}: to classify", ["train", "--config", config], DATA, "label", at_once=False
+            f"{name}: to classify", ["train", "--config", config], DATA, "label"
         )  # fmt: skip
         contrast = polyview(
             "train",
