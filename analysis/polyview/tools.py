@@ -24,6 +24,7 @@ COMMANDS = {  # (module, words that go before the user's, what it does)
     "table augment": ("tables.augment", (), "what augmentation does: the study and its table"),
     "table contrast": ("tables.contrast", (), "what learning without labels gives: the study and its table"),
     "data icons": ("data.icons", (), "a set of small colour pictures, of Debian's icon themes"),
+    "data emoji": ("data.emoji", (), "a set of small colour pictures, of Unicode's emoji"),
     "data kicad": ("data.kicad", (), "a set of real meshes, of Debian's models of electronic parts"),
 }
 PACKAGES = {  # (Debian's package, what pip installs) of a module
