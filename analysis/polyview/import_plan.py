@@ -17,6 +17,8 @@ from .store import SPLITS, VERSION
 from .view_files import MAX_LABEL, SUFFIXES, load_npz, whole_number
 
 DIGITS = re.compile(r"\d{1,10}", re.ASCII)
+NUMBERED_FILE = re.compile(r"net(\d{1,12})", re.ASCII)  # its stem, and of its folder the view and the label
+LABELLED_FOLDER = re.compile(r"(.+)_(\d{1,9})s", re.ASCII)
 EXPORTED = re.compile(r"view-(\d{1,9})/[^/]+/(\d{1,12})\.(?:pth|pt|npz)")
 
 
@@ -41,6 +43,17 @@ class Plan:
     files: dict[tuple[int, int], Path] = field(default_factory=dict)
     labelled: set[int] = field(default_factory=set)  # objects whose label a file or list has told
     others: dict[str, NDArray[Any]] = field(default_factory=dict)  # under /object, by name
+
+
+def new_plan(views: int, objects: int) -> Plan:
+    """Of objects without labels, all in the training split, that are numbered in their source."""
+    columns = np.full(objects, -1, "i4"), np.zeros(objects, "u1"), np.arange(objects, dtype="u8")
+    return Plan(views, objects, *columns)
+
+
+def split_at(points: tuple[int, int], numbers: NDArray[np.uint64]) -> NDArray[np.uint8]:
+    """The objects' splits by their numbers: train below the first point, val below the second, test from there on."""
+    return np.searchsorted(np.array(points, "u8"), numbers, side="right").astype(np.uint8)
 
 
 def read_splits(path: Path) -> tuple[list[Entry], bool]:
@@ -72,15 +85,20 @@ def read_splits(path: Path) -> tuple[list[Entry], bool]:
     return entries, entries[0].label is None
 
 
-def finder(directory: Path, splits: Path) -> Callable[[Entry], Path]:
-    """What finds the file of an entry, also where the directory has moved since the list was written, or is a link."""
+def finder(directory: Path, splits: Path, renamed: bool) -> Callable[[Entry], Path]:
+    """What finds the file of an entry, also where the directory has moved since the list was written, or is a link.
+
+    Where it may have been renamed, too, the ends of paths count, of two parts or more.
+    """
     names = {directory.name, real(directory).name}
     places = dict.fromkeys((splits.parent, real(splits).parent))
 
     def find(entry: Entry) -> Path:
         parts = Path(entry.path.replace("\\", "/")).parts  # lists are also written on Windows
         below = [directory.joinpath(*parts[i + 1 :]) for i, part in enumerate(parts) if part in names]
-        for path in [*below, *(place.joinpath(*parts) for place in places)]:
+        beside = [place.joinpath(*parts) for place in places]
+        ends = [directory.joinpath(*parts[i:]) for i in range(1, len(parts) - 1) if renamed]
+        for path in [*below, *beside, *ends]:
             if path.suffix in SUFFIXES and path.is_file():
                 return path
         kinds = " or ".join(SUFFIXES)
@@ -123,11 +141,32 @@ def plan_foreign(entries: list[Entry], by_view: bool, directory: Path, splits: P
         keys.append(key)
     views = {name: i for i, name in enumerate(sorted({view for view, _ in keys}))}
     objects = {name: i for i, name in enumerate(dict.fromkeys(object for _, object in keys))}
-    count = len(objects)
-    columns = np.full(count, -1, "i4"), np.zeros(count, "u1"), np.arange(count, dtype="u8")
-    plan, find = Plan(len(views), count, *columns), finder(directory, splits)
+    plan, find = new_plan(len(views), len(objects)), finder(directory, splits, renamed=True)
     for entry, (view, object) in zip(entries, keys):
         add_file(plan, views[view], objects[object], entry, find(entry))
+    return plan
+
+
+def plan_numbered(directory: Path, points: tuple[int, int]) -> Plan | None:
+    """Of VIEW_LABELs/netNUMBER.pth, as nfn keeps them: views in the order of their names, objects of their numbers."""
+    found: list[tuple[str, int, int, Path]] = []
+    for path in directory.glob("*/*"):
+        folder, file = LABELLED_FOLDER.fullmatch(path.parent.name), NUMBERED_FILE.fullmatch(path.stem)
+        if folder and file and path.suffix in SUFFIXES:
+            found.append((folder[1], int(file[1]), int(folder[2]), path))
+    if not found:
+        return None
+    views = {name: i for i, name in enumerate(sorted({view for view, *_ in found}))}
+    objects = {number: i for i, number in enumerate(sorted({number for _, number, *_ in found}))}
+    plan = new_plan(len(views), len(objects))
+    plan.source = np.array([*objects], "u8")
+    plan.split = split_at(points, plan.source)
+    for view, number, label, path in sorted(found):
+        place = views[view], objects[number]
+        if place in plan.files:
+            raise ValueError(f"'{path}' and '{plan.files[place]}' are of the same view and number")
+        plan.files[place] = path
+        set_label(plan, place[1], label, path)
     return plan
 
 
@@ -136,7 +175,7 @@ def plan_exported(known: dict[str, Any], entries: list[Entry], directory: Path, 
     views, objects = known["status"].shape
     plan = Plan(views, objects, known["label"], known["split"], known["source"])
     plan.others = {name[7:]: array for name, array in known.items() if name.startswith("object/")}
-    find = finder(directory, splits)
+    find = finder(directory, splits, renamed=False)
     for entry in entries:
         match = EXPORTED.search(entry.path.replace("\\", "/"))
         view, object = (int(number) for number in match.groups()) if match else (-1, -1)

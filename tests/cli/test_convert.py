@@ -130,6 +130,10 @@ def test_npz(work: Path) -> None:
     directory.rename(work / "elsewhere" / "out")
     done(convert("import", work / "elsewhere" / "out", work / "moved.h5"))
     check(not differences(store, work / "moved.h5"), "an exported directory can be moved")
+    check(
+        refused(work / "elsewhere" / "out", "polyview.npz", "--w0", options=("--w0", 12)),
+        "what polyview.npz says of the INRs cannot be said otherwise",
+    )
     run = convert("export", store, work / "elsewhere" / "out", "--format", "npz")
     check(run.returncode == 1 and "exists already" in run.stderr, "export overwrites nothing")
     run = convert("import", work / "elsewhere" / "out", back)
