@@ -4,6 +4,7 @@ What a project's files hold is written here by hand, and its formula is computed
 """
 
 import json
+import subprocess
 import sys
 from collections import OrderedDict
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, Callable
 import h5py
 import numpy as np
 
-from harness import ROOT, check, convert, polyview, run_tests, skip
+from harness import ROOT, TOOLS, check, convert, polyview, run_tests, skip
 
 sys.path.insert(0, str(ROOT / "analysis"))
 from polyview.store import Store  # noqa: E402
@@ -344,6 +345,23 @@ def test_conventions(work: Path) -> None:
             + 0.2,
         ),
     ]
+    for words in ("--w0 0", "--first-w0 -1", "--std 0", "--phase inf", "--split-points 3 2", "--objects 0"):
+        command = [
+            *TOOLS,
+            "import",
+            work / "set",
+            work / "none.h5",
+            "--split-points",
+            "2",
+            "2",
+            *words.split(),
+        ]
+        run = subprocess.run(command, capture_output=True, text=True)
+        check(
+            run.returncode == 2 and words.split()[0] in run.stderr.splitlines()[-1],
+            f"{words} is a usage error",
+            run.stderr,
+        )
     for number, (what, options, formula) in enumerate(formulas):
         store = work / f"{number}.h5"
         imported(work / "set", store, "--split-points", 2, 2, *options)
