@@ -232,16 +232,18 @@ def settings(path: Path) -> dict[str, Any]:
     return found
 
 
-def frequency_of(directory: Path) -> float:
-    """omega_0 of nef.json."""
+def frequency_of(directory: Path, said: float | None) -> float:
+    """What is said, else omega_0 of nef.json, which may say that the INRs are no networks of sines."""
     path = directory / "nef.json"
     nef = settings(path)
-    if not nef:
-        raise ValueError(f"'{path}' is missing, which has omega_0: give the frequency of the sines with --w0")
-    if nef.get("name") != "SIREN":
+    if nef and nef.get("name") != "SIREN":
         raise ValueError(
             f"'{path}': 'name' is {str(nef.get('name'))[:40]!r}; a store holds networks of sines, SIREN"
         )
+    if said:
+        return said
+    if not nef:
+        raise ValueError(f"'{path}' is missing, which has omega_0: give the frequency of the sines with --w0")
     params = nef.get("params")
     omega = params.get("omega_0") if isinstance(params, dict) else None
     if not isinstance(omega, (int, float)) or isinstance(omega, bool) or not 0 < omega < math.inf:

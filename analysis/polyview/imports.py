@@ -145,7 +145,7 @@ def listed_source(directory: Path, splits: Path, conventions: Conventions) -> So
 
 def chunk_source(directory: Path, found: list[hdf5.Chunk], recipe: Recipe, points: tuple[int, int]) -> Source:
     """Many INRs a file."""
-    w0 = recipe.conventions.w0 or hdf5.frequency_of(directory)
+    w0 = hdf5.frequency_of(directory, recipe.conventions.w0)
     plan = hdf5.plan_chunks(found, recipe.objects, points)
 
     def read(view: int, first: int, count: int, layout: Layout) -> Rows:

@@ -439,6 +439,8 @@ def test_sets_refused(work: Path) -> None:
     ):
         nef.write_text(json.dumps(NEF | change))
         refused(directory, f"{change} in nef.json", ["nef.json", *words], *AT_3_AND_4)
+    nef.write_text(json.dumps(NEF | {"name": "RFFNet"}))
+    refused(directory, "networks of no sines, whatever --w0 says", ["nef.json", "'RFFNet'"], *good)
     nef.unlink()
     refused(directory, "neither nef.json nor --w0", ["nef.json", "--w0"], *AT_3_AND_4)
     whole = last.read_bytes()
