@@ -219,6 +219,7 @@ quickstart: deps  ## real FashionMNIST to a trained network and pictures, on eve
 
 # The folders of the Python package.
 PACKAGE := analysis $(addprefix analysis/,polyview polyview/data polyview/tables)
+TEMPLATES := analysis/polyview/templates
 
 # The pages of the manual are the program's own help.
 $(BUILD)/man/polyview.1: scripts/man-pages.sh $(BIN)
@@ -227,7 +228,7 @@ $(BUILD)/man/polyview.1: scripts/man-pages.sh $(BIN)
 
 install: $(BIN) $(BUILD)/man/polyview.1  ## install under PREFIX, which can be moved later (DESTDIR is honoured)
 	install -d $(addprefix $(ROOT)/,bin share/bash-completion/completions share/man/man1 share/man/man5) \
-	    $(addprefix $(ROOT)/share/polyview/,configs jobs $(PACKAGE))
+	    $(addprefix $(ROOT)/share/polyview/,configs jobs $(PACKAGE) $(TEMPLATES))
 	install -m 755 $(BIN) $(ROOT)/bin/polyview
 	install -m 644 $(BUILD)/man/*.1 $(ROOT)/share/man/man1
 	install -m 644 $(BUILD)/man/*.5 $(ROOT)/share/man/man5
@@ -235,6 +236,7 @@ install: $(BIN) $(BUILD)/man/polyview.1  ## install under PREFIX, which can be m
 	install -m 644 configs/*.yaml $(ROOT)/share/polyview/configs
 	$(foreach folder,$(PACKAGE),install -m 644 $(folder)/*.py $(ROOT)/share/polyview/$(folder) &&) \
 	    install -m 755 analysis/polyview-tools $(ROOT)/share/polyview/analysis
+	install -m 644 $(TEMPLATES)/* $(ROOT)/share/polyview/$(TEMPLATES)
 	ln -sf ../share/polyview/analysis/polyview-tools $(ROOT)/bin/polyview-tools
 	echo '$(VERSION)' >$(ROOT)/share/polyview/.version
 	install -m 755 jobs/pipeline.sh $(ROOT)/share/polyview/jobs

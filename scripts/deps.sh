@@ -9,7 +9,7 @@ programs=openmpi-bin
 packages="gcc make pkg-config git lib$flavour-dev $programs libhdf5-$flavour-dev libscalapack-$flavour-dev
     libopenblas-serial-dev librandom123-dev libxxhash-dev libyaml-dev libjansson-dev zlib1g-dev
     libpng-dev libjpeg-dev libassimp-dev libembree-dev libcmocka-dev dataset-fashion-mnist
-    python3 python3-h5py python3-numpy python3-matplotlib"
+    python3 python3-h5py python3-numpy python3-matplotlib python3-jinja2"
 
 missing=""
 if command -v dpkg-query >/dev/null 2>&1; then

@@ -31,6 +31,8 @@ PACKAGES = {  # (Debian's package, what pip installs) of a module
     "h5py": ("python3-h5py", "h5py"),
     "numpy": ("python3-numpy", "numpy"),
     "matplotlib": ("python3-matplotlib", "polyview[plots]"),
+    "jinja2": ("python3-jinja2", "polyview[report]"),
+    "markupsafe": ("python3-jinja2", "polyview[report]"),
     "PIL": ("python3-pil", "polyview[plots]"),
     "torch": ("python3-torch", "polyview[torch]"),
     "tensorboard": ("has none", "polyview[tensorboard]"),

@@ -76,7 +76,7 @@ def on_the_systems_packages(work: Path) -> None:
     lacks = [
         path.name
         for path in (ROOT / "analysis/polyview").rglob("*")
-        if path.suffix in (".py", ".typed")
+        if path.suffix in (".py", ".typed", ".html", ".css", ".js")
         and not list((work / "env").glob(f"lib/*/site-packages/{path.relative_to(ROOT / 'analysis')}"))
     ]
     check(not lacks, "no module is left out", lacks)

@@ -1,16 +1,27 @@
-"""The HTML report of a pipeline: every section is there, needs no network, and says what the run records say."""
+"""The HTML report of a pipeline: every section is there, needs no network, and says what the run records say; a browser shows
+it on every width, sorts its tables, and is dark where it is asked to be."""
 
 import base64
+import contextlib
+import html
 import importlib.util
 import json
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from harness import TOOLS, check, make_store, polyview, run_tests, skip
+import h5py
+import numpy as np
+
+from harness import ROOT, TOOLS, check, make_store, polyview, run_tests, skip, write_config
+from png_files import RGB, png
+
+sys.path.insert(0, str(ROOT / "analysis"))
 
 SECTIONS = [
     "Data set",
@@ -173,7 +184,7 @@ def the_report_tells_what_the_records_tell(work: Path) -> None:
         all(r.startswith(("data:image/png;base64,", "#")) for r in page.references)
         and "@import" not in text
         and "url(" not in text
-        and "<script" not in text
+        and re.findall("<script[^>]*>|<link[^>]*>", text) == ["<script>"]
         and all(base64.b64decode(r.split(",")[1]).startswith(PNG) for r in inline),
         "it refers to nothing outside itself",
         [r[:60] for r in page.references if not r.startswith("data:")],
@@ -218,6 +229,7 @@ def the_report_tells_what_the_records_tell(work: Path) -> None:
         page.tables["Augmentations"],
     )
     scaling_says_what_the_records_say(page)
+    commands_draw_the_pictures_again(work, text)
     ours = [
         json.loads(line) for name in ("store", "model") for line in (work / f"{name}.h5.runs.jsonl").open()
     ]
@@ -260,11 +272,197 @@ def a_store_alone_gives_a_shorter_report(work: Path) -> None:
     )
 
 
+def tools(*words: object) -> int:
+    """polyview-tools in this process, which has to load its packages only once."""
+    from polyview.tools import main as call
+
+    return call([str(word) for word in words])
+
+
+def commands_draw_the_pictures_again(work: Path, text: str) -> None:
+    figures = re.findall(r'base64,([^"]*)".*?<code class="command">(.*?)</code>', text, re.S)
+    drawn = []
+    with contextlib.chdir(work):
+        for data, command in figures:
+            words = shlex.split(html.unescape(command))
+            done = words[0] == "polyview-tools" and tools(*words[1:]) == 0
+            drawn.append(done and Path(words[-1]).read_bytes() == base64.b64decode(data))
+        refused = tools("report", ".", "--picture", "portrait", "-o", "portrait.png")
+    check(
+        len(figures) == 8 and all(drawn),
+        "the command below a picture draws the same, in the report's directory",
+        list(zip(drawn, (command for _, command in figures))),
+    )
+    check(refused == 1 and not (work / "portrait.png").exists(), "of no other name there is a picture")
+
+
+# ---- in a browser
+
+CLASSES = ["<script>document.title = 1", "a & b"]
+SIGNALS: dict[str, dict[str, object]] = {
+    "sine": {"source": "sine", "samples": 64, "train": 12, "val": 4, "test": 4},
+    "images": {"source": "images", "train": 12, "val": 4, "test": 4},
+    "arrays": {"source": "arrays", "train": 12, "val": 4, "test": 4},
+    "shapes": {"source": "shapes", "train": 12, "val": 4, "test": 4, "samples": 128, "heldout": 128},
+}
+CUBE = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)])
+SIDES = "0 1 3 2,4 6 7 5,0 4 5 1,2 3 7 6,0 2 6 4,1 5 7 3".split(",")
+
+
+def write_signal(kind: str, root: Path) -> None:
+    """20 objects of two classes."""
+    rng = np.random.default_rng(5)
+    root.mkdir(parents=True)
+    label = np.arange(20) % 2
+    if kind == "arrays":
+        wave = np.sin(np.linspace(0, 6, 48) * (2 + label[:, None])) + 0.1 * rng.normal(size=(20, 48))
+        with h5py.File(root / "waves.h5", "w") as file:
+            file["images"], file["labels"] = wave.astype("f4"), label
+    for n in range(20) if kind in ("images", "shapes") else ():
+        place = root / CLASSES[label[n]]
+        place.mkdir(exist_ok=True)
+        if kind == "images":
+            ramp = np.mgrid[0:8, 0:8][label[n]][..., None] * 30 * rng.random(3)
+            (place / f"{n}.png").write_bytes(png(ramp.astype("u1"), RGB, 8))
+        else:
+            corners = CUBE * (1 + label[n] * rng.random(3))
+            lines = [" ".join(map(str, corner)) for corner in corners] + [f"4 {side}" for side in SIDES]
+            (place / f"{n}.off").write_text("OFF\n8 6 0\n" + "\n".join(lines) + "\n")
+
+
+def pipeline(kind: str, work: Path) -> str:
+    """The page about a data set of this kind, fitted, trained on and judged."""
+    write_signal(kind, work / "data")
+    data = work / "data/waves.h5" if kind == "arrays" else work / "data"
+    config = write_config(work, fit={"views": 1, "steps": 30, "lr": 5e-3})
+    own = SIGNALS[kind] | ({} if kind == "sine" else {"path": str(data)})
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"signal": own}))
+    model, store = work / "model.h5", work / "store.h5"
+    for words in (
+        ["fit", "--config", config],
+        ["train", "--config", config],
+        ["eval", "--model", model, "--store", store, "--logits", f"{model}.logits.h5"],
+    ):
+        run = polyview(*words)
+        if run.status:
+            raise ValueError(f"no pipeline of {kind}: {run}")
+    if tools("report", work):
+        raise ValueError(f"no report of {kind}")
+    return (work / "report.html").read_text()
+
+
+PROBE = """<!DOCTYPE html><meta charset="utf-8"><meta name="color-scheme" content="light dark"><body><script>
+const found = {}, pages = PAGES, left = [];
+const column = (table, i) => [...table.tBodies[0].rows].map((row) => row.cells[i].textContent);
+function look(frame) {
+  const page = frame.contentDocument, table = [...page.querySelectorAll(".sortable")].at(-1);
+  const seen = {over: page.documentElement.scrollWidth - frame.clientWidth, title: page.title, sorted: [], aria: []};
+  for (const [head, at] of [["wall time", 6], ["wall time", 6], ["run", 1]]) {
+    const cell = [...table.tHead.rows[0].cells].find((cell) => cell.textContent === head);
+    cell.querySelector("button").click();
+    seen.sorted.push(column(table, at));
+    seen.aria.push(cell.getAttribute("aria-sort"));
+  }
+  seen.ground = getComputedStyle(page.body).backgroundColor;
+  seen.card = getComputedStyle(page.querySelector(".card")).backgroundColor;
+  seen.scripts = page.scripts.length;
+  return seen;
+}
+for (const [name, text] of Object.entries(pages)) for (const width of [390, 1200]) {
+  const frame = document.createElement("iframe");
+  frame.style.cssText = `width: ${width}px; height: 900px; border: 0; color-scheme: light dark`;
+  frame.srcdoc = text;
+  left.push(new Promise((done) => frame.onload = () => { found[`${name} ${width}`] = look(frame); done(); }));
+  document.body.append(frame);
+}
+Promise.all(left).then(() => document.body.replaceChildren(Object.assign(document.createElement("pre"),
+  {textContent: JSON.stringify(found)})));
+</script>
+"""
+
+
+def browse(chromium: str, probe: Path, *flags: str) -> dict[str, dict[str, Any]]:
+    """What the probe found in every page, by its name and width."""
+    quiet = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--virtual-time-budget=20000",
+    ]
+    place = f"--user-data-dir={probe.parent / 'profile'}"
+    words = [chromium, *quiet, place, *flags, "--dump-dom", probe.as_uri()]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    told = re.search(r"<pre>(.*)</pre>", done.stdout, re.S)
+    if not told:
+        raise ValueError(f"the browser tells nothing: {done.stdout[-500:]} {done.stderr[-500:]}")
+    return json.loads(html.unescape(told[1]))
+
+
+def pages_fit_every_width_and_sort(work: Path) -> None:
+    pages = {kind: pipeline(kind, work / kind) for kind in SIGNALS}
+    check(
+        all(
+            html.escape(name) in pages[kind] and name not in pages[kind].replace(html.escape(name), "")
+            for kind in ("images", "shapes")
+            for name in CLASSES
+        ),
+        "names of classes are text, whatever they hold",
+    )
+    chromium = shutil.which("chromium")
+    if not chromium:
+        return skip("the report in a browser", "chromium is not installed")
+    probe = work / "probe.html"
+    probe.write_text(PROBE.replace("PAGES", json.dumps(pages).replace("</", "<\\/")))
+    found = browse(chromium, probe)
+    check(
+        len(found) == 8 and all(seen["scripts"] == 1 for seen in found.values()),
+        "a browser shows them",
+        found,
+    )
+    check(all(seen["over"] <= 0 for seen in found.values()), "no page is wider than a phone or a desk", found)
+    walls = {
+        kind: {
+            run["command"]: run["time"]["wall_s"]
+            for name in ("store", "model")
+            for run in map(json.loads, (work / kind / f"{name}.h5.runs.jsonl").open())
+        }
+        for kind in SIGNALS
+    }
+    right = []
+    for name, seen in found.items():
+        by_time = [f"{wall:.1f} s" for wall in sorted(walls[name.split()[0]].values())]
+        right.append(seen["sorted"] == [by_time, by_time[::-1], ["eval", "fit", "train"]])
+    check(
+        all(right), "a click on a head sorts a table, numbers as numbers; a second one turns it round", found
+    )
+    check(
+        all(seen["aria"] == ["ascending", "descending", "ascending"] for seen in found.values()),
+        "and the head says how",
+    )
+    light = {seen["ground"] for seen in found.values()}
+    found = browse(chromium, probe, "--blink-settings=preferredColorScheme=0")
+    dark = {seen["ground"] for seen in found.values()}
+    brightness = [sum(map(int, re.findall(r"\d+", ground))) for (ground,) in (light, dark)]
+    check(
+        brightness[0] > 3 * 200 > 3 * 60 > brightness[1]
+        and {seen["card"] for seen in found.values()} == {"rgb(255, 255, 255)"},
+        "the page is dark where that is asked for, and its pictures stay on a light card",
+        light,
+        dark,
+    )
+
+
 def main() -> int:
-    if not importlib.util.find_spec("matplotlib"):
-        skip("the report", "matplotlib is not installed")
-        return 0
-    return run_tests(the_report_tells_what_the_records_tell, a_store_alone_gives_a_shorter_report)
+    for module in ("matplotlib", "jinja2"):
+        if not importlib.util.find_spec(module):
+            skip("the report", f"{module} is not installed")
+            return 0
+    return run_tests(
+        the_report_tells_what_the_records_tell,
+        a_store_alone_gives_a_shorter_report,
+        pages_fit_every_width_and_sort,
+    )
 
 
 if __name__ == "__main__":
