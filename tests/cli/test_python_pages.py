@@ -103,6 +103,30 @@ def the_examples_train(work: Path) -> None:
     )
 
 
+def the_published_model_trains(work: Path) -> None:
+    checkout = os.environ.get("POLYVIEW_DWSNETS", "")
+    if not (Path(checkout) / "nn" / "models.py").exists() or not version_of(sys.executable):
+        return skip(
+            "train_dwsnets.py", "POLYVIEW_DWSNETS names no checkout of DWSNets, or PyTorch is not installed"
+        )
+    make_store(work)
+    example = ROOT / "analysis" / "examples" / "train_dwsnets.py"
+    run = subprocess.run(
+        [sys.executable, str(example), "store.h5", "2"],
+        cwd=work,
+        env=os.environ | {"PYTHONPATH": f"{checkout}:{ROOT / 'analysis'}", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    check(
+        run.returncode == 0 and run.stdout.count("epoch") == 2 and "test accuracy" in run.stdout,
+        "train_dwsnets.py trains the published model from a store",
+        run,
+    )
+
+
 def the_pages_hold(work: Path) -> None:
     pieces = blocks()
     known = [[part for part in AROUND if part in block] for _, block in pieces]
@@ -135,4 +159,4 @@ def the_pages_hold(work: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests(the_examples_train, the_pages_hold))
+    sys.exit(run_tests(the_examples_train, the_published_model_trains, the_pages_hold))
