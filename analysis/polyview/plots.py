@@ -104,7 +104,8 @@ def training(paths: list[Path], output: Path | BinaryIO) -> None:
         Line2D([], [], color=INK, linewidth=1.0, linestyle="--", label="train"),
     ]
     loss.legend(handles=kinds_of_line, loc="best")
-    accuracy.legend(handles=handles, loc="best")
+    below = {"loc": "upper left", "bbox_to_anchor": (0, -0.32)}  # beside many curves there is no room
+    accuracy.legend(handles=handles, **(below if len(runs) > 2 else {"loc": "best"}))
     loss.set(xlabel="epoch", title="loss")
     accuracy.set(xlabel="epoch", title="validation accuracy (%)")
     for axes in (loss, accuracy):
