@@ -3,8 +3,8 @@
     polyview-tools data emoji DIRECTORY [--get]
 
 A class is a group of Unicode's list (flags, people, food, ...), an object an emoji of it as Noto draws it, 32 x 32 pixels
-on white.  Variants of skin are left out, and those of a man, a woman and a person are in one split, so that no test object
-is a train object in other clothes.  Written are DIRECTORY/png/{train,val,test}/CLASS/NAME.png and DIRECTORY/cifar/*.bin,
+on white.  Variants of skin are left out, and those of a man, a woman and a person are in one split.  A few emoji are the
+same picture under two names, above all flags (Norway and Bouvet Island), and may lie in two splits.  Written are DIRECTORY/png/{train,val,test}/CLASS/NAME.png and DIRECTORY/cifar/*.bin,
 the train split before the val split.  --get brings the packages by `apt-get download`, for which nobody has to be root.
 The last line of stdout is a JSON object.
 """
