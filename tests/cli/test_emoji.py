@@ -9,9 +9,10 @@ from harness import ROOT, TOOLS, check, run_tests, skip
 
 sys.path.insert(0, str(ROOT / "analysis"))
 try:
+    import numpy as np
     from PIL import Image, features
 
-    from polyview.data import emoji
+    from polyview.data import _pictures, emoji
 except ImportError:
     Image = None
 
@@ -40,6 +41,10 @@ def a_list_is_read(_: Path) -> None:
     ]
     found = list(emoji.listed(LIST))
     check(found == expected, "components, unqualified ones and variants of skin are left out", found)
+    colours = [(255, 0, 0), (250, 3, 0), (0, 0, 255)]  # the second is nearly the first
+    flags = [_pictures.Picture("flags", str(c), str(c), np.full((32, 32, 3), c, np.uint8)) for c in colours]
+    kept = [flag.name for flag in _pictures.unlike(flags)]
+    check(kept == ["(255, 0, 0)", "(0, 0, 255)"], "of pictures that look the same one is kept", kept)
     names = [emoji.file_name(name) for name in ("keycap: #", "keycap: *", "flag: São Tomé")]
     check(names == ["keycap-hash", "keycap-asterisk", "flag-s-o-tom"], "names are those of files", names)
 
@@ -71,6 +76,8 @@ def a_set_is_made_of_a_font(work: Path) -> None:
         all(picture.size == (32, 32) and picture.mode == "RGB" for picture in pictures),
         "all are 32 x 32 pixels in colour",
     )
+    different = {picture.tobytes() for picture in pictures}
+    check(len(different) == len(files), "no two are the same picture", len(different))
     blank = [path.name for path, picture in zip(files, pictures) if len(picture.getcolors(1024) or ()) == 1]
     check(not blank, "and none is empty", blank)
 

@@ -13,6 +13,9 @@ from PIL import Image
 
 SIDE = 32
 SHARES = {"test": 0.2, "val": 0.1}  # of the keys; the rest trains
+ALIKE = 12.0  # root mean square difference, of 255, below which two pictures look the same
+THUMB = 8  # pixels a side that are compared
+BLOCK = 1024
 FILES = {"train": "data_batch_1.bin", "val": "data_batch_2.bin", "test": "test_batch.bin"}
 
 Pixels = NDArray[np.uint8]
@@ -38,6 +41,22 @@ def on_white(picture: Image.Image) -> Pixels:
     drawn = Image.new("RGBA", picture.size, "white")
     drawn.alpha_composite(picture.convert("RGBA"))
     return np.asarray(drawn.convert("RGB"))
+
+
+def unlike(pictures: list[Picture]) -> list[Picture]:
+    """The pictures without those that look like an earlier one, of whatever category."""
+    side = SIDE // THUMB
+    pixels = np.stack([picture.pixels for picture in pictures]).astype(np.float32)
+    thumbs = pixels.reshape(-1, THUMB, side, THUMB, side, 3).mean((2, 4)).reshape(len(pictures), -1)
+    squares = (thumbs**2).sum(1)
+    kept = np.ones(len(pictures), bool)
+    for first in range(0, len(pictures), BLOCK):
+        rows = slice(first, first + BLOCK)
+        distance = squares[rows, None] + squares[None] - 2 * thumbs[rows] @ thumbs.T
+        alike = distance < ALIKE**2 * thumbs.shape[1]
+        for row, number in zip(alike, range(first, len(pictures))):
+            kept[number] = not (row[:number] & kept[:number]).any()
+    return [picture for picture, is_kept in zip(pictures, kept) if is_kept]
 
 
 def get(cache: Path, packages: list[str]) -> None:

@@ -3,9 +3,10 @@
     polyview-tools data emoji DIRECTORY [--get]
 
 A class is a group of Unicode's list (flags, people, food, ...), an object an emoji of it as Noto draws it, 32 x 32 pixels
-on white.  Variants of skin are left out, and those of a man, a woman and a person are in one split.  A few emoji are the
-same picture under two names, above all flags (Norway and Bouvet Island), and may lie in two splits.  Written are DIRECTORY/png/{train,val,test}/CLASS/NAME.png and DIRECTORY/cifar/*.bin,
-the train split before the val split.  --get brings the packages by `apt-get download`, for which nobody has to be root.
+on white.  Variants of skin are left out, those of a man, a woman and a person are in one split, and of emoji that look the
+same (the flags of Norway and Bouvet Island) one is kept, so that no test object is a train object.  Written are
+DIRECTORY/png/{train,val,test}/CLASS/NAME.png and DIRECTORY/cifar/*.bin, the train split before the val split.  --get
+brings the packages by `apt-get download`, for which nobody has to be root.
 The last line of stdout is a JSON object.
 """
 
@@ -18,7 +19,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont, features
 
 from .._paths import path_of
-from ._pictures import SIDE, Picture, get, on_white, write
+from ._pictures import SIDE, Picture, get, on_white, unlike, write
 
 PACKAGES = ("fonts-noto-color-emoji", "unicode-data")
 FONT = "usr/share/fonts/truetype/noto/NotoColorEmoji.ttf"
@@ -90,6 +91,7 @@ def main(program: str, words: list[str]) -> int:
         get(cache, list(PACKAGES))
     if not roots():
         raise FileNotFoundError(f"no emoji: install {' '.join(PACKAGES)}, or give --get")
-    found, kept = draw(roots()[0])
+    found, drawn = draw(roots()[0])
+    kept = unlike(drawn)
     print(json.dumps({"found": found, "kept": len(kept), **write(kept, directory)}))
     return 0

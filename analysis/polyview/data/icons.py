@@ -14,11 +14,10 @@ import json
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from .._paths import path_of
-from ._pictures import SIDE, Picture, Pixels, get, on_white, write
+from ._pictures import SIDE, Picture, Pixels, get, on_white, unlike, write
 
 THEMES = {  # directory below share/icons: (Debian's package, where its categories lie)
     "oxygen": ("oxygen-icon-theme", "base/32x32/*"),
@@ -39,9 +38,6 @@ CATEGORIES = (
     "status",
 )
 LEAST = 60  # icons of a class
-ALIKE = 12.0  # root mean square difference, of 255, below which two icons look the same
-THUMB = 8  # pixels a side that are compared
-BLOCK = 1024
 
 
 def pixels_of(path: Path) -> Pixels | None:
@@ -59,22 +55,6 @@ def read(theme: str, directory: Path) -> list[Picture]:
             if pixels is not None:
                 icons.append(Picture(category, f"{theme}-{path.stem}", path.stem, pixels))
     return icons
-
-
-def unlike(icons: list[Picture]) -> list[Picture]:
-    """The icons without those that look like an earlier one of any theme and category."""
-    side = SIDE // THUMB
-    pixels = np.stack([icon.pixels for icon in icons]).astype(np.float32)
-    thumbs = pixels.reshape(-1, THUMB, side, THUMB, side, 3).mean((2, 4)).reshape(len(icons), -1)
-    squares = (thumbs**2).sum(1)
-    kept = np.ones(len(icons), bool)
-    for first in range(0, len(icons), BLOCK):
-        rows = slice(first, first + BLOCK)
-        distance = squares[rows, None] + squares[None] - 2 * thumbs[rows] @ thumbs.T
-        alike = distance < ALIKE**2 * thumbs.shape[1]
-        for row, number in zip(alike, range(first, len(icons))):
-            kept[number] = not (row[:number] & kept[:number]).any()
-    return [icon for icon, is_kept in zip(icons, kept) if is_kept]
 
 
 def choose(icons: list[Picture], most: int) -> list[Picture]:
