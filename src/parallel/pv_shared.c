@@ -53,6 +53,18 @@ static pv_status make_backing(int64_t bytes, char path[PATH_MAX], int *file)
     return error == 0 ? PV_OK : fail_backing(bytes, strerror(error));
 }
 
+/* Takes the pages now, all at once.  false: there are too few.  Kernels before 5.14 cannot, and leave it to
+ * chance. */
+static bool take_pages(char *data, int64_t bytes)
+{
+#ifdef MADV_POPULATE_WRITE
+    char *const page = data - (uintptr_t)data % (uintptr_t)sysconf(_SC_PAGESIZE);
+    return madvise(page, (size_t)(data + bytes - page), MADV_POPULATE_WRITE) == 0 || errno == EINVAL;
+#else
+    return (void)data, (void)bytes, true;
+#endif
+}
+
 /* A rank alone on its node needs no file, and has memory of its own, whose pages come at less cost. */
 static pv_status map_backing(const pv_comm *comm, const char *path, int file, pv_shared *shared)
 {
@@ -66,6 +78,8 @@ static pv_status map_backing(const pv_comm *comm, const char *path, int file, pv
     if (data == MAP_FAILED)
         return pv_fail(PV_ERR_NOMEM, "cannot map %lld bytes of shared memory: %s", (long long)shared->bytes,
                        strerror(error));
+    if (comm->node_size == 1)
+        take_pages(data, shared->bytes); /* cheaper than one by one; they need not be there */
     shared->data = data;
     return PV_OK;
 }
@@ -149,18 +163,6 @@ static pv_status fail_window(const pv_comm *comm, int64_t bytes)
         comm->nodes);
 }
 
-/* Takes the window's pages now: MPICH reserves none, and one that is missing later would end the job by a
- * signal.  Kernels before 5.14 cannot, and leave it to chance. */
-static bool take_pages(char *data, int64_t bytes)
-{
-#ifdef MADV_POPULATE_WRITE
-    char *const page = data - (uintptr_t)data % (uintptr_t)sysconf(_SC_PAGESIZE);
-    return madvise(page, (size_t)(data + bytes - page), MADV_POPULATE_WRITE) == 0 || errno == EINVAL;
-#else
-    return (void)data, (void)bytes, true;
-#endif
-}
-
 pv_status pv_window_open(const pv_comm *comm, int64_t bytes, int unit, void *data, MPI_Win *window)
 {
     /* MPICH 4.0 errs in where the memory of a rank begins after one whose bytes are no multiple of 16. */
@@ -169,6 +171,7 @@ pv_status pv_window_open(const pv_comm *comm, int64_t bytes, int unit, void *dat
     if (MPI_Win_allocate(whole, unit, MPI_INFO_NULL, comm->world, data, window) == MPI_SUCCESS) {
         MPI_Win_set_errhandler(*window, MPI_ERRORS_RETURN); /* to pv_mpi.c, which looks */
         MPI_Win_lock_all(MPI_MODE_NOCHECK, *window);        /* ranks reach it without further ado */
+        /* MPICH reserves none, and one that is missing later would end the job by a signal. */
         if (whole > 0 && !take_pages(*(char **)data, whole)) st = fail_backing(bytes, strerror(errno));
     } else {
         *window = MPI_WIN_NULL;
