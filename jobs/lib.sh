@@ -101,13 +101,13 @@ launch() {
     return "$rc"
 }
 
-# Waits for the lock of a run whose node died, which cannot give it back: 120 s after its last sign of life it is nobody's.
-# False if there is none, or its run lives.
+# Waits for the lock of a run whose node died, which cannot give it back: after 120 s of silence it is nobody's.  They are
+# counted here, as the clocks of this node and of the file system may differ.  False if there is none, or its run lives.
 outlast_lock() { # OUTPUT
-    local lock=$1.lock seen now
+    local lock=$1.lock seen now start=$SECONDS
     seen=$(stat -c %Y "$lock" 2>/dev/null) || return 1
     say "$lock is held by a run that may be dead: waiting until it is silent for 120 s"
-    while [ $(($(date +%s) - seen)) -le "${LOCK_LIMIT_S:-120}" ]; do
+    while [ $((SECONDS - start)) -le "${LOCK_LIMIT_S:-120}" ]; do
         [ "$stop_wanted" = 0 ] || return 0
         sleep 5
         now=$(stat -c %Y "$lock" 2>/dev/null) || return 0

@@ -3,16 +3,18 @@
  *
  * The file is made by link(), which is atomic on shared file systems too, and needs no flock.  While it is
  * held, a thread of rank 0 renews its time every few seconds, whatever the job is doing; the thread calls
- * neither MPI nor HDF5.  A lock is dead when its process is gone (seen from the same host), or when its time
- * is older than PV_LOCK_LIMIT_S by the clock of the file system; it is taken over with a warning.  A lock of
- * another host that is not as old is waited for, as long as nobody renews it. */
+ * neither MPI nor HDF5.  A lock is dead when its process is gone (seen from the same host), or when nobody
+ * has renewed it for PV_LOCK_LIMIT_S; it is taken over with a warning.  A lock of another host is waited for
+ * as long as nobody renews it: its age alone does not say that its holder is dead, as clocks differ. */
 #ifndef PV_LOCK_H
 #define PV_LOCK_H
 
 #include "parallel/pv_comm.h"
 
-#define PV_LOCK_BEAT_S  5     /* how often the holder renews */
-#define PV_LOCK_LIMIT_S 120.0 /* how old a lock of another host may be */
+#define PV_LOCK_BEAT_S   5      /* how often the holder renews */
+#define PV_LOCK_LIMIT_S  120.0  /* how old a lock of another host may be */
+#define PV_LOCK_WATCH_S  15.0   /* how long one as old is watched: its holder's clock may be behind */
+#define PV_LOCK_CLOCKS_S 3600.0 /* clocks of hosts differ by less */
 
 typedef struct pv_lock pv_lock;
 

@@ -1,5 +1,6 @@
 /* The lock of a store or a model: a file, and a thread that keeps it young. */
 #include "store/pv_lock.h"
+#include "base/pv_clock.h"
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
 #include "base/pv_stop.h"
@@ -7,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <math.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -124,8 +126,24 @@ static bool is_here(const holder *found)
     return strcmp(self.host, found->host) == 0 && strcmp(self.place, found->place) == 0;
 }
 
+/* What is seen of a lock of another host that may be dead. */
+typedef struct vigil {
+    bool begun;
+    double since;            /* by this host's own clock, which only goes on */
+    struct timespec renewed; /* when it was seen first */
+} vigil;
+
+/* How long a lock of another host must stay silent before it is dead.  A file's age is believed alone only
+ * beyond what clocks may differ by, as some file systems take its times from the clocks of their clients. */
+static double silence_left(double age, const vigil *v)
+{
+    const double watched = v->begun ? pv_seconds() - v->since : 0;
+    const double by_age = fmax(PV_LOCK_LIMIT_S - age, PV_LOCK_WATCH_S - watched);
+    return age > PV_LOCK_CLOCKS_S ? 0 : fmax(0, fmin(by_age, PV_LOCK_LIMIT_S - watched));
+}
+
 /* Whether the holder of the lock is dead; `mine` was written just now and tells the file system's time. */
-static bool is_dead(const char *path, const char *mine, const holder *found, double *age)
+static bool is_dead(const char *path, const char *mine, const holder *found, const vigil *v, double *age)
 {
     struct stat lock, now;
     char state = '?';
@@ -135,7 +153,7 @@ static bool is_dead(const char *path, const char *mine, const holder *found, dou
     if (is_here(found))
         return !look_at_process(found->pid, &state, &started) || started != found->started || state == 'Z' ||
                state == 'X';
-    return *age > PV_LOCK_LIMIT_S;
+    return silence_left(*age, v) <= 0;
 }
 
 /* Moves a dead lock aside.  If what was moved is not the lock that was judged, it is put back. */
@@ -151,12 +169,6 @@ static void remove_dead(const char *path, const char *mine, ino_t judged)
     }
     free(aside);
 }
-
-/* What is seen of a lock of another host that may be dead. */
-typedef struct vigil {
-    bool begun;
-    struct timespec renewed; /* when it was seen first */
-} vigil;
 
 /* A look at a lock that is not dead yet: it is waited for as long as it is silent, as its node may have
  * died. */
@@ -175,8 +187,9 @@ static pv_status wait_for(const char *store, const holder *found, const struct s
     if (!v->begun)
         pv_log_warn(
             "'%s' is locked by process %ld on %s%s%s, since %s, silent for %.0f s, free in %.0f s: waiting",
-            store, found->pid, found->host, word, found->job, found->since, age, PV_LOCK_LIMIT_S - age);
-    *v = (vigil){true, renewed};
+            store, found->pid, found->host, word, found->job, found->since, fmax(0, age),
+            silence_left(age, v));
+    if (!v->begun) *v = (vigil){true, pv_seconds(), renewed};
     sleep(1);
     return PV_OK;
 }
@@ -197,10 +210,10 @@ static pv_status try_take(const char *store, const char *path, const char *mine,
         return pv_fail(PV_ERR_IO,
                        "'%s' is locked by '%s', which says not by whom: remove that if no run writes it",
                        store, path);
-    if (!is_dead(path, mine, &found, &age)) return wait_for(store, &found, &lock, age, v);
+    if (!is_dead(path, mine, &found, v, &age)) return wait_for(store, &found, &lock, age, v);
     pv_log_warn(
         "taking over '%s' from a run that is dead: process %ld on %s%s%s, since %s (silent for %.0f s)",
-        store, found.pid, found.host, *found.job ? ", job " : "", found.job, found.since, age);
+        store, found.pid, found.host, *found.job ? ", job " : "", found.job, found.since, fmax(0, age));
     remove_dead(path, mine, lock.st_ino);
     *v = (vigil){0};
     return PV_OK;

@@ -133,6 +133,10 @@ class Hosts:
         ]
         return [*self.enter(on[0]), *map(str, [*start, *words])]
 
+    def set_clock(self, name: str, seconds: int) -> None:
+        """How far a host's clock is ahead, for programs that clock.c is loaded into."""
+        self.inside(name, "sh", "-c", f"echo {seconds} > /tmp/clock")
+
     # ---- what befalls hosts
 
     def processes(self, name: str) -> list[int]:

@@ -1,14 +1,19 @@
 """Jobs on hosts of their own, joined by Ethernet: the same rows and results as on one host; disks that are not shared;
-two jobs for one store; hosts that are lost.
+clocks that differ; two jobs for one store; hosts that are lost.
 
 Needs root and takes some minutes, hence `make check-hosts` and not `make check`.
 """
 
+import calendar
+import json
 import shutil
+import signal
+import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -31,6 +36,9 @@ from hosts import Hosts, missing  # noqa: E402
 
 SHARED = "/var/tmp"  # every host has a /tmp of its own
 LOSS_S = 30
+AHEAD_S = 600  # clocks that differ
+SILENT_S = 200  # a dead host's lock is held for 120, and taken over then
+LIMIT_S = 2
 # How soon mpirun's daemons miss each other: after SILENCE_S without a word they ask every second, three times.
 SILENCE_S = 3
 KEEPALIVE = {
@@ -52,15 +60,26 @@ class Jobs:
         self.work, self.hosts = work, hosts
         self.program = work / "polyview"
         shutil.copy(POLYVIEW, self.program)
+        self.clock = work / "clock.so"
+        build = ["cc", "-shared", "-fPIC", "-O1", "-o", self.clock, HERE / "clock.c", "-ldl"]
+        subprocess.run(build, check=True)
         write_images(work / "images")
 
-    def start(self, *words: object, on: int | list[str] = 1, ranks: int = 1, **variables: object) -> Process:
+    def start(
+        self,
+        *words: object,
+        on: int | list[str] = 1,
+        ranks: int = 1,
+        own_clocks: bool = False,
+        **variables: object,
+    ) -> Process:
         names = self.hosts.names[:on] if isinstance(on, int) else on
-        command = self.hosts.mpirun([self.program, *words], names, ranks)
+        clocks = ["env", f"LD_PRELOAD={self.clock}", "CLOCK_STAMPS=1"] if own_clocks else []
+        command = self.hosts.mpirun([*clocks, self.program, *words], names, ranks)
         return Process(command, **({"OMPI_MCA_odls_base_sigkill_timeout": 0} | variables))
 
-    def run(self, *words: object, on: int | list[str] = 1, ranks: int = 1, **variables: object) -> Run:
-        return self.start(*words, on=on, ranks=ranks, **variables).finish()
+    def run(self, *words: object, **how: Any) -> Run:
+        return self.start(*words, **how).finish()
 
 
 def rows(store: Path) -> bytes:
@@ -182,26 +201,84 @@ def a_disk_of_one_host_is_not_taken_for_shared(jobs: Jobs) -> None:
     check(run.status == 0, "a model is rank 0's alone and may be anywhere", run)
 
 
+def set_clocks(jobs: Jobs, **seconds: int) -> None:
+    for host, ahead in seconds.items():
+        jobs.hosts.set_clock(host, ahead)
+
+
+def lock_holder(store: Path) -> str:
+    try:
+        return json.loads(Path(f"{store}.lock").read_text())["host"]
+    except (OSError, ValueError):
+        return ""
+
+
 def of_two_jobs_one_has_the_store(jobs: Jobs) -> None:
-    longer = {"fit": {"views": 2, "steps": 24000}}  # than the second job takes to see it
-    config = write_config(jobs.work, "two.yaml", **(LONG | longer))
-    store = jobs.work / "two.h5"
-    words = ["fit", "--config", config, "--store", store]
-    first = jobs.start(*words, on=["host1"])
-    began = first.wait_for(lambda: store.exists() and Path(f"{store}.lock").exists())
-    second = jobs.run(*words, on=["host2"])
-    check(
-        began and one_error(second, 1, "host1", "another run"),
-        "a second host's job is told who has the store",
-        second,
-    )
+    """Whatever their clocks say, and where it is they that give files their times."""
+    set_clocks(jobs, host1=0, host2=0, host3=AHEAD_S, host4=0)
+    config = write_config(jobs.work, "two.yaml", **(LONG | {"fit": {"views": 2, "steps": 24000}}))
+    pairs = {
+        "a clock that is ahead": ("host1", "host3"),
+        "the same clock": ("host1", "host2"),
+        "a clock that is behind": ("host3", "host4"),
+    }
+    words = {
+        clock: ["fit", "--config", config, "--store", jobs.work / f"two-{number}.h5"]
+        for number, clock in enumerate(pairs)
+    }
+    first = {
+        clock: jobs.start(*words[clock], on=[holder], own_clocks=True) for clock, (holder, _) in pairs.items()
+    }
+    for clock, (holder, other) in pairs.items():
+        store = words[clock][-1]
+        began = first[clock].wait_for(lambda: store.exists() and lock_holder(store) == holder)
+        run = jobs.run(*words[clock], on=[other], own_clocks=True)
+        check(
+            began and one_error(run, 1, holder, "another run"),
+            f"a second host's job is told who has the store ({clock})",
+            run,
+        )
+    alive = [clock for clock, process in first.items() if process.process.poll() is None]
+    check(len(alive) == len(pairs), "and none of the first jobs hears of it", alive)
     jobs.hosts.kill("host1")
-    first.finish()
-    start = time.monotonic()
-    third = jobs.start(*words, on=["host2"])
-    run = third.finish(240)
-    finished(run, "and fits it when that one has died")
-    print(f"# the dead host's lock held for {time.monotonic() - start - run.json.get('seconds', 0):.0f} s")
+    jobs.hosts.kill("host3")
+    died = time.monotonic()
+    for process in first.values():
+        process.finish()
+    later = {
+        clock: jobs.start(*words[clock], on=[other], own_clocks=True) for clock, (_, other) in pairs.items()
+    }
+    for clock, process in later.items():
+        other, store = pairs[clock][1], words[clock][-1]
+        took = process.wait_for(lambda: lock_holder(store) == other, SILENT_S)
+        seconds = time.monotonic() - died
+        process.signal(signal.SIGUSR1)
+        run = process.finish()
+        check(
+            took and run.status == 75 and "taking over" in run.stderr,
+            f"it has it within {seconds:.0f} s of that one's death ({clock})",
+            run,
+        )
+
+
+def clocks_may_differ(jobs: Jobs) -> None:
+    longer = LONG | SMALL | {"fit": {"views": 2, "steps": 12000}}
+    config = write_config(jobs.work, "clocks.yaml", store=str(jobs.work / "clocks.h5"), **longer)
+    words = ["fit", "--config", config]
+    finished(jobs.run(*words, "--store", jobs.work / "one-clock.h5", on=3), "a fit on hosts of one clock")
+    set_clocks(jobs, host1=-AHEAD_S, host2=0, host3=AHEAD_S)
+    run = jobs.run(*words, "--max-hours", LIMIT_S / 3600, on=3, own_clocks=True)
+    check(run.status == 75 and run.seconds > LIMIT_S, "where clocks differ --max-hours is as long", run)
+    finished(jobs.run(*words, on=3, own_clocks=True), "the fit goes on")
+    check(rows(jobs.work / "clocks.h5") == rows(jobs.work / "one-clock.h5"), "and makes the same rows")
+    began = time.time() - AHEAD_S
+    run = jobs.run("train", "--config", config, "--set", "train.epochs=20", on=3, own_clocks=True)
+    finished(run, "a training ends")
+    with open(f"{json.loads(run.stdout.splitlines()[-1])['model']}.runs.jsonl") as records:
+        record = json.loads(records.read().splitlines()[-1])
+    told = calendar.timegm(time.strptime(record["started"], "%Y-%m-%dT%H:%M:%SZ"))
+    check(-2 < told - began < run.seconds, "its record has rank 0's time", record["started"], began)
+    check(0 < record["time"]["wall_s"] < run.seconds, "and took as long as it did", record["time"])
 
 
 # ---- lost hosts
@@ -267,6 +344,7 @@ TESTS = (
     other_commands_do_not_depend_on_hosts,
     a_disk_of_one_host_is_not_taken_for_shared,
     of_two_jobs_one_has_the_store,
+    clocks_may_differ,
     a_lost_host_ends_the_job,
     a_training_that_lost_a_host_goes_on,
 )
