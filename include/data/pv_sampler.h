@@ -21,6 +21,7 @@ typedef enum pv_positives {
 typedef struct pv_sampler_opts {
     uint64_t seed;
     int64_t batch;    /* places of a batch, over all ranks */
+    int64_t leaves;   /* equal parts of it, of which ranks have runs, whole ones; 0: as many as ranks */
     bool random_view; /* an epoch draws one view of every object; else it passes over every view */
     int ahead;        /* batches that are fetched ahead, at least 1 */
     int classes;

@@ -71,6 +71,11 @@ int pv_share_owner(int64_t n, int shares, int64_t i);
  * k p are. It ends where the next one begins.  n shares < 2^63.  Local. */
 int64_t pv_share_start(int64_t n, int64_t share, int64_t shares);
 
+/* Likewise where ranks have runs of `leaves` such shares, whole ones: where rank `rank` of `ranks` begins,
+ * and how many items a rank has at most.  As many leaves as ranks: one each. */
+int64_t pv_share_run_start(int64_t n, int64_t leaves, int rank, int ranks);
+int64_t pv_share_run_most(int64_t n, int64_t leaves, int ranks);
+
 /* Gives rank 0's text to all.  Owner: the caller frees *text.  Collective.  Errors: PV_ERR_NOMEM, agreed. */
 pv_status pv_share_text(const pv_comm *comm, char **text);
 

@@ -95,8 +95,11 @@ pv_status pv_task_take(pv_task *task, int64_t epoch, int64_t batch, pv_batch *ou
 
 /* A step trains on `accumulate` chunks of a batch, each of so many places: the batches of the sampler. */
 int64_t pv_task_chunk(const pv_train_opts *opts);
+/* Micro-batches of a chunk, of which ranks have runs: reduce ordered has as many on any number of ranks, a
+ * power of two; fast has one a rank. */
+int64_t pv_task_leaves(const pv_train_opts *opts, int size);
 /* The most rows of a chunk that a rank of `size` has. */
-int64_t pv_task_share(const pv_task_kind *ops, const pv_train_opts *opts, int size);
+int64_t pv_task_share(const pv_task_kind *kind, const pv_train_opts *opts, int size);
 /* Steps of an epoch; the places of chunk `chunk` of an epoch, 0 behind its end. */
 int64_t pv_task_steps(const pv_task *task);
 int64_t pv_task_places(const pv_task *task, int64_t chunk);

@@ -144,8 +144,9 @@ static pv_status take(pv_task *task, int64_t epoch, int64_t batch, pv_batch *out
     const pv_comm *comm = task->data.comm;
     pv_status st = PV_OK;
     b->global = pv_task_chunk(task->data.opts);
-    b->first = pv_share_start(b->global, comm->rank, comm->size);
-    b->count = (int)(pv_share_start(b->global, comm->rank + 1, comm->size) - b->first);
+    const int64_t leaves = pv_task_leaves(task->data.opts, comm->size);
+    b->first = pv_share_run_start(b->global, leaves, comm->rank, comm->size);
+    b->count = (int)(pv_share_run_start(b->global, leaves, comm->rank + 1, comm->size) - b->first);
     for (int64_t i = 0; i < b->count; i++) {
         const pv_augment_key key = {task->data.opts->seed, epoch, batch * b->global + b->first + i};
         const pv_augment_sample sample = sample_at(own->made, key.place),

@@ -35,6 +35,7 @@ struct pv_sampler {
     pv_memory memory; /* of the arrays */
     uint64_t seed;
     int64_t batch, samples; /* places: of a batch, of an epoch */
+    int64_t leaves;         /* of a batch */
     bool random_view;
     pv_positives positives;
     int copies;         /* rows of a place */
@@ -127,6 +128,7 @@ pv_status pv_sampler_open(const pv_comm *comm, const pv_dataset *dataset, const 
                       .form = opts->form,
                       .seed = opts->seed,
                       .batch = opts->batch,
+                      .leaves = opts->leaves > 0 ? opts->leaves : comm->size,
                       .samples = opts->random_view ? objects_of(dataset) : pv_dataset_samples(dataset),
                       .random_view = opts->random_view,
                       .positives = opts->positives,
@@ -134,8 +136,8 @@ pv_status pv_sampler_open(const pv_comm *comm, const pv_dataset *dataset, const 
                       .params = pv_dataset_params(dataset),
                       .stride = pv_dataset_stride(dataset),
                       .classes = opts->classes,
-                      .share = (int)((opts->batch + comm->size - 1) / comm->size) * (opts->pairs ? 2 : 1),
                       .slot_count = opts->ahead + 1};
+    s->share = (int)pv_share_run_most(s->batch, s->leaves, comm->size) * s->copies;
     PV_TRY(check_partners(dataset, opts->further, opts->augment));
     PV_TRY(check_pairs(dataset, opts));
     if (pv_augment_frames(opts->augment) && s->stride == s->params && pv_symmetry_units(arch) > 0)
@@ -245,13 +247,13 @@ static void fill_place(pv_sampler *s, slot *it, int64_t number, int copy, place 
 static void begin_batch(pv_sampler *s, slot *it, int64_t epoch, int64_t batch)
 {
     const int64_t first = batch * s->batch, left = s->samples - first;
-    const int64_t rank = s->comm->rank, size = s->comm->size;
+    const int rank = s->comm->rank, size = s->comm->size;
     wait_for(s, it);
     it->epoch = epoch;
     it->batch = batch;
     it->global = left < s->batch ? left : s->batch;
-    it->first = pv_share_start(it->global, rank, size);
-    it->count = (int)(pv_share_start(it->global, rank + 1, size) - it->first);
+    it->first = pv_share_run_start(it->global, s->leaves, rank, size);
+    it->count = (int)(pv_share_run_start(it->global, s->leaves, rank + 1, size) - it->first);
     for (int i = 0; i < it->count * s->copies; i++)
         fill_place(s, it, first + it->first + i / s->copies, i % s->copies, &it->places[i]);
 }

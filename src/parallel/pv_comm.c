@@ -132,6 +132,17 @@ int64_t pv_share_start(int64_t n, int64_t share, int64_t shares)
     return n * share / shares;
 }
 
+int64_t pv_share_run_start(int64_t n, int64_t leaves, int rank, int ranks)
+{
+    return pv_share_start(n, pv_share_start(leaves, rank, ranks), leaves);
+}
+
+int64_t pv_share_run_most(int64_t n, int64_t leaves, int ranks)
+{
+    const int64_t run = (leaves + ranks - 1) / ranks;
+    return (n * run + leaves - 1) / leaves;
+}
+
 int pv_share_owner(int64_t n, int shares, int64_t i)
 {
     const int64_t base = n / shares, extra = n % shares, large = extra * (base + 1);

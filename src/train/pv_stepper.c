@@ -10,68 +10,71 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What a step sums up at its end. */
+enum { LOSS, CORRECT, STOP, SAVE, TOTALS };
+
 /* A micro-batch of this rank, or all of its share. */
 typedef struct micro {
     pv_model *model;
     int64_t first; /* rows of the share before it */
     int count;
     pv_batch_sums sums; /* what the last stage left to be summed */
+    double totals[TOTALS];
 } micro;
 
 struct pv_stepper {
     pv_stepper_setup setup;
     pv_memory memory; /* of the arrays */
     micro *micros;
-    int count; /* of them: a power of two */
+    int count;
+    int64_t leaves; /* micro-batches of all ranks, and the first one of this rank's */
+    int64_t leaf;
+    pv_real **gradients; /* [count] */
+    double **values;     /* [count], of a sum */
     pv_optim *optim;
     pv_reducer *reducer;
-    int64_t combined;            /* gradients from here on are summed over this rank's micro-batches */
     pv_batch batch;              /* this rank's share of a chunk */
     int64_t share;               /* rows of the largest one */
     pv_real *outputs, *doutputs; /* [share][outputs] */
     double *losses;              /* [share] */
-    double *micro_losses;        /* [count] */
     int64_t before;              /* rows of the step before this chunk */
     bool last;                   /* this chunk is the step's last one */
     pv_step_times times;
 };
 
-/* Micro-batches of a rank, and the rows of the largest one. */
-typedef struct micro_plan {
-    int count;
-    int64_t rows;
-} micro_plan;
-
-static pv_status make_plan(const pv_stepper_setup *setup, micro_plan *out)
+/* Shares the micro-batches out. */
+static pv_status share_out(pv_stepper *s)
 {
-    const pv_train_opts *opts = setup->opts;
-    const int64_t chunk = pv_task_chunk(opts), size = setup->comm->size;
-    int64_t leaves = size;
-    if (opts->reduce == PV_REDUCE_ORDERED) {
-        for (leaves = 1; leaves * opts->micro_batch < chunk;)
-            leaves *= 2;
-        if (leaves < size)
-            return pv_fail(
-                PV_ERR_CONFIG,
-                "train.micro_batch: a pass of %lld samples has %lld micro-batches of at most %lld, too few "
-                "for %lld ranks",
-                (long long)chunk, (long long)leaves, (long long)opts->micro_batch, (long long)size);
-    }
-    *out = (micro_plan){(int)(leaves / size), (chunk + leaves - 1) / leaves * setup->task->kind->place_rows};
+    const pv_train_opts *opts = s->setup.opts;
+    const int rank = s->setup.comm->rank, size = s->setup.comm->size;
+    s->leaves = pv_task_leaves(opts, size);
+    if (s->leaves < size)
+        return pv_fail(
+            PV_ERR_CONFIG,
+            "train.micro_batch: a pass of %lld samples has %lld micro-batches of at most %lld, too few "
+            "for %d ranks, as train.reduce: ordered gives each at least one: start at most %lld",
+            (long long)pv_task_chunk(opts), (long long)s->leaves, (long long)opts->micro_batch, size,
+            (long long)s->leaves);
+    s->leaf = pv_share_start(s->leaves, rank, size);
+    s->count = (int)(pv_share_start(s->leaves, rank + 1, size) - s->leaf);
     return PV_OK;
 }
 
-static pv_status make_micros(pv_stepper *s, const micro_plan *plan)
+static pv_status make_micros(pv_stepper *s)
 {
     const pv_stepper_setup *setup = &s->setup;
+    const int64_t chunk = pv_task_chunk(setup->opts);
+    const int64_t rows = (chunk + s->leaves - 1) / s->leaves * setup->task->kind->place_rows;
     pv_status st = PV_OK;
-    if (!PV_TAKE(&s->memory, plan->count, &s->micros)) return PV_ERR_NOMEM;
-    s->count = plan->count;
+    PV_TAKE(&s->memory, s->count, &s->micros);
+    PV_TAKE(&s->memory, s->count, &s->gradients);
+    PV_TAKE(&s->memory, s->count, &s->values);
+    PV_TRY(pv_memory_status(&s->memory));
     for (int i = 0; i < s->count; i++) {
         /* the first one evaluates, too */
-        const int64_t rows = i == 0 && plan->rows < PV_EVAL_BATCH ? PV_EVAL_BATCH : plan->rows;
+        const int64_t most = i == 0 && rows < PV_EVAL_BATCH ? PV_EVAL_BATCH : rows;
         PV_TRY(pv_model_new(setup->model, setup->arch->dims, setup->arch->layers, setup->task->outputs,
-                            (int)rows, &s->micros[i].model));
+                            (int)most, &s->micros[i].model));
         if (i > 0) pv_model_share_params(s->micros[i].model, s->micros[0].model);
     }
 done:
@@ -84,20 +87,18 @@ pv_status pv_stepper_new(const pv_stepper_setup *setup, pv_stepper **out)
     const pv_optim_opts optim = {opts->optimizer, opts->weight_decay, opts->momentum, opts->amsgrad};
     const int64_t outputs = setup->task->outputs;
     pv_stepper *s = NULL;
-    micro_plan plan = {0};
     pv_status st = PV_OK;
     *out = NULL;
     PV_ALLOC(s, 1);
     s->setup = *setup;
-    PV_TRY(make_plan(setup, &plan));
-    PV_TRY(make_micros(s, &plan));
+    PV_TRY(share_out(s));
+    PV_TRY(make_micros(s));
     const int64_t count = pv_model_count(s->micros[0].model);
     PV_TRY(pv_optim_new(&optim, count, &s->optim));
-    PV_TRY(pv_reducer_open(setup->comm, opts->reduce, count, &s->reducer));
+    PV_TRY(pv_reducer_open(setup->comm, opts->reduce, s->leaves, count, &s->reducer));
     s->share = pv_task_share(setup->task->kind, opts, setup->comm->size);
     PV_TAKE(&s->memory, s->share * outputs, &s->outputs, &s->doutputs);
     PV_TAKE(&s->memory, s->share, &s->losses);
-    PV_TAKE(&s->memory, s->count, &s->micro_losses);
     PV_TRY(pv_memory_status(&s->memory));
     *out = s;
     s = NULL;
@@ -109,7 +110,7 @@ done:
 void pv_stepper_free(pv_stepper *s)
 {
     if (!s) return;
-    for (int i = 0; i < s->count; i++)
+    for (int i = 0; s->micros && i < s->count; i++)
         pv_model_free(s->micros[i].model);
     pv_optim_free(s->optim);
     pv_reducer_close(s->reducer);
@@ -153,42 +154,16 @@ pv_step_times pv_stepper_times(const pv_stepper *s)
     return times;
 }
 
-/* ---- sums over micro-batches and ranks ---- */
-
-/* Replaces what the micro-batches' stages have left by the sum over all of them: neighbours first. */
+/* Replaces what the micro-batches' stages have left by the sum over all of them. */
 static void meet(pv_stepper *s)
 {
     const pv_batch_sums sums = s->micros[0].sums;
     if (sums.count == 0) return;
-    for (int distance = 1; distance < s->count; distance *= 2)
-        for (int i = 0; i + distance < s->count; i += 2 * distance)
-            for (int k = 0; k < sums.count; k++)
-                s->micros[i].sums.values[k] += s->micros[i + distance].sums.values[k];
-    pv_reducer_sum(s->reducer, sums.values, sums.count);
+    for (int i = 0; i < s->count; i++)
+        s->values[i] = s->micros[i].sums.values;
+    pv_reducer_sum(s->reducer, s->values, sums.count);
     for (int i = 1; i < s->count; i++)
         memcpy(s->micros[i].sums.values, sums.values, sizeof *sums.values * (size_t)sums.count);
-}
-
-/* The same tree for gradients first..end-1; the sum is the first micro-batch's. */
-static void combine(pv_stepper *s, int64_t first, int64_t end)
-{
-    const double start = pv_seconds();
-    for (int distance = 1; distance < s->count; distance *= 2)
-        for (int i = 0; i + distance < s->count; i += 2 * distance) {
-            pv_real *const restrict left = pv_model_gradients(s->micros[i].model);
-            const pv_real *const restrict right = pv_model_gradients(s->micros[i + distance].model);
-            for (int64_t k = first; k < end; k++)
-                left[k] += right[k];
-        }
-    s->times.reduce += pv_seconds() - start;
-}
-
-/* Gradients from `first` on, which all micro-batches have finished, go on to the other ranks. */
-static void pass_on(pv_stepper *s, int64_t first)
-{
-    combine(s, first, s->combined);
-    s->combined = first;
-    pv_reducer_ready(s->reducer, first);
 }
 
 /* ---- one chunk of a step ---- */
@@ -199,12 +174,10 @@ static pv_status take_share(pv_stepper *s, int64_t epoch, int64_t chunk)
     const double start = pv_seconds();
     const pv_status st = pv_task_take(s->setup.task, epoch, chunk, &s->batch);
     const int64_t rows = s->setup.task->kind->place_rows, places = s->batch.global / rows;
-    const int64_t leaves = (int64_t)s->count * s->setup.comm->size;
     for (int i = 0; i < s->count; i++) {
-        const int64_t leaf = (int64_t)s->count * s->setup.comm->rank + i;
-        const int64_t first = pv_share_start(places, leaf, leaves) * rows;
+        const int64_t first = pv_share_start(places, s->leaf + i, s->leaves) * rows;
         s->micros[i].first = first - s->batch.first;
-        s->micros[i].count = (int)(pv_share_start(places, leaf + 1, leaves) * rows - first);
+        s->micros[i].count = (int)(pv_share_start(places, s->leaf + i + 1, s->leaves) * rows - first);
     }
     s->times.data += pv_seconds() - start;
     return st;
@@ -243,7 +216,7 @@ static void backward(pv_stepper *s)
             const pv_pass pass = pass_of(s, m);
             m->sums = pv_model_backward_stage(m->model, &pass, stage, s->doutputs + m->first * outputs, NULL);
         }
-        if (s->last) pass_on(s, pv_model_stage_begin(s->micros[0].model, stage));
+        if (s->last) pv_reducer_ready(s->reducer, pv_model_stage_begin(s->micros[0].model, stage));
         meet(s);
     }
 }
@@ -264,7 +237,7 @@ static pv_status run_chunk(pv_stepper *s, int64_t epoch, int64_t chunk, double s
     tally->mark += s->batch.mark;
     for (int i = 0; i < s->count; i++)
         for (int64_t k = 0; k < s->micros[i].count; k++)
-            s->micro_losses[i] += s->losses[s->micros[i].first + k];
+            s->micros[i].totals[LOSS] += s->losses[s->micros[i].first + k];
     backward(s);
     s->before += s->batch.global;
     return taken;
@@ -275,21 +248,24 @@ static pv_status run_chunk(pv_stepper *s, int64_t epoch, int64_t chunk, double s
 static void begin_step(pv_stepper *s)
 {
     const int64_t count = pv_model_count(s->micros[0].model);
+    pv_real **const gradients = s->gradients;
     for (int i = 0; i < s->count; i++) {
-        memset(pv_model_gradients(s->micros[i].model), 0, sizeof(pv_real) * (size_t)count);
-        s->micro_losses[i] = 0;
+        gradients[i] = pv_model_gradients(s->micros[i].model);
+        memset(gradients[i], 0, sizeof(pv_real) * (size_t)count);
+        memset(s->micros[i].totals, 0, sizeof s->micros[i].totals);
     }
     s->before = 0;
-    s->combined = count;
-    pv_reducer_begin(s->reducer, pv_model_gradients(s->micros[0].model), count);
+    pv_reducer_begin(s->reducer, gradients, count);
 }
 
-static double sum_losses(pv_stepper *s)
+/* What the step gave, over all ranks: the first micro-batch's totals. */
+static const double *sum_totals(pv_stepper *s)
 {
-    for (int distance = 1; distance < s->count; distance *= 2)
-        for (int i = 0; i + distance < s->count; i += 2 * distance)
-            s->micro_losses[i] += s->micro_losses[i + distance];
-    return s->micro_losses[0];
+    for (int i = 0; i < s->count; i++)
+        s->values[i] = s->micros[i].totals;
+    pv_reducer_finish(s->reducer);
+    pv_reducer_sum(s->reducer, s->values, TOTALS);
+    return s->values[0];
 }
 
 static pv_status fail_numeric(const pv_stepper *s, pv_status taken, int64_t epoch, int64_t batch)
@@ -323,7 +299,6 @@ static void clip(const pv_stepper *s)
 
 pv_status pv_stepper_step(pv_stepper *s, int64_t epoch, int64_t batch, pv_step *step)
 {
-    enum { LOSS, CORRECT, STOP, SAVE, SUMS };
     const pv_task *task = s->setup.task;
     const int64_t chunks = s->setup.opts->accumulate;
     const double start = pv_seconds();
@@ -339,10 +314,12 @@ pv_status pv_stepper_step(pv_stepper *s, int64_t epoch, int64_t batch, pv_step *
         const pv_status st = run_chunk(s, epoch, i, 1.0 / (double)rows, &tally);
         if (taken == PV_OK) taken = st;
     }
-    double sums[SUMS] = {taken == PV_OK ? sum_losses(s) : (double)NAN, (double)tally.correct,
-                         pv_stop_requested(), step->save};
-    pv_reducer_finish(s->reducer);
-    pv_reducer_sum(s->reducer, sums, SUMS);
+    double *const own = s->micros[0].totals;
+    if (taken != PV_OK) own[LOSS] = (double)NAN;
+    own[CORRECT] = (double)tally.correct;
+    own[STOP] = pv_stop_requested();
+    own[SAVE] = step->save;
+    const double *sums = sum_totals(s);
     if (!isfinite(sums[LOSS])) return fail_numeric(s, taken, epoch, batch);
     if (s->setup.opts->clip > 0) clip(s);
     pv_optim_step(s->optim, pv_stepper_rate(s), pv_model_gradients(s->micros[0].model),
@@ -360,8 +337,8 @@ pv_status pv_stepper_step(pv_stepper *s, int64_t epoch, int64_t batch, pv_step *
 pv_step_memory pv_stepper_memory(const pv_stepper *s)
 {
     const int64_t real = sizeof(pv_real), count = pv_model_count(s->micros[0].model);
-    const int64_t scratch = s->setup.opts->reduce == PV_REDUCE_ORDERED;
-    pv_step_memory memory = {.optimiser = (pv_optim_slots(s->optim) + scratch) * count * real,
+    pv_step_memory memory = {.optimiser =
+                                 pv_optim_slots(s->optim) * count * real + pv_reducer_memory(s->reducer),
                              .batch = s->memory.bytes};
     for (int i = 0; i < s->count; i++)
         memory.models += pv_model_memory(s->micros[i].model);

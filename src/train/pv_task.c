@@ -35,6 +35,7 @@ pv_sampler_opts pv_task_sampler_opts(const pv_task_data *data, uint8_t split)
     enum { BATCHES_AHEAD = 3 };
     return (pv_sampler_opts){.seed = data->opts->seed,
                              .batch = pv_task_chunk(data->opts),
+                             .leaves = pv_task_leaves(data->opts, data->comm->size),
                              .random_view = data->opts->random_view,
                              .ahead = BATCHES_AHEAD,
                              .classes = data->classes,
@@ -54,9 +55,18 @@ int64_t pv_task_chunk(const pv_train_opts *opts)
     return opts->batch / opts->accumulate;
 }
 
+int64_t pv_task_leaves(const pv_train_opts *opts, int size)
+{
+    int64_t leaves = 1;
+    if (opts->reduce == PV_REDUCE_FAST) return size;
+    while (leaves * opts->micro_batch < pv_task_chunk(opts))
+        leaves *= 2;
+    return leaves;
+}
+
 int64_t pv_task_share(const pv_task_kind *kind, const pv_train_opts *opts, int size)
 {
-    return (pv_task_chunk(opts) + size - 1) / size * kind->place_rows;
+    return pv_share_run_most(pv_task_chunk(opts), pv_task_leaves(opts, size), size) * kind->place_rows;
 }
 
 int64_t pv_task_steps(const pv_task *task)

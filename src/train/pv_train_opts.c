@@ -39,8 +39,8 @@ const pv_option pv_train_options[] = {
      .meaning = "passes of the model that a step adds up, each of an equal part of the batch: less "
                 "memory; batch normalisation sees one part at a time"},
     {PV_KEY(pv_train_opts, micro_batch), .initial = "16", PV_BETWEEN(1, 1e9), .fixes = PV_FIXES_MODEL,
-     .meaning = "reduce: ordered: samples of a leaf of the tree of sums, at most; there are a power of "
-                "two of leaves and at most as many ranks"},
+     .meaning = "reduce: ordered: samples of a leaf of the tree of sums, at most; a batch (a part of it, "
+                "with accumulate) has the least power of two of leaves, and needs one or more a rank"},
     {PV_KEY(pv_train_opts, warmup_steps), .initial = "0", PV_BETWEEN(0, 1e12), .fixes = PV_FIXES_MODEL,
      .meaning = "steps over which the learning rate rises linearly from 0"},
     {PV_KEY(pv_train_opts, checkpoint_epochs), .initial = "1", PV_BETWEEN(1, 1e9),
@@ -103,7 +103,8 @@ const pv_option pv_train_options[] = {
                 "fetched by one-sided MPI; auto: node where that takes at most a quarter of its memory"},
     {PV_KEY(pv_train_opts, reduce), .choices = reduces, .initial = "fast", .fixes = PV_FIXES_MODEL,
      .meaning = "how sums over ranks are taken; fast: results may differ by rounding with the number of "
-                "ranks; ordered: along a fixed tree, with the same bits on any power of two of ranks"},
+                "ranks; ordered: along a fixed tree, with the same bits on any number of ranks (task simclr: "
+                "but for rounding)"},
     {PV_KEY(pv_train_opts, seed), .initial = "1", .fixes = PV_FIXES_MODEL,
      .meaning = "seed of the model's initialisation, the shuffles, dropout and augmentations"},
     {0}};
