@@ -7,6 +7,7 @@
 #include "nn/dws/pv_dws_opts.h"
 #include "nn/gnn/pv_gnn_opts.h"
 #include "nn/pv_model_kinds.h"
+#include "nn/scalegmn/pv_scalegmn_opts.h"
 #include "nn/core/pv_optim.h"
 #include "run/pv_limits.h"
 
@@ -134,5 +135,15 @@ int main(int argc, char **argv)
     opts = (pv_model_opts){
         .kind.plugin = &pv_model_tokens.plugin, .hidden = 64, .layers = 4, .heads = 8, .dropout = 0.1};
     run(&r, "tokens 64x4", &opts, dims, 3, 64);
+    pv_scalegmn_opts scalegmn = {.direction = PV_DIRECTION_FORWARD};
+    opts = (pv_model_opts){
+        .kind = {&pv_model_scalegmn.plugin, &scalegmn}, .hidden = 128, .layers = 2, .dropout = 0.2};
+    run(&r, "scalegmn 128x2", &opts, dims, 3, 64);
+    opts.dropout = 0;
+    run(&r, "scalegmn 128x2 no dropout", &opts, dims, 3, 64);
+    opts.hidden = 32;
+    run(&r, "scalegmn 32x2 no dropout", &opts, dims, 3, 64);
+    scalegmn.direction = PV_DIRECTION_BOTH;
+    run(&r, "scalegmn 32x2 both no dropout", &opts, dims, 3, 64);
     return 0;
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 from drawn import write_box
 from harness import check, polyview, run_tests, write_config
 
-KINDS = ("dws", "gnn", "mlp", "tokens")
+KINDS = ("dws", "gnn", "mlp", "tokens", "scalegmn")
 
 
 def losses(path: Path) -> list[float]:

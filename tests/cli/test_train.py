@@ -46,6 +46,13 @@ MODELS = {
         "d_edge_hid": 8,
         "d_out_hid": 8,
     },
+    "scalegmn with dropout": {
+        "kind": "scalegmn",
+        "hidden": 6,
+        "layers": 2,
+        "direction": "both",
+        "dropout": 0.2,
+    },
 }
 
 

@@ -5,6 +5,7 @@
 #include "nn/dws/pv_dws_opts.h"
 #include "nn/gnn/pv_gnn_opts.h"
 #include "nn/pv_model_kinds.h"
+#include "nn/scalegmn/pv_scalegmn_opts.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -32,12 +33,17 @@ static pv_gnn_opts graph = {.d_node = 6,
                             .modulate_v = true,
                             .use_ln = true};
 
+static pv_scalegmn_opts along = {.direction = PV_DIRECTION_FORWARD},
+                        both_ways = {.direction = PV_DIRECTION_BOTH};
+
 static const pv_model_opts kinds[] = {
     {.kind = {&pv_model_dws.plugin, &narrow}, .hidden = 8, .layers = 2, .batch_norm = true},
     {.kind = {&pv_model_dws.plugin, &deep}, .hidden = 5, .layers = 1},
     {.kind.plugin = &pv_model_mlp.plugin, .hidden = 7, .layers = 2, .batch_norm = true},
     {.kind = {&pv_model_gnn.plugin, &graph}, .layers = 1, .heads = 2},
     {.kind.plugin = &pv_model_tokens.plugin, .hidden = 8, .layers = 1, .heads = 2},
+    {.kind = {&pv_model_scalegmn.plugin, &along}, .hidden = 5, .layers = 1},
+    {.kind = {&pv_model_scalegmn.plugin, &both_ways}, .hidden = 5, .layers = 1},
 };
 
 typedef struct subject {

@@ -7,6 +7,7 @@
 #include "nn/dws/pv_dws_opts.h"
 #include "nn/gnn/pv_gnn_opts.h"
 #include "nn/pv_model_kinds.h"
+#include "nn/scalegmn/pv_scalegmn_opts.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,13 +17,14 @@
 #include <string.h>
 #include <cmocka.h>
 
-enum { NETS = 60, CLASSES = 5, MOST = 13, ROOM = 40, MOST_LAYERS = 4, KINDS = 4 };
+enum { NETS = 60, CLASSES = 5, MOST = 13, ROOM = 40, MOST_LAYERS = 4, KINDS = 5 };
 
 /* A random net over random INRs. */
 typedef struct net {
     pv_model_opts opts;
     pv_dws_opts dws;
     pv_gnn_opts gnn;
+    pv_scalegmn_opts scalegmn;
     int dims[MOST_LAYERS + 1], layers, params;
 } net;
 
@@ -59,6 +61,7 @@ static net draw_net(pv_rng *rng)
                           .modulate_v = true,
                           .use_ln = true,
                           .rev_edge_features = draw(rng, 0, 1)};
+    n.scalegmn.direction = (pv_direction)draw(rng, 0, 1);
     n.opts = (pv_model_opts){.kind.plugin = pv_model_kinds.plugins[draw(rng, 0, KINDS - 1)],
                              .hidden = 4 * draw(rng, 1, 9),
                              .layers = draw(rng, 1, 3),
@@ -114,9 +117,10 @@ static void a_micro_batch_has_the_same_bits_in_any_model(void **state)
     for (uint64_t i = 0; i < NETS; i++) {
         pv_rng rng = pv_rng_open(1, PV_RNG_TEST, i, 0);
         net n = draw_net(&rng);
-        n.opts.kind.options = n.opts.kind.plugin == &pv_model_dws.plugin   ? (void *)&n.dws
-                              : n.opts.kind.plugin == &pv_model_gnn.plugin ? (void *)&n.gnn
-                                                                           : NULL;
+        n.opts.kind.options = n.opts.kind.plugin == &pv_model_dws.plugin        ? (void *)&n.dws
+                              : n.opts.kind.plugin == &pv_model_gnn.plugin      ? (void *)&n.gnn
+                              : n.opts.kind.plugin == &pv_model_scalegmn.plugin ? (void *)&n.scalegmn
+                                                                                : NULL;
         check(&n, draw(&rng, 1, MOST), &rng);
         for (int kind = 0; kind < KINDS; kind++)
             seen[kind] += pv_model_kinds.plugins[kind] == n.opts.kind.plugin;

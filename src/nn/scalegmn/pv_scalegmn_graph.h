@@ -1,0 +1,42 @@
+/* An INR as the graph of the scale-equivariant network: units are nodes with their biases, weights are edges.
+ *
+ * Nodes and edges are those of the INR in order: inputs, hidden units, outputs; and the weights of a tensor
+ * target by target.  A block has nodes, or edges of one tensor, that are worked on at once. */
+#ifndef PV_SCALEGMN_GRAPH_H
+#define PV_SCALEGMN_GRAPH_H
+
+#include "pv_scalegmn_parts.h"
+
+typedef struct pv_scalegmn_block {
+    int first, count;
+    pv_scalegmn_role source, target; /* of edges; of nodes both are the node's role */
+} pv_scalegmn_block;
+
+typedef struct pv_scalegmn_graph {
+    int nodes, edges, inputs, outputs;
+    int node_blocks, edge_blocks;
+    pv_scalegmn_block *node_block, *edge_block;
+    int *source, *target;                     /* [edges] nodes */
+    int *weight, *bias;                       /* [edges], [nodes]: where in a row; inputs have none: -1 */
+    int *edge_type, *node_type;               /* rows of the positions */
+    pv_packed *edge_axis, *node_axis;         /* [1][width] */
+    pv_packed *edge_position, *node_position; /* [types][width] */
+} pv_scalegmn_graph;
+
+/* Registers construct_graph, positional_embeddings and positional_embeddings_edge.  The graph's memory is the
+ * set's, and so are failures.  Errors: PV_ERR_CONFIG (too many weights). */
+pv_status pv_scalegmn_graph_new(pv_scalegmn_graph *graph, const pv_scalegmn_work *work, const int *dims,
+                                int layers);
+
+/* The features of all nodes, and of a block of edges, of one row.  Shapes   x [nodes][width],
+ * e [block->count][width] */
+void pv_scalegmn_embed_nodes(const pv_scalegmn_graph *graph, const pv_real *row, pv_real *x);
+void pv_scalegmn_embed_edges(const pv_scalegmn_graph *graph, const pv_scalegmn_block *block,
+                             const pv_real *row, pv_real *e);
+/* Adds to the parameters' gradients and, unless NULL, to drow. */
+void pv_scalegmn_embed_nodes_backward(const pv_scalegmn_graph *graph, const pv_real *row, const pv_real *dx,
+                                      pv_real *drow);
+void pv_scalegmn_embed_edges_backward(const pv_scalegmn_graph *graph, const pv_scalegmn_block *block,
+                                      const pv_real *row, const pv_real *de, pv_real *drow);
+
+#endif
