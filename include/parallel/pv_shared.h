@@ -13,8 +13,8 @@ typedef struct pv_shared {
 /* Bytes that this node has free for it.  Local. */
 int64_t pv_shared_room(void);
 
-/* Takes as many bytes as rank 0 of the node asks for.  Call pv_shared_sync between one rank's writes and
- * another's reads.
+/* Takes as many bytes as rank 0 of the node asks for, in memory or, where that has no room, in a file on a
+ * disk.  Call pv_shared_sync between one rank's writes and another's reads.
  * Owner: pv_shared_close.  Collective over comm->world.  Errors: PV_ERR_NOMEM (no room behind it: where, how
  * much is free, and what helps), agreed: no rank waits for one that fails. */
 pv_status pv_shared_open(const pv_comm *comm, int64_t bytes, pv_shared *shared);
@@ -29,7 +29,8 @@ void pv_shared_close(pv_shared *shared);
 void pv_window_allow_hosts(void);
 
 /* `bytes` of each rank's own memory, any number, which one-sided calls reach in units of `unit` bytes until
- * the window is closed.  Sets *data (a pointer to a pointer) and *window, MPI_WIN_NULL on failure.
+ * the window is closed: shared within a node or, where that has no room, by messages.  Sets *data (a pointer
+ * to a pointer) and *window, MPI_WIN_NULL on failure.
  * Owner: pv_window_close.  Collective over comm->world.  Errors: PV_ERR_NOMEM (also where MPI has no
  * one-sided calls over this network: the remedy is named), agreed. */
 pv_status pv_window_open(const pv_comm *comm, int64_t bytes, int unit, void *data, MPI_Win *window);

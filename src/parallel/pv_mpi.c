@@ -115,6 +115,7 @@ LOCAL(Info_free, (MPI_Info *info), (info))
 LOCAL(Win_set_errhandler, (MPI_Win window, MPI_Errhandler handler), (window, handler))
 LOCAL(Win_shared_query, (MPI_Win window, int rank, MPI_Aint *bytes, int *unit, void *base), (window, rank,
       bytes, unit, base))
+LOCAL(Win_get_attr, (MPI_Win window, int key, void *value, int *there), (window, key, value, there))
 LOCAL(Win_sync, (MPI_Win window), (window))
 
 WAITS(Comm_dup, (MPI_Comm comm, MPI_Comm *copy), (comm, copy))
@@ -181,6 +182,8 @@ ANSWERS(PV_METER_MPI, Win_allocate, (MPI_Aint bytes, int unit, MPI_Info info, MP
         MPI_Win *window), (bytes, unit, info, comm, base, window))
 ANSWERS(PV_METER_MPI, Win_allocate_shared, (MPI_Aint bytes, int unit, MPI_Info info, MPI_Comm comm,
         void *base, MPI_Win *window), (bytes, unit, info, comm, base, window))
+ANSWERS(PV_METER_MPI, Win_create, (void *base, MPI_Aint bytes, int unit, MPI_Info info, MPI_Comm comm,
+        MPI_Win *window), (base, bytes, unit, info, comm, window))
 WAITS(Win_free, (MPI_Win *window), (window))
 WAITS(Win_lock_all, (int given, MPI_Win window), (given, window))
 WAITS(Win_unlock_all, (MPI_Win window), (window))

@@ -1,5 +1,6 @@
 /* Memory that ranks share: one copy a node, and windows into every rank's own. */
 #include "parallel/pv_shared.h"
+#include "base/pv_log.h"
 #include "base/pv_mem.h"
 
 #include <errno.h>
@@ -14,11 +15,17 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+static const char *backing_wish(void)
+{
+    const char *const wish = getenv("OMPI_MCA_osc_sm_backing_directory");
+    return wish && wish[0] != '\0' ? wish : NULL;
+}
+
 /* Where files behind shared memory are made: what moves Open MPI's own there moves ours, too. */
 static const char *backing_directory(void)
 {
-    const char *wish = getenv("OMPI_MCA_osc_sm_backing_directory");
-    return wish && wish[0] != '\0' ? wish : "/dev/shm";
+    const char *const wish = backing_wish();
+    return wish ? wish : "/dev/shm";
 }
 
 int64_t pv_shared_room(void)
@@ -38,19 +45,41 @@ static pv_status fail_backing(int64_t bytes, const char *why)
         (long long)bytes, why, backing_directory(), (long long)pv_shared_room());
 }
 
-/* Makes the file and takes all of its space: a page that is missing later would end the job by a signal. */
-static pv_status make_backing(int64_t bytes, char path[PATH_MAX], int *file)
+/* Makes the file and takes all of its space: a page that is missing later would end the job by a signal. 
+ * Returns what is wrong, else 0. */
+static int make_backing_in(const char *directory, int64_t bytes, char path[PATH_MAX], int *file)
 {
-    snprintf(path, PATH_MAX, "%s/polyview-XXXXXX", backing_directory());
-    *file = mkostemp(path, O_CLOEXEC);
-    if (*file < 0) {
-        path[0] = '\0';
-        return fail_backing(bytes, strerror(errno));
-    }
     int error;
+    if (snprintf(path, PATH_MAX, "%s/polyview-XXXXXX", directory) >= PATH_MAX) return ENAMETOOLONG;
+    *file = mkostemp(path, O_CLOEXEC);
+    if (*file < 0) return errno;
     while ((error = posix_fallocate(*file, 0, bytes)) == EINTR)
         ;
-    return error == 0 ? PV_OK : fail_backing(bytes, strerror(error));
+    if (error == 0) return 0;
+    unlink(path);
+    close(*file);
+    *file = -1;
+    return error;
+}
+
+/* In memory; or, where that is too small, as containers' often is, on a disk, whose pages stay in memory as
+ * long as there is room.  Who has named a directory has chosen. */
+static pv_status make_backing(int64_t bytes, char path[PATH_MAX], int *file)
+{
+    const char *const elsewhere[] = {getenv("TMPDIR"), "/tmp", "/var/tmp"};
+    const int error = make_backing_in(backing_directory(), bytes, path, file);
+    if (error == 0) return PV_OK;
+    for (size_t i = 0; !backing_wish() && i < sizeof elsewhere / sizeof *elsewhere; i++) {
+        if (!elsewhere[i] || elsewhere[i][0] != '/' || make_backing_in(elsewhere[i], bytes, path, file) != 0)
+            continue;
+        pv_log_warn(
+            "'%s' cannot hold %lld bytes that the ranks of this node share (%s): they are kept in a file "
+            "in '%s', which may be slower: give the container more (--shm-size)",
+            backing_directory(), (long long)bytes, strerror(error), elsewhere[i]);
+        return PV_OK;
+    }
+    path[0] = '\0';
+    return fail_backing(bytes, strerror(error));
 }
 
 /* Takes the pages now, all at once.  false: there are too few.  Kernels before 5.14 cannot, and leave it to
@@ -163,22 +192,65 @@ static pv_status fail_window(const pv_comm *comm, int64_t bytes)
         comm->nodes);
 }
 
+/* Asked beforehand: where there is no room, Open MPI's ranks may wait for the one that found out. */
+static pv_status check_room(const pv_comm *comm, int64_t bytes)
+{
+    enum { OF_MPI = 1 << 17 }; /* a rank's, for its own use */
+    int64_t wanted = bytes + OF_MPI;
+    if (comm->node_size == 1) return PV_OK;
+    MPI_Allreduce(MPI_IN_PLACE, &wanted, 1, MPI_INT64_T, MPI_SUM, comm->node);
+    return wanted <= pv_shared_room() ? PV_OK : fail_backing(wanted, "a window has no room");
+}
+
+/* Memory that MPI makes; ranks of a node reach it without its further help.  Where all got a window and one
+ * cannot use it, it is given back. */
+static pv_status allocate_window(const pv_comm *comm, MPI_Aint bytes, int unit, void *data, MPI_Win *window)
+{
+    pv_status st = pv_agree(comm, check_room(comm, bytes));
+    int made;
+    if (st != PV_OK) return st;
+    made = MPI_Win_allocate(bytes, unit, MPI_INFO_NULL, comm->world, data, window) == MPI_SUCCESS;
+    if (!made)
+        st = fail_window(comm, bytes);
+    else if (bytes > 0 && !take_pages(*(char **)data, bytes))
+        st = fail_backing(bytes, strerror(errno));
+    MPI_Allreduce(MPI_IN_PLACE, &made, 1, MPI_INT, MPI_MIN, comm->world);
+    if ((st = pv_agree(comm, st)) != PV_OK && made) MPI_Win_free(window);
+    return st;
+}
+
+/* Memory of this rank's own, where shared memory has no room: others reach it through messages.  The window
+ * owns it. */
+static pv_status create_window(const pv_comm *comm, MPI_Aint bytes, int unit, void *data, MPI_Win *window)
+{
+    void *const own = pv_alloc(bytes, 1);
+    pv_status st = pv_agree(comm, own ? PV_OK : PV_ERR_NOMEM);
+    if (st == PV_OK)
+        st =
+            pv_agree(comm, MPI_Win_create(own, bytes, unit, MPI_INFO_NULL, comm->world, window) == MPI_SUCCESS
+                               ? PV_OK
+                               : fail_window(comm, bytes));
+    if (st == PV_OK)
+        *(void **)data = own;
+    else
+        free(own);
+    return st;
+}
+
 pv_status pv_window_open(const pv_comm *comm, int64_t bytes, int unit, void *data, MPI_Win *window)
 {
     /* MPICH 4.0 errs in where the memory of a rank begins after one whose bytes are no multiple of 16. */
     const MPI_Aint whole = (MPI_Aint)((bytes + PV_ALIGN - 1) / PV_ALIGN * PV_ALIGN);
-    pv_status st = PV_OK;
-    if (MPI_Win_allocate(whole, unit, MPI_INFO_NULL, comm->world, data, window) == MPI_SUCCESS) {
-        MPI_Win_set_errhandler(*window, MPI_ERRORS_RETURN); /* to pv_mpi.c, which looks */
-        MPI_Win_lock_all(MPI_MODE_NOCHECK, *window);        /* ranks reach it without further ado */
-        /* MPICH reserves none, and one that is missing later would end the job by a signal. */
-        if (whole > 0 && !take_pages(*(char **)data, whole)) st = fail_backing(bytes, strerror(errno));
-    } else {
+    *window = MPI_WIN_NULL;
+    if (allocate_window(comm, whole, unit, data, window) != PV_OK) {
+        pv_log_warn("%s; messages serve instead, which are slower", pv_fail_message());
         *window = MPI_WIN_NULL;
-        st = fail_window(comm, bytes);
+        const pv_status st = create_window(comm, whole, unit, data, window);
+        if (st != PV_OK) return st;
     }
-    if ((st = pv_agree(comm, st)) != PV_OK) pv_window_close(window);
-    return st;
+    MPI_Win_set_errhandler(*window, MPI_ERRORS_RETURN); /* to pv_mpi.c, which looks */
+    MPI_Win_lock_all(MPI_MODE_NOCHECK, *window);        /* ranks reach it without further ado */
+    return PV_OK;
 }
 
 void pv_window_sync(const pv_comm *comm, MPI_Win window)
@@ -189,7 +261,12 @@ void pv_window_sync(const pv_comm *comm, MPI_Win window)
 
 void pv_window_close(MPI_Win *window)
 {
+    void *base = NULL;
+    int *flavour = NULL, known = 0;
     if (!*window || *window == MPI_WIN_NULL) return;
+    MPI_Win_get_attr(*window, MPI_WIN_CREATE_FLAVOR, &flavour, &known);
+    if (known && *flavour == MPI_WIN_FLAVOR_CREATE) MPI_Win_get_attr(*window, MPI_WIN_BASE, &base, &known);
     MPI_Win_unlock_all(*window);
     MPI_Win_free(window);
+    free(base);
 }
