@@ -26,6 +26,7 @@ FUZZ_SECONDS ?= 60
 FUZZ_JOBS    ?= 1
 FUZZ_CC      ?= clang
 FAULT_TRIALS ?= 200
+HOST_KILLS ?= 4
 # Set by `make fuzz` for its own build: instrumented for libFuzzer, which needs clang.
 FUZZING ?=
 
@@ -204,9 +205,9 @@ check-quick: tests  ## every test but the slow ones, no installation
 check-fault: $(BIN)  ## kill fits, growths and repairs at FAULT_TRIALS random instants
 	@BUILD='$(BUILD)' $$(scripts/find-python.sh) tests/fault/kills.py --trials '$(FAULT_TRIALS)'
 
-check-hosts: deps  ## jobs on four hosts of their own, made of namespaces (root; some minutes; not part of check)
+check-hosts: deps  ## jobs on hosts of their own, made of namespaces, HOST_KILLS of which are lost (root; 8 minutes)
 	+@$(MAKE) $(JOBS) --no-print-directory all
-	@BUILD='$(BUILD)' $$(scripts/find-python.sh) tests/hosts/test_hosts.py
+	@BUILD='$(BUILD)' HOST_KILLS='$(HOST_KILLS)' $$(scripts/find-python.sh) tests/hosts/test_hosts.py
 
 check-slurm: deps  ## the job files on a virtual Slurm cluster (root; some minutes; not part of check)
 	scripts/slurm-deps.sh

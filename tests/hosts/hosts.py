@@ -9,12 +9,15 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
-PROGRAMS = ("ip", "unshare", "nsenter", "mpirun")
+PROGRAMS = ("ip", "tc", "unshare", "nsenter", "mpirun")
 NAMESPACES = ("--mount", "--uts", "--net", "--ipc")
 START_S = 10
+QUEUE, BURST_MS = "2mb", 2  # of a slow link: what waits there before it is lost; what may leave at once
 
 HOLDER = """
 mount --make-rprivate / && hostname {name} && mount --bind {hosts} /etc/hosts &&
@@ -63,6 +66,9 @@ class Hosts:
         self.networks: dict[str, str] = {}
 
     def __enter__(self) -> "Hosts":
+        signal.signal(
+            signal.SIGTERM, lambda *_: sys.exit(1)
+        )  # or the hosts would outlive who is asked to end
         try:
             self.start()
         except BaseException:
@@ -136,6 +142,17 @@ class Hosts:
     def set_clock(self, name: str, seconds: int) -> None:
         """How far a host's clock is ahead, for programs that clock.c is loaded into."""
         self.inside(name, "sh", "-c", f"echo {seconds} > /tmp/clock")
+
+    def set_links(self, mbit: int) -> None:
+        """How many megabits a second go to each host and from each at most; 0: as many as there are."""
+        burst = mbit * BURST_MS * 125  # bytes: less would not keep the link busy
+        for name in self.names:
+            for place, device in (("switch", name), (name, "eth0")):
+                with suppress(subprocess.CalledProcessError):  # it has had no rate
+                    self.inside(place, "tc", "qdisc", "delete", "dev", device, "root")
+                if mbit:
+                    shape = ["rate", f"{mbit}mbit", "burst", f"{burst}b", "limit", QUEUE]
+                    self.inside(place, "tc", "qdisc", "add", "dev", device, "root", "tbf", *shape)
 
     # ---- what befalls hosts
 

@@ -6,93 +6,29 @@ Needs root and takes some minutes, hence `make check-hosts` and not `make check`
 
 import calendar
 import json
-import shutil
+import os
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "cli"), str(HERE)]
-from harness import (
-    POLYVIEW,
-    Process,
-    Run,
-    check,
-    one_error,
-    results,
-    skip,
-    some_rows,
-    write_config,
-    write_images,
-)  # noqa: E402
+from harness import check, one_error, results, skip, some_rows, write_config  # noqa: E402
 from hosts import Hosts, missing  # noqa: E402
+from jobs import KEEPALIVE, LONG, LOSS_S, SHARED, Jobs, finished, rows  # noqa: E402
+from lost_hosts import losses  # noqa: E402
 
-SHARED = "/var/tmp"  # every host has a /tmp of its own
-LOSS_S = 30
 AHEAD_S = 600  # clocks that differ
 SILENT_S = 200  # a dead host's lock is held for 120, and taken over then
 LIMIT_S = 2
-# How soon mpirun's daemons miss each other: after SILENCE_S without a word they ask every second, three times.
-SILENCE_S = 3
-KEEPALIVE = {
-    "OMPI_MCA_oob_tcp_keepalive_time": SILENCE_S,
-    "OMPI_MCA_oob_tcp_keepalive_intvl": 1,
-    "OMPI_MCA_oob_tcp_keepalive_probes": 3,
-}
 OF_THE_RUN = ("second", "_per_s", "ranks", "nodes", "mib", "share", "remote", "flops")
 LAYOUTS = ((2, 1), (3, 2), (4, 1))  # hosts, ranks on each
 SMALL = {"train": {"micro_batch": 1}}
-# Some twenty seconds of one core: long enough to lose a host meanwhile.
-LONG = {"inr": {"hidden": [32, 32]}, "fit": {"views": 2, "steps": 4000}}
-
-
-class Jobs:
-    """Runs the program on hosts; what they share is in `work`."""
-
-    def __init__(self, work: Path, hosts: Hosts) -> None:
-        self.work, self.hosts = work, hosts
-        self.program = work / "polyview"
-        shutil.copy(POLYVIEW, self.program)
-        self.clock = work / "clock.so"
-        build = ["cc", "-shared", "-fPIC", "-O1", "-o", self.clock, HERE / "clock.c", "-ldl"]
-        subprocess.run(build, check=True)
-        write_images(work / "images")
-
-    def start(
-        self,
-        *words: object,
-        on: int | list[str] = 1,
-        ranks: int = 1,
-        own_clocks: bool = False,
-        **variables: object,
-    ) -> Process:
-        names = self.hosts.names[:on] if isinstance(on, int) else on
-        clocks = ["env", f"LD_PRELOAD={self.clock}", "CLOCK_STAMPS=1"] if own_clocks else []
-        command = self.hosts.mpirun([*clocks, self.program, *words], names, ranks)
-        return Process(command, **({"OMPI_MCA_odls_base_sigkill_timeout": 0} | variables))
-
-    def run(self, *words: object, **how: Any) -> Run:
-        return self.start(*words, **how).finish()
-
-
-def rows(store: Path) -> bytes:
-    """All that a fit has made of the objects."""
-    with h5py.File(store) as file:
-        return b"".join(
-            file[name][()].tobytes() for name in ("params", "view/status", "view/psnr", "view/checksum")
-        )
-
-
-def finished(run: Run, what: str) -> None:
-    check(run.status == 0 and run.json.get("status") == "done", what, run)
-
 
 # ---- the same as on one host
 
@@ -201,11 +137,6 @@ def a_disk_of_one_host_is_not_taken_for_shared(jobs: Jobs) -> None:
     check(run.status == 0, "a model is rank 0's alone and may be anywhere", run)
 
 
-def set_clocks(jobs: Jobs, **seconds: int) -> None:
-    for host, ahead in seconds.items():
-        jobs.hosts.set_clock(host, ahead)
-
-
 def lock_holder(store: Path) -> str:
     try:
         return json.loads(Path(f"{store}.lock").read_text())["host"]
@@ -215,22 +146,20 @@ def lock_holder(store: Path) -> str:
 
 def of_two_jobs_one_has_the_store(jobs: Jobs) -> None:
     """Whatever their clocks say, and where it is they that give files their times."""
-    set_clocks(jobs, host1=0, host2=0, host3=AHEAD_S, host4=0)
+    jobs.set_clocks(host1=0, host2=0, host3=AHEAD_S, host4=0)
     config = write_config(jobs.work, "two.yaml", **(LONG | {"fit": {"views": 2, "steps": 24000}}))
     pairs = {
         "a clock that is ahead": ("host1", "host3"),
         "the same clock": ("host1", "host2"),
         "a clock that is behind": ("host3", "host4"),
     }
-    words = {
-        clock: ["fit", "--config", config, "--store", jobs.work / f"two-{number}.h5"]
-        for number, clock in enumerate(pairs)
-    }
+    stores = {clock: jobs.work / f"two-{number}.h5" for number, clock in enumerate(pairs)}
+    words = {clock: ["fit", "--config", config, "--store", store] for clock, store in stores.items()}
     first = {
         clock: jobs.start(*words[clock], on=[holder], own_clocks=True) for clock, (holder, _) in pairs.items()
     }
     for clock, (holder, other) in pairs.items():
-        store = words[clock][-1]
+        store = stores[clock]
         began = first[clock].wait_for(lambda: store.exists() and lock_holder(store) == holder)
         run = jobs.run(*words[clock], on=[other], own_clocks=True)
         check(
@@ -249,7 +178,7 @@ def of_two_jobs_one_has_the_store(jobs: Jobs) -> None:
         clock: jobs.start(*words[clock], on=[other], own_clocks=True) for clock, (_, other) in pairs.items()
     }
     for clock, process in later.items():
-        other, store = pairs[clock][1], words[clock][-1]
+        other, store = pairs[clock][1], stores[clock]
         took = process.wait_for(lambda: lock_holder(store) == other, SILENT_S)
         seconds = time.monotonic() - died
         process.signal(signal.SIGUSR1)
@@ -266,7 +195,7 @@ def clocks_may_differ(jobs: Jobs) -> None:
     config = write_config(jobs.work, "clocks.yaml", store=str(jobs.work / "clocks.h5"), **longer)
     words = ["fit", "--config", config]
     finished(jobs.run(*words, "--store", jobs.work / "one-clock.h5", on=3), "a fit on hosts of one clock")
-    set_clocks(jobs, host1=-AHEAD_S, host2=0, host3=AHEAD_S)
+    jobs.set_clocks(host1=-AHEAD_S, host2=0, host3=AHEAD_S)
     run = jobs.run(*words, "--max-hours", LIMIT_S / 3600, on=3, own_clocks=True)
     check(run.status == 75 and run.seconds > LIMIT_S, "where clocks differ --max-hours is as long", run)
     finished(jobs.run(*words, on=3, own_clocks=True), "the fit goes on")
@@ -338,6 +267,10 @@ def a_training_that_lost_a_host_goes_on(jobs: Jobs) -> None:
     check(same, "with the same results bit for bit", numbers(run.json), numbers(whole.json))
 
 
+def hosts_may_be_lost_at_any_time(jobs: Jobs) -> None:
+    losses(jobs, int(os.environ.get("HOST_KILLS", 4)), seed=3)
+
+
 TESTS = (
     rows_do_not_depend_on_hosts,
     trainings_do_not_depend_on_hosts,
@@ -347,6 +280,7 @@ TESTS = (
     clocks_may_differ,
     a_lost_host_ends_the_job,
     a_training_that_lost_a_host_goes_on,
+    hosts_may_be_lost_at_any_time,
 )
 
 
