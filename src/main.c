@@ -122,6 +122,7 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN); /* writing fails then, and says so */
     const int verbosity = take_verbosity(&argc, argv);
     int threads;
+    pv_stop_install();
     pv_window_allow_hosts();
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &threads); /* of pv_lock.h, which does without MPI */
     if (openblas_set_num_threads) openblas_set_num_threads(1);
@@ -130,7 +131,6 @@ int main(int argc, char **argv)
     pv_comm comm;
     pv_comm_open(MPI_COMM_WORLD, node_ranks ? atoi(node_ranks) : 0, &comm);
     pv_log_setup(comm.rank == 0, verbosity);
-    pv_stop_install();
     const pv_status st = run(&comm, argc, argv);
     if (pv_h5_given_up(&comm)) MPI_Abort(MPI_COMM_WORLD, pv_status_exit_code(st == PV_OK ? PV_ERR_HDF5 : st));
     pv_comm_close(&comm);

@@ -25,7 +25,8 @@ void pv_eval_share(const pv_comm *comm, int64_t samples, int64_t *first, int64_t
 /* Scores `model` in evaluation mode on rows that were loaded in `form`.
  * Shapes   logits [samples of this rank][classes] or NULL
  * Owner    the caller frees score->class_samples and class_correct when per_class
- * Collective.  Errors: PV_ERR_NOMEM, PV_ERR_DATA (a label outside the model's classes), agreed. */
+ * Collective.  Errors: PV_STOPPED, PV_ERR_NOMEM, PV_ERR_DATA (a label outside the model's classes),
+ * agreed. */
 pv_status pv_evaluate(const pv_comm *comm, pv_model *model, const pv_row_form *form,
                       const pv_dataset *dataset, int classes, bool per_class, float *logits, pv_score *score);
 

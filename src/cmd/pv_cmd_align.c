@@ -1,6 +1,7 @@
 /* `polyview align`: aligns the views of objects, and judges the path between them. */
 #include "base/pv_clock.h"
 #include "base/pv_mem.h"
+#include "base/pv_stop.h"
 #include "cmd/pv_commands.h"
 #include "run/pv_aligner.h"
 #include "run/pv_open.h"
@@ -70,10 +71,11 @@ static pv_status read_view(const align *a, int64_t view, int64_t object, float *
 static pv_status judge_object(align *a, int64_t object, float *rows, float *coords, float *values)
 {
     float *const second = rows + pv_store_params(a->store);
-    bool fitted[2];
+    bool fitted[2] = {false, false};
     int64_t number;
     pv_alignment_score scores[PV_WAYS];
-    pv_status st = read_view(a, a->first_view, object, rows, &fitted[0]);
+    pv_status st = pv_stop_check();
+    if (st == PV_OK) st = read_view(a, a->first_view, object, rows, &fitted[0]);
     if (st == PV_OK) st = read_view(a, a->second_view, object, second, &fitted[1]);
     if (st != PV_OK || !fitted[0] || !fitted[1]) return st;
     st = pv_open_object(a->store, a->signal, object, &number);

@@ -1,6 +1,7 @@
 /* One split in memory: who holds which rows, and how others get them. */
 #include "data/pv_dataset.h"
 #include "base/pv_mem.h"
+#include "base/pv_stop.h"
 #include "parallel/pv_shared.h"
 #include "pv_row_loader.h"
 
@@ -36,6 +37,7 @@ static pv_status scan_split(const pv_store *store, uint8_t split, int64_t *ids, 
     *count = 0;
     for (int64_t first = 0; first < objects; first += SCAN_BLOCK) {
         const int64_t block = objects - first < SCAN_BLOCK ? objects - first : SCAN_BLOCK;
+        PV_TRY(pv_stop_check());
         PV_TRY(pv_store_read_splits(store, first, block, splits));
         PV_TRY(pv_store_read_labels(store, first, block, block_labels));
         for (int64_t i = 0; i < block; i++) {

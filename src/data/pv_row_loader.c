@@ -2,6 +2,7 @@
 #include "pv_row_loader.h"
 #include "base/pv_checksum.h"
 #include "base/pv_mem.h"
+#include "base/pv_stop.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -150,7 +151,8 @@ static pv_status read_block(const pv_row_loader *loader, int64_t view, int64_t o
                             int64_t stride, float *rows)
 {
     const int64_t count = left < ROWS ? left : ROWS;
-    const pv_status st = pv_store_read_rows(loader->store, view, object, count, rows);
+    pv_status st = pv_stop_check();
+    if (st == PV_OK) st = pv_store_read_rows(loader->store, view, object, count, rows);
     if (st == PV_OK) spread(count, pv_store_params(loader->store), stride, rows);
     return st;
 }

@@ -2,6 +2,7 @@
 #include "probe/pv_probe_data.h"
 #include "base/pv_mem.h"
 #include "base/pv_rng.h"
+#include "base/pv_stop.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -28,9 +29,11 @@ static pv_status embed_all(const pv_representation *how, const pv_dataset *datas
     pv_status st = PV_OK;
     PV_ALLOC(rows, (int64_t)how->max_batch * how->form->params);
     PV_ALLOC(outputs, (int64_t)how->max_batch * how->outputs);
-    for (int64_t at = 0; at < out->count; at += how->max_batch)
+    for (int64_t at = 0; at < out->count; at += how->max_batch) {
+        PV_TRY(pv_stop_check());
         embed(how, dataset, at, (int)(out->count - at < how->max_batch ? out->count - at : how->max_batch),
               rows, outputs, out);
+    }
 done:
     PV_FREE(rows, outputs);
     return st;

@@ -189,8 +189,7 @@ static pv_status fetch(pv_held *held, int64_t object, void *bytes)
     const pv_source *source = held->source;
     pv_source_object it = object_of(held, object);
     const bool reaches = source->reach && !held->hand;
-    const pv_status st =
-        reaches ? source->reach(&held->plan->form, held->parts.shared, &held->hand) : PV_OK;
+    const pv_status st = reaches ? source->reach(&held->plan->form, held->parts.shared, &held->hand) : PV_OK;
     it.hand = held->hand;
     return st == PV_OK ? source->fetch(&it, bytes) : st;
 }
@@ -203,7 +202,7 @@ static pv_status fetch_part(const pv_comm *comm, pv_held *held)
     pv_status st = PV_OK;
     pv_share_of(held->objects, comm->node_rank, comm->node_size, &first, &count);
     for (int64_t i = first; st == PV_OK && i < first + count; i++)
-        st = pv_stop_requested() ? pv_stop_fail() : fetch(held, i, held->kept + i * bytes);
+        if ((st = pv_stop_check()) == PV_OK) st = fetch(held, i, held->kept + i * bytes);
     return st;
 }
 

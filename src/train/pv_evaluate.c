@@ -2,13 +2,21 @@
 #include "train/pv_evaluate.h"
 #include "base/pv_mem.h"
 #include "nn/core/pv_loss.h"
+#include "parallel/pv_walk.h"
 #include "store/pv_columns.h"
 
 #include <math.h>
 
-enum { MOST_GROUPS = 1 << 14 };
+/* GROUPS of a rank are seen to before all ranks look around. */
+enum { MOST_GROUPS = 1 << 14, GROUPS = 4 };
 
+/* A model on its way through a data set. */
 typedef struct evaluation {
+    pv_model *model;
+    const pv_row_form *form;
+    const pv_dataset *dataset;
+    pv_score *score;
+    float *next;      /* where the next sample's logits go; NULL: nowhere */
     pv_memory memory; /* of the arrays */
     pv_real *rows, *logits;
     int32_t *labels;
@@ -52,9 +60,11 @@ static void count_classes(const evaluation *e, int batch, int classes, pv_score 
 }
 
 /* One group, pass after pass. */
-static pv_status evaluate_group(evaluation *e, pv_model *model, const pv_row_form *form,
-                                const pv_dataset *dataset, int64_t group, float **logits, pv_score *score)
+static pv_status evaluate_group(evaluation *e, int64_t group)
 {
+    const pv_row_form *const form = e->form;
+    const pv_dataset *const dataset = e->dataset;
+    pv_score *const score = e->score;
     const int classes = score->classes, params = form->params;
     const int64_t end = start_of(score->samples, group + 1);
     for (int64_t first = start_of(score->samples, group); first < end; first += PV_EVAL_BATCH) {
@@ -68,25 +78,22 @@ static pv_status evaluate_group(evaluation *e, pv_model *model, const pv_row_for
                                (long long)pv_dataset_object(dataset, first + i), e->labels[i], classes - 1);
         }
         const pv_pass pass = {.training = false, .global_batch = batch};
-        pv_model_forward(model, &pass, e->rows, batch, e->logits);
+        pv_model_forward(e->model, &pass, e->rows, batch, e->logits);
         /* a label of -1 is that of no class: it adds nothing */
         e->losses[group] += pv_cross_entropy(batch, classes, e->logits, e->labels, 1.0, NULL);
         e->correct += pv_count_correct(batch, classes, e->logits, e->labels);
         if (score->class_samples) count_classes(e, batch, classes, score);
-        for (int i = 0; *logits && i < batch * classes; i++)
-            *(*logits)++ = (float)e->logits[i];
+        for (int i = 0; e->next && i < batch * classes; i++)
+            *e->next++ = (float)e->logits[i];
     }
     return PV_OK;
 }
 
-static pv_status evaluate_share(const pv_comm *comm, evaluation *e, pv_model *model, const pv_row_form *form,
-                                const pv_dataset *dataset, float *logits, pv_score *score)
+static pv_status evaluate_groups(void *context, int64_t first, int64_t count)
 {
-    int64_t first, count;
     pv_status st = PV_OK;
-    pv_share_of(groups_of(score->samples), comm->rank, comm->size, &first, &count);
     for (int64_t group = first; st == PV_OK && group < first + count; group++)
-        st = evaluate_group(e, model, form, dataset, group, &logits, score);
+        st = evaluate_group(context, group);
     return st;
 }
 
@@ -109,12 +116,18 @@ done:
 pv_status pv_evaluate(const pv_comm *comm, pv_model *model, const pv_row_form *form,
                       const pv_dataset *dataset, int classes, bool per_class, float *logits, pv_score *score)
 {
-    evaluation e = {0};
+    evaluation e = {.model = model, .form = form, .dataset = dataset, .score = score, .next = logits};
     pv_status st;
     *score = (pv_score){.samples = pv_dataset_samples(dataset), .classes = classes};
     PV_TRY(pv_agree(comm, allocate(&e, form->params, per_class, score)));
-    PV_TRY(pv_agree(comm, evaluate_share(comm, &e, model, form, dataset, logits, score)));
     const int groups = groups_of(score->samples);
+    const pv_walk walk = {.what = "scoring",
+                          .unit = "groups of samples",
+                          .items = groups,
+                          .block = GROUPS,
+                          .visit = evaluate_groups,
+                          .context = &e};
+    PV_TRY(pv_walk_all(comm, &walk));
     double loss = 0;
     MPI_Allreduce(MPI_IN_PLACE, e.losses, groups, MPI_DOUBLE, MPI_SUM, comm->world);
     MPI_Allreduce(MPI_IN_PLACE, &e.correct, 1, MPI_INT64_T, MPI_SUM, comm->world);

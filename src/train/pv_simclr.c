@@ -2,6 +2,7 @@
  * batch (Chen et al. 2020).  A place of the stream is an object; its two rows are views or augmentations of
  * it. */
 #include "pv_contrast.h"
+#include "parallel/pv_walk.h"
 #include "train/pv_evaluate.h"
 #include "train/pv_task.h"
 
@@ -97,16 +98,16 @@ static pv_status score(pv_task *task, uint8_t split, pv_model *model, pv_task_sc
     pv_status st = PV_OK;
     *out = (pv_task_score){0, (double)NAN, (double)NAN, (double)NAN};
     if (!sampler) return PV_OK;
-    for (int64_t batch = 0; batch < pv_sampler_batches(sampler); batch++) {
-        const pv_status scored = score_batch(task, sampler, batch, model, sums);
-        if (st == PV_OK) st = scored;
+    for (int64_t batch = 0; st == PV_OK && batch < pv_sampler_batches(sampler); batch++) {
+        st = pv_agree(task->data.comm, score_batch(task, sampler, batch, model, sums));
+        if (st == PV_OK) st = pv_walk_on(task->data.comm);
     }
     MPI_Allreduce(MPI_IN_PLACE, sums, 2, MPI_DOUBLE, MPI_SUM, task->data.comm->world);
     out->samples = COPIES * pv_sampler_samples(sampler);
     out->loss = sums[0] / (double)out->samples;
     out->accuracy = sums[1] / (double)out->samples;
     out->merit = merit_of(out->loss);
-    return pv_agree(task->data.comm, st);
+    return st;
 }
 
 static void close_task(pv_task *task)

@@ -87,8 +87,11 @@ static pv_status run_epoch(pv_training *t, progress *done)
     done->seconds += seconds;
     if (st != PV_OK) return st;
     if (t->head.state.batch >= batches)
-        return finish_epoch(
+        st = finish_epoch(
             t, (pv_epoch_figures){.seconds = seconds, .rate = (double)(done->rows - before) / seconds}, done);
+    else
+        st = pv_stop_fail();
+    if (st != PV_STOPPED) return st;
     st = pv_training_save(t);
     return st != PV_OK ? st : pv_stop_fail();
 }
@@ -154,8 +157,10 @@ pv_status pv_train(const pv_comm *comm, const pv_store *store, const pv_model_op
     result->memory_plan = pv_train_log_memory(&t, memory);
     pv_progress_start(&done.shown, "train", "steps",
                       (opts->epochs - t.head.state.epoch) * pv_task_steps(&t.task) - t.head.state.batch);
+    pv_stop_defer(true);
     while (st == PV_OK && t.head.state.epoch < opts->epochs)
         st = run_epoch(&t, &done);
+    pv_stop_defer(false);
     pv_progress_end(&done.shown, done.steps);
     if (st == PV_OK && t.head.state.best_epoch == 0)
         st = pv_fail(PV_ERR_NUMERIC, "the loss of the validation split is not finite after any epoch, "

@@ -1,6 +1,7 @@
 /* Loaded before libc: calls of one rank on files of some name fail.  FAULT_PATH a part of the name,
  * FAULT_ERRNO the cause, FAULT_CALLS some of read, write, sync, open, FAULT_AFTER how many are let through,
- * FAULT_RANK. */
+ * FAULT_RANK.  With FAULT_WAIT_MS they do not fail, but take so long, as on a slow disk; the first makes the
+ * file FAULT_MARK. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -11,9 +12,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 static atomic_long seen;
+
+/* As a disk does, signals or not. */
+static void wait_for(long ms)
+{
+    struct timespec left = {ms / 1000, ms % 1000 * 1000000};
+    while (nanosleep(&left, &left) != 0)
+        ;
+}
 
 static int fails(const char *call, const char *path)
 {
@@ -24,6 +34,12 @@ static int fails(const char *call, const char *path)
     if (strstr(path, "/ompi.")) return 0; /* Open MPI's own, of the same name */
     if (rank && strcmp(rank, mine ? mine : "0") != 0) return 0;
     if (atomic_fetch_add(&seen, 1) < (after ? atol(after) : 0)) return 0;
+    const char *wait = getenv("FAULT_WAIT_MS"), *mark = getenv("FAULT_MARK");
+    if (wait) {
+        if (mark) close(creat(mark, 0666));
+        wait_for(atol(wait));
+        return 0;
+    }
     errno = atoi(getenv("FAULT_ERRNO"));
     return 1;
 }
