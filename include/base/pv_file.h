@@ -11,7 +11,8 @@ char *pv_file_part(const char *path);
 
 /* Sets disk space aside for the first `bytes` of the file `part`, which is made if there is none: a disk that
  * is too full is known now, not when the space is used.  Where the file system cannot, compares with what is
- * free. Local.  Errors: PV_ERR_IO, with `path` named and, on a full disk, what it takes and what is free. */
+ * free. Local.  Errors: PV_ERR_IO, with `path` named and, on a full disk, what it takes and what is free;
+ * PV_STOPPED. */
 pv_status pv_file_reserve(const char *part, const char *path, int64_t bytes);
 
 /* Brings `part` to disk, gives it its name, and brings that to disk too.  Local.  Errors: PV_ERR_IO (path

@@ -43,9 +43,10 @@ typedef struct pv_store_spec {
     const char *config; /* YAML, every key */
 } pv_store_spec;
 
-/* Makes an empty store, on rank 0: every file under a temporary name, then renamed, the master last, so that
- * a file of this name is always a whole store; with its disk space set aside unless storage->reserve is
- * false, so that the disk cannot fill up later.  Fails if the path exists.
+/* Makes an empty store: every file under a temporary name, then renamed, the master last, so that a file of
+ * this name is always a whole store; with its disk space set aside unless storage->reserve is false, so that
+ * the disk cannot fill up later.  Rank 0 lays files out, all ranks write what is known of the objects; how
+ * far it is is told.  What a killed run left of its making is taken away.  Fails if the path exists.
  * Collective.  Errors: PV_ERR_IO (path named; disk full: what it takes and what is free), PV_ERR_CONFIG
  * (storage.hints, storage.shard_gib), PV_ERR_HDF5, PV_STOPPED, agreed; nothing is left behind. */
 pv_status pv_store_create(const pv_comm *comm, const char *path, const pv_store_spec *spec,

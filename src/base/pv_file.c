@@ -3,6 +3,7 @@
 #include "base/pv_mem.h"
 #include "base/pv_meter.h"
 #include "base/pv_path.h"
+#include "base/pv_stop.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,15 +33,21 @@ int64_t pv_file_free_space(const char *path)
     return statvfs(path, &disk) == 0 ? (int64_t)disk.f_bavail * (int64_t)disk.f_frsize : -1;
 }
 
+/* What file systems set aside within a few seconds. */
+#define RESERVE_BYTES (INT64_C(64) << 30)
+
 pv_status pv_file_reserve(const char *part, const char *path, int64_t bytes)
 {
     const int fd = open(part, O_CREAT | O_WRONLY | O_CLOEXEC, 0666);
     if (fd < 0) return cannot_write(path, errno);
     int cause = 0;
-    do
-        cause = fallocate(fd, 0, 0, (off_t)bytes) == 0 ? 0 : errno;
-    while (cause == EINTR);
+    for (int64_t done = 0; done < bytes && !pv_stop_requested() && (cause == 0 || cause == EINTR);) {
+        const int64_t piece = bytes - done < RESERVE_BYTES ? bytes - done : RESERVE_BYTES;
+        cause = fallocate(fd, 0, (off_t)done, (off_t)piece) == 0 ? 0 : errno;
+        if (cause == 0) done += piece;
+    }
     close(fd);
+    if (pv_stop_requested()) return pv_stop_fail();
     const int64_t left = pv_file_free_space(part);
     const bool unable = cause == EOPNOTSUPP || cause == ENOSYS || cause == EINVAL;
     if (cause == ENOSPC || (unable && left >= 0 && left < bytes))

@@ -2,6 +2,7 @@
 #include "pv_shards.h"
 #include "base/pv_mem.h"
 #include "parallel/pv_h5.h"
+#include "parallel/pv_walk.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -218,8 +219,10 @@ pv_status shards_open(const pv_comm *comm, const store_file *own, const store_sh
 {
     pv_status st = pv_agree(comm, allow_files(found, writing));
     found->sync = writing && storage && storage->sync;
-    for (int i = 0; st == PV_OK && i < found->count; i++)
+    for (int i = 0; st == PV_OK && i < found->count; i++) {
         st = open_shard(comm, own, found, shape, writing, storage, &found->all[i]);
+        if (st == PV_OK) st = pv_walk_on(comm);
+    }
     return st;
 }
 

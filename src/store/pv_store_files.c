@@ -1,6 +1,7 @@
-/* Writing the files of a store, on one rank: a file with rows, all missing, and the master over shards. */
+/* Writing the files of a store: a file with rows, all missing, and the master over shards. */
 #include "pv_store_files.h"
 #include "pv_store_additions.h"
+#include "pv_store_objects.h"
 #include "base/pv_file.h"
 #include "base/pv_mem.h"
 #include "base/pv_stop.h"
@@ -10,8 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Objects whose columns one write carries: bounds the memory whatever the number of objects. */
-enum { OBJECT_BLOCK = 65536 };
 /* What a file takes beside its columns and its config: attributes, layout, HDF5's own. */
 enum { OTHER_BYTES = 1 << 16 };
 
@@ -77,88 +76,6 @@ static store_shape shape_of(const store_recipe *recipe, const store_box *box)
     const int targets = old ? pv_store_targets(old) : pv_signal_form(recipe->signal)->targets;
     return (store_shape){box->views, box->objects, pv_arch_params(recipe->arch), targets,
                          judged ? PV_SOURCE_FRAME : 0};
-}
-
-/* Some objects on their way into a file: arrays of OBJECT_BLOCK entries of the columns of objects. */
-typedef struct object_block {
-    void *data[COLUMNS];
-} object_block;
-
-static void block_free(object_block *b)
-{
-    for (int c = ROW_COLUMNS; c < COLUMNS; c++)
-        free(b->data[c]);
-}
-
-static pv_status block_make(const store_shape *shape, object_block *b)
-{
-    for (int c = ROW_COLUMNS; c < COLUMNS; c++)
-        if (!(b->data[c] = pv_alloc(OBJECT_BLOCK, store_column_entry((store_column)c, shape))))
-            return PV_ERR_NOMEM;
-    return PV_OK;
-}
-
-/* A store from before there were names has the number of a class as its label, gaps or not. */
-static int32_t label_of(const store_recipe *recipe, int64_t object)
-{
-    const int32_t label = pv_signal_label(recipe->signal, object);
-    const pv_class_name *names = pv_signal_class_names(recipe->signal);
-    const bool numbers = names && recipe->old && !pv_store_class_names(recipe->old);
-    return numbers && label >= 0 ? (int32_t)atol(names[label].text) : label;
-}
-
-static pv_status take_object(const store_recipe *recipe, int64_t object, int64_t i, int targets,
-                             object_block *b)
-{
-    const pv_signal *signal = recipe->signal;
-    ((int32_t *)b->data[COLUMN_LABEL])[i] = label_of(recipe, object);
-    ((uint8_t *)b->data[COLUMN_SPLIT])[i] = pv_signal_split(signal, object);
-    ((uint64_t *)b->data[COLUMN_SOURCE])[i] = pv_signal_source_id(signal, object);
-    ((uint64_t *)b->data[COLUMN_DIGEST])[i] = 0;
-    return targets > 0 ? pv_signal_target(signal, object, (float *)b->data[COLUMN_TARGET] + i * targets)
-                       : PV_OK;
-}
-
-/* `count` objects from `first`. */
-static pv_status read_objects(const store_recipe *recipe, int64_t first, int64_t count, int targets,
-                              object_block *b)
-{
-    const int64_t kept = recipe->old ? pv_store_objects(recipe->old) : 0;
-    const int64_t old = first >= kept ? 0 : kept - first < count ? kept - first : count;
-    pv_status st = PV_OK;
-    for (int c = ROW_COLUMNS; st == PV_OK && old > 0 && c < COLUMNS; c++)
-        st = pv_store_read_objects(recipe->old, c, first, old, b->data[c]);
-    for (int64_t i = old; st == PV_OK && i < count; i++)
-        st = take_object(recipe, recipe->first_new + first + i - kept, i, targets, b);
-    return st;
-}
-
-static pv_status write_column(hid_t file, int c, const store_shape *shape, int64_t first, int64_t count,
-                              const void *data)
-{
-    const hid_t dataset = H5Dopen2(file, store_column_name((store_column)c), H5P_DEFAULT);
-    if (dataset < 0) return pv_h5_fail("cannot open", store_column_name((store_column)c));
-    const pv_status st = store_column_write(dataset, (store_column)c, shape, 0, first, count, data);
-    H5Dclose(dataset);
-    return st;
-}
-
-static pv_status write_objects(const store_recipe *recipe, hid_t file, const store_box *box)
-{
-    const store_shape shape = shape_of(recipe, box);
-    object_block b = {{0}};
-    pv_status st;
-    PV_TRY(block_make(&shape, &b));
-    for (int64_t done = 0; done < box->objects; done += OBJECT_BLOCK) {
-        const int64_t left = box->objects - done, count = left < OBJECT_BLOCK ? left : OBJECT_BLOCK;
-        if (pv_stop_requested()) PV_TRY(pv_stop_fail());
-        PV_TRY(read_objects(recipe, box->first_object + done, count, shape.targets, &b));
-        for (int c = ROW_COLUMNS; c < COLUMNS; c++)
-            if (store_column_exists(c, &shape)) PV_TRY(write_column(file, c, &shape, done, count, b.data[c]));
-    }
-done:
-    block_free(&b);
-    return st;
 }
 
 /* Creates the columns from `first` on. */
@@ -250,9 +167,15 @@ done:
     return st;
 }
 
+/* Whether rank 0 writes all of a file: that others join in takes longer. */
+static bool is_small(const store_box *box)
+{
+    return box->objects <= STORE_OBJECT_BLOCK;
+}
+
 /* What is in the file, in the order of its making. */
-static pv_status write_contents(const store_recipe *recipe, hid_t file, const store_box *box,
-                                const shard_entry *entries, int count)
+static pv_status write_contents(const store_recipe *recipe, hid_t file, const char *part,
+                                const store_box *box, const shard_entry *entries, int count)
 {
     const store_shape shape = shape_of(recipe, box);
     const hid_t type = shard_entry_type();
@@ -269,34 +192,76 @@ static pv_status write_contents(const store_recipe *recipe, hid_t file, const st
     PV_TRY(write_layout(file, recipe->arch));
     PV_TRY(write_class_names(file, recipe));
     if (entries) PV_TRY(write_table(file, SHARDS_TABLE, type, count, entries));
-    PV_TRY(write_objects(recipe, file, box));
+    if (is_small(box)) PV_TRY(store_write_few(recipe, file, part, &shape, box->first_object));
     if (entries && recipe->old) st = store_keep_additions(pv_store_path(recipe->old), file);
 done:
     H5Tclose(type);
     return st;
 }
 
-pv_status store_write_file(const store_recipe *recipe, const char *path, const store_box *box,
-                           const shard_entry *entries, int count)
+/* Rank 0's work: all of the file `part`, but for its objects where they are many. */
+static pv_status lay_out(const store_recipe *recipe, const char *path, const char *part, const store_box *box,
+                         const shard_entry *entries, int count)
 {
     const store_shape shape = shape_of(recipe, box);
     hid_t file = -1;
     pv_status st;
-    char *part = pv_file_part(path);
-    if (!part) return PV_ERR_NOMEM;
     if (entries)
         file = H5Fcreate(part, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
     else
         PV_TRY(begin_file(recipe->storage, path, part, file_bytes(recipe, &shape), &file));
     if (file < 0) PV_TRY(pv_h5_fail("cannot create the store", part));
-    st = write_contents(recipe, file, box, entries, count);
+    st = write_contents(recipe, file, part, box, entries, count);
 done:
     if (file >= 0) {
         const pv_status closed = pv_h5_close_alone(file, part);
         if (st == PV_OK) st = closed;
     }
-    if (st == PV_OK) st = pv_file_publish(part, path);
-    if (st != PV_OK) unlink(part);
+    return st;
+}
+
+/* Likewise, and gives it its name. */
+static pv_status write_alone(const store_recipe *recipe, const char *path, const char *part,
+                             const store_box *box, const shard_entry *entries, int count)
+{
+    const pv_status st = lay_out(recipe, path, part, box, entries, count);
+    return st == PV_OK ? pv_file_publish(part, path) : st;
+}
+
+/* Rank 0 lays out, all write, rank 0 publishes. */
+static pv_status write_together(const pv_comm *comm, const store_recipe *recipe, const char *path,
+                                const char *part, const store_box *box, const shard_entry *entries, int count,
+                                store_making *making)
+{
+    const bool leads = comm->rank == 0;
+    const store_shape shape = shape_of(recipe, box);
+    pv_status st;
+    PV_TRY(pv_agree(comm, leads ? lay_out(recipe, path, part, box, entries, count) : PV_OK));
+    PV_TRY(store_write_objects(comm, recipe, part, &shape, box->first_object, making));
+    st = pv_agree(comm, leads ? pv_file_publish(part, path) : PV_OK);
+done:
+    return st;
+}
+
+pv_status store_write_file(const pv_comm *comm, const store_recipe *recipe, const char *path,
+                           const store_box *box, const shard_entry *entries, int count, store_making *making)
+{
+    const bool leads = comm->rank == 0, one_of_many = recipe->sharded && !entries;
+    char *part = pv_file_part(path);
+    pv_status st = part ? PV_OK : PV_ERR_NOMEM;
+    if (!is_small(box)) {
+        PV_TRY(pv_agree(comm, st));
+        st = write_together(comm, recipe, path, part, box, entries, count, making);
+    } else {
+        /* once the store has its name, it is made: nobody has a say any more */
+        if (st == PV_OK && leads) st = write_alone(recipe, path, part, box, entries, count);
+        if (st == PV_OK && one_of_many) st = pv_stop_check();
+        st = pv_agree(comm, st);
+        making->written += box->objects;
+    }
+    pv_progress_update(&making->progress, making->written);
+done:
+    if (leads && part && st != PV_OK) unlink(part);
     free(part);
     return st;
 }
