@@ -19,8 +19,10 @@ typedef struct pv_fill_opts {
 
 typedef struct pv_fill_result {
     int64_t rows;        /* views in the store */
+    bool counted;        /* it was not stopped before it knew what follows */
     int64_t present;     /* fitted before this run */
     int64_t fitted;      /* fitted by this run */
+    int64_t written;     /* rows that it wrote, refused ones included */
     int64_t held;        /* fitted rows of the store afterwards */
     int64_t refused;     /* rows of the store that are refused, by this run or an earlier one */
     int64_t restarted;   /* restarts in this run */

@@ -22,9 +22,9 @@ void pv_specimen_free(pv_specimen *specimen);
 pv_status pv_specimen_take(const pv_signal *signal, int64_t object, pv_specimen *specimen, uint64_t *digest);
 
 /* Whether the signal's objects are those that the store's were fitted from, as far as it keeps digests: of
- * all objects, or of so many at equal distances as take about a second.
- * Collective.  Errors: those of pv_signal_samples, PV_ERR_DATA (objects and both signals are named),
- * PV_ERR_HDF5, PV_ERR_NOMEM, agreed. */
+ * all objects, or of so many, in runs at equal distances, as take about a second.
+ * Collective.  Errors: PV_STOPPED, those of pv_signal_samples, PV_ERR_DATA (objects and both signals are
+ * named), PV_ERR_HDF5, PV_ERR_NOMEM, agreed. */
 pv_status pv_specimen_check_store(const pv_comm *comm, const pv_signal *signal, const pv_store *store);
 
 /* Fails for `differing` of `looked` objects that are not what they were; `named` are some, then -1.

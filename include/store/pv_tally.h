@@ -9,6 +9,22 @@
  * too. */
 enum { PV_TALLY_BINS = 64 };
 
+/* What is added up, as doubles: counts stay exact below 2^53. */
+enum {
+    PV_TALLY_FITTED,
+    PV_TALLY_REFUSED,
+    PV_TALLY_UNKNOWN,
+    PV_TALLY_INFINITE,
+    PV_TALLY_NEGATIVE,
+    PV_TALLY_PSNR,
+    PV_TALLY_IOUS,
+    PV_TALLY_IOU,
+    PV_TALLY_ERRORS,
+    PV_TALLY_ERROR,
+    PV_TALLY_BIN,
+    PV_TALLY_SUMS = PV_TALLY_BIN + PV_TALLY_BINS
+};
+
 typedef struct pv_tally {
     int64_t fitted, refused;             /* the other rows are missing */
     int64_t psnr_unknown, psnr_infinite; /* of the fitted: NaN, as of imported rows; of exact fits */
@@ -18,8 +34,16 @@ typedef struct pv_tally {
     int64_t psnr_bins[PV_TALLY_BINS];    /* of all but the unknown */
 } pv_tally;
 
-/* Reads status, PSNR and judgements of every row, each rank those of a share of the objects.
- * Collective.  Errors: PV_ERR_HDF5, PV_ERR_NOMEM, agreed. */
+/* Adds a row; its figures count where it is fitted, and are NaN where they are not known.  Local. */
+void pv_tally_row(double sums[PV_TALLY_SUMS], uint8_t status, double psnr, double iou, double surface_error);
+/* What sums say.  Local. */
+pv_tally pv_tally_of(const double sums[PV_TALLY_SUMS]);
+
+/* Reads status, PSNR and judgements of every row, each rank those of a share of the objects, and sums over
+ * the ranks.  Tells how far it is.
+ * Collective.  Errors: PV_STOPPED, PV_ERR_HDF5, PV_ERR_NOMEM, agreed. */
+pv_status pv_tally_sum(const pv_comm *comm, const pv_store *store, double sums[PV_TALLY_SUMS]);
+/* Likewise, and what they say. */
 pv_status pv_tally_store(const pv_comm *comm, const pv_store *store, pv_tally *tally);
 
 #endif

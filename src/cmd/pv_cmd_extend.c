@@ -2,11 +2,14 @@
 #include "base/pv_log.h"
 #include "cmd/pv_commands.h"
 #include "fit/pv_specimen.h"
+#include "parallel/pv_walk.h"
 #include "run/pv_fill_run.h"
 #include "store/pv_lock.h"
 #include "store/pv_store.h"
 
 #include <stdlib.h>
+
+enum { BLOCK = 1 << 16 };
 
 /* The words of the command line; 0: as many as there are. */
 typedef struct words {
@@ -57,27 +60,47 @@ static pv_status grow_config(const pv_store *store, const words *asked, pv_run_c
     return PV_OK;
 }
 
-/* The objects of files may change their places when others come or go: what is new must be so. */
-static pv_status check_new(const pv_store *store, const pv_signal *signal, const pv_store_growth *growth)
-{
-    enum { BLOCK = 4096 };
-    const int64_t objects = pv_store_objects(store), end = growth->first_new + growth->objects - objects;
+/* A look at the objects of a store that is to grow. */
+typedef struct old_objects {
+    const pv_store *store;
+    const pv_signal *signal;
+    int64_t first_new, end; /* the places of the new ones in the signal */
     uint64_t sources[BLOCK];
-    for (int64_t first = 0; first < objects; first += BLOCK) {
-        const int64_t count = objects - first < BLOCK ? objects - first : BLOCK;
-        const pv_status st = pv_store_read_sources(store, first, count, sources);
-        if (st != PV_OK) return st;
-        for (int64_t i = 0; i < count; i++) {
-            const int64_t object = pv_signal_find(signal, sources[i]);
-            if (object < 0 || (object >= growth->first_new && object < end))
-                return pv_fail(PV_ERR_DATA,
-                               "'%s' cannot grow: files of its signal have come or gone since it was made, "
-                               "and object %lld is %s",
-                               pv_store_path(store), (long long)(first + i),
-                               object < 0 ? "not there any more" : "in the place of a new one");
-        }
+} old_objects;
+
+static pv_status check_old(void *context, int64_t first, int64_t count)
+{
+    old_objects *const o = context;
+    const pv_status st = pv_store_read_sources(o->store, first, count, o->sources);
+    if (st != PV_OK) return st;
+    for (int64_t i = 0; i < count; i++) {
+        const int64_t object = pv_signal_find(o->signal, o->sources[i]);
+        if (object < 0 || (object >= o->first_new && object < o->end))
+            return pv_fail(PV_ERR_DATA,
+                           "'%s' cannot grow: files of its signal have come or gone since it was made, "
+                           "and object %lld is %s",
+                           pv_store_path(o->store), (long long)(first + i),
+                           object < 0 ? "not there any more" : "in the place of a new one");
     }
     return PV_OK;
+}
+
+/* The objects of files may change their places when others come or go: what is new must be so. */
+static pv_status check_new(const pv_comm *comm, const pv_store *store, const pv_signal *signal,
+                           const pv_store_growth *growth)
+{
+    const int64_t objects = pv_store_objects(store);
+    old_objects o = {.store = store,
+                     .signal = signal,
+                     .first_new = growth->first_new,
+                     .end = growth->first_new + growth->objects - objects};
+    const pv_walk walk = {.what = "comparing",
+                          .unit = "objects",
+                          .items = objects,
+                          .block = BLOCK,
+                          .visit = check_old,
+                          .context = &o};
+    return pv_walk_all(comm, &walk);
 }
 
 static pv_status grow(const pv_comm *comm, const pv_store *store, const words *asked, pv_run_config *config,
@@ -92,7 +115,7 @@ static pv_status grow(const pv_comm *comm, const pv_store *store, const words *a
     if (growth.objects > pv_store_objects(store)) {
         PV_TRY(pv_signal_open(comm, &config->signal, &signal));
         PV_TRY(pv_specimen_check_store(comm, signal, store));
-        PV_TRY(pv_agree(comm, comm->rank == 0 ? check_new(store, signal, &growth) : PV_OK));
+        PV_TRY(check_new(comm, store, signal, &growth));
     }
     growth.signal = signal;
     growth.config = yaml;

@@ -119,8 +119,7 @@ static pv_status run_fit(const pv_comm *comm, pv_run *run, const void *own, json
         pv_result_machine(comm, result);
     }
 done:;
-    const pv_status closed =
-        pv_run_close_written(comm, store, lock, st == PV_OK || st == PV_STOPPED ? &fill : NULL);
+    const pv_status closed = pv_run_close_written(comm, store, lock, st == PV_OK ? &fill : NULL);
     pv_signal_close(signal);
     if (st == PV_OK) st = closed;
     pv_run_config_free(config);

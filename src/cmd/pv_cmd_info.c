@@ -1,5 +1,6 @@
 /* `polyview info`: what a store holds. */
 #include "cmd/pv_commands.h"
+#include "parallel/pv_walk.h"
 #include "run/pv_open.h"
 #include "run/pv_record.h"
 #include "store/pv_store.h"
@@ -20,22 +21,22 @@ static const pv_option options[] = {
     PV_OPTION_JSON(words),
     {0}};
 
-enum { SPLITS = 3 };
+enum { SPLITS = 3, BLOCK = 1 << 18 };
 
 /* Objects of each split, over this rank's share. */
-static pv_status count_splits(const pv_comm *comm, const pv_store *store, int64_t counts[SPLITS])
+typedef struct split_counts {
+    const pv_store *store;
+    uint8_t splits[BLOCK];
+    int64_t of[SPLITS];
+} split_counts;
+
+static pv_status count_splits(void *context, int64_t first, int64_t count)
 {
-    uint8_t splits[1024];
-    int64_t first, left;
-    pv_share_of(pv_store_objects(store), comm->rank, comm->size, &first, &left);
-    for (; left > 0; first += (int64_t)sizeof splits, left -= (int64_t)sizeof splits) {
-        const int64_t block = left < (int64_t)sizeof splits ? left : (int64_t)sizeof splits;
-        const pv_status st = pv_store_read_splits(store, first, block, splits);
-        if (st != PV_OK) return st;
-        for (int64_t i = 0; i < block; i++)
-            if (splits[i] < SPLITS) counts[splits[i]]++;
-    }
-    return PV_OK;
+    split_counts *const c = context;
+    const pv_status st = pv_store_read_splits(c->store, first, count, c->splits);
+    for (int64_t i = 0; st == PV_OK && i < count; i++)
+        if (c->splits[i] < SPLITS) c->of[c->splits[i]]++;
+    return st;
 }
 
 /* [[dB, rows], ...]: the bins from the lowest to the highest that holds a row. */
@@ -171,15 +172,22 @@ static pv_status run_info(const pv_comm *comm, pv_run *run, const void *own, jso
 {
     const words *w = own;
     pv_store *store = NULL;
-    int64_t splits[SPLITS] = {0};
+    split_counts splits = {0};
     pv_tally tally;
     pv_status st;
     (void)run; /* looking leaves no record */
     PV_TRY(pv_store_open(comm, w->path, PV_STORE_READ, NULL, &store));
-    PV_TRY(pv_agree(comm, count_splits(comm, store, splits)));
-    MPI_Allreduce(MPI_IN_PLACE, splits, SPLITS, MPI_INT64_T, MPI_SUM, comm->world);
+    splits.store = store;
+    const pv_walk walk = {.what = "counting",
+                          .unit = "objects",
+                          .items = pv_store_objects(store),
+                          .block = BLOCK,
+                          .visit = count_splits,
+                          .context = &splits};
+    PV_TRY(pv_walk_all(comm, &walk));
+    MPI_Allreduce(MPI_IN_PLACE, splits.of, SPLITS, MPI_INT64_T, MPI_SUM, comm->world);
     PV_TRY(pv_tally_store(comm, store, &tally));
-    PV_TRY(pv_agree(comm, report(store, splits, &tally, result)));
+    PV_TRY(pv_agree(comm, report(store, splits.of, &tally, result)));
     if (comm->rank == 0 && !w->json) print_table(store, result);
 done:
     pv_store_close(store);

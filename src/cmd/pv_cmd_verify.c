@@ -95,7 +95,6 @@ static pv_status repair(const pv_comm *comm, const char *path, double grace, jso
     pv_store *store = NULL;
     pv_verify_result checked = {0};
     pv_fill_result fill = {0};
-    bool filled = false;
     pv_status st;
     PV_TRY(pv_config_of_store(comm, path, &config));
     PV_TRY(pv_signal_open(comm, &config->signal, &signal));
@@ -105,9 +104,8 @@ static pv_status repair(const pv_comm *comm, const char *path, double grace, jso
     report(comm, store, &checked, result);
     if (checked.bad + checked.missing == 0) goto done;
     st = refit(comm, config, signal, store, lock, grace, &checked, &fill, result);
-    filled = st == PV_OK || st == PV_STOPPED;
 done:;
-    const pv_status closed = pv_run_close_written(comm, store, lock, filled ? &fill : NULL);
+    const pv_status closed = pv_run_close_written(comm, store, lock, st == PV_OK ? &fill : NULL);
     free(checked.bad_rows);
     pv_signal_close(signal);
     pv_run_config_free(config);

@@ -18,6 +18,16 @@
 /* Rows of a chunk, at most: large enough to make writes and claims cheap. */
 enum { CHUNK_ROWS = 16 };
 
+/* Statuses read at once: most rows of a store that is almost filled are passed over. */
+enum { SEEN_ROWS = 1 << 16 };
+
+/* Statuses of objects [first, first + count) of a view.  Rows that this rank has yet to take are as they
+ * were: no other rank takes them. */
+typedef struct seen {
+    int64_t view, first, count;
+    uint8_t status[SEEN_ROWS];
+} seen;
+
 /* Consecutive objects of one view: what they are, and what becomes of their rows. */
 typedef struct chunk {
     int64_t view, first;
@@ -28,7 +38,8 @@ typedef struct chunk {
     int64_t looked, differing;    /* objects whose digests were compared, and that have others */
     int64_t named[PV_SPECIMEN_NAMED];
     int64_t objects[CHUNK_ROWS]; /* the signal's numbers of them */
-    uint8_t status[CHUNK_ROWS];  /* as stored, then as fitted */
+    const uint8_t *before;       /* [CHUNK_ROWS] statuses as stored */
+    uint8_t status[CHUNK_ROWS];  /* as fitted */
     bool fresh[CHUNK_ROWS];      /* fitted, to be written */
     float psnr[CHUNK_ROWS], iou[CHUNK_ROWS], surface_error[CHUNK_ROWS];
     float frames[CHUNK_ROWS][PV_SOURCE_FRAME];
@@ -43,15 +54,21 @@ typedef struct chunk_fitter {
     pv_queue *queue; /* of the chunks; told of a stop */
     pv_fitter *fitter;
     int params;
-    pv_specimen specimen;                  /* of the object that is to be fitted */
-    pv_heldout heldout;                    /* by slots */
-    float *rows;                           /* [CHUNK_ROWS][P], of the chunk */
+    pv_specimen specimen; /* of the object that is to be fitted */
+    pv_heldout heldout;   /* by slots */
+    float *rows;          /* [CHUNK_ROWS][P], of the chunk */
+    seen seen;
+    int slice;                             /* steps of the next slice */
     double stop_seen;                      /* when a stop was first seen, 0: it was not */
     int64_t fitted, restarted, adam_steps; /* by this rank */
+    double sums[PV_TALLY_SUMS];            /* of the rows that it has written */
+    int64_t retried;                       /* of these, that were refused before */
 } chunk_fitter;
 
-/* Steps between two looks at signals and at other ranks' one-sided operations: a few milliseconds. */
+/* Steps between two looks at signals and at other ranks' one-sided operations: a few milliseconds; fewer
+ * where those of a large INR would take longer than SLICE_MOST_S. */
 enum { SLICE_STEPS = 25 };
+static const double SLICE_MOST_S = 0.5;
 
 static void fitter_free(chunk_fitter *f)
 {
@@ -65,6 +82,7 @@ static void fitter_free(chunk_fitter *f)
 static pv_status fitter_make(chunk_fitter *f)
 {
     pv_status st;
+    f->slice = SLICE_STEPS;
     f->params = pv_store_params(f->store);
     const int n = pv_signal_form(f->signal)->samples;
     PV_TRY(pv_specimen_make(f->signal, &f->specimen));
@@ -168,6 +186,13 @@ static pv_status look_around(chunk_fitter *f)
     return is_stopping(f) && pv_seconds() - f->stop_seen >= f->opts->grace ? pv_stop_fail() : PV_OK;
 }
 
+static void advance(chunk_fitter *f, int used)
+{
+    const double start = pv_seconds();
+    pv_fitter_advance(f->fitter, used, f->slice);
+    if (f->slice > 1 && pv_seconds() - start > SLICE_MOST_S) f->slice /= 2;
+}
+
 /* Fits the chunk's rows wanted[0..used-1] side by side.  On failure what is fresh is good. */
 static pv_status fit_group(chunk_fitter *f, chunk *c, const int *wanted, int used)
 {
@@ -179,7 +204,7 @@ static pv_status fit_group(chunk_fitter *f, chunk *c, const int *wanted, int use
     if (st == PV_OK && c->differing > 0)
         st = pv_specimen_fail(f->signal, f->store, c->differing, c->looked, c->named);
     while (st == PV_OK && running > 0 && (st = look_around(f)) == PV_OK) {
-        pv_fitter_advance(f->fitter, used, SLICE_STEPS);
+        advance(f, used);
         for (int slot = 0; st == PV_OK && slot < used; slot++) {
             if (ended[slot] || !pv_fitter_done(f->fitter, slot)) continue;
             st = end_fit(f, slot, c, wanted[slot], attempt[slot], &ended[slot]);
@@ -191,23 +216,29 @@ static pv_status fit_group(chunk_fitter *f, chunk *c, const int *wanted, int use
 }
 
 /* Writes a run of fresh rows; their judgements first, as the status of a row says that all of it is there. */
-static pv_status write_run(const chunk_fitter *f, const chunk *c, int row, int count)
+static pv_status write_run(chunk_fitter *f, const chunk *c, int row, int count)
 {
     const int64_t first = c->first + row;
+    const bool judged = pv_store_is_judged(f->store);
     pv_status st;
-    if (pv_store_is_judged(f->store)) {
+    if (judged) {
         PV_TRY(pv_store_write_frames(f->store, first, count, c->frames[row]));
         PV_TRY(
             pv_store_write_judgements(f->store, c->view, first, count, c->iou + row, c->surface_error + row));
     }
-    st = pv_store_write_rows(f->store, c->view, first, count, f->rows + (int64_t)row * f->params,
-                             c->psnr + row, c->steps + row, c->status + row);
+    PV_TRY(pv_store_write_rows(f->store, c->view, first, count, f->rows + (int64_t)row * f->params,
+                               c->psnr + row, c->steps + row, c->status + row));
+    for (int i = row; i < row + count; i++) {
+        pv_tally_row(f->sums, c->status[i], (double)c->psnr[i], judged ? (double)c->iou[i] : (double)NAN,
+                     judged ? (double)c->surface_error[i] : (double)NAN);
+        f->retried += c->before[i] == PV_ROW_REFUSED;
+    }
 done:
     return st;
 }
 
 /* Writes every run of fresh rows. */
-static pv_status write_fresh(const chunk_fitter *f, const chunk *c)
+static pv_status write_fresh(chunk_fitter *f, const chunk *c)
 {
     pv_status st = c->digested ? pv_store_write_digests(f->store, c->first, c->count, c->digests) : PV_OK;
     for (int row = 0; row < c->count && st == PV_OK;) {
@@ -220,11 +251,24 @@ static pv_status write_fresh(const chunk_fitter *f, const chunk *c)
     return st;
 }
 
-/* Reads what the chunk's rows are: their status, and which objects of the signal they are of. */
+/* The statuses of `count` objects of a view from `first`, as they were when this fill began. */
+static pv_status look_up(chunk_fitter *f, int64_t view, int64_t first, int count, const uint8_t **status)
+{
+    seen *const s = &f->seen;
+    const int64_t left = pv_store_objects(f->store) - first;
+    *status = s->status;
+    if (view != s->view || first < s->first || first + count > s->first + s->count) {
+        *s = (seen){.view = view, .first = first, .count = left < SEEN_ROWS ? left : SEEN_ROWS};
+        return pv_store_read_status(f->store, view, first, s->count, s->status);
+    }
+    *status += first - s->first;
+    return PV_OK;
+}
+
+/* Reads which objects of the signal the chunk's rows are of. */
 static pv_status read_chunk(const chunk_fitter *f, chunk *c)
 {
     pv_status st;
-    PV_TRY(pv_store_read_status(f->store, c->view, c->first, c->count, c->status));
     PV_TRY(pv_store_read_sources(f->store, c->first, c->count, c->sources));
     PV_TRY(pv_store_read_digests(f->store, c->first, c->count, c->digests));
     for (int row = 0; row < c->count; row++) {
@@ -249,10 +293,12 @@ static pv_status fit_rows(chunk_fitter *f, int64_t view, int64_t first, int coun
 {
     chunk c = {.view = view, .first = first, .count = count, .named = {-1, -1, -1}};
     int wanted[CHUNK_ROWS], found = 0;
-    pv_status st = read_chunk(f, &c);
+    pv_status st = look_up(f, view, first, count, &c.before);
     if (st != PV_OK) return st;
     for (int row = 0; row < count; row++)
-        if (is_wanted(f, c.status[row])) wanted[found++] = row;
+        if (is_wanted(f, c.before[row])) wanted[found++] = row;
+    st = found > 0 ? read_chunk(f, &c) : look_around(f);
+    if (st != PV_OK || found == 0) return st;
     for (int done = 0; st == PV_OK && done < found; done += PV_FITTER_SLOTS)
         st = fit_group(f, &c, wanted + done, found - done < PV_FITTER_SLOTS ? found - done : PV_FITTER_SLOTS);
     /* What was fitted before an object that cannot be read is kept; without the lock nothing is written. */
@@ -316,12 +362,18 @@ static pv_status fit_chunks(chunk_fitter *f, const pv_comm *comm, const division
     return st;
 }
 
-/* The job-wide sums of what the ranks did. */
-static void gather_result(const pv_comm *comm, const chunk_fitter *f, double busy, pv_fill_result *result)
+/* The job-wide sums of what the ranks did; `sums` of the store become what it holds now. */
+static void gather_result(const pv_comm *comm, chunk_fitter *f, double busy, double sums[PV_TALLY_SUMS],
+                          pv_fill_result *result)
 {
-    int64_t counts[3] = {f->fitted, f->restarted, f->adam_steps};
+    int64_t counts[4] = {f->fitted, f->restarted, f->adam_steps, f->retried};
     double total = busy, longest = busy;
-    MPI_Allreduce(MPI_IN_PLACE, counts, 3, MPI_INT64_T, MPI_SUM, comm->world);
+    MPI_Allreduce(MPI_IN_PLACE, counts, 4, MPI_INT64_T, MPI_SUM, comm->world);
+    MPI_Allreduce(MPI_IN_PLACE, f->sums, PV_TALLY_SUMS, MPI_DOUBLE, MPI_SUM, comm->world);
+    for (int i = 0; i < PV_TALLY_SUMS; i++)
+        sums[i] += f->sums[i];
+    sums[PV_TALLY_REFUSED] -= (double)counts[3];
+    result->written = (int64_t)(f->sums[PV_TALLY_FITTED] + f->sums[PV_TALLY_REFUSED]);
     MPI_Allreduce(MPI_IN_PLACE, &total, 1, MPI_DOUBLE, MPI_SUM, comm->world);
     MPI_Allreduce(MPI_IN_PLACE, &longest, 1, MPI_DOUBLE, MPI_MAX, comm->world);
     result->fitted = counts[0];
@@ -332,32 +384,34 @@ static void gather_result(const pv_comm *comm, const chunk_fitter *f, double bus
 }
 
 /* What the store holds. */
-static void tell_held(const pv_store *store, const pv_tally *counts, pv_fill_result *result)
+static void tell_held(const pv_store *store, const double sums[PV_TALLY_SUMS], pv_fill_result *result)
 {
-    result->held = counts->fitted;
-    result->refused = counts->refused;
-    result->mean_psnr_db = counts->mean_psnr_db;
+    const pv_tally held = pv_tally_of(sums);
+    result->held = held.fitted;
+    result->refused = held.refused;
+    result->mean_psnr_db = held.mean_psnr_db;
     result->judged = pv_store_is_judged(store);
-    result->mean_iou = counts->mean_iou;
-    result->mean_surface_error = counts->mean_surface_error;
+    result->mean_iou = held.mean_iou;
+    result->mean_surface_error = held.mean_surface_error;
 }
 
 pv_status pv_fill(const pv_comm *comm, const pv_signal *signal, pv_store *store, const pv_fill_opts *opts,
                   pv_fill_result *result)
 {
     chunk_fitter f = {.signal = signal, .store = store, .opts = opts};
-    pv_tally counts;
+    double sums[PV_TALLY_SUMS] = {0};
     pv_status st;
     *result = (pv_fill_result){.rows = pv_store_views(store) * pv_store_objects(store)};
     PV_TRY(pv_same(comm, "fit.seed of pv_fill", &opts->fit->seed, sizeof opts->fit->seed));
     PV_TRY(pv_same(comm, "fit.steps of pv_fill", &opts->fit->steps, sizeof opts->fit->steps));
     PV_TRY(pv_same(comm, "retry_refused of pv_fill", &opts->retry_refused, sizeof opts->retry_refused));
-    PV_TRY(pv_tally_store(comm, store, &counts));
-    result->present = counts.fitted;
-    tell_held(store, &counts, result);
+    PV_TRY(pv_tally_sum(comm, store, sums));
+    tell_held(store, sums, result);
+    result->present = result->held;
+    result->counted = true;
     const division work = divide(result->rows, comm->size);
     PV_TRY(pv_specimen_check_store(comm, signal, store));
-    const int64_t missing = result->rows - counts.fitted - (opts->retry_refused ? 0 : counts.refused);
+    const int64_t missing = result->rows - result->held - (opts->retry_refused ? 0 : result->refused);
     if (missing == 0) return PV_OK;
     PV_TRY(pv_agree(comm, fitter_make(&f)));
     PV_TRY(pv_queue_open(comm, work.chunks, &f.queue));
@@ -365,10 +419,8 @@ pv_status pv_fill(const pv_comm *comm, const pv_signal *signal, pv_store *store,
     st = fit_chunks(&f, comm, &work, missing);
     const double busy = pv_seconds() - start;
     st = pv_agree(comm, st);
-    gather_result(comm, &f, busy, result);
-    const pv_status counted = pv_tally_store(comm, store, &counts);
-    tell_held(store, &counts, result);
-    st = st == PV_OK ? counted : st;
+    gather_result(comm, &f, busy, sums, result);
+    tell_held(store, sums, result);
 done:
     pv_queue_close(f.queue);
     fitter_free(&f);

@@ -2,14 +2,15 @@
 #include "fit/pv_specimen.h"
 #include "base/pv_checksum.h"
 #include "base/pv_mem.h"
+#include "parallel/pv_walk.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Digests read at once, and the words of objects that a rank looks at beforehand: fewer, where samples are
- * drawn for each object, which takes as much longer. */
-enum { BLOCK = 4096, LOOKED_WORDS = 1 << 28, DRAWN_WORDS = 1 << 22 };
+/* Neighbours looked at, and RUNS of them before ranks look around; what a rank looks at beforehand: at most
+ * MOST_RUNS, and so many words of objects, fewer where samples are drawn for each, which takes longer. */
+enum { RUN = 64, RUNS = 4, MOST_RUNS = 1 << 14, LOOKED_WORDS = 1 << 28, DRAWN_WORDS = 1 << 22 };
 
 static int64_t value_words(const pv_signal *signal)
 {
@@ -66,32 +67,40 @@ pv_status pv_specimen_fail(const pv_signal *signal, const pv_store *store, int64
         pv_signal_json(signal));
 }
 
-/* A rank's look at some objects. */
+/* A rank's look at some objects: runs of neighbours, `stride` apart. */
 typedef struct look {
+    const pv_signal *signal;
+    const pv_store *store;
+    int64_t stride;
     pv_specimen specimen;
     int64_t looked, differing, named[PV_SPECIMEN_NAMED];
 } look;
 
-/* Looks at every `step`th of the objects [first, end). */
-static pv_status look_at(const pv_signal *signal, const pv_store *store, int64_t first, int64_t end,
-                         int64_t step, look *l)
+static pv_status look_at(look *l, int64_t object, uint64_t source, uint64_t digest)
 {
-    uint64_t digests[BLOCK], sources[BLOCK], today;
-    pv_status st;
-    PV_TRY(pv_specimen_make(signal, &l->specimen));
-    for (int64_t next = first; first < end; first += BLOCK) {
-        const int64_t count = end - first < BLOCK ? end - first : BLOCK;
-        PV_TRY(pv_store_read_digests(store, first, count, digests));
-        PV_TRY(pv_store_read_sources(store, first, count, sources));
-        for (; next < first + count; next += step) {
-            const int64_t object = pv_signal_find(signal, sources[next - first]);
-            if (object < 0 || digests[next - first] == 0) continue;
-            l->looked++;
-            PV_TRY(pv_specimen_take(signal, object, &l->specimen, &today));
-            if (today == digests[next - first]) continue;
-            if (l->differing < PV_SPECIMEN_NAMED) l->named[l->differing] = next;
-            l->differing++;
-        }
+    uint64_t today;
+    const int64_t number = pv_signal_find(l->signal, source);
+    if (number < 0 || digest == 0) return PV_OK;
+    l->looked++;
+    const pv_status st = pv_specimen_take(l->signal, number, &l->specimen, &today);
+    if (st != PV_OK || today == digest) return st;
+    if (l->differing < PV_SPECIMEN_NAMED) l->named[l->differing] = object;
+    l->differing++;
+    return PV_OK;
+}
+
+static pv_status look_at_runs(void *context, int64_t first_run, int64_t runs)
+{
+    look *const l = context;
+    const int64_t objects = pv_store_objects(l->store);
+    uint64_t digests[RUN], sources[RUN];
+    pv_status st = PV_OK;
+    for (int64_t run = first_run; run < first_run + runs; run++) {
+        const int64_t first = run * l->stride, count = objects - first < RUN ? objects - first : RUN;
+        PV_TRY(pv_store_read_digests(l->store, first, count, digests));
+        PV_TRY(pv_store_read_sources(l->store, first, count, sources));
+        for (int64_t i = 0; i < count; i++)
+            PV_TRY(look_at(l, first + i, sources[i], digests[i]));
     }
 done:
     return st;
@@ -99,17 +108,27 @@ done:
 
 pv_status pv_specimen_check_store(const pv_comm *comm, const pv_signal *signal, const pv_store *store)
 {
-    look l = {.named = {-1, -1, -1}};
-    int64_t first, count;
-    const int64_t words = value_words(signal), looked = pv_signal_coords(signal) ? LOOKED_WORDS : DRAWN_WORDS;
-    const int64_t most = words < looked ? looked / words : 1;
+    const int64_t objects = pv_store_objects(store), words = value_words(signal);
+    const int64_t enough = (pv_signal_coords(signal) ? LOOKED_WORDS : DRAWN_WORDS) / (words * RUN) + 1;
+    const int64_t most = enough < MOST_RUNS ? enough : MOST_RUNS;
+    const int64_t all = (objects + RUN - 1) / RUN, runs = all < most * comm->size ? all : most * comm->size;
+    look l = {
+        .signal = signal, .store = store, .stride = runs < all ? objects / runs : RUN, .named = {-1, -1, -1}};
+    const pv_walk walk = {.what = "comparing",
+                          .unit = "runs of objects",
+                          .items = runs,
+                          .block = RUNS,
+                          .visit = look_at_runs,
+                          .context = &l};
+    pv_status st;
     if (!pv_store_has_digests(store)) return PV_OK;
-    pv_share_of(pv_store_objects(store), comm->rank, comm->size, &first, &count);
-    pv_status st = look_at(signal, store, first, first + count, 1 + count / most, &l);
-    pv_specimen_free(&l.specimen);
-    if ((st = pv_agree(comm, st)) != PV_OK) return st;
+    PV_TRY(pv_agree(comm, pv_specimen_make(signal, &l.specimen)));
+    PV_TRY(pv_walk_all(comm, &walk));
     int64_t sums[2] = {l.looked, l.differing};
     MPI_Allreduce(MPI_IN_PLACE, sums, 2, MPI_INT64_T, MPI_SUM, comm->world);
     if (l.differing > 0) st = pv_specimen_fail(signal, store, sums[1], sums[0], l.named);
-    return pv_agree(comm, st);
+    st = pv_agree(comm, st);
+done:
+    pv_specimen_free(&l.specimen);
+    return st;
 }

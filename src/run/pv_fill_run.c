@@ -136,7 +136,7 @@ pv_status pv_run_close_written(const pv_comm *comm, pv_store *store, pv_lock *lo
                                const pv_fill_result *fill)
 {
     pv_status st = lock ? pv_lock_confirm(comm, lock) : PV_OK;
-    const bool written = store && fill;
+    const bool written = store && fill && fill->written > 0;
     char *path = written ? pv_strdup(pv_store_path(store)) : NULL;
     if (st == PV_OK && store) st = pv_agree(comm, comm->rank == 0 ? check_files(store) : PV_OK);
     const pv_status closed = pv_store_close(store);
@@ -151,6 +151,7 @@ pv_status pv_run_close_written(const pv_comm *comm, pv_store *store, pv_lock *lo
 void pv_result_fill(const pv_fill_result *fill, json_t *result)
 {
     pv_json_int(result, "rows", fill->rows);
+    if (!fill->counted) return;
     pv_json_int(result, "present", fill->present);
     pv_json_int(result, "fitted", fill->fitted);
     pv_json_int(result, "refused", fill->refused);

@@ -1,109 +1,114 @@
 /* What a store holds: counts of rows, and how good they are. */
 #include "store/pv_tally.h"
 #include "base/pv_mem.h"
+#include "parallel/pv_walk.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { BLOCK = 65536 };
-/* What the ranks add up, as doubles: counts stay exact below 2^53. */
-enum {
-    FITTED,
-    REFUSED,
-    UNKNOWN,
-    INFINITE,
-    NEGATIVE,
-    PSNR_SUM,
-    IOU_COUNT,
-    IOU_SUM,
-    ERROR_COUNT,
-    ERROR_SUM,
-    FIRST_BIN,
-    SUMS = FIRST_BIN + PV_TALLY_BINS
-};
+enum { BLOCK = 1 << 18 };
 
-/* What is read of BLOCK rows. */
-typedef struct rows {
-    uint8_t *status;
-    float *psnr, *iou, *surface_error;
-} rows;
-
-static void add_psnr(double psnr, double sums[SUMS])
+static void add_psnr(double psnr, double sums[PV_TALLY_SUMS])
 {
     const int bin = psnr >= PV_TALLY_BINS - 1 ? PV_TALLY_BINS - 1 : psnr > 0 ? (int)psnr : 0;
-    sums[UNKNOWN] += isnan(psnr);
-    sums[INFINITE] += isinf(psnr) != 0;
-    sums[NEGATIVE] += psnr < 0;
-    if (isfinite(psnr)) sums[PSNR_SUM] += psnr;
-    if (!isnan(psnr)) sums[FIRST_BIN + bin] += 1;
+    sums[PV_TALLY_UNKNOWN] += isnan(psnr);
+    sums[PV_TALLY_INFINITE] += isinf(psnr) != 0;
+    sums[PV_TALLY_NEGATIVE] += psnr < 0;
+    if (isfinite(psnr)) sums[PV_TALLY_PSNR] += psnr;
+    if (!isnan(psnr)) sums[PV_TALLY_BIN + bin] += 1;
 }
 
-static void add_judgement(double iou, double surface_error, double sums[SUMS])
+void pv_tally_row(double sums[PV_TALLY_SUMS], uint8_t status, double psnr, double iou, double surface_error)
 {
-    sums[IOU_COUNT] += isfinite(iou);
-    if (isfinite(iou)) sums[IOU_SUM] += iou;
-    sums[ERROR_COUNT] += isfinite(surface_error);
-    if (isfinite(surface_error)) sums[ERROR_SUM] += surface_error;
+    sums[PV_TALLY_FITTED] += status == PV_ROW_FITTED;
+    sums[PV_TALLY_REFUSED] += status == PV_ROW_REFUSED;
+    if (status != PV_ROW_FITTED) return;
+    add_psnr(psnr, sums);
+    sums[PV_TALLY_IOUS] += isfinite(iou);
+    if (isfinite(iou)) sums[PV_TALLY_IOU] += iou;
+    sums[PV_TALLY_ERRORS] += isfinite(surface_error);
+    if (isfinite(surface_error)) sums[PV_TALLY_ERROR] += surface_error;
 }
 
-static void add_block(int64_t count, const rows *r, bool judged, double sums[SUMS])
+pv_tally pv_tally_of(const double sums[PV_TALLY_SUMS])
 {
-    for (int64_t i = 0; i < count; i++) {
-        sums[FITTED] += r->status[i] == PV_ROW_FITTED;
-        sums[REFUSED] += r->status[i] == PV_ROW_REFUSED;
-        if (r->status[i] != PV_ROW_FITTED) continue;
-        add_psnr((double)r->psnr[i], sums);
-        if (judged) add_judgement((double)r->iou[i], (double)r->surface_error[i], sums);
+    const double finite = sums[PV_TALLY_FITTED] - sums[PV_TALLY_UNKNOWN] - sums[PV_TALLY_INFINITE];
+    pv_tally tally = {.fitted = (int64_t)sums[PV_TALLY_FITTED],
+                      .refused = (int64_t)sums[PV_TALLY_REFUSED],
+                      .psnr_unknown = (int64_t)sums[PV_TALLY_UNKNOWN],
+                      .psnr_infinite = (int64_t)sums[PV_TALLY_INFINITE],
+                      .psnr_negative = (int64_t)sums[PV_TALLY_NEGATIVE],
+                      .mean_psnr_db = finite > 0 ? sums[PV_TALLY_PSNR] / finite : (double)NAN,
+                      .mean_iou = sums[PV_TALLY_IOU] / sums[PV_TALLY_IOUS],
+                      .mean_surface_error = sums[PV_TALLY_ERROR] / sums[PV_TALLY_ERRORS]};
+    for (int bin = 0; bin < PV_TALLY_BINS; bin++)
+        tally.psnr_bins[bin] = (int64_t)sums[PV_TALLY_BIN + bin];
+    return tally;
+}
+
+/* One rank's reading of BLOCK rows of a view. */
+typedef struct reading {
+    const pv_store *store;
+    int64_t view;
+    uint8_t *status;
+    float *psnr, *iou, *surface_error;
+    double sums[PV_TALLY_SUMS];
+} reading;
+
+/* Where nothing is fitted there is nothing more to read. */
+static pv_status add_block(void *context, int64_t first, int64_t count)
+{
+    reading *const r = context;
+    const bool judged = pv_store_is_judged(r->store);
+    pv_status st;
+    PV_TRY(pv_store_read_status(r->store, r->view, first, count, r->status));
+    if (memchr(r->status, PV_ROW_FITTED, (size_t)count)) {
+        PV_TRY(pv_store_read_psnr(r->store, r->view, first, count, r->psnr));
+        if (judged)
+            PV_TRY(pv_store_read_judgements(r->store, r->view, first, count, r->iou, r->surface_error));
     }
-}
-
-/* Adds up this rank's share of one view.  Where nothing is fitted there is nothing more to read. */
-static pv_status add_view(const pv_store *store, int64_t view, int64_t first, int64_t left, rows *r,
-                          double sums[SUMS])
-{
-    const bool judged = pv_store_is_judged(store);
-    pv_status st = PV_OK;
-    for (; left > 0; left -= BLOCK, first += BLOCK) {
-        const int64_t count = left < BLOCK ? left : BLOCK;
-        PV_TRY(pv_store_read_status(store, view, first, count, r->status));
-        if (memchr(r->status, PV_ROW_FITTED, (size_t)count)) {
-            PV_TRY(pv_store_read_psnr(store, view, first, count, r->psnr));
-            if (judged) PV_TRY(pv_store_read_judgements(store, view, first, count, r->iou, r->surface_error));
-        }
-        add_block(count, r, judged, sums);
-    }
+    for (int64_t i = 0; i < count; i++)
+        if (r->status[i] != PV_ROW_MISSING)
+            pv_tally_row(r->sums, r->status[i], (double)r->psnr[i], judged ? (double)r->iou[i] : (double)NAN,
+                         judged ? (double)r->surface_error[i] : (double)NAN);
 done:
+    return st;
+}
+
+static pv_status reading_make(reading *r)
+{
+    pv_status st = PV_OK;
+    PV_ALLOC(r->status, BLOCK);
+    PV_ALLOC(r->psnr, BLOCK);
+    PV_ALLOC(r->iou, BLOCK);
+    PV_ALLOC(r->surface_error, BLOCK);
+done:
+    return st;
+}
+
+pv_status pv_tally_sum(const pv_comm *comm, const pv_store *store, double sums[PV_TALLY_SUMS])
+{
+    const int64_t objects = pv_store_objects(store), views = pv_store_views(store);
+    reading r = {.store = store};
+    const pv_walk walk = {.items = objects, .block = BLOCK, .visit = add_block, .context = &r};
+    pv_progress progress;
+    int64_t passed = 0;
+    pv_status st;
+    PV_TRY(pv_agree(comm, reading_make(&r)));
+    pv_progress_start(&progress, "counting", "rows", views * objects);
+    for (; r.view < views; r.view++)
+        PV_TRY(pv_walk_leg(comm, &walk, &progress, &passed));
+    pv_walk_end(&progress, passed);
+    MPI_Allreduce(r.sums, sums, PV_TALLY_SUMS, MPI_DOUBLE, MPI_SUM, comm->world);
+done:
+    PV_FREE(r.status, r.psnr, r.iou, r.surface_error);
     return st;
 }
 
 pv_status pv_tally_store(const pv_comm *comm, const pv_store *store, pv_tally *tally)
 {
-    pv_status st;
-    double sums[SUMS] = {0};
-    rows r = {0};
-    int64_t first, share;
-    pv_share_of(pv_store_objects(store), comm->rank, comm->size, &first, &share);
-    PV_ALLOC(r.status, BLOCK);
-    PV_ALLOC(r.psnr, BLOCK);
-    PV_ALLOC(r.iou, BLOCK);
-    PV_ALLOC(r.surface_error, BLOCK);
-    st = PV_OK;
-    for (int64_t view = 0; view < pv_store_views(store); view++)
-        PV_TRY(add_view(store, view, first, share, &r, sums));
-done:
-    PV_FREE(r.status, r.psnr, r.iou, r.surface_error);
-    st = pv_agree(comm, st);
-    MPI_Allreduce(MPI_IN_PLACE, sums, SUMS, MPI_DOUBLE, MPI_SUM, comm->world);
-    const double finite = sums[FITTED] - sums[UNKNOWN] - sums[INFINITE];
-    *tally = (pv_tally){.fitted = (int64_t)sums[FITTED],
-                        .refused = (int64_t)sums[REFUSED],
-                        .psnr_unknown = (int64_t)sums[UNKNOWN],
-                        .psnr_infinite = (int64_t)sums[INFINITE],
-                        .psnr_negative = (int64_t)sums[NEGATIVE],
-                        .mean_psnr_db = finite > 0 ? sums[PSNR_SUM] / finite : (double)NAN,
-                        .mean_iou = sums[IOU_SUM] / sums[IOU_COUNT],
-                        .mean_surface_error = sums[ERROR_SUM] / sums[ERROR_COUNT]};
-    for (int bin = 0; bin < PV_TALLY_BINS; bin++)
-        tally->psnr_bins[bin] = (int64_t)sums[FIRST_BIN + bin];
+    double sums[PV_TALLY_SUMS] = {0};
+    const pv_status st = pv_tally_sum(comm, store, sums);
+    *tally = pv_tally_of(sums);
     return st;
 }
