@@ -4,6 +4,8 @@
 
 #include "base/pv_status.h"
 
+#include <stdbool.h>
+
 /* From the narrowest to the widest. */
 typedef enum pv_isa { PV_ISA_PORTABLE, PV_ISA_AVX2, PV_ISA_AVX512, PV_ISA_COUNT } pv_isa;
 
@@ -17,6 +19,11 @@ void pv_cpu_lower(pv_isa isa);
 
 /* "portable", "avx2", "avx512"; static storage. */
 const char *pv_isa_name(pv_isa isa);
+
+/* Whether the set in use is avx512 and the processor multiplies pairs of bfloat16 (AVX512-BF16), of int16
+ * (AVX512-VNNI).  Local. */
+bool pv_cpu_multiplies_bfloat16(void);
+bool pv_cpu_multiplies_int16(void);
 
 /* A kernel file src/<room>/<name>_kernels.c is compiled once per instruction set with PV_ISA set to portable,
  * avx2 or avx512, and exports one table of function pointers, named <table>_portable and so on:

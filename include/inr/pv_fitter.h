@@ -52,6 +52,8 @@ pv_status pv_fitter_finish(pv_fitter *fitter, int slot, float *row, pv_fit_resul
 /* The floating-point operations of the multiply-adds (two each), and the sine-cosine pairs (none of other
  * activations), of one step of one INR, for rates against the machine's limit. */
 double pv_fitter_step_flops(const pv_fitter *fitter);
+/* Those of the operations that multiply operands of 16 bits; 0 in float32. */
+double pv_fitter_step_narrow(const pv_fitter *fitter);
 double pv_fitter_step_sincos(const pv_fitter *fitter);
 
 #endif

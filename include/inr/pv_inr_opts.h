@@ -28,22 +28,31 @@ typedef enum pv_fit_init {
     PV_INIT_SHARED,      /* view k of every object from the same, another for each k */
 } pv_fit_init;
 
+typedef enum pv_precision {
+    PV_PRECISION_FLOAT32,
+    PV_PRECISION_BFLOAT16,
+    PV_PRECISION_INT16,
+} pv_precision;
+
 typedef struct pv_fit_opts {
     int64_t views; /* INRs an object */
     pv_fit_init init;
     int64_t steps; /* Adam steps, at most */
     double lr;
     pv_fit_schedule schedule;
-    double target_psnr;    /* dB; 0: off */
-    int64_t plateau_steps; /* 0: off */
-    double plateau_drop;   /* what counts as an improvement, relative to the best loss */
-    int64_t batch;         /* samples a step; 0: all */
-    int64_t restarts;      /* of a view whose loss is not finite */
+    double target_psnr;     /* dB; 0: off */
+    int64_t plateau_steps;  /* 0: off */
+    double plateau_drop;    /* what counts as an improvement, relative to the best loss */
+    int64_t batch;          /* samples a step; 0: all */
+    int64_t restarts;       /* of a view whose loss is not finite */
+    pv_precision precision; /* of what hidden layers multiply */
+    int64_t polish;         /* the last steps, in float32 whatever the precision */
     uint64_t seed;
 } pv_fit_opts;
 
 /* As the config says it. */
 const char *pv_fit_init_name(pv_fit_init init);
+const char *pv_precision_name(pv_precision precision);
 
 /* The rows of the sections. */
 extern const pv_option pv_inr_options[], pv_fit_options[];

@@ -3,8 +3,11 @@
 #ifndef PV_LIMITS_H
 #define PV_LIMITS_H
 
+#include "inr/pv_inr_opts.h"
+
 typedef struct pv_limits {
     double fma_gflops;        /* multiply-adds in registers, two operations each, 10^9 a second */
+    double narrow_gflops;     /* likewise with operands of the precision that was asked for */
     double sincos_ns;         /* of one sine and its cosine in a vector loop: the cheaper of the two below */
     double sincos_own_ns;     /* by the loop of the fit kernel, data in the first cache */
     double sincos_libmvec_ns; /* by glibc's libmvec (sinf and cosf, 4 ulp); NaN where there is none */
@@ -13,10 +16,10 @@ typedef struct pv_limits {
 /* Measures for at most about `seconds`, on this core, with the instruction set of pv_cpu_isa().  The figures
  * are medians over short batches: a moment lent to another process does not count, a slower clock does.
  * Local. */
-void pv_limits_measure(double seconds, pv_limits *limits);
+void pv_limits_measure(double seconds, pv_precision precision, pv_limits *limits);
 
-/* The seconds that `flops` operations of multiply-adds and `pairs` sine-cosine pairs take at the limits, one
- * after the other.  Local. */
-double pv_limits_seconds(const pv_limits *limits, double flops, double pairs);
+/* The seconds that `flops` operations of multiply-adds, `narrow` of them with operands of the precision, and
+ * `pairs` sine-cosine pairs take at the limits, one after the other.  Local. */
+double pv_limits_seconds(const pv_limits *limits, double flops, double narrow, double pairs);
 
 #endif

@@ -30,8 +30,8 @@ void pv_open_model_close(pv_open_model *m);
  * Local.  Errors: PV_ERR_DATA (a damaged config), PV_ERR_NOMEM. */
 pv_status pv_open_fresh(const pv_store *store, uint64_t seed, pv_fresh *fresh);
 
-/* Tells what the store's INRs started from, beside an accuracy that depends on it: "fit_init",
- * "unknown" of imported ones.
+/* Tells what the store's INRs started from, beside an accuracy that depends on it, and in which precision
+ * they were fitted: "fit_init", "fit_precision", "unknown" of imported ones.
  * Local.  Errors: as pv_open_fresh. */
 pv_status pv_open_tell_init(const pv_store *store, json_t *result);
 

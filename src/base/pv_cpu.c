@@ -22,6 +22,22 @@ static pv_isa widest(void)
     return PV_ISA_PORTABLE;
 }
 
+#if defined(__x86_64__)
+#define SUPPORTS(what) (pv_cpu_isa() == PV_ISA_AVX512 && __builtin_cpu_supports(what))
+#else
+#define SUPPORTS(what) false
+#endif
+
+bool pv_cpu_multiplies_bfloat16(void)
+{
+    return SUPPORTS("avx512bf16");
+}
+
+bool pv_cpu_multiplies_int16(void)
+{
+    return SUPPORTS("avx512vnni");
+}
+
 /* The number of the set that POLYVIEW_ISA names; PV_ISA_COUNT if none has that name, -1 if it is not set. */
 static int wished(void)
 {

@@ -49,9 +49,10 @@ typedef struct fit_bench {
 } fit_bench;
 
 /* What a repetition measures on a rank. */
-enum { FMA, PAIR, OWN, LIBMVEC, LIMIT, RATE, CORE, SHARE, FIGURES };
+enum { FMA, NARROW, PAIR, OWN, LIBMVEC, LIMIT, RATE, CORE, SHARE, FIGURES };
 static const pv_bench_figure about[FIGURES] = {
     [FMA] = {"fma_gflops", "multiply-add peak, GFLOP/s", "%.1f"},
+    [NARROW] = {"precision_gflops", "the same in the fits' precision", "%.1f"},
     [PAIR] = {"sincos_ns", NULL, NULL},
     [OWN] = {"sincos_own_ns", "sine-cosine pair, ns", "%.3f"},
     [LIBMVEC] = {"sincos_libmvec_ns", "the same by libmvec, ns", "%.3f"},
@@ -66,16 +67,18 @@ static const double limits_seconds = 0.01, rate_seconds = 0.03;
 /* Together or alone, a rank works by itself. */
 static pv_status repeat(void *context, bool together, double *figures)
 {
-    pv_timed_fits *const fits = ((const fit_bench *)context)->fits;
+    const fit_bench *bench = context;
+    pv_timed_fits *const fits = bench->fits;
     const pv_timed_shape *shape = pv_timed_fits_shape(fits);
     pv_limits limits;
     (void)together;
-    pv_limits_measure(limits_seconds, &limits);
+    pv_limits_measure(limits_seconds, bench->config->fit.precision, &limits);
     figures[FMA] = limits.fma_gflops;
+    figures[NARROW] = limits.narrow_gflops;
     figures[PAIR] = limits.sincos_ns;
     figures[OWN] = limits.sincos_own_ns;
     figures[LIBMVEC] = limits.sincos_libmvec_ns;
-    figures[LIMIT] = 1 / pv_limits_seconds(&limits, shape->step_flops, shape->step_pairs);
+    figures[LIMIT] = 1 / pv_limits_seconds(&limits, shape->step_flops, shape->step_narrow, shape->step_pairs);
     const pv_status st = pv_timed_fits_rate(fits, rate_seconds, &figures[RATE], &figures[CORE]);
     figures[SHARE] = figures[RATE] / figures[CORE] / figures[LIMIT];
     return st;
@@ -145,6 +148,8 @@ static void report(const pv_comm *comm, const fit_bench *bench, const pv_bench_w
     json_object_set_new(result, "dims", pv_arch_dims_json(arch));
     pv_json_int(result, "samples", shape->samples);
     pv_json_real(result, "step_flops", shape->step_flops);
+    pv_json_text(result, "precision", pv_precision_name(bench->config->fit.precision));
+    pv_json_real(result, "step_precision_flops", shape->step_narrow);
     pv_json_real(result, "step_sincos", shape->step_pairs);
     pv_bench_put(watched, rates->alone, "", result);
     pv_bench_put(watched, rates->together, "_together", result);
@@ -169,9 +174,9 @@ static void print_table(const pv_comm *comm, const fit_bench *bench, const pv_be
     fprintf(stderr, "  fits of ");
     for (int i = 0; i <= arch->layers; i++)
         fprintf(stderr, "%s%d", i ? "-" : "", arch->dims[i]);
-    fprintf(stderr, " to %d samples (%s), %s, %d rank%s\n", shape->samples,
-            source_of(bench, "made-up pictures"), pv_isa_name(pv_cpu_isa()), comm->size,
-            comm->size == 1 ? "" : "s");
+    fprintf(stderr, " to %d samples (%s), %s, %s, %d rank%s\n", shape->samples,
+            source_of(bench, "made-up pictures"), pv_precision_name(bench->config->fit.precision),
+            pv_isa_name(pv_cpu_isa()), comm->size, comm->size == 1 ? "" : "s");
     fprintf(stderr, "  one step: %.4g multiply-add operations, %.0f sine-cosine pairs\n\n", shape->step_flops,
             shape->step_pairs);
     pv_bench_print(watched, rates);

@@ -3,6 +3,7 @@
 
 #include "base/pv_mem.h"
 #include "pv_inr_kernels.h"
+#include "pv_inr_narrow.h"
 
 #include <math.h>
 #include <string.h>
@@ -41,6 +42,8 @@ struct pv_fitter {
     pv_fit_opts opts;
     const pv_inr_kernels *kernels;
     pv_inr_net net;
+    const pv_inr_narrow_loops *loops; /* of opts.precision; NULL: float32 */
+    pv_inr_narrow narrow;
     int samples, params, padded;
     int batch;     /* samples a step */
     int64_t pass;  /* steps over which losses are judged together */
@@ -123,6 +126,10 @@ pv_status pv_fitter_new(const pv_arch *arch, int n, const float *coords, const p
     fitter->params = pv_arch_params(arch);
     fitter->padded = (int)round_up(fitter->params);
     PV_TRY(pv_inr_net_open(arch, fitter->batch, &fitter->net));
+    if (opts->precision == PV_PRECISION_INT16 && fitter->net.apply)
+        PV_TRY(pv_fail(PV_ERR_CONFIG, "fit.precision: int16 is of sines, which stay between -1 and 1"));
+    fitter->loops = pv_inr_narrow_choose(opts->precision);
+    if (fitter->loops) PV_TRY(pv_inr_narrow_open(&fitter->net, &fitter->narrow));
     if (coords) {
         fitter->reach = pv_inr_net_reach((int64_t)n * arch->dims[0], coords);
         PV_ALLOC(fitter->coords,
@@ -145,6 +152,7 @@ void pv_fitter_free(pv_fitter *fitter)
 {
     if (!fitter) return;
     pv_inr_net_close(&fitter->net);
+    pv_inr_narrow_close(&fitter->narrow);
     PV_FREE(fitter->coords, fitter->gradient, fitter->memory, fitter->tile_coords, fitter->tile_values,
             fitter);
 }
@@ -282,17 +290,28 @@ static tile samples_drawn(const pv_fitter *fitter, slot *s, int t)
     return (tile){fitter->tile_coords, fitter->tile_values, count};
 }
 
+/* Adds the gradient of a tile in the precision of the slot's step; returns its summed squared error. */
+static double add_gradient(pv_fitter *fitter, const pv_inr_narrow_loops *loops, tile in, float scale)
+{
+    float *gradient = fitter->gradient;
+    if (!loops)
+        return fitter->kernels->gradient(&fitter->net, in.coords, in.values, in.count, scale, gradient);
+    return loops->gradient(&fitter->net, &fitter->narrow, in.coords, in.values, in.count, scale, gradient);
+}
+
 static void step(pv_fitter *fitter, slot *s)
 {
     const pv_inr_kernels *kernels = fitter->kernels;
+    const bool polishes = s->steps >= fitter->opts.steps - fitter->opts.polish;
+    const pv_inr_narrow_loops *const loops = polishes ? NULL : fitter->loops;
     const double count = (double)fitter->batch * outputs_of(fitter);
     double sum = 0;
     load(fitter, s);
+    if (loops) loops->pack(&fitter->net, &fitter->narrow);
     memset(fitter->gradient, 0, (size_t)fitter->padded * sizeof *fitter->gradient);
     for (int t = 0; t < pv_inr_net_tiles(&fitter->net, fitter->batch); t++) {
         const tile in = has_batches(fitter) ? samples_drawn(fitter, s, t) : samples_in_order(fitter, s, t);
-        sum += kernels->gradient(&fitter->net, in.coords, in.values, in.count, (float)(2 / count),
-                                 fitter->gradient);
+        sum += add_gradient(fitter, loops, in, (float)(2 / count));
     }
     s->end = pv_fit_judge(&s->watch, &fitter->opts, s->steps, fitter->pass, sum / count);
     if (s->end != PV_FIT_RUNNING) return;
@@ -354,6 +373,15 @@ double pv_fitter_step_flops(const pv_fitter *fitter)
     double multiply_adds = 0;
     for (int l = 0; l < fitter->arch.layers; l++) /* outputs, weight gradients, and the way back but to x */
         multiply_adds += (double)d[l] * d[l + 1] * (l == 0 ? 2 : 3);
+    return 2 * multiply_adds * fitter->batch;
+}
+
+double pv_fitter_step_narrow(const pv_fitter *fitter)
+{
+    const int *d = fitter->arch.dims;
+    double multiply_adds = 0;
+    for (int l = 1; fitter->loops && l < fitter->arch.layers - 1; l++)
+        multiply_adds += 3.0 * d[l] * d[l + 1];
     return 2 * multiply_adds * fitter->batch;
 }
 

@@ -9,6 +9,7 @@
 enum {
     LINE = PV_ALIGN / (int)sizeof(float), /* floats in a cache line */
     TILE_BYTES = 512 * 1024,              /* of activations: they are read again from L2 */
+    BLOCK = 64,                           /* samples that kernels work on together, at most */
     TILE_LEAST = 128,                     /* below this, the sums at the end of a tile cost too much */
 };
 
@@ -64,8 +65,8 @@ pv_status pv_inr_net_open(const pv_arch *arch, int samples, pv_inr_net *net)
     *net = (pv_inr_net){.arch = *arch, .apply = activation->apply, .tile = plan_tile(arch, samples)};
     net->scale = activation->uses_w0 ? arch->w0 : 1;
     if (!net->apply) net->scale *= 0.318309886183790672f; /* 1/pi: half turns */
-    /* An odd number of lines spreads the units over the sets of the cache. */
-    net->stride = (net->tile / LINE | 1) * LINE;
+    /* An odd number of lines spreads the units over the sets of the cache; whole blocks may be worked on. */
+    net->stride = (round_up(net->tile, BLOCK) / LINE | 1) * LINE;
     PV_ALLOC(net->memory, carve(net));
     carve(net);
 done:

@@ -7,6 +7,16 @@ static const char *const schedules[] = {
 
 static const char *const inits[] = {[PV_INIT_INDEPENDENT] = "independent", [PV_INIT_SHARED] = "shared", NULL};
 
+static const char *const precisions[] = {[PV_PRECISION_FLOAT32] = "float32",
+                                         [PV_PRECISION_BFLOAT16] = "bfloat16",
+                                         [PV_PRECISION_INT16] = "int16",
+                                         NULL};
+
+const char *pv_precision_name(pv_precision precision)
+{
+    return precisions[precision];
+}
+
 const char *pv_fit_init_name(pv_fit_init init)
 {
     return inits[init];
@@ -52,6 +62,12 @@ const pv_option pv_fit_options[] = {
     {PV_KEY(pv_fit_opts, restarts), .initial = "3", PV_BETWEEN(0, 1000),
      .meaning = "times a view whose loss is not finite starts again, from its next initialisation, "
                 "before it is refused"},
+    {PV_KEY(pv_fit_opts, precision), .choices = precisions, .initial = "float32", .fixes = PV_FIXES_ROWS,
+     .meaning = "of what hidden layers multiply: float32, or operands rounded to bfloat16 or to int16 (whole "
+                "numbers to a scale), which processors with instructions for them multiply faster; sums, "
+                "weights, sines and Adam stay float32"},
+    {PV_KEY(pv_fit_opts, polish), .initial = "0", PV_BETWEEN(0, 1e7), .fixes = PV_FIXES_ROWS,
+     .meaning = "the last steps of fit.steps, taken in float32 whatever fit.precision"},
     {PV_KEY(pv_fit_opts, seed), .initial = "1", .fixes = PV_FIXES_ROWS,
      .meaning = "seed of the initialisations"},
     {0}};

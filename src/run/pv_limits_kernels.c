@@ -1,7 +1,7 @@
 /* Loops that do nothing but what they are timed for: multiply-adds, and libmvec's sines and cosines. */
 #include "pv_limits_kernels.h"
 
-#include "simd/pv_vector.h"
+#include "simd/pv_dot.h"
 
 #include <stddef.h>
 
@@ -22,7 +22,7 @@ enum { BLOCKS = 6 };
 #endif
 enum { EACH = 4 };
 
-static float multiply_adds_kernel(int64_t rounds)
+PV_INLINE float multiply_adds(pv_dot kind, int64_t rounds)
 {
     pv_vector a = pv_vector_splat(0.5f), b = pv_vector_splat(0.25f), sum[BLOCKS][EACH];
     for (int i = 0; i < BLOCKS; i++)
@@ -32,7 +32,7 @@ static float multiply_adds_kernel(int64_t rounds)
         for (int i = 0; i < BLOCKS; i++)
             for (int j = 0; j < EACH; j++) {
                 PV_OPAQUE(a); /* no product is used twice */
-                sum[i][j] += a * b;
+                sum[i][j] = pv_dot_add(kind, sum[i][j], a, b);
             }
     pv_vector all = {0};
     for (int i = 0; i < BLOCKS; i++)
@@ -42,6 +42,29 @@ static float multiply_adds_kernel(int64_t rounds)
     for (int i = 0; i < PV_LANES; i++)
         total += all[i];
     return total;
+}
+
+static float multiply_adds_kernel(int64_t rounds)
+{
+    return multiply_adds(PV_DOT_FLOAT32, rounds);
+}
+
+static float bfloat16_kernel(int64_t rounds, bool own)
+{
+#if defined(__AVX512F__)
+    if (own) return multiply_adds(PV_DOT_BFLOAT16_X86, rounds);
+#endif
+    (void)own;
+    return multiply_adds(PV_DOT_BFLOAT16, rounds);
+}
+
+static float int16_kernel(int64_t rounds, bool own)
+{
+#if defined(__AVX512F__)
+    if (own) return multiply_adds(PV_DOT_INT16_X86, rounds);
+#endif
+    (void)own;
+    return multiply_adds(PV_DOT_INT16, rounds);
 }
 
 #if defined(__GLIBC__) && defined(LIBMVEC)
@@ -62,7 +85,5 @@ static void sincos_kernel(int n, const float *x, float *sine, float *cosine)
 
 extern const pv_limits_kernels PV_ISA_TABLE(pv_limits_kernels);
 const pv_limits_kernels PV_ISA_TABLE(pv_limits_kernels) = {
-    multiply_adds_kernel,
-    2.0 * BLOCKS *EACH *PV_LANES,
-    sincos_kernel,
+    multiply_adds_kernel, bfloat16_kernel, int16_kernel, 2.0 * BLOCKS *EACH *PV_LANES, sincos_kernel,
 };

@@ -58,8 +58,10 @@ pv_status pv_open_tell_init(const pv_store *store, json_t *result)
     pv_run_config *kept = NULL;
     const pv_status st = pv_config_kept(pv_store_path(store), pv_store_text(store, PV_STORE_CONFIG), &kept);
     const bool imported = strcmp(pv_store_text(store, PV_STORE_CODE_VERSION), "imported") == 0;
-    if (st == PV_OK)
+    if (st == PV_OK) {
+        pv_json_text(result, "fit_precision", imported ? "unknown" : pv_precision_name(kept->fit.precision));
         pv_json_text(result, "fit_init", imported ? "unknown" : pv_fit_init_name(kept->fit.init));
+    }
     pv_run_config_free(kept);
     return st;
 }

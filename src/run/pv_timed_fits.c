@@ -19,7 +19,7 @@ struct pv_timed_fits {
     pv_timed_shape shape;
     pv_inr_variant variant;
     pv_fit_opts opts;        /* without the rules that end a fit: a rate is of steps */
-    int64_t steps;           /* of a fit */
+    int64_t steps, polish;   /* of a fit */
     const pv_signal *signal; /* NULL: made-up pictures */
     pv_fitter *fitter;
     int slice;       /* steps of one call */
@@ -103,7 +103,9 @@ pv_status pv_timed_fits_open(const pv_run_config *config, const pv_signal *signa
     fits->opts.steps = INT64_MAX;
     fits->opts.target_psnr = 0;
     fits->opts.plateau_steps = 0;
+    fits->opts.polish = 0;
     fits->steps = config->fit.steps;
+    fits->polish = config->fit.polish;
     fits->signal = signal;
     fits->shape.samples = signal ? pv_signal_form(signal)->samples : SYNTHETIC_SIDE * SYNTHETIC_SIDE;
     const int channels = signal ? pv_signal_form(signal)->channels : 1,
@@ -121,6 +123,7 @@ pv_status pv_timed_fits_open(const pv_run_config *config, const pv_signal *signa
     if (signal) PV_TRY(pv_signal_samples(signal, 0, fits->shape.coords, fits->values));
     PV_TRY(new_fitter(fits, &fits->opts, &fits->fitter));
     fits->shape.step_flops = pv_fitter_step_flops(fits->fitter);
+    fits->shape.step_narrow = pv_fitter_step_narrow(fits->fitter);
     fits->shape.step_pairs = pv_fitter_step_sincos(fits->fitter);
     PV_TRY(plan_slice(fits));
     *out = fits;
@@ -167,6 +170,7 @@ pv_status pv_timed_fits_rows(pv_timed_fits *fits, int64_t view, int64_t first, i
     pv_fitter *fitter = NULL;
     pv_status st;
     opts.steps = steps;
+    opts.polish = fits->polish;
     PV_TRY(new_fitter(fits, &opts, &fitter));
     for (int64_t done = 0; done < count; done += PV_FITTER_SLOTS) {
         const int used = (int)(count - done < PV_FITTER_SLOTS ? count - done : PV_FITTER_SLOTS);

@@ -1,4 +1,5 @@
-/* How many Adam steps a second one core does for the usual INR, with every instruction set it has. */
+/* How many Adam steps a second one core does for an INR as wide as asked for, with every instruction set it
+ * has, in every precision; seconds are those of the core, so that others on it do not count. */
 #include "base/pv_cpu.h"
 #include "base/pv_clock.h"
 #include "inr/pv_fitter.h"
@@ -7,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SIDE = 28, SAMPLES = SIDE * SIDE, REPEATS = 9, STEPS = 500 };
+enum { SIDE = 28, SAMPLES = SIDE * SIDE, REPEATS = 9, WORK = 500 * 1024 };
 
 static int by_value(const void *a, const void *b)
 {
@@ -16,10 +17,12 @@ static int by_value(const void *a, const void *b)
 }
 
 /* Steps a second of every repeat, in ascending order. */
-static pv_status measure(const pv_arch *arch, double rates[REPEATS], double *mse, double *flops)
+static pv_status measure(const pv_arch *arch, pv_precision precision, double rates[REPEATS], double *mse,
+                         double *flops)
 {
     float coords[2 * SAMPLES], values[SAMPLES], *row = malloc((size_t)pv_arch_params(arch) * sizeof *row);
-    const pv_fit_opts opts = {.steps = REPEATS * STEPS, .lr = 5e-4};
+    const int steps = 1 + WORK / (arch->dims[1] * arch->dims[2]);
+    const pv_fit_opts opts = {.steps = REPEATS * steps, .lr = 5e-4, .precision = precision};
     pv_fit_result result = {0};
     pv_fitter *fitter = NULL;
     pv_rng rng = pv_rng_open(1, PV_RNG_TEST, 0, 0);
@@ -33,9 +36,9 @@ static pv_status measure(const pv_arch *arch, double rates[REPEATS], double *mse
     if (st == PV_OK) {
         pv_fitter_start(fitter, 0, row, NULL, values, (pv_fit_key){0});
         for (int i = 0; i < REPEATS; i++) {
-            const double start = pv_seconds();
-            pv_fitter_advance(fitter, 1, STEPS);
-            rates[i] = STEPS / (pv_seconds() - start);
+            const double start = pv_thread_seconds();
+            pv_fitter_advance(fitter, 1, steps);
+            rates[i] = steps / (pv_thread_seconds() - start);
         }
         qsort(rates, REPEATS, sizeof *rates, by_value);
         *flops = pv_fitter_step_flops(fitter);
@@ -47,20 +50,33 @@ static pv_status measure(const pv_arch *arch, double rates[REPEATS], double *mse
     return st;
 }
 
-int main(void)
+/* One line: the rates of a width, an instruction set and a precision. */
+static pv_status tell(int width, pv_isa isa, pv_precision precision)
 {
-    int hidden[] = {32, 32};
+    int hidden[] = {width, width};
     const pv_inr_opts opts = {.hidden = hidden, .hidden_count = 2, .w0 = 30, .offset = 0.5};
+    double rates[REPEATS], mse, flops;
     pv_arch arch;
-    if (pv_arch_make(&opts, 2, 1, &arch) != PV_OK) return 1;
+    pv_status st = pv_arch_make(&opts, 2, 1, &arch);
+    if (st == PV_OK) st = measure(&arch, precision, rates, &mse, &flops);
+    if (st == PV_OK)
+        printf(
+            "%-8s %-8s 2-%d-%d-1 on %d samples: best %.0f, median %.0f INR-steps/s (%.1f GFLOP/s), %.2f dB\n",
+            pv_isa_name(isa), pv_precision_name(precision), width, width, SAMPLES, rates[REPEATS - 1],
+            rates[REPEATS / 2], flops * rates[REPEATS - 1] * 1e-9, pv_psnr(mse));
+    return st;
+}
+
+/* Takes a width of the hidden layers, for 32. */
+int main(int argc, char **argv)
+{
+    const int width = argc > 1 ? atoi(argv[1]) : 32;
+    pv_status st = PV_OK;
     for (int isa = 0; isa < PV_ISA_COUNT; isa++) {
-        double rates[REPEATS], mse, flops;
         setenv("POLYVIEW_ISA", pv_isa_name((pv_isa)isa), 1);
         if (pv_cpu_isa() != (pv_isa)isa) continue;
-        if (measure(&arch, rates, &mse, &flops) != PV_OK) return 1;
-        printf("%-9s 2-32-32-1 on %d samples: best %.0f, median %.0f INR-steps/s (%.1f GFLOP/s), %.2f dB\n",
-               pv_isa_name((pv_isa)isa), SAMPLES, rates[REPEATS - 1], rates[REPEATS / 2],
-               flops * rates[REPEATS - 1] * 1e-9, pv_psnr(mse));
+        for (int p = PV_PRECISION_FLOAT32; st == PV_OK && p <= PV_PRECISION_INT16; p++)
+            st = tell(width, (pv_isa)isa, (pv_precision)p);
     }
-    return 0;
+    return st == PV_OK ? 0 : 1;
 }

@@ -33,6 +33,8 @@ def the_same_bytes_on_any_ranks(work: Path) -> None:
     write_images(work / "images")
     recipes = {
         "mini-batches": {"steps": 40, "lr": 5e-3, "batch": 20},
+        "operands of int16, polished": {"steps": 40, "precision": "int16", "polish": 9},
+        "operands of bfloat16, by batches": {"steps": 40, "precision": "bfloat16", "batch": 20},
         "a target": {"steps": 300, "lr": 5e-3, "target_psnr": 24.0},
         "a plateau, by batches, under a cosine": {
             "steps": 300,
@@ -96,11 +98,32 @@ def a_store_is_resumed_by_its_own_rules(work: Path) -> None:
     write_images(work / "images")
     config = write_config(work, fit={"batch": 20})
     polyview("fit", "--config", config)
-    for key, value in (("batch", 30), ("target_psnr", 30), ("schedule", "cosine"), ("plateau_steps", 5)):
+    others = {"batch": 30, "target_psnr": 30, "schedule": "cosine", "plateau_steps": 5, "precision": "int16"}
+    for key, value in {**others, "polish": 5}.items():
         run = polyview("fit", "--config", config, "--set", f"fit.{key}={value}")
         check(one_error(run, 2, f"fit.{key}: {value}"), f"another fit.{key} would make other rows", run)
     run = polyview("fit", "--config", config, "--set", "fit.restarts=9")
     check(run.status == 0 and run.json["present"] == ROWS, "fit.restarts may change", run)
+
+
+def a_store_is_repaired_in_its_precision(work: Path) -> None:
+    write_images(work / "images")
+    store = work / "store.h5"
+    for precision in ("float32", "bfloat16", "int16"):
+        store.unlink(missing_ok=True)
+        config = write_config(work, fit={"steps": 30, "precision": precision, "polish": 3})
+        polyview("fit", "--config", config)
+        whole = columns(store)
+        with h5py.File(store, "r+") as file:
+            file["params"][1, 20] += 1
+        run = polyview("verify", store, "--repair", ranks=2)
+        check(
+            run.status == 0 and run.json["repaired"] == 1 and not same(whole, columns(store)),
+            f"a row fitted in {precision} is made again as it was",
+            run,
+        )
+        told = polyview("info", store, "--json").json["fit_precision"]
+        check(told == precision, "the store says in which precision its rows were fitted", told)
 
 
 def objects_may_share_their_starts(work: Path) -> None:
@@ -266,6 +289,7 @@ if __name__ == "__main__":
             the_same_bytes_on_any_ranks,
             a_resumed_store_is_the_same,
             a_store_is_resumed_by_its_own_rules,
+            a_store_is_repaired_in_its_precision,
             objects_may_share_their_starts,
             rows_that_never_stay_finite_are_refused,
             refused_rows_are_not_read,

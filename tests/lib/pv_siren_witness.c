@@ -2,6 +2,7 @@
 #include "pv_siren_witness.h"
 #include "base/pv_mem.h"
 #include "inr/pv_inr_kernels.h"
+#include "inr/pv_inr_narrow.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -105,13 +106,14 @@ void pv_witness_fit(const pv_arch *arch, const float *start, int n, const float 
     free(v);
 }
 
-void pv_kernel_gradient(const pv_arch *arch, const float *row, int n, const float *coords,
-                        const float *values, float *gradient)
+void pv_kernel_gradient(const pv_inr_narrow_loops *loops, const pv_arch *arch, const float *row, int n,
+                        const float *coords, const float *values, float *gradient)
 {
     const pv_inr_kernels *kernels = PV_ISA_CHOOSE(pv_inr_kernels);
     const int inputs = arch->dims[0], outputs = arch->dims[arch->layers];
     float *coord_tiles = NULL, *value_tiles = NULL;
-    pv_inr_net net;
+    pv_inr_net net = {0};
+    pv_inr_narrow narrow = {0};
     pv_status st = PV_OK;
     memset(gradient, 0, (size_t)pv_arch_params(arch) * sizeof *gradient);
     PV_TRY(pv_inr_net_open(arch, n, &net));
@@ -122,14 +124,21 @@ void pv_kernel_gradient(const pv_arch *arch, const float *row, int n, const floa
     pv_inr_net_lay_out(&net, n, inputs, coords, coord_tiles);
     pv_inr_net_lay_out(&net, n, outputs, values, value_tiles);
     kernels->load(&net, row);
+    if (loops) PV_TRY(pv_inr_narrow_open(&net, &narrow));
+    if (loops) loops->pack(&net, &narrow);
     for (int t = 0; t < tiles; t++) {
-        const int left = n - t * net.tile;
-        kernels->gradient(&net, coord_tiles + (int64_t)t * inputs * net.stride,
-                          value_tiles + (int64_t)t * outputs * net.stride, left < net.tile ? left : net.tile,
-                          2.0f / (float)(n * outputs), gradient);
+        const int left = n - t * net.tile, count = left < net.tile ? left : net.tile;
+        const float *x = coord_tiles + (int64_t)t * inputs * net.stride;
+        const float *y = value_tiles + (int64_t)t * outputs * net.stride;
+        const float scale = 2.0f / (float)(n * outputs);
+        if (loops)
+            loops->gradient(&net, &narrow, x, y, count, scale, gradient);
+        else
+            kernels->gradient(&net, x, y, count, scale, gradient);
     }
 done:
     pv_inr_net_close(&net);
+    pv_inr_narrow_close(&narrow);
     free(coord_tiles);
     free(value_tiles);
 }

@@ -3,6 +3,7 @@
 #define PV_SIREN_WITNESS_H
 
 #include "inr/pv_arch.h"
+#include "inr/pv_inr_narrow.h"
 
 /* f(x) of one sample.  Shapes: row [P], x [d_0], y [d_M]. */
 void pv_witness_eval(const pv_arch *arch, const double *row, const float *x, double *y);
@@ -17,9 +18,9 @@ double pv_witness_gradient(const pv_arch *arch, const double *row, int n, const 
 void pv_witness_fit(const pv_arch *arch, const float *start, int n, const float *coords, const float *values,
                     int steps, double lr, bool cosine, double *row, double *losses);
 
-/* The gradient [P] that the fit kernels find, in float, on the instruction set in use; zeros without
- * memory. */
-void pv_kernel_gradient(const pv_arch *arch, const float *row, int n, const float *coords,
-                        const float *values, float *gradient);
+/* The gradient [P] that the fit kernels find, in float, on the instruction set in use, with operands of
+ * 16 bits where `loops` is not NULL; zeros without memory. */
+void pv_kernel_gradient(const pv_inr_narrow_loops *loops, const pv_arch *arch, const float *row, int n,
+                        const float *coords, const float *values, float *gradient);
 
 #endif

@@ -166,7 +166,7 @@ static void the_gradient_is_that_of_finite_differences(void **state)
             make(a, &p);
             for (int i = 0; i < PARAMS; i++)
                 row[i] = (double)p.row[i];
-            pv_kernel_gradient(&p.arch, p.row, SAMPLES, p.coords, p.values, gradient);
+            pv_kernel_gradient(NULL, &p.arch, p.row, SAMPLES, p.coords, p.values, gradient);
             for (int i = 0; i < PARAMS; i++) {
                 const double here = row[i];
                 row[i] = here + step;

@@ -180,7 +180,7 @@ static void unknown_keys_are_named_with_file_and_line(void **state)
             "config.yaml:3: fit.vews: unknown key (did you mean 'views'?)");
     refused("fit:\n  dropout: 0.5\n", NULL,
             "config.yaml:2: fit.dropout: unknown key (the keys here are views, init, steps, lr, schedule, "
-            "target_psnr, plateau_steps, plateau_drop, batch, restarts, seed)");
+            "target_psnr, plateau_steps, plateau_drop, batch, restarts, precision, polish, seed)");
     refused("\nsignl: {}\n", NULL, "config.yaml:2: signl: unknown key (did you mean 'signal'?)");
     refused("w0: 3\n", NULL, "config.yaml:1: w0: unknown key (did you mean 'inr.w0'?)");
     refused("fit.views: 3\n", NULL,

@@ -97,6 +97,19 @@ static double relative_l2(int n, const float *ours, const double *truth)
     return sqrt(difference / fmax(size, 1e-30));
 }
 
+/* Fails where a tensor of the gradient is more than `most` of its size from the truth. */
+static void compare_tensors(const problem *p, const char *what, const float *gradient, const double *truth,
+                            double most)
+{
+    pv_arch_tensor tensors[2 * PV_INR_MAX_LAYERS];
+    for (int i = pv_arch_layout(&p->arch, tensors) - 1; i >= 0; i--) {
+        const int first = tensors[i].offset;
+        const double distance =
+            relative_l2(tensors[i].rows * tensors[i].cols, gradient + first, truth + first);
+        if (!(distance < most)) fail_msg("%s: %s is %g away", what, tensors[i].name, distance);
+    }
+}
+
 static void the_gradient_is_that_of_plain_loops(void **state)
 {
     (void)state;
@@ -110,20 +123,77 @@ static void the_gradient_is_that_of_plain_loops(void **state)
         pv_witness_gradient(&p.arch, row, p.n, p.coords, p.values, truth);
         for (int isa = 0; isa < PV_ISA_COUNT; isa++) {
             if (!choose(isa)) continue;
-            pv_kernel_gradient(&p.arch, p.row, p.n, p.coords, p.values, gradient);
-            pv_arch_tensor tensors[2 * PV_INR_MAX_LAYERS];
-            for (int i = pv_arch_layout(&p.arch, tensors) - 1; i >= 0; i--) {
-                const int first = tensors[i].offset;
-                const double distance =
-                    relative_l2(tensors[i].rows * tensors[i].cols, gradient + first, truth + first);
-                if (!(distance < 2e-5))
-                    fail_msg("shape %d, %s, %s: %g away", k, pv_isa_name((pv_isa)isa), tensors[i].name,
-                             distance);
-            }
+            pv_kernel_gradient(NULL, &p.arch, p.row, p.n, p.coords, p.values, gradient);
+            compare_tensors(&p, pv_isa_name((pv_isa)isa), gradient, truth, 2e-5);
         }
         free(row);
         free(truth);
         free(gradient);
+        drop(&p);
+    }
+}
+
+/* Gradients with operands of 16 bits on the instruction set in use: near the truth, and to the bit the same
+ * with the processor's own instructions. */
+static void compare_narrow(const problem *p, const double *truth)
+{
+    const pv_inr_narrow_kernels *k = PV_ISA_CHOOSE(pv_inr_narrow_kernels);
+    float *gradient = malloc((size_t)p->params * sizeof *gradient);
+    float *own = malloc((size_t)p->params * sizeof *own);
+    pv_kernel_gradient(&k->bfloat16, &p->arch, p->row, p->n, p->coords, p->values, gradient);
+    compare_tensors(p, "bfloat16", gradient, truth, 0.1);
+    if (pv_cpu_multiplies_bfloat16() && k->bfloat16_is_plain()) {
+        pv_kernel_gradient(&k->bfloat16_own, &p->arch, p->row, p->n, p->coords, p->values, own);
+        assert_memory_equal(own, gradient, (size_t)p->params * sizeof *own);
+    }
+    pv_kernel_gradient(&k->int16, &p->arch, p->row, p->n, p->coords, p->values, gradient);
+    compare_tensors(p, "int16", gradient, truth, 0.02);
+    if (pv_cpu_multiplies_int16()) {
+        pv_kernel_gradient(&k->int16_own, &p->arch, p->row, p->n, p->coords, p->values, own);
+        assert_memory_equal(own, gradient, (size_t)p->params * sizeof *own);
+    }
+    free(gradient);
+    free(own);
+}
+
+static void compare_narrow_everywhere(const problem *p)
+{
+    double *row = malloc((size_t)p->params * sizeof *row), *truth = malloc((size_t)p->params * sizeof *truth);
+    for (int i = 0; i < p->params; i++)
+        row[i] = (double)p->row[i];
+    pv_witness_gradient(&p->arch, row, p->n, p->coords, p->values, truth);
+    for (int isa = 0; isa < PV_ISA_COUNT; isa++)
+        if (choose(isa)) compare_narrow(p, truth);
+    free(row);
+    free(truth);
+}
+
+static void gradients_with_operands_of_16_bits_are_near(void **state)
+{
+    (void)state;
+    for (int k = 0; k < SHAPES; k++) {
+        problem p = make(&shapes[k], 1);
+        compare_narrow_everywhere(&p);
+        drop(&p);
+    }
+}
+
+/* All weights, activations and slopes of one sign: sums are as large as they can be. */
+static void the_largest_sums_of_whole_numbers_fit(void **state)
+{
+    (void)state;
+    const shape sizes[] = {{1, 1, 2, {255, 255}, 1100}, {1, 1, 2, {2, 2}, 9000}, {1, 1, 3, {1, 255, 1}, 500}};
+    for (int k = 0; k < 3; k++) {
+        problem p = make(&sizes[k], 1);
+        pv_arch_tensor tensors[2 * PV_INR_MAX_LAYERS];
+        for (int i = pv_arch_layout(&p.arch, tensors) - 1; i >= 0; i--)
+            for (int j = 0; j < tensors[i].rows * tensors[i].cols; j++)
+                p.row[tensors[i].offset + j] = i == 0   ? 1e-4f
+                                               : i == 1 ? 1.3f / 30
+                                                        : 0.04f / (float)tensors[i].cols;
+        for (int i = 0; i < p.n; i++)
+            p.values[i] = 0.1f, p.coords[i] = fabsf(p.coords[i]);
+        compare_narrow_everywhere(&p);
         drop(&p);
     }
 }
@@ -176,6 +246,8 @@ static const pv_fit_opts recipes[] = {
     {.steps = 24, .lr = 5e-4},
     {.steps = 24, .lr = 2e-3, .schedule = PV_SCHEDULE_COSINE, .target_psnr = 15},
     {.steps = 24, .lr = 5e-4, .batch = 37, .seed = 7},
+    {.steps = 24, .lr = 5e-4, .precision = PV_PRECISION_BFLOAT16, .polish = 7},
+    {.steps = 24, .lr = 5e-4, .precision = PV_PRECISION_INT16, .batch = 37},
     {.steps = 60, .lr = 5e-3, .batch = 100, .target_psnr = 15, .plateau_steps = 6, .plateau_drop = 0.3},
 };
 enum { RECIPES = sizeof recipes / sizeof *recipes, MOST = 64, INRS_PARAMS = 13 * 3 + 32 * 14 + 33 };
@@ -282,14 +354,59 @@ static void every_instruction_set_reaches_the_same_psnr(void **state)
     drop(&p);
 }
 
+static void every_precision_reaches_about_the_same_psnr(void **state)
+{
+    (void)state;
+    problem p = make(&shapes[0], 3);
+    float row[1185];
+    for (int isa = 0; isa < PV_ISA_COUNT; isa++) {
+        if (!choose(isa)) continue;
+        pv_fit_opts opts = {.steps = 300, .lr = 5e-4};
+        const double whole = pv_psnr(fit_alone(&p, &opts, no_key, row).mse);
+        for (int precision = PV_PRECISION_BFLOAT16; precision <= PV_PRECISION_INT16; precision++) {
+            opts.precision = (pv_precision)precision;
+            const double psnr = pv_psnr(fit_alone(&p, &opts, no_key, row).mse);
+            if (!(fabs(psnr - whole) < 0.3))
+                fail_msg("%s: %.3f dB, not %.3f", pv_precision_name(opts.precision), psnr, whole);
+        }
+    }
+    drop(&p);
+}
+
+static void the_last_steps_are_polished_in_float32(void **state)
+{
+    (void)state;
+    problem p = make(&shapes[0], 3);
+    float whole[1185], narrow[1185], polished[1185];
+    pv_fit_opts opts = {.steps = 20, .lr = 5e-4};
+    choose(PV_ISA_PORTABLE);
+    fit_alone(&p, &opts, no_key, whole);
+    for (int precision = PV_PRECISION_BFLOAT16; precision <= PV_PRECISION_INT16; precision++) {
+        opts.precision = (pv_precision)precision;
+        opts.polish = 0;
+        fit_alone(&p, &opts, no_key, narrow);
+        opts.polish = 6;
+        fit_alone(&p, &opts, no_key, polished);
+        assert_memory_not_equal(narrow, whole, sizeof whole);
+        assert_memory_not_equal(polished, narrow, sizeof whole);
+        assert_memory_not_equal(polished, whole, sizeof whole);
+        for (opts.polish = 20; opts.polish <= 21; opts.polish++) {
+            fit_alone(&p, &opts, no_key, polished);
+            assert_memory_equal(polished, whole, sizeof whole);
+        }
+    }
+    drop(&p);
+}
+
 static void what_is_not_finite_is_an_error_of_its_slot_only(void **state)
 {
     (void)state;
     const shape s = {2, 1, 2, {8, 8}, 50};
-    for (int isa = 0; isa < PV_ISA_COUNT; isa++) {
-        if (!choose(isa)) continue;
+    for (int k = 0; k < 3 * PV_ISA_COUNT; k++) {
+        if (!choose(k / 3)) continue;
+        const pv_fit_opts opts = {.steps = 1000, .lr = 5e-4, .precision = (pv_precision)(k % 3)};
         problem p = make(&s, 4);
-        pv_fitter *fitter = new_fitter(&p, &plain);
+        pv_fitter *fitter = new_fitter(&p, &opts);
         float row[105];
         pv_fit_result result;
         pv_fitter_start(fitter, 1, p.row, NULL, p.values, no_key);
@@ -325,10 +442,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_gradient_is_that_of_plain_loops),
+        cmocka_unit_test(gradients_with_operands_of_16_bits_are_near),
+        cmocka_unit_test(the_largest_sums_of_whole_numbers_fit),
         cmocka_unit_test(a_fit_follows_plain_loops),
         cmocka_unit_test(a_fit_does_not_depend_on_slot_neighbours_or_cuts),
         cmocka_unit_test(objects_with_coordinates_of_their_own_fit_side_by_side),
         cmocka_unit_test(every_instruction_set_reaches_the_same_psnr),
+        cmocka_unit_test(every_precision_reaches_about_the_same_psnr),
+        cmocka_unit_test(the_last_steps_are_polished_in_float32),
         cmocka_unit_test(what_is_not_finite_is_an_error_of_its_slot_only),
         cmocka_unit_test(the_work_of_a_step_is_counted),
     };
