@@ -9,8 +9,8 @@ from collections import defaultdict
 from pathlib import Path
 
 ROOMS = (
-    "base parallel simd config signal inr picture store fit symmetry augment data nn/core nn/mlp nn/dws nn/gnn nn/tokens nn/scalegmn nn train "
-    "probe run plan bench cmd"
+    "base parallel simd config signal inr picture store fit symmetry augment data nn/core nn/mlp nn/dws nn/gnn nn/tokens nn/scalegmn "
+    "nn/probe nn train probe run plan bench cmd"
 ).split()
 COLUMNS, LINES = 110, 500
 INCLUDE = re.compile(r'^#include "([^"]+)"', re.M)

@@ -11,11 +11,11 @@
 
 typedef struct pv_model pv_model;
 
-/* Makes a model for INRs with matrices d_0..d_layers (`dims`, layers + 1 of them) and `classes` outputs (with
- * a projection: the width of embedding and projection), for at most `max_batch` rows a pass.  Parameters and
+/* Makes a model for INRs of an architecture and `classes` outputs (with a projection: the width of embedding
+ * and projection), for at most `max_batch` rows a pass.  Parameters and
  * gradients are zero until pv_model_init or a load.
  * Owner: pv_model_free.  Local.  Errors: PV_ERR_CONFIG (key named), PV_ERR_NOMEM. */
-pv_status pv_model_new(const pv_model_opts *opts, const int *dims, int layers, int classes, int max_batch,
+pv_status pv_model_new(const pv_model_opts *opts, const pv_arch *arch, int classes, int max_batch,
                        pv_model **out);
 void pv_model_free(pv_model *model);
 

@@ -5,7 +5,7 @@
 
 #include "nn/core/pv_model_kind.h"
 
-#define PV_MODEL_KINDS(X) X(dws) X(mlp) X(gnn) X(tokens) X(scalegmn)
+#define PV_MODEL_KINDS(X) X(dws) X(mlp) X(gnn) X(tokens) X(scalegmn) X(probe)
 
 #define PV_MODEL_KIND_EXTERN(name) extern const pv_model_kind pv_model_##name;
 PV_MODEL_KINDS(PV_MODEL_KIND_EXTERN)

@@ -21,13 +21,14 @@ struct pv_model {
 
 static pv_status check(const pv_model_request *r)
 {
-    if (r->layers < 1 || r->classes < 1 || r->max_batch < 1)
+    const int *const dims = r->arch->dims;
+    if (r->arch->layers < 1 || r->classes < 1 || r->max_batch < 1)
         return pv_fail(PV_ERR_CONFIG, "a model needs layers, classes and a batch, not %d, %d and %d",
-                       r->layers, r->classes, r->max_batch);
+                       r->arch->layers, r->classes, r->max_batch);
     double entries = 0;
-    for (int i = 0; i <= r->layers; i++) {
-        if (r->dims[i] < 1) return pv_fail(PV_ERR_CONFIG, "INR width %d is %d", i, r->dims[i]);
-        if (i) entries += (r->dims[i - 1] + 1.0) * r->dims[i];
+    for (int i = 0; i <= r->arch->layers; i++) {
+        if (dims[i] < 1) return pv_fail(PV_ERR_CONFIG, "INR width %d is %d", i, dims[i]);
+        if (i) entries += (dims[i - 1] + 1.0) * dims[i];
     }
     if (entries * r->max_batch > MOST_ROWS)
         return pv_fail(PV_ERR_CONFIG, "a batch of %d rows of %.0f weights is too large", r->max_batch,
@@ -44,11 +45,10 @@ static void add_projection(pv_model *model, int width, int64_t max_batch)
     model->projection = pv_head_new(&model->params, stack, max_batch);
 }
 
-pv_status pv_model_new(const pv_model_opts *opts, const int *dims, int layers, int classes, int max_batch,
+pv_status pv_model_new(const pv_model_opts *opts, const pv_arch *arch, int classes, int max_batch,
                        pv_model **out)
 {
-    const pv_model_request request = {
-        .opts = opts, .dims = dims, .layers = layers, .classes = classes, .max_batch = max_batch};
+    const pv_model_request request = {.opts = opts, .arch = arch, .classes = classes, .max_batch = max_batch};
     pv_model *model = NULL;
     pv_status st = PV_OK;
     *out = NULL;

@@ -9,8 +9,7 @@ pv_status pv_open_model_make(const pv_comm *comm, const pv_store *store, int bat
 {
     const pv_arch *arch = pv_store_arch(store);
     m->config->model.projection = pv_task_of(&m->config->train)->embeds;
-    return pv_agree(
-        comm, pv_model_new(&m->config->model, arch->dims, arch->layers, m->head.classes, batch, &m->model));
+    return pv_agree(comm, pv_model_new(&m->config->model, arch, m->head.classes, batch, &m->model));
 }
 
 pv_status pv_open_model_file(const pv_comm *comm, const char *path, const pv_store *store, int batch,

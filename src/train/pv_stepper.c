@@ -73,12 +73,22 @@ static pv_status make_micros(pv_stepper *s)
     for (int i = 0; i < s->count; i++) {
         /* the first one evaluates, too */
         const int64_t most = i == 0 && rows < PV_EVAL_BATCH ? PV_EVAL_BATCH : rows;
-        PV_TRY(pv_model_new(setup->model, setup->arch->dims, setup->arch->layers, setup->task->outputs,
-                            (int)most, &s->micros[i].model));
+        PV_TRY(pv_model_new(setup->model, setup->arch, setup->task->outputs, (int)most, &s->micros[i].model));
         if (i > 0) pv_model_share_params(s->micros[i].model, s->micros[0].model);
     }
 done:
     return st;
+}
+
+/* A model that evaluates INRs needs their weights as they are. */
+static pv_status check_rows(const pv_stepper_setup *setup)
+{
+    const pv_model_kind *kind = (const pv_model_kind *)setup->model->kind.plugin;
+    if (!kind->evaluates || setup->opts->form.normalise == PV_NORMALISE_NONE) return PV_OK;
+    return pv_fail(PV_ERR_CONFIG,
+                   "model.kind: %s evaluates INRs and takes their weights as they are: say "
+                   "train.normalise: none",
+                   kind->plugin.name);
 }
 
 pv_status pv_stepper_new(const pv_stepper_setup *setup, pv_stepper **out)
@@ -91,6 +101,7 @@ pv_status pv_stepper_new(const pv_stepper_setup *setup, pv_stepper **out)
     *out = NULL;
     PV_ALLOC(s, 1);
     s->setup = *setup;
+    PV_TRY(check_rows(setup));
     PV_TRY(share_out(s));
     PV_TRY(make_micros(s));
     const int64_t count = pv_model_count(s->micros[0].model);

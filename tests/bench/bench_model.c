@@ -10,6 +10,7 @@
 #include "nn/scalegmn/pv_scalegmn_opts.h"
 #include "nn/core/pv_optim.h"
 #include "run/pv_limits.h"
+#include "pv_test_arch.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,7 +47,7 @@ static void run(const request *r, const char *title, const pv_model_opts *opts, 
 {
     if (!strstr(title, r->part)) return;
     bench b = {.batch = batch};
-    if (pv_model_new(opts, dims, layers, CLASSES, batch, &b.model) != PV_OK) exit(1);
+    if (pv_model_new(opts, pv_test_arch(dims, layers), CLASSES, batch, &b.model) != PV_OK) exit(1);
     pv_model_init(b.model, 1);
     const pv_optim_opts adamw = {.kind = PV_OPTIM_ADAMW, .weight_decay = 5e-4, .amsgrad = true};
     if (pv_optim_new(&adamw, pv_model_count(b.model), &b.optim) != PV_OK) exit(1);

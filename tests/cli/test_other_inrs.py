@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 from drawn import write_box
-from harness import check, polyview, run_tests, write_config
+from harness import check, one_error, polyview, run_tests, write_config
 
-KINDS = ("dws", "gnn", "mlp", "tokens", "scalegmn")
+KINDS = ("dws", "gnn", "mlp", "tokens", "scalegmn", "probe")
 
 
 def losses(path: Path) -> list[float]:
@@ -26,17 +26,19 @@ def train(config: Path, output: Path, ranks: int, *sets: str) -> list[float]:
 def each_model_takes(work: Path, config: Path, what: str) -> None:
     for place, kind in enumerate(KINDS):
         ranks = 2 + 2 * (place % 2)
-        found = [
-            train(config, work / f"{kind}-{count}.h5", count, f"model.kind={kind}") for count in (1, ranks)
-        ]
+        sets = [f"model.kind={kind}"] + ["train.normalise=none", "model.points=9"] * (kind == "probe")
+        found = [train(config, work / f"{kind}-{count}.h5", count, *sets) for count in (1, ranks)]
         check(
             len(found[0]) == 2 and found[0] == found[1],
             f"{kind} trains on {what}, on {ranks} ranks as on one",
             found,
         )
     model, store = work / "mlp-1.h5", work / "store.h5"
-    run = polyview("eval", "--model", model, "--store", store, "--split", "test", ranks=3)
-    check(run.status == 0 and 0 <= run.json["accuracy"] <= 1, f"eval judges a model of {what}", run)
+    for judged in (model, work / "probe-1.h5"):
+        run = polyview("eval", "--model", judged, "--store", store, "--split", "test", ranks=3)
+        check(run.status == 0 and 0 <= run.json["accuracy"] <= 1, f"eval judges a model of {what}", run)
+    run = polyview("train", "--config", config, "--set", "model.kind=probe", "--fresh", ranks=2)
+    check(one_error(run, 2, "train.normalise: none"), "probe wants weights as they are", run)
     run = polyview("align", store, "--objects", 4, "--quiet", ranks=2)
     check(run.status == 0 and run.json["pairs"] == 4, f"align matches views of {what}", run)
     run = polyview("probe", "--model", model, "--store", store, "--method", "ridge", "--quiet", ranks=4)

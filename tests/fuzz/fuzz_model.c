@@ -58,7 +58,7 @@ static void make_model(void)
     pv_model *model = NULL;
     pv_optim *optim = NULL;
     fuzz_require(pv_run_config_load("text", config_text, NULL, 0, &config) == PV_OK &&
-                     pv_model_new(&config->model, arch.dims, arch.layers, head.classes, 1, &model) == PV_OK &&
+                     pv_model_new(&config->model, &arch, head.classes, 1, &model) == PV_OK &&
                      pv_optim_new(&(pv_optim_opts){.kind = PV_OPTIM_ADAM}, pv_model_count(model), &optim) ==
                          PV_OK &&
                      pv_row_form_make(&(pv_row_form_opts){0}, pv_arch_params(&arch), &head.form) == PV_OK &&
@@ -111,7 +111,7 @@ static void load(const pv_model_file *file, bool with_optim)
     float logits[MAX_CLASSES], row[MAX_PARAMS] = {0};
     pv_status st = pv_run_config_load("kept", head->config, NULL, 0, &config);
     if (st == PV_OK && is_small(head, config))
-        st = pv_model_new(&config->model, head->arch.dims, head->arch.layers, head->classes, 1, &model);
+        st = pv_model_new(&config->model, &head->arch, head->classes, 1, &model);
     fuzz_require(st == PV_OK || st == PV_ERR_CONFIG || st == PV_ERR_NOMEM,
                  "a kept config is one or is refused");
     if (model && with_optim)

@@ -1,5 +1,6 @@
 /* Models against the oracle: what the tests of all kinds of models repeat. */
 #include "pv_model_case.h"
+#include "pv_test_arch.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -29,7 +30,7 @@ void pv_model_case_open(pv_model_case *c, const pv_oracle *oracle, const char *n
     c->layers = pv_oracle_ints(oracle, name, dims, c->dims, PV_CASE_DIMS) - 1;
     c->classes = (int)pv_oracle_int(oracle, name, classes);
     c->batch = (int)pv_oracle_int(oracle, name, "batch");
-    if (pv_model_new(opts, c->dims, c->layers, c->classes, c->batch, &c->model) != PV_OK) {
+    if (pv_model_new(opts, pv_test_arch(c->dims, c->layers), c->classes, c->batch, &c->model) != PV_OK) {
         printf("not ok - %s: cannot build the model\n", name);
         exit(1);
     }

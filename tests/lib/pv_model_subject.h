@@ -7,6 +7,7 @@
 #include "nn/core/pv_loss.h"
 #include "nn/pv_model.h"
 #include "pv_slopes.h"
+#include "pv_test_arch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -34,7 +35,8 @@ static void subject_open(subject *s, const pv_model_opts *opts, const int *dims,
     for (int i = 0; i < layers; i++)
         s->weights += (dims[i] + 1) * dims[i + 1];
     assert_true(s->weights <= SUBJECT_WEIGHTS && batch <= SUBJECT_BATCH);
-    assert_int_equal(pv_model_new(opts, dims, layers, SUBJECT_CLASSES, batch, &s->model), PV_OK);
+    assert_int_equal(pv_model_new(opts, pv_test_arch(dims, layers), SUBJECT_CLASSES, batch, &s->model),
+                     PV_OK);
     pv_model_init(s->model, 4);
     pv_rng rng = pv_rng_open(2, PV_RNG_TEST, 0, 0);
     for (int i = 0; i < batch * s->weights; i++)

@@ -1,5 +1,6 @@
 /* A batch spread over ranks, some perhaps with nothing, trains like the whole batch on one. */
 #include "pv_mpi_test.h"
+#include "pv_test_arch.h"
 #include "base/pv_rng.h"
 #include "nn/core/pv_loss.h"
 #include "nn/pv_model.h"
@@ -28,7 +29,7 @@ static bool open(subject *s)
     pv_dws_opts own = {.reduction = PV_POOL_MEAN, .fc_layers = 1, .out_fc = 1};
     const pv_model_opts opts = {
         .kind = {&pv_model_dws.plugin, &own}, .hidden = 8, .layers = 2, .batch_norm = true, .dropout = 0.1};
-    if (pv_model_new(&opts, dims, LAYERS, CLASSES, BATCH, &s->model) != PV_OK) return false;
+    if (pv_model_new(&opts, pv_test_arch(dims, LAYERS), CLASSES, BATCH, &s->model) != PV_OK) return false;
     pv_model_init(s->model, 1);
     for (int i = 0; i < LAYERS; i++)
         s->weights += (dims[i] + 1) * dims[i + 1];

@@ -38,7 +38,7 @@ int main(int argc, char **argv)
     pv_comm comm;
     pv_model *model = NULL;
     pv_test_begin(&argc, &argv, &comm);
-    const bool made = pv_model_new(&mlp, arch.dims, arch.layers, PV_TEST_CLASSES, 4, &model) == PV_OK;
+    const bool made = pv_model_new(&mlp, &arch, PV_TEST_CLASSES, 4, &model) == PV_OK;
     pv_test_check(&comm, made, "a model is made");
     if (made) {
         const pv_model_tensor *tensors;

@@ -5,6 +5,7 @@
 #include "nn/pv_model_kinds.h"
 #include "nn/scalegmn/pv_scalegmn_opts.h"
 #include "pv_oracle.h"
+#include "pv_test_arch.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -47,7 +48,8 @@ static void open(subject *s)
     const pv_model_opts opts = {.kind = {&pv_model_scalegmn.plugin, &s->own},
                                 .hidden = integer(s, "hidden"),
                                 .layers = integer(s, "layers")};
-    if (pv_model_new(&opts, s->dims, s->layers, s->classes, s->batch, &s->model) != PV_OK) exit(1);
+    if (pv_model_new(&opts, pv_test_arch(s->dims, s->layers), s->classes, s->batch, &s->model) != PV_OK)
+        exit(1);
 }
 
 /* The published tensors one after the other, from or into ours of the same names. */

@@ -1,6 +1,7 @@
 /* The DWS classifier in double precision: gradients by finite differences, invariance, and that a batch may
  * be split. */
 #include "pv_slopes.h"
+#include "pv_test_arch.h"
 #include "nn/core/pv_loss.h"
 #include "nn/dws/pv_dws_opts.h"
 #include "nn/pv_model.h"
@@ -33,7 +34,7 @@ static const int32_t labels[BATCH] = {0, 2, 1, 2};
 static void open_model(model_case *c, const pv_model_opts *opts, const int *dims, int layers)
 {
     *c = (model_case){.pass = {.training = true, .global_batch = BATCH, .seed = 3, .step = 9}};
-    assert_int_equal(pv_model_new(opts, dims, layers, CLASSES, BATCH, &c->model), PV_OK);
+    assert_int_equal(pv_model_new(opts, pv_test_arch(dims, layers), CLASSES, BATCH, &c->model), PV_OK);
     pv_model_init(c->model, 1);
     double *values = pv_test_noise(pv_model_count(c->model), 6);
     for (int64_t i = 0; i < pv_model_count(c->model); i++)
@@ -179,7 +180,7 @@ static void inputs_are_sampled_down(void **state)
     check_model(&opts, (const int[]){9, 4, 3}, PAIR);
     own.downsample = 9;
     pv_model *model = NULL;
-    assert_int_equal(pv_model_new(&opts, (const int[]){9, 4, 3}, PAIR, CLASSES, BATCH, &model),
+    assert_int_equal(pv_model_new(&opts, pv_test_arch((const int[]){9, 4, 3}, PAIR), CLASSES, BATCH, &model),
                      PV_ERR_CONFIG);
 }
 
@@ -304,13 +305,15 @@ static void a_bad_model_is_refused_by_name(void **state)
     pv_model *model = NULL;
     pv_dws_opts own;
     pv_model_opts opts = plain(&own);
-    assert_int_equal(pv_model_new(&opts, short_dims, 1, CLASSES, BATCH, &model), PV_ERR_CONFIG);
+    assert_int_equal(pv_model_new(&opts, pv_test_arch(short_dims, 1), CLASSES, BATCH, &model), PV_ERR_CONFIG);
     own.downsample = short_dims[0]; /* not below the inputs */
-    assert_int_equal(pv_model_new(&opts, short_dims, SHORT, CLASSES, BATCH, &model), PV_ERR_CONFIG);
+    assert_int_equal(pv_model_new(&opts, pv_test_arch(short_dims, SHORT), CLASSES, BATCH, &model),
+                     PV_ERR_CONFIG);
     opts = plain(&own);
     own.set_layer = PV_SET_SAB;
     opts.heads = 3; /* of 4 features */
-    assert_int_equal(pv_model_new(&opts, short_dims, SHORT, CLASSES, BATCH, &model), PV_ERR_CONFIG);
+    assert_int_equal(pv_model_new(&opts, pv_test_arch(short_dims, SHORT), CLASSES, BATCH, &model),
+                     PV_ERR_CONFIG);
     assert_null(model);
     pv_model_free(NULL);
 }

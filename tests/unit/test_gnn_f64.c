@@ -1,6 +1,7 @@
 /* The relational transformer in double precision: gradients by finite differences, invariance under
  * permutations of hidden units, and that the order and company of samples do not matter. */
 #include "pv_model_subject.h"
+#include "pv_test_arch.h"
 #include "nn/gnn/pv_gnn_opts.h"
 #include "nn/pv_model_kinds.h"
 
@@ -151,7 +152,7 @@ static void heads_must_divide_the_width(void **state)
     pv_model *model = NULL;
     pv_gnn_opts own = plain;
     const pv_model_opts opts = {.kind = {&pv_model_gnn.plugin, &own}, .layers = 2, .heads = 4};
-    assert_int_equal(pv_model_new(&opts, dims, LAYERS, CLASSES, BATCH, &model), PV_ERR_CONFIG);
+    assert_int_equal(pv_model_new(&opts, pv_test_arch(dims, LAYERS), CLASSES, BATCH, &model), PV_ERR_CONFIG);
     assert_null(model);
 }
 

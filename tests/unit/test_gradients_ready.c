@@ -4,8 +4,10 @@
 #include "nn/pv_model.h"
 #include "nn/dws/pv_dws_opts.h"
 #include "nn/gnn/pv_gnn_opts.h"
+#include "nn/probe/pv_probe_opts.h"
 #include "nn/pv_model_kinds.h"
 #include "nn/scalegmn/pv_scalegmn_opts.h"
+#include "pv_test_arch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -35,6 +37,7 @@ static pv_gnn_opts graph = {.d_node = 6,
 
 static pv_scalegmn_opts along = {.direction = PV_DIRECTION_FORWARD},
                         both_ways = {.direction = PV_DIRECTION_BOTH};
+static pv_probe_opts probes = {.points = 3, .units = true};
 
 static const pv_model_opts kinds[] = {
     {.kind = {&pv_model_dws.plugin, &narrow}, .hidden = 8, .layers = 2, .batch_norm = true},
@@ -44,6 +47,7 @@ static const pv_model_opts kinds[] = {
     {.kind.plugin = &pv_model_tokens.plugin, .hidden = 8, .layers = 1, .heads = 2},
     {.kind = {&pv_model_scalegmn.plugin, &along}, .hidden = 5, .layers = 1},
     {.kind = {&pv_model_scalegmn.plugin, &both_ways}, .hidden = 5, .layers = 1},
+    {.kind = {&pv_model_probe.plugin, &probes}, .hidden = 7, .layers = 2, .batch_norm = true},
 };
 
 typedef struct subject {
@@ -56,7 +60,7 @@ typedef struct subject {
 static void open(subject *s, const pv_model_opts *opts)
 {
     *s = (subject){0};
-    assert_int_equal(pv_model_new(opts, dims, LAYERS, CLASSES, BATCH, &s->model), PV_OK);
+    assert_int_equal(pv_model_new(opts, pv_test_arch(dims, LAYERS), CLASSES, BATCH, &s->model), PV_OK);
     pv_model_init(s->model, 1);
     s->count = pv_model_count(s->model);
     s->seen = malloc(sizeof *s->seen * (size_t)s->count);

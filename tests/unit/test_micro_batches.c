@@ -6,8 +6,10 @@
 #include "nn/pv_model.h"
 #include "nn/dws/pv_dws_opts.h"
 #include "nn/gnn/pv_gnn_opts.h"
+#include "nn/probe/pv_probe_opts.h"
 #include "nn/pv_model_kinds.h"
 #include "nn/scalegmn/pv_scalegmn_opts.h"
+#include "pv_test_arch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,7 +19,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-enum { NETS = 60, CLASSES = 5, MOST = 13, ROOM = 40, MOST_LAYERS = 4, KINDS = 5 };
+enum { NETS = 60, CLASSES = 5, MOST = 13, ROOM = 40, MOST_LAYERS = 4, KINDS = 6 };
 
 /* A random net over random INRs. */
 typedef struct net {
@@ -25,6 +27,7 @@ typedef struct net {
     pv_dws_opts dws;
     pv_gnn_opts gnn;
     pv_scalegmn_opts scalegmn;
+    pv_probe_opts probe;
     int dims[MOST_LAYERS + 1], layers, params;
 } net;
 
@@ -50,6 +53,7 @@ static net draw_net(pv_rng *rng)
                           .skip = draw(rng, 0, 1),
                           .layer_skip = draw(rng, 0, 1),
                           .downsample = wide ? 4 : 0};
+    n.probe = (pv_probe_opts){.points = draw(rng, 1, 9), .units = draw(rng, 0, 1)};
     n.gnn = (pv_gnn_opts){.d_node = 8,
                           .d_edge = 4,
                           .d_attn = 8,
@@ -90,8 +94,8 @@ static void check(const net *n, int batch, pv_rng *rng)
     pv_model *tight = NULL, *roomy = NULL;
     pv_real *rows = calloc((size_t)(ROOM * n->params), sizeof *rows);
     pv_real one[ROOM * CLASSES], other[ROOM * CLASSES];
-    assert_int_equal(pv_model_new(&n->opts, n->dims, n->layers, CLASSES, batch, &tight), PV_OK);
-    assert_int_equal(pv_model_new(&n->opts, n->dims, n->layers, CLASSES, ROOM, &roomy), PV_OK);
+    assert_int_equal(pv_model_new(&n->opts, pv_test_arch(n->dims, n->layers), CLASSES, batch, &tight), PV_OK);
+    assert_int_equal(pv_model_new(&n->opts, pv_test_arch(n->dims, n->layers), CLASSES, ROOM, &roomy), PV_OK);
     pv_model_init(tight, 5);
     pv_model_init(roomy, 6);
     pv_model_share_params(roomy, tight);
@@ -120,6 +124,7 @@ static void a_micro_batch_has_the_same_bits_in_any_model(void **state)
         n.opts.kind.options = n.opts.kind.plugin == &pv_model_dws.plugin        ? (void *)&n.dws
                               : n.opts.kind.plugin == &pv_model_gnn.plugin      ? (void *)&n.gnn
                               : n.opts.kind.plugin == &pv_model_scalegmn.plugin ? (void *)&n.scalegmn
+                              : n.opts.kind.plugin == &pv_model_probe.plugin    ? (void *)&n.probe
                                                                                 : NULL;
         check(&n, draw(&rng, 1, MOST), &rng);
         for (int kind = 0; kind < KINDS; kind++)

@@ -4,6 +4,7 @@
 #include "nn/pv_model.h"
 #include "nn/dws/pv_dws_opts.h"
 #include "nn/pv_model_kinds.h"
+#include "pv_test_arch.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -50,7 +51,7 @@ static void features_give_the_logits(pv_model_opts opts)
     pv_rng rng = pv_rng_open(2, PV_RNG_TEST, 0, 0);
     for (int i = 0; i < BATCH * WEIGHTS; i++)
         rows[i] = (pv_real)pv_rng_normal(&rng);
-    assert_int_equal(pv_model_new(&opts, dims, LAYERS, CLASSES, BATCH, &model), PV_OK);
+    assert_int_equal(pv_model_new(&opts, pv_test_arch(dims, LAYERS), CLASSES, BATCH, &model), PV_OK);
     pv_model_init(model, 4);
     pv_model_forward(model, &pass, rows, BATCH, logits);
     assert_true(difference(model, logits) < 1e-12);

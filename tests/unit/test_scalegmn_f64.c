@@ -162,10 +162,10 @@ static void too_many_layers_are_refused(void **state)
     pv_scalegmn_opts own = {.direction = PV_DIRECTION_FORWARD};
     const int wide[] = {784, 128, 10};
     pv_model_opts opts = {.kind = {&pv_model_scalegmn.plugin, &own}, .hidden = 2, .layers = 3};
-    assert_int_equal(pv_model_new(&opts, wide, 2, CLASSES, 1, &model), PV_ERR_CONFIG);
+    assert_int_equal(pv_model_new(&opts, pv_test_arch(wide, 2), CLASSES, 1, &model), PV_ERR_CONFIG);
     assert_null(model);
     opts.layers = 65;
-    assert_int_equal(pv_model_new(&opts, dims, LAYERS, CLASSES, 1, &model), PV_ERR_CONFIG);
+    assert_int_equal(pv_model_new(&opts, pv_test_arch(dims, LAYERS), CLASSES, 1, &model), PV_ERR_CONFIG);
 }
 
 int main(void)

@@ -1,5 +1,6 @@
 /* The transformer over rows in double precision: gradients by finite differences. */
 #include "pv_model_subject.h"
+#include "pv_test_arch.h"
 #include "nn/pv_model_kinds.h"
 
 enum { BATCH = 2, LAYERS = 3 };
@@ -30,7 +31,8 @@ static void heads_must_divide_the_width(void **state)
     (void)state;
     pv_model *model = NULL;
     const pv_model_opts opts = {.kind.plugin = &pv_model_tokens.plugin, .hidden = 6, .layers = 1, .heads = 4};
-    assert_int_equal(pv_model_new(&opts, dims, LAYERS, SUBJECT_CLASSES, BATCH, &model), PV_ERR_CONFIG);
+    assert_int_equal(pv_model_new(&opts, pv_test_arch(dims, LAYERS), SUBJECT_CLASSES, BATCH, &model),
+                     PV_ERR_CONFIG);
     assert_null(model);
 }
 

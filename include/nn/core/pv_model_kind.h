@@ -8,6 +8,7 @@
 #define PV_MODEL_KIND_H
 
 #include "config/pv_plugin.h"
+#include "inr/pv_arch.h"
 #include "nn/core/pv_nn_params.h"
 
 /* The weight-space network: the `model` section of a config. */
@@ -21,11 +22,11 @@ typedef struct pv_model_opts {
     bool projection; /* on top, for contrastive training: no key of its own, train.task says it */
 } pv_model_opts;
 
-/* What a net is made for: INRs with matrices dims[0]..dims[layers]. */
+/* What a net is made for. */
 typedef struct pv_model_request {
     const pv_model_opts *opts; /* within the ranges of their rows */
-    const int *dims;
-    int layers, classes, max_batch;
+    const pv_arch *arch;       /* of the INRs */
+    int classes, max_batch;
 } pv_model_request;
 
 /* What one pass of a net over some rows of a batch is about. */
@@ -46,6 +47,7 @@ typedef struct pv_batch_sums {
 
 typedef struct pv_model_kind {
     pv_plugin plugin;
+    bool evaluates; /* the INRs themselves: rows must not be normalised */
 
     /* Registers all tensors in `params` and takes all memory, the net's too, from params->memory, whose
      * failures are found by the caller.  params outlives the net.  Errors: PV_ERR_CONFIG (key named),

@@ -37,8 +37,8 @@ static void read_back(const pv_readout *r, const pv_real *dfeature, pv_real *dx)
 
 void pv_encoder_close(pv_encoder *encoder, const pv_model_request *request, pv_stack head)
 {
-    for (int i = 0; i < request->layers; i++)
-        encoder->inputs += (request->dims[i] + 1) * request->dims[i + 1];
+    for (int i = 0; i < request->arch->layers; i++)
+        encoder->inputs += (request->arch->dims[i] + 1) * request->arch->dims[i + 1];
     encoder->head = pv_head_new(encoder->packed.params, head, request->max_batch);
 }
 

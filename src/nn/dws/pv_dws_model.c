@@ -377,14 +377,15 @@ static pv_status set_space(net *n, const pv_model_request *request)
 {
     const pv_dws_opts *opts = request->opts->kind.options;
     int dims[PV_DWS_MAX_LAYERS + 1] = {0};
-    pv_status st = pv_dws_space_set(&n->space, request->dims, request->layers);
+    pv_status st = pv_dws_space_set(&n->space, request->arch->dims, request->arch->layers);
     if (st != PV_OK || !n->downs) return st;
-    st = pv_dws_down_new(&n->down, request->dims, request->layers, opts->downsample, opts->fc_layers,
-                         request->max_batch, "layers.layers.0.down_sample.set_layer.", n->params);
+    st = pv_dws_down_new(&n->down, request->arch->dims, request->arch->layers, opts->downsample,
+                         opts->fc_layers, request->max_batch, "layers.layers.0.down_sample.set_layer.",
+                         n->params);
     if (st != PV_OK) return st;
-    memcpy(dims, request->dims, sizeof *dims * (size_t)(request->layers + 1));
+    memcpy(dims, request->arch->dims, sizeof *dims * (size_t)(request->arch->layers + 1));
     dims[0] = opts->downsample;
-    return pv_dws_space_set(&n->space, dims, request->layers);
+    return pv_dws_space_set(&n->space, dims, request->arch->layers);
 }
 
 static pv_status make(const pv_model_request *request, pv_nn_params *params, void **out)

@@ -1,154 +1,34 @@
 /* The baseline that knows no symmetry: a perceptron on flattened rows. */
-#include "nn/core/pv_batch_norm.h"
-#include "nn/core/pv_dropout.h"
-#include "nn/core/pv_linear.h"
-#include "nn/core/pv_model_kind.h"
+#include "nn/core/pv_perceptron.h"
 
-#include <stdio.h>
-
-enum { MAX_HIDDEN = 64 }; /* hidden layers */
-
-/* The baseline on flattened rows: (Linear, [BatchNorm1d], ReLU, [Dropout]) times `hidden_layers`, Linear. */
-typedef struct net {
-    pv_nn_params *params;
-    pv_dropout dropout;
-    bool normed;
-    int hidden_layers, inputs, width, classes, batch; /* batch: of the last forward */
-    pv_linear linear[MAX_HIDDEN + 1];
-    pv_batch_norm norm[MAX_HIDDEN];
-    const pv_real *rows;    /* of the last forward, borrowed */
-    pv_real *x[MAX_HIDDEN]; /* behind hidden layer i */
-    pv_real *y[MAX_HIDDEN]; /* behind its linear map, kept for batch norm; else the same as x */
-    pv_real *dx, *dy;
-} net;
-
-/* What linear map i is given. */
-static const pv_real *input_of(const net *n, int i)
-{
-    return i ? n->x[i - 1] : n->rows;
-}
-
-/* From behind linear map i to x[i]. */
-static void activate(net *n, const pv_pass *pass, int i)
-{
-    if (n->normed) {
-        pv_batch_norm_settle(&n->norm[i], pass);
-        pv_batch_norm_apply(&n->norm[i], 0, n->batch, n->y[i], n->x[i]);
-    } else {
-        n->params->kernels->relu((int64_t)n->batch * n->width, n->y[i], n->x[i]);
-    }
-    for (int sample = 0; sample < n->batch; sample++)
-        pv_dropout_apply(&n->dropout, pass, i, sample, n->width, n->x[i] + (int64_t)sample * n->width);
-}
-
-/* Stage i ends behind linear map i. */
-static pv_batch_sums forward(void *context, const pv_pass *pass, int i, const pv_real *rows, int batch,
+static pv_batch_sums forward(void *net, const pv_pass *pass, int stage, const pv_real *rows, int batch,
                              pv_real *logits)
 {
-    net *n = context;
-    n->rows = rows;
-    n->batch = batch;
-    if (i) activate(n, pass, i - 1);
-    pv_real *const y = i < n->hidden_layers ? n->y[i] : logits;
-    pv_linear_forward(&n->linear[i], n->params, batch, 1, input_of(n, i), 0, y);
-    if (i == n->hidden_layers || !n->normed || !pass->training) return (pv_batch_sums){0};
-    pv_batch_norm_clear(&n->norm[i]);
-    pv_batch_norm_collect(&n->norm[i], 0, batch, y);
-    return pv_batch_norm_sums(&n->norm[i]);
+    return pv_perceptron_forward(net, pass, stage, rows, batch, logits);
 }
 
-/* Stage i begins behind linear map i, where n->dx holds the gradient, or in front of batch norm. */
-static pv_batch_sums backward(void *context, const pv_pass *pass, int i, const pv_real *dlogits,
+static pv_batch_sums backward(void *net, const pv_pass *pass, int stage, const pv_real *dlogits,
                               pv_real *drows)
 {
-    net *n = context;
-    const pv_real *dy = dlogits;
-    if (i < n->hidden_layers) {
-        pv_real *const given = n->dx;
-        if (n->normed) {
-            pv_batch_norm_backward_settle(&n->norm[i], pass);
-            pv_batch_norm_backward_apply(&n->norm[i], 0, n->batch, n->y[i], given);
-        }
-        n->dx = n->dy;
-        n->dy = given;
-        dy = given;
-    }
-    pv_real *const dx = i ? n->dx : drows;
-    pv_linear_backward(&n->linear[i], n->params, n->batch, 1, input_of(n, i), dy, 0, dx);
-    if (i == 0) return (pv_batch_sums){0};
-    n->params->kernels->relu_backward((int64_t)n->batch * n->width, input_of(n, i),
-                                      (pv_real)pv_dropout_scale(&n->dropout), dx);
-    if (!n->normed) return (pv_batch_sums){0};
-    pv_batch_norm_clear(&n->norm[i - 1]);
-    pv_batch_norm_backward_collect(&n->norm[i - 1], 0, n->batch, n->y[i - 1], dx);
-    return pv_batch_norm_backward_sums(&n->norm[i - 1]);
+    return pv_perceptron_backward(net, pass, stage, dlogits, drows);
 }
 
-static const pv_real *features(const void *context, int *width)
+static const pv_real *features(const void *net, int *width)
 {
-    const net *n = context;
-    *width = n->linear[n->hidden_layers].in;
-    return input_of(n, n->hidden_layers);
+    return pv_perceptron_features(net, width);
 }
 
-static double forward_flops(const void *context)
+static double forward_flops(const void *net)
 {
-    const net *n = context;
-    double flops = 0;
-    for (int i = 0; i <= n->hidden_layers; i++)
-        flops += 2.0 * n->linear[i].in * n->linear[i].out;
-    return flops;
-}
-
-/* Tensor names carry the index that each module has in a torch Sequential. */
-static void register_layers(net *n)
-{
-    char name[PV_NN_NAME];
-    int index = 0;
-    for (int i = 0; i <= n->hidden_layers; i++) {
-        if (i) pv_nn_params_next_stage(n->params);
-        snprintf(name, sizeof name, "seq.%d", index++);
-        n->linear[i] = pv_linear_new(n->params, name, i ? n->width : n->inputs,
-                                     i < n->hidden_layers ? n->width : n->classes, true, PV_LINEAR_PYTORCH);
-        if (i == n->hidden_layers) break;
-        n->norm[i] = (pv_batch_norm){.params = n->params, .features = n->width};
-        if (n->normed) {
-            snprintf(name, sizeof name, "seq.%d", index++);
-            pv_batch_norm_add(&n->norm[i], name, 1);
-        }
-        index += n->dropout.rate > 0 ? 2 : 1;
-    }
-}
-
-static void reserve(net *n, pv_memory *memory, int64_t max_batch)
-{
-    for (int i = 0; i < n->hidden_layers; i++) {
-        PV_TAKE(memory, max_batch * n->width, &n->x[i]);
-        n->y[i] = n->normed ? pv_take(memory, max_batch * n->width, sizeof(pv_real)) : n->x[i];
-        if (n->normed) pv_batch_norm_reserve(&n->norm[i]);
-    }
-    PV_TAKE(memory, max_batch * n->width, &n->dx, &n->dy);
+    return pv_perceptron_flops(net);
 }
 
 static pv_status make(const pv_model_request *request, pv_nn_params *params, void **out)
 {
-    const pv_model_opts *opts = request->opts;
-    if (opts->layers > MAX_HIDDEN)
-        return pv_fail(PV_ERR_CONFIG, "model.layers: at most %d, not %d", MAX_HIDDEN, opts->layers);
-    net *n = pv_take(params->memory, 1, sizeof *n);
-    if (!n) return pv_memory_status(params->memory);
-    *out = n;
-    *n = (net){.params = params,
-               .dropout = {opts->dropout, params->kernels},
-               .normed = opts->batch_norm,
-               .hidden_layers = opts->layers,
-               .width = opts->hidden,
-               .classes = request->classes};
-    for (int i = 0; i < request->layers; i++)
-        n->inputs += (request->dims[i] + 1) * request->dims[i + 1];
-    register_layers(n);
-    reserve(n, params->memory, request->max_batch);
-    return PV_OK;
+    pv_perceptron *net = NULL;
+    const pv_status st = pv_perceptron_new(request, pv_arch_params(request->arch), params, &net);
+    *out = net;
+    return st;
 }
 
 const pv_model_kind pv_model_mlp = {.plugin = {.name = "mlp", .help = "perceptron on the flattened weights"},

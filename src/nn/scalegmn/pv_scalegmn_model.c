@@ -317,10 +317,10 @@ static pv_status make(const pv_model_request *request, pv_nn_params *params, voi
                             .features = opts->hidden,
                             .width = pv_packed_pad(&n->packed, opts->hidden)};
     n->shape.parts = own->direction == PV_DIRECTION_BOTH ? 3 : 2;
-    PV_TRY(pv_scalegmn_graph_new(&n->shape.graph, w, request->dims, request->layers));
+    PV_TRY(pv_scalegmn_graph_new(&n->shape.graph, w, request->arch->dims, request->arch->layers));
     n->readout.vectors = 1 + n->shape.graph.inputs + n->shape.graph.outputs;
-    for (int i = 0; i < request->layers; i++)
-        n->inputs += (request->dims[i] + 1) * request->dims[i + 1];
+    for (int i = 0; i < request->arch->layers; i++)
+        n->inputs += (request->arch->dims[i] + 1) * request->arch->dims[i + 1];
     for (int l = 0; l < n->layers; l++)
         n->layer[l].shape = &n->shape;
     (n->shape.parts > 2 ? register_both : register_forward)(n, params);

@@ -275,7 +275,7 @@ static pv_status make(const pv_model_request *request, pv_nn_params *params, voi
     const pv_model_opts *opts = request->opts;
     if (opts->layers > MAX_LAYERS)
         return pv_fail(PV_ERR_CONFIG, "model.layers: at most %d, not %d", MAX_LAYERS, opts->layers);
-    if (request->layers > MAX_TENSORS)
+    if (request->arch->layers > MAX_TENSORS)
         return pv_fail(PV_ERR_CONFIG, "an INR of more than %d layers", MAX_TENSORS);
     net *n = pv_take(params->memory, 1, sizeof *n);
     if (!n) return pv_memory_status(params->memory);
@@ -286,11 +286,11 @@ static pv_status make(const pv_model_request *request, pv_nn_params *params, voi
                .kernels = PV_ISA_CHOOSE(pv_transformer_kernels),
                .dropout = {opts->dropout, params->kernels},
                .layers = opts->layers,
-               .tensors = request->layers,
+               .tensors = request->arch->layers,
                .width = opts->hidden};
     pv_packed_set *const set = &n->encoder.packed;
     n->padded = pv_packed_pad(set, n->width);
-    memcpy(n->dims, request->dims, sizeof *n->dims * (size_t)(request->layers + 1));
+    memcpy(n->dims, request->arch->dims, sizeof *n->dims * (size_t)(request->arch->layers + 1));
     for (int l = 0; l < n->tensors; l++)
         n->tokens += n->dims[l + 1];
     const pv_status st = pv_heads_set(&n->heads, set, n->tokens, "model.hidden", n->width, opts->heads);
