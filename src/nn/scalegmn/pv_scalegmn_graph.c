@@ -1,8 +1,6 @@
 /* The graph of an INR, and the features that its nodes and edges begin with. */
 #include "pv_scalegmn_graph.h"
 
-#include <limits.h>
-
 static pv_scalegmn_role role_of(const pv_scalegmn_graph *g, int node)
 {
     if (node < g->inputs) return PV_SCALEGMN_INPUT;
@@ -77,6 +75,41 @@ static void fill(pv_scalegmn_graph *g, const int *dims, int layers)
                PV_SCALEGMN_OUTPUT);
 }
 
+/* Whether the type of a tensor's weights depends on the unit at their other end. */
+static bool type_varies(const pv_scalegmn_graph *g, int l, bool against)
+{
+    return against ? l == 0 : l > 0 && l == g->tensors - 1;
+}
+
+static bool senders_new(pv_scalegmn_graph *g, pv_memory *memory, const int *dims, bool against)
+{
+    pv_scalegmn_senders *const s = against ? &g->against : &g->along;
+    int edge = 0;
+    for (int l = 0; l < g->tensors; l++)
+        s->count += type_varies(g, l, against) ? dims[l] * dims[l + 1] : dims[l + against];
+    s->unit = pv_take(memory, s->count, sizeof *s->unit);
+    s->type = pv_take(memory, s->count, sizeof *s->type);
+    s->of_edge = pv_take(memory, g->edges, sizeof *s->of_edge);
+    s->group = pv_take(memory, g->tensors, sizeof *s->group);
+    if (memory->failed) return false;
+    for (int l = 0, first = 0; l < g->tensors; l++) {
+        const int in = dims[l], out = dims[l + 1];
+        const int count = type_varies(g, l, against) ? in * out : dims[l + against];
+        s->group[l] = (pv_scalegmn_block){.first = first,
+                                          .count = count,
+                                          .source = role_of(g, g->source[edge]),
+                                          .target = role_of(g, g->target[edge])};
+        for (int i = 0; i < in * out; i++, edge++) {
+            const int own = count == in * out ? i : against ? i / in : i % in;
+            s->of_edge[edge] = first + own;
+            s->unit[first + own] = against ? g->target[edge] : g->source[edge];
+            s->type[first + own] = g->edge_type[edge];
+        }
+        first += count;
+    }
+    return true;
+}
+
 /* A Linear from one number, as the vector that it is. */
 static pv_packed *axis_new(const pv_scalegmn_work *w, const char *name)
 {
@@ -91,7 +124,7 @@ pv_status pv_scalegmn_graph_new(pv_scalegmn_graph *g, const pv_scalegmn_work *w,
 {
     const pv_init normal = {PV_INIT_NORMAL, 1};
     const int hidden_layers = layers - 1;
-    *g = (pv_scalegmn_graph){.inputs = dims[0], .outputs = dims[layers]};
+    *g = (pv_scalegmn_graph){.inputs = dims[0], .outputs = dims[layers], .tensors = layers};
     for (int l = 0; l <= layers; l++)
         g->nodes += dims[l];
     for (int l = 0; l < layers; l++) {
@@ -102,12 +135,15 @@ pv_status pv_scalegmn_graph_new(pv_scalegmn_graph *g, const pv_scalegmn_work *w,
         blocks_of(g->inputs) + blocks_of(g->nodes - g->inputs - g->outputs) + blocks_of(g->outputs);
     if (!reserve(g, w->set->memory)) return pv_memory_status(w->set->memory);
     fill(g, dims, layers);
+    g->types = g->edge_type[g->edges - 1] + 1;
+    if (!senders_new(g, w->set->memory, dims, false) || !senders_new(g, w->set->memory, dims, true))
+        return pv_memory_status(w->set->memory);
     g->node_axis = axis_new(w, "construct_graph.proj_bias");
     g->edge_axis = axis_new(w, "construct_graph.proj_weight");
     g->node_position = pv_packed_add(w->set, "positional_embeddings.pos_embed", 2,
                                      g->inputs + hidden_layers + g->outputs, w->features, normal);
-    g->edge_position = pv_packed_add(w->set, "positional_embeddings_edge.pos_embed", 2,
-                                     g->edge_type[g->edges - 1] + 1, w->features, normal);
+    g->edge_position =
+        pv_packed_add(w->set, "positional_embeddings_edge.pos_embed", 2, g->types, w->features, normal);
     return PV_OK;
 }
 
@@ -157,19 +193,14 @@ void pv_scalegmn_embed_nodes_backward(const pv_scalegmn_graph *g, const pv_real 
     }
 }
 
-void pv_scalegmn_embed_edges(const pv_scalegmn_graph *g, const pv_scalegmn_block *block, const pv_real *row,
-                             pv_real *e)
+void pv_scalegmn_embed_types(const pv_scalegmn_graph *g, pv_real *e)
 {
-    for (int i = block->first; i < block->first + block->count; i++, e += g->edge_axis->cols)
-        embed(g->edge_axis, g->edge_position, g->edge_type[i], false, row[g->weight[i]], e);
+    for (int t = 0; t < g->types; t++)
+        embed(g->edge_axis, g->edge_position, t, false, 1, e + (int64_t)t * g->edge_axis->cols);
 }
 
-void pv_scalegmn_embed_edges_backward(const pv_scalegmn_graph *g, const pv_scalegmn_block *block,
-                                      const pv_real *row, const pv_real *de, pv_real *drow)
+void pv_scalegmn_embed_types_backward(const pv_scalegmn_graph *g, const pv_real *de)
 {
-    for (int i = block->first; i < block->first + block->count; i++, de += g->edge_axis->cols) {
-        const pv_real dvalue =
-            embed_backward(g->edge_axis, g->edge_position, g->edge_type[i], false, row[g->weight[i]], de);
-        if (drow) drow[g->weight[i]] += dvalue;
-    }
+    for (int t = 0; t < g->types; t++)
+        embed_backward(g->edge_axis, g->edge_position, t, false, 1, de + (int64_t)t * g->edge_axis->cols);
 }

@@ -12,8 +12,18 @@ typedef struct pv_scalegmn_block {
     pv_scalegmn_role source, target; /* of edges; of nodes both are the node's role */
 } pv_scalegmn_block;
 
+/* As they are embedded, weights are multiples of the vector of their type: so what goes along them is a
+ * multiple of what their unit sends along that type.  Pairs of unit and type, tensor after tensor. */
+typedef struct pv_scalegmn_senders {
+    int count;
+    int *unit, *type;         /* [count] */
+    int *of_edge;             /* [edges] */
+    pv_scalegmn_block *group; /* [tensors] those of a tensor, with the roles of its ends */
+} pv_scalegmn_senders;
+
 typedef struct pv_scalegmn_graph {
     int nodes, edges, inputs, outputs;
+    int tensors, types; /* types: of edges */
     int node_blocks, edge_blocks;
     pv_scalegmn_block *node_block, *edge_block;
     int *source, *target;                     /* [edges] nodes */
@@ -21,6 +31,7 @@ typedef struct pv_scalegmn_graph {
     int *edge_type, *node_type;               /* rows of the positions */
     pv_packed *edge_axis, *node_axis;         /* [1][width] */
     pv_packed *edge_position, *node_position; /* [types][width] */
+    pv_scalegmn_senders along, against;
 } pv_scalegmn_graph;
 
 /* Registers construct_graph, positional_embeddings and positional_embeddings_edge.  The graph's memory is the
@@ -28,15 +39,13 @@ typedef struct pv_scalegmn_graph {
 pv_status pv_scalegmn_graph_new(pv_scalegmn_graph *graph, const pv_scalegmn_work *work, const int *dims,
                                 int layers);
 
-/* The features of all nodes, and of a block of edges, of one row.  Shapes   x [nodes][width],
- * e [block->count][width] */
+/* The features of all nodes of one row, and of edges of every type whose weight is 1.
+ * Shapes   x [nodes][width], e [types][width] */
 void pv_scalegmn_embed_nodes(const pv_scalegmn_graph *graph, const pv_real *row, pv_real *x);
-void pv_scalegmn_embed_edges(const pv_scalegmn_graph *graph, const pv_scalegmn_block *block,
-                             const pv_real *row, pv_real *e);
+void pv_scalegmn_embed_types(const pv_scalegmn_graph *graph, pv_real *e);
 /* Adds to the parameters' gradients and, unless NULL, to drow. */
 void pv_scalegmn_embed_nodes_backward(const pv_scalegmn_graph *graph, const pv_real *row, const pv_real *dx,
                                       pv_real *drow);
-void pv_scalegmn_embed_edges_backward(const pv_scalegmn_graph *graph, const pv_scalegmn_block *block,
-                                      const pv_real *row, const pv_real *de, pv_real *drow);
+void pv_scalegmn_embed_types_backward(const pv_scalegmn_graph *graph, const pv_real *de);
 
 #endif

@@ -10,14 +10,16 @@
 typedef struct pv_scalegmn_shape {
     pv_scalegmn_work work;
     pv_scalegmn_graph graph;
-    int parts;                                    /* 2, or 3 with messages both ways */
-    int sites;                                    /* of dropout a layer */
-    pv_real *sent, *dsent;                        /* [nodes][width]: what units send */
-    pv_real *even, *deven;                        /* [nodes][width] invariants of units */
-    pv_real *source, *target, *dsource, *dtarget; /* [nodes][width] the edge update's first map of them */
-    pv_real *dx, *djoined;                        /* [nodes][width], [nodes][parts width] */
-    pv_real *edge, *dedge;                        /* [rows][width] of a block */
-    pv_real *mapped, *product, *dproduct, *message;
+    int parts;                                      /* 2, or 3 with messages both ways */
+    int sites;                                      /* of dropout a layer */
+    pv_real *sent, *dsent;                          /* [nodes][width]: what units send */
+    pv_real *even, *deven;                          /* [nodes][width] invariants of units */
+    pv_real *source, *target, *dsource, *dtarget;   /* [nodes][width] the edge update's first map of them */
+    pv_real *dx, *djoined;                          /* [nodes][width], [nodes][parts width] */
+    pv_real *mapped, *product, *dproduct, *message; /* [rows][width] of a block */
+    pv_real *types, *dtypes, *typed, *dtyped;       /* [types][width]: embedded; behind a linear map */
+    pv_real *sender, *dsender;                      /* [senders][width]: what is sent times that */
+    pv_real *first, *dfirst, *odd, *dodd;           /* [senders][width] the map's first step of it */
 } pv_scalegmn_shape;
 
 /* Takes the memory when work, graph and parts are set; failures are the memory's. */
@@ -25,7 +27,8 @@ void pv_scalegmn_shape_reserve(pv_scalegmn_shape *shape);
 
 /* Messages from one end of every weight to the other. */
 typedef struct pv_scalegmn_messages {
-    const int *from, *to;        /* [edges] nodes */
+    const int *from, *to; /* [edges] nodes */
+    const pv_scalegmn_senders *senders;
     int part, place;             /* of the joined features; of dropout */
     pv_packed_linear unit, edge; /* what a message is the product of */
     pv_scalegmn_map map;
@@ -69,7 +72,7 @@ void pv_scalegmn_layer_forward(const pv_scalegmn_layer *layer, const pv_scalegmn
 void pv_scalegmn_layer_backward(const pv_scalegmn_layer *layer, const pv_scalegmn_pass *pass, pv_real *de,
                                 pv_real *dx, pv_real *drow);
 
-/* Multiply-adds of a sample, times two, forward. */
-double pv_scalegmn_layer_flops(const pv_scalegmn_layer *layer);
+/* Multiply-adds of a sample, times two, forward; embedded: as pv_scalegmn_pass.e NULL. */
+double pv_scalegmn_layer_flops(const pv_scalegmn_layer *layer, bool embedded);
 
 #endif

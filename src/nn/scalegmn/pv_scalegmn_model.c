@@ -133,7 +133,7 @@ static void read_back(const net *n, const pv_pass *pass, int sample, const pv_re
                 (hidden ? n->readout.part : dx + at) + (int64_t)i * w->width);
         if (!hidden) continue;
         pv_scalegmn_invariant_forward(w, &n->readout.invariant, block->count, &place, x + at, dx + at);
-        pv_scalegmn_invariant_backward(w, &n->readout.invariant, block->count, x + at, n->readout.part, false,
+        pv_scalegmn_invariant_backward(w, &n->readout.invariant, block->count, x + at, n->readout.part,
                                        dx + at);
     }
 }
@@ -175,6 +175,17 @@ static void sample_backward(const net *n, const pv_pass *pass, int sample, const
 
 /* ---- a pass: stage 0 up to what the last map is given, stage 1 that map ---- */
 
+static void each_invariant(const net *n,
+                           void (*what)(const pv_scalegmn_work *work, const pv_scalegmn_invariant *g))
+{
+    for (int l = 0; l < n->layers; l++) {
+        for (int i = 0; i < n->shape.parts - 1; i++)
+            what(&n->shape.work, &n->layer[l].messages[i].map.invariant);
+        what(&n->shape.work, &n->layer[l].update.invariant);
+    }
+    what(&n->shape.work, &n->readout.invariant);
+}
+
 static pv_batch_sums forward(void *context, const pv_pass *pass, int stage, const pv_real *rows, int batch,
                              pv_real *logits)
 {
@@ -186,6 +197,7 @@ static pv_batch_sums forward(void *context, const pv_pass *pass, int stage, cons
     n->batch = batch;
     n->rows = rows;
     pv_packed_load(&n->packed);
+    each_invariant(n, pv_scalegmn_invariant_join);
     for (int i = 0; i < batch; i++)
         sample_forward(n, pass, i, rows + (int64_t)i * n->inputs);
     return (pv_batch_sums){0};
@@ -200,10 +212,12 @@ static pv_batch_sums backward(void *context, const pv_pass *pass, int stage, con
         return (pv_batch_sums){0};
     }
     pv_packed_clear(&n->packed);
+    each_invariant(n, pv_scalegmn_invariant_clear);
     for (int i = 0; i < n->batch; i++) {
         const int64_t at = (int64_t)i * n->inputs;
         sample_backward(n, pass, i, n->rows + at, drows ? drows + at : NULL);
     }
+    each_invariant(n, pv_scalegmn_invariant_part);
     pv_packed_flush(&n->packed);
     return (pv_batch_sums){0};
 }
@@ -223,7 +237,7 @@ static double forward_flops(const void *context)
     double sum = 2.0 * w->features * w->features * n->readout.vectors;
     sum += hidden * pv_scalegmn_invariant_flops(w, &n->readout.invariant);
     for (int l = 0; l < n->layers; l++)
-        sum += pv_scalegmn_layer_flops(&n->layer[l]);
+        sum += pv_scalegmn_layer_flops(&n->layer[l], l == 0);
     return sum + pv_stack_row_flops(&n->head.stack);
 }
 

@@ -32,8 +32,8 @@ typedef struct pv_scalegmn_work {
     pv_dropout dropout;
     int features, width;            /* of a unit or weight, as published and padded */
     pv_scalegmn_hidden pair, plain; /* pair: [2 rows], of x and of -x */
-    pv_real *even, *deven;          /* [rows][parts width] */
-    pv_real *factor, *odd;          /* [rows][width] */
+    pv_real *first, *dfirst;        /* [rows][width] behind the first map of rho, without its bias */
+    pv_real *odd, *dodd, *factor;   /* [rows][width] */
 } pv_scalegmn_work;
 
 /* Takes the memory of a workspace whose other members are set; failures are the memory's. */
@@ -71,16 +71,25 @@ void pv_scalegmn_even_backward(const pv_scalegmn_work *work, const pv_scalegmn_m
 
 /* ---- phi(rho(x) + rho(-x)): two sites ---- */
 
+/* Between rho's last map and phi's first there is nothing: they are joined into one before a pass. */
 typedef struct pv_scalegmn_invariant {
     pv_scalegmn_mlp phi, rho;
+    pv_packed_linear joint;
 } pv_scalegmn_invariant;
 
 /* Registers <name>.phi and <name>.rho. */
 pv_scalegmn_invariant pv_scalegmn_invariant_new(const pv_scalegmn_work *work, const char *name, int in);
+/* After parameters were packed: makes the joint map.  Before and behind backward of all rows: clears its
+ * gradients; adds them to those of the two maps. */
+void pv_scalegmn_invariant_join(const pv_scalegmn_work *work, const pv_scalegmn_invariant *g);
+void pv_scalegmn_invariant_clear(const pv_scalegmn_work *work, const pv_scalegmn_invariant *g);
+void pv_scalegmn_invariant_part(const pv_scalegmn_work *work, const pv_scalegmn_invariant *g);
+
 void pv_scalegmn_invariant_forward(const pv_scalegmn_work *work, const pv_scalegmn_invariant *g, int64_t rows,
                                    const pv_scalegmn_place *place, const pv_real *x, pv_real *y);
+/* After a forward of the same rows; sets dx. */
 void pv_scalegmn_invariant_backward(const pv_scalegmn_work *work, const pv_scalegmn_invariant *g,
-                                    int64_t rows, const pv_real *x, const pv_real *dy, bool add, pv_real *dx);
+                                    int64_t rows, const pv_real *x, const pv_real *dy, pv_real *dx);
 
 /* ---- the map of rows that belong to units ---- */
 
@@ -102,15 +111,25 @@ typedef struct pv_scalegmn_map {
 /* Registers <name>.eq_layers.0 and, for roles that occur, .eq_layers_in.0 and .eq_layers_last.0. */
 pv_scalegmn_map pv_scalegmn_map_new(const pv_scalegmn_work *work, const char *name, int in, bool inputs,
                                     bool outputs);
-/* Shapes   x [rows][in width], y [rows][width] */
-void pv_scalegmn_map_forward(const pv_scalegmn_work *work, const pv_scalegmn_map *map, pv_scalegmn_role role,
-                             int64_t rows, const pv_scalegmn_place *place, const pv_real *x, pv_real *y);
-/* Runs forward again; dy is overwritten, dx set. */
-void pv_scalegmn_map_backward(const pv_scalegmn_work *work, const pv_scalegmn_map *map, pv_scalegmn_role role,
-                              int64_t rows, const pv_scalegmn_place *place, const pv_real *x, pv_real *dy,
-                              pv_real *dx);
-/* Multiply-adds a row, times two, forward. */
+
+/* The map in two steps.  The first is linear: what rho, or the perceptron, begins with, and W.  Any rows.
+ * Shapes   x [rows][in width]; first, odd [rows][width]; odd is of hidden units only */
+void pv_scalegmn_map_open(const pv_scalegmn_map *map, pv_scalegmn_role role, int64_t rows, const pv_real *x,
+                          pv_real *first, pv_real *odd);
+/* Sets dx. */
+void pv_scalegmn_map_open_backward(const pv_scalegmn_map *map, pv_scalegmn_role role, int64_t rows,
+                                   const pv_real *x, const pv_real *dfirst, const pv_real *dodd, pv_real *dx);
+/* The second goes on from work->first and work->odd.  y [rows][width] */
+void pv_scalegmn_map_close(const pv_scalegmn_work *work, const pv_scalegmn_map *map, pv_scalegmn_role role,
+                           int64_t rows, const pv_scalegmn_place *place, pv_real *y);
+/* Runs it again; sets work->dfirst and work->dodd. */
+void pv_scalegmn_map_close_backward(const pv_scalegmn_work *work, const pv_scalegmn_map *map,
+                                    pv_scalegmn_role role, int64_t rows, const pv_scalegmn_place *place,
+                                    const pv_real *dy);
+
+/* Multiply-adds a row, times two, forward: of both steps of a map, or of its second. */
 double pv_scalegmn_map_flops(const pv_scalegmn_work *work, const pv_scalegmn_map *map, pv_scalegmn_role role);
+double pv_scalegmn_close_flops(const pv_scalegmn_work *work, pv_scalegmn_role role);
 double pv_scalegmn_invariant_flops(const pv_scalegmn_work *work, const pv_scalegmn_invariant *g);
 
 #endif
