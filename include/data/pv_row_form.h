@@ -11,8 +11,14 @@
 
 #include <stdint.h>
 
-/* By whose mean and deviation an entry is normalised. */
-typedef enum pv_normalise { PV_NORMALISE_ENTRY, PV_NORMALISE_TENSOR, PV_NORMALISE_NONE } pv_normalise;
+/* By whose mean and deviation an entry is normalised; scale: by its tensor's deviation from 0 alone, so that
+ * signs stay. */
+typedef enum pv_normalise {
+    PV_NORMALISE_ENTRY,
+    PV_NORMALISE_TENSOR,
+    PV_NORMALISE_SCALE,
+    PV_NORMALISE_NONE
+} pv_normalise;
 
 /* To what rows are matched, and by what: to the first row by permutations or signed permutations; or to a
  * fresh network by what the options say. */

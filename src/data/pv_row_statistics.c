@@ -21,15 +21,15 @@ static pv_status groups_make(const pv_arch *arch, pv_normalise kind, int params,
 {
     pv_arch_tensor tensors[2 * PV_INR_MAX_LAYERS];
     const int count = pv_arch_layout(arch, tensors);
-    *g = (groups){
-        .params = params, .count = kind == PV_NORMALISE_TENSOR ? count : params, .samples = (double)samples};
+    const bool of_tensors = kind != PV_NORMALISE_ENTRY;
+    *g = (groups){.params = params, .count = of_tensors ? count : params, .samples = (double)samples};
     PV_TAKE(&g->memory, params, &g->of);
     PV_TAKE(&g->memory, g->count, &g->members, &g->largest, &g->centre, &g->squares, &g->scale);
     PV_TAKE(&g->memory, g->count, &g->whole);
     if (g->memory.failed) return PV_ERR_NOMEM;
     for (int i = 0; i < params; i++)
         g->of[i] = i;
-    for (int t = 0; kind == PV_NORMALISE_TENSOR && t < count; t++)
+    for (int t = 0; of_tensors && t < count; t++)
         for (int i = 0; i < tensors[t].rows * tensors[t].cols; i++)
             g->of[tensors[t].offset + i] = t;
     for (int i = 0; i < params; i++)
@@ -89,7 +89,7 @@ pv_status pv_row_statistics_measure(const pv_comm *comm, const pv_dataset *datas
     find_largest(comm, dataset, &g);
     for (int at = 0; at < g.count; at++)
         g.scale[at] = fixed_scale(g.largest[at], g.samples * g.members[at]);
-    add_up(comm, dataset, false, &g, g.centre);
+    if (form->opts.normalise != PV_NORMALISE_SCALE) add_up(comm, dataset, false, &g, g.centre);
     for (int at = 0; at < g.count; at++) {
         g.centre[at] /= g.samples * g.members[at];
         const double farthest = g.largest[at] + fabs(g.centre[at]);

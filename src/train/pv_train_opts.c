@@ -6,7 +6,8 @@
 static const char *const optimizers[] = {
     [PV_OPTIM_SGD] = "sgd", [PV_OPTIM_ADAM] = "adam", [PV_OPTIM_ADAMW] = "adamw", NULL};
 static const char *const normalisations[] = {
-    [PV_NORMALISE_ENTRY] = "entry", [PV_NORMALISE_TENSOR] = "tensor", [PV_NORMALISE_NONE] = "none", NULL};
+    [PV_NORMALISE_ENTRY] = "entry", [PV_NORMALISE_TENSOR] = "tensor", [PV_NORMALISE_SCALE] = "scale",
+    [PV_NORMALISE_NONE] = "none", NULL};
 static const char *const canonicals[] = {[PV_CANONICAL_NONE] = "none",
                                          [PV_CANONICAL_SIGN] = "sign",
                                          [PV_CANONICAL_PHASE] = "phase",
@@ -77,7 +78,8 @@ const pv_option pv_train_options[] = {
      .meaning = "adam, adamw: divide by the maximum of the second moments so far"},
     {.name = "normalise", PV_MEMBER(pv_train_opts, form.normalise), .choices = normalisations,
      .initial = "entry", .fixes = PV_FIXES_MODEL,
-     .meaning = "weights are standardised over the train split: every entry, every tensor, or not at all"},
+     .meaning = "weights are standardised over the train split: every entry, every tensor, or not at all; "
+                "scale: a tensor is only divided by its deviation from 0, so that signs stay"},
     {PV_KEY(pv_train_opts, random_view), .initial = "false", .fixes = PV_FIXES_MODEL,
      .meaning = "an epoch draws one random view of every object; false: it passes over every view"},
     {PV_KEY(pv_train_opts, test_each_epoch), .initial = "false",

@@ -110,6 +110,36 @@ def learns(work: Path) -> None:
     )
 
 
+def a_graph_network_that_knows_signs_learns_it_too(work: Path) -> None:
+    """Bitwise on any ranks, over a stop too; rows keep their signs; its embedding can be probed."""
+    make_store(work)
+    model = {"kind": "scalegmn", "hidden": 4, "layers": 2, "dropout": 0.1}
+    ordered = {"reduce": "ordered", "micro_batch": 2, "normalise": "scale", "epochs": 2}
+    write_config(work, model=model, train=TRAIN | ordered, augment=NOISE)
+    whole = train(work, "whole.h5")
+    first = train(work, "parts.h5", 2, "--set", "train.epochs=1")
+    second = train(work, "parts.h5", 4)
+    losses = [[epoch["train_loss"] for epoch in curve(work, name)] for name in ("whole.h5", "parts.h5")]
+    check(
+        whole.status == first.status == second.status == 0 and losses[0] == losses[1] and len(losses[0]) == 2,
+        "an epoch on two ranks and one on four are two on one, to the bit",
+        second,
+        losses,
+    )
+    with h5py.File(work / "whole.h5") as file, h5py.File(work / "store.h5") as store:
+        mean, std = file["norm/mean"][()], file["norm/std"][()]
+        rows = store["params"][:2][:, store["object/split"][()] == 0].reshape(-1, len(std)).astype(float)
+        name, offset, outputs, inputs = list(store["layout"])[0].item()
+        part = slice(offset, offset + outputs * inputs)
+        deviation = (rows[:, part] ** 2).mean() ** 0.5
+    right = abs(std[part] - deviation).max() < 1e-2 * deviation and std[part].std() == 0
+    check(not mean.any() and right, f"{name} is divided by its deviation from 0", deviation, std[part])
+    run = polyview(
+        "probe", "--model", work / "whole.h5", "--store", work / "store.h5", "--method", "ridge", ranks=2
+    )
+    check(run.status == 0 and 0 <= run.json["test_accuracy"] <= 1, "probe takes its embedding", run)
+
+
 def pairs_that_cannot_be_are_refused(work: Path) -> None:
     make_store(work)
     for what, augment, keys in (
@@ -123,4 +153,12 @@ def pairs_that_cannot_be_are_refused(work: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests(ranks_learn_the_same, resumes, learns, pairs_that_cannot_be_are_refused))
+    sys.exit(
+        run_tests(
+            ranks_learn_the_same,
+            resumes,
+            learns,
+            a_graph_network_that_knows_signs_learns_it_too,
+            pairs_that_cannot_be_are_refused,
+        )
+    )

@@ -49,8 +49,8 @@ def model_of(settings: dict[str, Any], case: dict[str, Any]) -> Any:
     args.update(layer_layout=case["dims"], num_layers=case["layers"], d_hid=width)
     args["direction"] = "bidirectional" if case.get("both") else "forward"
     args["graph_init"].update(d_node=width, d_edge=width)
-    args["gnn_args"].update(d_hid=width, dropout=0.0)
-    args["mlp_args"].update(d_k=[width], dropout=0.0)
+    args["gnn_args"].update(d_hid=width, dropout=case.get("dropout", 0.0))
+    args["mlp_args"].update(d_k=[width], dropout=case.get("dropout", 0.0))
     args["readout_args"].update(d_out=case["classes"], d_rho=width)
     return ScaleGMN(args)
 
