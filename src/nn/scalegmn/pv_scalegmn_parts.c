@@ -12,6 +12,7 @@ void pv_scalegmn_work_reserve(pv_scalegmn_work *w)
     pv_memory *const memory = w->set->memory;
     PV_TAKE(memory, 2 * values, &w->pair.before, &w->pair.after, &w->pair.slope, &w->pair.dafter);
     PV_TAKE(memory, values, &w->plain.before, &w->plain.after, &w->plain.slope, &w->plain.dafter);
+    PV_TAKE(memory, PV_DROPOUT_DRAWS(2 * values), &w->draws);
     PV_TAKE(memory, values, &w->first, &w->dfirst, &w->odd, &w->dodd, &w->factor);
 }
 
@@ -61,8 +62,12 @@ static void activate(const pv_scalegmn_work *w, const pv_packed_norm *norm, cons
     const int64_t values = rows * w->width;
     pv_packed_norm_forward(norm, rows, h->before, h->after);
     w->kernels->silu_slope(values, h->after, h->after, h->slope);
-    pv_scalegmn_drop(w, place, 0, values, h->after);
-    if (place->backward) pv_scalegmn_drop(w, place, 0, values, h->slope);
+    if (!place->pass->training || w->dropout.rate <= 0) return;
+    const pv_real scale = (pv_real)pv_dropout_scale(&w->dropout);
+    const uint32_t keep = pv_dropout_threshold(&w->dropout);
+    pv_dropout_draw(place->pass, place->site, place->sample, values, w->draws);
+    w->dense->dropout(values, w->draws, keep, scale, h->after);
+    if (place->backward) w->dense->dropout(values, w->draws, keep, scale, h->slope);
 }
 
 static void deactivate(const pv_scalegmn_work *w, const pv_packed_norm *norm, const pv_scalegmn_hidden *h,

@@ -34,6 +34,7 @@ typedef struct pv_scalegmn_work {
     pv_scalegmn_hidden pair, plain; /* pair: [2 rows], of x and of -x */
     pv_real *first, *dfirst;        /* [rows][width] behind the first map of rho, without its bias */
     pv_real *odd, *dodd, *factor;   /* [rows][width] */
+    uint16_t *draws;                /* of an activation's dropout */
 } pv_scalegmn_work;
 
 /* Takes the memory of a workspace whose other members are set; failures are the memory's. */
