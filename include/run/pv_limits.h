@@ -13,8 +13,9 @@ typedef struct pv_limits {
     double sincos_libmvec_ns; /* by glibc's libmvec (sinf and cosf, 4 ulp); NaN where there is none */
 } pv_limits;
 
-/* Measures for at most about `seconds`, on this core, with the instruction set of pv_cpu_isa().  The figures
- * are medians over short batches: a moment lent to another process does not count, a slower clock does.
+/* Measures for at most about `seconds` of this thread, on this core, with the instruction set of
+ * pv_cpu_isa().  The figures are medians over short batches, in seconds of the thread: moments lent to other
+ * processes do not count, a slower clock does.
  * Local. */
 void pv_limits_measure(double seconds, pv_precision precision, pv_limits *limits);
 

@@ -3,6 +3,7 @@
 #include "base/pv_log.h"
 #include "bench/pv_benches.h"
 #include "pv_bench.h"
+#include "pv_bench_fit_grid.h"
 #include "run/pv_limits.h"
 #include "run/pv_timed_fits.h"
 #include "run/pv_timing.h"
@@ -22,7 +23,7 @@ typedef struct words {
     char *config, *dir;
     double seconds;
     int64_t steps;
-    bool json;
+    bool json, grid;
     pv_words set;
 } words;
 
@@ -31,6 +32,9 @@ static const pv_option options[] = {
      .initial = "10", .meaning = "for how long"},
     {PV_KEY(words, steps), PV_BETWEEN(1, INT32_MAX), .value = "K",
      .meaning = "of the fits to the end, for fit.steps"},
+    {PV_KEY(words, grid),
+     .meaning =
+         "instead, widths 16 to 256, 1 to 3 inputs and every precision, each with its share of its limit"},
     {PV_KEY(words, config), .value = "FILE", .meaning = "the signal and the recipe"},
     PV_OPTION_DIR(words),
     PV_OPTION_JSON(words),
@@ -217,6 +221,13 @@ static pv_status run_bench(const pv_comm *comm, pv_run *run, const void *own, js
                                       .repeat = repeat};
     pv_status st;
     (void)run; /* a bench leaves no record */
+    if (w->grid) {
+        pv_json_text(result, "bench", "fit");
+        pv_json_real(result, "seconds", w->seconds);
+        PV_TRY(pv_agree(comm, pv_bench_fit_grid(w->seconds, w->json || comm->rank > 0, result)));
+        pv_result_machine(comm, result);
+        goto done;
+    }
     PV_TRY(prepare(comm, w, &bench));
     PV_TRY(pv_bench_rounds(comm, &watched, w->seconds, &bench.rates));
     PV_TRY(measure_quality(comm, &bench));

@@ -28,13 +28,13 @@ static double measure_gflops(double seconds, pv_precision precision)
 {
     const pv_limits_kernels *kernels = PV_ISA_CHOOSE(pv_limits_kernels);
     const double flops = kernels->round_flops * (precision == PV_PRECISION_FLOAT32 ? 1 : 2);
-    double took[BATCHES], before = pv_seconds();
+    double took[BATCHES], before = pv_thread_seconds();
     const double start = before;
     volatile float sink = 0;
     int batches = 0;
     while (batches < BATCHES && (batches == 0 || before - start < seconds)) {
         sink = sink + multiply_adds(kernels, precision);
-        const double now = pv_seconds();
+        const double now = pv_thread_seconds();
         took[batches++] = now - before;
         before = now;
     }
@@ -47,13 +47,13 @@ static double measure_pair_ns(sincos_loop *loop, double seconds)
         cosine[PHASES] __attribute__((aligned(64)));
     for (int i = 0; i < PHASES; i++)
         t[i] = 16 * ((float)i / PHASES - 0.5f);
-    double took[BATCHES], before = pv_seconds();
+    double took[BATCHES], before = pv_thread_seconds();
     const double start = before;
     int batches = 0;
     while (batches < BATCHES && (batches == 0 || before - start < seconds)) {
         for (int pass = 0; pass < PASSES; pass++)
             loop(PHASES, t, sine, cosine);
-        const double now = pv_seconds();
+        const double now = pv_thread_seconds();
         took[batches++] = now - before;
         before = now;
     }
