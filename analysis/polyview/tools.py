@@ -1,8 +1,13 @@
 """The command polyview-tools.  A command's module, and what it needs, is imported when the command is called."""
 
+import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
+from types import FrameType
 
 COMMANDS = {  # (module, words that go before the user's, what it does)
     "report": ("report", (), "one HTML page about a pipeline's directory"),
@@ -37,7 +42,28 @@ PACKAGES = {  # (Debian's package, what pip installs) of a module
     "torch": ("python3-torch", "polyview[torch]"),
     "tensorboard": ("has none", "polyview[tensorboard]"),
 }
+STOPS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
+STOPPED = 75
 FAILURES = (ValueError, OSError, LookupError, RuntimeError, subprocess.SubprocessError)
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """A signal that asks for an end leaves every block that it meets: what is half written is taken away."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(STOPPED)
+
+    heard = [number for number in STOPS if signal.getsignal(number) == signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():
+        heard = []
+    for number in heard:
+        signal.signal(number, leave)
+    try:
+        yield
+    finally:
+        for number in heard:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def usage(start: str) -> str:
@@ -53,7 +79,10 @@ def call(name: str, words: list[str]) -> int:
     program = f"polyview-tools {name}"
     try:
         command = import_module(f".{module}", __package__).main
-        return int(command(program.removesuffix("".join(f" {word}" for word in before)), [*before, *words]))
+        with stoppable():
+            return int(
+                command(program.removesuffix("".join(f" {word}" for word in before)), [*before, *words])
+            )
     except ModuleNotFoundError as error:
         lacking = (error.name or "").split(".")[0]
         if lacking not in PACKAGES:

@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import shutil
+import signal
 import subprocess
 import sys
 import zipfile
@@ -12,10 +13,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from harness import ROOT, TOOLS, check, convert, make_store, polyview, run_tests, skip, write_config
+from harness import ROOT, TOOLS, Process, check, convert, make_store, polyview, run_tests, skip, write_config
 
 sys.path.insert(0, str(ROOT / "analysis"))
 from polyview import _xxh3 as xxh3  # noqa: E402
+from polyview.view_files import layout_of, params_of  # noqa: E402
+from polyview.writer import StoreWriter  # noqa: E402
 
 try:
     import torch
@@ -138,6 +141,32 @@ def test_npz(work: Path) -> None:
     check(run.returncode == 1 and "exists already" in run.stderr, "export overwrites nothing")
     run = convert("import", work / "elsewhere" / "out", back)
     check(run.returncode == 1 and "exists already" in run.stderr, "import overwrites nothing")
+
+
+def test_signals(work: Path) -> None:
+    """Tens of thousands of files take seconds."""
+    store, rows, layout = work / "many.h5", 30_000, layout_of([2, 4, 1])
+    with StoreWriter(store, 1, rows, layout) as writer:
+        values = np.random.default_rng(1).normal(size=(rows, params_of(layout))).astype("f4")
+        good, ones = np.ones(rows, bool), np.ones(rows)
+        writer.write_rows(0, 0, values, good, ones.astype("f4"), ones.astype("u4"))
+        about = {"polyview_kind": "store", "polyview_version": 1, "config": "fit: {views: 1}", "signal": "{}"}
+        arch = json.dumps({"dims": [2, 4, 1], "w0": 30.0, "offset": 0.5})
+        writer.finish(
+            about | {"arch": arch}, ones.astype("i4"), np.zeros(rows, "u1"), np.arange(rows, dtype="u8"), {}
+        )
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        process = Process([*TOOLS, "export", str(store), str(work / "out"), "--format", "npz"])
+        process.wait_for((work / "out.part").exists)
+        process.process.send_signal(number)
+        run = process.finish()
+        left = sorted(path.name for path in work.iterdir() if path.name.startswith("out"))
+        check(
+            run.status == 75 and not left and run.seconds < 10,
+            f"{number.name} ends an export, and takes away what it has written",
+            left,
+            run,
+        )
 
 
 def test_parts(work: Path) -> None:
@@ -505,6 +534,7 @@ if __name__ == "__main__":
         run_tests(
             test_checksums,
             test_npz,
+            test_signals,
             test_parts,
             test_foreign_npz,
             test_refusals,
