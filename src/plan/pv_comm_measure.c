@@ -26,6 +26,14 @@ static void allreduce(const operation *o)
     MPI_Allreduce(MPI_IN_PLACE, o->data, o->count, MPI_FLOAT, MPI_SUM, o->comm);
 }
 
+/* As a training begins the sum of a gradient: MPI may choose another algorithm for it. */
+static void begun_allreduce(const operation *o)
+{
+    MPI_Request request;
+    MPI_Iallreduce(MPI_IN_PLACE, o->data, o->count, MPI_FLOAT, MPI_SUM, o->comm, &request);
+    MPI_Wait(&request, MPI_STATUS_IGNORE);
+}
+
 /* There and back between the first two ranks. */
 static void ping(const operation *o)
 {
@@ -131,7 +139,7 @@ pv_status pv_comm_measure(const pv_comm *comm, int64_t gradient, int row, pv_com
     PV_TRY(pv_agree(comm, o.data ? PV_OK : PV_ERR_NOMEM));
     f->small_allreduce = repeat(&o, allreduce);
     o.count = (int)(gradient < MOST ? gradient : MOST);
-    f->gradient_allreduce = repeat(&o, allreduce) * (double)gradient / o.count;
+    f->gradient_allreduce = repeat(&o, begun_allreduce) * (double)gradient / o.count;
     measure_links(comm, o.data, f);
     PV_TRY(pv_agree(comm, measure_windows(comm, &o, row, f)));
 done:

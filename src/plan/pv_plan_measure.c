@@ -181,8 +181,8 @@ static pv_status time_epoch(probe *p, const pv_store *store, int64_t batch, epoc
     if (st != PV_OK) return st;
     /* Tiny epochs are mostly the files at their ends: those take their time too. */
     const double wanted = ceil(fmin(train_seconds / first->steps, 3 * train_seconds / first->wall));
-    const double again =
-        fmax(wanted, LEAST_EPOCHS); /* or the noise of the first would show in the difference */
+    /* Few short ones drown in the noise of the first; over a slow network one is long. */
+    const double again = first->steps > train_seconds ? 1 : fmax(wanted, LEAST_EPOCHS);
     st = run_epochs(p, store, batch, 1 + (int64_t)again, &more);
     if (st != PV_OK) return st;
     *epoch = (epochs_took){.wall = (more.wall - first->wall) / again,

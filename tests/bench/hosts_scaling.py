@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+"""How good the plan is, and what a fit and a training take, on hosts that slow links join: `hosts_scaling.py --help`.
+
+The hosts are made of namespaces (tests/hosts; root), with one rank each, and share this machine's cores: more hosts than cores
+compute no faster.  On each number of hosts and each rate it runs `bench comm`, `plan`, and the fit and the training that were
+planned; every round is a line in the file of results, and a table of medians over all of its rounds ends the output.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Iterator
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent / "hosts")]
+from hosts import Hosts, missing  # noqa: E402
+from jobs import SHARED, Jobs  # noqa: E402
+
+CONFIG = HERE.parent.parent / "configs" / "fmnist.yaml"  # DWS of 32 x 4: 1.28 MB of gradients a step
+SIZES = {
+    "signal.train": 1024,
+    "signal.val": 128,
+    "signal.test": 128,
+    "fit.views": 1,
+    "fit.steps": 100,
+    "train.views": 1,
+    "train.epochs": 4,
+}
+PATIENCE_S = 600
+Round = dict[str, Any]
+
+
+@contextmanager
+def memory() -> Iterator[Path]:
+    """A directory for the hosts to share that no disk slows down."""
+    with tempfile.TemporaryDirectory(prefix="polyview-links-", dir=SHARED) as work:
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", work], check=True)
+        try:
+            yield Path(work)
+        finally:
+            subprocess.run(["umount", "--lazy", work], check=True)
+
+
+def run(jobs: Jobs, command: list[object], hosts: int, words: list[object]) -> dict[str, Any]:
+    crowded: dict[str, Any] = {"OMPI_MCA_mpi_yield_when_idle": int(hosts > (os.cpu_count() or 1))}
+    done = jobs.start(*command, *words, on=hosts, **crowded).finish(PATIENCE_S)
+    if done.status != 0:
+        raise SystemExit(str(done))
+    print(f"# {hosts} hosts, {command[0]}: {done.seconds:.0f} s", file=sys.stderr, flush=True)
+    return done.json
+
+
+def last_record(output: Path) -> dict[str, Any]:
+    """The times of the run that made it."""
+    lines = Path(f"{output}.runs.jsonl").read_text(encoding="utf-8").splitlines()
+    return json.loads(lines[-1])["time"]
+
+
+def one_round(jobs: Jobs, hosts: int, mbit: int, sets: list[str]) -> Round:
+    store, model = jobs.work / "scaling.h5", jobs.work / "scaling-model.h5"
+    for path in jobs.work.glob("scaling*"):
+        path.unlink()
+    settings = [f"{key}={value}" for key, value in SIZES.items()] + sets + [f"train.output={model}"]
+    words: list[object] = ["--config", CONFIG, *(w for setting in settings for w in ("--set", setting))]
+    jobs.hosts.set_links(mbit)
+    comm = run(jobs, ["bench", "comm", "--json"], hosts, [*words, "--dir", jobs.work])
+    plan = run(jobs, ["plan", "--json"], hosts, [*words, "--dir", jobs.work])
+    run(jobs, ["fit"], hosts, [*words, "--store", store])
+    trained = run(jobs, ["train"], hosts, [*words, "--store", store])
+    parts = ("wall_s", "compute_s", "io_s", "communication_s", "idle_s")
+    return {
+        "hosts": hosts,
+        "mbit": mbit,
+        "sets": sets,
+        "gradient_ms": comm["allreduce_gradient_us"] / 1e3,
+        "figures": plan["figures"],
+        "planned": {what: {part: plan[what][part] for part in parts} for what in ("fit", "train")},
+        "measured": {"fit": last_record(store), "train": last_record(model)},
+        "samples_per_s": trained["samples_per_s"],
+    }
+
+
+def median(rounds: list[Round], value: Any) -> float:
+    return statistics.median(value(each) for each in rounds)
+
+
+def ratio(each: Round, what: str) -> float:
+    return each["planned"][what]["wall_s"] / each["measured"][what]["wall_s"]
+
+
+def row_of(rounds: list[Round], what: str) -> list[str]:
+    """Planned and measured seconds, and the ratio's median and range."""
+    ratios = [ratio(each, what) for each in rounds]
+    planned = median(rounds, lambda each: each["planned"][what]["wall_s"])
+    measured = median(rounds, lambda each: each["measured"][what]["wall_s"])
+    told = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+    return [f"{planned:.1f}", f"{measured:.1f}", told]
+
+
+def table(results: Path) -> str:
+    cells: dict[tuple[str, int, int], list[Round]] = {}
+    for line in results.read_text(encoding="utf-8").splitlines():
+        each = json.loads(line)
+        cells.setdefault((" ".join(each["sets"]), each["mbit"], each["hosts"]), []).append(each)
+    head = ["settings", "link", "hosts", "rounds", "fit, planned", "measured", "ratio"]
+    head += ["train, planned", "measured", "ratio", "samples/s", "in MPI"]
+    rows = [head, ["---"] * len(head)]
+    for (sets, mbit, hosts), rounds in sorted(cells.items()):
+        mpi = median(rounds, lambda each: each["measured"]["train"]["communication_s"])
+        idle = median(rounds, lambda each: each["measured"]["train"]["idle_s"])
+        rate = median(rounds, lambda each: each["samples_per_s"])
+        link = f"{mbit} Mbit/s" if mbit else "no limit"
+        rows.append(
+            [sets, link, str(hosts), str(len(rounds))]
+            + row_of(rounds, "fit")
+            + row_of(rounds, "train")
+            + [f"{rate:.0f}", f"{mpi + idle:.1f}"]
+        )
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--hosts", type=int, nargs="*", default=[1, 2, 4])
+    parser.add_argument("--mbit", type=int, nargs="*", default=[100, 1000, 0], help="0: no limit")
+    parser.add_argument("--set", dest="sets", action="append", default=[], help="as for polyview")
+    parser.add_argument("--results", type=Path, default=Path("hosts-scaling.jsonl"))
+    args = parser.parse_args()
+    if args.hosts and missing():
+        print(f"hosts_scaling: {missing()}", file=sys.stderr)
+        return 1
+    with memory() as work, Hosts(max(args.hosts, default=0), work) as hosts:
+        jobs = Jobs(work, hosts)
+        for count in args.hosts:
+            for mbit in args.mbit if count > 1 else [0]:
+                each = one_round(jobs, count, mbit, args.sets)
+                with args.results.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(each) + "\n")
+    print(table(args.results), end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
