@@ -15,7 +15,7 @@
 
 typedef struct pv_queue pv_queue;
 
-/* Owner: pv_queue_close; comm is borrowed until then.  Collective.  Errors: PV_ERR_CONFIG when items >= 2^32,
+/* Owner: pv_queue_close; comm is borrowed until then.  Collective.  Errors: PV_ERR_CONFIG when items >= 2^59,
  * PV_ERR_NOMEM, agreed. */
 pv_status pv_queue_open(const pv_comm *comm, int64_t items, pv_queue **out);
 /* Collective; NULL is a no-op. */

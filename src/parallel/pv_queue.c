@@ -82,7 +82,7 @@ pv_status pv_queue_open(const pv_comm *comm, int64_t items, pv_queue **out)
     pv_status st;
     pv_queue *queue = NULL;
     *out = NULL;
-    if (items < 0 || items > UINT32_MAX)
+    if (items < 0 || items >= CANCELLED / 2)
         return pv_fail(PV_ERR_CONFIG, "%lld items are more than the queue counts", (long long)items);
     queue = pv_alloc(1, sizeof *queue);
     if (queue)

@@ -64,7 +64,7 @@ static void an_empty_queue_is_empty(const pv_comm *comm)
     pv_test_check(comm, pv_queue_open(comm, 0, &queue) == PV_OK && !pv_queue_take(queue, &item),
                   "an empty queue is empty");
     pv_queue_close(queue);
-    pv_test_check(comm, pv_queue_open(comm, INT64_C(1) << 40, &queue) == PV_ERR_CONFIG && !queue,
+    pv_test_check(comm, pv_queue_open(comm, INT64_C(1) << 59, &queue) == PV_ERR_CONFIG && !queue,
                   "a queue too long to count is refused");
 }
 
