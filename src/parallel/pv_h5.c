@@ -3,6 +3,7 @@
 #include "base/pv_file.h"
 #include "base/pv_mem.h"
 #include "base/pv_meter.h"
+#include "pv_watch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -85,7 +86,18 @@ bool pv_h5_given_up(const pv_comm *comm)
 
 bool pv_h5_cannot_read(int cause)
 {
-    return cause == EIO || cause == ESTALE || cause == ETIMEDOUT || cause == EREMOTEIO || cause == ENOTCONN;
+    static const int causes[] = {EIO,    ESTALE, ETIMEDOUT, EREMOTEIO, ENOTCONN,
+                                 EMFILE, ENFILE, ENOMEM,    EACCES,    EPERM};
+    for (size_t i = 0; i < sizeof causes / sizeof *causes; i++)
+        if (cause == causes[i]) return true;
+    return false;
+}
+
+pv_status pv_h5_or_unreadable(pv_status status, const char *path)
+{
+    const int cause = errno;
+    if (status != PV_ERR_DATA || !pv_h5_cannot_read(cause)) return status;
+    return pv_fail(PV_ERR_IO, "cannot read '%s': %s", path, strerror(cause));
 }
 
 void pv_h5_begin(void)
@@ -146,8 +158,11 @@ pv_status pv_h5_open(const pv_comm *comm, const char *path, bool writing, const 
     }
     const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     H5Pset_fapl_mpio(access, comm->world, info);
+    pv_watch watch;
     pv_meter_begin(PV_METER_FILES);
+    pv_watch_begin(&watch, comm, "opening", path);
     *file = H5Fopen(path, writing ? H5F_ACC_RDWR : H5F_ACC_RDONLY, access);
+    pv_watch_end(&watch);
     pv_meter_end();
     st = *file < 0 ? pv_h5_fail("cannot open", path) : PV_OK;
     H5Pclose(access);
@@ -163,8 +178,11 @@ pv_status pv_h5_open(const pv_comm *comm, const char *path, bool writing, const 
 pv_status pv_h5_close(const pv_comm *comm, hid_t file, const char *path)
 {
     if (pv_h5_given_up(comm)) return PV_ERR_HDF5;
+    pv_watch watch;
     pv_meter_begin(PV_METER_FILES);
+    pv_watch_begin(&watch, comm, "closing", path);
     const pv_status st = H5Fclose(file) < 0 ? pv_h5_fail("cannot close", path) : PV_OK;
+    pv_watch_end(&watch);
     pv_meter_end();
     given_up = st != PV_OK;
     return st;

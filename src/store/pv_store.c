@@ -150,7 +150,8 @@ pv_status pv_store_open(const pv_comm *comm, const char *path, pv_store_mode mod
     PV_TRY(pv_same(comm, "mode of pv_store_open", &mode, sizeof mode));
     PV_TRY(pv_agree(comm, new_store(comm, path, &store)));
     PV_TRY(store_file_open(comm, path, writing, storage, &store->file));
-    PV_TRY(pv_agree(comm, read_head(store)));
+    errno = 0;
+    PV_TRY(pv_agree(comm, pv_h5_or_unreadable(read_head(store), path)));
     PV_TRY(pv_agree(comm, check_whole(store, writing)));
     PV_TRY(shards_open(comm, &store->file, &store->shape, writing, storage, &store->shards));
     *out = store;

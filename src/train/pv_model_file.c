@@ -330,9 +330,11 @@ done:
 
 static pv_status open_and_check(const char *path, pv_model_file *file)
 {
+    errno = 0;
     pv_status st = open_model(path, &file->hdf5);
     if (st == PV_OK) st = read_head(file->hdf5, path, &file->head);
-    return st == PV_OK ? check_contents(file->hdf5, path) : st;
+    if (st == PV_OK) st = check_contents(file->hdf5, path);
+    return pv_h5_or_unreadable(st, path);
 }
 
 pv_status pv_model_file_open(const pv_comm *comm, const char *path, pv_model_file *out)
@@ -427,9 +429,11 @@ static void share_reals(const pv_comm *comm, pv_real *values, int64_t count)
 pv_status pv_model_file_load(const pv_model_file *file, pv_model *model, pv_optim *optim)
 {
     const pv_comm *const comm = file->comm;
-    const pv_status st =
-        pv_agree(comm, comm->rank == 0 ? read_tensors(file->hdf5, file->path, model, optim) : PV_OK);
-    if (st != PV_OK) return st;
+    pv_status st = PV_OK;
+    errno = 0;
+    if (comm->rank == 0)
+        st = pv_h5_or_unreadable(read_tensors(file->hdf5, file->path, model, optim), file->path);
+    if ((st = pv_agree(comm, st)) != PV_OK) return st;
     const pv_model_tensor *tensors;
     const int count = pv_model_tensors(model, &tensors);
     for (int t = 0; t < count; t++)

@@ -1,7 +1,8 @@
 /* Loaded before libc: calls of one rank on files of some name fail.  FAULT_PATH a part of the name,
- * FAULT_ERRNO the cause, FAULT_CALLS some of read, write, sync, open, FAULT_AFTER how many are let through,
- * FAULT_RANK.  With FAULT_WAIT_MS they do not fail, but take so long, as on a slow disk; the first makes the
- * file FAULT_MARK. */
+ * FAULT_ERRNO the cause, FAULT_CALLS some of read, write, sync, open, memory (which has no name), FAULT_AFTER
+ * how many are let through, FAULT_ONCE the next ones after one, too, FAULT_RANK.  With FAULT_WAIT_MS they do
+ * not fail, but take so long, as on a slow disk; the first makes the file FAULT_MARK.  FAULT_COUNT a file:
+ * nothing fails, and each rank adds a line to it in its end: its number and how many there were. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,16 +27,20 @@ static void wait_for(long ms)
         ;
 }
 
-static int fails(const char *call, const char *path)
+static const char *own_rank(void)
 {
-    const char *part = getenv("FAULT_PATH"), *calls = getenv("FAULT_CALLS"), *after = getenv("FAULT_AFTER");
-    const char *rank = getenv("FAULT_RANK"), *mine = getenv("OMPI_COMM_WORLD_RANK");
+    const char *mine = getenv("OMPI_COMM_WORLD_RANK");
     if (!mine) mine = getenv("PMI_RANK"); /* of MPICH */
-    if (!part || !calls || !path || !strstr(path, part) || !strstr(calls, call)) return 0;
-    if (strstr(path, "/ompi.")) return 0; /* Open MPI's own, of the same name */
-    if (rank && strcmp(rank, mine ? mine : "0") != 0) return 0;
-    if (atomic_fetch_add(&seen, 1) < (after ? atol(after) : 0)) return 0;
-    const char *wait = getenv("FAULT_WAIT_MS"), *mark = getenv("FAULT_MARK");
+    return mine ? mine : "0";
+}
+
+/* Counts a call that is meant. */
+static int falls_due(void)
+{
+    const char *const after = getenv("FAULT_AFTER");
+    const char *const wait = getenv("FAULT_WAIT_MS"), *const mark = getenv("FAULT_MARK");
+    const long number = atomic_fetch_add(&seen, 1), first = after ? atol(after) : 0;
+    if (getenv("FAULT_COUNT") || number < first || (getenv("FAULT_ONCE") && number > first)) return 0;
     if (wait) {
         if (mark) close(creat(mark, 0666));
         wait_for(atol(wait));
@@ -42,6 +48,37 @@ static int fails(const char *call, const char *path)
     }
     errno = atoi(getenv("FAULT_ERRNO"));
     return 1;
+}
+
+static int fails(const char *call, const char *path)
+{
+    const char *part = getenv("FAULT_PATH"), *calls = getenv("FAULT_CALLS"), *rank = getenv("FAULT_RANK");
+    if (!part || !calls || !path || !strstr(path, part) || !strstr(calls, call)) return 0;
+    if (strstr(path, "/ompi.")) return 0; /* Open MPI's own, of the same name */
+    if (rank && strcmp(rank, own_rank()) != 0) return 0;
+    return falls_due();
+}
+
+__attribute__((destructor)) static void tell(void)
+{
+    const char *const path = getenv("FAULT_COUNT");
+    char line[64];
+    if (!path || (!getenv("OMPI_COMM_WORLD_RANK") && !getenv("PMI_RANK"))) return;
+    const int length = snprintf(line, sizeof line, "%s %ld\n", own_rank(), atomic_load(&seen));
+    const int fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    if (fd < 0 || syscall(SYS_write, fd, line, (size_t)length) != length) return;
+    syscall(SYS_close, fd);
+}
+
+/* What pv_alloc calls, and nobody else. */
+void *aligned_alloc(size_t alignment, size_t bytes)
+{
+    void *(*real)(size_t, size_t);
+    const char *calls = getenv("FAULT_CALLS"), *rank = getenv("FAULT_RANK");
+    *(void **)&real = dlsym(RTLD_NEXT, "aligned_alloc");
+    if (calls && strstr(calls, "memory") && (!rank || strcmp(rank, own_rank()) == 0) && falls_due())
+        return NULL;
+    return real(alignment, bytes);
 }
 
 static int fails_on(const char *call, int fd)
