@@ -56,6 +56,10 @@ void pv_memory_free(pv_memory *memory);
 /* A copy of a string, owned by the caller; NULL as pv_alloc(). */
 char *pv_strdup(const char *text) __attribute__((malloc));
 
+/* Bytes that this process and those that share its limits may take together: the machine's memory, or what a
+ * control group (a container, a batch job) allows.  Local. */
+int64_t pv_memory_limit(void);
+
 /* Peak resident memory of this process so far, in bytes; 0 if unknown. */
 int64_t pv_peak_memory(void);
 

@@ -43,8 +43,8 @@ bool pv_h5_given_up(const pv_comm *comm);
 /* Whether an errno says that a file could not be read, whatever is in it.  Local. */
 bool pv_h5_cannot_read(int cause);
 
-/* What seems damaged may be what could not be read: `status`, or PV_ERR_IO for PV_ERR_DATA where errno says so
- * of `path`.  The caller sets errno to 0 before it reads.  Local. */
+/* What seems damaged may be what could not be read: `status`, or PV_ERR_IO for PV_ERR_DATA where errno says
+ * so of `path`.  Set errno to 0 before reading.  Local. */
 pv_status pv_h5_or_unreadable(pv_status status, const char *path);
 
 /* What a file of ours says it is: the attributes polyview_kind and polyview_version.

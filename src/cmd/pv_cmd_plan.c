@@ -1,5 +1,6 @@
 /* `polyview plan`: what a fit and a training would take, before they are paid for. */
 #include "cmd/pv_commands.h"
+#include "base/pv_mem.h"
 #include "plan/pv_plan.h"
 #include "run/pv_record.h"
 
@@ -99,7 +100,9 @@ static void print_prediction(const char *what, const pv_prediction *p)
             "computing: %s\n",
             100 * p->compute_s / p->wall_s, 100 * p->io_s / p->wall_s, 100 * p->communication_s / p->wall_s,
             100 * p->idle_s / p->wall_s, p->largest);
-    fprintf(stderr, "         %.0f MiB a node, %.1f MiB in files\n", p->node_mib, p->file_mib);
+    const double limit_mib = (double)pv_memory_limit() / 0x1p20;
+    fprintf(stderr, "         %.0f MiB a node%s, %.1f MiB in files\n", p->node_mib,
+            p->node_mib > limit_mib ? " (more than a job may take on this machine)" : "", p->file_mib);
 }
 
 static void plan(const pv_comm *comm, const words *w, const pv_figures *figures, const pv_workload *work,

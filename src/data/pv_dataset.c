@@ -6,7 +6,6 @@
 #include "pv_row_loader.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 enum { SCAN_BLOCK = 16384 };
 
@@ -67,7 +66,7 @@ static pv_status count_objects(const pv_comm *comm, pv_dataset *dataset)
 static bool fits_nodes(const pv_comm *comm, int64_t bytes)
 {
     enum { SHARE = 4 };
-    int fits = bytes <= (int64_t)sysconf(_SC_PHYS_PAGES) / SHARE * (int64_t)sysconf(_SC_PAGESIZE);
+    int fits = bytes <= pv_memory_limit() / SHARE;
     MPI_Allreduce(MPI_IN_PLACE, &fits, 1, MPI_INT, MPI_MIN, comm->world);
     return fits != 0;
 }

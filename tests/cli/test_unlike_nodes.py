@@ -225,6 +225,43 @@ def too_little_shared_memory_is_told(work: Path) -> None:
         check(run.status == 0, f"{command[0]} with a /dev/shm of 1 MiB", run)
 
 
+def control_groups_limit_memory(work: Path) -> None:
+    """A container's limit, as either version of control groups tells it; its files are made up."""
+    if not may_mount():
+        skip("limits of control groups", "needs root, to mount some")
+        return
+    make_store(work, train={"epochs": 1})
+    roots = {
+        "version 2": ("memory.max", "4000000\n"),
+        "version 1": ("memory/memory.limit_in_bytes", "4000000\n"),
+        "no limit": ("memory.max", "max\n"),
+        "no limit, version 1": ("memory/memory.limit_in_bytes", "9223372036854771712\n"),
+    }
+    for number, (what, (name, text)) in enumerate(roots.items()):
+        root = work / f"groups{number}"
+        (root / name).parent.mkdir(parents=True)
+        (root / name).write_text(text)
+        mount, limited = ["--bind", root, "/sys/fs/cgroup"], "no limit" not in what
+        command = ["plan", "--config", work / "config.yaml", "--nodes", 1, "--ranks-per-node", 1]
+        run = Process(with_mount(mount, launch(command, 1)), work).finish()
+        check(
+            run.status == 0 and limited == ("more than a job may take" in run.stderr),
+            f"{what}: a plan says {'that' if limited else 'not that'} the memory is too little",
+            run,
+        )
+        command = ["train", "--config", work / "config.yaml", "--fresh", "--set", "train.output=m.h5"]
+        for rows, sharded in ((4_000_000, False), (10_000, limited)):
+            (root / name).write_text(f"{rows}\n" if limited else text)
+            run = Process(
+                with_mount(mount, launch(command, 2)), work, **(AT_ONCE | {"POLYVIEW_NODE_RANKS": 1})
+            ).finish()
+            check(
+                run.status == 0 and (run.json["placement"] == "job") == sharded,
+                f"{what}: rows are kept once {'a job' if sharded else 'a node'} under {rows} bytes",
+                run,
+            )
+
+
 if __name__ == "__main__":
     raise SystemExit(
         run_tests(
@@ -232,5 +269,6 @@ if __name__ == "__main__":
             an_unknown_instruction_set_is_refused,
             nodes_with_other_stores_do_not_train,
             too_little_shared_memory_is_told,
+            control_groups_limit_memory,
         )
     )
