@@ -12,7 +12,7 @@
 /* The words of the command line. */
 typedef struct words {
     char *config, *store;
-    bool fresh, no_verify;
+    bool fresh, lower_rate, no_verify;
     pv_words set;
 } words;
 
@@ -21,12 +21,15 @@ static const pv_option options[] = {
     {PV_KEY(words, store), .path = true, .value = "STORE",
      .meaning = "the store to train on, for the config's own"},
     {PV_KEY(words, fresh), .meaning = "begins anew, though there is a checkpoint"},
+    {PV_KEY(words, lower_rate),
+     .meaning = "continues although train.lr is lower than in the checkpoint: after the loss was not finite"},
     {PV_KEY(words, no_verify), .meaning = "skips the comparison of rows with their checksums"},
     PV_OPTION_SETS(words),
     {0}};
 
 /* A checkpoint is continued only by a config that would have led to it. */
-static pv_status check_resume(const pv_comm *comm, const pv_run_config *config, const pv_model_file *from)
+static pv_status check_resume(const pv_comm *comm, const pv_run_config *config, bool lower_rate,
+                              const pv_model_file *from)
 {
     const char *const checkpoint = from->path;
     pv_run_config *saved = NULL;
@@ -34,6 +37,7 @@ static pv_status check_resume(const pv_comm *comm, const pv_run_config *config, 
     int conflicts = 0;
     pv_status st;
     PV_TRY(pv_config_kept(checkpoint, from->head.config, &saved));
+    if (lower_rate && config->train.lr < saved->train.lr) saved->train.lr = config->train.lr;
     PV_TRY(pv_run_config_conflicts(config, saved, PV_FIXES_MODEL, keys, sizeof keys, &conflicts));
     if (conflicts > 0)
         st = pv_fail(
@@ -97,7 +101,7 @@ static pv_status run_train(const pv_comm *comm, pv_run *run, const void *own, js
     PV_TRY(pv_agree(comm, pv_open_fresh(store, config->train.seed, &config->train.form.fresh)));
     PV_TRY(pv_lock_take(comm, output, &lock));
     if (!w->fresh) PV_TRY(pv_checkpoint_open(comm, output, config->train.keep, &checkpoint, &resume));
-    if (resume) PV_TRY(check_resume(comm, config, &checkpoint));
+    if (resume) PV_TRY(check_resume(comm, config, w->lower_rate, &checkpoint));
     pv_run_keep(run, output, config);
     free(config->train.output);
     config->train.output = output;

@@ -286,8 +286,8 @@ static pv_status fail_numeric(const pv_stepper *s, pv_status taken, int64_t epoc
                ? st
                : pv_fail(
                      PV_ERR_NUMERIC,
-                     "the loss is not finite in epoch %lld, batch %lld: lower train.lr and begin anew with "
-                     "--fresh",
+                     "the loss is not finite in epoch %lld, batch %lld: lower train.lr and continue with "
+                     "--lower-rate, or begin anew with --fresh",
                      (long long)epoch + 1, (long long)batch + 1);
 }
 

@@ -6,7 +6,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Sequence
 
 import h5py
 import numpy as np
@@ -27,9 +27,9 @@ from harness import (
 SHORT, LONG = 100, 1100  # steps
 
 
-def train(work: Path, name: str, *sets: str, ranks: int = 1) -> Run:
+def train(work: Path, name: str, *sets: str, ranks: int = 1, options: Sequence[str] = ()) -> Run:
     words = [word for item in (f"train.output={work / name}", *sets) for word in ("--set", item)]
-    return polyview("train", "--config", work / "config.yaml", *words, ranks=ranks, timeout=200)
+    return polyview("train", "--config", work / "config.yaml", *words, *options, ranks=ranks, timeout=200)
 
 
 def another_store_is_noticed(work: Path) -> None:
@@ -61,6 +61,27 @@ def a_cosine_keeps_its_end(work: Path) -> None:
     first = train(work, "model.h5")
     run = train(work, "model.h5", "train.epochs=5")
     check(first.status == 0 and one_error(run, 2, "train.epochs", "cosine"), "more epochs are refused", run)
+
+
+def a_diverged_run_goes_on_with_a_lower_rate(work: Path) -> None:
+    make_store(work, train={"lr": 0.01, "epochs": 2})
+    run = train(work, "wild.h5", "train.epochs=30", "train.lr=1e38")
+    check(
+        one_error(run, 1, "not finite", "--lower-rate", "--fresh"), "a run diverges, and says what helps", run
+    )
+    train(work, "model.h5")
+    before = (work / "model.h5.ckpt").read_bytes()
+    for ranks in (1, 2):
+        (work / "model.h5.ckpt").write_bytes(before)
+        words = ["train.epochs=4", "train.lr=0.001"]
+        run = train(work, "model.h5", *words, ranks=ranks)
+        check(one_error(run, 2, "train.lr", "--fresh"), f"another rate is refused on {ranks} rank(s)", run)
+        run = train(work, "model.h5", *words, ranks=ranks, options=["--lower-rate"])
+        check(run.status == 0 and run.json["epochs"] == 4, f"a lower one goes on, on {ranks} rank(s)", run)
+        run = train(work, "model.h5", "train.epochs=5", "train.lr=0.001", ranks=ranks)
+        check(run.status == 0 and run.json["epochs"] == 5, "and is the run's own from then on", run)
+        run = train(work, "model.h5", "train.epochs=6", "train.lr=0.1", ranks=ranks, options=["--lower-rate"])
+        check(one_error(run, 2, "train.lr"), "a higher one is refused", run)
 
 
 def the_last_checkpoints_are_kept(work: Path) -> None:
@@ -366,6 +387,7 @@ def main() -> int:
     return run_tests(
         another_store_is_noticed,
         a_cosine_keeps_its_end,
+        a_diverged_run_goes_on_with_a_lower_rate,
         the_last_checkpoints_are_kept,
         a_lost_model_is_made_anew,
         damage_is_seen,
