@@ -1,6 +1,7 @@
 /* Files that appear whole: the temporary name, the disk, the rename. */
 #include "base/pv_file.h"
 #include "base/pv_mem.h"
+#include "base/pv_log.h"
 #include "base/pv_meter.h"
 #include "base/pv_path.h"
 #include "base/pv_stop.h"
@@ -108,7 +109,11 @@ static pv_status publish(const char *part, const char *path, const char *name, i
     pv_meter_begin(PV_METER_FILES);
     const int unsynced = sync_directory_of(path);
     pv_meter_end();
-    return unsynced == 0 ? PV_OK : cannot_write(path, unsynced);
+    if (unsynced !=
+        0) /* it has its name: a caller that took this for a failure would take away what it names */
+        pv_log_warn("'%s' is written, but its directory cannot be synced (%s): a power loss now may undo it",
+                    path, strerror(unsynced));
+    return PV_OK;
 }
 
 pv_status pv_file_publish(const char *part, const char *path)
