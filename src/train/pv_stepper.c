@@ -1,6 +1,7 @@
 /* A step: chunks of a batch through the model, sums over micro-batches and ranks, the update. */
 #include "train/pv_stepper.h"
 #include "base/pv_clock.h"
+#include "base/pv_log.h"
 #include "base/pv_mem.h"
 #include "base/pv_stop.h"
 #include "train/pv_evaluate.h"
@@ -80,11 +81,15 @@ done:
     return st;
 }
 
-/* A model that evaluates INRs needs their weights as they are. */
 static pv_status check_rows(const pv_stepper_setup *setup)
 {
     const pv_model_kind *kind = (const pv_model_kind *)setup->model->kind.plugin;
-    if (!kind->evaluates || setup->opts->form.normalise == PV_NORMALISE_NONE) return PV_OK;
+    const pv_normalise how = setup->opts->form.normalise;
+    if (kind->rows == PV_ROWS_WITH_SIGNS && (how == PV_NORMALISE_ENTRY || how == PV_NORMALISE_TENSOR))
+        pv_log_warn("model.kind: %s knows the signs of units, which a mean that is taken away hides: "
+                    "train.normalise: scale keeps them",
+                    kind->plugin.name);
+    if (kind->rows != PV_ROWS_AS_THEY_ARE || how == PV_NORMALISE_NONE) return PV_OK;
     return pv_fail(PV_ERR_CONFIG,
                    "model.kind: %s evaluates INRs and takes their weights as they are: say "
                    "train.normalise: none",
@@ -284,11 +289,10 @@ static pv_status fail_numeric(const pv_stepper *s, pv_status taken, int64_t epoc
     const pv_status st = pv_agree(s->setup.comm, taken);
     return st != PV_OK
                ? st
-               : pv_fail(
-                     PV_ERR_NUMERIC,
-                     "the loss is not finite in epoch %lld, batch %lld: lower train.lr and continue with "
-                     "--lower-rate, or begin anew with --fresh",
-                     (long long)epoch + 1, (long long)batch + 1);
+               : pv_fail(PV_ERR_NUMERIC,
+                         "the loss is not finite in epoch %lld, batch %lld: lower train.lr and continue with "
+                         "--lower-rate, or begin anew with --fresh",
+                         (long long)epoch + 1, (long long)batch + 1);
 }
 
 /* Shortens the gradient to opts->clip; all ranks hold the same one. */

@@ -39,6 +39,18 @@ def each_model_takes(work: Path, config: Path, what: str) -> None:
         check(run.status == 0 and 0 <= run.json["accuracy"] <= 1, f"eval judges a model of {what}", run)
     run = polyview("train", "--config", config, "--set", "model.kind=probe", "--fresh", ranks=2)
     check(one_error(run, 2, "train.normalise: none"), "probe wants weights as they are", run)
+    signs = (
+        "--set",
+        "model.kind=scalegmn",
+        "--set",
+        f"train.output={work}/signs.h5",
+        "--set",
+        "train.epochs=1",
+    )
+    for how, warned in (("entry", True), ("scale", False)):
+        run = polyview("train", "--config", config, *signs, "--set", f"train.normalise={how}", "--fresh")
+        told = "train.normalise: scale" in run.stderr
+        check(run.status == 0 and told == warned, f"scalegmn without signs ({how}: {warned}) warns", run)
     run = polyview("align", store, "--objects", 4, "--quiet", ranks=2)
     check(run.status == 0 and run.json["pairs"] == 4, f"align matches views of {what}", run)
     run = polyview("probe", "--model", model, "--store", store, "--method", "ridge", "--quiet", ranks=4)

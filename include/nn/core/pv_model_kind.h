@@ -45,9 +45,16 @@ typedef struct pv_batch_sums {
     int count;
 } pv_batch_sums;
 
+/* What normalisation leaves of rows, as a kind needs it. */
+typedef enum pv_rows_wanted {
+    PV_ROWS_STANDARDISED,
+    PV_ROWS_WITH_SIGNS, /* no mean is taken away: it has no sign, and what a unit's sign turns would be lost */
+    PV_ROWS_AS_THEY_ARE /* the INRs themselves are evaluated */
+} pv_rows_wanted;
+
 typedef struct pv_model_kind {
     pv_plugin plugin;
-    bool evaluates; /* the INRs themselves: rows must not be normalised */
+    pv_rows_wanted rows;
 
     /* Registers all tensors in `params` and takes all memory, the net's too, from params->memory, whose
      * failures are found by the caller.  params outlives the net.  Errors: PV_ERR_CONFIG (key named),

@@ -198,7 +198,7 @@ const pv_model_kind pv_model_probe = {
                .help = "evaluates the INR at learned coordinates, and reads its outputs by a perceptron; "
                        "wants train.normalise: none",
                PV_OWN(options, pv_probe_opts)},
-    .evaluates = true,
+    .rows = PV_ROWS_AS_THEY_ARE,
     .make = make,
     .forward = forward,
     .backward = backward,

@@ -362,6 +362,7 @@ const pv_model_kind pv_model_scalegmn = {
                .help = "graph network that knows the signs of units: the output changes neither with their "
                        "order nor with their signs",
                PV_OWN(options, pv_scalegmn_opts)},
+    .rows = PV_ROWS_WITH_SIGNS,
     .make = make,
     .forward = forward,
     .backward = backward,
