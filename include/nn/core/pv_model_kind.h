@@ -48,7 +48,7 @@ typedef struct pv_batch_sums {
 /* What normalisation leaves of rows, as a kind needs it. */
 typedef enum pv_rows_wanted {
     PV_ROWS_STANDARDISED,
-    PV_ROWS_WITH_SIGNS, /* no mean is taken away: it has no sign, and what a unit's sign turns would be lost */
+    PV_ROWS_WITH_SIGNS, /* no mean is taken away: it has no sign, and what a unit's sign turns is lost */
     PV_ROWS_AS_THEY_ARE /* the INRs themselves are evaluated */
 } pv_rows_wanted;
 
