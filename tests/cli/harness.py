@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 import traceback
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, suppress, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Iterator
@@ -138,6 +138,13 @@ class Process:
             except (OSError, IndexError, ValueError):
                 continue  # it has ended meanwhile
         return [pid for _, pid in sorted(found)]
+
+    def give_way(self) -> None:
+        """Leaves the cores to programs that are started beside it: Linux shares them out by sessions, and one that starts
+        may wait for many seconds where the ranks of another spin."""
+        for pid in self.ranks()[:1]:
+            with suppress(OSError):  # it has ended, or the kernel has no such shares
+                Path(f"/proc/{pid}/autogroup").write_text("19")
 
     def signal(self, number: int, *ranks: int) -> int:
         """Signals the given ranks (all by default); returns how many there were."""

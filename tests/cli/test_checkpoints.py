@@ -312,6 +312,7 @@ def one_trainer_an_output(work: Path) -> None:
     words = ["train", "--config", config, "--set", f"train.output={work / 'model.h5'}"]
     running = Process(launch(words, 2))
     running.wait_for((work / "model.h5").exists)
+    running.give_way()
     holder = running.ranks()[0]
     for ranks, name, more in ((1, "model.h5", []), (3, "model.h5", ["--fresh"]), (2, "link.h5", [])):
         second = polyview(
