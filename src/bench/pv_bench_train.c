@@ -218,7 +218,7 @@ static void close_training(training *t)
 
 static pv_status take_steps(training *t, int count)
 {
-    pv_step step;
+    pv_step step = {0};
     pv_status st = PV_OK;
     for (int i = 0; st == PV_OK && i < count; i++) {
         step.save = false;
