@@ -302,7 +302,7 @@ def flipped_bits_are_found_and_repaired(work: Path) -> None:
     params = good["params"].shape[2]
     bits = OBJECTS * VIEWS * params * 32
     found = 0
-    for round_ in range(12):
+    for round_ in range(20):
         places = rng.sample(range(bits), 25)
         flip(store, "params", places)
         rows = sorted({divmod(place // (32 * params), OBJECTS) for place in places})
