@@ -250,6 +250,7 @@ def curve(metrics: Path) -> list[dict]:
     ]
 
 
+TRIES = 20
 BATCHES = "and 2 batches are done"  # all of an epoch's: what was to follow is its evaluation
 
 
@@ -262,17 +263,18 @@ def evaluating_is_left_and_taken_up_again(work: Path) -> None:
         signal=shares,
         fit={"views": 1, "steps": 2},
         model={"hidden": 32},
-        train={"reduce": "ordered", "micro_batch": 2, "epochs": 8},
+        train={"reduce": "ordered", "micro_batch": 2, "epochs": TRIES + 4},
     )
     polyview("fit", "--config", config, "--quiet")
     polyview("train", "--config", config, "--set", f"train.output={work / 'whole.h5'}")
     whole, words, told = curve(work / "whole.h5.jsonl"), ["train", "--config", config], ""
-    for epochs in range(7):  # until a signal has met it
-        if BATCHES in told:
+    for number in range(TRIES):  # until a signal has met it
+        done = len(curve(work / "model.h5.jsonl"))
+        if BATCHES in told or done == len(whole):
             break
         process = Process(launch(words, 2), **AT_ONCE)
-        process.wait_for(lambda: len(curve(work / "model.h5.jsonl")) > epochs)
-        time.sleep(0.05 * (1 + epochs))
+        process.wait_for(lambda: len(curve(work / "model.h5.jsonl")) > done)
+        time.sleep(0.02 * (number % 8))
         process.signal(signal.SIGTERM)
         told += process.finish().stderr
     run = polyview(*words)
