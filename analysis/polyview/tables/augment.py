@@ -3,11 +3,12 @@
     polyview-tools table augment run [--config configs/augment.yaml] [--runs runs/augment] [--jobs 2]
     polyview-tools table augment table [--runs runs/augment] [--into docs/results.md]
     polyview-tools table augment curves [--runs runs/augment] -o docs/pictures/augment.png
+    polyview-tools table augment bars [--runs runs/augment] -o docs/pictures/augment-accuracy.png
     polyview-tools table augment task NUMBER --runs runs/augment      (for jobs/array-augment.sbatch)
 
 `run` trains what is not yet trained, one process a run, all variants of a seed before those of the next; interrupted and
 started again it goes on.  `table` prints Markdown, or replaces what stands between the marks of the table in a file.
-`curves` draws the validation and test losses without augmentation and with the best known ones.  `task` names one run for
+`curves` draws the test losses without augmentation and with the best known ones, `bars` the accuracies of those.  `task` names one run for
 whoever trains elsewhere: its model, then the options of `polyview train`, a word a line; beyond the last run it fails and
 says how many there are.  A run's results are in its record, <name>-<seed>.h5.runs.jsonl.
 """
@@ -37,24 +38,52 @@ class Variant:
     sets: tuple[str, ...] = ()
     curves: bool = False  # scored on the test split after every epoch
 
+    @property
+    def one_view(self) -> bool:
+        return ONE_VIEW[0] in self.sets
+
 
 ONE_VIEW = ("train.views=1",)
 
-VARIANTS = [
+ALL_VIEWS = [
     Variant("none", "none", curves=True),
+    Variant("mixup", "MixUp", "{kind: mixup}"),
     Variant("mixup_aligned", "aligned MixUp", "{kind: mixup_aligned}", curves=True),
     Variant(
         "mixup_aligned_signed", "signed-aligned MixUp", "{kind: mixup_aligned, signs: true}", curves=True
     ),
-    Variant("mixup", "MixUp", "{kind: mixup}"),
+    Variant("negation", "SIREN negation", "{kind: negation}", curves=True),
+    Variant(
+        "negation_mixup_signed_half",
+        "negation, signed-aligned MixUp of one half",
+        "{kind: negation}, {kind: mixup_aligned, signs: true, p: 0.5}",
+        curves=True,
+    ),
+    Variant(
+        "negation_mixup_signed",
+        "negation, signed-aligned MixUp",
+        "{kind: negation}, {kind: mixup_aligned, signs: true}",
+    ),
+    Variant("canonical_sign", "canonical signs", sets=("train.canonical=sign",)),
+    Variant(
+        "canonical_mixup_aligned",
+        "canonical signs, aligned MixUp",
+        "{kind: mixup_aligned}",
+        ("train.canonical=sign",),
+    ),
+    Variant(
+        "mixup_reference",
+        "signed-aligned MixUp, by one network",
+        "{kind: mixup_aligned, signs: true, match: reference}",
+    ),
+    Variant("mixup_aligned_view", "aligned MixUp of two views", "{kind: mixup_aligned, partner: view}"),
     Variant("mixup_perm", "MixUp after a random permutation", "{kind: mixup_perm}"),
     Variant("weights_only", "MixUp, label of the larger share", "{kind: weights_only}"),
     Variant("self_aligned", "aligned MixUp with an augmented copy of itself", "{kind: self_aligned}"),
     Variant("combine", "translate, noise, negation, aligned MixUp", "{kind: combine}"),
-    Variant("mixup_aligned_view", "aligned MixUp of two views", "{kind: mixup_aligned, partner: view}"),
-    Variant("negation", "SIREN negation", "{kind: negation}", curves=True),
-    Variant("phase", "SIREN phase", "{kind: phase}"),
+    Variant("negation_noise", "negation, noise", "{kind: negation}, {kind: noise}"),
     Variant("permute", "permutation", "{kind: permute}"),
+    Variant("phase", "SIREN phase", "{kind: phase}"),
     Variant("translate", "translate", "{kind: translate}"),
     Variant("translate_deep", "translate, deeper layers", "{kind: translate_deep}"),
     Variant("rotate", "rotate", "{kind: rotate}"),
@@ -63,26 +92,20 @@ VARIANTS = [
     Variant("dropout", "dropout of weights", "{kind: dropout}"),
     Variant("quantile_dropout", "quantile dropout", "{kind: quantile_dropout}"),
     Variant("label_smoothing", "label smoothing", "{kind: label_smoothing}"),
-    Variant("canonical_sign", "canonical signs", sets=("train.canonical=sign",)),
     Variant("canonical_phase", "canonical phases", sets=("train.canonical=phase",)),
     Variant("canonical_both", "canonical signs and phases", sets=("train.canonical=both",)),
-    Variant("negation_noise", "negation, noise", "{kind: negation}, {kind: noise}"),
-    Variant(
-        "negation_mixup_signed",
-        "negation, signed-aligned MixUp",
-        "{kind: negation}, {kind: mixup_aligned, signs: true}",
-    ),
-    Variant("one_view", "none, one view an object", sets=ONE_VIEW, curves=True),
-    Variant("one_view_mixup_aligned", "aligned MixUp, one view", "{kind: mixup_aligned}", ONE_VIEW, True),
-    Variant(
-        "one_view_signed",
-        "signed-aligned MixUp, one view",
-        "{kind: mixup_aligned, signs: true}",
-        ONE_VIEW,
-        True,
-    ),
-    Variant("one_view_negation", "SIREN negation, one view", "{kind: negation}", ONE_VIEW, True),
 ]
+
+
+def of_one_view(variant: Variant) -> Variant:
+    name = "one_view" if variant.name == "none" else f"one_view_{variant.name}"
+    meaning = f"{variant.meaning}, one view"
+    return Variant(name, meaning, variant.augment, (*ONE_VIEW, *variant.sets), variant.curves)
+
+
+# Those that matter most come first, with one view an object and with all: a study that is cut short has them.
+MAIN = 10
+VARIANTS = [*map(of_one_view, ALL_VIEWS[:MAIN]), *ALL_VIEWS]
 
 
 def model_path(runs: Path, variant: Variant, seed: int) -> Path:
@@ -164,16 +187,23 @@ def plus_minus(mean: float, error: float) -> str:
     return f"{mean:.1f} ± {error:.1f}" if math.isfinite(error) else told(mean)
 
 
+def scored(found: list[Run]) -> tuple[float, float]:
+    """Test accuracy in percent, mean and standard error; NaN without a run."""
+    return mean_and_error([100 * r.figure("test_accuracy") for r in found]) if found else (math.nan, math.nan)
+
+
 def table(runs: Path) -> str:
+    """Each variant beside the same without augmentation."""
     rows = []
-    base = math.nan
+    bases = {
+        one_view: scored(finished_runs(runs, "one_view" if one_view else "none"))[0]
+        for one_view in (True, False)
+    }
     for variant in VARIANTS:
         found = finished_runs(runs, variant.name)
         if not found:
             continue
-        test, error = mean_and_error([100 * r.figure("test_accuracy") for r in found])
-        if variant.name == "none":
-            base = test
+        test, error = scored(found)
         rest = (
             ("test_loss", ".3f"),
             ("best_val_accuracy", ".1f"),
@@ -184,7 +214,7 @@ def table(runs: Path) -> str:
         means["best_val_accuracy"] *= 100
         cells = [
             plus_minus(test, error),
-            told(test - base, "+.1f"),
+            told(test - bases[variant.one_view], "+.1f"),
             *(told(means[key], form) for key, form in rest),
         ]
         rows.append(f"| {' | '.join([variant.meaning, *cells, str(len(found))])} |")
@@ -217,26 +247,49 @@ def mean_curve(runs: Path, variant: Variant, key: str) -> list[float]:
 
 
 def curves(runs: Path, output: Path) -> None:
-    """Solid: one view an object, dotted: all views."""
+    """Test losses, where an object has one view and where it has all."""
     from ..figures import COLOURS, STYLE, save
     from matplotlib import pyplot as plt
 
     shown = [v for v in VARIANTS if v.curves and finished_runs(runs, v.name)]
-    alone = {v.name.removeprefix("one_view").lstrip("_") or "none": v for v in shown if v.sets == ONE_VIEW}
-    names = {"signed": "mixup_aligned_signed"}
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(1, 2, figsize=(7.2, 3.1), sharey=True, layout="constrained")
-        for axis, key, title in zip(axes, ("val_loss", "test_loss"), ("validation loss", "test loss")):
-            for colour, (name, variant) in zip(COLOURS, alone.items()):
-                many = next(v for v in shown if v.name == names.get(name, name))
-                for style, run in (("-", variant), (":", many)):
-                    values = mean_curve(runs, run, key)
-                    label = run.meaning if style == "-" else f"{run.meaning}, four views"
-                    axis.plot(
-                        range(1, len(values) + 1), values, style, color=colour, linewidth=1.6, label=label
-                    )
-            axis.set(xlabel="epoch", title=title, ylim=(1.65, 2.4))
+        for axis, one_view in zip(axes, (True, False)):
+            for colour, variant in zip(COLOURS, (v for v in shown if v.one_view == one_view)):
+                values = mean_curve(runs, variant, "test_loss")
+                label = variant.meaning.removesuffix(", one view")
+                axis.plot(range(1, len(values) + 1), values, color=colour, linewidth=1.6, label=label)
+            axis.set(xlabel="epoch", title=f"test loss, {'one view' if one_view else 'all views'} an object")
         axes[0].legend(loc="upper right", fontsize=6)
+        save(figure, output)
+
+
+def bars(runs: Path, output: Path) -> None:
+    """Test accuracies of the main variants with their standard errors, with one view an object and with all."""
+    from ..figures import COLOURS, STYLE, save
+    from matplotlib import pyplot as plt
+
+    pairs = list(zip(VARIANTS[:MAIN], ALL_VIEWS[:MAIN]))
+    with plt.rc_context(STYLE):
+        figure, axis = plt.subplots(figsize=(7.2, 3.4), layout="constrained")
+        for colour, offset, label, chosen in (
+            (COLOURS[0], -0.2, "one view an object", [one for one, _ in pairs]),
+            (COLOURS[1], 0.2, "all views", [many for _, many in pairs]),
+        ):
+            scores = [scored(finished_runs(runs, variant.name)) for variant in chosen]
+            places = [number - offset for number in range(len(chosen))]
+            axis.barh(
+                [-place for place in places],
+                [mean for mean, _ in scores],
+                0.38,
+                xerr=[error for _, error in scores],
+                color=colour,
+                label=label,
+            )
+        axis.set_yticks([-number for number in range(MAIN)], [many.meaning for _, many in pairs])
+        means = [scored(finished_runs(runs, one.name))[0] for pair in pairs for one in pair]
+        axis.set(xlabel="test accuracy, %", xlim=(0.9 * np.nanmin(means), 1.03 * np.nanmax(means)))
+        axis.legend(loc="lower right")
         save(figure, output)
 
 
@@ -258,8 +311,9 @@ def arguments(program: str, words: list[str]) -> argparse.Namespace:
     command.add_argument("number", type=int)
     command = commands.add_parser("table", parents=[runs], help="Markdown of the results")
     command.add_argument("--into", type=path_of, help="file whose table is replaced")
-    command = commands.add_parser("curves", parents=[runs], help="loss curves")
-    command.add_argument("-o", "--output", type=path_of, required=True)
+    for name, what in (("curves", "loss curves"), ("bars", "accuracies")):
+        command = commands.add_parser(name, parents=[runs], help=what)
+        command.add_argument("-o", "--output", type=path_of, required=True)
     return parser.parse_args(words)
 
 
@@ -269,8 +323,8 @@ def main(program: str, words: list[str]) -> int:
         return run(args)
     if args.command == "task":
         return task(args)
-    if args.command == "curves":
-        curves(args.runs, args.output)
+    if args.command in ("curves", "bars"):
+        (curves if args.command == "curves" else bars)(args.runs, args.output)
     elif args.into:
         replace_between_marks(args.into, table(args.runs))
     else:
