@@ -29,7 +29,8 @@ from .plots import psnr_histogram, psnr_of, training
 from ._page import Cell, Keyed, Report, code, duration, number
 from ._paths import beside, path_of
 from .store import FITTED, Store
-from .tables.augment import VARIANTS, Variant, finished_runs, mean_and_error, plus_minus
+from .tables.augment import finished_runs, mean_and_error, plus_minus
+from .tables.variants import VARIANTS, Variant
 from ._runs import Run, last_done, runs_of, told
 from .scaling import COMMANDS, PLANNED, draw_split, efficiencies, read_points, scaling
 

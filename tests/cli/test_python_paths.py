@@ -264,6 +264,50 @@ def tables_are_replaced_whole(work: Path) -> None:
     )
 
 
+def tables_of_a_study_are_of_its_runs(work: Path) -> None:
+    """Records as `train` leaves them: two seeds of each, none of what was not trained."""
+    accuracies = {
+        "none": (0.5, 0.6),
+        "one_view": (0.4, 0.4),
+        "one_view_negation": (0.5, 0.5),
+        "mlp": (0.1, 0.2),
+    }
+    for name, seeds in accuracies.items():
+        for seed, accuracy in enumerate(seeds, 1):
+            result = {"test_accuracy": accuracy, "test_loss": 1.5, "train_loss": 1.25, "parameters": 1234}
+            record = {"polyview_run": 1, "command": "train", "exit_status": 0, "result": result}
+            (work / f"{name}-{seed}.h5.runs.jsonl").write_text(json.dumps(record) + "\n")
+    (work / "one_view-1.h5.train-3.json").write_text('{"accuracy": 0.75}')
+    (work / "one_view-2.h5.train-3.json").write_text('{"accuracy": 0.25}')
+    (work / "one_view_negation-1.h5.train-3.json").write_text('{"accuracy": 0.6}')
+    (work / "one_view_negation-2.h5.train-3.json").write_text('{"accuracy": 0.6}')
+    for of, lines in {
+        "augmentations": [
+            "none, one view | 40.0 ± 0.0 | +0.0 |",
+            "SIREN negation, one view | 50.0 ± 0.0 | +10.0 |",
+            "none | 55.0 ± 5.0 | +0.0 |",
+        ],
+        "models": [
+            "DWS 16 x 2 | 40.0 ± 0.0 | 1.500 | 1.25 | 1,234 | 2 |",
+            "MLP 256 x 2, weights as they are | 15.0 ± 5.0 |",
+        ],
+        "views": [
+            "none, one view | 50.0 ± 25.0 | 40.0 ± 0.0 |",
+            "SIREN negation, one view | 60.0 ± 0.0 | 50.0 ± 0.0 |",
+        ],
+    }.items():
+        run = tool("table", "augment", "table", "--runs", work, "--of", of, cwd=work)
+        rows = run.stdout.splitlines()
+        check(
+            run.returncode == 0 and all(any(row.startswith(f"| {line}") for row in rows) for line in lines),
+            f"the table of {of}",
+            run.stdout,
+            run.stderr,
+        )
+    run = tool("table", "augment", "bars", "--runs", work, "-o", work / "bars.png", cwd=work)
+    check(run.returncode == 0 and (work / "bars.png").stat().st_size > 5000, "and its bars", run.stderr)
+
+
 if __name__ == "__main__":
     sys.exit(
         run_tests(
@@ -272,5 +316,6 @@ if __name__ == "__main__":
             directories_are_exchanged_through_links,
             names_of_any_letters,
             tables_are_replaced_whole,
+            tables_of_a_study_are_of_its_runs,
         )
     )

@@ -1,111 +1,44 @@
 """What augmentation does: trains the same network with each augmentation and several seeds, and tells what came of it.
 
     polyview-tools table augment run [--config configs/augment.yaml] [--runs runs/augment] [--jobs 2]
-    polyview-tools table augment table [--runs runs/augment] [--into docs/results.md]
+    polyview-tools table augment table [--of augmentations|views|models] [--runs runs/augment] [--into docs/results.md]
     polyview-tools table augment curves [--runs runs/augment] -o docs/pictures/augment.png
     polyview-tools table augment bars [--runs runs/augment] -o docs/pictures/augment-accuracy.png
     polyview-tools table augment task NUMBER --runs runs/augment      (for jobs/array-augment.sbatch)
 
 `run` trains what is not yet trained, one process a run, all variants of a seed before those of the next; interrupted and
-started again it goes on.  `table` prints Markdown, or replaces what stands between the marks of the table in a file.
-`curves` draws the test losses without augmentation and with the best known ones, `bars` the accuracies of those.  `task` names one run for
-whoever trains elsewhere: its model, then the options of `polyview train`, a word a line; beyond the last run it fails and
-says how many there are.  A run's results are in its record, <name>-<seed>.h5.runs.jsonl.
+started again it goes on.  `table` prints Markdown, or replaces what stands between the marks of the table in a file: the
+augmentations, views against augmentation, or models on the same rows.  `views` also judges models on views that they have
+not seen, of objects that they have, once, and keeps the results beside the runs.  `curves` draws the test losses without
+augmentation and with the best known ones, `bars` the accuracies of those.  `task` names one run for whoever trains
+elsewhere: its model, then the options of `polyview train`, a word a line; beyond the last run it fails and says how many
+there are.  A run's results are in its record, NAME-SEED.h5.runs.jsonl.
 """
 
 import argparse
+import json
 import math
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from .._metrics import read_metrics, series
-from .._paths import path_of, replaced
-from .._runs import Run, last_done, runs_of, told
-
-BEGIN, END = "<!-- polyview-tools table augment: begin -->", "<!-- polyview-tools table augment: end -->"
-
-
-@dataclass(frozen=True)
-class Variant:
-    name: str
-    meaning: str
-    augment: str = ""  # the entries of the config's list
-    sets: tuple[str, ...] = ()
-    curves: bool = False  # scored on the test split after every epoch
-
-    @property
-    def one_view(self) -> bool:
-        return ONE_VIEW[0] in self.sets
-
-
-ONE_VIEW = ("train.views=1",)
-
-ALL_VIEWS = [
-    Variant("none", "none", curves=True),
-    Variant("mixup", "MixUp", "{kind: mixup}"),
-    Variant("mixup_aligned", "aligned MixUp", "{kind: mixup_aligned}", curves=True),
-    Variant(
-        "mixup_aligned_signed", "signed-aligned MixUp", "{kind: mixup_aligned, signs: true}", curves=True
-    ),
-    Variant("negation", "SIREN negation", "{kind: negation}", curves=True),
-    Variant(
-        "negation_mixup_signed_half",
-        "negation, signed-aligned MixUp of one half",
-        "{kind: negation}, {kind: mixup_aligned, signs: true, p: 0.5}",
-        curves=True,
-    ),
-    Variant(
-        "negation_mixup_signed",
-        "negation, signed-aligned MixUp",
-        "{kind: negation}, {kind: mixup_aligned, signs: true}",
-    ),
-    Variant("canonical_sign", "canonical signs", sets=("train.canonical=sign",)),
-    Variant(
-        "canonical_mixup_aligned",
-        "canonical signs, aligned MixUp",
-        "{kind: mixup_aligned}",
-        ("train.canonical=sign",),
-    ),
-    Variant(
-        "mixup_reference",
-        "signed-aligned MixUp, by one network",
-        "{kind: mixup_aligned, signs: true, match: reference}",
-    ),
-    Variant("mixup_aligned_view", "aligned MixUp of two views", "{kind: mixup_aligned, partner: view}"),
-    Variant("mixup_perm", "MixUp after a random permutation", "{kind: mixup_perm}"),
-    Variant("weights_only", "MixUp, label of the larger share", "{kind: weights_only}"),
-    Variant("self_aligned", "aligned MixUp with an augmented copy of itself", "{kind: self_aligned}"),
-    Variant("combine", "translate, noise, negation, aligned MixUp", "{kind: combine}"),
-    Variant("negation_noise", "negation, noise", "{kind: negation}, {kind: noise}"),
-    Variant("permute", "permutation", "{kind: permute}"),
-    Variant("phase", "SIREN phase", "{kind: phase}"),
-    Variant("translate", "translate", "{kind: translate}"),
-    Variant("translate_deep", "translate, deeper layers", "{kind: translate_deep}"),
-    Variant("rotate", "rotate", "{kind: rotate}"),
-    Variant("scale", "scale", "{kind: scale}"),
-    Variant("noise", "Gaussian noise", "{kind: noise}"),
-    Variant("dropout", "dropout of weights", "{kind: dropout}"),
-    Variant("quantile_dropout", "quantile dropout", "{kind: quantile_dropout}"),
-    Variant("label_smoothing", "label smoothing", "{kind: label_smoothing}"),
-    Variant("canonical_phase", "canonical phases", sets=("train.canonical=phase",)),
-    Variant("canonical_both", "canonical signs and phases", sets=("train.canonical=both",)),
-]
-
-
-def of_one_view(variant: Variant) -> Variant:
-    name = "one_view" if variant.name == "none" else f"one_view_{variant.name}"
-    meaning = f"{variant.meaning}, one view"
-    return Variant(name, meaning, variant.augment, (*ONE_VIEW, *variant.sets), variant.curves)
-
-
-# Those that matter most come first, with one view an object and with all: a study that is cut short has them.
-MAIN = 10
-VARIANTS = [*map(of_one_view, ALL_VIEWS[:MAIN]), *ALL_VIEWS]
+from .._paths import beside, path_of, replaced
+from .._runs import Run, as_number, last_done, runs_of, told
+from .variants import (
+    ALL_VIEWS,
+    AUGMENTATIONS,
+    FEWER_VIEWS,
+    MAIN,
+    MODELS,
+    NAMED,
+    VARIANTS,
+    Variant,
+    of_one_view,
+)
 
 
 def model_path(runs: Path, variant: Variant, seed: int) -> Path:
@@ -192,41 +125,105 @@ def scored(found: list[Run]) -> tuple[float, float]:
     return mean_and_error([100 * r.figure("test_accuracy") for r in found]) if found else (math.nan, math.nan)
 
 
-def table(runs: Path) -> str:
-    """Each variant beside the same without augmentation."""
+def whole_table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def figures(found: list[Run], *wanted: tuple[str, str]) -> list[str]:
+    """Means over the seeds, in words."""
+    return [told(mean_and_error([r.figure(key) for r in found])[0], form) for key, form in wanted]
+
+
+def augmentation_table(args: argparse.Namespace) -> str:
+    """Each augmentation beside the same views without."""
+    bases = {one: scored(finished_runs(args.runs, "one_view" if one else "none"))[0] for one in (True, False)}
     rows = []
-    bases = {
-        one_view: scored(finished_runs(runs, "one_view" if one_view else "none"))[0]
-        for one_view in (True, False)
-    }
-    for variant in VARIANTS:
-        found = finished_runs(runs, variant.name)
+    for variant in AUGMENTATIONS:
+        found = finished_runs(args.runs, variant.name)
         if not found:
             continue
         test, error = scored(found)
-        rest = (
+        gain = told(test - bases[variant.one_view], "+.1f")
+        rest = figures(
+            found,
             ("test_loss", ".3f"),
-            ("best_val_accuracy", ".1f"),
+            ("best_val_accuracy", ".3f"),
             ("best_epoch", ".0f"),
             ("train_loss", ".2f"),
         )
-        means = {key: mean_and_error([r.figure(key) for r in found])[0] for key, _ in rest}
-        means["best_val_accuracy"] *= 100
-        cells = [
-            plus_minus(test, error),
-            told(test - bases[variant.one_view], "+.1f"),
-            *(told(means[key], form) for key, form in rest),
-        ]
-        rows.append(f"| {' | '.join([variant.meaning, *cells, str(len(found))])} |")
-    head = [
-        "| augmentation | test accuracy, % | against none | test loss | validation accuracy, % | best epoch "
-        "| last training loss | seeds |",
-        "|---|---|---|---|---|---|---|---|",
+        rows.append([variant.meaning, plus_minus(test, error), gain, *rest, str(len(found))])
+    head = ["augmentation", "test accuracy, %", "against none", "test loss", "validation accuracy"]
+    return whole_table([*head, "best epoch", "last training loss", "seeds"], rows)
+
+
+def model_table(args: argparse.Namespace) -> str:
+    """Every kind of model, on one view an object."""
+    rows = []
+    dws = ["one_view", "one_view_canonical_sign", "one_view_negation_mixup_signed_half"]
+    for variant in [*(NAMED[name] for name in dws), *MODELS]:
+        found = finished_runs(args.runs, variant.name)
+        if not found:
+            continue
+        name = variant.meaning.removesuffix(", one view")
+        name = (
+            f"DWS 16 x 2, {name}" if variant.name in dws[1:] else name if variant in MODELS else "DWS 16 x 2"
+        )
+        rest = figures(found, ("test_loss", ".3f"), ("train_loss", ".2f"), ("parameters", ",.0f"))
+        rows.append([name, plus_minus(*scored(found)), *rest, str(len(found))])
+    return whole_table(
+        ["model", "test accuracy, %", "test loss", "last training loss", "parameters", "seeds"], rows
+    )
+
+
+def judged(args: argparse.Namespace, model: Path, split: str, view: int) -> float:
+    """A model's accuracy in percent on one view of a split, which is kept beside the model."""
+    kept = beside(model, f".{split}-{view}.json")
+    if not kept.exists():
+        store = args.store or args.runs / "store.h5"
+        words = ["eval", "--quiet", "--model", model, "--store", store, "--split", split, "--views", view]
+        done = subprocess.run(
+            [str(args.polyview), *map(str, words)], capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"eval of {model}: status {done.returncode}\n{done.stderr}")
+        with replaced(kept) as to:
+            to.write_text(done.stdout.splitlines()[-1], encoding="utf-8")
+    return 100 * as_number(json.loads(kept.read_text())["accuracy"])
+
+
+def view_table(args: argparse.Namespace) -> str:
+    """What an object's further views buy, on its last view, which these runs have not seen, and on other objects."""
+    rows = []
+    names = [
+        "one_view",
+        "two_views",
+        "three_views",
+        "one_view_negation",
+        "one_view_negation_mixup_signed_half",
     ]
-    return "\n".join(head + rows)
+    for variant in [NAMED[name] for name in names]:
+        models = [model_path(args.runs, variant, seed) for seed in args.seeds]
+        found = [(run, model) for model in models if (run := last_done(runs_of(model), "train"))]
+        if not found:
+            continue
+        inside = mean_and_error([judged(args, model, "train", args.unseen) for _, model in found])
+        outside = scored([run for run, _ in found])
+        losses = figures([run for run, _ in found], ("train_loss", ".2f"), ("test_loss", ".3f"))
+        rows.append([variant.meaning, plus_minus(*inside), plus_minus(*outside), *losses, str(len(found))])
+    head = ["views and augmentation", "unseen view of training objects, %", "other objects, %"]
+    return whole_table([*head, "last training loss", "test loss", "seeds"], rows)
 
 
-def replace_between_marks(path: Path, text: str, marks: tuple[str, str] = (BEGIN, END)) -> None:
+TABLES = {"augmentations": augmentation_table, "views": view_table, "models": model_table}
+
+
+def marks_of(name: str) -> tuple[str, str]:
+    what = "polyview-tools table augment" + ("" if name == "augmentations" else f" --of {name}")
+    return f"<!-- {what}: begin -->", f"<!-- {what}: end -->"
+
+
+def replace_between_marks(path: Path, text: str, marks: tuple[str, str]) -> None:
     whole = path.read_text(encoding="utf-8")
     before, begin, rest = whole.partition(marks[0])
     _, end, after = rest.partition(marks[1])
@@ -269,7 +266,7 @@ def bars(runs: Path, output: Path) -> None:
     from ..figures import COLOURS, STYLE, save
     from matplotlib import pyplot as plt
 
-    pairs = list(zip(VARIANTS[:MAIN], ALL_VIEWS[:MAIN]))
+    pairs = [(of_one_view(variant), variant) for variant in MAIN]
     with plt.rc_context(STYLE):
         figure, axis = plt.subplots(figsize=(7.2, 3.4), layout="constrained")
         for colour, offset, label, chosen in (
@@ -286,7 +283,7 @@ def bars(runs: Path, output: Path) -> None:
                 color=colour,
                 label=label,
             )
-        axis.set_yticks([-number for number in range(MAIN)], [many.meaning for _, many in pairs])
+        axis.set_yticks([-number for number in range(len(pairs))], [many.meaning for _, many in pairs])
         means = [scored(finished_runs(runs, one.name))[0] for pair in pairs for one in pair]
         axis.set(xlabel="test accuracy, %", xlim=(0.9 * np.nanmin(means), 1.03 * np.nanmax(means)))
         axis.legend(loc="lower right")
@@ -301,15 +298,22 @@ def arguments(program: str, words: list[str]) -> argparse.Namespace:
     which = argparse.ArgumentParser(add_help=False)
     which.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     which.add_argument("--only", nargs="+", help="names of variants", choices=[v.name for v in VARIANTS])
-    command = commands.add_parser("run", parents=[runs, which], help="train what is not yet trained")
+    program_of = argparse.ArgumentParser(add_help=False)
+    program_of.add_argument(
+        "--store", type=path_of, help="the store (default: store.h5 in the runs' directory)"
+    )
+    program_of.add_argument("--polyview", type=path_of, default=Path("build/polyview"))
+    command = commands.add_parser(
+        "run", parents=[runs, which, program_of], help="train what is not yet trained"
+    )
     command.add_argument("--config", type=path_of, default=Path("configs/augment.yaml"))
-    command.add_argument("--store", type=path_of, help="the store (default: store.h5 in the runs' directory)")
-    command.add_argument("--polyview", type=path_of, default=Path("build/polyview"))
     command.add_argument("--jobs", type=int, default=2, help="runs side by side")
     command.add_argument("--set", action="append", default=[], help="key.path=value, for every run")
     command = commands.add_parser("task", parents=[runs, which], help="the words of one run")
     command.add_argument("number", type=int)
-    command = commands.add_parser("table", parents=[runs], help="Markdown of the results")
+    command = commands.add_parser("table", parents=[runs, which, program_of], help="Markdown of the results")
+    command.add_argument("--of", choices=TABLES, default="augmentations", help="which of the tables")
+    command.add_argument("--unseen", type=int, default=3, help="views: the view that they are judged on")
     command.add_argument("--into", type=path_of, help="file whose table is replaced")
     for name, what in (("curves", "loss curves"), ("bars", "accuracies")):
         command = commands.add_parser(name, parents=[runs], help=what)
@@ -326,7 +330,7 @@ def main(program: str, words: list[str]) -> int:
     if args.command in ("curves", "bars"):
         (curves if args.command == "curves" else bars)(args.runs, args.output)
     elif args.into:
-        replace_between_marks(args.into, table(args.runs))
+        replace_between_marks(args.into, TABLES[args.of](args), marks_of(args.of))
     else:
-        print(table(args.runs))
+        print(TABLES[args.of](args))
     return 0
