@@ -1,10 +1,11 @@
 """The published DWS classifier trained by PyTorch and ours, on the same store with the same settings.
 
-    peer_train.py --published DIR --polyview build/polyview --store store.h5 [--seeds 3] [--epochs 20]
+    peer_train.py --published DIR --polyview build/polyview --store store.h5 [--seeds 3] [--epochs 20] [--mixup]
 
 DIR is a checkout of the published code (github.com/AvivSham/deep-weight-space-augmentations), whose model is trained here
 as its trainer does it: AdamW with AMSGrad, rate 1e-3, weight decay 5e-4, batches of 256 in a new order every epoch,
-entries standardised by the training split.  Both keep the epoch with the best validation accuracy and report its test
+entries standardised by the training split.  With --mixup both mix every sample with another of any class that is aligned
+to it, theirs by its own class, on weights that are not standardised yet.  Both keep the epoch with the best validation accuracy and report its test
 accuracy; both score view 0.  The store must hold the splits train, val and test.  Without PyTorch or DIR it says so and ends
 with status 0; with status 1 if the test accuracies of the two do not overlap between seeds.
 """
@@ -13,13 +14,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterator
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "analysis"))
 
@@ -47,34 +49,69 @@ class InMemory:
         self.all = torch.utils.data.default_collate([dataset[i] for i in range(len(dataset))])
         self.shuffle = shuffle
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Any]:
         import torch
 
         count = len(self.all.label)
         order = torch.randperm(count) if self.shuffle else torch.arange(count)
         for chosen in order.split(BATCH):
-            yield type(self.all)(
-                tuple(weight[chosen] for weight in self.all.weights),
-                tuple(bias[chosen] for bias in self.all.biases),
-                self.all.label[chosen],
-            )
+            yield type(self.all)(*self.rows(chosen), self.all.label[chosen])
+
+    def rows(self, chosen: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        return tuple(w[chosen] for w in self.all.weights), tuple(b[chosen] for b in self.all.biases)
 
 
-def train_published(store: Path, seed: int, epochs: int) -> dict[str, float]:
+class Mixed:
+    """The same of raw rows, each mixed with another by the published class, then standardised; labels are shares."""
+
+    def __init__(self, raw: Any, normalised: Any) -> None:
+        from augmentations.augmentations import mixup_augs
+
+        from polyview.torch import by_layer
+
+        self.raw, self.mixup = InMemory(raw, True), mixup_augs["rebasin"]
+        mean, std = normalised.statistics
+        self.mean, self.std = by_layer(mean, raw.store.layout), by_layer(std, raw.store.layout)
+
+    def one(self, number: int) -> Any:
+        import torch
+
+        weights, biases = self.raw.rows(number)
+        partner = random.randint(0, len(self.raw.all.label) - 1)
+        names = [[f"seq.{layer}.{what}" for layer in range(len(weights))] for what in ("weight", "bias")]
+        mixed = self.mixup(weights, biases, *self.raw.rows(partner), *names)
+        own, other = (torch.nn.functional.one_hot(self.raw.all.label[i], CLASSES) for i in (number, partner))
+        return mixed.weights, mixed.biases, mixed.alpha * own + (1 - mixed.alpha) * other
+
+    def __iter__(self) -> Iterator[Any]:
+        import torch
+
+        for chosen in torch.randperm(len(self.raw.all.label)).split(BATCH):
+            *rows, label = torch.utils.data.default_collate([self.one(int(number)) for number in chosen])
+            standard = [
+                tuple((x - mean) / std for x, mean, std in zip(tensors, self.mean[i], self.std[i]))
+                for i, tensors in enumerate(rows)
+            ]
+            yield type(self.raw.all)(*standard, label)
+
+
+def train_published(store: Path, seed: int, epochs: int, mixup: bool) -> dict[str, float]:
     import torch
     from models.models import CannibalModelForClassification
     from polyview.torch import ViewDataset
 
     torch.manual_seed(seed)
+    random.seed(seed)
     data = ViewDataset(store, "train", normalize=True)
-    train = InMemory(data, True)
+    plain = InMemory(data, True)
+    train = Mixed(ViewDataset(store, "train"), data) if mixup else plain
     val, test = (
         InMemory(ViewDataset(store, split, normalize=True, statistics=data.statistics), False)
         for split in ("val", "test")
     )
     model = CannibalModelForClassification(
-        weight_shapes=tuple(tuple(weight.shape[1:3]) for weight in train.all.weights),
-        bias_shapes=tuple((bias.shape[1],) for bias in train.all.biases),
+        weight_shapes=tuple(tuple(weight.shape[1:3]) for weight in plain.all.weights),
+        bias_shapes=tuple((bias.shape[1],) for bias in plain.all.biases),
         input_features=1,
         hidden_dim=HIDDEN,
         n_hidden=LAYERS,
@@ -98,10 +135,10 @@ def train_published(store: Path, seed: int, epochs: int) -> dict[str, float]:
         accuracy = scores(model, val)
         if accuracy > best["val"]:
             best = {"val": accuracy, "test": scores(model, test)}
-    return best | {"samples_per_s": epochs * len(train.all.label) / seconds}
+    return best | {"samples_per_s": epochs * len(plain.all.label) / seconds}
 
 
-def train_ours(polyview: Path, store: Path, seed: int, epochs: int) -> dict[str, float]:
+def train_ours(polyview: Path, store: Path, seed: int, epochs: int, mixup: bool) -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="polyview-peer-") as name:
         config = {
             "store": str(store),
@@ -120,6 +157,7 @@ def train_ours(polyview: Path, store: Path, seed: int, epochs: int) -> dict[str,
                 "weight_decay": WEIGHT_DECAY,
                 "seed": seed,
             },
+            "augment": [{"kind": "mixup_aligned"}] if mixup else [],
         }
         path = Path(name) / "config.yaml"
         path.write_text(json.dumps(config))
@@ -140,6 +178,7 @@ def main() -> int:
     parser.add_argument("--store", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--mixup", action="store_true", help="aligned MixUp of every sample")
     args = parser.parse_args()
     try:
         import torch
@@ -153,8 +192,8 @@ def main() -> int:
     sys.path.insert(0, str(args.published))
     found: dict[str, list[dict[str, float]]] = {"published": [], "polyview": []}
     for seed in range(1, args.seeds + 1):
-        found["published"].append(train_published(args.store, seed, args.epochs))
-        found["polyview"].append(train_ours(args.polyview, args.store, seed, args.epochs))
+        found["published"].append(train_published(args.store, seed, args.epochs, args.mixup))
+        found["polyview"].append(train_ours(args.polyview, args.store, seed, args.epochs, args.mixup))
         for who, runs in found.items():
             print(f"seed {seed} {who:10}", json.dumps(runs[-1]), flush=True)
     tests = {who: [run["test"] for run in runs] for who, runs in found.items()}

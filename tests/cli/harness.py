@@ -19,7 +19,7 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
-from run import BUILD, MPIRUN, environment  # noqa: E402
+from run import BUILD, MARK, MPIRUN, environment  # noqa: E402
 
 POLYVIEW = str(BUILD / "polyview")
 ORACLE = Path(environment()["POLYVIEW_ORACLE"])
@@ -90,7 +90,6 @@ class Run:
 
 # mpirun need not wait for the ranks to heed its SIGTERM when one ends with an error: all have ended alike.
 AT_ONCE = {"OMPI_MCA_odls_base_sigkill_timeout": 0}
-MARK = "POLYVIEW_TEST_PROCESS"
 RANK = (b"OMPI_COMM_WORLD_RANK=", b"PMI_RANK=")  # of Open MPI and of MPICH
 
 
