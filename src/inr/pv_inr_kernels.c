@@ -6,9 +6,9 @@
 #include <string.h>
 
 #if defined(__AVX512F__)
-enum { MOST_UNITS = 8, WIDE = 3, GRAD_A = 4, GRAD_B = 4 };
+enum { MOST_UNITS = 8, WIDE = 3, GRAD_A = 4, GRAD_B = 4, UNROLL = 1 };
 #else
-enum { MOST_UNITS = 4, WIDE = 3, GRAD_A = 4, GRAD_B = 3 };
+enum { MOST_UNITS = 4, WIDE = 3, GRAD_A = 4, GRAD_B = 3, UNROLL = 4 };
 #endif
 #include "pv_inr_loops.h"
 

@@ -1,7 +1,8 @@
 /* The loops that the fit kernels of every precision are made of.  Vectors run over samples.  For kernel files
  * (*_kernels.c) of the room only, which say first how large their blocks are: a block of at most MOST_UNITS
  * units and WIDE vectors of sums stays in registers, with room for WIDE vectors of input and a broadcast
- * weight; GRAD_A x GRAD_B likewise for the dot products over samples. */
+ * weight; GRAD_A x GRAD_B likewise for the dot products over samples.  UNROLL inputs share the counting of a
+ * loop: where threads share a core, what is left to one of them is instructions. */
 #ifndef PV_INR_LOOPS_H
 #define PV_INR_LOOPS_H
 
@@ -69,6 +70,7 @@ PV_INLINE void multiply(pv_dot kind, int units, int wide, bool biased, product p
     for (int u = 0; u < units; u++)
         for (int v = 0; v < wide; v++)
             sum[u][v] = first ? pv_vector_splat(p.bias[u]) : (pv_vector){0};
+#pragma GCC unroll UNROLL
     for (int k = 0; k < p.depth; k++) {
         pv_vector in[WIDE];
         for (int v = 0; v < wide; v++)

@@ -3,9 +3,9 @@
 #include "simd/pv_tile.h"
 
 #if defined(__AVX512F__)
-enum { MOST_UNITS = 8, UNITS = 4, WIDE = 4, GRAD_A = 4, GRAD_B = 4, OUTER_ROWS = 8 };
+enum { MOST_UNITS = 8, UNITS = 4, WIDE = 4, GRAD_A = 4, GRAD_B = 4, OUTER_ROWS = 8, UNROLL = 1 };
 #else
-enum { MOST_UNITS = 4, UNITS = 4, WIDE = 2, GRAD_A = 4, GRAD_B = 3, OUTER_ROWS = 4 };
+enum { MOST_UNITS = 4, UNITS = 4, WIDE = 2, GRAD_A = 4, GRAD_B = 3, OUTER_ROWS = 4, UNROLL = 4 };
 #endif
 #include "pv_inr_loops.h"
 
