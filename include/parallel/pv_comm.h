@@ -16,9 +16,11 @@ typedef struct pv_comm {
     MPI_Comm world;   /* a duplicate of the communicator given to pv_comm_open */
     MPI_Comm node;    /* the ranks of this node */
     MPI_Comm leaders; /* rank 0 of every node; MPI_COMM_NULL on the others */
+    MPI_Comm lane;    /* the ranks of this node_rank, by node_index; MPI_COMM_NULL from `lanes` on */
     int rank, size;   /* in world */
     int node_rank, node_size;
     int node_index, nodes; /* nodes are numbered by their lowest rank */
+    int lanes;             /* ranks of the smallest node */
     bool safe;             /* pv_same looks: the environment has PV_SAFE=1 */
 } pv_comm;
 

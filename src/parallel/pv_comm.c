@@ -37,10 +37,14 @@ void pv_comm_open(MPI_Comm parent, int node_ranks, pv_comm *comm)
     comm->safe = safe;
     comm->node_index = place[0];
     comm->nodes = place[1];
+    MPI_Allreduce(&comm->node_size, &comm->lanes, 1, MPI_INT, MPI_MIN, comm->world);
+    MPI_Comm_split(comm->world, comm->node_rank < comm->lanes ? comm->node_rank : MPI_UNDEFINED,
+                   comm->node_index, &comm->lane);
 }
 
 void pv_comm_close(pv_comm *comm)
 {
+    if (comm->lane != MPI_COMM_NULL) MPI_Comm_free(&comm->lane);
     if (comm->leaders != MPI_COMM_NULL) MPI_Comm_free(&comm->leaders);
     MPI_Comm_free(&comm->node);
     MPI_Comm_free(&comm->world);

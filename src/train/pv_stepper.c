@@ -5,7 +5,7 @@
 #include "base/pv_mem.h"
 #include "base/pv_stop.h"
 #include "train/pv_evaluate.h"
-#include "pv_reducer.h"
+#include "train/pv_reducer.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -111,7 +111,8 @@ pv_status pv_stepper_new(const pv_stepper_setup *setup, pv_stepper **out)
     PV_TRY(make_micros(s));
     const int64_t count = pv_model_count(s->micros[0].model);
     PV_TRY(pv_optim_new(&optim, count, &s->optim));
-    PV_TRY(pv_reducer_open(setup->comm, opts->reduce, s->leaves, count, &s->reducer));
+    PV_TRY(pv_reducer_open(setup->comm, &(pv_reducer_setup){opts->reduce, opts->wire, s->leaves, count},
+                           &s->reducer));
     s->share = pv_task_share(setup->task->kind, opts, setup->comm->size);
     PV_TAKE(&s->memory, s->share * outputs, &s->outputs, &s->doutputs);
     PV_TAKE(&s->memory, s->share, &s->losses);

@@ -18,6 +18,11 @@ pv_status pv_task_open(const pv_task_data *data, pv_task *task)
     if (opts->batch % opts->accumulate)
         return pv_fail(PV_ERR_CONFIG, "train.accumulate: %lld does not divide train.batch %lld",
                        (long long)opts->accumulate, (long long)opts->batch);
+    if (opts->reduce == PV_REDUCE_ORDERED && opts->wire != PV_WIRE_FLOAT32)
+        return pv_fail(
+            PV_ERR_CONFIG,
+            "train.wire: bfloat16 rounds what a node sends, so that sums change with the number of "
+            "nodes, and train.reduce: ordered has them the same on any: choose one of the two");
     const pv_status st = kind->open(task);
     if (task->sampler) task->places = pv_sampler_samples(task->sampler);
     return st;

@@ -24,6 +24,7 @@ from harness import (
 
 SAMPLES, STOPPED = 21, 75
 LOSS_TOLERANCE = 1e-5
+SUM_ORDER = 5e-7  # what the order of sums makes of small trainings' losses, at most
 
 MODELS = {
     "dws with batch norm": {"kind": "dws", "hidden": 4, "layers": 2, "batch_norm": True},
@@ -105,6 +106,33 @@ def same_curve_on_any_ranks(work: Path) -> None:
                 run,
                 *wrong,
             )
+
+
+def narrow_wire(work: Path) -> None:
+    """Nodes that send 16 bits a number: every epoch compares the ranks' models, and ends the run if they differ."""
+    make_store(work)
+    write_config(work, model={"kind": "dws", "hidden": 16, "layers": 2}, train={"views": 2, "lr": 1e-3})
+    narrow = ["--set", "train.wire=bfloat16"]
+    made = {}
+    for name, words, ranks, node_ranks in (
+        ("whole", [], 4, 2),
+        ("pairs", narrow, 4, 2),
+        ("apart", narrow, 3, 1),
+    ):
+        run = train(work, f"{name}.h5", *words, ranks=ranks, POLYVIEW_NODE_RANKS=node_ranks)
+        made[name] = [epoch["train_loss"] for epoch in metrics(work / f"{name}.h5")]
+        wrong = [f"{a} and {b}" for a, b in zip(made[name], made["whole"]) if abs(a - b) > 0.01 * b]
+        check(
+            run.status == 0 and len(made[name]) == 3 and not wrong,
+            f"wire: bfloat16 ({name}) trains to within a hundredth of float32's losses",
+            run,
+            *wrong,
+        )
+    for name in ("pairs", "apart"):
+        rounding = max(abs(a / b - 1) for a, b in zip(made[name], made["whole"]))
+        check(rounding > SUM_ORDER, f"and rounds ({name})", made)
+    run = train(work, "ordered.h5", *narrow, "--set", "train.reduce=ordered", ranks=2)
+    check(one_error(run, 2, "train.wire", "train.reduce"), "with reduce: ordered it is refused", run)
 
 
 def learns(work: Path) -> None:
@@ -461,6 +489,7 @@ def divergence(work: Path) -> None:
 def main() -> int:
     return run_tests(
         same_curve_on_any_ranks,
+        narrow_wire,
         learns,
         resumes_within_an_epoch,
         finished_runs,

@@ -1,10 +1,12 @@
 /* Sums over ranks: fast ones are right, ordered ones are those of a fixed tree, bit by bit, on any number of
- * ranks. */
+ * ranks; those of which nodes send 16 bits a number are within two roundings, and the same on all ranks. */
 #include "pv_mpi_test.h"
 #include "base/pv_rng.h"
 #include "train/pv_reducer.h"
+#include "train/pv_wire_sum.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -109,20 +111,72 @@ static double difference(const leaves *l, bool ordered)
     return worst;
 }
 
-static void sums(const pv_comm *comm, pv_reduce kind, int64_t all, const char *statement)
+/* Whether all ranks have the same sums, bit by bit. */
+static bool same_everywhere(const pv_comm *comm, const leaves *l)
 {
-    leaves l = make_leaves(comm, all);
+    pv_real *const first = malloc(sizeof *first * MANY);
+    memcpy(first, l->many[0], sizeof *first * MANY);
+    MPI_Bcast(first, MANY, MPI_FLOAT, 0, comm->world);
+    const bool same = memcmp(first, l->many[0], sizeof *first * MANY) == 0;
+    free(first);
+    return same;
+}
+
+/* The worst difference of several sums with one reducer; 1 if ranks disagree. */
+static double sum_up(const pv_comm *comm, const pv_reducer_setup *setup)
+{
+    leaves l = make_leaves(comm, setup->leaves);
     double worst = 0;
     pv_reducer *reducer = NULL;
-    const bool good = pv_reducer_open(comm, kind, all, MANY, &reducer) == PV_OK;
-    for (int repeat = 0; good && repeat < REPEATS; repeat++) {
+    if (pv_reducer_open(comm, setup, &reducer) != PV_OK) worst = 1;
+    for (int repeat = 0; reducer && repeat < REPEATS; repeat++) {
         fill(&l);
         reduce(reducer, &l);
-        worst = fmax(worst, difference(&l, kind == PV_REDUCE_ORDERED));
+        worst = fmax(worst, difference(&l, setup->kind == PV_REDUCE_ORDERED));
+        if (!same_everywhere(comm, &l)) worst = 1;
     }
-    pv_test_check(comm, good && worst <= (kind == PV_REDUCE_ORDERED ? 0 : 1e-6), statement);
     pv_reducer_close(reducer);
     free_leaves(&l);
+    return worst;
+}
+
+static void sums(const pv_comm *comm, pv_reduce kind, int64_t all, const char *statement)
+{
+    const double worst = sum_up(comm, &(pv_reducer_setup){kind, PV_WIRE_FLOAT32, all, MANY});
+    pv_test_check(comm, worst <= (kind == PV_REDUCE_ORDERED ? 0 : 1e-6), statement);
+}
+
+/* Nodes of so many ranks, the last one of what is left: a number is rounded twice where there are two or
+ * more. */
+static void narrow_sums(int node_ranks)
+{
+    pv_comm comm;
+    char statement[128];
+    pv_comm_open(MPI_COMM_WORLD, node_ranks, &comm);
+    const double worst =
+        sum_up(&comm, &(pv_reducer_setup){PV_REDUCE_FAST, PV_WIRE_BFLOAT16, comm.size, MANY});
+    snprintf(statement, sizeof statement,
+             "nodes of %d ranks that send 16 bits a number have the same sums, %s", node_ranks,
+             comm.nodes > 1 ? "rounded" : "whole as one node's");
+    pv_test_check(&comm, comm.nodes > 1 ? worst > 1e-4 && worst <= ldexp(1.005, -7) : worst <= 1e-6,
+                  statement);
+    pv_comm_close(&comm);
+}
+
+/* Of every word, and of what lies between it and the next. */
+static bool rounds_to_nearest(void)
+{
+    for (uint32_t word = 0; word < 0x7f80; word++)
+        for (uint32_t sign = 0; sign <= 0x8000; sign += 0x8000)
+            for (uint32_t rest = 0; rest <= 0x10000; rest += rest < 0x7fff || rest > 0x8000 ? 0x7fff : 1) {
+                const uint32_t bits = ((word | sign) << 16) + rest;
+                const bool up = rest > 0x8000 || (rest == 0x8000 && word & 1);
+                float x;
+                memcpy(&x, &bits, sizeof x);
+                if (pv_bfloat16_of(x) != (word | sign) + up) return false;
+            }
+    return isnan(pv_bfloat16_value(pv_bfloat16_of(NAN))) &&
+           pv_bfloat16_value(pv_bfloat16_of(-INFINITY)) == -INFINITY;
 }
 
 int main(int argc, char **argv)
@@ -133,5 +187,8 @@ int main(int argc, char **argv)
     sums(&comm, PV_REDUCE_ORDERED, 16,
          "ordered sums of 16 leaves are those of the tree over them, bit by bit");
     sums(&comm, PV_REDUCE_ORDERED, comm.size > 4 ? 8 : 4, "and those of hardly more leaves than ranks");
+    pv_test_check(&comm, rounds_to_nearest(), "bfloat16 is the nearest, and NaN stays NaN");
+    for (int node_ranks = 1; node_ranks <= 3; node_ranks++)
+        narrow_sums(node_ranks);
     return pv_test_end(&comm);
 }

@@ -2,7 +2,8 @@
  *
  * `fast` leaves the order of a sum to MPI: it changes with the number of ranks.  `ordered` takes every sum
  * along one binary tree over leaves, which ranks hold in runs (pv_leaf_tree.h): the result does not depend on
- * the number of ranks.
+ * the number of ranks.  `fast` with a wire of bfloat16 sends 16 bits for each number of a gradient from node
+ * to node (src/train/pv_wire_sum.h); within a node, and of few numbers, everything.
  *
  * MPI moves only when it is called: pv_reducer_ready and pv_reducer_sum do so for all sums that are on their
  * way. */
@@ -19,11 +20,16 @@ typedef struct pv_reducer_times {
     double work, wait; /* seconds of this rank in adding and in driving MPI; in waiting for others */
 } pv_reducer_times;
 
-/* For gradients of up to `longest` numbers.  `leaves`: of the tree, a power of two and at least as many as
- * ranks; rank r holds those from pv_share_start(leaves, r, ranks) on.  `fast`: one a rank.
- * Owner: pv_reducer_close; comm is borrowed.  Local.  Errors: PV_ERR_NOMEM. */
-pv_status pv_reducer_open(const pv_comm *comm, pv_reduce kind, int64_t leaves, int64_t longest,
-                          pv_reducer **out);
+/* `longest`: numbers of a gradient, at most.  `leaves`: of the tree, a power of two and at least as many as
+ * ranks; rank r holds those from pv_share_start(leaves, r, ranks) on.  `fast`: one a rank. */
+typedef struct pv_reducer_setup {
+    pv_reduce kind;
+    pv_wire wire;
+    int64_t leaves, longest;
+} pv_reducer_setup;
+
+/* Owner: pv_reducer_close; comm is borrowed.  Local.  Errors: PV_ERR_NOMEM. */
+pv_status pv_reducer_open(const pv_comm *comm, const pv_reducer_setup *setup, pv_reducer **out);
 void pv_reducer_close(pv_reducer *reducer);
 
 /* Adds up element by element what all leaves of all ranks have; `values` are this rank's leaves', and the
