@@ -21,8 +21,14 @@ pv_status pv_queue_open(const pv_comm *comm, int64_t items, pv_queue **out);
 /* Collective; NULL is a no-op. */
 void pv_queue_close(pv_queue *queue);
 
-/* Takes the next item; false when none is left or the queue was cancelled.  Not collective. */
-bool pv_queue_take(pv_queue *queue, int64_t *item);
+/* Has the items before `end` taken in runs of up to `length`, those from there on one by one.  Nodes' shares
+ * are of items, whatever runs they are taken in.  All ranks say the same, before the first take.  Not
+ * collective. */
+void pv_queue_set_runs(pv_queue *queue, int64_t length, int64_t end);
+
+/* Takes the next run, one item unless said otherwise; false when none is left or the queue was cancelled.
+ * Not collective. */
+bool pv_queue_take(pv_queue *queue, int64_t *first, int64_t *count);
 
 /* Nobody takes an item any more.  Not collective. */
 void pv_queue_cancel(pv_queue *queue);

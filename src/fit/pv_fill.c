@@ -308,30 +308,23 @@ static pv_status fit_rows(chunk_fitter *f, int64_t view, int64_t first, int coun
 }
 
 /* The last rows, two chunks a rank, are handed out a few at a time, so that all ranks end at about the same
- * time. */
+ * time.  Those few are what the queue counts: of chunks of many sizes it would share out numbers, not work. */
 enum { TAIL_ROWS = 2, TAIL_CHUNKS = 2 };
 
-/* How the rows of a store, numbered view by view, are divided into chunks. */
-typedef struct division {
-    int64_t rows, large, chunks; /* `large` chunks of CHUNK_ROWS rows, then chunks of TAIL_ROWS */
-} division;
-
-static division divide(int64_t rows, int ranks)
+static pv_status open_queue(const pv_comm *comm, int64_t rows, pv_queue **queue)
 {
-    const int64_t tail = (int64_t)TAIL_CHUNKS * CHUNK_ROWS * ranks;
-    const int64_t large = rows > tail ? (rows - tail) / CHUNK_ROWS : 0;
-    const int64_t left = rows - large * CHUNK_ROWS;
-    return (division){rows, large, large + (left + TAIL_ROWS - 1) / TAIL_ROWS};
+    const int64_t items = (rows + TAIL_ROWS - 1) / TAIL_ROWS, run = CHUNK_ROWS / TAIL_ROWS;
+    const pv_status st = pv_queue_open(comm, items, queue);
+    if (st == PV_OK) pv_queue_set_runs(*queue, run, items - TAIL_CHUNKS * run * comm->size);
+    return st;
 }
 
-/* Fits chunk `i`; one that reaches into the next view is two. */
-static pv_status fit_chunk(chunk_fitter *f, const division *work, int64_t i)
+/* Fits a run of the queue's items; one that reaches into the next view is two chunks. */
+static pv_status fit_run(chunk_fitter *f, int64_t first_item, int64_t count)
 {
-    const int64_t objects = pv_store_objects(f->store), tail = work->large * CHUNK_ROWS;
-    const bool large = i < work->large;
-    int64_t row = large ? i * CHUNK_ROWS : tail + (i - work->large) * TAIL_ROWS;
-    const int64_t wanted = row + (large ? CHUNK_ROWS : TAIL_ROWS);
-    const int64_t end = wanted < work->rows ? wanted : work->rows;
+    const int64_t objects = pv_store_objects(f->store), rows = pv_store_views(f->store) * objects;
+    const int64_t wanted = (first_item + count) * TAIL_ROWS, end = wanted < rows ? wanted : rows;
+    int64_t row = first_item * TAIL_ROWS;
     pv_status st = PV_OK;
     while (st == PV_OK && row < end) {
         const int64_t view = row / objects, first = row % objects;
@@ -343,15 +336,15 @@ static pv_status fit_chunk(chunk_fitter *f, const division *work, int64_t i)
 }
 
 /* One rank's work.  Never waits for another rank. */
-static pv_status fit_chunks(chunk_fitter *f, const pv_comm *comm, const division *work, int64_t missing)
+static pv_status fit_runs(chunk_fitter *f, const pv_comm *comm, int64_t missing)
 {
     pv_status st = PV_OK;
     pv_progress progress;
-    int64_t i;
+    int64_t first, count;
     pv_progress_start(&progress, "fit", "views", missing);
-    while (st == PV_OK && pv_queue_take(f->queue, &i)) {
+    while (st == PV_OK && pv_queue_take(f->queue, &first, &count)) {
         const int64_t before = f->fitted;
-        st = fit_chunk(f, work, i);
+        st = fit_run(f, first, count);
         /* Other nodes are taken to be as far as this one. */
         const int64_t done = pv_queue_count_done(f->queue, f->fitted - before) * comm->nodes;
         pv_progress_update(&progress, done < missing ? done : missing);
@@ -409,14 +402,13 @@ pv_status pv_fill(const pv_comm *comm, const pv_signal *signal, pv_store *store,
     tell_held(store, sums, result);
     result->present = result->held;
     result->counted = true;
-    const division work = divide(result->rows, comm->size);
     PV_TRY(pv_specimen_check_store(comm, signal, store));
     const int64_t missing = result->rows - result->held - (opts->retry_refused ? 0 : result->refused);
     if (missing == 0) return PV_OK;
     PV_TRY(pv_agree(comm, fitter_make(&f)));
-    PV_TRY(pv_queue_open(comm, work.chunks, &f.queue));
+    PV_TRY(open_queue(comm, result->rows, &f.queue));
     const double start = pv_seconds();
-    st = fit_chunks(&f, comm, &work, missing);
+    st = fit_runs(&f, comm, missing);
     const double busy = pv_seconds() - start;
     st = pv_agree(comm, st);
     gather_result(comm, &f, busy, sums, result);

@@ -32,6 +32,7 @@ typedef struct node_pool {
 struct pv_queue {
     const pv_comm *comm;
     int64_t items;
+    int64_t run, runs_end; /* items before runs_end are taken so many at a time */
     pv_shared shared;
     node_pool *pool;
     MPI_Win counter; /* on rank 0: the first item that no node has fetched; MPI_WIN_NULL with one node */
@@ -86,8 +87,8 @@ pv_status pv_queue_open(const pv_comm *comm, int64_t items, pv_queue **out)
         return pv_fail(PV_ERR_CONFIG, "%lld items are more than the queue counts", (long long)items);
     queue = pv_alloc(1, sizeof *queue);
     if (queue)
-        *queue =
-            (pv_queue){.comm = comm, .items = items, .counter = MPI_WIN_NULL, .request = MPI_REQUEST_NULL};
+        *queue = (pv_queue){
+            .comm = comm, .items = items, .run = 1, .counter = MPI_WIN_NULL, .request = MPI_REQUEST_NULL};
     PV_TRY(pv_agree(comm, queue ? PV_OK : PV_ERR_NOMEM));
     PV_TRY(pv_shared_open(comm, sizeof(node_pool), &queue->shared));
     queue->pool = queue->shared.data;
@@ -98,6 +99,12 @@ pv_status pv_queue_open(const pv_comm *comm, int64_t items, pv_queue **out)
 done:
     pv_queue_close(queue);
     return st;
+}
+
+void pv_queue_set_runs(pv_queue *queue, int64_t length, int64_t end)
+{
+    queue->run = length;
+    queue->runs_end = end;
 }
 
 /* What this rank fetched becomes its node's next share. */
@@ -163,7 +170,7 @@ typedef enum taking { TAKEN, EMPTY, WAITING } taking;
 
 /* One look at the pool.  *fetch: this rank is to fetch the node's next share, *counter_seen being its last.
  */
-static taking take_from_pool(pv_queue *queue, int64_t *item, bool *fetch, int64_t *counter_seen)
+static taking take_from_pool(pv_queue *queue, range *taken, bool *fetch, int64_t *counter_seen)
 {
     node_pool *const pool = queue->pool;
     taking outcome = WAITING;
@@ -172,27 +179,33 @@ static taking take_from_pool(pv_queue *queue, int64_t *item, bool *fetch, int64_
         pool->now = pool->ahead;
         pool->ahead = (range){0, 0};
     }
-    if (pool->now.next < pool->now.end) {
-        *item = pool->now.next++;
+    const int64_t run = pool->now.next < queue->runs_end ? queue->run : 1;
+    const int64_t left = pool->now.end - pool->now.next;
+    if (left > 0) {
+        *taken = (range){pool->now.next, pool->now.next + (left < run ? left : run)};
+        pool->now.next = taken->end;
         outcome = TAKEN;
     } else if (pool->exhausted) {
         outcome = EMPTY;
     }
-    /* The next share is asked for while every rank still has one item to come. */
+    /* The next share is asked for while every rank still has one run to come. */
     *fetch = !pool->exhausted && !pool->fetching && pool->ahead.next == pool->ahead.end &&
-             pool->now.end - pool->now.next <= queue->comm->node_size;
+             pool->now.end - pool->now.next <= queue->comm->node_size * run;
     if (*fetch) pool->fetching = true;
     *counter_seen = pool->counter_seen;
     unlock(pool);
     return outcome;
 }
 
-bool pv_queue_take(pv_queue *queue, int64_t *item)
+bool pv_queue_take(pv_queue *queue, int64_t *first, int64_t *count)
 {
     while (!pv_queue_cancelled(queue)) {
         bool fetch;
+        range taken = {0, 0};
         int64_t counter_seen;
-        const taking outcome = take_from_pool(queue, item, &fetch, &counter_seen);
+        const taking outcome = take_from_pool(queue, &taken, &fetch, &counter_seen);
+        *first = taken.next;
+        *count = taken.end - taken.next;
         if (fetch) start_fetch(queue, counter_seen);
         if (outcome != WAITING) return outcome == TAKEN;
         pv_queue_progress(queue);

@@ -127,8 +127,8 @@ static pv_status check_chunks(check *c, int64_t each, int64_t chunks_a_view)
 {
     const int64_t objects = pv_store_objects(c->store);
     pv_status st = PV_OK;
-    int64_t chunk;
-    while (st == PV_OK && pv_queue_take(c->queue, &chunk)) {
+    int64_t chunk, count;
+    while (st == PV_OK && pv_queue_take(c->queue, &chunk, &count)) {
         const int64_t first = chunk % chunks_a_view * each;
         st = check_view(c, chunk / chunks_a_view, first, objects - first < each ? objects - first : each);
     }
