@@ -30,6 +30,10 @@ double pv_cost_allreduce_by(const pv_machine *machine, double bytes, pv_allreduc
 /* The cheapest, as MPI libraries choose; *kind receives it unless NULL. */
 double pv_cost_allreduce(const pv_machine *machine, double bytes, pv_allreduce_kind *kind);
 
+/* A gradient of `bytes` of floats of which nodes send each other halves (pv_wire_sum.h): within a node all
+ * ranks exchange parts, between nodes those of a lane do, and back. */
+double pv_cost_narrow_allreduce(const pv_machine *machine, double bytes);
+
 /* Fetching n bytes from another rank's memory while every rank does the same; a share 1/nodes of the
  * partners is near. */
 double pv_cost_fetch(const pv_machine *machine, double bytes);

@@ -42,6 +42,7 @@ typedef struct pv_workload {
     int64_t train_rows;                               /* in memory for it, of all splits */
     int64_t epochs, batch;
     bool sharded; /* train.placement: job */
+    bool narrow;  /* train.wire: bfloat16 */
 } pv_workload;
 
 typedef struct pv_prediction {

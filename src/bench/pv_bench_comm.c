@@ -129,7 +129,7 @@ static pv_status run_bench(const pv_comm *comm, pv_run *run, const void *own, js
     pv_status st;
     (void)run; /* a bench leaves no record */
     PV_TRY(prepare(&b, w));
-    PV_TRY(pv_comm_measure(comm, b.gradient, b.row, &b.figures));
+    PV_TRY(pv_comm_measure(comm, &b.config->train, b.gradient, b.row, &b.figures));
     PV_TRY(time_store(&b, w->dir));
     report(&b, comm->rank == 0 && !w->json, result);
 done:

@@ -125,7 +125,8 @@ static void plan(const pv_comm *comm, const words *w, const pv_figures *figures,
     pv_json_int(result, "ranks_per_node", ranks);
     json_object_set_new(result, "fit", describe(&fit));
     json_object_set_new(result, "train", describe(&train));
-    pv_json_text(result, "gradient_reduction", pv_allreduce_name(kind));
+    pv_json_text(result, "gradient_reduction",
+                 work->narrow && nodes > 1 ? "bfloat16 between nodes" : pv_allreduce_name(kind));
     json_object_set_new(result, "figures", pv_figures_json(figures));
 }
 

@@ -308,7 +308,8 @@ static pv_status fit_rows(chunk_fitter *f, int64_t view, int64_t first, int coun
 }
 
 /* The last rows, two chunks a rank, are handed out a few at a time, so that all ranks end at about the same
- * time.  Those few are what the queue counts: of chunks of many sizes it would share out numbers, not work. */
+ * time.  Those few are what the queue counts: of chunks of unlike sizes it would share out numbers, not
+ * work. */
 enum { TAIL_ROWS = 2, TAIL_CHUNKS = 2 };
 
 static pv_status open_queue(const pv_comm *comm, int64_t rows, pv_queue **queue)

@@ -3,6 +3,8 @@
 #include "parallel/pv_shared.h"
 #include "base/pv_clock.h"
 #include "base/pv_mem.h"
+#include "train/pv_reducer.h"
+#include "train/pv_task.h"
 
 #include <stdlib.h>
 
@@ -19,6 +21,8 @@ typedef struct operation {
     float *data;
     int count; /* floats of a message */
     MPI_Win window;
+    pv_reducer *reducer;
+    pv_real **leaves; /* of this rank */
 } operation;
 
 static void allreduce(const operation *o)
@@ -26,12 +30,12 @@ static void allreduce(const operation *o)
     MPI_Allreduce(MPI_IN_PLACE, o->data, o->count, MPI_FLOAT, MPI_SUM, o->comm);
 }
 
-/* As a training begins the sum of a gradient: MPI may choose another algorithm for it. */
-static void begun_allreduce(const operation *o)
+/* As a training does it, with all of backward done. */
+static void reduce_gradient(const operation *o)
 {
-    MPI_Request request;
-    MPI_Iallreduce(MPI_IN_PLACE, o->data, o->count, MPI_FLOAT, MPI_SUM, o->comm, &request);
-    MPI_Wait(&request, MPI_STATUS_IGNORE);
+    pv_reducer_begin(o->reducer, o->leaves, o->count);
+    pv_reducer_ready(o->reducer, 0);
+    pv_reducer_finish(o->reducer);
 }
 
 /* There and back between the first two ranks. */
@@ -128,18 +132,47 @@ static pv_status measure_windows(const pv_comm *comm, operation *o, int row, pv_
     return PV_OK;
 }
 
-pv_status pv_comm_measure(const pv_comm *comm, int64_t gradient, int row, pv_comm_figures *f)
+/* A reducer of gradients of o->count numbers, and a vector of them for each of this rank's leaves. */
+static pv_status make_reducer(const pv_comm *comm, const pv_train_opts *train, pv_memory *memory,
+                              operation *o)
+{
+    pv_reducer_setup setup = {train->reduce, train->wire, pv_task_leaves(train, comm->size), o->count};
+    while (setup.leaves < comm->size) /* a batch too small for these ranks, which may be for fewer */
+        setup.leaves *= 2;
+    const int run = (int)(pv_share_start(setup.leaves, comm->rank + 1, comm->size) -
+                          pv_share_start(setup.leaves, comm->rank, comm->size));
+    PV_TAKE(memory, run, &o->leaves);
+    for (int leaf = 0; o->leaves && leaf < run; leaf++)
+        PV_TAKE(memory, o->count, &o->leaves[leaf]);
+    const pv_status st = pv_memory_status(memory);
+    return st == PV_OK ? pv_reducer_open(comm, &setup, &o->reducer) : st;
+}
+
+static pv_status measure_gradient(const pv_comm *comm, const pv_train_opts *train, int64_t gradient,
+                                  pv_comm_figures *f)
 {
     enum { MOST = 1 << 26 };
+    operation o = {.comm = comm->world, .count = (int)(gradient < MOST ? gradient : MOST)};
+    pv_memory memory = {0};
+    pv_status st;
+    PV_TRY(pv_agree(comm, make_reducer(comm, train, &memory, &o)));
+    f->gradient_allreduce = repeat(&o, reduce_gradient) * (double)gradient / o.count;
+done:
+    pv_reducer_close(o.reducer);
+    pv_memory_free(&memory);
+    return st;
+}
+
+pv_status pv_comm_measure(const pv_comm *comm, const pv_train_opts *train, int64_t gradient, int row,
+                          pv_comm_figures *f)
+{
     pv_status st = PV_OK;
-    const int64_t floats = gradient > LARGE_FLOATS ? gradient : LARGE_FLOATS;
     operation o = {.comm = comm->world, .rank = comm->rank, .size = comm->size, .count = 2};
     *f = (pv_comm_figures){0};
-    o.data = pv_alloc(floats > row ? floats : row, sizeof *o.data);
+    o.data = pv_alloc(row > LARGE_FLOATS ? row : LARGE_FLOATS, sizeof *o.data);
     PV_TRY(pv_agree(comm, o.data ? PV_OK : PV_ERR_NOMEM));
     f->small_allreduce = repeat(&o, allreduce);
-    o.count = (int)(gradient < MOST ? gradient : MOST);
-    f->gradient_allreduce = repeat(&o, begun_allreduce) * (double)gradient / o.count;
+    PV_TRY(measure_gradient(comm, train, gradient, f));
     measure_links(comm, o.data, f);
     PV_TRY(pv_agree(comm, measure_windows(comm, &o, row, f)));
 done:

@@ -2,6 +2,7 @@
 #include "plan/pv_cost.h"
 
 #include <math.h>
+#include <stddef.h>
 
 /* Rounds of a tree over p. */
 static double rounds(int p)
@@ -61,6 +62,15 @@ double pv_cost_allreduce(const pv_machine *machine, double bytes, pv_allreduce_k
     }
     if (kind) *kind = best;
     return least;
+}
+
+double pv_cost_narrow_allreduce(const pv_machine *m, double bytes)
+{
+    const int r = m->ranks_per_node, p = m->nodes;
+    const double within = bytes * (r - 1) / r, between = bytes / 2 * (p - 1) / p;
+    if (p == 1) return pv_cost_allreduce(m, bytes, NULL);
+    return 2 * (rounds(r) * m->inside.latency + rounds(p) * m->between.latency) +
+           1.5 * within * m->inside.byte_seconds + 2 * between * m->between.byte_seconds;
 }
 
 double pv_cost_fetch(const pv_machine *m, double bytes)

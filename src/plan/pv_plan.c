@@ -91,15 +91,20 @@ typedef struct step_messages {
     double doubt;           /* of the gradient, to either side */
 } step_messages;
 
+static double reduce_gradient(const pv_machine *m, double bytes, bool narrow)
+{
+    return narrow ? pv_cost_narrow_allreduce(m, bytes) : pv_cost_allreduce(m, bytes, NULL);
+}
+
 /* The gradient of a layer is reduced while backward goes on to the layers before.  How much of that is
  * hidden, between none and as much as backward is long, depends on how MPI gets on between its calls: half
  * of it is taken, and the rest is doubt. */
-static step_messages reductions(const pv_figures *f, const pv_machine *m, double samples)
+static step_messages reductions(const pv_figures *f, const pv_machine *m, bool narrow, double samples)
 {
     enum { LAST_BYTES = 1 << 16 }; /* of the first layer's, with nothing left to hide behind (pv_reducer) */
     const double backward = 2.0 / 3 * samples * f->train_sample_s;
-    const double all = pv_cost_allreduce(m, f->gradient_bytes, NULL);
-    const double last = fmin(all, pv_cost_allreduce(m, LAST_BYTES, NULL));
+    const double all = reduce_gradient(m, f->gradient_bytes, narrow);
+    const double last = fmin(all, reduce_gradient(m, LAST_BYTES, narrow));
     const double hidden = fmin(all - last, backward);
     return (step_messages){.gradient = all - hidden / 2,
                            .small = f->small_reductions * pv_cost_allreduce(m, f->small_bytes, NULL),
@@ -108,14 +113,15 @@ static step_messages reductions(const pv_figures *f, const pv_machine *m, double
 
 /* What ranks spend in MPI a step.  Where that was measured, the models are scaled down to it if they say
  * more, and what they leave unexplained is waiting, which grows with the depth of the tree. */
-static step_messages step_in_mpi(const pv_figures *f, const pv_machine *m, double samples, double *idle)
+static step_messages step_in_mpi(const pv_figures *f, const pv_machine *m, bool narrow, double samples,
+                                 double *idle)
 {
     const int ranks = m->nodes * m->ranks_per_node;
-    step_messages here = reductions(f, m, samples);
+    step_messages here = reductions(f, m, narrow, samples);
     *idle = 0;
     if (ranks == 1 || measured_ranks(f) < 2 || f->train_mpi_step_s <= 0) return here;
     const pv_machine m_there = machine_of(f, (int)f->measured_nodes, (int)f->measured_ranks_per_node);
-    const step_messages there = reductions(f, &m_there, samples);
+    const step_messages there = reductions(f, &m_there, narrow, samples);
     const double modelled = there.gradient + there.small;
     const double scale = modelled > f->train_mpi_step_s ? f->train_mpi_step_s / modelled : 1;
     here.gradient *= scale;
@@ -135,7 +141,7 @@ pv_prediction pv_plan_train(const pv_figures *f, const pv_workload *work, int no
     const double scored =
         epochs * ceil((double)work->val_samples / ranks) + ceil((double)work->test_samples / ranks);
     double idle;
-    const step_messages step = step_in_mpi(f, &m, samples * epochs / steps, &idle);
+    const step_messages step = step_in_mpi(f, &m, work->narrow, samples * epochs / steps, &idle);
     pv_prediction p = {.compute_s = steps * f->train_step_s + epochs * samples * f->train_sample_s +
                                     scored * f->eval_sample_s + rows * f->row_load_s,
                        .gradient_s = steps * step.gradient,

@@ -63,7 +63,8 @@ pv_status pv_plan_workload(const pv_comm *comm, const pv_run_config *config, pv_
                           .train_rows = views * train + val + test,
                           .epochs = t->epochs,
                           .batch = t->batch,
-                          .sharded = t->placement == PV_PLACE_JOB};
+                          .sharded = t->placement == PV_PLACE_JOB,
+                          .narrow = t->wire == PV_WIRE_BFLOAT16};
 done:
     pv_signal_close(signal);
     return st;
@@ -217,8 +218,10 @@ static pv_status time_training(probe *p, const pv_store *store, int64_t share)
     const int ranks = p->comm->size;
     const int64_t most = train / ranks > 0 ? train / ranks : 1;
     const int64_t large = at_most(share, most), small = large > 8 ? large / 4 : at_most(4 * large, most);
-    epochs_took first, epoch, first_small, epoch_small;
-    pv_status st = time_epoch(p, store, large * ranks, &first, &epoch);
+    epochs_took start, first, epoch, first_small, epoch_small;
+    /* What comes once in a process (pages of memory, connections) is a part of the start, not of an epoch. */
+    pv_status st = run_epochs(p, store, large * ranks, 1, &start);
+    if (st == PV_OK) st = time_epoch(p, store, large * ranks, &first, &epoch);
     if (st == PV_OK) st = time_epoch(p, store, small * ranks, &first_small, &epoch_small);
     if (st != PV_OK) return st;
     const double steps = ceil((double)train / (double)(large * ranks));
@@ -239,10 +242,10 @@ static pv_status time_training(probe *p, const pv_store *store, int64_t share)
     f->epoch_s = epoch.files * ranks;
     const double scoring = fmax(0, epoch.wall - epoch.steps - f->epoch_s);
     f->eval_sample_s = val > 0 && scoring > 0 ? scoring / per_rank(val, p->comm) : f->train_sample_s / 3;
-    f->train_start_s = fmax(0, first.wall - epoch.wall - per_rank(test, p->comm) * f->eval_sample_s -
+    f->train_start_s = fmax(0, start.wall - epoch.wall - per_rank(test, p->comm) * f->eval_sample_s -
                                    loaded * (f->row_load_s + f->row_io_s));
-    f->train_start_io_s = fmin(f->train_start_s, fmax(0, first.files - epoch.files - loaded * f->row_io_s));
-    f->train_start_mpi_s = fmin(f->train_start_s - f->train_start_io_s, fmax(0, first.mpi - epoch.mpi));
+    f->train_start_io_s = fmin(f->train_start_s, fmax(0, start.files - epoch.files - loaded * f->row_io_s));
+    f->train_start_mpi_s = fmin(f->train_start_s - f->train_start_io_s, fmax(0, start.mpi - epoch.mpi));
     return PV_OK;
 }
 
@@ -283,7 +286,8 @@ static pv_status time_messages(probe *p, int row)
 {
     pv_figures *const f = p->figures;
     pv_comm_figures messages;
-    const pv_status st = pv_comm_measure(p->comm, (int64_t)(f->gradient_bytes / 4), row, &messages);
+    const pv_status st =
+        pv_comm_measure(p->comm, &p->config->train, (int64_t)(f->gradient_bytes / 4), row, &messages);
     if (st != PV_OK) return st;
     f->links = (pv_machine){1, 1, messages.inside, messages.between};
     f->counter_s = messages.counter;

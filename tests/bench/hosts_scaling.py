@@ -4,6 +4,7 @@
 The hosts are made of namespaces (tests/hosts; root), with one rank each, and share this machine's cores: more hosts than cores
 compute no faster.  On each number of hosts and each rate it runs `bench comm`, `plan`, and the fit and the training that were
 planned; every round is a line in the file of results, and a table of medians over all of its rounds ends the output.
+The table says which share of the cores others, and mpirun, had while fit and training ran: --quiet leaves out rounds with more than that.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Iterator
@@ -47,8 +49,16 @@ def memory() -> Iterator[Path]:
             subprocess.run(["umount", "--lazy", work], check=True)
 
 
+def cpu_seconds() -> float:
+    """Of all programs on this machine."""
+    ticks = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:4]]
+    return sum(ticks) / os.sysconf("SC_CLK_TCK")
+
+
 def run(jobs: Jobs, command: list[object], hosts: int, words: list[object]) -> dict[str, Any]:
-    crowded: dict[str, Any] = {"OMPI_MCA_mpi_yield_when_idle": int(hosts > (os.cpu_count() or 1))}
+    crowded: dict[str, Any] = {
+        "OMPI_MCA_mpi_yield_when_idle": int(hosts > (os.cpu_count() or 1)),
+    }
     done = jobs.start(*command, *words, on=hosts, **crowded).finish(PATIENCE_S)
     if done.status != 0:
         raise SystemExit(str(done))
@@ -71,17 +81,22 @@ def one_round(jobs: Jobs, hosts: int, mbit: int, sets: list[str]) -> Round:
     jobs.hosts.set_links(mbit)
     comm = run(jobs, ["bench", "comm", "--json"], hosts, [*words, "--dir", jobs.work])
     plan = run(jobs, ["plan", "--json"], hosts, [*words, "--dir", jobs.work])
+    began, busy = time.monotonic(), cpu_seconds()
     run(jobs, ["fit"], hosts, [*words, "--store", store])
     trained = run(jobs, ["train"], hosts, [*words, "--store", store])
+    cores = (os.cpu_count() or 1) * (time.monotonic() - began)
+    measured = {"fit": last_record(store), "train": last_record(model)}
+    others = cpu_seconds() - busy - sum(hosts * each["cpu_s"] for each in measured.values())
     parts = ("wall_s", "compute_s", "io_s", "communication_s", "idle_s")
     return {
         "hosts": hosts,
         "mbit": mbit,
         "sets": sets,
+        "others": max(0, others) / cores,
         "gradient_ms": comm["allreduce_gradient_us"] / 1e3,
         "figures": plan["figures"],
         "planned": {what: {part: plan[what][part] for part in parts} for what in ("fit", "train")},
-        "measured": {"fit": last_record(store), "train": last_record(model)},
+        "measured": measured,
         "samples_per_s": trained["samples_per_s"],
     }
 
@@ -103,13 +118,14 @@ def row_of(rounds: list[Round], what: str) -> list[str]:
     return [f"{planned:.1f}", f"{measured:.1f}", told]
 
 
-def table(results: Path) -> str:
+def table(results: Path, quiet: float) -> str:
     cells: dict[tuple[str, int, int], list[Round]] = {}
     for line in results.read_text(encoding="utf-8").splitlines():
         each = json.loads(line)
-        cells.setdefault((" ".join(each["sets"]), each["mbit"], each["hosts"]), []).append(each)
-    head = ["settings", "link", "hosts", "rounds", "fit, planned", "measured", "ratio"]
-    head += ["train, planned", "measured", "ratio", "samples/s", "in MPI"]
+        if each["others"] <= quiet:
+            cells.setdefault((" ".join(each["sets"]), each["mbit"], each["hosts"]), []).append(each)
+    head = ["settings", "link", "hosts", "rounds", "others", "fit, planned", "measured", "ratio"]
+    head += ["train, planned", "measured", "ratio", "samples/s", "in MPI", "gradient, ms"]
     rows = [head, ["---"] * len(head)]
     for (sets, mbit, hosts), rounds in sorted(cells.items()):
         mpi = median(rounds, lambda each: each["measured"]["train"]["communication_s"])
@@ -117,10 +133,10 @@ def table(results: Path) -> str:
         rate = median(rounds, lambda each: each["samples_per_s"])
         link = f"{mbit} Mbit/s" if mbit else "no limit"
         rows.append(
-            [sets, link, str(hosts), str(len(rounds))]
+            [sets, link, str(hosts), str(len(rounds)), f"{median(rounds, lambda each: each['others']):.2f}"]
             + row_of(rounds, "fit")
             + row_of(rounds, "train")
-            + [f"{rate:.0f}", f"{mpi + idle:.1f}"]
+            + [f"{rate:.0f}", f"{mpi + idle:.1f}", f"{median(rounds, lambda each: each['gradient_ms']):.1f}"]
         )
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
@@ -131,6 +147,7 @@ def main() -> int:
     parser.add_argument("--mbit", type=int, nargs="*", default=[100, 1000, 0], help="0: no limit")
     parser.add_argument("--set", dest="sets", action="append", default=[], help="as for polyview")
     parser.add_argument("--results", type=Path, default=Path("hosts-scaling.jsonl"))
+    parser.add_argument("--quiet", type=float, default=1, help="share of the cores that others may have had")
     args = parser.parse_args()
     if args.hosts and missing():
         print(f"hosts_scaling: {missing()}", file=sys.stderr)
@@ -142,7 +159,7 @@ def main() -> int:
                 each = one_round(jobs, count, mbit, args.sets)
                 with args.results.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(each) + "\n")
-    print(table(args.results), end="")
+    print(table(args.results, args.quiet), end="")
     return 0
 
 

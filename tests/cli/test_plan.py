@@ -90,6 +90,16 @@ def given_figures_are_used(work: Path) -> None:
     )
 
 
+def a_narrow_wire_is_planned(work: Path) -> None:
+    """On nodes of one rank and a network whose bytes are what takes time, half the bytes are half the time."""
+    config, figures = prepare(work)
+    figures.write_text(json.dumps(FIGURES | {"byte_between_s": 8e-8, "train_sample_s": 0}))
+    words = ["plan", "--config", config, "--figures", figures, "--nodes", 4, "--ranks-per-node", 1]
+    runs = [polyview(*words, "--set", f"train.wire={wire}") for wire in ("float32", "bfloat16")]
+    whole, narrow = (run.json["train"]["gradient_s"] for run in runs)
+    check(abs(narrow / whole - 0.5) < 1e-3, "bfloat16 takes half as long as float32", *runs)
+
+
 def measured_figures_plan_the_run(work: Path) -> None:
     config, _ = prepare(work)
     plan = polyview("plan", "--config", config, "--dir", work, ranks=2, timeout=240)
@@ -138,7 +148,7 @@ def bad_words_are_refused(work: Path) -> None:
 
 def messages_are_timed(work: Path) -> None:
     config, _ = prepare(work)
-    for ranks, a_node in ((1, 0), (3, 0), (4, 2)):
+    for ranks, a_node, wire in ((1, 0, "float32"), (3, 0, "float32"), (4, 2, "bfloat16")):
         run = polyview(
             "bench",
             "comm",
@@ -146,6 +156,8 @@ def messages_are_timed(work: Path) -> None:
             config,
             "--dir",
             work,
+            "--set",
+            f"train.wire={wire}",
             ranks=ranks,
             timeout=120,
             POLYVIEW_NODE_RANKS=a_node,
@@ -164,6 +176,10 @@ def messages_are_timed(work: Path) -> None:
 if __name__ == "__main__":
     sys.exit(
         run_tests(
-            given_figures_are_used, measured_figures_plan_the_run, bad_words_are_refused, messages_are_timed
+            given_figures_are_used,
+            a_narrow_wire_is_planned,
+            measured_figures_plan_the_run,
+            bad_words_are_refused,
+            messages_are_timed,
         )
     )

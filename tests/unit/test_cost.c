@@ -43,6 +43,18 @@ static void eight_ranks_by_hand(void **state)
     assert_near(pv_cost_fetch(&m, n), US + sent);
 }
 
+/* Two bytes a number between nodes; within a node four there and two back. */
+static void a_narrow_wire_by_hand(void **state)
+{
+    (void)state;
+    const pv_machine one = flat(8), apart = {4, 1, {1e-6, 1e-9}, {5e-6, 2e-9}},
+                     both = {4, 8, {1e-6, 1e-9}, {5e-6, 2e-9}};
+    const double n = 1e6, between = 4 * 5 * US + 2 * n / 2 * 3 / 4 * 2e-9;
+    assert_near(pv_cost_narrow_allreduce(&one, n), pv_cost_allreduce(&one, n, NULL));
+    assert_near(pv_cost_narrow_allreduce(&apart, n), between);
+    assert_near(pv_cost_narrow_allreduce(&both, n), between + 6 * US + 1.5 * n * 7 / 8 * 1e-9);
+}
+
 static void latency_rules_small_messages_and_bandwidth_large_ones(void **state)
 {
     (void)state;
@@ -219,6 +231,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_rank_costs_nothing),
         cmocka_unit_test(eight_ranks_by_hand),
+        cmocka_unit_test(a_narrow_wire_by_hand),
         cmocka_unit_test(latency_rules_small_messages_and_bandwidth_large_ones),
         cmocka_unit_test(costs_are_monotone),
         cmocka_unit_test(the_counter_is_touched_rarely),
