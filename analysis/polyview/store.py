@@ -7,15 +7,16 @@
         pixels = store.image(view=0, object=7)  # (height, width, channels) in [0, 1]
         frame = store.objects_frame()  # a pandas DataFrame: labels, splits, targets, quality
 
-A row is one INR: the SIREN h_l = sin(w0 (W_l h_{l-1} + b_l)), f(x) = W_M h_{M-1} + b_M + offset, flattened in
-PyTorch's state_dict order.  Rows with another activation can be read, but not evaluated.
+A row is one INR: h_l = a(W_l h_{l-1} + b_l), f(x) = W_M h_{M-1} + b_M + offset, with the activation a of
+`inr.activation`, sin(w0 z) for a SIREN, flattened in PyTorch's state_dict order.  Rows with an activation that is
+not in ACTIVATIONS can be read, but not evaluated.
 """
 
 import json
 import math
 import os
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,11 @@ SPLITS = {"train": 0, "val": 1, "test": 2}
 MISSING, FITTED, REFUSED = 0, 1, 2  # /view/status
 VERSION = 1
 SINE = "sin(w0 (W h + b))"  # what `arch` says of the activation; a store that says nothing has it, too
+ACTIVATIONS: dict[str, tuple[str, Callable[[NDArray[np.float64], float], NDArray[np.float64]]]] = {
+    SINE: ("sine", lambda z, w0: np.sin(w0 * z)),
+    "max(0, W h + b)": ("relu", lambda z, w0: np.maximum(z, 0)),
+    "exp(-(w0 (W h + b))^2)": ("gauss", lambda z, w0: np.exp(-np.square(w0 * z))),
+}  # by the formula in `arch`: its name in configs, and what it makes of z = W h + b
 Attribute = str | int | float | list[Any]  # of the root of a store
 BLOCK_ROWS = 1024  # rows that are read and written at once
 GAP_BYTES = 1 << 16  # between two rows: less is read over, more is skipped
@@ -225,11 +231,13 @@ class Store:
 
     @property
     def activation(self) -> str:
-        return str(self.arch.get("activation", SINE))
+        """Its name; of one that this reader does not know, what the file says of it."""
+        said = str(self.arch.get("activation", SINE))
+        return ACTIVATIONS[said][0] if said in ACTIVATIONS else said
 
     @property
     def is_siren(self) -> bool:
-        return self.activation in (SINE, "sine")
+        return self.activation == "sine"
 
     @property
     def height(self) -> int:
@@ -388,7 +396,8 @@ class Store:
 
     def evaluate_row(self, row: NDArray[np.float32], coords: ArrayLike) -> NDArray[np.float32]:
         """As `evaluate`, of weights [P] that may be no row of the store: an average, say, or an augmented row."""
-        if not self.is_siren:
+        known = [function for name, function in ACTIVATIONS.values() if name == self.activation]
+        if not known:
             raise ValueError(
                 f"'{self.path}' holds INRs with the activation '{self.activation}', which this reader lacks"
             )
@@ -398,7 +407,7 @@ class Store:
         flat = list(self.split_row(row).values())
         layers = list(zip(flat[0::2], flat[1::2]))
         for weight, bias in layers[:-1]:
-            hidden = np.sin(float(self.arch["w0"]) * (hidden @ weight.T.astype(np.float64) + bias))
+            hidden = known[0](hidden @ weight.T.astype(np.float64) + bias, float(self.arch["w0"]))
         weight, bias = layers[-1]
         values = hidden @ weight.T.astype(np.float64) + bias + float(self.arch["offset"])
         return values.astype(np.float32)

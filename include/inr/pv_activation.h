@@ -12,6 +12,14 @@ typedef enum pv_inr_variant {
     PV_INR_STANDARD, /* Sitzmann et al. 2020: the first layer W ~ U(+-1/d_in) */
 } pv_inr_variant;
 
+/* Activations that the kernels have in their loops; the others bring their own. */
+typedef enum pv_activation_loop {
+    PV_LOOP_OWN,   /* apply */
+    PV_LOOP_SINE,  /* sin(z) */
+    PV_LOOP_RELU,  /* max(0, z) */
+    PV_LOOP_GAUSS, /* exp(-z^2) */
+} pv_activation_loop;
+
 typedef struct pv_activation {
     pv_plugin plugin;
     const char *formula; /* for readers of a store: written into its `arch` */
@@ -20,11 +28,14 @@ typedef struct pv_activation {
     bool uses_w0;
 
     /* value[i] = a(z[i]) and slope[i] = a'(z[i]), for n samples of one unit; value == z is allowed, n is a
-     * multiple of 4 and all arrays are aligned to 16 bytes.  NULL: the sine, which the kernels have in their
-     * loops. */
+     * multiple of 4 and all arrays are aligned to 16 bytes.  Of PV_LOOP_OWN only. */
     void (*apply)(int n, const float *z, float *value, float *slope);
+    pv_activation_loop loop;
+    bool bounded; /* |a| <= 1, so that values may be whole numbers to a scale: fit.precision int16 */
 
-    /* The hidden layer of matrix `layer`, from 0 on, starts with W ~ U(-bound, bound). */
+    /* The hidden layer of matrix `layer`, from 0 on, starts with W ~ U(-bound, bound), and b = 0 or, where
+     * biases are drawn, as W. */
+    bool draws_biases;
     double (*bound)(int layer, double fan_in, double w0, pv_inr_variant variant);
 
     /* The symmetries of a unit, besides its place among the others.  odd: a(-z) = -a(z), so that its weights,
@@ -37,7 +48,7 @@ typedef struct pv_activation {
 
 /* The first is what a config and a store without the word mean.  A test may bring a list of its own. */
 #ifndef PV_ACTIVATIONS
-#define PV_ACTIVATIONS(X) X(sine)
+#define PV_ACTIVATIONS(X) X(sine) X(relu) X(gauss)
 #endif
 #define PV_ACTIVATION_EXTERN(name) extern const pv_activation pv_activation_##name;
 PV_ACTIVATIONS(PV_ACTIVATION_EXTERN)

@@ -6,9 +6,10 @@
 #include "base/pv_status.h"
 #include "inr/pv_arch.h"
 
-/* Draws an initialisation.  Hidden layers: W uniform within the bound of their activation, biases 0; the last
- * layer: W and b ~ U(+-1/sqrt(d_in)). Shapes   row [P] Random   in row order from `rng`, one uniform draw an
- * entry that is random. */
+/* Draws an initialisation.  Hidden layers: W uniform within the bound of their activation, biases 0 or as
+ * W; the last layer: W and b ~ U(+-1/sqrt(d_in)).
+ * Shapes   row [P]
+ * Random   in row order from `rng`, one uniform draw an entry that is random. */
 void pv_inr_init(const pv_arch *arch, pv_inr_variant variant, pv_rng *rng, float *row);
 
 /* Evaluates one INR.

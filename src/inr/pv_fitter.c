@@ -126,8 +126,10 @@ pv_status pv_fitter_new(const pv_arch *arch, int n, const float *coords, const p
     fitter->params = pv_arch_params(arch);
     fitter->padded = (int)round_up(fitter->params);
     PV_TRY(pv_inr_net_open(arch, fitter->batch, &fitter->net));
-    if (opts->precision == PV_PRECISION_INT16 && fitter->net.apply)
-        PV_TRY(pv_fail(PV_ERR_CONFIG, "fit.precision: int16 is of sines, which stay between -1 and 1"));
+    if (opts->precision == PV_PRECISION_INT16 && !pv_arch_activation(arch)->bounded)
+        PV_TRY(pv_fail(PV_ERR_CONFIG,
+                       "fit.precision: int16 is of activations that stay between -1 and 1, which %s does not",
+                       pv_arch_activation(arch)->plugin.name));
     fitter->loops = pv_inr_narrow_choose(opts->precision);
     if (fitter->loops) PV_TRY(pv_inr_narrow_open(&fitter->net, &fitter->narrow));
     if (coords) {
@@ -388,7 +390,7 @@ double pv_fitter_step_narrow(const pv_fitter *fitter)
 double pv_fitter_step_sincos(const pv_fitter *fitter)
 {
     double units = 0;
-    if (fitter->net.apply) return 0;
+    if (fitter->net.loop != PV_LOOP_SINE) return 0;
     for (int l = 1; l < fitter->arch.layers; l++)
         units += fitter->arch.dims[l];
     return units * fitter->batch;

@@ -9,16 +9,18 @@
 
 void pv_inr_init(const pv_arch *arch, pv_inr_variant variant, pv_rng *rng, float *row)
 {
+    const pv_activation *const activation = pv_arch_activation(arch);
     for (int l = 0; l < arch->layers; l++) {
         const int weights = arch->dims[l + 1] * arch->dims[l], biases = arch->dims[l + 1];
         const bool last = l == arch->layers - 1;
+        const bool draws_biases = last || activation->draws_biases;
         const double fan_in = arch->dims[l];
         const double bound =
-            last ? 1 / sqrt(fan_in) : pv_arch_activation(arch)->bound(l, fan_in, (double)arch->w0, variant);
+            last ? 1 / sqrt(fan_in) : activation->bound(l, fan_in, (double)arch->w0, variant);
         for (int i = 0; i < weights; i++)
             *row++ = (float)pv_rng_range(rng, -bound, bound);
         for (int i = 0; i < biases; i++)
-            *row++ = last ? (float)pv_rng_range(rng, -bound, bound) : 0.0f;
+            *row++ = draws_biases ? (float)pv_rng_range(rng, -bound, bound) : 0.0f;
     }
 }
 

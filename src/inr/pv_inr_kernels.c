@@ -134,7 +134,7 @@ static void load_kernel(pv_inr_net *net, const float *row)
         /* False for NaN, which the quick way carries through as well. */
         const float reach = l == 0 ? net->reach : 1.0f;
         const float most = (float)cols * reach * largest(rows * cols, weight) + largest(rows, bias);
-        net->apart[l] = net->apply || most > 0x1p21f;
+        net->apart[l] = net->loop == PV_LOOP_OWN || (net->loop == PV_LOOP_SINE && most > 0x1p21f);
     }
 }
 

@@ -23,6 +23,29 @@ PV_INLINE void sincos_loop(int n, const float *t, float *sine, float *slope)
                              pv_vector_aligned(slope + i));
 }
 
+PV_INLINE void relu_loop(int n, const float *z, float *value, float *slope)
+{
+    const pv_vector zero = {0}, one = pv_vector_splat(1);
+    for (int i = 0; i < n; i += PV_LANES) {
+        const pv_vector x = pv_vector_load_aligned(z + i);
+        *pv_vector_aligned(slope + i) = pv_vector_keep(pv_vector_greater(x, zero), one);
+        *pv_vector_aligned(value + i) = pv_vector_max(zero, x); /* in this order NaN stays */
+    }
+}
+
+/* 0 from |z| = 8 on, where exp(-z^2) is below 2e-28: products with numbers as small as it becomes would be
+ * denormal, which processors are slow at. */
+PV_INLINE void gauss_loop(int n, const float *z, float *value, float *slope)
+{
+    for (int i = 0; i < n; i += PV_LANES) {
+        const pv_vector x = pv_vector_load_aligned(z + i), square = x * x;
+        const pv_mask none = pv_vector_greater(square, pv_vector_splat(64));
+        const pv_vector y = pv_vector_choose(none, (pv_vector){0}, pv_vector_exp(-square));
+        *pv_vector_aligned(slope + i) = -2.0f * x * y;
+        *pv_vector_aligned(value + i) = y;
+    }
+}
+
 /* Another activation, or the sine of phases of any size, for `units` rows of n samples.  Not inlined: it
  * would crowd the loop beside it. */
 static __attribute__((noinline)) void activate_apart(const pv_inr_net *net, int units, int n, float *value,
@@ -30,7 +53,7 @@ static __attribute__((noinline)) void activate_apart(const pv_inr_net *net, int 
 {
     const double pi = 3.14159265358979323846;
     for (int u = 0; u < units; u++, value += net->stride, slope += net->stride) {
-        if (net->apply) {
+        if (net->loop == PV_LOOP_OWN) {
             net->apply(n, value, value, slope);
             continue;
         }
@@ -47,9 +70,15 @@ PV_INLINE void activate(const pv_inr_net *net, int l, int n, float *value, float
 {
     if (net->apart[l])
         activate_apart(net, net->arch.dims[l + 1], n, value, slope);
-    else
+    else if (net->loop == PV_LOOP_SINE)
         for (int64_t u = 0; u < net->arch.dims[l + 1]; u++)
             sincos_loop(n, value + u * net->stride, value + u * net->stride, slope + u * net->stride);
+    else if (net->loop == PV_LOOP_RELU)
+        for (int64_t u = 0; u < net->arch.dims[l + 1]; u++)
+            relu_loop(n, value + u * net->stride, value + u * net->stride, slope + u * net->stride);
+    else
+        for (int64_t u = 0; u < net->arch.dims[l + 1]; u++)
+            gauss_loop(n, value + u * net->stride, value + u * net->stride, slope + u * net->stride);
 }
 
 /* units x wide vectors of sums over `depth` inputs: out = bias + weight^T in, or out *= weight^T in where

@@ -62,9 +62,12 @@ pv_status pv_inr_net_open(const pv_arch *arch, int samples, pv_inr_net *net)
 {
     pv_status st = PV_OK;
     const pv_activation *activation = pv_arch_activation(arch);
-    *net = (pv_inr_net){.arch = *arch, .apply = activation->apply, .tile = plan_tile(arch, samples)};
+    *net = (pv_inr_net){.arch = *arch,
+                        .loop = activation->loop,
+                        .apply = activation->apply,
+                        .tile = plan_tile(arch, samples)};
     net->scale = activation->uses_w0 ? arch->w0 : 1;
-    if (!net->apply) net->scale *= 0.318309886183790672f; /* 1/pi: half turns */
+    if (net->loop == PV_LOOP_SINE) net->scale *= 0.318309886183790672f; /* 1/pi: half turns */
     /* An odd number of lines spreads the units over the sets of the cache; whole blocks may be worked on. */
     net->stride = (round_up(net->tile, BLOCK) / LINE | 1) * LINE;
     PV_ALLOC(net->memory, carve(net));

@@ -16,14 +16,16 @@
 typedef struct pv_inr_net {
     pv_arch arch;
     float scale;                                                      /* w0/pi of the sine, else w0 or 1 */
-    void (*apply)(int n, const float *z, float *value, float *slope); /* of the activation; NULL: the sine */
+    pv_activation_loop loop;                                          /* of the activation */
+    void (*apply)(int n, const float *z, float *value, float *slope); /* of PV_LOOP_OWN */
     float reach; /* the largest |coordinate|, which bounds the phases of the first layer */
     int tile;    /* samples that are worked on together */
     int stride;  /* floats from one unit's samples to the next unit's: an odd number of cache lines >= tile */
     float *weight[PV_INR_MAX_LAYERS];     /* [d_{l+1}][d_l], scaled */
     float *transposed[PV_INR_MAX_LAYERS]; /* [d_l][d_{l+1}], scaled */
     float *bias[PV_INR_MAX_LAYERS];       /* [d_{l+1}], scaled; the last with the output's offset */
-    bool apart[PV_INR_MAX_LAYERS]; /* its activation is no sine, or phases are too large for the quick one */
+    bool apart
+        [PV_INR_MAX_LAYERS]; /* no loop here has its activation, or phases are too large for the quick sine */
     float *value[PV_INR_MAX_LAYERS]; /* [d_l][stride], 1 <= l < M: the activations h_l */
     float *slope[PV_INR_MAX_LAYERS]; /* [d_l][stride], 1 <= l < M: dh/dt, later dloss/dt */
     float *output;                   /* [d_M][stride]: the output, later the residual */

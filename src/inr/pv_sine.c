@@ -13,6 +13,8 @@ const pv_activation pv_activation_sine = {
     .plugin = {.name = "sine", .help = "sin(w0 (W h + b)), as in a SIREN"},
     .formula = "sin(w0 (W h + b))",
     .uses_w0 = true,
+    .loop = PV_LOOP_SINE,
+    .bounded = true,
     .bound = bound,
     .odd = true,
     .antiperiod = 3.14159265358979323846,

@@ -1,5 +1,5 @@
-/* Activations: two that only this test has go the whole way that a new one goes, beside the sine. */
-#define PV_ACTIVATIONS(X) X(sine) X(bell) X(ramp)
+/* Activations: two that only this test has go the whole way that a new one goes, beside those there are. */
+#define PV_ACTIVATIONS(X) X(sine) X(relu) X(gauss) X(bell) X(ramp)
 #include "inr/pv_activation.c"
 
 #include "base/pv_cpu.h"
@@ -65,13 +65,24 @@ static double truth(const pv_arch *arch, double z)
     case 0:
         return sin(scaled);
     case 1:
+        return fmax(0, z);
+    case 2:
+        return exp(-scaled * scaled);
+    case 3:
         return exp(-scaled * scaled / 2);
     default:
         return z / (1 + fabs(z));
     }
 }
 
-enum { ACTIVATIONS = 3, SAMPLES = 150, INPUTS = 2, OUTPUTS = 3, PARAMS = 21 * 3 + 9 * 22 + OUTPUTS * 10 };
+enum {
+    ACTIVATIONS = 5,
+    PRECISIONS = PV_PRECISION_INT16 + 1,
+    SAMPLES = 150,
+    INPUTS = 2,
+    OUTPUTS = 3,
+    PARAMS = 21 * 3 + 9 * 22 + OUTPUTS * 10
+};
 
 static void evaluate(const pv_arch *arch, const double *row, const float *x, double *y)
 {
@@ -182,16 +193,22 @@ static void the_gradient_is_that_of_finite_differences(void **state)
         }
 }
 
-static void a_fit_learns(void **state)
+static void a_fit_learns_in_every_precision_that_is_offered(void **state)
 {
     (void)state;
-    const pv_fit_opts opts = {.steps = 400, .lr = 5e-3};
-    for (int a = 0; a < ACTIVATIONS; a++) {
+    for (int c = 0; c < ACTIVATIONS * PRECISIONS; c++) {
+        const int a = c / PRECISIONS;
+        const pv_fit_opts opts = {.steps = 400, .lr = 5e-3, .precision = (pv_precision)(c % PRECISIONS)};
         problem p;
         pv_fitter *fitter;
         pv_fit_result result;
         double row[PARAMS];
         make(a, &p);
+        if (opts.precision == PV_PRECISION_INT16 && !pv_activation_at(a)->bounded) {
+            assert_int_equal(pv_fitter_new(&p.arch, SAMPLES, p.coords, &opts, &fitter), PV_ERR_CONFIG);
+            assert_non_null(strstr(pv_fail_message(), "fit.precision: int16"));
+            continue;
+        }
         assert_int_equal(pv_fitter_new(&p.arch, SAMPLES, p.coords, &opts, &fitter), PV_OK);
         assert_true((pv_fitter_step_sincos(fitter) > 0) == (a == 0));
         pv_fitter_start(fitter, 0, p.row, NULL, p.values, (pv_fit_key){0});
@@ -201,7 +218,8 @@ static void a_fit_learns(void **state)
             row[i] = (double)p.row[i];
         assert_true(fabs(result.mse - loss_of(&p, row)) < 1e-5);
         if (!(result.mse < 1e-3))
-            fail_msg("%s: an error of %g", pv_activation_at(a)->plugin.name, result.mse);
+            fail_msg("%s, %s: an error of %g", pv_activation_at(a)->plugin.name,
+                     pv_precision_name(opts.precision), result.mse);
         pv_fitter_free(fitter);
     }
 }
@@ -255,7 +273,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(evaluation_is_that_of_the_formula),
         cmocka_unit_test(the_gradient_is_that_of_finite_differences),
-        cmocka_unit_test(a_fit_learns),
+        cmocka_unit_test(a_fit_learns_in_every_precision_that_is_offered),
         cmocka_unit_test(the_words_in_a_file_name_the_activation),
         cmocka_unit_test(a_file_without_the_word_is_of_sines_and_an_unknown_one_is_refused),
     };

@@ -171,7 +171,7 @@ static pv_status make(const pv_model_request *request, pv_nn_params *params, voi
     const pv_probe_opts *opts = request->opts->kind.options;
     const pv_activation *activation = pv_arch_activation(request->arch);
     int values = request->arch->dims[request->arch->layers];
-    if (activation->apply)
+    if (activation->loop != PV_LOOP_SINE)
         return pv_fail(PV_ERR_CONFIG, "model.kind: probe evaluates INRs of sines, and these are of %s",
                        activation->plugin.name);
     for (int l = 1; opts->units && l < request->arch->layers; l++)

@@ -1,0 +1,106 @@
+"""INRs of every activation: the same bytes however they are made, Python evaluates what C fitted, what they lack is named."""
+
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from harness import ROOT, check, one_error, polyview, run_tests, write_config, write_images
+
+sys.path.insert(0, str(ROOT / "analysis"))
+from polyview.store import Store, grid  # noqa: E402
+
+INRS = {  # by name: the keys of `inr`
+    "relu": {"activation": "relu"},
+    "gauss": {"activation": "gauss", "w0": 8},
+}
+FIT = {"steps": 40, "lr": 5e-3, "seed": 3}
+
+
+def bytes_of(store: Path) -> bytes:
+    with h5py.File(store) as file:
+        return b"".join(file[name][()].tobytes() for name in ("params", "view/checksum", "view/psnr"))
+
+
+def psnr_of(store: Store, view: int, object: int, picture: np.ndarray) -> float:
+    values = store.evaluate(view, object, grid(store.height, store.width)).astype("f8")
+    return -10 * float(np.log10(np.mean((values[:, 0] - picture.ravel()) ** 2)))
+
+
+def pictures_of(work: Path) -> np.ndarray:
+    """Those of the training split, in their order."""
+    raw = next((work / "images").glob("train-images*")).read_bytes()
+    sides = [int.from_bytes(raw[at : at + 4], "big") for at in (4, 8, 12)]
+    return np.frombuffer(raw, "u1", offset=16).reshape(sides) / 255
+
+
+def every_inr(work: Path) -> None:
+    write_images(work / "images")
+    for name, inr in INRS.items():
+        store = work / f"{name}.h5"
+        config = write_config(work, f"{name}.yaml", inr=inr, fit=FIT)
+        made = []
+        for ranks in (1, 2, 3, 4):
+            path = store if ranks == 1 else work / f"{name}-{ranks}.h5"
+            run = polyview("fit", "--config", config, "--store", path, "--quiet", ranks=ranks)
+            check(run.status == 0, f"{name}: {ranks} ranks fit", run)
+            made.append(bytes_of(path))
+        check(len(set(made)) == 1, f"{name}: rows are the same bytes on 1 to 4 ranks")
+        grows_and_resumes(work, name, config, made[0])
+        evaluates(work, name, store)
+        takes_its_own_words(work, name, config, store)
+
+
+def grows_and_resumes(work: Path, name: str, config: Path, whole: bytes) -> None:
+    path = work / f"{name}-part.h5"
+    run = polyview("fit", "--config", config, "--store", path, "--set", "fit.views=1", "--quiet")
+    more = polyview("extend", path, "--views", 2, "--quiet")
+    again = polyview("fit", "--store", path, "--quiet", ranks=2)
+    check(
+        run.status == more.status == again.status == 0 and bytes_of(path) == whole,
+        f"{name}: a store that grows goes on with the same bytes",
+        run,
+        more,
+        again,
+    )
+
+
+def evaluates(work: Path, name: str, path: Path) -> None:
+    pictures = pictures_of(work)
+    run = polyview("verify", path, "--quiet", ranks=2)
+    check(run.status == 0, f"{name}: verify finds its rows whole", run)
+    run = polyview("render", path, "--object", 3, "--view", 1, "-o", work / "x.png", "--quiet")
+    check(run.status == 0, f"{name}: an INR is drawn", run)
+    with Store(path) as store:
+        told = [float(store.psnr[view, 3]) for view in (0, 1)]
+        found = [psnr_of(store, view, 3, pictures[store.source[3]]) for view in (0, 1)]
+        check(
+            np.allclose(told, found, rtol=0, atol=1e-3) and np.isfinite(told).all(),
+            f"{name}: Python's evaluation has the PSNR that C's has",
+            told,
+            found,
+        )
+        check(store.activation == INRS[name].get("activation", "sine"), f"{name}: the reader knows its name")
+
+
+def takes_its_own_words(work: Path, name: str, config: Path, store: Path) -> None:
+    run = polyview("fit", "--config", config, "--store", store, "--set", "inr.activation=sine", "--quiet")
+    check(one_error(run, 2, "inr.activation"), f"{name}: a fit of sines is not resumed as one of these", run)
+    train = ("train", "--config", config, "--quiet", "--set", f"store={store}")
+    run = polyview(*train, "--set", "model.kind=probe", "--set", "train.normalise=none")
+    check(one_error(run, 2, "model.kind: probe", "sine"), f"{name}: the probe model refuses it", run)
+    for key, word in (("augment=[{kind: phase}]", "phase"), ("train.canonical=phase", "train.canonical")):
+        run = polyview(*train, "--set", key)
+        check(one_error(run, 2, word, "activation"), f"{name}: {key} is refused", run)
+
+
+def precisions(work: Path) -> None:
+    write_images(work / "images")
+    config = write_config(work, inr=INRS["relu"], fit=FIT | {"precision": "int16"})
+    run = polyview("fit", "--config", config, "--quiet", ranks=2)
+    check(one_error(run, 2, "fit.precision: int16", "relu"), "int16 is not offered to ReLU", run)
+
+
+if __name__ == "__main__":
+    sys.exit(run_tests(every_inr, precisions))
