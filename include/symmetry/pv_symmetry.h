@@ -77,13 +77,14 @@ typedef enum pv_canonical {
     PV_CANONICAL_NONE = 0,
     PV_CANONICAL_SIGN = PV_SYMMETRY_SIGNS,
     PV_CANONICAL_PHASE = PV_SYMMETRY_PHASES,
-    PV_CANONICAL_BOTH = 3 /* SIGN and PHASE */
+    PV_CANONICAL_BOTH = 3, /* SIGN and PHASE */
+    PV_CANONICAL_TURN = 4  /* beside SIGN: turns of a bias by two phases are taken away, too */
 } pv_canonical;
 
 /* The element that brings `row` into canonical form: with PV_CANONICAL_PHASE every hidden bias is moved by
  * multiples of pi / w0 to within pi / (2 w0) of 0, up to rounding; with PV_CANONICAL_SIGN every hidden unit's
  * bias is >= 0 (a zero bias: the first non-zero incoming weight is > 0); both together: the bias is in
- * [0, pi / (2 w0)].  Applying it twice changes nothing more. */
+ * [0, pi / (2 w0)]; SIGN with PV_CANONICAL_TURN: in [0, pi / w0].  Applying it twice changes nothing more. */
 void pv_symmetry_canonical(const pv_arch *arch, const float *row, pv_canonical what, pv_symmetry *out);
 
 #endif

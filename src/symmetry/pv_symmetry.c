@@ -203,6 +203,7 @@ static int periods_outside(double bias, double period)
 void pv_symmetry_canonical(const pv_arch *arch, const float *row, pv_canonical what, pv_symmetry *out)
 {
     const double period = pv_symmetry_period(arch);
+    const int turn = what & PV_CANONICAL_PHASE ? 1 : what & PV_CANONICAL_TURN ? 2 : 0; /* in periods */
     moved_columns columns;
     int before = -1, begin = 0;
     pv_symmetry_identity(arch, out);
@@ -211,7 +212,7 @@ void pv_symmetry_canonical(const pv_arch *arch, const float *row, pv_canonical w
         const float *const bias = row + (int64_t)ins * outs;
         list_columns(out, before, ins, &columns);
         for (int u = 0; u < outs; u++) {
-            const int k = what & PV_CANONICAL_PHASE ? periods_outside((double)bias[u], period) : 0;
+            const int k = turn ? turn * periods_outside((double)bias[u], turn * period) : 0;
             const float moved = bias[u] + (float)(-k * period); /* as pv_symmetry_apply rounds it */
             const bool flip = what & PV_CANONICAL_SIGN && flips(row + (int64_t)u * ins, ins, moved, &columns);
             out->sign[begin + u] = flip ? -1 : 1;
