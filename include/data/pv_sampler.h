@@ -29,7 +29,7 @@ typedef struct pv_sampler_opts {
     const pv_dataset *further; /* the same objects in further views, which only partners are of, with frames
                                   if the data set has them; borrowed;
                                   NULL: there are none */
-    const pv_row_form *form;   /* rows are normalised as it says; borrowed; NULL: they are not */
+    const pv_row_form *form;   /* rows are finished as it says; borrowed; NULL: they stay as they are */
     bool pairs;                /* every place gives two rows, which are positives of each other */
     pv_positives positives;    /* of pairs: what the two rows are */
 } pv_sampler_opts;
@@ -40,7 +40,7 @@ typedef struct pv_sampler pv_sampler;
 typedef struct pv_batch {
     int count;             /* rows of the share; of pairs the two rows of a place follow each other */
     int64_t first, global; /* rows of the batch before the share, and of all ranks */
-    float *rows;           /* [count][P], augmented and normalised */
+    float *rows;           /* [count][width of the form], augmented and finished */
     float *targets;        /* [count][classes], each sums to 1 */
     int32_t *labels;       /* [count], of the samples themselves */
     uint64_t mark;         /* sum of the stream's marks over the share */

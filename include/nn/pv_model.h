@@ -36,8 +36,9 @@ pv_real *pv_model_gradients(pv_model *model);
 int pv_model_tensors(const pv_model *model, const pv_model_tensor **tensors);
 
 /* A pass of a whole batch on its own.
- * Shapes   rows [batch][P], normalised INR rows in state_dict order; logits, dlogits [batch][classes];
- *          drows [batch][P], or NULL when the input's gradient is not wanted; 0 <= batch <= max_batch
+ * Shapes   rows [batch][width], INR rows as pv_reading_make reads them for opts->features, normalised;
+ *          logits, dlogits [batch][classes]; drows [batch][width], or NULL when the input's gradient is not
+ *          wanted; 0 <= batch <= max_batch
  * Owner    rows are borrowed until backward has come back.
  * Training mode keeps what backward needs and updates running statistics.  Backward is of the last training
  * forward, and adds to the gradients. */

@@ -31,7 +31,7 @@ typedef struct pv_model_head {
     char *config; /* YAML */
     pv_arch arch; /* of the INRs that are its input */
     int classes;
-    pv_row_form form; /* that it takes rows in; as read: without opts, which are the config's */
+    pv_row_form form; /* that it takes rows in; as read: of opts only features, the others are the config's */
     uint64_t rows;    /* identifies what it was trained on; 0 in a model that was made elsewhere */
     pv_train_state state;
 } pv_model_head;

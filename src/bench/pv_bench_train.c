@@ -85,13 +85,13 @@ typedef struct train_bench {
     pv_bench_rates rates;
 } train_bench;
 
-static pv_status make_rows(const pv_arch *arch, pv_inr_variant variant, made_rows *rows)
+static pv_status make_rows(const pv_arch *arch, pv_inr_variant variant, pv_reading features, made_rows *rows)
 {
     pv_status st = PV_OK;
     rows->params = pv_arch_params(arch);
     PV_ALLOC(rows->rows, (int64_t)ROWS * rows->params);
     PV_ALLOC(rows->labels, ROWS);
-    PV_TRY(pv_row_form_make(&(pv_row_form_opts){0}, rows->params, &rows->form));
+    PV_TRY(pv_row_form_make(&(pv_row_form_opts){.features = features}, arch, &rows->form));
     for (int64_t r = 0; r < ROWS; r++) {
         pv_rng rng = pv_rng_open(1, PV_RNG_VIEW_INIT, (uint64_t)r, 0);
         pv_inr_init(arch, variant, &rng, rows->rows + r * rows->params);
@@ -152,10 +152,10 @@ static pv_status take(pv_task *task, int64_t epoch, int64_t batch, pv_batch *out
         const pv_augment_sample sample = sample_at(own->made, key.place),
                                 partner = sample_at(own->made, key.place + ROWS / 2);
         const bool mixed = pv_augmenter_partner(own->augmenter, key) != PV_PARTNER_NONE;
-        float *const row = b->rows + i * own->made->params;
+        float *const row = b->rows + i * own->made->form.width;
         const pv_status applied = pv_augmenter_apply(own->augmenter, key, sample, mixed ? &partner : NULL,
                                                      row, b->targets + i * task->outputs);
-        pv_row_form_normalise(&own->made->form, 1, row, row);
+        pv_row_form_finish(&own->made->form, row, row);
         b->labels[i] = sample.label;
         if (st == PV_OK) st = applied;
     }
@@ -185,7 +185,7 @@ static pv_status open_task(const train_bench *bench, training *t)
                         .outputs = CLASSES,
                         .own = own};
     const int64_t share = pv_task_share(&own->kind, &t->opts, t->comm->size);
-    PV_ALLOC(own->batch.rows, share * bench->rows.params);
+    PV_ALLOC(own->batch.rows, share * bench->rows.form.width);
     PV_ALLOC(own->batch.targets, share * CLASSES);
     PV_ALLOC(own->batch.labels, share);
     st = pv_augmenter_new(&bench->config->augment, &bench->arch, CLASSES, &own->augmenter);
@@ -314,7 +314,7 @@ static pv_status prepare(const pv_comm *comm, const words *w, train_bench *bench
     PV_TRY(pv_config_of_file(comm, w->config, &w->set, &bench->config));
     PV_TRY(make_arch(comm, bench->config, &bench->arch));
     const pv_inr_variant variant = bench->config->inr.variant;
-    st = make_rows(&bench->arch, variant, &bench->rows);
+    st = make_rows(&bench->arch, variant, bench->config->model.features, &bench->rows);
     if (st == PV_OK)
         st = make_frames(&bench->arch, variant, pv_augment_frames(&bench->config->augment), &bench->rows);
     bench->alone.opts = opts_of_one(&bench->config->train, comm->size);

@@ -81,7 +81,7 @@ static pv_status draw_model(const pv_comm *comm, const pv_store *store, const ch
     const pv_train_opts *opts = &m->config->train;
     m->head.classes = pv_task_of(opts)->outputs(opts, pv_store_signal(store)->classes);
     PV_TRY(pv_agree(comm, pv_open_fresh(store, opts->seed, &m->config->train.form.fresh)));
-    PV_TRY(pv_agree(comm, pv_row_form_make(&opts->form, pv_store_params(store), &m->head.form)));
+    PV_TRY(pv_agree(comm, pv_row_form_make(&opts->form, pv_store_arch(store), &m->head.form)));
     PV_TRY(pv_open_model_make(comm, store, BATCH, m));
     pv_model_init(m->model, seed);
 done:
@@ -99,7 +99,7 @@ static pv_status measure(const pv_comm *comm, const pv_store *store, const pv_pr
                                   &train));
     if (how->form->opts.align != PV_ALIGN_NONE && !how->form->reference)
         PV_TRY(pv_fail(PV_ERR_DATA, "there is no training object to match others to"));
-    st = pv_row_statistics_measure(comm, train, pv_store_arch(store), how->form);
+    st = pv_row_statistics_measure(comm, train, how->form);
 done:
     pv_dataset_close(train);
     return st;
@@ -114,7 +114,7 @@ static pv_status open_maker(const pv_comm *comm, const pv_store *store, const fe
     pv_status st = PV_OK;
     if (source->model) st = pv_open_model_file(comm, source->model, store, BATCH, &m->of);
     if (source->untrained) st = draw_model(comm, store, source->untrained, sampling->seed, &m->of);
-    if (source->aligned) st = pv_agree(comm, pv_row_form_make(&aligned, pv_store_params(store), form));
+    if (source->aligned) st = pv_agree(comm, pv_row_form_make(&aligned, pv_store_arch(store), form));
     m->how = (pv_representation){.model = m->of.model,
                                  .form = form->params > 0 ? form : NULL,
                                  .max_batch = BATCH,

@@ -11,6 +11,13 @@ void pv_fresh_draw(const pv_fresh *fresh, const pv_arch *arch, float *row)
     pv_inr_init(arch, fresh->variant, &rng, row);
 }
 
+pv_canonical pv_row_form_canonical(const pv_row_form_opts *opts)
+{
+    const bool signs = opts->canonical & PV_CANONICAL_SIGN;
+    return opts->features == PV_READING_PHASOR && signs ? opts->canonical | PV_CANONICAL_TURN
+                                                        : opts->canonical;
+}
+
 pv_match_opts pv_row_form_match(const pv_row_form_opts *opts)
 {
     const bool fixed = opts->align == PV_ALIGN_FIXED;
@@ -20,13 +27,17 @@ pv_match_opts pv_row_form_match(const pv_row_form_opts *opts)
                            .starts = 1};
 }
 
-pv_status pv_row_form_make(const pv_row_form_opts *opts, int params, pv_row_form *form)
+pv_status pv_row_form_make(const pv_row_form_opts *opts, const pv_arch *arch, pv_row_form *form)
 {
-    pv_status st = PV_OK;
-    *form = (pv_row_form){.opts = *opts, .params = params};
-    PV_ALLOC(form->mean, params);
-    PV_ALLOC(form->std, params);
-    for (int i = 0; i < params; i++)
+    pv_status st;
+    *form = (pv_row_form){.opts = *opts,
+                          .arch = *arch,
+                          .params = pv_arch_params(arch),
+                          .width = pv_reading_count(arch, opts->features)};
+    PV_TRY(pv_reading_check(arch, opts->features));
+    PV_ALLOC(form->mean, form->width);
+    PV_ALLOC(form->std, form->width);
+    for (int i = 0; i < form->width; i++)
         form->std[i] = 1;
 done:
     return st;
@@ -38,12 +49,10 @@ void pv_row_form_free(pv_row_form *form)
     *form = (pv_row_form){0};
 }
 
-void pv_row_form_normalise(const pv_row_form *form, int64_t n, const float *rows, float *out)
+void pv_row_form_finish(const pv_row_form *form, const float *row, float *out)
 {
     const float *const restrict mean = form->mean, *const restrict std = form->std;
-    for (int64_t r = 0; r < n; r++, rows += form->params, out += form->params) {
-#pragma GCC ivdep /* rows and out are apart or the same: an entry depends on no other one */
-        for (int i = 0; i < form->params; i++)
-            out[i] = (rows[i] - mean[i]) / std[i];
-    }
+    pv_reading_make(&form->arch, form->opts.features, row, out);
+    for (int i = 0; i < form->width; i++)
+        out[i] = (out[i] - mean[i]) / std[i];
 }

@@ -49,7 +49,7 @@ static bool shape_row(pv_row_loader *loader, int64_t object, int64_t view, float
     const size_t bytes = sizeof *row * (size_t)form->params;
     if (form->opts.canonical != PV_CANONICAL_NONE) {
         memcpy(loader->before, row, bytes);
-        pv_symmetry_canonical(arch, loader->before, form->opts.canonical, &loader->symmetry);
+        pv_symmetry_canonical(arch, loader->before, pv_row_form_canonical(&form->opts), &loader->symmetry);
         pv_symmetry_apply(arch, &loader->symmetry, loader->before, row);
     }
     if (loader->matcher && form->reference) {

@@ -40,6 +40,7 @@ struct pv_sampler {
     pv_positives positives;
     int copies;         /* rows of a place */
     int params, stride; /* stride: floats of a row of the data set, with its frame */
+    int width;          /* of a row as the model takes it */
     int classes, share; /* share: rows of a batch on this rank, at most */
     slot *slots;        /* a ring */
     int slot_count;
@@ -109,7 +110,7 @@ static pv_status make_slots(pv_sampler *s)
         PV_TAKE(&s->memory, 2 * (int64_t)s->share * s->stride, &it->fetched);
         PV_TAKE(&s->memory, 2 * (int64_t)s->share, &it->requests);
     }
-    PV_TAKE(&s->memory, (int64_t)s->share * s->params, &s->taken.rows);
+    PV_TAKE(&s->memory, (int64_t)s->share * s->width, &s->taken.rows);
     PV_TAKE(&s->memory, (int64_t)s->share * s->classes, &s->taken.targets);
     PV_TAKE(&s->memory, s->share, &s->taken.labels);
     return pv_memory_status(&s->memory);
@@ -135,6 +136,7 @@ pv_status pv_sampler_open(const pv_comm *comm, const pv_dataset *dataset, const 
                       .copies = opts->pairs ? 2 : 1,
                       .params = pv_dataset_params(dataset),
                       .stride = pv_dataset_stride(dataset),
+                      .width = opts->form ? opts->form->width : pv_dataset_params(dataset),
                       .classes = opts->classes,
                       .slot_count = opts->ahead + 1};
     s->share = (int)pv_share_run_most(s->batch, s->leaves, comm->size) * s->copies;
@@ -273,10 +275,10 @@ static int32_t label_of(const pv_sampler *s, int64_t partner)
     return pv_dataset_label(s->dataset, object * pv_dataset_views(s->dataset));
 }
 
-/* Makes row i of the batch: augmented, then normalised, in place. */
+/* Makes row i of the batch: augmented, then read and normalised, in place. */
 static pv_status make_row(pv_sampler *s, const place *p, int i)
 {
-    float *const row = s->taken.rows + (int64_t)i * s->params;
+    float *const row = s->taken.rows + (int64_t)i * s->width;
     const pv_augment_sample sample = {p->row, s->taken.labels[i], pv_dataset_frame(s->dataset, p->row)};
     pv_augment_sample partner = {.row = p->partner_row};
     if (p->partner >= 0) {
@@ -286,7 +288,7 @@ static pv_status make_row(pv_sampler *s, const place *p, int i)
     const pv_status st = pv_augmenter_apply(s->augmenter, (pv_augment_key){s->seed, p->epoch, p->place},
                                             sample, p->partner >= 0 ? &partner : NULL, row,
                                             s->taken.targets + (int64_t)i * s->classes);
-    if (s->form) pv_row_form_normalise(s->form, 1, row, row);
+    if (s->form) pv_row_form_finish(s->form, row, row);
     return st;
 }
 

@@ -22,18 +22,22 @@ struct pv_model {
 static pv_status check(const pv_model_request *r)
 {
     const int *const dims = r->arch->dims;
+    const pv_model_kind *kind = (const pv_model_kind *)r->opts->kind.plugin;
     if (r->arch->layers < 1 || r->classes < 1 || r->max_batch < 1)
         return pv_fail(PV_ERR_CONFIG, "a model needs layers, classes and a batch, not %d, %d and %d",
                        r->arch->layers, r->classes, r->max_batch);
     double entries = 0;
     for (int i = 0; i <= r->arch->layers; i++) {
         if (dims[i] < 1) return pv_fail(PV_ERR_CONFIG, "INR width %d is %d", i, dims[i]);
-        if (i) entries += (dims[i - 1] + 1.0) * dims[i];
+        if (i) entries += (dims[i - 1] + (r->opts->features == PV_READING_PHASOR ? 2.0 : 1.0)) * dims[i];
     }
     if (entries * r->max_batch > MOST_ROWS)
         return pv_fail(PV_ERR_CONFIG, "a batch of %d rows of %.0f weights is too large", r->max_batch,
                        entries);
-    return PV_OK;
+    if (kind->rows == PV_ROWS_AS_THEY_ARE && r->opts->features != PV_READING_RAW)
+        return pv_fail(PV_ERR_CONFIG, "model.features: kind %s evaluates INRs: it takes raw rows",
+                       kind->plugin.name);
+    return pv_reading_check(r->arch, r->opts->features);
 }
 
 /* Linear, ReLU, Linear, as wide as the embedding (Chen et al. 2020), as a stage of its own. */

@@ -22,4 +22,7 @@ const pv_option pv_model_options[] = {
     {PV_KEY(pv_model_opts, dropout), .initial = "0.0", PV_FRACTION, .fixes = PV_FIXES_MODEL,
      .meaning = "dws, mlp, probe, tokens, scalegmn: probability of dropout between the layers in training; "
                 "scalegmn: and within them"},
+    {PV_KEY(pv_model_opts, features), .choices = pv_readings, .initial = "raw", .fixes = PV_FIXES_MODEL,
+     .meaning = "what is read of an INR; raw: its weights; phasor: hidden weights times w0, and of a hidden "
+                "bias the cosine and sine of w0 b, which do not change when b moves by 2 pi / w0"},
     {0}};

@@ -267,7 +267,7 @@ static pv_status time_loading(probe *p, const pv_store *store)
     pv_status st;
     PV_TRY(pv_agree(p->comm, reference ? PV_OK : PV_ERR_NOMEM));
     pv_fresh_draw(&(pv_fresh){0, p->config->inr.variant}, pv_store_arch(store), reference);
-    PV_TRY(pv_agree(p->comm, pv_row_form_make(&p->config->train.form, pv_store_params(store), &form)));
+    PV_TRY(pv_agree(p->comm, pv_row_form_make(&p->config->train.form, pv_store_arch(store), &form)));
     const double start = pv_seconds();
     const pv_meter before = pv_meter_read();
     PV_TRY(pv_dataset_open(p->comm, store, &opts, &dataset));

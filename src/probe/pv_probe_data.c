@@ -12,11 +12,11 @@ static void embed(const pv_representation *how, const pv_dataset *dataset, int64
                   pv_real *rows, pv_real *outputs, pv_features *out)
 {
     const pv_pass pass = {.training = false, .global_batch = batch};
-    const int params = how->form->params;
+    const int numbers = how->form->width;
     int width;
     for (int i = 0; i < batch; i++)
-        pv_row_form_normalise(how->form, 1, pv_dataset_row(dataset, out->first + at + i),
-                              rows + (int64_t)i * params);
+        pv_row_form_finish(how->form, pv_dataset_row(dataset, out->first + at + i),
+                           rows + (int64_t)i * numbers);
     pv_model_forward(how->model, &pass, rows, batch, outputs);
     const pv_real *features = pv_model_features(how->model, &width);
     for (int64_t i = 0; i < (int64_t)batch * width; i++)
@@ -27,7 +27,7 @@ static pv_status embed_all(const pv_representation *how, const pv_dataset *datas
 {
     pv_real *rows = NULL, *outputs = NULL;
     pv_status st = PV_OK;
-    PV_ALLOC(rows, (int64_t)how->max_batch * how->form->params);
+    PV_ALLOC(rows, (int64_t)how->max_batch * how->form->width);
     PV_ALLOC(outputs, (int64_t)how->max_batch * how->outputs);
     for (int64_t at = 0; at < out->count; at += how->max_batch) {
         PV_TRY(pv_stop_check());

@@ -24,6 +24,9 @@ pv_status pv_open_model_file(const pv_comm *comm, const char *path, const pv_sto
     if (!pv_arch_equal(&m->head.arch, pv_store_arch(store)))
         PV_TRY(pv_fail(PV_ERR_DATA, "'%s' was made for INRs of another architecture than those of '%s'", path,
                        pv_store_path(store)));
+    if (m->head.form.opts.features != m->config->model.features)
+        PV_TRY(pv_fail(PV_ERR_DATA, "'%s' is damaged: it reads %s rows, but its config says %s", path,
+                       pv_readings[m->head.form.opts.features], pv_readings[m->config->model.features]));
     m->head.form.opts = m->config->train.form;
     if (m->config->train.form.align != PV_ALIGN_NONE && !m->head.form.reference)
         PV_TRY(pv_fail(PV_ERR_DATA,

@@ -43,6 +43,7 @@ pv_status pv_run_config_load(const char *name, const char *yaml_text, const char
     void *config = NULL;
     const pv_status st = pv_schema_load(&pv_run_schema, name, yaml_text, sets, set_count, &config);
     *out = config;
+    if (*out) (*out)->train.form.features = (*out)->model.features;
     return st;
 }
 

@@ -65,12 +65,12 @@ static pv_status evaluate_group(evaluation *e, int64_t group)
     const pv_row_form *const form = e->form;
     const pv_dataset *const dataset = e->dataset;
     pv_score *const score = e->score;
-    const int classes = score->classes, params = form->params;
+    const int classes = score->classes, width = form->width;
     const int64_t end = start_of(score->samples, group + 1);
     for (int64_t first = start_of(score->samples, group); first < end; first += PV_EVAL_BATCH) {
         const int batch = (int)(end - first < PV_EVAL_BATCH ? end - first : PV_EVAL_BATCH);
         for (int i = 0; i < batch; i++) {
-            pv_row_form_normalise(form, 1, pv_dataset_row(dataset, first + i), e->rows + (int64_t)i * params);
+            pv_row_form_finish(form, pv_dataset_row(dataset, first + i), e->rows + (int64_t)i * width);
             e->labels[i] = pv_dataset_label(dataset, first + i);
             e->labelled += e->labels[i] >= 0;
             if (e->labels[i] >= classes)
@@ -97,10 +97,10 @@ static pv_status evaluate_groups(void *context, int64_t first, int64_t count)
     return st;
 }
 
-static pv_status allocate(evaluation *e, int params, bool per_class, pv_score *score)
+static pv_status allocate(evaluation *e, bool per_class, pv_score *score)
 {
     pv_status st = PV_OK;
-    PV_TAKE(&e->memory, (int64_t)PV_EVAL_BATCH * params, &e->rows);
+    PV_TAKE(&e->memory, (int64_t)PV_EVAL_BATCH * e->form->width, &e->rows);
     PV_TAKE(&e->memory, (int64_t)PV_EVAL_BATCH * score->classes, &e->logits);
     PV_TAKE(&e->memory, PV_EVAL_BATCH, &e->labels);
     PV_TAKE(&e->memory, groups_of(score->samples), &e->losses);
@@ -119,7 +119,7 @@ pv_status pv_evaluate(const pv_comm *comm, pv_model *model, const pv_row_form *f
     evaluation e = {.model = model, .form = form, .dataset = dataset, .score = score, .next = logits};
     pv_status st;
     *score = (pv_score){.samples = pv_dataset_samples(dataset), .classes = classes};
-    PV_TRY(pv_agree(comm, allocate(&e, form->params, per_class, score)));
+    PV_TRY(pv_agree(comm, allocate(&e, per_class, score)));
     const int groups = groups_of(score->samples);
     const pv_walk walk = {.what = "scoring",
                           .unit = "groups of samples",

@@ -13,9 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Options stand in the config of a file, which whoever opens it reads. */
-static const pv_row_form_opts unknown = {0};
-
 enum { MODEL_VERSION = 1, NAME_BYTES = 320, IMAGE_STEP = 1 << 20 };
 
 void pv_model_head_free(pv_model_head *head)
@@ -82,7 +79,8 @@ done:
 
 static pv_status write_head(hid_t file, const pv_model_head *head)
 {
-    const hsize_t params = (hsize_t)head->form.params, dims = (hsize_t)head->arch.layers + 1, start = 0;
+    const hsize_t params = (hsize_t)head->form.params, width = (hsize_t)head->form.width;
+    const hsize_t dims = (hsize_t)head->arch.layers + 1, start = 0;
     hid_t dataset = -1;
     pv_status st;
     PV_TRY(pv_h5_write_kind(file, "model", MODEL_VERSION));
@@ -94,8 +92,9 @@ static pv_status write_head(hid_t file, const pv_model_head *head)
     PV_TRY(pv_h5_write_text(file, "inr_activation", pv_arch_activation(&head->arch)->plugin.name));
     PV_TRY(pv_h5_write_int(file, "trained_rows", (int64_t)head->rows));
     PV_TRY(write_state(file, &head->state));
-    PV_TRY(write_array(file, "/norm/mean", 1, &params, head->form.mean));
-    PV_TRY(write_array(file, "/norm/std", 1, &params, head->form.std));
+    PV_TRY(pv_h5_write_text(file, "features", pv_readings[head->form.opts.features]));
+    PV_TRY(write_array(file, "/norm/mean", 1, &width, head->form.mean));
+    PV_TRY(write_array(file, "/norm/std", 1, &width, head->form.std));
     if (head->form.reference) PV_TRY(write_array(file, "/reference", 1, &params, head->form.reference));
     PV_TRY(pv_h5_create(file, "/inr_dims", H5T_NATIVE_INT, 1, &dims, &dataset));
     PV_TRY(pv_h5_write_box(dataset, "/inr_dims", H5T_NATIVE_INT, 1, &start, &dims, head->arch.dims));
@@ -258,19 +257,36 @@ static pv_status check_numbers(const char *path, const char *name, bool divides,
     return PV_OK;
 }
 
-/* Reads [P] numbers of a row form. */
-static pv_status read_row(hid_t file, const char *path, const char *name, bool divides, int64_t params,
+/* What the model reads of rows.  Early models do not say it: they read them as they are. */
+static pv_status read_features(hid_t file, const char *path, pv_reading *features)
+{
+    char *name = NULL;
+    int found = PV_READING_RAW;
+    if (H5Aexists(file, "features") <= 0) return PV_OK;
+    pv_status st = pv_h5_read_text(file, "features", &name);
+    while (st == PV_OK && pv_readings[found] && strcmp(pv_readings[found], name) != 0)
+        found++;
+    *features = (pv_reading)found;
+    if (st == PV_OK && !pv_readings[found])
+        st =
+            pv_fail(PV_ERR_DATA, "'%s' reads '%.100s' of rows, which this program does not know", path, name);
+    free(name);
+    return st;
+}
+
+/* Reads `count` numbers of a row form. */
+static pv_status read_row(hid_t file, const char *path, const char *name, bool divides, int64_t count,
                           float *row)
 {
-    const pv_status st = read_array(file, path, name, 1, &params, row);
-    return st == PV_OK ? check_numbers(path, name, divides, params, row) : st;
+    const pv_status st = read_array(file, path, name, 1, &count, row);
+    return st == PV_OK ? check_numbers(path, name, divides, count, row) : st;
 }
 
 static pv_status read_form(hid_t file, const char *path, pv_row_form *form)
 {
     pv_status st;
-    PV_TRY(read_row(file, path, "/norm/mean", false, form->params, form->mean));
-    PV_TRY(read_row(file, path, "/norm/std", true, form->params, form->std));
+    PV_TRY(read_row(file, path, "/norm/mean", false, form->width, form->mean));
+    PV_TRY(read_row(file, path, "/norm/std", true, form->width, form->std));
     if (H5Lexists(file, "/reference", H5P_DEFAULT) > 0) {
         PV_ALLOC(form->reference, form->params);
         PV_TRY(read_row(file, path, "/reference", false, form->params, form->reference));
@@ -283,6 +299,7 @@ static pv_status read_head(hid_t file, const char *path, pv_model_head *head)
 {
     int64_t classes = 0, rows = 0;
     double w0 = 0, offset = 0;
+    pv_row_form_opts opts = {0}; /* but for what is needed here, they stand in the config */
     pv_status st;
     PV_TRY(pv_h5_read_text(file, "config", &head->config));
     PV_TRY(pv_h5_read_int(file, "classes", &classes));
@@ -298,7 +315,8 @@ static pv_status read_head(hid_t file, const char *path, pv_model_head *head)
     head->classes = (int)classes;
     head->arch.w0 = (float)w0;
     head->arch.offset = (float)offset;
-    PV_TRY(pv_row_form_make(&unknown, pv_arch_params(&head->arch), &head->form));
+    PV_TRY(read_features(file, path, &opts.features));
+    PV_TRY(pv_row_form_make(&opts, &head->arch, &head->form));
     st = read_form(file, path, &head->form);
 done:
     return st;
@@ -317,13 +335,13 @@ static pv_status share_head(const pv_comm *comm, pv_model_head *head)
                                 .classes = plain.classes,
                                 .rows = plain.rows,
                                 .state = plain.state};
-        PV_TRY(pv_row_form_make(&unknown, plain.form.params, &head->form));
+        PV_TRY(pv_row_form_make(&plain.form.opts, &plain.arch, &head->form));
         if (plain.form.reference) PV_ALLOC(head->form.reference, plain.form.params);
     }
 done:
     if ((st = pv_agree(comm, st)) != PV_OK) return st;
-    MPI_Bcast(head->form.mean, head->form.params, MPI_FLOAT, 0, comm->world);
-    MPI_Bcast(head->form.std, head->form.params, MPI_FLOAT, 0, comm->world);
+    MPI_Bcast(head->form.mean, head->form.width, MPI_FLOAT, 0, comm->world);
+    MPI_Bcast(head->form.std, head->form.width, MPI_FLOAT, 0, comm->world);
     if (head->form.reference) MPI_Bcast(head->form.reference, head->form.params, MPI_FLOAT, 0, comm->world);
     return PV_OK;
 }

@@ -78,9 +78,9 @@ static pv_status score_batch(pv_task *task, pv_sampler *sampler, int64_t batch, 
     pv_batch taken;
     const pv_status st = pv_sampler_take(sampler, 0, batch, &taken);
     const pv_pass pass = {.training = false, .global_batch = taken.global};
-    const int64_t params = task->data.form->params;
+    const int64_t width = task->data.form->width;
     for (int first = 0; first < taken.count; first += PV_EVAL_BATCH)
-        pv_model_forward(model, &pass, taken.rows + first * params,
+        pv_model_forward(model, &pass, taken.rows + first * width,
                          taken.count - first < PV_EVAL_BATCH ? taken.count - first : PV_EVAL_BATCH,
                          own->outputs + (int64_t)first * task->outputs);
     sums[1] += (double)pv_contrast_loss(own->contrast, taken.count, own->outputs,

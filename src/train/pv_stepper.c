@@ -212,12 +212,13 @@ static pv_pass pass_of(const pv_stepper *s, const micro *m)
 /* All micro-batches stage by stage, so that they meet between any two. */
 static void forward(pv_stepper *s)
 {
-    const int64_t params = pv_arch_params(s->setup.arch), outputs = s->setup.task->outputs;
+    const int64_t width = pv_reading_count(s->setup.arch, s->setup.model->features);
+    const int64_t outputs = s->setup.task->outputs;
     for (int stage = 0; stage < pv_model_stages(s->micros[0].model); stage++) {
         for (int i = 0; i < s->count; i++) {
             micro *const m = &s->micros[i];
             const pv_pass pass = pass_of(s, m);
-            m->sums = pv_model_forward_stage(m->model, &pass, stage, s->batch.rows + m->first * params,
+            m->sums = pv_model_forward_stage(m->model, &pass, stage, s->batch.rows + m->first * width,
                                              m->count, s->outputs + m->first * outputs);
         }
         meet(s);

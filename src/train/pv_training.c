@@ -96,7 +96,7 @@ static pv_status make_head(pv_training *t, const pv_store *store, const char *co
     t->checkpoint = pv_checkpoint_path(t->opts->output);
     if (!t->head.config || !t->checkpoint || asprintf(&t->metrics, "%s.jsonl", t->opts->output) < 0)
         return pv_fail(PV_ERR_NOMEM, "no memory for names");
-    return pv_row_form_make(&t->opts->form, pv_store_params(store), &t->head.form);
+    return pv_row_form_make(&t->opts->form, pv_store_arch(store), &t->head.form);
 }
 
 static pv_status make_stepper(pv_training *t, const pv_model_opts *model)
@@ -115,7 +115,7 @@ static pv_status start_fresh(pv_training *t)
 {
     pv_model_init(pv_stepper_model(t->stepper), t->opts->seed);
     t->head.state = (pv_train_state){.best_merit = -1};
-    return pv_row_statistics_measure(t->comm, t->train, &t->head.arch, &t->head.form);
+    return pv_row_statistics_measure(t->comm, t->train, &t->head.form);
 }
 
 /* The kept model is gone or damaged: the checkpoint's takes its place, until a better one comes. */
@@ -147,7 +147,8 @@ static pv_status load_checkpoint(pv_training *t, const pv_model_file *file)
 {
     const pv_model_head *const saved = &file->head;
     pv_model_head *const head = &t->head;
-    if (!pv_arch_equal(&saved->arch, &head->arch) || saved->classes != head->classes)
+    if (!pv_arch_equal(&saved->arch, &head->arch) || saved->classes != head->classes ||
+        saved->form.width != head->form.width)
         return pv_fail(PV_ERR_DATA, "'%s' was trained on INRs of another architecture than this store's",
                        file->path);
     if (saved->rows != head->rows)
@@ -155,7 +156,7 @@ static pv_status load_checkpoint(pv_training *t, const pv_model_file *file)
                        "'%s' was trained on other rows than the training split of this store "
                        "holds; take that store, another train.output, or --fresh to start again",
                        file->path);
-    const size_t bytes = sizeof *saved->form.mean * (size_t)saved->form.params;
+    const size_t bytes = sizeof *saved->form.mean * (size_t)head->form.width;
     head->state = saved->state;
     if (t->comm->rank != 0) /* the saved mark is the sum over all ranks */
         head->state.stream = 0;

@@ -39,15 +39,16 @@ MODELS = {
         {"clip": 0.3, "schedule": "cosine", "warmup_steps": 7, "micro_batch": 1},
         (1, 5, 6, 7),
     ),
-    "dws of a width that BLAS serves, in two passes a step": (
+    "dws of a width that BLAS serves, on phasors with canonical signs, in two passes a step": (
         {
             "kind": "dws",
             "hidden": 5,
             "layers": 1,
             "batch_norm": False,
             "reduction": "mean",
+            "features": "phasor",
         },
-        {"batch": 24, "accumulate": 2, "placement": "job"},
+        {"batch": 24, "accumulate": 2, "placement": "job", "canonical": "sign"},
         (1, 3, 4),
     ),
 }

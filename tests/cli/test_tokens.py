@@ -1,4 +1,5 @@
-"""The transformer over rows is the one of PyTorch's nn.TransformerEncoder, written out in numpy: same names, same logits."""
+"""The transformer over rows is the one of PyTorch's nn.TransformerEncoder, written out in numpy: same names, same logits,
+also on rows that it reads as phasors."""
 
 import json
 import math
@@ -40,12 +41,23 @@ def attention(x: np.ndarray, p: dict, name: str) -> np.ndarray:
     return linear(out, p, f"{name}.out_proj")
 
 
+def phasors(row: np.ndarray, dims: list[int], w0: float) -> np.ndarray:
+    """Hidden weights times w0, of hidden biases cosine and sine; the last layer as it is."""
+    parts, at = [], 0
+    for a, b in zip(dims, dims[1:-1]):
+        angle = w0 * row[at + a * b : at + (a + 1) * b]
+        parts += [w0 * row[at : at + a * b], np.stack([np.cos(angle), np.sin(angle)], 1).ravel()]
+        at += (a + 1) * b
+    return np.concatenate(parts + [row[at:]])
+
+
 def logits_of(row: np.ndarray, dims: list[int], p: dict) -> np.ndarray:
     tokens, at = [], 0
     for layer, (a, b) in enumerate(zip(dims, dims[1:])):
-        weight, bias = row[at : at + a * b].reshape(b, a), row[at + a * b : at + (a + 1) * b]
-        tokens.append(linear(np.concatenate([weight, bias[:, None]], 1), p, f"embed.{layer}"))
-        at += (a + 1) * b
+        numbers = p[f"embed.{layer}.weight"].shape[1] - a  # of a bias
+        weight, bias = row[at : at + a * b].reshape(b, a), row[at + a * b :][: numbers * b].reshape(b, -1)
+        tokens.append(linear(np.concatenate([weight, bias], 1), p, f"embed.{layer}"))
+        at += (a + numbers) * b
     x = np.concatenate(tokens) + p["position"]
     for i in range(LAYERS):
         name = f"encoder.layers.{i}"
@@ -57,9 +69,14 @@ def logits_of(row: np.ndarray, dims: list[int], p: dict) -> np.ndarray:
 
 def logits_are_those_of_the_formula(work: Path) -> None:
     make_store(work)
+    for features in ("raw", "phasor"):
+        compare(work, features)
+
+
+def compare(work: Path, features: str) -> None:
     keys = {"kind": "inr2vec", "hidden": WIDTH, "layers": LAYERS, "heads": HEADS, "dropout": 0.1}
-    write_config(work, model=keys)
-    run = polyview("train", "--config", work / "config.yaml", "--set", f"train.output={work / 'm.h5'}")
+    write_config(work, model=keys | {"features": features}, train={"output": str(work / "m.h5")})
+    run = polyview("train", "--config", work / "config.yaml", "--fresh")
     check(
         run.status == 0 and run.json["kind"] == "tokens", "a model is trained, under the older name too", run
     )
@@ -69,13 +86,20 @@ def logits_are_those_of_the_formula(work: Path) -> None:
         work / "logits.h5"
     ) as file:
         p = {name: tensor[()].astype(float) for name, tensor in model["model"].items()}
-        dims = json.loads(store.attrs["arch"])["dims"]
+        arch = json.loads(store.attrs["arch"])
+        dims = arch["dims"]
         rows = store["params"][0][store["object/split"][()] == 0]
+        if features == "phasor":
+            rows = np.array([phasors(row, dims, arch["w0"]) for row in rows.astype(float)])
         rows = (rows - model["norm/mean"][()]) / model["norm/std"][()]
-        found = file["logits"][()]
+        found, said = file["logits"][()], model.attrs["features"]
     expected = np.array([logits_of(row, dims, p) for row in rows.astype(float)])
     error = np.abs(found - expected).max() if found.shape == expected.shape else math.inf
-    check(run.status == 0 and error < TOLERANCE, f"its logits are those of the formula ({error:.1e})", run)
+    check(
+        run.status == 0 and error < TOLERANCE and said == features.encode(),
+        f"{features}: its logits are those of the formula ({error:.1e})",
+        run,
+    )
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ static void make_model(void)
                      pv_model_new(&config->model, &arch, head.classes, 1, &model) == PV_OK &&
                      pv_optim_new(&(pv_optim_opts){.kind = PV_OPTIM_ADAM}, pv_model_count(model), &optim) ==
                          PV_OK &&
-                     pv_row_form_make(&(pv_row_form_opts){0}, pv_arch_params(&arch), &head.form) == PV_OK &&
+                     pv_row_form_make(&(pv_row_form_opts){0}, &arch, &head.form) == PV_OK &&
                      pv_model_file_write(files.store, 1, &head, model, optim) == PV_OK,
                  "a valid model is made");
     name_tensors(model);
@@ -118,7 +118,7 @@ static void load(const pv_model_file *file, bool with_optim)
         pv_optim_new(&(pv_optim_opts){.kind = PV_OPTIM_ADAM}, pv_model_count(model), &optim);
     if (model && told(pv_model_file_load(file, model, optim)) == PV_OK) {
         const pv_pass pass = {.global_batch = 1};
-        pv_row_form_normalise(&head->form, 1, row, row);
+        pv_row_form_finish(&head->form, row, row);
         pv_model_forward(model, &pass, row, 1, logits);
     }
     pv_optim_free(optim);

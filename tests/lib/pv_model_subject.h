@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-enum { SUBJECT_CLASSES = 3, SUBJECT_BATCH = 5, SUBJECT_WEIGHTS = 64 }; /* the most weights of an INR */
+enum { SUBJECT_CLASSES = 3, SUBJECT_BATCH = 5, SUBJECT_WEIGHTS = 64 }; /* the most numbers of an INR */
 
 static const double SUBJECT_TOLERANCE = 1e-6;
 static const int32_t subject_labels[SUBJECT_BATCH] = {0, 2, 1, 2, 1};
@@ -32,8 +32,7 @@ static void subject_open(subject *s, const pv_model_opts *opts, const int *dims,
                          double noise)
 {
     *s = (subject){.pass = {.training = true, .global_batch = batch, .seed = 1, .step = 2}, .batch = batch};
-    for (int i = 0; i < layers; i++)
-        s->weights += (dims[i] + 1) * dims[i + 1];
+    s->weights = pv_reading_count(pv_test_arch(dims, layers), opts->features);
     assert_true(s->weights <= SUBJECT_WEIGHTS && batch <= SUBJECT_BATCH);
     assert_int_equal(pv_model_new(opts, pv_test_arch(dims, layers), SUBJECT_CLASSES, batch, &s->model),
                      PV_OK);

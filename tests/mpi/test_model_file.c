@@ -44,7 +44,7 @@ static pv_status subject_make(int kind, bool filled, subject *s)
     pv_status st;
     *s = (subject){.head = {.arch = arch, .classes = PV_TEST_CLASSES, .state = state}};
     s->head.config = pv_strdup("model: {kind: dws}\n");
-    PV_TRY(pv_row_form_make(&(pv_row_form_opts){0}, pv_arch_params(&arch), &s->head.form));
+    PV_TRY(pv_row_form_make(&(pv_row_form_opts){0}, &arch, &s->head.form));
     PV_TRY(pv_model_new(&kinds[kind], &arch, PV_TEST_CLASSES, MAX_BATCH, &s->model));
     PV_TRY(pv_optim_new(&optims[kind], pv_model_count(s->model), &s->optim));
     if (!filled) return PV_OK;

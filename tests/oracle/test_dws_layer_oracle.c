@@ -71,8 +71,9 @@ static void build(subject *s, const pv_oracle *oracle, const char *name)
     };
     s->batch = (int)pv_oracle_int(oracle, name, "batch");
     pv_nn_params_open(&s->params, &s->memory);
-    expect(pv_dws_space_set(&s->space, dims, layers) == PV_OK, name, "space");
-    expect(pv_dws_layer_new(&s->layer, &s->space, &opts, s->batch, "", &s->params) == PV_OK, name, "layer");
+    expect(pv_dws_space_set(&s->space, dims, layers, 1) == PV_OK, name, "space");
+    expect(pv_dws_layer_new(&s->layer, &s->space, &s->space, &opts, s->batch, "", &s->params) == PV_OK, name,
+           "layer");
     expect(pv_nn_params_close(&s->params) == PV_OK, name, "parameters");
     load(s, oracle, name);
 }

@@ -37,8 +37,8 @@ static void open_layer(layer_case *c, const pv_dws_layer_opts *opts, const int *
 {
     *c = (layer_case){0};
     pv_nn_params_open(&c->params, &c->memory);
-    assert_int_equal(pv_dws_space_set(&c->space, dims, layers), PV_OK);
-    assert_int_equal(pv_dws_layer_new(&c->layer, &c->space, opts, BATCH, "", &c->params), PV_OK);
+    assert_int_equal(pv_dws_space_set(&c->space, dims, layers, 1), PV_OK);
+    assert_int_equal(pv_dws_layer_new(&c->layer, &c->space, &c->space, opts, BATCH, "", &c->params), PV_OK);
     assert_int_equal(pv_nn_params_close(&c->params), PV_OK);
     double *values = pv_test_noise(c->params.length, 1);
     memcpy(c->params.values, values, sizeof *values * (size_t)c->params.length);

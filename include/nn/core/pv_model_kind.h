@@ -8,7 +8,7 @@
 #define PV_MODEL_KIND_H
 
 #include "config/pv_plugin.h"
-#include "inr/pv_arch.h"
+#include "inr/pv_reading.h"
 #include "nn/core/pv_nn_params.h"
 
 /* The weight-space network: the `model` section of a config. */
@@ -18,14 +18,15 @@ typedef struct pv_model_opts {
     int layers;   /* hidden layers: dws has layers + 1 equivariant layers, mlp `layers` hidden ones */
     int heads;    /* of attention; dws: of set layer sab, in all layers but the last, which has one */
     bool batch_norm;
-    double dropout;  /* probability, between layers, training only */
-    bool projection; /* on top, for contrastive training: no key of its own, train.task says it */
+    double dropout;      /* probability, between layers, training only */
+    pv_reading features; /* what it reads of rows */
+    bool projection;     /* on top, for contrastive training: no key of its own, train.task says it */
 } pv_model_opts;
 
 /* What a net is made for. */
 typedef struct pv_model_request {
     const pv_model_opts *opts; /* within the ranges of their rows */
-    const pv_arch *arch;       /* of the INRs */
+    const pv_arch *arch;       /* of the INRs; their rows are read as opts->features says */
     int classes, max_batch;
 } pv_model_request;
 

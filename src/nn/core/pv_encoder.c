@@ -37,8 +37,7 @@ static void read_back(const pv_readout *r, const pv_real *dfeature, pv_real *dx)
 
 void pv_encoder_close(pv_encoder *encoder, const pv_model_request *request, pv_stack head)
 {
-    for (int i = 0; i < request->arch->layers; i++)
-        encoder->inputs += (request->arch->dims[i] + 1) * request->arch->dims[i + 1];
+    encoder->inputs = pv_reading_count(request->arch, request->opts->features);
     encoder->head = pv_head_new(encoder->packed.params, head, request->max_batch);
 }
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-pv_status pv_dws_down_new(pv_dws_down *down, const int *dims, int layers, int outputs, int depth,
+pv_status pv_dws_down_new(pv_dws_down *down, const int *dims, int64_t entries, int outputs, int depth,
                           int max_batch, const char *prefix, pv_nn_params *params)
 {
     char name[PV_NN_NAME];
@@ -15,8 +15,7 @@ pv_status pv_dws_down_new(pv_dws_down *down, const int *dims, int layers, int ou
         return pv_fail(PV_ERR_CONFIG, "model.downsample: must be below the %d inputs of the INRs, not %d",
                        inputs, outputs);
     *down = (pv_dws_down){.params = params, .inputs = inputs, .units = units, .outputs = outputs};
-    for (int i = 0; i < layers; i++)
-        down->entries += (int64_t)(dims[i] + 1) * dims[i + 1];
+    down->entries = entries;
     down->left = down->entries - (int64_t)units * (inputs - outputs);
     snprintf(name, sizeof name, "%sGamma", prefix);
     down->gamma = pv_stack_new(params, name, inputs, outputs, depth, true, PV_LINEAR_PYTORCH);

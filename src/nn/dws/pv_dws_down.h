@@ -19,9 +19,9 @@ typedef struct pv_dws_down {
     pv_real *dmean, *dshares; /* [d_0], [d_1] */
 } pv_dws_down;
 
-/* Registers <prefix>Gamma.*, Lambda.* and attn.query.  For rows of an INR with matrices `dims`; depth: linear
- * maps of Gamma and Lambda.  Errors: PV_ERR_CONFIG (outputs is not below d_0). */
-pv_status pv_dws_down_new(pv_dws_down *down, const int *dims, int layers, int outputs, int depth,
+/* Registers <prefix>Gamma.*, Lambda.* and attn.query.  For rows of `entries` numbers of an INR with matrices
+ * `dims`; depth: linear maps of Gamma and Lambda.  Errors: PV_ERR_CONFIG (outputs is not below d_0). */
+pv_status pv_dws_down_new(pv_dws_down *down, const int *dims, int64_t entries, int outputs, int depth,
                           int max_batch, const char *prefix, pv_nn_params *params);
 
 /* y_u = Gamma(x_u) - Lambda(sum of s_v x_v over neurons), s the softmax of <x_v, query>; the other tensors as

@@ -29,7 +29,7 @@ static void reserve(pv_dws_layer *layer, int max_count, pv_memory *memory)
     for (int m = 0; m < layer->count; m++)
         widest = layer->maps[m].out > widest ? layer->maps[m].out : widest;
     PV_TAKE(memory, (int64_t)FEW * widest, &layer->outer);
-    pv_dws_margins_new(&layer->source, space, in, layer->opts.reduction, max_count, memory);
+    pv_dws_margins_new(&layer->source, layer->from_space, in, layer->opts.reduction, max_count, memory);
     pv_dws_margins_new(&layer->target, space, out, PV_POOL_SUM, max_count, memory);
     if (layer->opts.picked) reserve_picks(layer, max_count, memory);
     for (int margin = PV_MARGIN_COL; margin <= PV_MARGIN_ALL; margin++) {
@@ -37,11 +37,15 @@ static void reserve(pv_dws_layer *layer, int max_count, pv_memory *memory)
     }
 }
 
-pv_status pv_dws_layer_new(pv_dws_layer *layer, const pv_dws_space *space, const pv_dws_layer_opts *opts,
-                           int max_count, const char *prefix, pv_nn_params *params)
+pv_status pv_dws_layer_new(pv_dws_layer *layer, const pv_dws_space *from_space, const pv_dws_space *space,
+                           const pv_dws_layer_opts *opts, int max_count, const char *prefix,
+                           pv_nn_params *params)
 {
-    *layer =
-        (pv_dws_layer){.space = space, .params = params, .opts = *opts, .matrix = params->kernels->matrix};
+    *layer = (pv_dws_layer){.space = space,
+                            .from_space = from_space,
+                            .params = params,
+                            .opts = *opts,
+                            .matrix = params->kernels->matrix};
     const pv_status st = pv_dws_plan(layer, max_count, prefix);
     if (st != PV_OK) return st;
     reserve(layer, max_count, params->memory);

@@ -40,7 +40,8 @@ typedef struct pv_dws_map {
 enum { PV_DWS_JOINT_MAX = 8 * PV_DWS_MAX_LAYERS }; /* maps of a list, at most */
 
 typedef struct pv_dws_layer {
-    const pv_dws_space *space;
+    const pv_dws_space *space,
+        *from_space; /* of the output; of the input, which differs in columns of biases */
     pv_nn_params *params;
     const pv_matrix_kernels *matrix;
     pv_dws_layer_opts opts;
@@ -78,11 +79,12 @@ typedef struct pv_dws_exit {
     double *sum[2 * PV_DWS_MAX_LAYERS], *dot[2 * PV_DWS_MAX_LAYERS]; /* as in pv_dws_gate */
 } pv_dws_exit;
 
-/* Registers the parameters under <prefix>; takes all memory from that of params.  space and params are
- * borrowed and must stay where they are, and so must the layer.
+/* Registers the parameters under <prefix>; takes all memory from that of params.  The spaces and params are
+ * borrowed and must stay where they are, and so must the layer.  A skip needs one space.
  * Errors: PV_ERR_NOMEM, PV_ERR_CONFIG (heads). */
-pv_status pv_dws_layer_new(pv_dws_layer *layer, const pv_dws_space *space, const pv_dws_layer_opts *opts,
-                           int max_count, const char *prefix, pv_nn_params *params);
+pv_status pv_dws_layer_new(pv_dws_layer *layer, const pv_dws_space *from_space, const pv_dws_space *space,
+                           const pv_dws_layer_opts *opts, int max_count, const char *prefix,
+                           pv_nn_params *params);
 
 /* A part of it: enumerates the maps and registers their parameters as <prefix>weight_to_weight.layers.0_0...,
  * in state_dict order.  Source   the published layer (Shamsian et al. 2024), with its divisor 2L and the sums

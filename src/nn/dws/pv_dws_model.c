@@ -17,12 +17,12 @@
 #include <string.h>
 
 typedef struct net {
-    pv_dws_space space;
+    pv_dws_space space, given; /* given: what the first layer is given, with all numbers of a bias */
     pv_nn_params *params;
     const pv_dws_kernels *kernels;
     pv_dropout dropout;
     bool normed, skipped, downs;
-    pv_dws_down down;        /* in front of everything; `space` is what it leaves */
+    pv_dws_down down;        /* in front of everything; `given` is what it leaves */
     int count, hidden, tile; /* DWS layers, features behind them, samples of a tile */
     const pv_real *rows;     /* of the last forward, or what they are down-sampled to */
     int batch, sweeps;       /* samples of it, sweeps since it began */
@@ -47,10 +47,14 @@ typedef struct tile {
     int first, count;
 } tile;
 
-/* Where the tile's set begins in one of the whole batch. */
+/* Where the tile's set begins in one of the whole batch; and its input, in that or the gradient of it. */
 static pv_real *of_tile(const tile *t, pv_real *set, int f)
 {
     return set + t->first * t->n->space.total[PV_MARGIN_FULL] * f;
+}
+static pv_real *of_input(const tile *t, pv_real *set)
+{
+    return set + t->first * t->n->given.total[PV_MARGIN_FULL];
 }
 
 static bool norm_behind(const net *n, int k)
@@ -109,7 +113,7 @@ static const pv_real *source(const tile *t, int k)
         activate(t, k - 1, &n->layers[k].source);
         return n->x;
     }
-    const pv_real *input = of_tile(t, n->input, 1);
+    const pv_real *input = of_input(t, n->input);
     pv_dws_margins_pool(&n->layers[0].source, t->count, input);
     return input;
 }
@@ -122,7 +126,7 @@ static void tile_to_head(const tile *t)
     if (n->skipped) {
         const int64_t entries = t->count * n->space.total[PV_MARGIN_FULL];
         pv_real *y = of_tile(t, n->y[last], n->hidden);
-        pv_linear_forward(&n->skip, n->params, entries, 1, of_tile(t, n->input, 1), 1, y);
+        pv_linear_forward(&n->skip, n->params, entries, 1, of_input(t, n->input), 1, y);
     }
     if (drops(t)) draw_bits(t, last);
     activate(t, last, &n->head.margins);
@@ -133,8 +137,8 @@ static void enter(const tile *t, int k, void *context)
 {
     (void)k, (void)context;
     const net *n = t->n;
-    pv_dws_enter(&n->space, t->count, n->rows + t->first * n->space.total[PV_MARGIN_FULL],
-                 of_tile(t, n->input, 1));
+    pv_dws_enter(&n->given, t->count, n->rows + t->first * n->given.total[PV_MARGIN_FULL],
+                 of_input(t, n->input));
 }
 
 static void tile_forward(const tile *t, int k, void *moments)
@@ -200,8 +204,8 @@ static void tile_from_head(const tile *t, bool to_input)
                        n->layers[n->count - 1].picks);
     if (!n->skipped) return;
     const int64_t entries = t->count * n->space.total[PV_MARGIN_FULL];
-    pv_linear_backward(&n->skip, n->params, entries, 1, of_tile(t, n->input, 1), n->dy, 0,
-                       to_input ? of_tile(t, n->skip_gradient, 1) : NULL);
+    pv_linear_backward(&n->skip, n->params, entries, 1, of_input(t, n->input), n->dy, 0,
+                       to_input ? of_input(t, n->skip_gradient) : NULL);
 }
 
 /* The gradient of layer k's output in n->dy, its sums in the layer's target. */
@@ -258,7 +262,7 @@ static void tile_backward(const tile *t, int k, void *drows)
     gradient_of_output(t, k, to_input);
     const pv_real *x = source(t, k);
     const pv_dws_exit out = exit_of(t, k);
-    pv_real *dx = k ? of_tile(t, n->gradient, n->hidden) : to_input ? of_tile(t, n->dinput, 1) : NULL;
+    pv_real *dx = k ? of_tile(t, n->gradient, n->hidden) : to_input ? of_input(t, n->dinput) : NULL;
     pv_dws_layer_backward(&n->layers[k], t->count, x, n->dy, dx, &out);
 }
 
@@ -267,11 +271,11 @@ static void leave(const tile *t, int k, void *rows)
     (void)k;
     pv_real *drows = rows;
     net *n = t->n;
-    const int64_t entries = n->space.total[PV_MARGIN_FULL];
-    pv_real *dinput = of_tile(t, n->dinput, 1);
+    const int64_t entries = n->given.total[PV_MARGIN_FULL];
+    pv_real *dinput = of_input(t, n->dinput);
     if (n->skipped)
-        n->params->kernels->add_row(1, (int)(t->count * entries), 1, of_tile(t, n->skip_gradient, 1), dinput);
-    pv_dws_leave(&n->space, t->count, dinput, drows + t->first * entries);
+        n->params->kernels->add_row(1, (int)(t->count * entries), 1, of_input(t, n->skip_gradient), dinput);
+    pv_dws_leave(&n->given, t->count, dinput, drows + t->first * entries);
 }
 
 /* Stage k ends in front of DWS layer k, with the gradient behind batch norm, if there is one, in
@@ -347,7 +351,8 @@ static pv_status new_layers(net *n, const pv_model_request *request)
         char prefix[PV_NN_NAME];
         snprintf(prefix, sizeof prefix, "layers.layers.%d.", slot);
         if (k) pv_nn_params_next_stage(n->params);
-        const pv_status st = pv_dws_layer_new(&n->layers[k], &n->space, &layer, n->tile, prefix, n->params);
+        const pv_status st = pv_dws_layer_new(&n->layers[k], k ? &n->space : &n->given, &n->space, &layer,
+                                              n->tile, prefix, n->params);
         if (st != PV_OK) return st;
         if (norm_behind(n, k)) new_norm(n, k, slot + 1);
     }
@@ -360,9 +365,10 @@ static pv_status new_layers(net *n, const pv_model_request *request)
 static void reserve(net *n, pv_memory *memory, int64_t max_batch)
 {
     const int64_t entries = n->space.total[PV_MARGIN_FULL], values = entries * n->hidden;
+    const int64_t given = n->given.total[PV_MARGIN_FULL];
     const int words = pv_dws_words(n->kernels, n->hidden);
-    PV_TAKE(memory, max_batch * entries, &n->input, &n->dinput);
-    if (n->skipped) PV_TAKE(memory, max_batch * entries, &n->skip_gradient);
+    PV_TAKE(memory, max_batch * given, &n->input, &n->dinput);
+    if (n->skipped) PV_TAKE(memory, max_batch * given, &n->skip_gradient);
     for (int k = 0; k < n->count; k++) {
         PV_TAKE(memory, max_batch * values, &n->y[k]);
         if (n->dropout.rate > 0) PV_TAKE(memory, max_batch * entries * words, &n->bits[k]);
@@ -372,20 +378,32 @@ static void reserve(net *n, pv_memory *memory, int64_t max_batch)
     PV_TAKE(memory, PV_DROPOUT_DRAWS(values), &n->draws);
 }
 
-/* The space that the layers work in: that of the INRs, with narrower inputs if they are sampled down. */
-static pv_status set_space(net *n, const pv_model_request *request)
+/* The spaces that the layers work in: that of the INRs, with narrower inputs if they are sampled down. */
+static pv_status set_spaces(net *n, const pv_model_request *request)
 {
     const pv_dws_opts *opts = request->opts->kind.options;
+    const pv_arch *arch = request->arch;
+    const pv_reading features = request->opts->features;
+    const int numbers = pv_reading_bias(arch, features, 0);
     int dims[PV_DWS_MAX_LAYERS + 1] = {0};
-    pv_status st = pv_dws_space_set(&n->space, request->arch->dims, request->arch->layers);
-    if (st != PV_OK || !n->downs) return st;
-    st = pv_dws_down_new(&n->down, request->arch->dims, request->arch->layers, opts->downsample,
-                         opts->fc_layers, request->max_batch, "layers.layers.0.down_sample.set_layer.",
-                         n->params);
-    if (st != PV_OK) return st;
-    memcpy(dims, request->arch->dims, sizeof *dims * (size_t)(request->arch->layers + 1));
-    dims[0] = opts->downsample;
-    return pv_dws_space_set(&n->space, dims, request->arch->layers);
+    pv_status st;
+    PV_TRY(pv_dws_space_set(&n->space, arch->dims, arch->layers, 1));
+    memcpy(dims, arch->dims, sizeof *dims * (size_t)(arch->layers + 1));
+    if (n->downs) {
+        PV_TRY(pv_dws_down_new(&n->down, dims, pv_reading_count(arch, features), opts->downsample,
+                               opts->fc_layers, request->max_batch, "layers.layers.0.down_sample.set_layer.",
+                               n->params));
+        dims[0] = opts->downsample;
+        PV_TRY(pv_dws_space_set(&n->space, dims, arch->layers, 1));
+    }
+    if (numbers > 1 && (opts->skip || opts->layer_skip))
+        PV_TRY(pv_fail(PV_ERR_CONFIG,
+                       "model.features: %s gives a bias %d numbers, which model.skip and "
+                       "model.layer_skip do not add to the one that comes out",
+                       pv_readings[features], numbers));
+    st = pv_dws_space_set(&n->given, dims, arch->layers, numbers);
+done:
+    return st;
 }
 
 static pv_status make(const pv_model_request *request, pv_nn_params *params, void **out)
@@ -404,7 +422,7 @@ static pv_status make(const pv_model_request *request, pv_nn_params *params, voi
                .downs = own->downsample > 0,
                .count = opts->layers + 1,
                .hidden = opts->hidden};
-    pv_status st = set_space(n, request);
+    pv_status st = set_spaces(n, request);
     if (st != PV_OK) return st;
     n->tile = pv_dws_tile(&n->space, n->hidden);
     if (n->tile > request->max_batch) n->tile = request->max_batch;

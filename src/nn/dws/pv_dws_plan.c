@@ -62,8 +62,18 @@ static end vector(const planner *p, int tensor)
     return tensor == 0 || tensor >= last ? wide(p, tensor) : all(tensor);
 }
 
+/* An end as the input has it: the numbers of a bias are channels of its neuron, and are never pooled into
+ * one. */
+static end source(const planner *p, end e)
+{
+    const int cols = p->layer->from_space->cols[e.tensor];
+    if (cols == p->space->cols[e.tensor]) return e;
+    return (end){e.tensor, e.margin == PV_MARGIN_FULL ? PV_MARGIN_FULL : PV_MARGIN_COL, e.positions, cols};
+}
+
 static pv_dws_map *new_map(planner *p, end from, end to, double scale)
 {
+    from = source(p, from);
     pv_dws_map *map = &p->layer->maps[p->layer->count++];
     *map = (pv_dws_map){.source = from.tensor, .target = to.tensor, .from = from.margin, .to = to.margin};
     map->positions = from.positions;

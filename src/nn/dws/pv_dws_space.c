@@ -5,7 +5,7 @@
 
 enum { TILE_VALUES = 160 * 1024 }; /* 640 KiB of floats */
 
-pv_status pv_dws_space_set(pv_dws_space *space, const int *dims, int layers)
+pv_status pv_dws_space_set(pv_dws_space *space, const int *dims, int layers, int numbers)
 {
     if (layers < 2 || layers > PV_DWS_MAX_LAYERS)
         return pv_fail(PV_ERR_CONFIG, "model.kind: dws needs INRs with 2 to %d weight matrices, not %d",
@@ -16,7 +16,7 @@ pv_status pv_dws_space_set(pv_dws_space *space, const int *dims, int layers)
         space->rows[i] = i ? dims[i] : dims[1];
         space->cols[i] = i ? dims[i + 1] : dims[0];
         space->rows[layers + i] = i < layers - 1 ? dims[i + 1] : 1;
-        space->cols[layers + i] = i < layers - 1 ? 1 : dims[layers];
+        space->cols[layers + i] = i < layers - 1 ? numbers : dims[layers];
     }
     for (int t = 0; t < space->tensors; t++)
         for (int margin = 0; margin < PV_MARGIN_COUNT; margin++) {
@@ -42,7 +42,8 @@ static void carry(const pv_dws_space *space, int layer, int batch, int sample, p
                 *here = *there;
         }
     pv_real *here = row + in * out;
-    memcpy(entering ? bias : here, entering ? here : bias, sizeof *bias * (size_t)out);
+    memcpy(entering ? bias : here, entering ? here : bias,
+           sizeof *bias * (size_t)pv_dws_entries(space, space->layers + layer, PV_MARGIN_FULL));
 }
 
 static void carry_all(const pv_dws_space *space, int batch, pv_real *rows, pv_real *set, int entering)
@@ -51,7 +52,8 @@ static void carry_all(const pv_dws_space *space, int batch, pv_real *rows, pv_re
         pv_real *row = rows + sample * space->total[PV_MARGIN_FULL];
         for (int layer = 0; layer < space->layers; layer++) {
             carry(space, layer, batch, sample, row, set, entering);
-            row += (space->dims[layer] + 1) * space->dims[layer + 1];
+            row += pv_dws_entries(space, layer, PV_MARGIN_FULL) +
+                   pv_dws_entries(space, space->layers + layer, PV_MARGIN_FULL);
         }
     }
 }

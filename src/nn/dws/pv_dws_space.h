@@ -5,7 +5,7 @@
  *     weight 0        [d_1][d_0]       held transposed: a sequence of d_1 neurons with (d_0, f) channels
  *     weight i        [d_i][d_{i+1}]
  *     weight L-1      [d_{L-1}][d_L]   a sequence of d_{L-1} neurons with (d_L, f) channels
- *     bias i          [d_{i+1}][1]
+ *     bias i          [d_{i+1}][1], or, where a model reads more of a bias, so many columns
  *     bias L-1        [1][d_L]         no symmetry acts on it
  * A feature set is one vector, tensor after tensor, each [batch][rows][cols][f]: whole-set operations see
  * [batch * P][f].  The margins of all tensors are held the same way. */
@@ -36,9 +36,10 @@ typedef struct pv_dws_space {
     int64_t total[PV_MARGIN_COUNT];                         /* entries of all; total[FULL] = P */
 } pv_dws_space;
 
-/* Errors: PV_ERR_CONFIG (fewer than 2 or too many layers).  Differs: the published code refuses
- * two matrices; the same maps, with matrix 0 both first and next to last, are equivariant there too. */
-pv_status pv_dws_space_set(pv_dws_space *space, const int *dims, int layers);
+/* numbers: of a hidden bias.  Errors: PV_ERR_CONFIG (fewer than 2 or too many layers).  Differs: the
+ * published code refuses two matrices; the same maps, with matrix 0 both first and next to last, are
+ * equivariant there too. */
+pv_status pv_dws_space_set(pv_dws_space *space, const int *dims, int layers, int numbers);
 
 /* Entries of one margin of one tensor. */
 static inline int64_t pv_dws_entries(const pv_dws_space *space, int tensor, pv_dws_margin margin)

@@ -4,7 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { WAVES = 128, BLOCK = 64 }; /* frequencies; inputs that are embedded at once */
+enum {
+    WAVES = 128,      /* frequencies */
+    BLOCK = 64,       /* inputs that are embedded at once */
+    PHASOR_INPUTS = 3 /* of a node: cosine, sine, and the bias of an output */
+};
 
 /* ---- the embedding of a list of inputs ---- */
 
@@ -97,14 +101,19 @@ static double embed_flops(const pv_gnn_embed *e)
 
 /* ---- the graph ---- */
 
-/* Which node a unit is, and what its input and position are. */
-static int lay_nodes(pv_gnn_graph *g, const int *dims, int layers)
+/* What the input and the position of every unit are. */
+static int lay_nodes(pv_gnn_graph *g, const pv_arch *arch, pv_reading features)
 {
-    int node = 0, place = 0, row = 0;
+    pv_arch_tensor tensors[2 * PV_INR_MAX_LAYERS];
+    const int *const dims = arch->dims, layers = arch->layers;
+    int node = 0, row = 0;
+    pv_reading_layout(arch, features, tensors);
     for (int l = 0; l <= layers; l++) {
-        if (l) place += dims[l - 1] * dims[l];
+        const pv_arch_tensor *const bias = l ? &tensors[2 * l - 1] : NULL;
         for (int u = 0; u < dims[l]; u++, node++) {
-            g->bias_place[node] = l ? place++ : -1;
+            g->bias_count[node] = bias ? bias->cols : 0;
+            g->bias_place[node] = bias ? bias->offset + u * bias->cols : 0;
+            g->bias_input[node] = bias && bias->cols == 1 ? g->node_inputs - 1 : 0;
             g->position[node] = row;
             if (l == 0 || l == layers) row++;
         }
@@ -113,14 +122,17 @@ static int lay_nodes(pv_gnn_graph *g, const int *dims, int layers)
     return row;
 }
 
-static void lay_edges(pv_gnn_graph *g, const int *dims, int layers)
+static void lay_edges(pv_gnn_graph *g, const pv_arch *arch, pv_reading features)
 {
-    const int n = g->nodes;
-    int from = g->first, place = 0, weight = 0;
+    pv_arch_tensor tensors[2 * PV_INR_MAX_LAYERS];
+    const int *const dims = arch->dims, layers = arch->layers, n = g->nodes;
+    int from = g->first, weight = 0;
+    pv_reading_layout(arch, features, tensors);
     for (int64_t e = 0; e < (int64_t)n * n; e++)
         g->edge_input[e] = e / n < g->first || e % n < g->first ? -1 : g->inputs;
     for (int l = 0; l < layers; l++) {
         const int to = from + dims[l];
+        int place = tensors[2 * l].offset;
         for (int out = 0; out < dims[l + 1]; out++)
             for (int in = 0; in < dims[l]; in++, weight++) {
                 const int64_t i = from + in, j = to + out;
@@ -128,7 +140,6 @@ static void lay_edges(pv_gnn_graph *g, const int *dims, int layers)
                 g->edge_input[i * n + j] = weight;
                 if (g->reversed) g->edge_input[j * n + i] = g->weights + weight;
             }
-        place += dims[l + 1];
         from = to;
     }
 }
@@ -137,19 +148,20 @@ static void reserve(pv_gnn_graph *g, pv_memory *memory)
 {
     const int64_t width = g->node_width > g->edge_width ? g->node_width : g->edge_width;
     const int64_t padded = g->edge.in_padded, units = g->nodes - g->first;
-    const int64_t most = g->inputs + 1 > units ? g->inputs + 1 : units;
-    PV_TAKE(memory, units * g->node.in_padded, &g->node_x);
-    PV_TAKE(memory, (g->inputs + 1) * padded, &g->edge_x);
-    PV_TAKE(memory, most * padded, &g->dx);
+    const int64_t of_edges = (g->inputs + 1) * padded, of_nodes = units * g->node.in_padded;
+    PV_TAKE(memory, of_nodes, &g->node_x);
+    PV_TAKE(memory, of_edges, &g->edge_x);
+    PV_TAKE(memory, of_edges > of_nodes ? of_edges : of_nodes, &g->dx);
     PV_TAKE(memory, BLOCK * 2 * WAVES, &g->features, &g->dfeatures);
     for (int i = 0; i < g->node.maps; i++)
         PV_TAKE(memory, BLOCK * width, &g->act[i]);
     PV_TAKE(memory, BLOCK * width, &g->slope, &g->silu, &g->dact[0], &g->dact[1]);
 }
 
-pv_status pv_gnn_graph_new(pv_gnn_graph *graph, pv_packed_set *set, const pv_gnn_opts *opts, const int *dims,
-                           int layers)
+pv_status pv_gnn_graph_new(pv_gnn_graph *graph, pv_packed_set *set, const pv_gnn_opts *opts,
+                           const pv_arch *arch, pv_reading features)
 {
+    const int *const dims = arch->dims, layers = arch->layers;
     pv_gnn_graph *const g = graph;
     const pv_init normal = {PV_INIT_NORMAL, 1};
     const bool token = opts->graph_features == PV_GRAPH_CLS_TOKEN;
@@ -157,6 +169,7 @@ pv_status pv_gnn_graph_new(pv_gnn_graph *graph, pv_packed_set *set, const pv_gnn
                         .gnn_kernels = PV_ISA_CHOOSE(pv_gnn_kernels),
                         .first = token,
                         .nodes = token + dims[0],
+                        .node_inputs = pv_reading_bias(arch, features, 0) > 1 ? PHASOR_INPUTS : 1,
                         .reversed = opts->rev_edge_features,
                         .set = set,
                         .node_width = pv_packed_pad(set, opts->d_node),
@@ -168,14 +181,14 @@ pv_status pv_gnn_graph_new(pv_gnn_graph *graph, pv_packed_set *set, const pv_gnn
     g->inputs = g->reversed ? 2 * g->weights : g->weights;
     PV_TAKE(set->memory, (int64_t)g->nodes * g->nodes, &g->edge_input);
     PV_TAKE(set->memory, g->weights, &g->weight_place);
-    PV_TAKE(set->memory, g->nodes - g->first, &g->bias_place, &g->position);
+    PV_TAKE(set->memory, g->nodes - g->first, &g->bias_place, &g->bias_count, &g->bias_input, &g->position);
     if (set->memory->failed) return pv_memory_status(set->memory);
-    const int positions = lay_nodes(g, dims, layers);
-    lay_edges(g, dims, layers);
+    const int positions = lay_nodes(g, arch, features);
+    lay_edges(g, arch, features);
     if (token) g->class_token = pv_packed_add(set, "cls_token", 1, 1, opts->d_node, normal);
     g->positions = pv_packed_add(set, "construct_graph.pos_embed", 2, positions, opts->d_node, normal);
     embed_new(&g->edge, set, "proj_weight", opts, g->reversed ? 3 : 1, opts->d_edge);
-    embed_new(&g->node, set, "proj_bias", opts, 1, opts->d_node);
+    embed_new(&g->node, set, "proj_bias", opts, g->node_inputs, opts->d_node);
     pv_nn_params_prefix(set->params, "construct_graph.");
     g->node.map[g->node.maps - 1] =
         pv_packed_linear_add(set, "proj_node_in", opts->d_node, opts->d_node, true, PV_LINEAR_PYTORCH);
@@ -189,7 +202,8 @@ static void fill_inputs(const pv_gnn_graph *g, const pv_real *row)
 {
     const int stride = g->edge.in_padded;
     for (int u = 0; u < g->nodes - g->first; u++)
-        g->node_x[(int64_t)u * g->node.in_padded] = g->bias_place[u] < 0 ? 0 : row[g->bias_place[u]];
+        for (int i = 0; i < g->bias_count[u]; i++)
+            g->node_x[(int64_t)u * g->node.in_padded + g->bias_input[u] + i] = row[g->bias_place[u] + i];
     for (int w = 0; w < g->weights; w++) {
         const pv_real value = row[g->weight_place[w]];
         pv_real *x = g->edge_x + (int64_t)w * stride;
@@ -250,7 +264,8 @@ void pv_gnn_graph_backward(pv_gnn_graph *graph, const pv_real *row, const pv_rea
                         g->positions->gradients + (int64_t)g->position[u] * g->node_width);
     embed_backward(&g->node, g, units, g->node_x, dnodes + token, dx);
     for (int u = 0; drow && u < units; u++)
-        if (g->bias_place[u] >= 0) drow[g->bias_place[u]] = dx[(int64_t)u * g->node.in_padded];
+        for (int i = 0; i < g->bias_count[u]; i++)
+            drow[g->bias_place[u] + i] = dx[(int64_t)u * g->node.in_padded + g->bias_input[u] + i];
     embed_backward(&g->edge, g, g->inputs + 1, g->edge_x, dlist, dx);
     for (int w = 0; drow && w < g->weights; w++) {
         const pv_real *d = dx + (int64_t)w * stride, *back = d + (int64_t)g->weights * stride;

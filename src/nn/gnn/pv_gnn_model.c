@@ -229,7 +229,7 @@ static pv_status make(const pv_model_request *request, pv_nn_params *params, voi
                .opts = *opts,
                .layers = request->opts->layers,
                .classes = request->classes};
-    PV_TRY(pv_gnn_graph_new(&n->graph, &n->encoder.packed, opts, request->arch->dims, request->arch->layers));
+    PV_TRY(pv_gnn_graph_new(&n->graph, &n->encoder.packed, opts, request->arch, request->opts->features));
     PV_TRY(pv_gnn_shape_set(&n->shape, &n->encoder.packed, opts, request->opts->heads, n->graph.nodes));
     if ((int64_t)n->layers * (2 + 2 * n->shape.nodes) > MAX_SITES)
         PV_TRY(pv_fail(PV_ERR_CONFIG, "model.layers: %d layers on graphs of %d nodes are too many", n->layers,

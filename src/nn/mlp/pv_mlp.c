@@ -26,7 +26,8 @@ static double forward_flops(const void *net)
 static pv_status make(const pv_model_request *request, pv_nn_params *params, void **out)
 {
     pv_perceptron *net = NULL;
-    const pv_status st = pv_perceptron_new(request, pv_arch_params(request->arch), params, &net);
+    const int inputs = pv_reading_count(request->arch, request->opts->features);
+    const pv_status st = pv_perceptron_new(request, inputs, params, &net);
     *out = net;
     return st;
 }

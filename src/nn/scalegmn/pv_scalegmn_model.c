@@ -317,6 +317,8 @@ static pv_status make(const pv_model_request *request, pv_nn_params *params, voi
     const pv_model_opts *const opts = request->opts;
     const pv_scalegmn_opts *const own = opts->kind.options;
     pv_status st = PV_OK;
+    if (opts->features != PV_READING_RAW)
+        return pv_fail(PV_ERR_CONFIG, "model.features: kind scalegmn takes raw rows");
     if (opts->layers > MAX_LAYERS)
         return pv_fail(PV_ERR_CONFIG, "model.layers: at most %d, not %d", MAX_LAYERS, opts->layers);
     net *const n = pv_take(params->memory, 1, sizeof *n);

@@ -23,7 +23,7 @@ typedef struct net {
     const pv_transformer_kernels *kernels;
     pv_dropout dropout;
     int layers, tensors, tokens, width, padded;
-    int dims[MAX_TENSORS + 1];
+    int dims[MAX_TENSORS + 1], biases[MAX_TENSORS]; /* biases: numbers of a unit's */
     pv_heads heads;
     pv_packed_linear embed[MAX_TENSORS];
     pv_packed *position;
@@ -128,14 +128,34 @@ static void layer_backward(const net *n, const layer *l, const work *at, const p
 
 /* ---- tokens ---- */
 
+/* Numbers of the weights and biases of layer l in a row. */
+static int64_t layer_values(const net *n, int l)
+{
+    return (int64_t)(n->dims[l] + n->biases[l]) * n->dims[l + 1];
+}
+
 /* The units of layer l as rows of weights and bias, padded. */
 static void fill_units(const net *n, int l, const pv_real *weights)
 {
-    const int in = n->dims[l], out = n->dims[l + 1], stride = n->embed[l].in;
+    const int in = n->dims[l], bias = n->biases[l], out = n->dims[l + 1], stride = n->embed[l].in;
+    const pv_real *const biases = weights + (int64_t)in * out;
     memset(n->unit, 0, sizeof *n->unit * (size_t)out * (size_t)stride);
     for (int u = 0; u < out; u++) {
-        memcpy(n->unit + (int64_t)u * stride, weights + (int64_t)u * in, sizeof *n->unit * (size_t)in);
-        n->unit[(int64_t)u * stride + in] = weights[(int64_t)in * out + u];
+        pv_real *const unit = n->unit + (int64_t)u * stride;
+        memcpy(unit, weights + (int64_t)u * in, sizeof *unit * (size_t)in);
+        memcpy(unit + in, biases + (int64_t)u * bias, sizeof *unit * (size_t)bias);
+    }
+}
+
+/* And back, of their gradients. */
+static void take_units(const net *n, int l, pv_real *weights)
+{
+    const int in = n->dims[l], bias = n->biases[l], out = n->dims[l + 1], stride = n->embed[l].in;
+    pv_real *const biases = weights + (int64_t)in * out;
+    for (int u = 0; u < out; u++) {
+        const pv_real *const unit = n->dunit + (int64_t)u * stride;
+        memcpy(weights + (int64_t)u * in, unit, sizeof *unit * (size_t)in);
+        memcpy(biases + (int64_t)u * bias, unit + in, sizeof *unit * (size_t)bias);
     }
 }
 
@@ -146,7 +166,7 @@ static void embed(const net *n, const pv_real *row, pv_real *x)
         fill_units(n, l, row);
         pv_packed_forward(&n->embed[l], n->dims[l + 1], n->unit, false, token);
         token += (int64_t)n->dims[l + 1] * n->padded;
-        row += (int64_t)(n->dims[l] + 1) * n->dims[l + 1];
+        row += layer_values(n, l);
     }
     n->kernels->add(token_values(n), n->position->values, x);
 }
@@ -155,16 +175,12 @@ static void embed_backward(const net *n, const pv_real *row, const pv_real *dx, 
 {
     n->kernels->add(token_values(n), dx, n->position->gradients);
     for (int l = 0; l < n->tensors; l++) {
-        const int in = n->dims[l], out = n->dims[l + 1], stride = n->embed[l].in;
         fill_units(n, l, row);
-        pv_packed_backward(&n->embed[l], out, n->unit, dx, false, drow ? n->dunit : NULL);
-        for (int u = 0; drow && u < out; u++) {
-            memcpy(drow + (int64_t)u * in, n->dunit + (int64_t)u * stride, sizeof *drow * (size_t)in);
-            drow[(int64_t)in * out + u] = n->dunit[(int64_t)u * stride + in];
-        }
-        dx += (int64_t)out * n->padded;
-        row += (int64_t)(in + 1) * out;
-        if (drow) drow += (int64_t)(in + 1) * out;
+        pv_packed_backward(&n->embed[l], n->dims[l + 1], n->unit, dx, false, drow ? n->dunit : NULL);
+        if (drow) take_units(n, l, drow);
+        dx += (int64_t)n->dims[l + 1] * n->padded;
+        row += layer_values(n, l);
+        if (drow) drow += layer_values(n, l);
     }
 }
 
@@ -221,7 +237,8 @@ static pv_stack register_tensors(net *n, int classes)
     n->position = pv_packed_add(set, "position", 2, n->tokens, width, (pv_init){PV_INIT_NORMAL, 0.02});
     for (int l = 0; l < n->tensors; l++) {
         snprintf(name, sizeof name, "embed.%d", l);
-        n->embed[l] = pv_packed_linear_add(set, name, n->dims[l] + 1, width, true, PV_LINEAR_PYTORCH);
+        n->embed[l] =
+            pv_packed_linear_add(set, name, n->dims[l] + n->biases[l], width, true, PV_LINEAR_PYTORCH);
     }
     for (int i = 0; i < n->layers; i++) {
         layer *const l = &n->layer[i];
@@ -265,7 +282,7 @@ static double forward_flops(const void *context)
     const double tokens = n->tokens, width = n->width;
     double sum = 0;
     for (int l = 0; l < n->tensors; l++)
-        sum += (n->dims[l] + 1.0) * n->dims[l + 1] * width;
+        sum += (double)layer_values(n, l) * width;
     sum += n->layers * tokens * width * ((4 + 2 * WIDER) * width + 2 * tokens);
     return 2 * sum + pv_stack_row_flops(&n->encoder.head.stack);
 }
@@ -291,8 +308,10 @@ static pv_status make(const pv_model_request *request, pv_nn_params *params, voi
     pv_packed_set *const set = &n->encoder.packed;
     n->padded = pv_packed_pad(set, n->width);
     memcpy(n->dims, request->arch->dims, sizeof *n->dims * (size_t)(request->arch->layers + 1));
-    for (int l = 0; l < n->tensors; l++)
+    for (int l = 0; l < n->tensors; l++) {
+        n->biases[l] = pv_reading_bias(request->arch, opts->features, l);
         n->tokens += n->dims[l + 1];
+    }
     const pv_status st = pv_heads_set(&n->heads, set, n->tokens, "model.hidden", n->width, opts->heads);
     if (st != PV_OK) return st;
     n->heads.row.scale = (pv_real)(1 / sqrt(n->heads.head_width));
