@@ -30,11 +30,14 @@ static void allreduce(const operation *o)
     MPI_Allreduce(MPI_IN_PLACE, o->data, o->count, MPI_FLOAT, MPI_SUM, o->comm);
 }
 
-/* As a training does it, with all of backward done. */
+/* As a training does it for a model of a few layers, with all of backward done: sums that are on their way
+ * together use a link both ways. */
 static void reduce_gradient(const operation *o)
 {
+    enum { LAYERS = 4 };
     pv_reducer_begin(o->reducer, o->leaves, o->count);
-    pv_reducer_ready(o->reducer, 0);
+    for (int64_t layer = LAYERS - 1; layer >= 0; layer--)
+        pv_reducer_ready(o->reducer, layer * o->count / LAYERS);
     pv_reducer_finish(o->reducer);
 }
 

@@ -9,6 +9,7 @@
 #include "run/pv_timing.h"
 #include "plan/pv_comm_measure.h"
 #include "data/pv_dataset.h"
+#include "train/pv_task.h"
 #include "train/pv_trainer.h"
 
 #include <math.h>
@@ -157,6 +158,11 @@ static pv_status run_epochs(probe *p, const pv_store *store, int64_t batch, int6
     opts.views = 1;
     opts.batch = batch;
     opts.epochs = epochs;
+    /* A batch other than the config's may be too small for its parts. */
+    while (batch % opts.accumulate || batch / opts.accumulate < p->comm->size)
+        opts.accumulate--;
+    while (opts.micro_batch > 1 && pv_task_leaves(&opts, p->comm->size) < p->comm->size)
+        opts.micro_batch /= 2;
     const double start = pv_seconds();
     const pv_meter before = pv_meter_read();
     const pv_status st =

@@ -101,7 +101,10 @@ def a_narrow_wire_is_planned(work: Path) -> None:
 
 
 def measured_figures_plan_the_run(work: Path) -> None:
-    config, _ = prepare(work)
+    """Of a batch in parts of which the smaller batches that are measured hold too few."""
+    prepare(work)
+    parts = {"batch": 24, "accumulate": 8, "reduce": "ordered", "micro_batch": 2}
+    config = write_config(work, train=parts)
     plan = polyview("plan", "--config", config, "--dir", work, ranks=2, timeout=240)
     check(
         plan.status == 0 and plan.json["ranks_per_node"] == 2 and plan.json["figures"]["fit_step_s"] > 0,
