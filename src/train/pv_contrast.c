@@ -12,22 +12,31 @@ static const double SHORTEST = 1e-12;
 
 struct pv_contrast {
     const pv_comm *comm;
+    int64_t leaves, leaf, end; /* of a batch; the first one of this rank, and the one behind its last */
     int width;
     double *lengths;      /* [rows] */
     double *own, *down;   /* [rows][width]: normalised rows, and their gradient */
-    double *all, *dall;   /* [global][width]: likewise of all ranks */
+    double *all;          /* [global][width]: likewise of all ranks */
+    double *own_sums;     /* [rows]: logarithms of the rows' sums of exponentials */
+    double *sums;         /* [global]: likewise of all ranks */
     double *similarities; /* [BLOCK][global] */
-    int *counts, *starts; /* numbers of every rank in `all`, and where they begin */
+    int *counts, *starts; /* numbers of every rank in `all`, and where they begin; likewise in `sums` */
 };
 
-pv_contrast *pv_contrast_new(const pv_comm *comm, int rows, int64_t global, int width, pv_memory *memory)
+pv_contrast *pv_contrast_new(const pv_comm *comm, int rows, int64_t global, int64_t leaves, int width,
+                             pv_memory *memory)
 {
     pv_contrast *c = pv_take(memory, 1, sizeof *c);
     if (!c) return NULL;
-    *c = (pv_contrast){.comm = comm, .width = width};
-    PV_TAKE(memory, rows, &c->lengths);
+    *c = (pv_contrast){.comm = comm,
+                       .leaves = leaves,
+                       .leaf = pv_share_start(leaves, comm->rank, comm->size),
+                       .end = pv_share_start(leaves, comm->rank + 1, comm->size),
+                       .width = width};
+    PV_TAKE(memory, rows, &c->lengths, &c->own_sums);
     PV_TAKE(memory, (int64_t)rows * width, &c->own, &c->down);
-    PV_TAKE(memory, global * width, &c->all, &c->dall);
+    PV_TAKE(memory, global * width, &c->all);
+    PV_TAKE(memory, global, &c->sums);
     PV_TAKE(memory, BLOCK * global, &c->similarities);
     PV_TAKE(memory, comm->size, &c->counts, &c->starts);
     return c;
@@ -61,25 +70,75 @@ static int64_t gather(pv_contrast *c, int rows, int64_t *first)
     return total / c->width;
 }
 
-/* The loss of row `row` of the batch from its scaled similarities to all rows, which become their gradient.
- * Returns whether the positive is the most similar. */
-static bool finish_row(int64_t global, int64_t row, double scale, double *similarities, double *loss)
+/* Every rank gets the sums of all rows. */
+static void gather_sums(pv_contrast *c, int rows)
 {
-    const int64_t positive = row ^ 1;
-    const double to_positive = similarities[positive];
+    for (int r = 0; r < c->comm->size; r++) {
+        c->counts[r] /= c->width;
+        c->starts[r] /= c->width;
+    }
+    MPI_Allgatherv(c->own_sums, rows, MPI_DOUBLE, c->sums, c->counts, c->starts, MPI_DOUBLE, c->comm->world);
+}
+
+/* Rows of the batch of which one product takes the similarities: of one leaf, since the bits of a product
+ * depend on its shape, which is to be the same on any number of ranks. */
+typedef struct block {
+    int64_t leaf, row;
+    int rows;
+} block;
+
+static int64_t leaf_start(const pv_contrast *c, int64_t global, int64_t leaf)
+{
+    enum { PAIR = 2 };
+    return PAIR * pv_share_start(global / PAIR, leaf, c->leaves);
+}
+
+/* The block that follows this rank's `at`, of 0 rows: the first one.  Returns whether there is one. */
+static bool next_block(const pv_contrast *c, int64_t global, block *at)
+{
+    at->row += at->rows;
+    while (at->leaf < c->end && at->row == leaf_start(c, global, at->leaf + 1))
+        at->leaf++;
+    if (at->leaf == c->end) return false;
+    const int64_t left = leaf_start(c, global, at->leaf + 1) - at->row;
+    at->rows = left < BLOCK ? (int)left : BLOCK;
+    return true;
+}
+
+/* Of a block's rows, own [rows][width], to all, over the temperature. */
+static void find_similarities(pv_contrast *c, const block *at, const double *own, int64_t global,
+                              double temperature)
+{
+    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, at->rows, (int)global, c->width, 1 / temperature,
+                own, c->width, c->all, c->width, 0, c->similarities, (int)global);
+}
+
+/* The loss of row `row` of the batch from its scaled similarities to all rows, and the logarithm of its sum.
+ * Returns whether the positive is the most similar. */
+static bool judge_row(int64_t global, int64_t row, const double *similarities, double *log_sum, double *loss)
+{
+    const double to_positive = similarities[row ^ 1];
     double largest = to_positive, sum = 0;
     for (int64_t j = 0; j < global; j++)
         if (j != row && similarities[j] > largest) largest = similarities[j];
-    for (int64_t j = 0; j < global; j++) {
-        similarities[j] = j == row ? 0 : exp(similarities[j] - largest);
-        sum += similarities[j];
-    }
-    // cppcheck-suppress invalidFunctionArg ; the largest adds 1 to the sum
-    *loss = log(sum) + largest - to_positive;
     for (int64_t j = 0; j < global; j++)
-        similarities[j] *= scale / sum;
-    similarities[positive] -= scale;
+        if (j != row) sum += exp(similarities[j] - largest);
+    // cppcheck-suppress invalidFunctionArg ; the largest adds 1 to the sum
+    *log_sum = log(sum) + largest;
+    *loss = *log_sum - to_positive;
     return to_positive >= largest;
+}
+
+/* A row's scaled similarities become the gradient of `scale` times all losses: its own, and the others', in
+ * which it stands as the other side of the same similarity. */
+static void differentiate_row(const pv_contrast *c, int64_t global, int64_t row, double scale,
+                              double *similarities)
+{
+    const double own = c->sums[row];
+    for (int64_t j = 0; j < global; j++)
+        similarities[j] = scale * (exp(similarities[j] - own) + exp(similarities[j] - c->sums[j]));
+    similarities[row] = 0;
+    similarities[row ^ 1] -= 2 * scale;
 }
 
 /* The gradient of the rows from that of the normalised ones. */
@@ -101,27 +160,23 @@ int64_t pv_contrast_loss(pv_contrast *c, int rows, const pv_real *z, double temp
     int64_t first, correct = 0;
     normalise(c, rows, z);
     const int64_t global = gather(c, rows, &first);
-    if (dz) memset(c->dall, 0, sizeof *c->dall * (size_t)(global * width));
-    for (int done = 0; done < rows; done += BLOCK) {
-        const int block = rows - done < BLOCK ? rows - done : BLOCK;
-        const double *own = c->own + (int64_t)done * width;
-        double *const s = c->similarities;
-        cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, block, (int)global, width, 1 / temperature, own,
-                    width, c->all, width, 0, s, (int)global);
-        for (int i = 0; i < block; i++)
-            correct += finish_row(global, first + done + i, scale, s + i * global, &losses[done + i]);
-        if (!dz) continue;
-        cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, block, width, (int)global, 1 / temperature, s,
-                    (int)global, c->all, width, 0, c->down + (int64_t)done * width, width);
-        cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)global, width, block, 1 / temperature, s,
-                    (int)global, own, width, 1, c->dall, width);
+    for (block at = {.leaf = c->leaf, .row = first}; next_block(c, global, &at);) {
+        const int64_t done = at.row - first;
+        find_similarities(c, &at, c->own + done * width, global, temperature);
+        for (int i = 0; i < at.rows; i++)
+            correct += judge_row(global, at.row + i, c->similarities + i * global, &c->own_sums[done + i],
+                                 &losses[done + i]);
     }
     if (!dz) return correct;
-    /* what all ranks say of this rank's rows, as the others' negatives and positives; `all` has done its
-     * work */
-    MPI_Reduce_scatter(c->dall, c->all, c->counts, MPI_DOUBLE, MPI_SUM, c->comm->world);
-    for (int64_t i = 0; i < (int64_t)rows * width; i++)
-        c->down[i] += c->all[i];
+    gather_sums(c, rows);
+    for (block at = {.leaf = c->leaf, .row = first}; next_block(c, global, &at);) {
+        const int64_t done = at.row - first;
+        find_similarities(c, &at, c->own + done * width, global, temperature);
+        for (int i = 0; i < at.rows; i++)
+            differentiate_row(c, global, at.row + i, scale, c->similarities + i * global);
+        cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, at.rows, width, (int)global, 1 / temperature,
+                    c->similarities, (int)global, c->all, width, 0, c->down + done * width, width);
+    }
     denormalise(c, rows, dz);
     return correct;
 }

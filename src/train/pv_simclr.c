@@ -8,6 +8,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { COPIES = 2 };
 
@@ -42,8 +43,10 @@ typedef struct simclr {
     pv_memory memory; /* of what is not a sampler */
     pv_contrast *contrast;
     pv_sampler *val, *test; /* of the same pairs, always those of one epoch */
+    int64_t leaves;         /* micro-batches of a batch */
     pv_real *outputs;       /* of scoring: [share][outputs] */
     double *losses;         /* [share] */
+    double *sums;           /* [leaves]: of losses, and one more: of hits */
 } simclr;
 
 static int outputs(const pv_train_opts *opts, int classes)
@@ -71,22 +74,32 @@ static int64_t loss(pv_task *task, const pv_batch *batch, const pv_real *embeddi
                             scale, losses, dembeddings);
 }
 
-/* Adds one batch's losses and hits to sums[2]. */
-static pv_status score_batch(pv_task *task, pv_sampler *sampler, int64_t batch, pv_model *model, double *sums)
+/* Adds one batch's losses and hits to own->sums.  Micro-batches are scored each by itself, as they are
+ * trained on: what they give is the same bits on whatever rank. */
+static pv_status score_batch(pv_task *task, pv_sampler *sampler, int64_t batch, pv_model *model)
 {
     simclr *const own = task->own;
+    const pv_comm *const comm = task->data.comm;
     pv_batch taken;
     const pv_status st = pv_sampler_take(sampler, 0, batch, &taken);
     const pv_pass pass = {.training = false, .global_batch = taken.global};
-    const int64_t width = task->data.form->width;
-    for (int first = 0; first < taken.count; first += PV_EVAL_BATCH)
-        pv_model_forward(model, &pass, taken.rows + first * width,
-                         taken.count - first < PV_EVAL_BATCH ? taken.count - first : PV_EVAL_BATCH,
-                         own->outputs + (int64_t)first * task->outputs);
-    sums[1] += (double)pv_contrast_loss(own->contrast, taken.count, own->outputs,
-                                        opts_of(task->data.opts)->temperature, 1, own->losses, NULL);
-    for (int i = 0; i < taken.count; i++)
-        sums[0] += own->losses[i];
+    const int64_t width = task->data.form->width, places = taken.global / COPIES;
+    const int64_t first = pv_share_start(own->leaves, comm->rank, comm->size),
+                  end = pv_share_start(own->leaves, comm->rank + 1, comm->size);
+    for (int64_t leaf = first; leaf < end; leaf++) {
+        int64_t at = COPIES * pv_share_start(places, leaf, own->leaves) - taken.first;
+        const int64_t behind = COPIES * pv_share_start(places, leaf + 1, own->leaves) - taken.first;
+        for (; at < behind; at += PV_EVAL_BATCH)
+            pv_model_forward(model, &pass, taken.rows + at * width,
+                             (int)(behind - at < PV_EVAL_BATCH ? behind - at : PV_EVAL_BATCH),
+                             own->outputs + at * task->outputs);
+    }
+    own->sums[own->leaves] +=
+        (double)pv_contrast_loss(own->contrast, taken.count, own->outputs,
+                                 opts_of(task->data.opts)->temperature, 1, own->losses, NULL);
+    for (int64_t leaf = first, i = 0; leaf < end; leaf++)
+        for (; i < COPIES * pv_share_start(places, leaf + 1, own->leaves) - taken.first; i++)
+            own->sums[leaf] += own->losses[i];
     return st;
 }
 
@@ -94,18 +107,22 @@ static pv_status score(pv_task *task, uint8_t split, pv_model *model, pv_task_sc
 {
     const simclr *const own = task->own;
     pv_sampler *const sampler = split == PV_SPLIT_VAL ? own->val : own->test;
-    double sums[2] = {0, 0};
+    double sum = 0;
     pv_status st = PV_OK;
     *out = (pv_task_score){0, (double)NAN, (double)NAN, (double)NAN};
     if (!sampler) return PV_OK;
+    memset(own->sums, 0, sizeof *own->sums * (size_t)(own->leaves + 1));
     for (int64_t batch = 0; st == PV_OK && batch < pv_sampler_batches(sampler); batch++) {
-        st = pv_agree(task->data.comm, score_batch(task, sampler, batch, model, sums));
+        st = pv_agree(task->data.comm, score_batch(task, sampler, batch, model));
         if (st == PV_OK) st = pv_walk_on(task->data.comm);
     }
-    MPI_Allreduce(MPI_IN_PLACE, sums, 2, MPI_DOUBLE, MPI_SUM, task->data.comm->world);
+    /* a leaf is one rank's: nothing but 0 is added to its sum */
+    MPI_Allreduce(MPI_IN_PLACE, own->sums, (int)own->leaves + 1, MPI_DOUBLE, MPI_SUM, task->data.comm->world);
+    for (int64_t leaf = 0; leaf < own->leaves; leaf++)
+        sum += own->sums[leaf];
     out->samples = COPIES * pv_sampler_samples(sampler);
-    out->loss = sums[0] / (double)out->samples;
-    out->accuracy = sums[1] / (double)out->samples;
+    out->loss = sum / (double)out->samples;
+    out->accuracy = own->sums[own->leaves] / (double)out->samples;
     out->merit = merit_of(out->loss);
     return st;
 }
@@ -138,8 +155,10 @@ static pv_status open_task(pv_task *task)
     pv_status st;
     PV_ALLOC(own, 1);
     task->own = own;
-    own->contrast = pv_contrast_new(data->comm, (int)rows, COPIES * pv_task_chunk(data->opts), task->outputs,
-                                    &own->memory);
+    own->leaves = pv_task_leaves(data->opts, data->comm->size);
+    own->contrast = pv_contrast_new(data->comm, (int)rows, COPIES * pv_task_chunk(data->opts), own->leaves,
+                                    task->outputs, &own->memory);
+    PV_TAKE(&own->memory, own->leaves + 1, &own->sums);
     PV_TAKE(&own->memory, rows * task->outputs, &own->outputs);
     PV_TAKE(&own->memory, rows, &own->losses);
     PV_TRY(pv_memory_status(&own->memory));

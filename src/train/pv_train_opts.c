@@ -106,8 +106,7 @@ const pv_option pv_train_options[] = {
                 "fetched by one-sided MPI; auto: node where that takes at most a quarter of its memory"},
     {PV_KEY(pv_train_opts, reduce), .choices = reduces, .initial = "fast", .fixes = PV_FIXES_MODEL,
      .meaning = "how sums over ranks are taken; fast: results may differ by rounding with the number of "
-                "ranks; ordered: along a fixed tree, with the same bits on any number of ranks (task simclr: "
-                "but for rounding)"},
+                "ranks; ordered: along a fixed tree, with the same bits on any number of ranks"},
     {PV_KEY(pv_train_opts, wire), .choices = wires, .initial = "float32", .fixes = PV_FIXES_MODEL,
      .meaning = "reduce: fast: what nodes send each other of a gradient; bfloat16: half the bytes, for slow "
                 "networks: numbers of 8 significant bits, sums of float32"},

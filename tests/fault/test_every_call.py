@@ -3,13 +3,14 @@ made to fail on each rank of 2 and 3.  The job ends within a bounded time and sa
 lost; and the next start, without faults, does the work.
 
 How many calls each rank makes is counted first.  A run of the tests tries some of them, drawn anew each time;
-`--all` tries every one, which takes hours, `--all COMMAND KIND` those of one command and kind.
+`--all [COMMAND [KIND]]` tries every one, which takes hours, `--draws N [COMMAND [KIND]]` as many as it is told.
 """
 
 import errno
 import random
 import shutil
 import sys
+from filecmp import cmp
 from pathlib import Path
 
 import h5py
@@ -37,7 +38,16 @@ KINDS = {
     "sync": (errno.EIO, errno.EDQUOT),
     "memory": (errno.ENOMEM,),
 }
-COMMANDS = ("make", "fit", "extend", "repair", "train", "resume", "eval", "probe", "align", "info")
+WRITING = ("make", "fit", "extend", "repair", "train", "resume")
+READING = (
+    "eval",
+    "probe",
+    "align",
+    "info",
+    "verify",
+    "render",
+)  # these leave the store and the model as they are
+COMMANDS = (*WRITING, *READING)
 DRAWN, BOUND_S, PATIENCE_S = 12, 40, 4
 ENDS = {0, 1, 75}
 
@@ -85,6 +95,8 @@ class Scene:
             "probe": ["probe", *given, "--method", "ridge"],
             "align": ["align", self.store, "--objects", 5],
             "info": ["info", self.store],
+            "verify": ["verify", self.store],
+            "render": ["render", self.store, "--object", 3, "--view", 1, "-o", self.now / "3.png"],
         }[command]
 
 
@@ -132,10 +144,20 @@ def try_call(
     what = f"{command}: {kind} {after} of {calls} on rank {rank} of {ranks}, {errno.errorcode[code]}"
     hung = run.status == HUNG
     check(ended_well(run), f"{what}: {'hangs' if hung else f'ends with {run.status} and says why'}", run)
+    if command in READING:
+        same = all(cmp(path, scene.kept / path.name, shallow=False) for path in (scene.store, scene.model))
+        if not same:
+            check(False, f"{what}: the store and the model stay as they are", run)
+        return
     again = polyview(*scene.words(command), ranks=2)
     seen = polyview("verify", scene.store)
     if again.status != 0 or seen.status != 0 or seen.json["bad"] != 0:
         check(False, f"{what}: the next start does the work", run, again, seen)
+
+
+def cells(asked: list[str]) -> list[tuple[str, str]]:
+    """Commands and kinds of calls, of all or of those that were asked for."""
+    return [(c, k) for c in asked[:1] or COMMANDS for k in asked[1:2] or KINDS]
 
 
 def every_call_may_fail(work: Path) -> None:
@@ -143,12 +165,11 @@ def every_call_may_fail(work: Path) -> None:
     if not library:
         return skip("failing calls", "no C compiler")
     scene = Scene(work)
-    for command in ASKED[1:2] or COMMANDS:
-        for kind in ASKED[2:3] or KINDS:
-            for ranks in (2, 3):
-                for rank, calls in enumerate(count(scene, library, command, kind, ranks)):
-                    for after in range(calls):
-                        try_call(scene, library, command, kind, ranks, rank, after, calls)
+    for command, kind in cells(ASKED[1:]):
+        for ranks in (2, 3):
+            for rank, calls in enumerate(count(scene, library, command, kind, ranks)):
+                for after in range(calls):
+                    try_call(scene, library, command, kind, ranks, rank, after, calls)
     return None
 
 
@@ -157,13 +178,17 @@ def some_calls_fail(work: Path) -> None:
     if not library:
         return skip("failing calls", "no C compiler")
     scene = Scene(work)
-    for command, kind in random.sample([(c, k) for c in COMMANDS for k in KINDS], DRAWN):
-        ranks = random.choice((2, 3))
-        counts = count(scene, library, command, kind, ranks)
-        rank = random.choice([rank for rank in range(ranks) if counts[rank] > 0] or [0])
-        if counts[rank] > 0:
-            after = random.randrange(counts[rank])
-            try_call(scene, library, command, kind, ranks, rank, after, counts[rank])
+    counts: dict[tuple[str, str, int], list[int]] = {}
+    chosen = (
+        random.sample(cells([]), DRAWN) if not ASKED else random.choices(cells(ASKED[2:]), k=int(ASKED[1]))
+    )
+    for command, kind in chosen:
+        cell = (command, kind, random.choice((2, 3)))
+        counts[cell] = counts.get(cell) or count(scene, library, *cell)
+        rank = random.choice([rank for rank, calls in enumerate(counts[cell]) if calls > 0] or [0])
+        if counts[cell][rank] > 0:
+            after = random.randrange(counts[cell][rank])
+            try_call(scene, library, *cell, rank, after, counts[cell][rank])
     return None
 
 
@@ -187,8 +212,8 @@ def one_rank_cannot_open_within_mpi(work: Path) -> None:
 
 
 if __name__ == "__main__":
-    ASKED = sys.argv[1:] if sys.argv[1:2] == ["--all"] else []
+    ASKED = sys.argv[1:] if sys.argv[1:2] in (["--all"], ["--draws"]) else []
     if ASKED:
         sys.argv[1:] = []
-        sys.exit(run_tests(every_call_may_fail))
+        sys.exit(run_tests(every_call_may_fail if ASKED[0] == "--all" else some_calls_fail))
     sys.exit(run_tests(one_rank_cannot_open_within_mpi, some_calls_fail))

@@ -7,21 +7,20 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-/* Loss and gradient of a batch of `places` pairs, z [2 places][width] known to every rank, each of which
- * takes its share.
+/* Loss and gradient of a batch of `places` pairs in `leaves` parts, z [2 places][width] known to every rank,
+ * each of which takes its share.
  * Shapes: losses [2 places] and dz [2 places][width] are filled in this rank's rows.  Returns the mean
  * loss. */
-static double run(const pv_comm *comm, int64_t places, int width, const pv_real *z, double temperature,
-                  pv_real *dz, int64_t *from, int64_t *rows)
+static double run(const pv_comm *comm, int64_t leaves, int64_t places, int width, const pv_real *z,
+                  double temperature, pv_real *dz, int64_t *from, int64_t *rows)
 {
     pv_memory memory = {0};
-    int64_t first, count;
-    pv_share_of(places, comm->rank, comm->size, &first, &count);
-    *from = 2 * first;
-    *rows = 2 * count;
+    *from = 2 * pv_share_run_start(places, leaves, comm->rank, comm->size);
+    *rows = 2 * pv_share_run_start(places, leaves, comm->rank + 1, comm->size) - *from;
     double *losses = calloc((size_t)*rows + 1, sizeof *losses), sum = 0;
-    pv_contrast *contrast = pv_contrast_new(comm, (int)*rows, 2 * places, width, &memory);
+    pv_contrast *contrast = pv_contrast_new(comm, (int)*rows, 2 * places, leaves, width, &memory);
     if (pv_memory_status(&memory) != PV_OK) return (double)NAN;
     pv_contrast_loss(contrast, (int)*rows, z + *from * width, temperature, 1.0 / (double)(2 * places), losses,
                      dz + *from * width);
@@ -73,7 +72,7 @@ static void a_case(const pv_comm *comm, const pv_oracle *oracle, const char *nam
     interleave(places, width, gradient, truth);
     for (int64_t i = 0; i < count; i++)
         z[i] = (pv_real)z64[i];
-    const double mean = run(comm, places, width, z, temperature, dz, &from, &rows);
+    const double mean = run(comm, comm->size, places, width, z, temperature, dz, &from, &rows);
     const double error =
         largest_error(rows * width, dz + from * width, truth + from * width, largest(count, truth));
     char statement[80];
@@ -88,10 +87,11 @@ static void a_case(const pv_comm *comm, const pv_oracle *oracle, const char *nam
     free(dz);
 }
 
+/* In the same leaves one rank has the same bits; in one leaf it has them but for rounding. */
 static void ranks_agree_with_one(const pv_comm *comm)
 {
-    enum { PLACES = 83, WIDTH = 24, ROWS = 2 * PLACES };
-    static pv_real z[ROWS * WIDTH], dz[ROWS * WIDTH], alone[ROWS * WIDTH];
+    enum { PLACES = 171, WIDTH = 24, ROWS = 2 * PLACES, LEAVES = 8 };
+    static pv_real z[ROWS * WIDTH], dz[ROWS * WIDTH], alone[ROWS * WIDTH], whole[ROWS * WIDTH];
     static double truth[ROWS * WIDTH];
     pv_comm self;
     int64_t from, rows, own_from, own_rows;
@@ -99,16 +99,18 @@ static void ranks_agree_with_one(const pv_comm *comm)
     for (int i = 0; i < ROWS * WIDTH; i++)
         z[i] = (pv_real)pv_rng_normal(&rng);
     pv_comm_open(MPI_COMM_SELF, 0, &self);
-    const double one = run(&self, PLACES, WIDTH, z, 0.1, alone, &own_from, &own_rows);
-    const double all = run(comm, PLACES, WIDTH, z, 0.1, dz, &from, &rows);
+    const double one = run(&self, LEAVES, PLACES, WIDTH, z, 0.1, alone, &own_from, &own_rows);
+    const double at_once = run(&self, 1, PLACES, WIDTH, z, 0.1, whole, &own_from, &own_rows);
+    const double all = run(comm, LEAVES, PLACES, WIDTH, z, 0.1, dz, &from, &rows);
     for (int i = 0; i < ROWS * WIDTH; i++)
-        truth[i] = (double)alone[i];
-    pv_test_check(comm, fabs(all - one) < 1e-12 * one,
+        truth[i] = (double)whole[i];
+    const int64_t at = from * WIDTH;
+    pv_test_check(comm, fabs(all - one) < 1e-12 * one && fabs(all - at_once) < 1e-12 * one,
                   "the loss of a batch does not know how many ranks hold it");
-    pv_test_check(comm,
-                  largest_error(rows * WIDTH, dz + from * WIDTH, truth + from * WIDTH,
-                                largest(ROWS * WIDTH, truth)) < 1e-5,
+    pv_test_check(comm, largest_error(rows * WIDTH, dz + at, truth + at, largest(ROWS * WIDTH, truth)) < 1e-5,
                   "gradients cross the borders of ranks");
+    pv_test_check(comm, memcmp(dz + at, alone + at, sizeof *dz * (size_t)(rows * WIDTH)) == 0,
+                  "in the same leaves they are the same bits on any number of ranks");
     pv_comm_close(&self);
 }
 
@@ -123,14 +125,14 @@ static void gradients_are_slopes(const pv_comm *comm)
     pv_rng rng = pv_rng_open(4, PV_RNG_TEST, 0, 0);
     for (int i = 0; i < ROWS * WIDTH; i++)
         z[i] = (pv_real)pv_rng_normal(&rng);
-    run(comm, PLACES, WIDTH, z, 0.5, dz, &from, &rows);
+    run(comm, comm->size, PLACES, WIDTH, z, 0.5, dz, &from, &rows);
     for (int i = 0; i < ROWS * WIDTH; i++) {
         int64_t f, r;
         const pv_real kept = z[i];
         z[i] = kept + (pv_real)h;
-        const double above = run(comm, PLACES, WIDTH, z, 0.5, ignored, &f, &r);
+        const double above = run(comm, comm->size, PLACES, WIDTH, z, 0.5, ignored, &f, &r);
         z[i] = kept - (pv_real)h;
-        const double below = run(comm, PLACES, WIDTH, z, 0.5, ignored, &f, &r);
+        const double below = run(comm, comm->size, PLACES, WIDTH, z, 0.5, ignored, &f, &r);
         z[i] = kept;
         if (i >= from * WIDTH && i < (from + rows) * WIDTH)
             worst = fmax(worst, fabs((double)dz[i] - (above - below) / (2 * h)));
