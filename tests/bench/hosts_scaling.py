@@ -101,6 +101,26 @@ def one_round(jobs: Jobs, hosts: int, mbit: int, sets: list[str]) -> Round:
     }
 
 
+def beside(jobs: Jobs, hosts: int, mbit: int, sets: list[str], others: list[str]) -> str:
+    """A training with `sets` alone and with each of `others` more, in turn: samples a second, and how many times the first's."""
+    store, model = jobs.work / "scaling.h5", jobs.work / "scaling-model.h5"
+    rates: dict[str, float] = {}
+    jobs.hosts.set_links(mbit)
+    store.unlink(missing_ok=True)
+    for more in ["", *others]:
+        settings = [f"{key}={value}" for key, value in SIZES.items()] + sets + more.split()
+        settings.append(f"train.output={model}")
+        words: list[object] = ["--config", CONFIG, *(w for each in settings for w in ("--set", each))]
+        if not store.exists():
+            run(jobs, ["fit"], hosts, [*words, "--store", store])
+        for path in jobs.work.glob("scaling-model*"):
+            path.unlink()
+        trained = run(jobs, ["train"], hosts, [*words, "--store", store])
+        rates[more] = trained["samples_per_s"]
+    told = (f"{more or 'as it is'}: {rate:.0f} ({rate / rates['']:.2f})" for more, rate in rates.items())
+    return f"{hosts} hosts, {mbit} Mbit/s: {'; '.join(told)}\n"
+
+
 def median(rounds: list[Round], value: Any) -> float:
     return statistics.median(value(each) for each in rounds)
 
@@ -148,6 +168,9 @@ def main() -> int:
     parser.add_argument("--set", dest="sets", action="append", default=[], help="as for polyview")
     parser.add_argument("--results", type=Path, default=Path("hosts-scaling.jsonl"))
     parser.add_argument("--quiet", type=float, default=1, help="share of the cores that others may have had")
+    parser.add_argument(
+        "--beside", action="append", help="settings, such as 'train.reduce=ordered': trains with and without"
+    )
     args = parser.parse_args()
     if args.hosts and missing():
         print(f"hosts_scaling: {missing()}", file=sys.stderr)
@@ -156,10 +179,14 @@ def main() -> int:
         jobs = Jobs(work, hosts)
         for count in args.hosts:
             for mbit in args.mbit if count > 1 else [0]:
+                if args.beside:
+                    print(beside(jobs, count, mbit, args.sets, args.beside), end="", flush=True)
+                    continue
                 each = one_round(jobs, count, mbit, args.sets)
                 with args.results.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(each) + "\n")
-    print(table(args.results, args.quiet), end="")
+    if not args.beside:
+        print(table(args.results, args.quiet), end="")
     return 0
 
 
