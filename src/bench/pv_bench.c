@@ -27,10 +27,10 @@ static pv_status watch(const pv_comm *comm, const pv_bench_watched *watched, boo
     int count = 0, more = 1;
     pv_status st = PV_OK;
     PV_ALLOC(values, (int64_t)watched->figures * room);
-    while (st == PV_OK && count < room) {
+    while (st == PV_OK && more && count < room) {
         double now[PV_BENCH_FIGURES];
         st = watched->repeat(watched->context, together, now);
-        more = pv_seconds() - begin <= seconds;
+        more = pv_seconds() - begin <= seconds && !pv_stop_requested();
         if (together && watched->in_step) MPI_Bcast(&more, 1, MPI_INT, 0, comm->world);
         /* One that outlasts the window saw other ranks come to their end. */
         if (count > 0 && !more) break;

@@ -1,6 +1,7 @@
 /* `polyview bench align`: pairs that weight matching aligns a second on a core, and how well. */
 #include "base/pv_clock.h"
 #include "base/pv_mem.h"
+#include "base/pv_stop.h"
 #include "run/pv_timed_fits.h"
 #include "bench/pv_benches.h"
 #include "run/pv_aligner.h"
@@ -93,12 +94,14 @@ static pv_status time_matching(const pair_rows *pairs, bool signs, int starts, d
     for (int r = 0; r < REPETITIONS; r++) {
         const double start = pv_seconds();
         int64_t done = 0;
-        while (done == 0 || pv_seconds() - start < seconds / REPETITIONS)
+        while (done == 0 || pv_seconds() - start < seconds / REPETITIONS) {
+            PV_TRY(pv_stop_check());
             for (int i = 0; i < pairs->count; i++, done++) {
                 pv_rng rng = pv_rng_open(1, PV_RNG_MATCH, (uint64_t)i, 0);
                 pv_match_row(matcher, pairs->first + (int64_t)i * pairs->params,
                              pairs->second + (int64_t)i * pairs->params, &rng, out);
             }
+        }
         rates[r] = (double)done / (pv_seconds() - start);
     }
     *core_share = fmin(1, (pv_thread_seconds() - busy) / (pv_seconds() - begin));
@@ -120,6 +123,7 @@ static pv_status judge_pairs(const pair_rows *pairs, pv_inr_variant variant, int
     PV_TRY(pv_aligner_new(&pairs->arch, samples, pv_timed_fits_shape(pairs->fits)->coords, SWEEPS, starts,
                           &fresh, &aligner));
     for (int i = 0; i < pairs->count; i++) {
+        PV_TRY(pv_stop_check());
         pv_alignment_score scores[PV_WAYS];
         pv_rng rng = pv_rng_open(1, PV_RNG_MATCH, (uint64_t)i, 0);
         PV_TRY(pv_timed_fits_values(pairs->fits, i, values));

@@ -2,6 +2,7 @@
  * the same bytes in the same run. */
 #include "base/pv_clock.h"
 #include "base/pv_mem.h"
+#include "base/pv_stop.h"
 #include "run/pv_timing.h"
 #include "bench/pv_benches.h"
 #include "parallel/pv_shared.h"
@@ -87,8 +88,9 @@ static pv_status write_rows(store_bench *b, pv_store *store, int batch)
     pv_status st = PV_OK;
     for (int64_t done = 0; st == PV_OK && done < b->count; done += batch) {
         const int64_t left = b->count - done;
-        st = pv_store_write_rows(store, 0, b->first + done, left < batch ? left : batch, b->rows, b->psnr,
-                                 b->steps, b->status);
+        if ((st = pv_stop_check()) == PV_OK)
+            st = pv_store_write_rows(store, 0, b->first + done, left < batch ? left : batch, b->rows, b->psnr,
+                                     b->steps, b->status);
     }
     return st;
 }
@@ -122,6 +124,7 @@ static pv_status write_plainly(const store_bench *b, int fd, int batch, bool syn
     const int64_t row = (int64_t)sizeof *b->rows * b->params;
     for (int64_t done = 0; done < b->count; done += batch) {
         const int64_t left = b->count - done, rows = left < batch ? left : batch;
+        if (pv_stop_requested()) return pv_stop_fail();
         if (pwrite(fd, b->rows, (size_t)(rows * row), (off_t)((b->first + done) * row)) !=
             (ssize_t)(rows * row))
             return plain_error(b);
@@ -134,8 +137,8 @@ static pv_status write_plainly(const store_bench *b, int fd, int batch, bool syn
 static pv_status make_plain(const store_bench *b)
 {
     const off_t bytes = (off_t)sizeof *b->rows * b->params * (off_t)pv_signal_objects(b->signal);
-    pv_status st = PV_OK;
-    if (b->comm->rank == 0) {
+    pv_status st = pv_stop_check();
+    if (st == PV_OK && b->comm->rank == 0) {
         unlink(b->plain);
         const int made = open(b->plain, O_CREAT | O_WRONLY, 0666);
         if (made < 0 || posix_fallocate(made, 0, bytes) != 0) st = plain_error(b);
@@ -195,6 +198,7 @@ static pv_status read_plainly(const store_bench *b, char *all)
     const int fd = open(b->plain, O_RDONLY);
     pv_status st = fd < 0 ? plain_error(b) : PV_OK;
     for (int64_t at = b->first * row; st == PV_OK && at < end; at += READ_BYTES) {
+        if ((st = pv_stop_check()) != PV_OK) break;
         const int64_t bytes = end - at < READ_BYTES ? end - at : READ_BYTES;
         if (pread(fd, all ? all + at : (char *)b->rows, (size_t)bytes, (off_t)at) != (ssize_t)bytes)
             st = plain_error(b);

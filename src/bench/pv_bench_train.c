@@ -5,6 +5,7 @@
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
 #include "base/pv_rng.h"
+#include "base/pv_stop.h"
 #include "bench/pv_benches.h"
 #include "inr/pv_inr.h"
 #include "pv_bench.h"
@@ -223,6 +224,7 @@ static pv_status take_steps(training *t, int count)
     for (int i = 0; st == PV_OK && i < count; i++) {
         step.save = false;
         st = pv_stepper_step(t->stepper, 0, t->batch++, &step);
+        if (st == PV_OK && step.stop) st = pv_stop_fail(); /* on all of its ranks */
     }
     return st;
 }

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -190,35 +191,32 @@ def a_growth_is_whole_or_nothing(work: Path) -> None:
         )
 
 
-def every_phase_hears_a_signal(work: Path) -> None:
-    library = faults(work)
-    if not library:
-        skip("every phase hears a signal", "there is no C compiler")
-        return
-    store, config = make_store(work), work / "config.yaml"
-    model = work / "model.h5"
-    trained = polyview("train", "--config", config)
-    images, data = str(work / "images"), ("images", "read", 3000)
-    for name in ("filled.h5", "mended.h5"):
-        shutil.copy(store, work / name)
-    with h5py.File(work / "mended.h5", "r+") as file:
-        file["view/status"][0, :3] = 0
-    slow = ("store.h5", "read", 250)
-    phases = {
-        "fit, reading the images": (["fit", "--config", config, "--store", work / "new.h5"], *data),
-        "fit, bringing the store to disk": (
-            ["fit", "--config", config, "--store", work / "other.h5"],
-            "other.h5.part",
-            "sync",
-            20000,
-        ),
+LIMIT_S = 2
+LIMIT = ["--max-hours", LIMIT_S / 3600]
+
+
+def slow_phases(work: Path, store: Path) -> dict[str, tuple[list[object], str, str, int]]:
+    """Command, and the calls that hold it up: part of a file's name, kind, milliseconds."""
+    config, model, place = work / "config.yaml", work / "model.h5", work / "place"
+    fit, repair = ["fit", "--config", config, "--store"], ["verify", "--repair"]
+    images, timed = str(work / "images"), place / "polyview-bench"
+    place.mkdir()
+    for name in ("filled", "grown", "missing", "limited", "mended", "bad"):
+        shutil.copy(store, work / f"{name}.h5")
+    for name in ("grown", "missing", "mended", "bad"):
+        with h5py.File(work / f"{name}.h5", "r+") as file:
+            file["view/status"][0, :3] = 0
+    data, slow, slower = (images, "read", 3000), ("store.h5", "read", 250), 1000
+    return {
+        "fit, reading the images": ([*fit, work / "new.h5"], *data),
+        "fit, bringing the store to disk": ([*fit, work / "other.h5"], "other.h5.part", "sync", 20000),
         "fit, opening a store that is filled": (
             ["fit", "--store", work / "filled.h5"],
             "filled.h5",
             "read",
             250,
         ),
-        "extend, opening": (["extend", work / "mended.h5", "--views", 5], "mended.h5", "read", 250),
+        "extend, opening": (["extend", work / "grown.h5", "--views", 5], "grown.h5", "read", 250),
         "info": (["info", store], *slow),
         "verify": (["verify", store], *slow),
         "align": (["align", store], *slow),
@@ -226,17 +224,102 @@ def every_phase_hears_a_signal(work: Path) -> None:
         "train, loading": (["train", "--config", config, "--set", f"train.output={work / 'm.h5'}"], *slow),
         "eval, loading": (["eval", "--model", model, "--store", store], *slow),
         "probe, loading": (["probe", "--model", model, "--store", store, "--method", "knn"], *slow),
+        "plan, reading the images": (["plan", "--config", config, "--dir", place], *data),
+        "plan, filling a store": (["plan", "--config", config, "--dir", place], str(timed), "write", 250),
+        "bench comm": (["bench", "comm", "--config", config, "--dir", place], str(timed), "write", 250),
+        "bench store": (["bench", "store", "--config", config, "--dir", place], str(timed), "write", 250),
+        "fit, reading, and a limit": ([*fit, work / "a.h5", *LIMIT], *data),
+        "fit, making a store, and a limit": ([*fit, work / "made.h5", *LIMIT], "made.h5", "write", slower),
+        "fit, bringing it to disk, and a limit": ([*fit, work / "b.h5", *LIMIT], "b.h5.part", "sync", 20000),
+        "fit, opening, and a limit": ([*fit, work / "limited.h5", *LIMIT], "limited.h5", "read", slower),
+        "fit, writing rows, and a limit": (
+            [*fit, work / "missing.h5", *LIMIT],
+            "missing.h5",
+            "write",
+            slower,
+        ),
+        "repair, verifying, and a limit": (
+            [*repair, work / "mended.h5", *LIMIT],
+            "mended.h5",
+            "read",
+            slower,
+        ),
+        "repair, writing rows, and a limit": ([*repair, work / "bad.h5", *LIMIT], "bad.h5", "write", slower),
     }
-    check(trained.status == 0 and Path(images).is_dir(), "there is a store and a model", trained)
-    running = {}
-    for what, (words, path, calls, ms) in phases.items():
-        running[what] = slowed(work, library, words, 2, path, calls, ms)
-        running[what].signal(signal.SIGTERM)
-    for what, process in running.items():
-        run = process.finish(HEARD_S + BUSY_S + time.monotonic() - process.start)
-        check(run.status == STOPPED, f"{what}: a signal ends it", run)
+
+
+class Ends:
+    """When programs that are asked to end do so."""
+
+    def __init__(self) -> None:
+        self.asked: dict[str, tuple[Process, float]] = {}
+        self.seconds: dict[str, float] = {}
+        self.watcher = threading.Thread(target=self.watch, daemon=True)
+        self.all_asked = threading.Event()
+        self.watcher.start()
+
+    def ask(self, what: str, process: Process, when: float) -> None:
+        self.asked[what] = process, when
+
+    def watch(self) -> None:
+        last = time.monotonic()
+        while time.monotonic() - last < HEARD_S + BUSY_S:
+            for what, (process, when) in list(self.asked.items()):
+                if what not in self.seconds and process.process.poll() is not None:
+                    self.seconds[what] = max(0, time.monotonic() - when)
+            if not self.all_asked.is_set():
+                last = time.monotonic()
+            elif len(self.seconds) == len(self.asked):
+                return
+            time.sleep(0.05)
+
+    def wait(self) -> None:
+        self.all_asked.set()
+        self.watcher.join()
+
+
+def every_phase_hears_a_signal_or_a_limit(work: Path) -> None:
+    library = faults(work)
+    if not library:
+        skip("every phase hears a signal", "there is no C compiler")
+        return
+    store, config = make_store(work), work / "config.yaml"
+    trained = polyview("train", "--config", config)
+    check(trained.status == 0 and store.exists(), "there is a store and a model", trained)
+    long = ["--seconds", 6000, "--set", "train.batch=8"]
+    benches = {
+        f"bench {name}": Process(launch(["bench", name, *long], 2), **AT_ONCE)
+        for name in ("fit", "train", "align")
+    }
+    ends = Ends()
+    for what, (words, path, calls, ms) in slow_phases(work, store).items():
+        process = slowed(work, library, words, 2, path, calls, ms)
+        if LIMIT[0] not in words:
+            process.signal(signal.SIGTERM)
+        ends.ask(what, process, max(time.monotonic(), process.start + LIMIT_S))
+    for what, process in benches.items():
+        process.signal(signal.SIGTERM)
+        ends.ask(what, process, time.monotonic())
+    ends.wait()
+    for what, (process, _) in ends.asked.items():
+        run, seconds = process.finish(1), ends.seconds.get(what, HEARD_S + BUSY_S)
+        limited = "a limit" in what
+        check(
+            run.status == STOPPED
+            and seconds < HEARD_S + BUSY_S
+            and ("a signal asked" not in run.stderr or not limited),
+            f"{what}{'' if limited else ': a signal'} ends the run",
+            seconds,
+            run,
+        )
     again = polyview("fit", "--config", config, "--store", work / "other.h5")
     check(again.status == 0 and again.json["fitted"] > 0, "and a fit that was cut off starts anew", again)
+    seen = [polyview("verify", work / f"{name}.h5", "--repair") for name in ("missing", "mended", "bad")]
+    check(
+        all(run.status == 0 and run.json["bad"] == 0 for run in seen),
+        "and no row is lost in a store that was being filled or mended",
+        *seen,
+    )
 
 
 def curve(metrics: Path) -> list[dict]:
@@ -318,7 +401,7 @@ if __name__ == "__main__":
         run_tests(
             a_making_is_whole_or_nothing,
             a_growth_is_whole_or_nothing,
-            every_phase_hears_a_signal,
+            every_phase_hears_a_signal_or_a_limit,
             evaluating_is_left_and_taken_up_again,
             memory_does_not_grow,
         )
