@@ -111,7 +111,8 @@ def go_on(jobs: Jobs, plan: Plan, store: Path, loss: Loss) -> str:
         os.utime(lock, (time.time() - LONG_AGO_S,) * 2)
     remain = [host for host in HOSTS if host != loss.host]
     run = jobs.run(*plan.words, store, "--max-hours", SOON_S / 3600, on=remain)
-    if run.status not in (0, 75) or (run.json and run.json["present"] != before):
+    # on a busy machine it may end before it has counted them
+    if run.status not in (0, 75) or run.json.get("present", before) != before:
         return f"the hosts that remain do not go on: {run}"
     run = jobs.run(*plan.words, store, on=HOSTS)
     if run.status != 0 or run.json["present"] < before:
