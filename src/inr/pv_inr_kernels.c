@@ -11,6 +11,9 @@ enum { MOST_UNITS = 8, WIDE = 3, GRAD_A = 4, GRAD_B = 4, UNROLL = 1 };
 enum { MOST_UNITS = 4, WIDE = 3, GRAD_A = 4, GRAD_B = 3, UNROLL = 4 };
 #endif
 #include "pv_inr_loops.h"
+#if defined(__AVX2__) && !defined(__AVX512F__)
+#include "pv_inr_across.h"
+#endif
 
 static void sincos_kernel(int n, const float *t, float *sine, float *slope)
 {
@@ -75,6 +78,9 @@ static double gradient_kernel(const pv_inr_net *net, const float *coords, const 
                               float scale, float *gradient)
 {
     int first = 0;
+#if defined(__AVX2__) && !defined(__AVX512F__)
+    if (fits_across(net)) return gradient_across(net, coords, values, count, scale, gradient);
+#endif
     for (; first + (WIDE - 1) * PV_LANES < count; first += WIDE * PV_LANES) {
         forward_block(net, coords, first, WIDE);
         backward_block(net, values, first, WIDE, count);

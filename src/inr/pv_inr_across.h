@@ -1,0 +1,223 @@
+/* A fit step whose vectors run across units: activations are [samples][units] of a few samples at a time,
+ * which go forward, back and into the gradients before they leave the first cache.  No sum is one over lanes
+ * but for the outputs.  For nets whose hidden layers are of whole blocks, and kernel files (*_kernels.c) of
+ * the room that have 16 registers: a block of DOWN rows and ACROSS vectors of sums fills them, with DOWN
+ * broadcast factors and the vector that they share. */
+#ifndef PV_INR_ACROSS_H
+#define PV_INR_ACROSS_H
+
+#include "pv_inr_loops.h"
+
+enum {
+    DOWN = 3,
+    ACROSS = 4, /* vectors */
+    BLOCK_UNITS = ACROSS * PV_LANES,
+    TOGETHER = 48, /* samples, of those that a net has room for: whole blocks of rows, and whole vectors */
+};
+
+/* Factors f[r][k] at at[r * row + k * step]. */
+typedef struct factors {
+    const float *at;
+    int64_t row, step;
+} factors;
+
+/* What becomes of a block of sums. */
+typedef enum ending { KEPT, TURNED, ADDED, SCATTERED } ending;
+
+/* out[r][c], c along vectors, made of sums over k of f[r][k] in[k][c]: on top of `bias` (KEPT), times what is
+ * there (TURNED), `scale` times to be added to what is there (ADDED; SCATTERED: to out[c][r]).  Rows of `in`
+ * are in_row apart, those of `out` out_row. */
+typedef struct across {
+    int depth;
+    factors f;
+    const float *in, *bias;
+    int64_t in_row;
+    float *out;
+    int64_t out_row;
+    float scale;
+} across;
+
+PV_INLINE void block_across(ending end, bool dense, int down, across p)
+{
+    pv_vector sum[DOWN][ACROSS];
+    const int64_t step = dense ? 1 : p.f.step;
+    for (int r = 0; r < down; r++)
+        for (int v = 0; v < ACROSS; v++)
+            sum[r][v] = end == KEPT ? pv_vector_load_aligned(p.bias + v * PV_LANES) : (pv_vector){0};
+#pragma GCC unroll 4
+    for (int k = 0; k < p.depth; k++, p.f.at += step, p.in += p.in_row) {
+        pv_vector f[DOWN];
+        for (int r = 0; r < down; r++)
+            f[r] = pv_vector_splat(p.f.at[r * p.f.row]);
+        for (int v = 0; v < ACROSS; v++) {
+            const pv_vector in = pv_vector_load_aligned(p.in + v * PV_LANES);
+            for (int r = 0; r < down; r++)
+                sum[r][v] += f[r] * in;
+        }
+    }
+    for (int r = 0; r < down; r++)
+        for (int v = 0; v < ACROSS; v++) {
+            float *out = p.out + r * p.out_row + v * PV_LANES;
+            if (end == KEPT)
+                *pv_vector_aligned(out) = sum[r][v];
+            else if (end == TURNED)
+                *pv_vector_aligned(out) *= sum[r][v];
+            else if (end == ADDED)
+                *pv_vector_at(out) += p.scale * sum[r][v];
+            else
+                for (int i = 0; i < PV_LANES; i++)
+                    p.out[(v * PV_LANES + i) * p.out_row + r] += p.scale * sum[r][v][i];
+        }
+}
+
+/* All `rows` rows of `units` columns. */
+PV_INLINE void all_across(ending end, bool dense, int rows, int units, across p)
+{
+    for (int u = 0; u < units; u += BLOCK_UNITS) {
+        across part = p;
+        for (int r = 0; r < rows; r += DOWN) {
+            if (rows - r >= DOWN)
+                block_across(end, dense, DOWN, part);
+            else if (rows - r == 2)
+                block_across(end, dense, 2, part);
+            else
+                block_across(end, dense, 1, part);
+            part.f.at += DOWN * p.f.row;
+            part.out += DOWN * (end == SCATTERED ? 1 : p.out_row);
+        }
+        p.in += BLOCK_UNITS;
+        p.out += BLOCK_UNITS * (end == SCATTERED ? p.out_row : 1);
+        if (end == KEPT) p.bias += BLOCK_UNITS;
+    }
+}
+
+/* The uses of a layer's products, each a function of its own, as each wants all registers. */
+#define USE_ACROSS(name, end, dense)                                                                         \
+    static __attribute__((noinline)) void name(int rows, int units, across p)                                \
+    {                                                                                                        \
+        all_across(end, dense, rows, units, p);                                                              \
+    }
+USE_ACROSS(forward_first, KEPT, false)
+USE_ACROSS(forward_across, KEPT, true)
+USE_ACROSS(back_last, TURNED, false)
+USE_ACROSS(back_across, TURNED, true)
+USE_ACROSS(add_across, ADDED, false)
+USE_ACROSS(scatter_across, SCATTERED, false)
+
+/* output[c][s] of whole vectors of samples, from their last activations. */
+static void outputs_across(const pv_inr_net *net, int first, int wide)
+{
+    const int last = net->arch.layers - 1, units = net->arch.dims[last];
+    for (int c = 0; c < net->arch.dims[last + 1]; c++)
+        for (int s = 0; s < wide * PV_LANES; s += PV_LANES) {
+            pv_vector sum[PV_LANES];
+            for (int r = 0; r < PV_LANES; r++)
+                sum[r] = (pv_vector){0};
+            for (int k = 0; k < units; k += PV_LANES) {
+                const pv_vector weight = pv_vector_load(net->weight[last] + c * units + k);
+                for (int r = 0; r < PV_LANES; r++)
+                    sum[r] += weight * pv_vector_load_aligned(net->value[last] + (s + r) * units + k);
+            }
+            *pv_vector_aligned(net->output + c * (int64_t)net->stride + first + s) =
+                pv_vector_sums(sum) + net->bias[last][c];
+        }
+}
+
+/* gradient[i] += scale * the sum over n rows of x[.][i]. */
+static void sum_across(int n, int units, const float *x, float scale, float *gradient)
+{
+    for (int u = 0; u < units; u += BLOCK_UNITS) {
+        pv_vector even[ACROSS] = {{0}}, odd[ACROSS] = {{0}};
+        const float *row = x + u;
+        for (int s = 0; s < n / 2; s++, row += 2 * units)
+            for (int v = 0; v < ACROSS; v++) {
+                even[v] += pv_vector_load_aligned(row + v * PV_LANES);
+                odd[v] += pv_vector_load_aligned(row + units + v * PV_LANES);
+            }
+        for (int v = 0; v < ACROSS; v++) {
+            if (n % 2 > 0) even[v] += pv_vector_load_aligned(row + v * PV_LANES);
+            *pv_vector_at(gradient + u + v * PV_LANES) += scale * (even[v] + odd[v]);
+        }
+    }
+}
+
+/* From coordinates to outputs, for n samples from `first` on. */
+static void forward_samples(const pv_inr_net *net, const float *coords, int first, int n)
+{
+    const int last = net->arch.layers - 1, *d = net->arch.dims;
+    for (int l = 0; l < last; l++) {
+        float *out = net->value[l + 1];
+        across p = {
+            d[l], {coords + first, 1, net->stride}, net->transposed[l], net->bias[l], d[l + 1], out, d[l + 1],
+            1};
+        if (l == 0)
+            forward_first(n, d[1], p);
+        else {
+            p.f = (factors){net->value[l], d[l], 1};
+            forward_across(n, d[l + 1], p);
+        }
+        if (net->apart[l])
+            activate_apart(net, 1, n * d[l + 1], out, net->slope[l + 1]);
+        else
+            sincos_loop(n * d[l + 1], out, out, net->slope[l + 1]);
+    }
+    outputs_across(net, first, (n + PV_LANES - 1) / PV_LANES);
+}
+
+/* From residuals to gradients of all but the outputs' biases, which end `gradient`. */
+static void back_samples(const pv_inr_net *net, const float *coords, int first, int n, float scale,
+                         float *gradient)
+{
+    const int last = net->arch.layers - 1, *d = net->arch.dims;
+    float *end = gradient;
+    for (int l = 0; l <= last; l++)
+        end += d[l + 1] * d[l] + d[l + 1];
+    for (int l = last; l > 0; l--) {
+        const float weight_scale = l == last ? scale : scale * net->scale;
+        const factors out = {net->output + first, 1, net->stride}, hidden = {net->slope[l + 1], d[l + 1], 1};
+        const factors f = l == last ? out : hidden;
+        if (l < last) sum_across(n, d[l + 1], net->slope[l + 1], weight_scale, end - d[l + 1]);
+        end -= d[l + 1] * d[l] + d[l + 1];
+        add_across(d[l + 1], d[l],
+                   (across){n, {f.at, f.step, f.row}, net->value[l], NULL, d[l], end, d[l], weight_scale});
+        const across p = {d[l + 1], f, net->weight[l], NULL, d[l], net->slope[l], d[l], 1};
+        if (l == last)
+            back_last(n, d[l], p);
+        else
+            back_across(n, d[l], p);
+    }
+    const float weight_scale = scale * net->scale;
+    sum_across(n, d[1], net->slope[1], weight_scale, end - d[1]);
+    scatter_across(
+        d[0], d[1],
+        (across){
+            n, {coords + first, net->stride, 1}, net->slope[1], NULL, d[1], gradient, d[0], weight_scale});
+}
+
+/* Whether hidden layers are of whole blocks of units: narrow ones would leave registers empty. */
+static bool fits_across(const pv_inr_net *net)
+{
+    for (int l = 1; l < net->arch.layers; l++)
+        if (net->arch.dims[l] % BLOCK_UNITS != 0) return false;
+    return net->arch.layers > 1;
+}
+
+static double gradient_across(const pv_inr_net *net, const float *coords, const float *values, int count,
+                              float scale, float *gradient)
+{
+    const int last = net->arch.layers - 1, outputs = net->arch.dims[last + 1];
+    for (int first = 0; first < count; first += TOGETHER) {
+        const int n = count - first < TOGETHER ? count - first : TOGETHER;
+        forward_samples(net, coords, first, n);
+        take_residuals(net, values, first, (n + PV_LANES - 1) / PV_LANES, count);
+        back_samples(net, coords, first, n, scale, gradient);
+    }
+    const int vectors = (count + PV_LANES - 1) / PV_LANES;
+    int params = 0;
+    for (int l = 0; l <= last; l++)
+        params += net->arch.dims[l + 1] * (net->arch.dims[l] + 1);
+    sum_all((outer){net->output, NULL, net->stride, vectors}, outputs, scale, gradient + params - outputs);
+    return squared_error(net, vectors);
+}
+
+#endif
