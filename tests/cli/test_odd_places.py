@@ -8,7 +8,7 @@ from pathlib import Path
 
 import h5py
 
-from harness import Process, check, environment, launch, make_store, polyview, run_tests
+from harness import AT_ONCE, Process, check, environment, launch, make_store, polyview, run_tests
 
 SOON_S, STOPPED = 60, 75
 
@@ -26,6 +26,11 @@ def by_shell(work: Path, ranks: int, redirect: str, *words: object, **variables:
         check=False,
     )
     return run.returncode, run.stderr
+
+
+def file_rows(store: Path) -> bytes:
+    with h5py.File(store) as file:
+        return file["params"][()].tobytes() + file["view/checksum"][()].tobytes()
 
 
 def epochs(checkpoint: Path) -> int:
@@ -57,8 +62,8 @@ def standard_files_that_cannot_be_written(work: Path) -> None:
 
 def homes_and_temporary_directories(work: Path) -> None:
     store = make_store(work)
-    deep = work / ("d" * 100)
-    deep.mkdir()
+    deep = work.joinpath(*("d" * 100 for _ in range(3)))  # far beyond what a socket's name may have
+    deep.mkdir(parents=True)
     for ranks in (1, 3):
         for name, value in (
             ("HOME", "/proc"),
@@ -68,6 +73,21 @@ def homes_and_temporary_directories(work: Path) -> None:
         ):
             run = polyview("verify", store, ranks=ranks, **{name: value})
             check(run.status == 0, f"{name}={str(value)[-20:]}: {ranks} rank(s) work", run)
+
+
+SMALL_PAGES = """
+import ctypes, os, sys
+PR_SET_THP_DISABLE = 41
+sys.exit("refused") if ctypes.CDLL(None).prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) else os.execvp(sys.argv[1], sys.argv[1:])
+"""
+
+
+def more_ranks_than_cores_without_large_pages(work: Path) -> None:
+    store, again = make_store(work), work / "again.h5"
+    words = launch(["fit", "--config", work / "config.yaml", "--store", again], 12)
+    run = Process([sys.executable, "-c", SMALL_PAGES, *words], **AT_ONCE).finish()
+    rows = [file_rows(path) for path in (store, again) if path.exists()]
+    check(run.status == 0 and rows[0] == rows[1], "12 ranks that get no large pages fit the same rows", run)
 
 
 def signals_save_the_state(work: Path) -> None:
@@ -96,6 +116,9 @@ def signals_save_the_state(work: Path) -> None:
 if __name__ == "__main__":
     sys.exit(
         run_tests(
-            standard_files_that_cannot_be_written, homes_and_temporary_directories, signals_save_the_state
+            standard_files_that_cannot_be_written,
+            homes_and_temporary_directories,
+            more_ranks_than_cores_without_large_pages,
+            signals_save_the_state,
         )
     )
