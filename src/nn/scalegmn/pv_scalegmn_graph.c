@@ -36,6 +36,7 @@ static bool reserve(pv_scalegmn_graph *g, pv_memory *memory)
     g->weight = pv_take(memory, g->edges, sizeof *g->weight);
     g->edge_type = pv_take(memory, g->edges, sizeof *g->edge_type);
     g->bias = pv_take(memory, g->nodes, sizeof *g->bias);
+    g->cosine = pv_take(memory, g->nodes, sizeof *g->cosine);
     g->node_type = pv_take(memory, g->nodes, sizeof *g->node_type);
     return !memory->failed;
 }
@@ -44,28 +45,32 @@ static bool reserve(pv_scalegmn_graph *g, pv_memory *memory)
  * leave an input, those that lead to an output, and those between two hidden layers.
  * Differs   where the INR has several outputs the published code gives weights to them the types of others,
  * which depend on the order of hidden units. */
-static void fill(pv_scalegmn_graph *g, const int *dims, int layers)
+static void fill(pv_scalegmn_graph *g, const pv_arch *arch, pv_reading features)
 {
-    int edge = 0, place = 0, first = 0, edge_block = 0, node_block = 0;
+    pv_arch_tensor tensors[2 * PV_INR_MAX_LAYERS];
+    const int *const dims = arch->dims, layers = arch->layers;
+    int edge = 0, first = 0, edge_block = 0, node_block = 0;
+    pv_reading_layout(arch, features, tensors);
     for (int i = 0; i < g->inputs; i++) {
-        g->bias[i] = -1;
+        g->bias[i] = g->cosine[i] = -1;
         g->node_type[i] = i;
     }
     for (int l = 0; l < layers; l++) {
         const int in = dims[l], out = dims[l + 1], next = first + in;
         const bool last = l == layers - 1;
+        const pv_arch_tensor *const weight = &tensors[2 * l], *const bias = weight + 1;
         add_blocks(g->edge_block, &edge_block, edge, in * out, role_of(g, first), role_of(g, next));
         for (int o = 0; o < out; o++) {
-            g->bias[next + o] = place + in * out + o;
+            g->bias[next + o] = bias->offset + (o + 1) * bias->cols - 1;
+            g->cosine[next + o] = bias->cols > 1 ? bias->offset + o * bias->cols : -1;
             g->node_type[next + o] = g->inputs + l + (last ? o : 0);
             for (int i = 0; i < in; i++, edge++) {
                 g->source[edge] = first + i;
                 g->target[edge] = next + o;
-                g->weight[edge] = place + o * in + i;
+                g->weight[edge] = weight->offset + o * in + i;
                 g->edge_type[edge] = l == 0 ? i : g->inputs + l - 1 + (last ? o : 0);
             }
         }
-        place += (in + 1) * out;
         first = next;
     }
     const int hidden = g->nodes - g->inputs - g->outputs;
@@ -120,10 +125,11 @@ static pv_packed *axis_new(const pv_scalegmn_work *w, const char *name)
         .weight;
 }
 
-pv_status pv_scalegmn_graph_new(pv_scalegmn_graph *g, const pv_scalegmn_work *w, const int *dims, int layers)
+pv_status pv_scalegmn_graph_new(pv_scalegmn_graph *g, const pv_scalegmn_work *w, const pv_arch *arch,
+                                pv_reading features)
 {
     const pv_init normal = {PV_INIT_NORMAL, 1};
-    const int hidden_layers = layers - 1;
+    const int *const dims = arch->dims, layers = arch->layers, hidden_layers = layers - 1;
     *g = (pv_scalegmn_graph){.inputs = dims[0], .outputs = dims[layers], .tensors = layers};
     for (int l = 0; l <= layers; l++)
         g->nodes += dims[l];
@@ -134,7 +140,7 @@ pv_status pv_scalegmn_graph_new(pv_scalegmn_graph *g, const pv_scalegmn_work *w,
     g->node_blocks =
         blocks_of(g->inputs) + blocks_of(g->nodes - g->inputs - g->outputs) + blocks_of(g->outputs);
     if (!reserve(g, w->set->memory)) return pv_memory_status(w->set->memory);
-    fill(g, dims, layers);
+    fill(g, arch, features);
     g->types = g->edge_type[g->edges - 1] + 1;
     if (!senders_new(g, w->set->memory, dims, false) || !senders_new(g, w->set->memory, dims, true))
         return pv_memory_status(w->set->memory);
@@ -203,4 +209,28 @@ void pv_scalegmn_embed_types_backward(const pv_scalegmn_graph *g, const pv_real 
 {
     for (int t = 0; t < g->types; t++)
         embed_backward(g->edge_axis, g->edge_position, t, false, 1, de + (int64_t)t * g->edge_axis->cols);
+}
+
+/* ---- cosines ---- */
+
+void pv_scalegmn_turn(const pv_scalegmn_graph *g, const pv_real *row, int64_t values, int64_t stride,
+                      pv_real *sums)
+{
+    for (int n = 0; n < g->nodes; n++, sums += stride)
+        for (int64_t k = 0; g->cosine[n] >= 0 && k < values; k++)
+            sums[values + k] = row[g->cosine[n]] * sums[k];
+}
+
+void pv_scalegmn_turn_backward(const pv_scalegmn_graph *g, const pv_real *row, int64_t values, int64_t stride,
+                               const pv_real *sums, pv_real *dsums, pv_real *drow)
+{
+    for (int n = 0; n < g->nodes; n++, sums += stride, dsums += stride) {
+        pv_real dcosine = 0;
+        if (g->cosine[n] < 0) continue;
+        for (int64_t k = 0; k < values; k++) {
+            dcosine += sums[k] * dsums[values + k];
+            dsums[k] += row[g->cosine[n]] * dsums[values + k];
+        }
+        if (drow) drow[g->cosine[n]] += dcosine;
+    }
 }

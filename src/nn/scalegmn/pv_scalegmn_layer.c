@@ -22,7 +22,7 @@ void pv_scalegmn_shape_reserve(pv_scalegmn_shape *s)
     PV_TAKE(memory, s->parts * nodes, &s->djoined);
     PV_TAKE(memory, rows, &s->mapped, &s->product, &s->dproduct, &s->message);
     PV_TAKE(memory, (int64_t)s->graph.types * s->work.width, &s->types, &s->dtypes, &s->typed, &s->dtyped);
-    const int along = s->graph.along.count, against = s->parts > 2 ? s->graph.against.count : 0;
+    const int along = s->graph.along.count, against = s->ways > 1 ? s->graph.against.count : 0;
     PV_TAKE(memory, (int64_t)(along > against ? along : against) * s->work.width, &s->sender, &s->dsender,
             &s->first, &s->dfirst, &s->odd, &s->dodd);
 }
@@ -428,8 +428,9 @@ void pv_scalegmn_layer_forward(const pv_scalegmn_layer *layer, const pv_scalegmn
     for (int n = 0; n < s->graph.nodes; n++)
         memcpy(pass->joined + n * joined, pass->x + n * width, sizeof *y * (size_t)width);
     messages_forward(s, &layer->messages[0], pass);
-    if (s->parts > 2) messages_forward(s, &layer->messages[1], &against);
+    if (s->ways > 1) messages_forward(s, &layer->messages[1], &against);
     if (layer->edges.linear.weight) weights_forward(s, &layer->edges, pass, next);
+    pv_scalegmn_turn(&s->graph, pass->row, s->ways * width, joined, pass->joined + width);
     units_forward(layer, pass, y);
 }
 
@@ -437,15 +438,18 @@ void pv_scalegmn_layer_backward(const pv_scalegmn_layer *layer, const pv_scalegm
                                 pv_real *dx, pv_real *drow)
 {
     const pv_scalegmn_shape *const s = layer->shape;
+    const int64_t width = s->work.width;
     pv_scalegmn_pass against = *pass;
     against.e = NULL;
     units_backward(layer, pass, dx);
+    pv_scalegmn_turn_backward(&s->graph, pass->row, s->ways * width, s->parts * width, pass->joined + width,
+                              s->djoined + width, drow);
     if (layer->edges.linear.weight)
         weights_backward(s, &layer->edges, pass, de, dx, drow);
     else
         memset(de, 0, sizeof *de * (size_t)s->graph.edges * (size_t)s->work.width);
     messages_backward(s, &layer->messages[0], pass, de, dx, drow);
-    if (s->parts > 2) messages_backward(s, &layer->messages[1], &against, de, dx, drow);
+    if (s->ways > 1) messages_backward(s, &layer->messages[1], &against, de, dx, drow);
 }
 
 static double messages_flops(const pv_scalegmn_shape *s, const pv_scalegmn_messages *m, bool embedded)
@@ -472,7 +476,7 @@ double pv_scalegmn_layer_flops(const pv_scalegmn_layer *layer, bool embedded)
     const double square = 2.0 * s->work.features * s->work.features;
     double sum =
         square * s->graph.nodes + messages_flops(s, &layer->messages[0], embedded); /* with the skip */
-    if (s->parts > 2) sum += messages_flops(s, &layer->messages[1], true);
+    if (s->ways > 1) sum += messages_flops(s, &layer->messages[1], true);
     for (int b = 0; b < s->graph.node_blocks; b++)
         sum += s->graph.node_block[b].count *
                pv_scalegmn_map_flops(&s->work, &layer->update, s->graph.node_block[b].target);

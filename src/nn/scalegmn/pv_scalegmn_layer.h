@@ -10,8 +10,9 @@
 typedef struct pv_scalegmn_shape {
     pv_scalegmn_work work;
     pv_scalegmn_graph graph;
-    int parts;                                      /* 2, or 3 with messages both ways */
-    int sites;                                      /* of dropout a layer */
+    int ways;  /* 1, or 2 with messages both ways */
+    int parts; /* 1 + ways; where units have cosines, those times messages follow: even times odd is odd */
+    int sites; /* of dropout a layer */
     pv_real *sent, *dsent;                          /* [nodes][width]: what units send */
     pv_real *even, *deven;                          /* [nodes][width] invariants of units */
     pv_real *source, *target, *dsource, *dtarget;   /* [nodes][width] the edge update's first map of them */

@@ -179,7 +179,7 @@ static void each_invariant(const net *n,
                            void (*what)(const pv_scalegmn_work *work, const pv_scalegmn_invariant *g))
 {
     for (int l = 0; l < n->layers; l++) {
-        for (int i = 0; i < n->shape.parts - 1; i++)
+        for (int i = 0; i < n->shape.ways; i++)
             what(&n->shape.work, &n->layer[l].messages[i].map.invariant);
         what(&n->shape.work, &n->layer[l].update.invariant);
     }
@@ -317,8 +317,6 @@ static pv_status make(const pv_model_request *request, pv_nn_params *params, voi
     const pv_model_opts *const opts = request->opts;
     const pv_scalegmn_opts *const own = opts->kind.options;
     pv_status st = PV_OK;
-    if (opts->features != PV_READING_RAW)
-        return pv_fail(PV_ERR_CONFIG, "model.features: kind scalegmn takes raw rows");
     if (opts->layers > MAX_LAYERS)
         return pv_fail(PV_ERR_CONFIG, "model.layers: at most %d, not %d", MAX_LAYERS, opts->layers);
     net *const n = pv_take(params->memory, 1, sizeof *n);
@@ -332,14 +330,14 @@ static pv_status make(const pv_model_request *request, pv_nn_params *params, voi
                             .dropout = {opts->dropout, params->kernels},
                             .features = opts->hidden,
                             .width = pv_packed_pad(&n->packed, opts->hidden)};
-    n->shape.parts = own->direction == PV_DIRECTION_BOTH ? 3 : 2;
-    PV_TRY(pv_scalegmn_graph_new(&n->shape.graph, w, request->arch->dims, request->arch->layers));
+    n->shape.ways = own->direction == PV_DIRECTION_BOTH ? 2 : 1;
+    n->shape.parts = 1 + n->shape.ways * pv_reading_bias(request->arch, opts->features, 0);
+    PV_TRY(pv_scalegmn_graph_new(&n->shape.graph, w, request->arch, opts->features));
     n->readout.vectors = 1 + n->shape.graph.inputs + n->shape.graph.outputs;
-    for (int i = 0; i < request->arch->layers; i++)
-        n->inputs += (request->arch->dims[i] + 1) * request->arch->dims[i + 1];
+    n->inputs = pv_reading_count(request->arch, opts->features);
     for (int l = 0; l < n->layers; l++)
         n->layer[l].shape = &n->shape;
-    (n->shape.parts > 2 ? register_both : register_forward)(n, params);
+    (n->shape.ways > 1 ? register_both : register_forward)(n, params);
     n->head = pv_head_new(params, register_rest(n, params, request->classes), request->max_batch);
     reserve(n, params->memory, request->max_batch);
     if ((n->layers + 1.0) * n->shape.sites > MAX_SITES)

@@ -8,10 +8,7 @@
 #include "nn/core/pv_dropout.h"
 #include "nn/core/pv_packed.h"
 
-enum {
-    PV_SCALEGMN_ROWS = 64, /* at once: what lies between two maps stays in the second-level cache */
-    PV_SCALEGMN_PARTS = 3  /* features of a unit, of messages to it along the weights, and of those against */
-};
+enum { PV_SCALEGMN_ROWS = 64 }; /* at once: what lies between two maps stays in the second-level cache */
 
 /* Linear, LayerNorm, SiLU, dropout, Linear. */
 typedef struct pv_scalegmn_mlp {
