@@ -9,6 +9,7 @@
 enum { BLOCK = 64 }; /* rows of the similarity matrix that are held at a time */
 /* The published code's: a row shorter than this is divided by it. */
 static const double SHORTEST = 1e-12;
+static const double LARGEST_EXPONENT = 600; /* of a double, less some room */
 
 struct pv_contrast {
     const pv_comm *comm;
@@ -19,6 +20,9 @@ struct pv_contrast {
     double *all;          /* [global][width]: likewise of all ranks */
     double *own_sums;     /* [rows]: logarithms of the rows' sums of exponentials */
     double *sums;         /* [global]: likewise of all ranks */
+    double *from_most;    /* [global]: exp(most - sums), which saves an exponential for every similarity */
+    double most;          /* of the sums */
+    bool near;            /* they are so near each other that nothing overflows */
     double *similarities; /* [BLOCK][global] */
     int *counts, *starts; /* numbers of every rank in `all`, and where they begin; likewise in `sums` */
 };
@@ -36,7 +40,7 @@ pv_contrast *pv_contrast_new(const pv_comm *comm, int rows, int64_t global, int6
     PV_TAKE(memory, rows, &c->lengths, &c->own_sums);
     PV_TAKE(memory, (int64_t)rows * width, &c->own, &c->down);
     PV_TAKE(memory, global * width, &c->all);
-    PV_TAKE(memory, global, &c->sums);
+    PV_TAKE(memory, global, &c->sums, &c->from_most);
     PV_TAKE(memory, BLOCK * global, &c->similarities);
     PV_TAKE(memory, comm->size, &c->counts, &c->starts);
     return c;
@@ -71,13 +75,21 @@ static int64_t gather(pv_contrast *c, int rows, int64_t *first)
 }
 
 /* Every rank gets the sums of all rows. */
-static void gather_sums(pv_contrast *c, int rows)
+static void gather_sums(pv_contrast *c, int rows, int64_t global)
 {
     for (int r = 0; r < c->comm->size; r++) {
         c->counts[r] /= c->width;
         c->starts[r] /= c->width;
     }
     MPI_Allgatherv(c->own_sums, rows, MPI_DOUBLE, c->sums, c->counts, c->starts, MPI_DOUBLE, c->comm->world);
+    double least = c->most = c->sums[0];
+    for (int64_t j = 0; j < global; j++) {
+        least = fmin(least, c->sums[j]);
+        c->most = fmax(c->most, c->sums[j]);
+    }
+    c->near = c->most - least < LARGEST_EXPONENT;
+    for (int64_t j = 0; j < global; j++)
+        c->from_most[j] = exp(c->most - c->sums[j]);
 }
 
 /* Rows of the batch of which one product takes the similarities: of one leaf, since the bits of a product
@@ -134,9 +146,12 @@ static bool judge_row(int64_t global, int64_t row, const double *similarities, d
 static void differentiate_row(const pv_contrast *c, int64_t global, int64_t row, double scale,
                               double *similarities)
 {
-    const double own = c->sums[row];
-    for (int64_t j = 0; j < global; j++)
-        similarities[j] = scale * (exp(similarities[j] - own) + exp(similarities[j] - c->sums[j]));
+    const double own = c->sums[row], to_most = exp(own - c->most);
+    for (int64_t j = 0; j < global; j++) {
+        const double share = exp(similarities[j] - own);
+        similarities[j] = scale * (c->near ? share + share * (to_most * c->from_most[j])
+                                           : share + exp(similarities[j] - c->sums[j]));
+    }
     similarities[row] = 0;
     similarities[row ^ 1] -= 2 * scale;
 }
@@ -168,7 +183,7 @@ int64_t pv_contrast_loss(pv_contrast *c, int rows, const pv_real *z, double temp
                                  &losses[done + i]);
     }
     if (!dz) return correct;
-    gather_sums(c, rows);
+    gather_sums(c, rows, global);
     for (block at = {.leaf = c->leaf, .row = first}; next_block(c, global, &at);) {
         const int64_t done = at.row - first;
         find_similarities(c, &at, c->own + done * width, global, temperature);
