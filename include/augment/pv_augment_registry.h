@@ -14,6 +14,7 @@
     X(quantile_dropout)                                                                                      \
     X(negation)                                                                                              \
     X(phase)                                                                                                 \
+    X(rescale)                                                                                               \
     X(label_smoothing)                                                                                       \
     X(permute)                                                                                               \
     X(mixup)                                                                                                 \

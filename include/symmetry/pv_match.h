@@ -26,7 +26,7 @@ typedef struct pv_match_opts {
 typedef struct pv_matcher pv_matcher; /* workspace of one thread */
 
 /* Owner: pv_matcher_free (NULL is a no-op).  Local.  Errors: PV_ERR_CONFIG (no sweeps; signs of an activation
- * that is not odd, phases of one that has none), PV_ERR_NOMEM. */
+ * that is neither odd nor even, phases of one that has none), PV_ERR_NOMEM. */
 pv_status pv_matcher_new(const pv_arch *arch, const pv_match_opts *opts, pv_matcher **out);
 void pv_matcher_free(pv_matcher *matcher);
 

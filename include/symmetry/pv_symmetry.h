@@ -6,6 +6,8 @@
  * it is made of: with v = source[u], s = sign[u], k = phase[u],
  *     new W_l[u, :] = s * old W_l[v, :],   new b_l[u] = s * old b_l[v] + k pi / w0,
  *     new W_{l+1}[:, u] = s * (-1)^k * old W_{l+1}[:, v]
+ * without the s in the last line where the activation is even; and with c = scale[u] of one that has scales,
+ *     new W_l[u, :] = c * old W_l[v, :],   new b_l[u] = c * old b_l[v],   new W_{l+1}[:, u] = old / c
  * (rows and columns of neighbouring layers are moved by their own layer's part of the element too). */
 #ifndef PV_SYMMETRY_H
 #define PV_SYMMETRY_H
@@ -15,8 +17,9 @@
 
 /* What units of an INR allow besides a change of their order, as their activation does. */
 enum {
-    PV_SYMMETRY_SIGNS = 1, /* a unit's weights, its bias and what is made of it may change their sign */
-    PV_SYMMETRY_PHASES = 2 /* its bias may move by multiples of the activation's antiperiod / w0 */
+    PV_SYMMETRY_SIGNS = 1,  /* a unit's weights, its bias and, if odd, what is made of it may change signs */
+    PV_SYMMETRY_PHASES = 2, /* its bias may move by multiples of the activation's antiperiod / w0 */
+    PV_SYMMETRY_SCALES = 4  /* its weights and its bias may be multiplied, what is made of it divided */
 };
 unsigned pv_symmetry_kinds(const pv_arch *arch);
 
@@ -29,6 +32,8 @@ typedef struct pv_symmetry {
     int32_t *source;
     int8_t *sign;   /* +1 or -1 */
     int32_t *phase; /* multiples of pi / w0 */
+    float *scale;   /* > 0 */
+    bool even;      /* signs stay with the incoming weights */
 } pv_symmetry;
 
 /* All hidden units of an architecture; 0 if it has no hidden layer. */
@@ -39,10 +44,11 @@ int pv_symmetry_offset(const pv_arch *arch, int layer);
 /* What a phase of 1 moves a bias by; 0: the activation has none. */
 double pv_symmetry_period(const pv_arch *arch);
 
-/* The factor of a unit's outgoing weights; `unit` counts over all layers.  phase & 1 is right for negative
- * ones too. */
+/* The sign of a unit's outgoing weights; `unit` counts over all layers.  phase & 1 is right for negative
+ * ones too; a sign of 0 is of a unit that does not count. */
 static inline int8_t pv_symmetry_outgoing(const pv_symmetry *symmetry, int unit)
 {
+    if (symmetry->even) return symmetry->sign[unit] != 0;
     return symmetry->phase[unit] & 1 ? (int8_t)-symmetry->sign[unit] : symmetry->sign[unit];
 }
 
@@ -67,10 +73,11 @@ void pv_symmetry_apply(const pv_arch *arch, const pv_symmetry *symmetry, const f
 double pv_match_objective(const pv_arch *arch, const float *a, const float *b);
 
 /* Random parts of an element, the other parts untouched: uniform permutations (Fisher-Yates); each sign -1
- * with probability p; phases uniform in low .. high.  Random: `rng`, layer by layer, unit by unit. */
+ * with probability p; phases uniform in low .. high; scales e^x, x uniform in +-log(most).  Random: `rng`, layer by layer, unit by unit. */
 void pv_symmetry_draw_permutation(const pv_arch *arch, pv_rng *rng, pv_symmetry *symmetry);
 void pv_symmetry_draw_signs(const pv_arch *arch, double p, pv_rng *rng, pv_symmetry *symmetry);
 void pv_symmetry_draw_phases(const pv_arch *arch, int low, int high, pv_rng *rng, pv_symmetry *symmetry);
+void pv_symmetry_draw_scales(const pv_arch *arch, double most, pv_rng *rng, pv_symmetry *symmetry);
 
 /* What a canonical form fixes. */
 typedef enum pv_canonical {
@@ -78,13 +85,16 @@ typedef enum pv_canonical {
     PV_CANONICAL_SIGN = PV_SYMMETRY_SIGNS,
     PV_CANONICAL_PHASE = PV_SYMMETRY_PHASES,
     PV_CANONICAL_BOTH = 3, /* SIGN and PHASE */
-    PV_CANONICAL_TURN = 4  /* beside SIGN: turns of a bias by two phases are taken away, too */
+    PV_CANONICAL_SCALE = PV_SYMMETRY_SCALES,
+    PV_CANONICAL_TURN = 8 /* beside SIGN: turns of a bias by two phases are taken away, too */
 } pv_canonical;
 
 /* The element that brings `row` into canonical form: with PV_CANONICAL_PHASE every hidden bias is moved by
  * multiples of pi / w0 to within pi / (2 w0) of 0, up to rounding; with PV_CANONICAL_SIGN every hidden unit's
  * bias is >= 0 (a zero bias: the first non-zero incoming weight is > 0); both together: the bias is in
- * [0, pi / (2 w0)]; SIGN with PV_CANONICAL_TURN: in [0, pi / w0].  Applying it twice changes nothing more. */
+ * [0, pi / (2 w0)]; SIGN with PV_CANONICAL_TURN: in [0, pi / w0].  With PV_CANONICAL_SCALE every hidden
+ * unit's incoming weights and bias have norm 1, up to rounding, unless all are 0.  Applying it twice changes
+ * nothing more. */
 void pv_symmetry_canonical(const pv_arch *arch, const float *row, pv_canonical what, pv_symmetry *out);
 
 #endif

@@ -91,7 +91,8 @@ static const char *lacking(const pv_augmentation *kind, const void *options, con
                            (match && match->phases ? PV_SYMMETRY_PHASES : 0);
     const unsigned lacks = needs & ~pv_symmetry_kinds(arch);
     if (kind->inputs && arch->dims[0] < kind->inputs(options)) return "INRs of more coordinates";
-    if (lacks & PV_SYMMETRY_SIGNS) return "an odd activation, whose units may change their sign";
+    if (lacks & PV_SYMMETRY_SIGNS) return "an odd or even activation, whose units may change their sign";
+    if (lacks & PV_SYMMETRY_SCALES) return "an activation with scales, as relu has";
     return lacks ? "a periodic activation, whose units have phases" : NULL;
 }
 

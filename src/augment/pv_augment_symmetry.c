@@ -37,6 +37,18 @@ const pv_augmentation pv_augmentation_phase = {
                      "k of the range -k .. k - 1 of multiples", PV_BETWEEN(1, 1000), .whole = true),
     .apply = phase, .symmetries = PV_SYMMETRY_PHASES};
 
+static void rescale(pv_augment_item *item, pv_augment_subject *it)
+{
+    pv_symmetry_identity(item->arch, &item->symmetry);
+    pv_symmetry_draw_scales(item->arch, pv_augment_amount(item), it->rng, &item->symmetry);
+    apply_drawn(item, it);
+}
+
+const pv_augmentation pv_augmentation_rescale = {
+    PV_AMOUNT_PLUGIN("rescale", "scales hidden units, of activations that allow it, and their outputs back",
+                     "2", "most of a factor, whose logarithm is uniform", PV_BETWEEN(1, 1000)),
+    .apply = rescale, .symmetries = PV_SYMMETRY_SCALES};
+
 static void permute(pv_augment_item *item, pv_augment_subject *it)
 {
     pv_symmetry_identity(item->arch, &item->symmetry);

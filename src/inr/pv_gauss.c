@@ -16,6 +16,7 @@ const pv_activation pv_activation_gauss = {
     .formula = "exp(-(w0 (W h + b))^2)",
     .uses_w0 = true,
     .loop = PV_LOOP_GAUSS,
+    .even = true,
     .bounded = true,
     .draws_biases = true,
     .bound = bound,

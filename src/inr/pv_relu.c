@@ -14,5 +14,6 @@ const pv_activation pv_activation_relu = {
     .plugin = {.name = "relu", .help = "max(0, W h + b), which by itself draws only what is coarse"},
     .formula = "max(0, W h + b)",
     .loop = PV_LOOP_RELU,
+    .scales = true,
     .bound = bound,
 };

@@ -24,15 +24,15 @@ typedef struct feature {
 
 /* One hidden layer: features of A's units [n][k] (incoming weights, bias, outgoing weights), so that the
  * value of pairing two units is a scalar product.  The values are kept, and brought up to date by the
- * features that have changed: late in a descent few do.  Where phases count, those of the incoming and of the
- * outgoing weights are kept apart, and a pair is worth what it is at its best turn. */
+ * features that have changed: late in a descent few do.  Where phases count, or signs of an even activation, those of
+ * the incoming and of the outgoing weights are kept apart, and a pair is worth what it is at its best turn. */
 typedef struct layer {
     int units, inputs, outputs, features, stride;
     int first_unit, first_param; /* in the symmetry; in a row: the matrix, then the bias */
     float *mine;                 /* [n][k] of A */
     feature *made_of;            /* [k] of B */
-    float *values;               /* [n][stride] of the pairs; with phases of their incoming weights */
-    float *outgoing, *best;      /* [n][stride] with phases: of their outgoing weights, at the best turn */
+    float *values;               /* [n][stride] of the pairs; apart, of their incoming weights */
+    float *outgoing, *best;      /* [n][stride] if apart: of their outgoing weights, at the best turn */
     bool has_values;             /* with B's features standing as `source` and `sign` say: */
     int32_t *source;       /* [k] which of B's; the neighbouring layers' state when they were added up */
     int8_t *sign;          /* [k] */
@@ -44,6 +44,7 @@ struct pv_descent {
     pv_arch arch;
     pv_memory memory; /* of the arrays */
     bool signs, phases;
+    bool apart; /* pairs are worth what they are at their best turn */
     double period;
     int max_sweeps, hidden, params;
     layer layers[PV_INR_MAX_LAYERS];
@@ -63,13 +64,13 @@ static int round_up(int n)
     return (n + PV_MATCH_LANES - 1) / PV_MATCH_LANES * PV_MATCH_LANES;
 }
 
-static void make_layer(pv_memory *memory, bool phases, layer *it)
+static void make_layer(pv_memory *memory, bool apart, layer *it)
 {
     const int64_t pairs = (int64_t)it->units * it->stride;
     PV_TAKE(memory, (int64_t)it->units * it->features, &it->mine);
     PV_TAKE(memory, it->features, &it->made_of);
     PV_TAKE(memory, pairs, &it->values);
-    if (phases) PV_TAKE(memory, pairs, &it->outgoing, &it->best);
+    if (apart) PV_TAKE(memory, pairs, &it->outgoing, &it->best);
     PV_TAKE(memory, it->features, &it->source);
     PV_TAKE(memory, it->features, &it->sign);
     PV_TAKE(memory, it->units, &it->start.columns);
@@ -109,7 +110,7 @@ static void make_layers(pv_descent *d, int *widest, int *most)
                       .first_unit = pv_symmetry_offset(&d->arch, l),
                       .first_param = first_param};
         first_param += (it->inputs + 1) * units;
-        make_layer(&d->memory, d->phases, it);
+        make_layer(&d->memory, d->apart, it);
         *widest = units > *widest ? units : *widest;
         *most = features > *most ? features : *most;
     }
@@ -125,6 +126,7 @@ pv_status pv_descent_new(const pv_arch *arch, bool signs, bool phases, int max_s
     d->arch = *arch;
     d->signs = signs;
     d->phases = phases;
+    d->apart = phases || (signs && pv_arch_activation(arch)->even);
     d->period = pv_symmetry_period(arch);
     d->max_sweeps = max_sweeps;
     d->hidden = arch->layers - 1;
@@ -283,12 +285,16 @@ static pv_pair pair_of(const layer *it, int u, int v)
 static const float *value_pairs(pv_descent *d, int l)
 {
     layer *const it = &d->layers[l];
-    add_features(d, l, 0, d->phases ? it->inputs : it->features, it->values);
-    if (d->phases) add_features(d, l, it->inputs + 1, it->features, it->outgoing);
+    add_features(d, l, 0, d->phases ? it->inputs : d->apart ? it->inputs + 1 : it->features, it->values);
+    if (d->apart) add_features(d, l, it->inputs + 1, it->features, it->outgoing);
     it->has_values = it->is_settled = true;
-    if (!d->phases) return it->values;
+    if (!d->apart) return it->values;
     for (int u = 0; u < it->units; u++) {
         const int64_t row = (int64_t)u * it->stride;
+        for (int v = 0; v < it->units && !d->phases;
+             v++) /* an even activation: the incoming ones turn alone */
+            it->best[row + v] = fabsf(it->values[row + v]) + it->outgoing[row + v];
+        if (!d->phases) continue;
         pv_pair_values(it->units, it->values + row, it->outgoing + row,
                        it->mine[u * it->features + it->inputs], it->made_of[it->inputs].theirs,
                        (float)d->period, d->signs, it->best + row);
@@ -326,8 +332,11 @@ static double value_of_state(const pv_descent *d, int l)
     for (int u = 0; u < it->units; u++) {
         const int32_t source = d->state.source[begin + u];
         const int8_t sign = d->state.sign[begin + u];
-        sum += d->phases ? pv_pair_value(pair_of(it, u, source), d->period, sign, d->state.phase[begin + u])
-                         : sign * (double)it->values[u * it->stride + source];
+        const int64_t at = (int64_t)u * it->stride + source;
+        if (d->phases)
+            sum += pv_pair_value(pair_of(it, u, source), d->period, sign, d->state.phase[begin + u]);
+        else
+            sum += sign * (double)it->values[at] + (d->apart && sign != 0 ? (double)it->outgoing[at] : 0);
     }
     return sum;
 }
@@ -338,7 +347,7 @@ double pv_descent_visit(pv_descent *d, int l)
     const float *const values = value_pairs(d, l);
     const double before = value_of_state(d, l);
     const double after =
-        pv_assign_max(d->assign, it->units, values, it->stride, d->signs && !d->phases, &it->start);
+        pv_assign_max(d->assign, it->units, values, it->stride, d->signs && !d->apart, &it->start);
     if (isnan(after) || !take_columns(d, l)) return 0;
     if (l > 0) d->layers[l - 1].is_settled = false;
     if (l + 1 < d->hidden) d->layers[l + 1].is_settled = false;

@@ -32,5 +32,6 @@ void pv_frame_unpack(const pv_arch *arch, const float *words, pv_symmetry *symme
         symmetry->source[u] = rest % SOURCES;
         symmetry->sign[u] = rest < SOURCES ? 1 : -1;
         symmetry->phase[u] = (word - rest) / SIGNS;
+        symmetry->scale[u] = 1; /* matching finds none */
     }
 }

@@ -8,7 +8,9 @@
 unsigned pv_symmetry_kinds(const pv_arch *arch)
 {
     const pv_activation *activation = pv_arch_activation(arch);
-    return (activation->odd ? PV_SYMMETRY_SIGNS : 0) | (activation->antiperiod > 0 ? PV_SYMMETRY_PHASES : 0);
+    return (activation->odd || activation->even ? PV_SYMMETRY_SIGNS : 0) |
+           (activation->antiperiod > 0 ? PV_SYMMETRY_PHASES : 0) |
+           (activation->scales ? PV_SYMMETRY_SCALES : 0);
 }
 
 double pv_symmetry_period(const pv_arch *arch)
@@ -34,10 +36,11 @@ pv_status pv_symmetry_make(const pv_arch *arch, pv_symmetry *out)
 {
     const int units = pv_symmetry_units(arch);
     pv_status st;
-    *out = (pv_symmetry){0};
+    *out = (pv_symmetry){.even = pv_arch_activation(arch)->even};
     PV_ALLOC(out->source, units);
     PV_ALLOC(out->sign, units);
     PV_ALLOC(out->phase, units);
+    PV_ALLOC(out->scale, units);
     pv_symmetry_identity(arch, out);
     return PV_OK;
 done:
@@ -47,7 +50,7 @@ done:
 
 void pv_symmetry_free(pv_symmetry *symmetry)
 {
-    PV_FREE(symmetry->source, symmetry->sign, symmetry->phase);
+    PV_FREE(symmetry->source, symmetry->sign, symmetry->phase, symmetry->scale);
     *symmetry = (pv_symmetry){0};
 }
 
@@ -59,6 +62,7 @@ void pv_symmetry_identity(const pv_arch *arch, pv_symmetry *symmetry)
             symmetry->source[unit] = u;
             symmetry->sign[unit] = 1;
             symmetry->phase[unit] = 0;
+            symmetry->scale[unit] = 1;
         }
 }
 
@@ -68,9 +72,10 @@ void pv_symmetry_copy(const pv_arch *arch, const pv_symmetry *from, pv_symmetry 
     memcpy(to->source, from->source, units * sizeof *to->source);
     memcpy(to->sign, from->sign, units * sizeof *to->sign);
     memcpy(to->phase, from->phase, units * sizeof *to->phase);
+    memcpy(to->scale, from->scale, units * sizeof *to->scale);
 }
 
-/* second(first(h)) = s2 (s1 h + k1 pi / w0) + k2 pi / w0. */
+/* second(first(h)) = s2 (s1 h + k1 pi / w0) + k2 pi / w0; no activation has phases and scales. */
 void pv_symmetry_compose(const pv_arch *arch, const pv_symmetry *first, const pv_symmetry *second,
                          pv_symmetry *out)
 {
@@ -81,6 +86,7 @@ void pv_symmetry_compose(const pv_arch *arch, const pv_symmetry *first, const pv
             out->source[u] = first->source[v];
             out->sign[u] = (int8_t)(second->sign[u] * first->sign[v]);
             out->phase[u] = second->sign[u] * first->phase[v] + second->phase[u];
+            out->scale[u] = second->scale[u] * first->scale[v];
         }
 }
 
@@ -93,6 +99,7 @@ void pv_symmetry_invert(const pv_arch *arch, const pv_symmetry *symmetry, pv_sym
             out->source[v] = u;
             out->sign[v] = symmetry->sign[begin + u];
             out->phase[v] = -symmetry->sign[begin + u] * symmetry->phase[begin + u];
+            out->scale[v] = 1 / symmetry->scale[begin + u];
         }
 }
 
@@ -106,7 +113,9 @@ static void list_columns(const pv_symmetry *symmetry, int before, int count, mov
 {
     for (int c = 0; c < count; c++) {
         out->source[c] = before < 0 ? c : symmetry->source[before + c];
-        out->factor[c] = before < 0 ? 1.0F : (float)pv_symmetry_outgoing(symmetry, before + c);
+        out->factor[c] =
+            before < 0 ? 1.0F
+                       : (float)pv_symmetry_outgoing(symmetry, before + c) / symmetry->scale[before + c];
     }
 }
 
@@ -123,11 +132,12 @@ void pv_symmetry_apply(const pv_arch *arch, const pv_symmetry *symmetry, const f
         list_columns(symmetry, before, ins, &moved);
         for (int u = 0; u < outs; u++) {
             const float *const from = row + (int64_t)ins * (hidden ? symmetry->source[own + u] : u);
-            const float sign = hidden ? (float)symmetry->sign[own + u] : 1.0F;
+            const float own_factor =
+                hidden ? (float)symmetry->sign[own + u] * symmetry->scale[own + u] : 1.0F;
             const float shift = hidden ? (float)(symmetry->phase[own + u] * period) : 0.0F;
             for (int c = 0; c < ins; c++)
-                out[u * ins + c] = sign * moved.factor[c] * from[moved.source[c]];
-            new_bias[u] = sign * bias[hidden ? symmetry->source[own + u] : u] + shift;
+                out[u * ins + c] = own_factor * moved.factor[c] * from[moved.source[c]];
+            new_bias[u] = own_factor * bias[hidden ? symmetry->source[own + u] : u] + shift;
         }
         before = own;
         own += outs;
@@ -171,6 +181,13 @@ void pv_symmetry_draw_phases(const pv_arch *arch, int low, int high, pv_rng *rng
         symmetry->phase[u] = low + (int)pv_rng_below(rng, (uint64_t)(high - low) + 1);
 }
 
+void pv_symmetry_draw_scales(const pv_arch *arch, double most, pv_rng *rng, pv_symmetry *symmetry)
+{
+    const int units = pv_symmetry_units(arch);
+    for (int u = 0; u < units; u++)
+        symmetry->scale[u] = (float)exp(pv_rng_range(rng, -log(most), log(most)));
+}
+
 /* Whether the first incoming weight of a unit that is not 0 is negative. */
 static bool leads_negative(const float *weights, int count)
 {
@@ -200,6 +217,20 @@ static int periods_outside(double bias, double period)
     return outside ? (int)floor(bias / period + 0.5) : 0;
 }
 
+/* What makes the norm of a unit's incoming weights and its bias 1; 1 where rounding has put it just off, or it
+ * has no such factor. */
+static float scale_to_norm(const float *weights, int ins, float bias, const moved_columns *columns)
+{
+    const double slack = 1e-5;
+    double square = (double)bias * (double)bias;
+    for (int c = 0; c < ins; c++) {
+        const double moved = (double)(columns->factor[c] * weights[columns->source[c]]);
+        square += moved * moved;
+    }
+    const float scale = (float)(1 / sqrt(square));
+    return isfinite(scale) && scale > 0 && fabs(sqrt(square) - 1) > slack ? scale : 1;
+}
+
 void pv_symmetry_canonical(const pv_arch *arch, const float *row, pv_canonical what, pv_symmetry *out)
 {
     const double period = pv_symmetry_period(arch);
@@ -217,6 +248,8 @@ void pv_symmetry_canonical(const pv_arch *arch, const float *row, pv_canonical w
             const bool flip = what & PV_CANONICAL_SIGN && flips(row + (int64_t)u * ins, ins, moved, &columns);
             out->sign[begin + u] = flip ? -1 : 1;
             out->phase[begin + u] = flip ? k : -k;
+            if (what & PV_CANONICAL_SCALE)
+                out->scale[begin + u] = scale_to_norm(row + (int64_t)u * ins, ins, bias[u], &columns);
         }
         before = begin;
         begin += outs;

@@ -12,6 +12,7 @@ static const char *const canonicals[] = {[PV_CANONICAL_NONE] = "none",
                                          [PV_CANONICAL_SIGN] = "sign",
                                          [PV_CANONICAL_PHASE] = "phase",
                                          [PV_CANONICAL_BOTH] = "both",
+                                         [PV_CANONICAL_SCALE] = "scale",
                                          NULL};
 static const char *const alignments[] = {[PV_ALIGN_NONE] = "none",
                                          [PV_ALIGN_PERMUTATION] = "permutation",
@@ -89,7 +90,8 @@ const pv_option pv_train_options[] = {
     {.name = "canonical", PV_MEMBER(pv_train_opts, form.canonical), .choices = canonicals, .initial = "none",
      .fixes = PV_FIXES_MODEL,
      .meaning = "weights are brought into a canonical form when they are loaded: sign (biases >= 0), "
-                "phase (biases within pi/2w0 of 0), both"},
+                "phase (biases within pi/2w0 of 0), both; of relu scale (each unit's weights and bias have "
+                "norm 1)"},
     {.name = "align", PV_MEMBER(pv_train_opts, form.align), .choices = alignments, .initial = "none",
      .fixes = PV_FIXES_MODEL,
      .meaning = "every INR is then weight-matched to a reference, which the model file keeps: to the first "

@@ -14,11 +14,14 @@
 #define PI 3.14159265358979323846
 enum { POINTS = 40, MOST = 4096 };
 
+enum { RELU = 1, GAUSS = 2 }; /* as numbers of activations */
 static const pv_arch archs[] = {
     {.layers = 3, .dims = {2, 32, 32, 1}, .w0 = 30, .offset = 0.5F},
     {.layers = 4, .dims = {3, 7, 5, 11, 3}, .w0 = 30, .offset = 0.5F},
     {.layers = 2, .dims = {1, 9, 2}, .w0 = 10},
     {.layers = 1, .dims = {2, 3}, .w0 = 30},
+    {.layers = 4, .dims = {2, 12, 9, 11, 1}, .activation = RELU, .w0 = 30},
+    {.layers = 4, .dims = {2, 12, 9, 11, 1}, .activation = GAUSS, .w0 = 3},
 };
 enum { ARCHS = sizeof archs / sizeof *archs };
 
@@ -35,10 +38,23 @@ static void draw_row(const pv_arch *arch, uint64_t number, float *row)
 
 static void draw_element(const pv_arch *arch, uint64_t number, pv_symmetry *out)
 {
+    const unsigned kinds = pv_symmetry_kinds(arch);
     pv_rng rng = pv_rng_open(4, PV_RNG_TEST, number, 0);
     pv_symmetry_draw_permutation(arch, &rng, out);
-    pv_symmetry_draw_signs(arch, 0.5, &rng, out);
-    pv_symmetry_draw_phases(arch, -4, 3, &rng, out);
+    if (kinds & PV_SYMMETRY_SIGNS) pv_symmetry_draw_signs(arch, 0.5, &rng, out);
+    if (kinds & PV_SYMMETRY_PHASES) pv_symmetry_draw_phases(arch, -4, 3, &rng, out);
+    for (int u = 0; u < pv_symmetry_units(arch) && kinds & PV_SYMMETRY_SCALES; u++) /* exact ones */
+        out->scale[u] = ldexpf(1, (int)pv_rng_below(&rng, 7) - 3);
+}
+
+static void kinds_are_those_of_the_activation(void **state)
+{
+    (void)state;
+    assert_string_equal(pv_activation_at(RELU)->plugin.name, "relu");
+    assert_string_equal(pv_activation_at(GAUSS)->plugin.name, "gauss");
+    assert_int_equal(pv_symmetry_kinds(&archs[0]), PV_SYMMETRY_SIGNS | PV_SYMMETRY_PHASES);
+    assert_int_equal(pv_symmetry_kinds(&archs[4]), PV_SYMMETRY_SCALES);
+    assert_int_equal(pv_symmetry_kinds(&archs[5]), PV_SYMMETRY_SIGNS);
 }
 
 static void assert_equal_elements(const pv_arch *arch, const pv_symmetry *a, const pv_symmetry *b)
@@ -47,6 +63,7 @@ static void assert_equal_elements(const pv_arch *arch, const pv_symmetry *a, con
     assert_memory_equal(a->source, b->source, units * sizeof *a->source);
     assert_memory_equal(a->sign, b->sign, units * sizeof *a->sign);
     assert_memory_equal(a->phase, b->phase, units * sizeof *a->phase);
+    assert_memory_equal(a->scale, b->scale, units * sizeof *a->scale);
 }
 
 static void assert_near_rows(const pv_arch *arch, const float *a, const float *b, double tolerance)
@@ -137,7 +154,7 @@ static void assert_same_function(const pv_arch *arch, const float *a, const floa
     assert_int_equal(pv_inr_eval(arch, a, POINTS, coords, one), PV_OK);
     assert_int_equal(pv_inr_eval(arch, b, POINTS, coords, other), PV_OK);
     for (int i = 0; i < POINTS * arch->dims[arch->layers]; i++)
-        assert_true(fabs((double)one[i] - (double)other[i]) <= 1e-4);
+        assert_true(fabs((double)one[i] - (double)other[i]) <= (arch->activation ? 1e-5 : 1e-4));
 }
 
 static void no_element_changes_the_function(void **state)
@@ -156,12 +173,22 @@ static void no_element_changes_the_function(void **state)
         }
 }
 
+static void assert_unit_norm(const float *weights, int ins, float bias)
+{
+    double square = (double)bias * (double)bias;
+    for (int c = 0; c < ins; c++)
+        square += (double)weights[c] * (double)weights[c];
+    assert_true(fabs(sqrt(square) - 1) < 1e-4);
+}
+
 static void assert_canonical(const pv_arch *arch, const float *row, pv_canonical what)
 {
     const double half = PI / (2 * (double)arch->w0);
     for (int l = 0; l + 1 < arch->layers; l++) {
         const float *const bias = row + (int64_t)arch->dims[l] * arch->dims[l + 1];
         for (int u = 0; u < arch->dims[l + 1]; u++) {
+            if (what & PV_CANONICAL_SCALE)
+                assert_unit_norm(row + (int64_t)u * arch->dims[l], arch->dims[l], bias[u]);
             if (what & PV_CANONICAL_SIGN) assert_true(bias[u] >= 0);
             if (what & PV_CANONICAL_PHASE) assert_true(fabs((double)bias[u]) <= half * (1 + 1e-4));
         }
@@ -182,8 +209,8 @@ static void canonical_forms_are_canonical_at_once_and_the_same_function(void **s
 {
     (void)state;
     for (int k = 0; k < ARCHS; k++)
-        for (pv_canonical what = PV_CANONICAL_SIGN; what <= PV_CANONICAL_BOTH; what++)
-            for (uint64_t n = 0; n < 50; n++) {
+        for (pv_canonical what = PV_CANONICAL_SIGN; what <= PV_CANONICAL_SCALE; what++)
+            for (uint64_t n = 0; n < 50 && !(what & ~pv_symmetry_kinds(&archs[k])); n++) {
                 float row[MOST], once[MOST], twice[MOST];
                 draw_row(&archs[k], n, row);
                 make_canonical(&archs[k], row, what, once);
@@ -219,16 +246,18 @@ static void equal_functions_have_one_canonical_form(void **state)
     for (int k = 0; k < ARCHS; k++)
         for (uint64_t n = 0; n < 20; n++) {
             const pv_arch *arch = &archs[k];
+            const unsigned kinds = pv_symmetry_kinds(arch);
             float row[MOST], moved[MOST], one[MOST], other[MOST];
             pv_rng rng = pv_rng_open(6, PV_RNG_TEST, n, 0);
             pv_symmetry e;
             assert_int_equal(pv_symmetry_make(arch, &e), PV_OK);
             draw_row(arch, n, row);
-            pv_symmetry_draw_signs(arch, 0.5, &rng, &e);
-            pv_symmetry_draw_phases(arch, -4, 3, &rng, &e);
+            if (kinds & PV_SYMMETRY_SIGNS) pv_symmetry_draw_signs(arch, 0.5, &rng, &e);
+            if (kinds & PV_SYMMETRY_PHASES) pv_symmetry_draw_phases(arch, -4, 3, &rng, &e);
+            if (kinds & PV_SYMMETRY_SCALES) pv_symmetry_draw_scales(arch, 3, &rng, &e);
             pv_symmetry_apply(arch, &e, row, moved);
-            make_canonical(arch, row, PV_CANONICAL_BOTH, one);
-            make_canonical(arch, moved, PV_CANONICAL_BOTH, other);
+            make_canonical(arch, row, (pv_canonical)kinds, one);
+            make_canonical(arch, moved, (pv_canonical)kinds, other);
             assert_near_rows(arch, one, other, 2e-6);
             pv_symmetry_free(&e);
         }
@@ -292,6 +321,7 @@ static void draws_keep_to_their_ranges(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(kinds_are_those_of_the_activation),
         cmocka_unit_test(elements_form_a_group),
         cmocka_unit_test(applying_a_product_is_applying_its_factors_in_order),
         cmocka_unit_test(an_element_says_what_each_unit_is_made_of),

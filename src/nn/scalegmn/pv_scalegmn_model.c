@@ -319,6 +319,9 @@ static pv_status make(const pv_model_request *request, pv_nn_params *params, voi
     pv_status st = PV_OK;
     if (opts->layers > MAX_LAYERS)
         return pv_fail(PV_ERR_CONFIG, "model.layers: at most %d, not %d", MAX_LAYERS, opts->layers);
+    if (!pv_arch_activation(request->arch)->odd)
+        return pv_fail(PV_ERR_CONFIG, "model.kind: scalegmn is of odd activations, and these INRs are of %s",
+                       pv_arch_activation(request->arch)->plugin.name);
     net *const n = pv_take(params->memory, 1, sizeof *n);
     if (!n) return pv_memory_status(params->memory);
     *out = n;
