@@ -75,9 +75,11 @@ def what_it_is(store: Store) -> str:
     sides = [signal[key] for key in ("depth", "height", "width", "channels") if signal.get(key)]
     low, high = store.range
     network = f"SIREN, w0 {store.arch.get('w0', 0):g}" if store.is_siren else store.activation
+    if store.frequencies is not None:
+        network += f" of {len(store.frequencies)} Fourier features"
     rows = [
         ["source", f"{signal.get('source', '?')}: `{signal.get('path', '')}`"],
-        ["signal", " x ".join(map(str, sides)) or f"over {store.dims[0]} coordinates"],
+        ["signal", " x ".join(map(str, sides)) or f"over {store.inputs} coordinates"],
         [
             "numbers",
             "as in the data" if (low, high) == (0, 1) else f"0 to 1 for {low:g} to {high:g} of the data",

@@ -193,7 +193,7 @@ def rendered(store: Store, chosen: list[int], program: Path) -> list[Row]:
 
 def rows_of(store: Store, chosen: list[int], directory: Path | None) -> list[Row]:
     """ValueError where it is not known here what the INRs show."""
-    if store.dims[0] == 1:
+    if store.inputs == 1:
         return waves(store, chosen)
     if is_shape(store):
         return surfaces(store, chosen)
@@ -209,7 +209,7 @@ def gallery(
             raise ValueError(f"'{store_path}' has no fitted row in view 0")
         rows = rendered(store, chosen, program) if program else rows_of(store, chosen, directory)
         projection = "3d" if is_shape(store) and not program else None
-        wide = 2.2 if program or projection or store.dims[0] == 1 else 0.95
+        wide = 2.2 if program or projection or store.inputs == 1 else 0.95
     columns = max(len(cells) for _, cells in rows)
     figure, grid = plt.subplots(
         len(rows),

@@ -22,7 +22,7 @@ POINTS = 1 << 17  # that are evaluated at once
 
 def is_shape(store: Store) -> bool:
     """Whether the INRs are fields over space, without a grid of their own."""
-    return store.dims[0] == 3 and not store.signal.get("height")
+    return store.inputs == 3 and not store.signal.get("height")
 
 
 def field(store: Store, view: int, object: int, resolution: int) -> NDArray[np.float32]:

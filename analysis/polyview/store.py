@@ -236,8 +236,25 @@ class Store:
         return ACTIVATIONS[said][0] if said in ACTIVATIONS else said
 
     @property
+    def frequencies(self) -> NDArray[np.float64] | None:
+        """B [F][coordinates] of `inr.encoding: fourier`: the first layer takes cos(2 pi B x), sin(2 pi B x).  Or None."""
+        said = self.arch.get("encoding")
+        if not said:
+            return None
+        if said.get("kind") != "fourier":
+            raise ValueError(
+                f"'{self.path}' holds INRs with the encoding '{said.get('kind')}', which this reader lacks"
+            )
+        return np.array(said["frequencies"], np.float32).astype(np.float64)
+
+    @property
+    def inputs(self) -> int:
+        """Coordinates of the signal: d_0 without an encoding."""
+        return self.dims[0] if self.frequencies is None else self.frequencies.shape[1]
+
+    @property
     def is_siren(self) -> bool:
-        return self.activation == "sine"
+        return self.activation == "sine" and not self.arch.get("encoding")
 
     @property
     def height(self) -> int:
@@ -388,7 +405,7 @@ class Store:
         return found
 
     def evaluate(self, view: int, object: int, coords: ArrayLike) -> NDArray[np.float32]:
-        """The INR at `coords` [n][d_0]: its outputs [n][d_M], not clipped.  Computed in double precision.
+        """The INR at `coords` [n][inputs]: its outputs [n][d_M], not clipped.  Computed in double precision.
 
         ValueError for an activation that this reader does not know.
         """
@@ -402,8 +419,11 @@ class Store:
                 f"'{self.path}' holds INRs with the activation '{self.activation}', which this reader lacks"
             )
         hidden = np.asarray(coords, np.float64)
-        if hidden.ndim != 2 or hidden.shape[1] != self.dims[0]:
-            raise ValueError(f"coords have shape {hidden.shape}, expected (n, {self.dims[0]})")
+        if hidden.ndim != 2 or hidden.shape[1] != self.inputs:
+            raise ValueError(f"coords have shape {hidden.shape}, expected (n, {self.inputs})")
+        if self.frequencies is not None:
+            turns = 2 * np.pi * hidden @ self.frequencies.T
+            hidden = np.concatenate([np.cos(turns), np.sin(turns)], 1)
         flat = list(self.split_row(row).values())
         layers = list(zip(flat[0::2], flat[1::2]))
         for weight, bias in layers[:-1]:
@@ -414,8 +434,8 @@ class Store:
 
     def image(self, view: int, object: int) -> NDArray[np.float32]:
         """The INR of an image drawn on its own pixel grid: [height][width][channels], clipped to [0, 1]."""
-        if self.dims[0] != 2:
-            raise ValueError(f"'{self.path}' holds signals over {self.dims[0]} coordinates, not images")
+        if self.inputs != 2:
+            raise ValueError(f"'{self.path}' holds signals over {self.inputs} coordinates, not images")
         if not (self.signal.get("height") and self.signal.get("width")):
             raise ValueError(f"'{self.path}' does not know the size of its images")
         values = self.evaluate(view, object, grid(self.height, self.width))

@@ -54,6 +54,7 @@ struct pv_augmentation {
     size_t by;    /* where its options have a pv_match_by; 0: nowhere, it matches pairs */
     int (*inputs)(const void *options); /* coordinates that the INR needs at least, with its options or, for
                                            NULL, their defaults; NULL: any number will do */
+    bool geometry; /* changes what the first layer makes of coordinates, which an encoding keeps it from */
     unsigned symmetries;                /* of the units, that the INR needs: PV_SYMMETRY_... */
     const pv_augmentation *const *uses; /* others that it applies; NULL ends them */
     bool uses_one; /* it chooses: those that do not suit the INR are left out, instead of being refused */

@@ -19,6 +19,7 @@ typedef enum pv_purpose {
     PV_RNG_MATCH = 9,      /* indices: pair, descent; or object, view */
     PV_RNG_SIGNAL = 10,    /* indices: source id of the object, 0: what a made-up signal is; 1: its split */
     PV_RNG_FRESH = 11,     /* indices: 0, 0: the network that nobody fitted, to which rows are aligned */
+    PV_RNG_ENCODING = 12,  /* indices: 0, 0: the frequencies of coordinates */
     PV_RNG_TEST = 1000,
 } pv_purpose;
 

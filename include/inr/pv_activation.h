@@ -39,11 +39,10 @@ typedef struct pv_activation {
     double (*bound)(int layer, double fan_in, double w0, pv_inr_variant variant);
 
     /* The symmetries of a unit, besides its place among the others.  odd: a(-z) = -a(z), so that its weights,
-     * its bias and what the next layer makes of it may all change their sign.  even: a(-z) = a(z), so that its
-     * weights and its bias may.  scales: a(c z) = c a(z) for c > 0, so that these may be multiplied by c and
-     * what the next layer makes of it divided.  antiperiod: a(z + antiperiod)
-     * = -a(z), so that its bias may move by antiperiod / w0 and what the next layer makes of it change its
-     * sign; 0: none. */
+     * its bias and what the next layer makes of it may all change their sign.  even: a(-z) = a(z), so that
+     * its weights and its bias may.  scales: a(c z) = c a(z) for c > 0, so that these may be multiplied by c
+     * and what the next layer makes of it divided.  antiperiod: a(z + antiperiod) = -a(z), so that its bias
+     * may move by antiperiod / w0 and what the next layer makes of it change its sign; 0: none. */
     bool odd, even, scales;
     double antiperiod;
 } pv_activation;

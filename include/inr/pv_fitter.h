@@ -23,15 +23,15 @@ typedef struct pv_fit_result {
 } pv_fit_result;
 
 /* Plans the workspace for INRs of `arch` over `n` samples, fitted by the rules of `opts` (copied).  coords
- * [n][d_0]: the samples' coordinates that all INRs share (copied); NULL: every INR brings its own.  A batch
- * of n samples or more is the full batch. Owner: pv_fitter_free.  Local.  Errors: PV_ERR_NOMEM. */
+ * [n][inputs]: the samples' coordinates that all INRs share (copied); NULL: every INR brings its own.  A
+ * batch of n samples or more is the full batch.  Owner: pv_fitter_free.  Local.  Errors: PV_ERR_NOMEM. */
 pv_status pv_fitter_new(const pv_arch *arch, int n, const float *coords, const pv_fit_opts *opts,
                         pv_fitter **out);
 void pv_fitter_free(pv_fitter *fitter);
 
 /* Puts an INR into a slot, at step 0.
- * Shapes   row [P] the initialisation; coords [n][d_0] its own coordinates, not read where all share theirs;
- *          values [n][d_M] the target.  All are copied.
+ * Shapes   row [P] the initialisation; coords [n][inputs] its own coordinates, not read where all share
+ *          theirs; values [n][d_M] the target.  All are copied.
  * Random   PV_RNG_MINIBATCH of `key`, with mini-batches only: samples in a shuffled order without end, in
  *          which every n draws hold each sample once; a step takes the next opts.batch of them. */
 void pv_fitter_start(pv_fitter *fitter, int slot, const float *row, const float *coords, const float *values,

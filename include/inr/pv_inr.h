@@ -13,7 +13,7 @@
 void pv_inr_init(const pv_arch *arch, pv_inr_variant variant, pv_rng *rng, float *row);
 
 /* Evaluates one INR.
- * Shapes   row [P], coords [n][d_0], values [n][d_M] (offset included)
+ * Shapes   row [P], coords [n][inputs], values [n][d_M] (offset included)
  * Local.   Errors: PV_ERR_NOMEM. */
 pv_status pv_inr_eval(const pv_arch *arch, const float *row, int n, const float *coords, float *values);
 

@@ -9,6 +9,13 @@
 
 enum { PV_INR_MAX_LAYERS = 8, PV_INR_MAX_WIDTH = 256 };
 
+typedef enum pv_encoding {
+    PV_ENCODING_NONE,    /* coordinates go into the first layer as they are */
+    PV_ENCODING_FOURIER, /* cos(2 pi B x), sin(2 pi B x) of a fixed matrix B do */
+} pv_encoding;
+
+enum { PV_INR_MOST_FREQUENCIES = PV_INR_MAX_WIDTH / 2 };
+
 typedef struct pv_inr_opts {
     int *hidden; /* widths of the hidden layers; owned by the config */
     unsigned hidden_count;
@@ -16,6 +23,9 @@ typedef struct pv_inr_opts {
     pv_inr_variant variant;
     double w0;
     double offset; /* added to the output */
+    pv_encoding encoding;
+    int frequencies; /* rows of B */
+    double sigma;    /* standard deviation of its entries */
 } pv_inr_opts;
 
 typedef enum pv_fit_schedule {

@@ -73,7 +73,8 @@ void pv_symmetry_apply(const pv_arch *arch, const pv_symmetry *symmetry, const f
 double pv_match_objective(const pv_arch *arch, const float *a, const float *b);
 
 /* Random parts of an element, the other parts untouched: uniform permutations (Fisher-Yates); each sign -1
- * with probability p; phases uniform in low .. high; scales e^x, x uniform in +-log(most).  Random: `rng`, layer by layer, unit by unit. */
+ * with probability p; phases uniform in low .. high; scales e^x, x uniform in +-log(most).  Random: `rng`,
+ * layer by layer, unit by unit. */
 void pv_symmetry_draw_permutation(const pv_arch *arch, pv_rng *rng, pv_symmetry *symmetry);
 void pv_symmetry_draw_signs(const pv_arch *arch, double p, pv_rng *rng, pv_symmetry *symmetry);
 void pv_symmetry_draw_phases(const pv_arch *arch, int low, int high, pv_rng *rng, pv_symmetry *symmetry);

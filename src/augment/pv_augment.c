@@ -90,7 +90,8 @@ static const char *lacking(const pv_augmentation *kind, const void *options, con
     const unsigned needs = kind->symmetries | (match && match->signs ? PV_SYMMETRY_SIGNS : 0) |
                            (match && match->phases ? PV_SYMMETRY_PHASES : 0);
     const unsigned lacks = needs & ~pv_symmetry_kinds(arch);
-    if (kind->inputs && arch->dims[0] < kind->inputs(options)) return "INRs of more coordinates";
+    if (kind->inputs && pv_arch_inputs(arch) < kind->inputs(options)) return "INRs of more coordinates";
+    if (kind->geometry && arch->fourier.count > 0) return "INRs of coordinates, without an inr.encoding";
     if (lacks & PV_SYMMETRY_SIGNS) return "an odd or even activation, whose units may change their sign";
     if (lacks & PV_SYMMETRY_SCALES) return "an activation with scales, as relu has";
     return lacks ? "a periodic activation, whose units have phases" : NULL;

@@ -65,7 +65,7 @@ static void translate(pv_augment_item *item, pv_augment_subject *it)
 const pv_augmentation pv_augmentation_translate = {PV_AMOUNT_PLUGIN("translate", "x -> x + t, exactly",
                                                                     "0.25", "largest shift of a coordinate",
                                                                     PV_BETWEEN(0, 1000)),
-                                                   .apply = translate};
+                                                   .apply = translate, .geometry = true};
 
 static void translate_deep(pv_augment_item *item, pv_augment_subject *it)
 {
@@ -79,7 +79,7 @@ static void translate_deep(pv_augment_item *item, pv_augment_subject *it)
 const pv_augmentation pv_augmentation_translate_deep = {
     PV_AMOUNT_PLUGIN("translate_deep", "the published translation, into the bias of a random layer", "0.25",
                      "largest shift of a coordinate", PV_BETWEEN(0, 1000)),
-    .apply = translate_deep};
+    .apply = translate_deep, .geometry = true};
 
 typedef enum axis_word { AXIS_VERTICAL, AXIS_ANY, AXIS_X, AXIS_Y, AXIS_Z } axis_word;
 static const char *const axis_names[] = {"vertical", "any", "x", "y", "z", NULL};
@@ -140,7 +140,7 @@ const pv_augmentation pv_augmentation_rotate = {
     .plugin = {.name = "rotate",
                .help = "turns the plane of the first two coordinates, or space about an axis",
                PV_AUGMENT_OPTIONS(rotate_rows, rotate_opts)},
-    .apply = rotate,
+    .apply = rotate, .geometry = true,
     .inputs = rotated_inputs};
 
 typedef struct scale_opts {
@@ -166,4 +166,4 @@ static void scale(pv_augment_item *item, pv_augment_subject *it)
 
 const pv_augmentation pv_augmentation_scale = {
     .plugin = {.name = "scale", .help = "x -> s x", PV_AUGMENT_OPTIONS(scale_rows, scale_opts)},
-    .apply = scale};
+    .apply = scale, .geometry = true};

@@ -39,9 +39,8 @@ static pv_status find_sizes(comm_bench *b)
     pv_arch arch;
     pv_model *model = NULL;
     pv_status st = pv_arch_make(&b->config->inr, pv_signal_form(b->signal)->inputs,
-                                pv_signal_form(b->signal)->channels, &arch);
-    if (st == PV_OK)
-        st = pv_model_new(&b->config->model, &arch, pv_signal_classes(b->signal), 1, &model);
+                                pv_signal_form(b->signal)->channels, b->config->fit.seed, &arch);
+    if (st == PV_OK) st = pv_model_new(&b->config->model, &arch, pv_signal_classes(b->signal), 1, &model);
     if (st != PV_OK) return st;
     b->row = pv_arch_params(&arch);
     b->gradient = pv_model_count(model);

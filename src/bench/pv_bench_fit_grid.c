@@ -54,7 +54,7 @@ static pv_status measure(double seconds, cell *c)
     pv_arch arch;
     int64_t steps = 0;
     pv_status st;
-    PV_TRY(pv_arch_make(&inr, c->inputs, 1, &arch));
+    PV_TRY(pv_arch_make(&inr, c->inputs, 1, 1, &arch));
     PV_TRY(start(c, &arch, &opts, &fitter));
     pv_limits_measure(seconds / 2, c->precision, &limits);
     const double begin = pv_thread_seconds();

@@ -394,8 +394,9 @@ static pv_status prepare(store_bench *b, const words *w)
     pv_status st = pv_config_of_file(b->comm, w->config, &w->set, &b->config);
     if (st != PV_OK) return st;
     PV_TRY(open_signal(b));
-    PV_TRY(pv_agree(b->comm, pv_arch_make(&b->config->inr, pv_signal_form(b->signal)->inputs,
-                                          pv_signal_form(b->signal)->channels, &b->arch)));
+    PV_TRY(
+        pv_agree(b->comm, pv_arch_make(&b->config->inr, pv_signal_form(b->signal)->inputs,
+                                       pv_signal_form(b->signal)->channels, b->config->fit.seed, &b->arch)));
     PV_TRY(pv_agree(b->comm, make_rows(b)));
     PV_TRY(pv_agree(b->comm, pv_timing_path(b->comm, w->dir, b->path)));
     snprintf(b->plain, sizeof b->plain, "%s.bin", b->path);

@@ -307,7 +307,7 @@ static pv_status make_arch(const pv_comm *comm, const pv_run_config *config, pv_
     if (st != PV_OK && st != PV_ERR_IO) return st;
     if (signal) form = *pv_signal_form(signal);
     pv_signal_close(signal);
-    return pv_agree(comm, pv_arch_make(&config->inr, form.inputs, form.channels, arch));
+    return pv_agree(comm, pv_arch_make(&config->inr, form.inputs, form.channels, config->fit.seed, arch));
 }
 
 static pv_status prepare(const pv_comm *comm, const words *w, train_bench *bench)

@@ -1,12 +1,31 @@
-/* Architectures: limits, comparison, layout of a row, words in files. */
+/* Architectures: limits, comparison, layout of a row, the encoding of coordinates, words in files. */
 #include "inr/pv_arch.h"
+
+#include "base/pv_rng.h"
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
-enum { MAX_INPUTS = 3, MAX_OUTPUTS = 4 };
+/* Fills arch->fourier and its d_0. */
+static void draw_encoding(const pv_inr_opts *opts, int inputs, uint64_t seed, pv_arch *arch)
+{
+    pv_rng rng = pv_rng_open(seed, PV_RNG_ENCODING, 0, 0);
+    arch->fourier = (pv_fourier){.count = opts->frequencies, .inputs = inputs};
+    for (int i = 0; i < opts->frequencies * inputs; i++)
+        arch->fourier.frequency[i] = (float)(opts->sigma * pv_rng_normal(&rng));
+    arch->dims[0] = 2 * opts->frequencies;
+}
 
-pv_status pv_arch_make(const pv_inr_opts *opts, int inputs, int outputs, pv_arch *arch)
+static bool equal_encodings(const pv_fourier *a, const pv_fourier *b)
+{
+    if (a->count != b->count || (a->count > 0 && a->inputs != b->inputs)) return false;
+    for (int i = 0; i < a->count * a->inputs; i++)
+        if (a->frequency[i] != b->frequency[i]) return false;
+    return true;
+}
+
+pv_status pv_arch_make(const pv_inr_opts *opts, int inputs, int outputs, uint64_t seed, pv_arch *arch)
 {
     if (opts->hidden_count > PV_INR_MAX_LAYERS - 1)
         return pv_fail(PV_ERR_CONFIG, "inr.hidden: %u hidden layers, at most %d are allowed",
@@ -19,11 +38,12 @@ pv_status pv_arch_make(const pv_inr_opts *opts, int inputs, int outputs, pv_arch
         return pv_fail(PV_ERR_CONFIG, "inr.w0: %g is not a positive number", opts->w0);
     if (!isfinite((float)opts->offset))
         return pv_fail(PV_ERR_CONFIG, "inr.offset: %g is not finite", opts->offset);
-    if (inputs < 1 || inputs > MAX_INPUTS)
+    if (inputs < 1 || inputs > PV_INR_MOST_INPUTS)
         return pv_fail(PV_ERR_CONFIG, "the signal has %d coordinates, an INR takes 1..%d", inputs,
-                       MAX_INPUTS);
-    if (outputs < 1 || outputs > MAX_OUTPUTS)
-        return pv_fail(PV_ERR_CONFIG, "the signal has %d channels, an INR gives 1..%d", outputs, MAX_OUTPUTS);
+                       PV_INR_MOST_INPUTS);
+    if (outputs < 1 || outputs > PV_INR_MOST_OUTPUTS)
+        return pv_fail(PV_ERR_CONFIG, "the signal has %d channels, an INR gives 1..%d", outputs,
+                       PV_INR_MOST_OUTPUTS);
     *arch = (pv_arch){.layers = (int)opts->hidden_count + 1,
                       .activation =
                           opts->activation.plugin ? pv_activation_find(opts->activation.plugin->name) : 0,
@@ -33,6 +53,7 @@ pv_status pv_arch_make(const pv_inr_opts *opts, int inputs, int outputs, pv_arch
     for (unsigned l = 0; l < opts->hidden_count; l++)
         arch->dims[l + 1] = opts->hidden[l];
     arch->dims[arch->layers] = outputs;
+    if (opts->encoding == PV_ENCODING_FOURIER) draw_encoding(opts, inputs, seed, arch);
     return PV_OK;
 }
 
@@ -42,7 +63,7 @@ bool pv_arch_equal(const pv_arch *a, const pv_arch *b)
         return false;
     for (int i = 0; i <= a->layers; i++)
         if (a->dims[i] != b->dims[i]) return false;
-    return true;
+    return equal_encodings(&a->fourier, &b->fourier);
 }
 
 const pv_activation *pv_arch_activation(const pv_arch *arch)
@@ -73,6 +94,76 @@ int pv_arch_layout(const pv_arch *arch, pv_arch_tensor *tensors)
     return 2 * arch->layers;
 }
 
+int pv_arch_inputs(const pv_arch *arch)
+{
+    return arch->fourier.count > 0 ? arch->fourier.inputs : arch->dims[0];
+}
+
+void pv_arch_encode(const pv_arch *arch, int n, const float *coords, float *features)
+{
+    const double turn = 2 * 3.14159265358979323846;
+    const pv_fourier *const fourier = &arch->fourier;
+    if (fourier->count == 0) {
+        memcpy(features, coords, sizeof *coords * (size_t)n * (size_t)arch->dims[0]);
+        return;
+    }
+    for (int i = 0; i < n; i++, coords += fourier->inputs, features += 2 * fourier->count)
+        for (int f = 0; f < fourier->count; f++) {
+            double turns = 0;
+            for (int c = 0; c < fourier->inputs; c++)
+                turns += (double)fourier->frequency[f * fourier->inputs + c] * (double)coords[c];
+            features[f] = (float)cos(turn * turns);
+            features[fourier->count + f] = (float)sin(turn * turns);
+        }
+}
+
+json_t *pv_encoding_to_json(const pv_arch *arch)
+{
+    const pv_fourier *const fourier = &arch->fourier;
+    if (fourier->count == 0) return NULL;
+    json_t *const rows = json_array();
+    for (int f = 0; f < fourier->count; f++) {
+        json_t *const row = json_array();
+        for (int c = 0; c < fourier->inputs; c++)
+            json_array_append_new(row, json_real((double)fourier->frequency[f * fourier->inputs + c]));
+        json_array_append_new(rows, row);
+    }
+    return json_pack("{s:s, s:o}", "kind", "fourier", "frequencies", rows);
+}
+
+/* Whether they are frequencies of the first layer of `arch`, which has them then. */
+static bool take_frequencies(const json_t *rows, pv_arch *arch)
+{
+    const size_t count = json_array_size(rows), inputs = json_array_size(json_array_get(rows, 0));
+    if (count < 1 || count > PV_INR_MOST_FREQUENCIES || 2 * (int)count != arch->dims[0]) return false;
+    if (inputs < 1 || inputs > PV_INR_MOST_INPUTS) return false;
+    arch->fourier = (pv_fourier){.count = (int)count, .inputs = (int)inputs};
+    for (size_t f = 0; f < count; f++) {
+        const json_t *const row = json_array_get(rows, f);
+        if (json_array_size(row) != inputs) return false;
+        for (size_t c = 0; c < inputs; c++) {
+            const json_t *const number = json_array_get(row, c);
+            float *const to = &arch->fourier.frequency[f * inputs + c];
+            *to = (float)json_number_value(number);
+            if (!json_is_number(number) || !isfinite(*to)) return false;
+        }
+    }
+    return true;
+}
+
+pv_status pv_encoding_from_json(const json_t *words, const char *where, pv_arch *arch)
+{
+    const char *const kind = json_string_value(json_object_get(words, "kind"));
+    arch->fourier = (pv_fourier){0};
+    if (!words) return PV_OK;
+    if (!kind || strcmp(kind, "fourier") != 0)
+        return pv_fail(PV_ERR_DATA, "'%s' holds INRs with an encoding that this program lacks: '%.100s'",
+                       where, kind ? kind : "?");
+    if (!take_frequencies(json_object_get(words, "frequencies"), arch))
+        return pv_fail(PV_ERR_DATA, "'%s' holds INRs whose frequencies do not suit their first layer", where);
+    return PV_OK;
+}
+
 json_t *pv_arch_dims_json(const pv_arch *arch)
 {
     json_t *dims = json_array();
@@ -83,8 +174,9 @@ json_t *pv_arch_dims_json(const pv_arch *arch)
 
 json_t *pv_arch_to_json(const pv_arch *arch)
 {
-    return json_pack("{s:o, s:f, s:f, s:s}", "dims", pv_arch_dims_json(arch), "w0", (double)arch->w0,
-                     "offset", (double)arch->offset, "activation", pv_arch_activation(arch)->formula);
+    return json_pack("{s:o, s:f, s:f, s:s, s:o*}", "dims", pv_arch_dims_json(arch), "w0", (double)arch->w0,
+                     "offset", (double)arch->offset, "activation", pv_arch_activation(arch)->formula,
+                     "encoding", pv_encoding_to_json(arch));
 }
 
 static pv_status read_dims(const json_t *dims, const char *where, pv_arch *arch)
@@ -119,6 +211,7 @@ pv_status pv_arch_from_json(const char *text, const char *where, pv_arch *arch)
     if (activation && (arch->activation = pv_activation_find(json_string_value(activation))) < 0)
         st = pv_fail(PV_ERR_DATA, "'%s' holds INRs with the activation '%.100s', which this program lacks",
                      where, json_string_value(activation));
+    if (st == PV_OK) st = pv_encoding_from_json(json_object_get(root, "encoding"), where, arch);
 done:
     json_decref(root);
     return st;

@@ -48,7 +48,8 @@ struct pv_fitter {
     int batch;     /* samples a step */
     int64_t pass;  /* steps over which losses are judged together */
     float *coords; /* what all INRs share, in tiles, or [n][d_0] with mini-batches; NULL: each has its own */
-    float reach;   /* of them */
+    float *features; /* [n][d_0] of an object's own coordinates, or of those that all share */
+    float reach;     /* of them */
     float *gradient; /* [padded] */
     slot slots[PV_FITTER_SLOTS];
     float *memory;      /* what the slots' floats point into */
@@ -110,6 +111,13 @@ done:
     return st;
 }
 
+/* What the first layer takes of all samples. */
+static const float *features_of(const pv_fitter *fitter, const float *coords)
+{
+    pv_arch_encode(&fitter->arch, fitter->samples, coords, fitter->features);
+    return fitter->features;
+}
+
 pv_status pv_fitter_new(const pv_arch *arch, int n, const float *coords, const pv_fit_opts *opts,
                         pv_fitter **out)
 {
@@ -132,7 +140,9 @@ pv_status pv_fitter_new(const pv_arch *arch, int n, const float *coords, const p
                        pv_arch_activation(arch)->plugin.name));
     fitter->loops = pv_inr_narrow_choose(opts->precision);
     if (fitter->loops) PV_TRY(pv_inr_narrow_open(&fitter->net, &fitter->narrow));
+    PV_ALLOC(fitter->features, (int64_t)n * arch->dims[0]);
     if (coords) {
+        coords = features_of(fitter, coords);
         fitter->reach = pv_inr_net_reach((int64_t)n * arch->dims[0], coords);
         PV_ALLOC(fitter->coords,
                  has_batches(fitter) ? (int64_t)n * arch->dims[0] : tiles_size(fitter, arch->dims[0]));
@@ -155,8 +165,8 @@ void pv_fitter_free(pv_fitter *fitter)
     if (!fitter) return;
     pv_inr_net_close(&fitter->net);
     pv_inr_narrow_close(&fitter->narrow);
-    PV_FREE(fitter->coords, fitter->gradient, fitter->memory, fitter->tile_coords, fitter->tile_values,
-            fitter);
+    PV_FREE(fitter->coords, fitter->features, fitter->gradient, fitter->memory, fitter->tile_coords,
+            fitter->tile_values, fitter);
 }
 
 /* What all steps read of an object: tiles, or its samples one after the other. */
@@ -181,6 +191,7 @@ void pv_fitter_start(pv_fitter *fitter, int index, const float *row, const float
 {
     slot *s = &fitter->slots[index];
     const size_t bytes = (size_t)fitter->padded * sizeof *row;
+    if (!fitter->coords) coords = features_of(fitter, coords);
     memset(s->row, 0, bytes);
     memset(s->m, 0, bytes);
     memset(s->v, 0, bytes);

@@ -28,16 +28,18 @@ pv_status pv_inr_eval(const pv_arch *arch, const float *row, int n, const float 
 {
     pv_status st = PV_OK;
     const pv_inr_kernels *kernels = PV_ISA_CHOOSE(pv_inr_kernels);
-    const int inputs = arch->dims[0], outputs = arch->dims[arch->layers];
-    float *tile = NULL;
+    const int inputs = pv_arch_inputs(arch), outputs = arch->dims[arch->layers], width = arch->dims[0];
+    float *tile = NULL, *features = NULL;
     pv_inr_net net = {0};
     PV_TRY(pv_inr_net_open(arch, n, &net));
-    PV_ALLOC(tile, (int64_t)inputs * net.stride);
-    net.reach = pv_inr_net_reach((int64_t)n * inputs, coords);
+    PV_ALLOC(tile, (int64_t)width * net.stride);
+    PV_ALLOC(features, (int64_t)width * net.tile);
+    net.reach = arch->fourier.count > 0 ? 1 : pv_inr_net_reach((int64_t)n * inputs, coords);
     kernels->load(&net, row);
     for (int first = 0; first < n; first += net.tile) {
         const int count = n - first < net.tile ? n - first : net.tile;
-        pv_inr_net_lay_out(&net, count, inputs, coords + (int64_t)first * inputs, tile);
+        pv_arch_encode(arch, count, coords + (int64_t)first * inputs, features);
+        pv_inr_net_lay_out(&net, count, width, features, tile);
         kernels->forward(&net, tile, count);
         for (int s = 0; s < count; s++)
             for (int c = 0; c < outputs; c++)
@@ -45,7 +47,7 @@ pv_status pv_inr_eval(const pv_arch *arch, const float *row, int n, const float 
     }
 done:
     pv_inr_net_close(&net);
-    free(tile);
+    PV_FREE(tile, features);
     return st;
 }
 

@@ -2,6 +2,8 @@
 #include "inr/pv_inr_opts.h"
 
 static const char *const variants[] = {[PV_INR_DWSNETS] = "dwsnets", [PV_INR_STANDARD] = "standard", NULL};
+static const char *const encodings[] = {
+    [PV_ENCODING_NONE] = "none", [PV_ENCODING_FOURIER] = "fourier", NULL};
 static const char *const schedules[] = {
     [PV_SCHEDULE_CONSTANT] = "constant", [PV_SCHEDULE_COSINE] = "cosine", NULL};
 
@@ -35,6 +37,14 @@ const pv_option pv_inr_options[] = {
      .meaning = "frequency of the hidden layers, of activations that have one"},
     {PV_KEY(pv_inr_opts, offset), .initial = "0.5", .fixes = PV_FIXES_ROWS,
      .meaning = "constant added to the output"},
+    {PV_KEY(pv_inr_opts, encoding), .choices = encodings, .initial = "none", .fixes = PV_FIXES_ROWS,
+     .meaning = "what the first layer takes; none: the coordinates; fourier: cos(2 pi B x) and sin(2 pi B x) "
+                "of random frequencies B, the same for every INR, drawn from fit.seed and kept in the store"},
+    {PV_KEY(pv_inr_opts, frequencies), .initial = "64", PV_BETWEEN(1, PV_INR_MOST_FREQUENCIES),
+     .fixes = PV_FIXES_ROWS, .meaning = "of inr.encoding fourier: the first layer has twice as many inputs"},
+    {PV_KEY(pv_inr_opts, sigma), .initial = "2.0", PV_ABOVE(0), .fixes = PV_FIXES_ROWS,
+     .meaning = "standard deviation of these frequencies, in waves a unit of the coordinates, which go from "
+                "-1 to 1"},
     {0}};
 
 const pv_option pv_fit_options[] = {

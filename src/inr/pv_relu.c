@@ -11,7 +11,8 @@ static double bound(int layer, double fan_in, double w0, pv_inr_variant variant)
 }
 
 const pv_activation pv_activation_relu = {
-    .plugin = {.name = "relu", .help = "max(0, W h + b), which by itself draws only what is coarse"},
+    .plugin = {.name = "relu",
+               .help = "max(0, W h + b), which draws only what is coarse unless it has an inr.encoding"},
     .formula = "max(0, W h + b)",
     .loop = PV_LOOP_RELU,
     .scales = true,

@@ -133,10 +133,10 @@ pv_status pv_picture_grid(const pv_picture_subject *subject, pv_canvas *canvas, 
 {
     const pv_arch *arch = subject->arch;
     const pv_signal_about *about = subject->about;
-    const int count = arch->dims[0] == 3 ? 3 : 1,
+    const int count = pv_arch_inputs(arch) == 3 ? 3 : 1,
               columns = count == 3 && about->height > about->width ? about->height : about->width;
     grid g = {.subject = subject,
-              .inputs = arch->dims[0],
+              .inputs = pv_arch_inputs(arch),
               .channels = arch->dims[arch->layers],
               .panels = subject->signal ? 3 : 2,
               .n = {about->width, about->height, count == 3 ? about->depth : 1},

@@ -5,7 +5,7 @@
 static pv_status check(const pv_picture_subject *subject)
 {
     const pv_arch *arch = subject->arch;
-    const int inputs = arch->dims[0], outputs = arch->dims[arch->layers];
+    const int inputs = pv_arch_inputs(arch), outputs = arch->dims[arch->layers];
     const pv_source_form *form = subject->signal ? pv_signal_form(subject->signal) : NULL;
     if (form && (form->inputs != inputs || form->channels != outputs))
         return pv_fail(PV_ERR_DATA,
@@ -17,7 +17,7 @@ static pv_status check(const pv_picture_subject *subject)
 pv_status pv_picture_draw(const pv_picture_subject *subject, pv_canvas *canvas, pv_picture_note *note)
 {
     const pv_signal_about *about = subject->about;
-    const int inputs = subject->arch->dims[0];
+    const int inputs = pv_arch_inputs(subject->arch);
     const pv_status st = check(subject);
     *canvas = (pv_canvas){0};
     if (st != PV_OK) return st;

@@ -46,7 +46,7 @@ pv_status pv_plan_workload(const pv_comm *comm, const pv_run_config *config, pv_
     pv_status st;
     PV_TRY(pv_signal_open(comm, &config->signal, &signal));
     PV_TRY(pv_agree(comm, pv_arch_make(&config->inr, pv_signal_form(signal)->inputs,
-                                       pv_signal_form(signal)->channels, &arch)));
+                                       pv_signal_form(signal)->channels, config->fit.seed, &arch)));
     const int64_t objects = pv_signal_objects(signal), train = pv_signal_count(signal, PV_SPLIT_TRAIN);
     const int64_t val = pv_signal_count(signal, PV_SPLIT_VAL), test = pv_signal_count(signal, PV_SPLIT_TEST);
     const bool mixes_all = pv_augment_partner_views(&config->augment) == PV_PARTNER_VIEWS_ALL;

@@ -78,7 +78,7 @@ pv_status pv_run_create(const pv_comm *comm, const pv_run_config *config, const 
     char *yaml = NULL;
     const char *variant = config->inr.variant == PV_INR_STANDARD ? "standard" : "dwsnets";
     PV_TRY(pv_agree(comm, pv_arch_make(&config->inr, pv_signal_form(signal)->inputs,
-                                       pv_signal_form(signal)->channels, &arch)));
+                                       pv_signal_form(signal)->channels, config->fit.seed, &arch)));
     PV_TRY(pv_agree(comm, pv_run_config_emit(config, &yaml)));
     const pv_store_spec spec = {signal, &arch, variant, views, yaml};
     st = pv_store_create(comm, path, &spec, storage);

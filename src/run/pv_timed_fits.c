@@ -110,7 +110,7 @@ pv_status pv_timed_fits_open(const pv_run_config *config, const pv_signal *signa
     fits->shape.samples = signal ? pv_signal_form(signal)->samples : SYNTHETIC_SIDE * SYNTHETIC_SIDE;
     const int channels = signal ? pv_signal_form(signal)->channels : 1,
               inputs = signal ? pv_signal_form(signal)->inputs : 2;
-    PV_TRY(pv_arch_make(&config->inr, inputs, channels, &fits->shape.arch));
+    PV_TRY(pv_arch_make(&config->inr, inputs, channels, config->fit.seed, &fits->shape.arch));
     PV_ALLOC(fits->shape.coords, inputs * (int64_t)fits->shape.samples);
     PV_ALLOC(fits->values, (int64_t)channels * fits->shape.samples);
     PV_ALLOC(fits->row, pv_arch_params(&fits->shape.arch));

@@ -24,8 +24,9 @@ typedef struct feature {
 
 /* One hidden layer: features of A's units [n][k] (incoming weights, bias, outgoing weights), so that the
  * value of pairing two units is a scalar product.  The values are kept, and brought up to date by the
- * features that have changed: late in a descent few do.  Where phases count, or signs of an even activation, those of
- * the incoming and of the outgoing weights are kept apart, and a pair is worth what it is at its best turn. */
+ * features that have changed: late in a descent few do.  Where phases count, or signs of an even activation,
+ * those of the incoming and of the outgoing weights are kept apart, and a pair is worth what it is at its
+ * best turn. */
 typedef struct layer {
     int units, inputs, outputs, features, stride;
     int first_unit, first_param; /* in the symmetry; in a row: the matrix, then the bias */

@@ -217,8 +217,8 @@ static int periods_outside(double bias, double period)
     return outside ? (int)floor(bias / period + 0.5) : 0;
 }
 
-/* What makes the norm of a unit's incoming weights and its bias 1; 1 where rounding has put it just off, or it
- * has no such factor. */
+/* What makes the norm of a unit's incoming weights and its bias 1; 1 where rounding has put it just off, or
+ * there is no such factor. */
 static float scale_to_norm(const float *weights, int ins, float bias, const moved_columns *columns)
 {
     const double slack = 1e-5;

@@ -77,6 +77,18 @@ done:
     return st;
 }
 
+/* As a store's `arch` has it; nothing without one. */
+static pv_status write_encoding(hid_t file, const pv_arch *arch)
+{
+    json_t *const words = pv_encoding_to_json(arch);
+    if (!words) return PV_OK;
+    char *const text = json_dumps(words, JSON_REAL_PRECISION(9));
+    const pv_status st = text ? pv_h5_write_text(file, "inr_encoding", text) : PV_ERR_NOMEM;
+    free(text);
+    json_decref(words);
+    return st;
+}
+
 static pv_status write_head(hid_t file, const pv_model_head *head)
 {
     const hsize_t params = (hsize_t)head->form.params, width = (hsize_t)head->form.width;
@@ -90,6 +102,7 @@ static pv_status write_head(hid_t file, const pv_model_head *head)
     PV_TRY(pv_h5_write_real(file, "inr_w0", (double)head->arch.w0));
     PV_TRY(pv_h5_write_real(file, "inr_offset", (double)head->arch.offset));
     PV_TRY(pv_h5_write_text(file, "inr_activation", pv_arch_activation(&head->arch)->plugin.name));
+    PV_TRY(write_encoding(file, &head->arch));
     PV_TRY(pv_h5_write_int(file, "trained_rows", (int64_t)head->rows));
     PV_TRY(write_state(file, &head->state));
     PV_TRY(pv_h5_write_text(file, "features", pv_readings[head->form.opts.features]));
@@ -230,6 +243,21 @@ static pv_status read_activation(hid_t file, const char *path, pv_arch *arch)
     return st;
 }
 
+/* Once the widths are known. */
+static pv_status read_encoding(hid_t file, const char *path, pv_arch *arch)
+{
+    char *text = NULL;
+    if (H5Aexists(file, "inr_encoding") <= 0) return PV_OK;
+    pv_status st = pv_h5_read_text(file, "inr_encoding", &text);
+    if (st != PV_OK) return st;
+    json_t *const words = json_loads(text, 0, NULL);
+    st = words ? pv_encoding_from_json(words, path, arch)
+               : pv_fail(PV_ERR_DATA, "'%s' is damaged: 'inr_encoding' is no JSON", path);
+    json_decref(words);
+    free(text);
+    return st;
+}
+
 static pv_status read_state(hid_t file, pv_train_state *state)
 {
     int64_t stream = 0;
@@ -307,6 +335,7 @@ static pv_status read_head(hid_t file, const char *path, pv_model_head *head)
     PV_TRY(pv_h5_read_real(file, "inr_offset", &offset));
     PV_TRY(read_dims(file, path, &head->arch));
     PV_TRY(read_activation(file, path, &head->arch));
+    PV_TRY(read_encoding(file, path, &head->arch));
     PV_TRY(read_state(file, &head->state));
     if (H5Aexists(file, "trained_rows") > 0) PV_TRY(pv_h5_read_int(file, "trained_rows", &rows));
     head->rows = (uint64_t)rows;

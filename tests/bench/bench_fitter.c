@@ -57,7 +57,7 @@ static pv_status tell(int width, pv_isa isa, pv_precision precision)
     const pv_inr_opts opts = {.hidden = hidden, .hidden_count = 2, .w0 = 30, .offset = 0.5};
     double rates[REPEATS], mse, flops;
     pv_arch arch;
-    pv_status st = pv_arch_make(&opts, 2, 1, &arch);
+    pv_status st = pv_arch_make(&opts, 2, 1, 1, &arch);
     if (st == PV_OK) st = measure(&arch, precision, rates, &mse, &flops);
     if (st == PV_OK)
         printf(

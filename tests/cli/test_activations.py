@@ -1,4 +1,4 @@
-"""INRs of every activation: the same bytes however they are made, Python evaluates what C fitted, what they lack is named."""
+"""INRs of every activation and encoding: the same bytes however they are made, Python evaluates what C fitted, what they lack is named."""
 
 import sys
 from pathlib import Path
@@ -14,6 +14,7 @@ from polyview.store import Store, grid  # noqa: E402
 INRS = {  # by name: the keys of `inr`
     "relu": {"activation": "relu"},
     "gauss": {"activation": "gauss", "w0": 8},
+    "fourier": {"activation": "relu", "encoding": "fourier", "frequencies": 9, "sigma": 1.5},
 }
 FIT = {"steps": 40, "lr": 5e-3, "seed": 3}
 
@@ -89,10 +90,27 @@ def takes_its_own_words(work: Path, name: str, config: Path, store: Path) -> Non
     check(one_error(run, 2, "inr.activation"), f"{name}: a fit of sines is not resumed as one of these", run)
     train = ("train", "--config", config, "--quiet", "--set", f"store={store}")
     run = polyview(*train, "--set", "model.kind=probe", "--set", "train.normalise=none")
-    check(one_error(run, 2, "model.kind: probe", "sine"), f"{name}: the probe model refuses it", run)
-    for key, word in (("augment=[{kind: phase}]", "phase"), ("train.canonical=phase", "train.canonical")):
+    check(one_error(run, 2, "model.kind: probe"), f"{name}: the probe model refuses it", run)
+    wrong = {"augment=[{kind: phase}]": "activation", "train.canonical=phase": "activation"}
+    wrong |= {"model.kind=scalegmn": "model.kind: scalegmn"}
+    right = "augment=[{kind: negation}]", "train.canonical=sign", "train.align=signed"
+    if name != "gauss":
+        wrong |= {key: "" for key in right}
+        right = "augment=[{kind: rescale}]", "train.canonical=scale", "train.align=permutation"
+    if name == "fourier":
+        wrong |= {f"augment=[{{kind: {kind}}}]": "inr.encoding" for kind in ("translate", "rotate", "scale")}
+        keys = "inr.encoding=none", "inr.frequencies=8", "inr.sigma=1"
+        for key in keys:
+            run = polyview("fit", "--config", config, "--store", store, "--set", key, "--quiet")
+            check(one_error(run, 2, key.split("=")[0]), f"{key} is another store", run)
+    for key, word in wrong.items():
         run = polyview(*train, "--set", key)
-        check(one_error(run, 2, word, "activation"), f"{name}: {key} is refused", run)
+        check(one_error(run, 2, word), f"{name}: {key} is refused", run)
+    model = ("--set", f"train.output={work / name}-model.h5", *(f"--set={key}" for key in right))
+    run = polyview(*train, *model, ranks=2)
+    check(run.status == 0, f"{name}: {', '.join(right)} go together", run)
+    run = polyview("eval", "--model", work / f"{name}-model.h5", "--store", store, "--quiet", ranks=2)
+    check(run.status == 0, f"{name}: the model is judged", run)
 
 
 def precisions(work: Path) -> None:

@@ -152,7 +152,7 @@ static void a_store_of_it_is_filled(const pv_comm *comm, const pv_signal *signal
     pv_fill_result result;
     if (comm->rank == 0) snprintf(path, sizeof path, "/tmp/polyview-source-%ld.h5", (long)getpid());
     MPI_Bcast(path, sizeof path, MPI_CHAR, 0, comm->world);
-    bool holds = pv_arch_make(&inr, INPUTS, CHANNELS, &arch) == PV_OK;
+    bool holds = pv_arch_make(&inr, INPUTS, CHANNELS, 1, &arch) == PV_OK;
     const pv_store_spec spec = {signal, &arch, "dwsnets", 1, ""};
     holds = holds && pv_store_create(comm, path, &spec, NULL) == PV_OK &&
             pv_store_open(comm, path, PV_STORE_WRITE, NULL, &store) == PV_OK &&
@@ -436,7 +436,8 @@ static void an_unreadable_file_ends_a_fit(const pv_comm *comm)
     drawer_path(&shared_drawer, LAST_PLACE, path);
     snprintf(store_path, sizeof store_path, "%s.h5", shared_drawer.directory);
     name = strrchr(path, '/');
-    bool holds = pv_arch_make(&inr, 3, 1, &arch) == PV_OK && pv_signal_open(comm, &drawers, &signal) == PV_OK;
+    bool holds = pv_arch_make(&inr, 3, 1, 1, &arch) == PV_OK;
+    holds = holds && pv_signal_open(comm, &drawers, &signal) == PV_OK;
     const pv_store_spec spec = {signal, &arch, "dwsnets", 1, ""};
     holds = holds && pv_store_create(comm, store_path, &spec, NULL) == PV_OK &&
             pv_store_open(comm, store_path, PV_STORE_WRITE, NULL, &store) == PV_OK;

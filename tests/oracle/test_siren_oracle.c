@@ -59,7 +59,7 @@ static stored read_case(const pv_oracle *oracle, int index)
                               .hidden_count = (unsigned)levels - 2,
                               .w0 = pv_oracle_real(oracle, s.name, "w0"),
                               .offset = 0.5};
-    assert_int_equal(pv_arch_make(&opts, dims[0], dims[levels - 1], &s.arch), PV_OK);
+    assert_int_equal(pv_arch_make(&opts, dims[0], dims[levels - 1], 1, &s.arch), PV_OK);
     s.params = pv_arch_params(&s.arch);
     s.row = to_float(read_row(oracle, &s, "param"), s.params);
     double *coords = pv_oracle_read(oracle, s.name, "input/coords", &count);

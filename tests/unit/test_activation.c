@@ -81,12 +81,20 @@ enum {
     SAMPLES = 150,
     INPUTS = 2,
     OUTPUTS = 3,
-    PARAMS = 21 * 3 + 9 * 22 + OUTPUTS * 10
+    FREQUENCIES = 4,
+    CASES = 2 * ACTIVATIONS,                                    /* without an encoding and with one */
+    PARAMS = 21 * (2 * FREQUENCIES + 1) + 9 * 22 + OUTPUTS * 10 /* at most */
 };
 
 static void evaluate(const pv_arch *arch, const double *row, const float *x, double *y)
 {
     double in[32] = {(double)x[0], (double)x[1]}, out[32];
+    for (int f = 0; f < arch->fourier.count; f++) {
+        const float *const b = arch->fourier.frequency + f * INPUTS;
+        const double turns = (double)b[0] * (double)x[0] + (double)b[1] * (double)x[1];
+        in[f] = cos(2 * 3.14159265358979323846 * turns);
+        in[arch->fourier.count + f] = sin(2 * 3.14159265358979323846 * turns);
+    }
     for (int l = 0; l < arch->layers; l++) {
         const int rows = arch->dims[l + 1], cols = arch->dims[l];
         for (int i = 0; i < rows; i++) {
@@ -105,20 +113,26 @@ static void evaluate(const pv_arch *arch, const double *row, const float *x, dou
 
 typedef struct problem {
     pv_arch arch;
+    int params;
     float coords[SAMPLES * INPUTS], values[SAMPLES * OUTPUTS], row[PARAMS];
 } problem;
 
-static void make(int activation, problem *p)
+static void make(int number, problem *p)
 {
     int hidden[] = {21, 9};
     const pv_inr_opts opts = {.hidden = hidden,
                               .hidden_count = 2,
-                              .activation = {.plugin = pv_activations.plugins[activation]},
+                              .activation = {.plugin = pv_activations.plugins[number % ACTIVATIONS]},
                               .w0 = 5,
-                              .offset = 0.5};
-    pv_rng rng = pv_rng_open(1, PV_RNG_TEST, (uint64_t)activation, 0);
-    assert_int_equal(pv_arch_make(&opts, INPUTS, OUTPUTS, &p->arch), PV_OK);
-    assert_int_equal(pv_arch_params(&p->arch), PARAMS);
+                              .offset = 0.5,
+                              .encoding = number < ACTIVATIONS ? PV_ENCODING_NONE : PV_ENCODING_FOURIER,
+                              .frequencies = FREQUENCIES,
+                              .sigma = 0.5};
+    pv_rng rng = pv_rng_open(1, PV_RNG_TEST, (uint64_t)number, 0);
+    assert_int_equal(pv_arch_make(&opts, INPUTS, OUTPUTS, 1, &p->arch), PV_OK);
+    p->params = pv_arch_params(&p->arch);
+    assert_true(p->params <= PARAMS && pv_arch_inputs(&p->arch) == INPUTS);
+    assert_int_equal(p->arch.dims[0], number < ACTIVATIONS ? INPUTS : 2 * FREQUENCIES);
     pv_inr_init(&p->arch, PV_INR_DWSNETS, &rng, p->row);
     for (int i = 0; i < SAMPLES * INPUTS; i++)
         p->coords[i] = (float)pv_rng_range(&rng, -1, 1);
@@ -146,14 +160,14 @@ static double loss_of(const problem *p, const double *row)
 static void evaluation_is_that_of_the_formula(void **state)
 {
     (void)state;
-    for (int a = 0; a < ACTIVATIONS; a++)
+    for (int a = 0; a < CASES; a++)
         for (int isa = 0; isa < PV_ISA_COUNT; isa++) {
             problem p;
             float values[SAMPLES * OUTPUTS];
             double row[PARAMS], y[OUTPUTS];
             if (!choose(isa)) continue;
             make(a, &p);
-            for (int i = 0; i < PARAMS; i++)
+            for (int i = 0; i < p.params; i++)
                 row[i] = (double)p.row[i];
             assert_int_equal(pv_inr_eval(&p.arch, p.row, SAMPLES, p.coords, values), PV_OK);
             for (int s = 0; s < SAMPLES; s++) {
@@ -167,18 +181,19 @@ static void evaluation_is_that_of_the_formula(void **state)
 static void the_gradient_is_that_of_finite_differences(void **state)
 {
     (void)state;
-    for (int a = 0; a < ACTIVATIONS; a++)
+    for (int a = 0; a < CASES; a++)
         for (int isa = 0; isa < PV_ISA_COUNT; isa++) {
             const double step = 1e-5;
             problem p;
-            float gradient[PARAMS];
+            float gradient[PARAMS], features[SAMPLES * 2 * FREQUENCIES];
             double row[PARAMS], difference = 0, size = 0;
             if (!choose(isa)) continue;
             make(a, &p);
-            for (int i = 0; i < PARAMS; i++)
+            for (int i = 0; i < p.params; i++)
                 row[i] = (double)p.row[i];
-            pv_kernel_gradient(NULL, &p.arch, p.row, SAMPLES, p.coords, p.values, gradient);
-            for (int i = 0; i < PARAMS; i++) {
+            pv_arch_encode(&p.arch, SAMPLES, p.coords, features);
+            pv_kernel_gradient(NULL, &p.arch, p.row, SAMPLES, features, p.values, gradient);
+            for (int i = 0; i < p.params; i++) {
                 const double here = row[i];
                 row[i] = here + step;
                 const double above = loss_of(&p, row);
@@ -189,14 +204,15 @@ static void the_gradient_is_that_of_finite_differences(void **state)
                 size += slope * slope;
             }
             if (!(sqrt(difference / size) < 1e-4))
-                fail_msg("%s: %g away", pv_activation_at(a)->plugin.name, sqrt(difference / size));
+                fail_msg("%s: %g away", pv_activation_at(a % ACTIVATIONS)->plugin.name,
+                         sqrt(difference / size));
         }
 }
 
 static void a_fit_learns_in_every_precision_that_is_offered(void **state)
 {
     (void)state;
-    for (int c = 0; c < ACTIVATIONS * PRECISIONS; c++) {
+    for (int c = 0; c < CASES * PRECISIONS; c++) {
         const int a = c / PRECISIONS;
         const pv_fit_opts opts = {.steps = 400, .lr = 5e-3, .precision = (pv_precision)(c % PRECISIONS)};
         problem p;
@@ -204,21 +220,21 @@ static void a_fit_learns_in_every_precision_that_is_offered(void **state)
         pv_fit_result result;
         double row[PARAMS];
         make(a, &p);
-        if (opts.precision == PV_PRECISION_INT16 && !pv_activation_at(a)->bounded) {
+        if (opts.precision == PV_PRECISION_INT16 && !pv_activation_at(a % ACTIVATIONS)->bounded) {
             assert_int_equal(pv_fitter_new(&p.arch, SAMPLES, p.coords, &opts, &fitter), PV_ERR_CONFIG);
             assert_non_null(strstr(pv_fail_message(), "fit.precision: int16"));
             continue;
         }
         assert_int_equal(pv_fitter_new(&p.arch, SAMPLES, p.coords, &opts, &fitter), PV_OK);
-        assert_true((pv_fitter_step_sincos(fitter) > 0) == (a == 0));
+        assert_true((pv_fitter_step_sincos(fitter) > 0) == (a % ACTIVATIONS == 0));
         pv_fitter_start(fitter, 0, p.row, NULL, p.values, (pv_fit_key){0});
         pv_fitter_advance(fitter, 1, opts.steps);
         assert_int_equal(pv_fitter_finish(fitter, 0, p.row, &result), PV_OK);
-        for (int i = 0; i < PARAMS; i++)
+        for (int i = 0; i < p.params; i++)
             row[i] = (double)p.row[i];
         assert_true(fabs(result.mse - loss_of(&p, row)) < 1e-5);
         if (!(result.mse < 1e-3))
-            fail_msg("%s, %s: an error of %g", pv_activation_at(a)->plugin.name,
+            fail_msg("%s, %s: an error of %g", pv_activation_at(a % ACTIVATIONS)->plugin.name,
                      pv_precision_name(opts.precision), result.mse);
         pv_fitter_free(fitter);
     }
@@ -227,16 +243,20 @@ static void a_fit_learns_in_every_precision_that_is_offered(void **state)
 static void the_words_in_a_file_name_the_activation(void **state)
 {
     (void)state;
-    for (int a = 0; a < ACTIVATIONS; a++) {
+    for (int a = 0; a < CASES; a++) {
         problem p;
         pv_arch read;
         make(a, &p);
         json_t *root = pv_arch_to_json(&p.arch);
         char *text = json_dumps(root, JSON_REAL_PRECISION(9));
         assert_int_equal(pv_arch_from_json(text, "x.h5", &read), PV_OK);
-        assert_true(pv_arch_equal(&p.arch, &read) && pv_arch_activation(&read) == pv_activation_at(a));
+        assert_true(pv_arch_equal(&p.arch, &read) &&
+                    pv_arch_activation(&read) == pv_activation_at(a % ACTIVATIONS));
         read.activation = (a + 1) % ACTIVATIONS;
         assert_false(pv_arch_equal(&p.arch, &read));
+        read.activation = p.arch.activation;
+        read.fourier.frequency[1] += 1;
+        assert_true(pv_arch_equal(&p.arch, &read) == (a < ACTIVATIONS));
         free(text);
         json_decref(root);
     }
@@ -256,6 +276,14 @@ static void a_file_without_the_word_is_of_sines_and_an_unknown_one_is_refused(vo
         {"{\"dims\": [2, 0, 1], \"w0\": 30, \"offset\": 0}", "a layer of width 0"},
         {"{\"dims\": [2, 4, 1], \"w0\": 30, \"offset\": 0, \"activation\": \"snake\"}",
          "'x.h5' holds INRs with the activation 'snake', which this program lacks"},
+        {"{\"dims\": [4, 1], \"w0\": 30, \"offset\": 0, \"encoding\": {\"kind\": \"hash\"}}",
+         "'x.h5' holds INRs with an encoding that this program lacks: 'hash'"},
+        {"{\"dims\": [4, 1], \"w0\": 30, \"offset\": 0, \"encoding\": {\"kind\": \"fourier\", "
+         "\"frequencies\": [[1, 2]]}}",
+         "frequencies do not suit their first layer"},
+        {"{\"dims\": [4, 1], \"w0\": 30, \"offset\": 0, \"encoding\": {\"kind\": \"fourier\", "
+         "\"frequencies\": [[1, 2], [1]]}}",
+         "frequencies do not suit their first layer"},
     };
     pv_arch arch;
     assert_int_equal(pv_arch_from_json("{\"dims\": [2, 4, 1], \"w0\": 30, \"offset\": 0.5}", "x.h5", &arch),

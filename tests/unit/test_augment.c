@@ -36,7 +36,9 @@ static pv_status try_augmenter(const char *items, const pv_arch *of, pv_augmente
 static pv_augmenter *augmenter_of(const char *items)
 {
     pv_augmenter *augmenter;
-    assert_int_equal(try_augmenter(items, &arch, &augmenter), PV_OK);
+    pv_arch subject = arch;
+    if (strstr(items, "rescale")) subject.activation = pv_activation_find("relu");
+    assert_int_equal(try_augmenter(items, &subject, &augmenter), PV_OK);
     return augmenter;
 }
 

@@ -37,7 +37,7 @@ static problem make(int inputs, int side, int layers, field of, double offset)
     int hidden[] = {32, 32, 32};
     const pv_inr_opts opts = {.hidden = hidden, .hidden_count = (unsigned)layers, .w0 = 15, .offset = offset};
     problem p = {.n = 1};
-    assert_int_equal(pv_arch_make(&opts, inputs, 1, &p.arch), PV_OK);
+    assert_int_equal(pv_arch_make(&opts, inputs, 1, 1, &p.arch), PV_OK);
     p.params = pv_arch_params(&p.arch);
     for (int d = 0; d < inputs; d++)
         p.n *= side;

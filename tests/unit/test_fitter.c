@@ -40,7 +40,7 @@ static problem make(const shape *s, uint64_t seed)
     memcpy(hidden, s->hidden, sizeof hidden);
     const pv_inr_opts opts = {.hidden = hidden, .hidden_count = (unsigned)s->count, .w0 = 30, .offset = 0.5};
     problem p = {.n = s->n};
-    assert_int_equal(pv_arch_make(&opts, s->inputs, s->outputs, &p.arch), PV_OK);
+    assert_int_equal(pv_arch_make(&opts, s->inputs, s->outputs, 1, &p.arch), PV_OK);
     p.params = pv_arch_params(&p.arch);
     p.coords = malloc((size_t)(s->n * s->inputs) * sizeof *p.coords);
     p.values = malloc((size_t)(s->n * s->outputs) * sizeof *p.values);

@@ -21,7 +21,7 @@ static pv_arch make(int inputs, int outputs, int count, const int *hidden)
         widths[l] = hidden[l];
     const pv_inr_opts opts = {.hidden = widths, .hidden_count = (unsigned)count, .w0 = 30, .offset = 0.5};
     pv_arch arch = {0};
-    assert_int_equal(pv_arch_make(&opts, inputs, outputs, &arch), PV_OK);
+    assert_int_equal(pv_arch_make(&opts, inputs, outputs, 1, &arch), PV_OK);
     return arch;
 }
 
@@ -69,7 +69,7 @@ static void a_bad_architecture_names_its_key(void **state)
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         pv_arch arch;
-        assert_int_equal(pv_arch_make(&bad[i].opts, bad[i].inputs, bad[i].outputs, &arch), PV_ERR_CONFIG);
+        assert_int_equal(pv_arch_make(&bad[i].opts, bad[i].inputs, bad[i].outputs, 1, &arch), PV_ERR_CONFIG);
         assert_non_null(strstr(pv_fail_message(), bad[i].key));
     }
 }

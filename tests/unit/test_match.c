@@ -21,7 +21,7 @@ static const pv_arch archs[] = {
     {.layers = 2, .dims = {1, 12, 1}, .w0 = 30},
     {.layers = 3, .dims = {2, 1, 1, 1}, .w0 = 30},
     {.layers = 1, .dims = {2, 3}, .w0 = 30},
-    {.layers = 4, .dims = {2, 16, 9, 16, 1}, .activation = 2},
+    {.layers = 4, .dims = {2, 16, 9, 16, 1}, .activation = 2, .w0 = 10},
 };
 enum { ARCHS = sizeof archs / sizeof *archs };
 

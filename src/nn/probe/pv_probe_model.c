@@ -174,6 +174,8 @@ static pv_status make(const pv_model_request *request, pv_nn_params *params, voi
     if (activation->loop != PV_LOOP_SINE)
         return pv_fail(PV_ERR_CONFIG, "model.kind: probe evaluates INRs of sines, and these are of %s",
                        activation->plugin.name);
+    if (request->arch->fourier.count > 0)
+        return pv_fail(PV_ERR_CONFIG, "model.kind: probe evaluates INRs of coordinates, not of inr.encoding");
     for (int l = 1; opts->units && l < request->arch->layers; l++)
         values += request->arch->dims[l];
     net *n = pv_take(params->memory, 1, sizeof *n);
