@@ -156,10 +156,7 @@ static void forward_samples(const pv_inr_net *net, const float *coords, int firs
             p.f = (factors){net->value[l], d[l], 1};
             forward_across(n, d[l + 1], p);
         }
-        if (net->apart[l])
-            activate_apart(net, 1, n * d[l + 1], out, net->slope[l + 1]);
-        else
-            sincos_loop(n * d[l + 1], out, out, net->slope[l + 1]);
+        activate_rows(net, l, 1, n * d[l + 1], out, net->slope[l + 1]);
     }
     outputs_across(net, first, (n + PV_LANES - 1) / PV_LANES);
 }

@@ -65,20 +65,26 @@ static __attribute__((noinline)) void activate_apart(const pv_inr_net *net, int 
     }
 }
 
-/* What layer l, one of the hidden ones, makes of the phases in its first n samples of `value`. */
-PV_INLINE void activate(const pv_inr_net *net, int l, int n, float *value, float *slope)
+/* What layer l, one of the hidden ones, makes of the phases in `units` rows of n numbers of `value`. */
+PV_INLINE void activate_rows(const pv_inr_net *net, int l, int units, int n, float *value, float *slope)
 {
     if (net->apart[l])
-        activate_apart(net, net->arch.dims[l + 1], n, value, slope);
+        activate_apart(net, units, n, value, slope);
     else if (net->loop == PV_LOOP_SINE)
-        for (int64_t u = 0; u < net->arch.dims[l + 1]; u++)
+        for (int64_t u = 0; u < units; u++)
             sincos_loop(n, value + u * net->stride, value + u * net->stride, slope + u * net->stride);
     else if (net->loop == PV_LOOP_RELU)
-        for (int64_t u = 0; u < net->arch.dims[l + 1]; u++)
+        for (int64_t u = 0; u < units; u++)
             relu_loop(n, value + u * net->stride, value + u * net->stride, slope + u * net->stride);
     else
-        for (int64_t u = 0; u < net->arch.dims[l + 1]; u++)
+        for (int64_t u = 0; u < units; u++)
             gauss_loop(n, value + u * net->stride, value + u * net->stride, slope + u * net->stride);
+}
+
+/* Of all its units, in their first n samples. */
+PV_INLINE void activate(const pv_inr_net *net, int l, int n, float *value, float *slope)
+{
+    activate_rows(net, l, net->arch.dims[l + 1], n, value, slope);
 }
 
 /* units x wide vectors of sums over `depth` inputs: out = bias + weight^T in, or out *= weight^T in where
