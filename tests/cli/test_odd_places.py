@@ -91,6 +91,7 @@ def more_ranks_than_cores_without_large_pages(work: Path) -> None:
 
 
 def signals_save_the_state(work: Path) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored under nohup, by what is started here too
     make_store(work, train={"epochs": 100_000, "checkpoint_epochs": 50_000})
     log, checkpoint = work / "model.h5.jsonl", work / "model.h5.ckpt"
     for ranks, name, status in (
