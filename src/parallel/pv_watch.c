@@ -36,7 +36,7 @@ static void *wait_beside(void *context)
     pv_watch *const watch = context;
     struct timespec until;
     int waited = 0;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until); /* the time of day may be set meanwhile */
     until.tv_sec += patience() + (watch->rank > 0 ? LATER_S : 0);
     pthread_mutex_lock(&watch->lock);
     while (!watch->done && waited != ETIMEDOUT)
@@ -51,9 +51,13 @@ void pv_watch_begin(pv_watch *watch, const pv_comm *comm, const char *what, cons
     *watch = (pv_watch){.rank = comm->rank, .what = what, .path = path};
     if (comm->size == 1) return;
     sigset_t all, before; /* signals are the main thread's */
+    pthread_condattr_t steady;
     sigfillset(&all);
     pthread_mutex_init(&watch->lock, NULL);
-    pthread_cond_init(&watch->over, NULL);
+    pthread_condattr_init(&steady);
+    pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
+    pthread_cond_init(&watch->over, &steady);
+    pthread_condattr_destroy(&steady);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     watch->runs = pthread_create(&watch->thread, NULL, wait_beside, watch) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
