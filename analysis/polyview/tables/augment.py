@@ -244,20 +244,27 @@ def mean_curve(runs: Path, variant: Variant, key: str) -> list[float]:
 
 
 def curves(runs: Path, output: Path) -> None:
-    """Test losses, where an object has one view and where it has all."""
+    """Test losses, where an object has one view and where it has all; what was not trained is left out."""
     from ..figures import COLOURS, STYLE, save
     from matplotlib import pyplot as plt
 
     shown = [v for v in VARIANTS if v.curves and finished_runs(runs, v.name)]
+    parts = [part for one in (True, False) if (part := [v for v in shown if v.one_view == one])]
+    if not parts:
+        raise ValueError(f"'{runs}' holds no runs with curves")
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(1, 2, figsize=(7.2, 3.1), sharey=True, layout="constrained")
-        for axis, one_view in zip(axes, (True, False)):
-            for colour, variant in zip(COLOURS, (v for v in shown if v.one_view == one_view)):
+        size = (3.6 * len(parts) + 0.6, 3.1)
+        figure, axes = plt.subplots(
+            1, len(parts), figsize=size, sharey=True, layout="constrained", squeeze=False
+        )
+        for axis, part in zip(axes[0], parts):
+            for colour, variant in zip(COLOURS, part):
                 values = mean_curve(runs, variant, "test_loss")
                 label = variant.meaning.removesuffix(", one view")
                 axis.plot(range(1, len(values) + 1), values, color=colour, linewidth=1.6, label=label)
-            axis.set(xlabel="epoch", title=f"test loss, {'one view' if one_view else 'all views'} an object")
-        axes[0].legend(loc="upper right", fontsize=6)
+            views = "one view" if part[0].one_view else "all views"
+            axis.set(xlabel="epoch", title=f"test loss, {views} an object")
+        axes[0][0].legend(loc="upper right", fontsize=6)
         save(figure, output)
 
 
@@ -266,27 +273,25 @@ def bars(runs: Path, output: Path) -> None:
     from ..figures import COLOURS, STYLE, save
     from matplotlib import pyplot as plt
 
-    pairs = [(of_one_view(variant), variant) for variant in MAIN]
+    series_of = {"one view an object": [of_one_view(variant) for variant in MAIN], "all views": MAIN}
+    scores = {
+        label: [scored(finished_runs(runs, v.name)) for v in chosen] for label, chosen in series_of.items()
+    }
+    scores = {label: each for label, each in scores.items() if any(math.isfinite(mean) for mean, _ in each)}
+    if not scores:
+        raise ValueError(f"'{runs}' holds none of these runs")
     with plt.rc_context(STYLE):
         figure, axis = plt.subplots(figsize=(7.2, 3.4), layout="constrained")
-        for colour, offset, label, chosen in (
-            (COLOURS[0], -0.2, "one view an object", [one for one, _ in pairs]),
-            (COLOURS[1], 0.2, "all views", [many for _, many in pairs]),
-        ):
-            scores = [scored(finished_runs(runs, variant.name)) for variant in chosen]
-            places = [number - offset for number in range(len(chosen))]
-            axis.barh(
-                [-place for place in places],
-                [mean for mean, _ in scores],
-                0.38,
-                xerr=[error for _, error in scores],
-                color=colour,
-                label=label,
-            )
-        axis.set_yticks([-number for number in range(len(pairs))], [many.meaning for _, many in pairs])
-        means = [scored(finished_runs(runs, one.name))[0] for pair in pairs for one in pair]
-        axis.set(xlabel="test accuracy, %", xlim=(0.9 * np.nanmin(means), 1.03 * np.nanmax(means)))
-        axis.legend(loc="lower right")
+        height = 0.76 / len(scores)
+        for place, (colour, (label, each)) in enumerate(zip(COLOURS, scores.items())):
+            down = (place - (len(scores) - 1) / 2) * height
+            at = [-number - down for number in range(len(MAIN))]
+            means, errors = [mean for mean, _ in each], [error for _, error in each]
+            axis.barh(at, means, height, xerr=errors, color=colour, label=label)
+        axis.set_yticks([-number for number in range(len(MAIN))], [variant.meaning for variant in MAIN])
+        all_means = [mean for each in scores.values() for mean, _ in each]
+        axis.set(xlabel="test accuracy, %", xlim=(0.9 * np.nanmin(all_means), 1.03 * np.nanmax(all_means)))
+        axis.legend(loc="upper right")
         save(figure, output)
 
 
