@@ -9,8 +9,9 @@
 #include <string.h>
 
 enum {
-    PADDING = 16, /* parameters are worked on in whole vectors of any instruction set */
-    AHEAD = 128,  /* random numbers that are made together */
+    PADDING = 16,  /* parameters are worked on in whole vectors of any instruction set */
+    AHEAD = 128,   /* random numbers that are made together */
+    SEPARABLE = 4, /* products that make an activation and its slope of a grid's parts */
 };
 
 static const double beta1 = 0.9, beta2 = 0.999;
@@ -42,6 +43,7 @@ struct pv_fitter {
     pv_fit_opts opts;
     const pv_inr_kernels *kernels;
     pv_inr_net net;
+    bool separable;                   /* steps make the first layer's sines of those of a grid's parts */
     const pv_inr_narrow_loops *loops; /* of opts.precision; NULL: float32 */
     pv_inr_narrow narrow;
     int samples, params, padded;
@@ -118,6 +120,12 @@ static const float *features_of(const pv_fitter *fitter, const float *coords)
     return fitter->features;
 }
 
+/* How the samples of every step lie on a grid, if they do. */
+static int run_of(const pv_fitter *fitter, const float *coords)
+{
+    return coords && !has_batches(fitter) ? pv_inr_net_run(fitter->samples, inputs_of(fitter), coords) : 0;
+}
+
 pv_status pv_fitter_new(const pv_arch *arch, int n, const float *coords, const pv_fit_opts *opts,
                         pv_fitter **out)
 {
@@ -133,16 +141,17 @@ pv_status pv_fitter_new(const pv_arch *arch, int n, const float *coords, const p
     fitter->pass = has_batches(fitter) ? (n + fitter->batch - 1) / fitter->batch : 1;
     fitter->params = pv_arch_params(arch);
     fitter->padded = (int)round_up(fitter->params);
-    PV_TRY(pv_inr_net_open(arch, fitter->batch, &fitter->net));
+    PV_ALLOC(fitter->features, (int64_t)n * arch->dims[0]);
+    if (coords) coords = features_of(fitter, coords);
+    PV_TRY(pv_inr_net_open(arch, fitter->batch, run_of(fitter, coords), &fitter->net));
     if (opts->precision == PV_PRECISION_INT16 && !pv_arch_activation(arch)->bounded)
         PV_TRY(pv_fail(PV_ERR_CONFIG,
                        "fit.precision: int16 is of activations that stay between -1 and 1, which %s does not",
                        pv_arch_activation(arch)->plugin.name));
     fitter->loops = pv_inr_narrow_choose(opts->precision);
     if (fitter->loops) PV_TRY(pv_inr_narrow_open(&fitter->net, &fitter->narrow));
-    PV_ALLOC(fitter->features, (int64_t)n * arch->dims[0]);
+    fitter->separable = !fitter->loops && fitter->kernels->is_separable(&fitter->net);
     if (coords) {
-        coords = features_of(fitter, coords);
         fitter->reach = pv_inr_net_reach((int64_t)n * arch->dims[0], coords);
         PV_ALLOC(fitter->coords,
                  has_batches(fitter) ? (int64_t)n * arch->dims[0] : tiles_size(fitter, arch->dims[0]));
@@ -386,6 +395,7 @@ double pv_fitter_step_flops(const pv_fitter *fitter)
     double multiply_adds = 0;
     for (int l = 0; l < fitter->arch.layers; l++) /* outputs, weight gradients, and the way back but to x */
         multiply_adds += (double)d[l] * d[l + 1] * (l == 0 ? 2 : 3);
+    if (fitter->separable) multiply_adds += (double)(SEPARABLE - d[0]) * d[1];
     return 2 * multiply_adds * fitter->batch;
 }
 
@@ -402,7 +412,8 @@ double pv_fitter_step_sincos(const pv_fitter *fitter)
 {
     double units = 0;
     if (fitter->net.loop != PV_LOOP_SINE) return 0;
-    for (int l = 1; l < fitter->arch.layers; l++)
+    for (int l = fitter->separable ? 2 : 1; l < fitter->arch.layers; l++)
         units += fitter->arch.dims[l];
-    return units * fitter->batch;
+    const int run = fitter->net.run, parts = fitter->separable ? run + fitter->samples / run : 0;
+    return units * fitter->batch + (double)parts * fitter->arch.dims[1];
 }

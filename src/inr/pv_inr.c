@@ -31,7 +31,7 @@ pv_status pv_inr_eval(const pv_arch *arch, const float *row, int n, const float 
     const int inputs = pv_arch_inputs(arch), outputs = arch->dims[arch->layers], width = arch->dims[0];
     float *tile = NULL, *features = NULL;
     pv_inr_net net = {0};
-    PV_TRY(pv_inr_net_open(arch, n, &net));
+    PV_TRY(pv_inr_net_open(arch, n, 0, &net));
     PV_ALLOC(tile, (int64_t)width * net.stride);
     PV_ALLOC(features, (int64_t)width * net.tile);
     net.reach = arch->fourier.count > 0 ? 1 : pv_inr_net_reach((int64_t)n * inputs, coords);

@@ -141,11 +141,81 @@ static void sum_across(int n, int units, const float *x, float scale, float *gra
     }
 }
 
+/* Whether hidden layers are of whole blocks of units: narrow ones would leave registers empty. */
+static bool fits_across(const pv_inr_net *net)
+{
+    for (int l = 1; l < net->arch.layers; l++)
+        if (net->arch.dims[l] % BLOCK_UNITS != 0) return false;
+    return net->arch.layers > 1;
+}
+
+/* Whether the first layer's sines are made of those of a grid's parts. */
+static bool is_separable(const pv_inr_net *net)
+{
+    return net->run > 0 && net->loop == PV_LOOP_SINE && !net->apart[0] && fits_across(net);
+}
+
+/* On a grid a phase is one of the run, and one of the place in it, added up.  Sines of sums are products of
+ * those of the parts, of which there are few. */
+static void lay_run(const pv_inr_net *net, const float *coords)
+{
+    const int units = net->arch.dims[1];
+    const pv_vector half_turn = pv_vector_splat(0.318309886183790672f);
+    for (int i = 0; i < net->run; i++)
+        for (int u = 0; u < units; u += PV_LANES) {
+            pv_vector slope, *sine = pv_vector_aligned(net->run_sine + i * units + u);
+            pv_vector_sine_slope(pv_vector_splat(coords[i]) * pv_vector_load_aligned(net->transposed[0] + u),
+                                 sine, &slope);
+            *pv_vector_aligned(net->run_cosine + i * units + u) = slope * half_turn;
+        }
+}
+
+/* The first layer's activations and slopes of n samples of one run, whose coordinates begin at `coords`, from
+ * place `place` of it on. */
+PV_INLINE void activate_run(const pv_inr_net *net, const float *coords, int place, int n, float *value,
+                            float *slope)
+{
+    const int units = net->arch.dims[1];
+    for (int u = 0; u < units; u += 2 * PV_LANES) {
+        pv_vector sine[2], cosine[2], slope_sine[2], slope_cosine[2];
+        for (int v = 0; v < 2; v++) {
+            const int at = u + v * PV_LANES;
+            pv_vector phase = pv_vector_load_aligned(net->bias[0] + at);
+            for (int c = 1; c < net->arch.dims[0]; c++)
+                phase += coords[c * (int64_t)net->stride] *
+                         pv_vector_load_aligned(net->transposed[0] + c * units + at);
+            pv_vector_sine_slope(phase, &sine[v], &slope_cosine[v]);
+            cosine[v] = slope_cosine[v] * 0.318309886183790672f;
+            slope_sine[v] = sine[v] * 3.14159265358979324f;
+        }
+        for (int64_t s = 0; s < n; s++)
+            for (int v = 0; v < 2; v++) {
+                const int64_t at = (place + s) * units + u + v * PV_LANES, to = at - (int64_t)place * units;
+                const pv_vector place_sine = pv_vector_load_aligned(net->run_sine + at);
+                const pv_vector place_cosine = pv_vector_load_aligned(net->run_cosine + at);
+                *pv_vector_aligned(value + to) = sine[v] * place_cosine + cosine[v] * place_sine;
+                *pv_vector_aligned(slope + to) = slope_cosine[v] * place_cosine - slope_sine[v] * place_sine;
+            }
+    }
+}
+
+static void activate_grid(const pv_inr_net *net, const float *coords, int first, int n)
+{
+    for (int s = 0, some; s < n; s += some) {
+        const int place = (first + s) % net->run, units = net->arch.dims[1];
+        some = net->run - place < n - s ? net->run - place : n - s;
+        activate_run(net, coords + first + s, place, some, net->value[1] + s * units,
+                     net->slope[1] + s * units);
+    }
+}
+
 /* From coordinates to outputs, for n samples from `first` on. */
 static void forward_samples(const pv_inr_net *net, const float *coords, int first, int n)
 {
     const int last = net->arch.layers - 1, *d = net->arch.dims;
-    for (int l = 0; l < last; l++) {
+    const bool separable = is_separable(net);
+    if (separable) activate_grid(net, coords, first, n);
+    for (int l = separable; l < last; l++) {
         float *out = net->value[l + 1];
         across p = {
             d[l], {coords + first, 1, net->stride}, net->transposed[l], net->bias[l], d[l + 1], out, d[l + 1],
@@ -191,18 +261,11 @@ static void back_samples(const pv_inr_net *net, const float *coords, int first, 
             n, {coords + first, net->stride, 1}, net->slope[1], NULL, d[1], gradient, d[0], weight_scale});
 }
 
-/* Whether hidden layers are of whole blocks of units: narrow ones would leave registers empty. */
-static bool fits_across(const pv_inr_net *net)
-{
-    for (int l = 1; l < net->arch.layers; l++)
-        if (net->arch.dims[l] % BLOCK_UNITS != 0) return false;
-    return net->arch.layers > 1;
-}
-
 static double gradient_across(const pv_inr_net *net, const float *coords, const float *values, int count,
                               float scale, float *gradient)
 {
     const int last = net->arch.layers - 1, outputs = net->arch.dims[last + 1];
+    if (is_separable(net)) lay_run(net, coords);
     for (int first = 0; first < count; first += TOGETHER) {
         const int n = count - first < TOGETHER ? count - first : TOGETHER;
         forward_samples(net, coords, first, n);

@@ -93,6 +93,16 @@ static double gradient_kernel(const pv_inr_net *net, const float *coords, const 
     return squared_error(net, first / PV_LANES);
 }
 
+static bool is_separable_kernel(const pv_inr_net *net)
+{
+#if defined(__AVX2__) && !defined(__AVX512F__)
+    return is_separable(net);
+#else
+    (void)net;
+    return false;
+#endif
+}
+
 /* The largest |x| of n floats, as the bits of a float: ordered like the floats, and without branches. */
 static float largest(int n, const float *x)
 {
@@ -160,5 +170,5 @@ static void adam_kernel(int n, pv_inr_adam step, const float *gradient, float *m
 
 extern const pv_inr_kernels PV_ISA_TABLE(pv_inr_kernels);
 const pv_inr_kernels PV_ISA_TABLE(pv_inr_kernels) = {
-    sincos_kernel, load_kernel, forward_kernel, gradient_kernel, adam_kernel,
+    sincos_kernel, load_kernel, forward_kernel, gradient_kernel, is_separable_kernel, adam_kernel,
 };

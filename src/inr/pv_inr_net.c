@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     LINE = PV_ALIGN / (int)sizeof(float), /* floats in a cache line */
@@ -18,8 +19,9 @@ static int round_up(int value, int multiple)
     return (value + multiple - 1) / multiple * multiple;
 }
 
-/* The smallest equal tiles of at most as many samples as L2 holds. */
-static int plan_tile(const pv_arch *arch, int samples)
+/* The smallest equal tiles of at most as many samples as L2 holds, of whole runs where that makes them no more
+ * than twice as long. */
+static int plan_tile(const pv_arch *arch, int samples, int run)
 {
     int floats = arch->dims[arch->layers];
     for (int l = 1; l < arch->layers; l++)
@@ -28,7 +30,10 @@ static int plan_tile(const pv_arch *arch, int samples)
     if (most < TILE_LEAST) most = TILE_LEAST;
     const int tiles = samples > most ? (samples + most - 1) / most : 1;
     const int each = samples > 0 ? (samples + tiles - 1) / tiles : 1;
-    return round_up(each, LINE);
+    int whole = LINE;
+    while (run > 0 && whole % run != 0 && whole <= each)
+        whole += LINE;
+    return round_up(each, tiles > 1 && run > 0 && whole % run == 0 ? whole : LINE);
 }
 
 /* Takes `n` floats, rounded up to whole cache lines, from the `used` floats of memory; only counts while
@@ -55,17 +60,36 @@ static int64_t carve(pv_inr_net *net)
         net->slope[l] = take(net->memory, &used, (int64_t)d[l] * net->stride);
     }
     net->output = take(net->memory, &used, (int64_t)d[M] * net->stride);
+    net->run_sine = take(net->memory, &used, (int64_t)net->run * d[1]);
+    net->run_cosine = take(net->memory, &used, (int64_t)net->run * d[1]);
     return used;
 }
 
-pv_status pv_inr_net_open(const pv_arch *arch, int samples, pv_inr_net *net)
+int pv_inr_net_run(int n, int inputs, const float *samples)
+{
+    const size_t others = (size_t)(inputs - 1) * sizeof *samples;
+    int run = 1;
+    while (run < n && inputs > 1 && memcmp(samples + (int64_t)run * inputs + 1, samples + 1, others) == 0)
+        run++;
+    if (run < 2 || run == n || n % run != 0) return 0;
+    for (int64_t i = 0; i < n; i++) {
+        const float *here = samples + i * inputs, *place = samples + i % run * inputs;
+        const float *start = here - i % run * inputs;
+        if (here[0] != place[0] || memcmp(here + 1, start + 1, others) != 0) return 0;
+    }
+    return run;
+}
+
+pv_status pv_inr_net_open(const pv_arch *arch, int samples, int run, pv_inr_net *net)
 {
     pv_status st = PV_OK;
     const pv_activation *activation = pv_arch_activation(arch);
+    const int tile = plan_tile(arch, samples, run);
     *net = (pv_inr_net){.arch = *arch,
                         .loop = activation->loop,
                         .apply = activation->apply,
-                        .tile = plan_tile(arch, samples)};
+                        .tile = tile,
+                        .run = run > 0 && (tile >= samples || tile % run == 0) ? run : 0};
     net->scale = activation->uses_w0 ? arch->w0 : 1;
     if (net->loop == PV_LOOP_SINE) net->scale *= 0.318309886183790672f; /* 1/pi: half turns */
     /* An odd number of lines spreads the units over the sets of the cache; whole blocks may be worked on. */

@@ -21,6 +21,8 @@ typedef struct pv_inr_net {
     float reach; /* the largest |coordinate|, which bounds the phases of the first layer */
     int tile;    /* samples that are worked on together */
     int stride;  /* floats from one unit's samples to the next unit's: an odd number of cache lines >= tile */
+    int run;     /* samples that differ in their first coordinate alone, every tile whole runs; 0: no grid */
+    float *run_sine, *run_cosine;         /* [run][d_1], of what that coordinate adds to the phases */
     float *weight[PV_INR_MAX_LAYERS];     /* [d_{l+1}][d_l], scaled */
     float *transposed[PV_INR_MAX_LAYERS]; /* [d_l][d_{l+1}], scaled */
     float *bias[PV_INR_MAX_LAYERS];       /* [d_{l+1}], scaled; the last with the output's offset */
@@ -32,9 +34,12 @@ typedef struct pv_inr_net {
     float *memory;                   /* what all of the above points into */
 } pv_inr_net;
 
-/* Plans tiles and takes memory for `samples` samples.  Owner: pv_inr_net_close.  Local.
- * Errors: PV_ERR_NOMEM. */
-pv_status pv_inr_net_open(const pv_arch *arch, int samples, pv_inr_net *net);
+/* The length of the runs that n samples [n][inputs] of a grid are made of: along one only the first
+ * coordinate moves, and in all of them alike.  0: they lie otherwise. */
+int pv_inr_net_run(int n, int inputs, const float *samples);
+/* Plans tiles and takes memory for `samples` samples in runs of `run` (0: not in runs).  Owner:
+ * pv_inr_net_close.  Local.  Errors: PV_ERR_NOMEM. */
+pv_status pv_inr_net_open(const pv_arch *arch, int samples, int run, pv_inr_net *net);
 /* Safe on a zeroed net. */
 void pv_inr_net_close(pv_inr_net *net);
 

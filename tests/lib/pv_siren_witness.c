@@ -116,7 +116,7 @@ void pv_kernel_gradient(const pv_inr_narrow_loops *loops, const pv_arch *arch, c
     pv_inr_narrow narrow = {0};
     pv_status st = PV_OK;
     memset(gradient, 0, (size_t)pv_arch_params(arch) * sizeof *gradient);
-    PV_TRY(pv_inr_net_open(arch, n, &net));
+    PV_TRY(pv_inr_net_open(arch, n, pv_inr_net_run(n, inputs, coords), &net));
     const int tiles = pv_inr_net_tiles(&net, n);
     PV_ALLOC(coord_tiles, (int64_t)tiles * inputs * net.stride);
     PV_ALLOC(value_tiles, (int64_t)tiles * outputs * net.stride);

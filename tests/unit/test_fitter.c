@@ -34,6 +34,16 @@ static const shape shapes[] = {
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
+/* Samples in runs, along which the first coordinate alone moves, and which tiles hold whole or cannot. */
+static const struct {
+    shape shape;
+    int run;
+} grids[] = {
+    {{2, 1, 2, {32, 32}, 784}, 28}, {{2, 3, 2, {32, 64}, 4000}, 100}, {{3, 1, 2, {64, 32}, 960}, 6},
+    {{2, 1, 1, {32}, 2701}, 37},    {{2, 1, 2, {32, 32}, 1500}, 1},   {{2, 2, 3, {96, 32, 32}, 2222}, 1111},
+};
+enum { CASES = SHAPES + sizeof grids / sizeof *grids };
+
 static problem make(const shape *s, uint64_t seed)
 {
     int hidden[7];
@@ -59,6 +69,18 @@ static problem make(const shape *s, uint64_t seed)
     pv_inr_init(&p.arch, PV_INR_DWSNETS, &rng, p.row);
     for (int i = 0; i < p.params; i++)
         if (p.row[i] == 0) p.row[i] = (float)pv_rng_range(&rng, -0.05, 0.05);
+    return p;
+}
+
+/* Problem k of CASES: the shapes, then the grids. */
+static problem make_case(int k, uint64_t seed)
+{
+    if (k < SHAPES) return make(&shapes[k], seed);
+    const int inputs = grids[k - SHAPES].shape.inputs, run = grids[k - SHAPES].run;
+    problem p = make(&grids[k - SHAPES].shape, seed);
+    for (int i = 0; i < p.n; i++)
+        for (int j = 0; j < inputs; j++)
+            p.coords[i * inputs + j] = p.coords[(j == 0 ? i % run : i - i % run) * inputs + j];
     return p;
 }
 
@@ -113,8 +135,8 @@ static void compare_tensors(const problem *p, const char *what, const float *gra
 static void the_gradient_is_that_of_plain_loops(void **state)
 {
     (void)state;
-    for (int k = 0; k < SHAPES; k++) {
-        problem p = make(&shapes[k], 1);
+    for (int k = 0; k < CASES; k++) {
+        problem p = make_case(k, 1);
         double *row = malloc((size_t)p.params * sizeof *row);
         double *truth = malloc((size_t)p.params * sizeof *truth);
         float *gradient = malloc((size_t)p.params * sizeof *gradient);
@@ -171,8 +193,8 @@ static void compare_narrow_everywhere(const problem *p)
 static void gradients_with_operands_of_16_bits_are_near(void **state)
 {
     (void)state;
-    for (int k = 0; k < SHAPES; k++) {
-        problem p = make(&shapes[k], 1);
+    for (int k = 0; k < CASES; k++) {
+        problem p = make_case(k, 1);
         compare_narrow_everywhere(&p);
         drop(&p);
     }
@@ -202,8 +224,8 @@ static void a_fit_follows_plain_loops(void **state)
 {
     (void)state;
     enum { STEPS = 15 };
-    for (int k = 0; k < SHAPES; k++) {
-        problem p = make(&shapes[k], 2);
+    for (int k = 0; k < CASES; k++) {
+        problem p = make_case(k, 2);
         double *truth = malloc((size_t)p.params * sizeof *truth), losses[STEPS + 1];
         float *row = malloc((size_t)p.params * sizeof *row);
         pv_witness_fit(&p.arch, p.row, p.n, p.coords, p.values, STEPS, 5e-4, false, truth, losses);
@@ -435,6 +457,14 @@ static void the_work_of_a_step_is_counted(void **state)
     assert_true(pv_fitter_step_sincos(fitter) == 784 * 64);
     pv_fitter_free(fitter);
     pv_fitter_free(NULL);
+    drop(&p);
+    p = make_case(SHAPES, 1);
+    if (choose(PV_ISA_AVX2)) { /* a sine of a sum is made of those of its parts */
+        fitter = new_fitter(&p, &plain);
+        assert_true(pv_fitter_step_flops(fitter) == 2.0 * 784 * ((4 + 2) * 32 + 3 * (1024 + 32)));
+        assert_true(pv_fitter_step_sincos(fitter) == (28 + 28) * 32 + 784 * 32);
+        pv_fitter_free(fitter);
+    }
     drop(&p);
 }
 
