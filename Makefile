@@ -184,7 +184,7 @@ $(TEST_F64): $(BUILD)/tests/%: tests/%.c $(TEST_LIB) $(F64_LIB) $(LIB)
 $(BENCH_BIN): $(BUILD)/tests/%: tests/%.c $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(MPICC) $(CPPFLAGS) -Isrc $(LIB_CFLAGS) $(CFLAGS) -o $@ $< $(LIB) $(LDLIBS)
+	$(Q)$(MPICC) $(CPPFLAGS) -Isrc -Itests/lib $(LIB_CFLAGS) $(CFLAGS) -o $@ $< $(LIB) $(LDLIBS)
 
 # libFuzzer brings a main() of its own; without it the drivers replay the files that they are given.
 $(FUZZ_BIN): $(BUILD)/tests/%: tests/%.c $(FUZZ_LIB) $(TEST_LIB) $(LIB)
@@ -193,7 +193,7 @@ $(FUZZ_BIN): $(BUILD)/tests/%: tests/%.c $(FUZZ_LIB) $(TEST_LIB) $(LIB)
 	$(Q)$(MPICC) $(CPPFLAGS) $(LIB_CFLAGS) $(CFLAGS) $(if $(FUZZING),-fsanitize=fuzzer) $(TEST_CPPFLAGS) -Itests/fuzz -o $@ $< \
 	    $(filter-out $(if $(FUZZING),%/replay.o),$(FUZZ_LIB)) $(TEST_LIB) $(LIB) $(LDLIBS) $(CMOCKA_LIBS)
 
-tests: $(BIN) $(TEST_BIN) $(FUZZ_BIN)  ## build the tests without running them
+tests: $(BIN) $(TEST_BIN) $(FUZZ_BIN) $(BENCH_BIN)  ## build tests and benches without running them
 
 check: deps  ## install what is missing, build, run every test
 	+@$(MAKE) $(JOBS) --no-print-directory tests
