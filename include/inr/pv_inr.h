@@ -20,9 +20,10 @@ pv_status pv_inr_eval(const pv_arch *arch, const float *row, int n, const float 
 /* Peak signal-to-noise ratio in dB of a mean squared error, peak 1. */
 double pv_psnr(double mse);
 
-/* The loop over sines that fits spend much of their time in, for rates against the machine's limit:
- * sine[i] = sin(pi t[i]), slope[i] = pi cos(pi t[i]) for |t| < 2^21; n is a multiple of 16. */
-typedef void pv_inr_sincos(int n, const float *t, float *sine, float *slope);
-pv_inr_sincos *pv_inr_sincos_loop(void);
+/* The loop over an activation that fits spend much of their time in, for rates against the machine's limit:
+ * value[i] and slope[i] of z[i], of the sine sin(pi z) and pi cos(pi z) for |z| < 2^21; n is a multiple of
+ * 16. */
+typedef void pv_inr_activate(int n, const float *z, float *value, float *slope);
+pv_inr_activate *pv_inr_activation_loop(const pv_activation *activation);
 
 #endif

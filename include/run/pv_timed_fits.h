@@ -21,9 +21,10 @@ void pv_timed_fits_close(pv_timed_fits *fits);
 typedef struct pv_timed_shape {
     pv_arch arch;
     int samples;
-    float *coords;                 /* [samples][inputs]; its own where each object has some */
-    double step_flops, step_pairs; /* of one step of one INR: operations, sines with their cosines */
-    double step_narrow;            /* of the operations those with operands of fit.precision's 16 bits */
+    float *coords; /* [samples][inputs]; its own where each object has some */
+    double step_flops,
+        step_activations; /* of one step of one INR: operations; activations with their slopes */
+    double step_narrow;   /* of the operations those with operands of fit.precision's 16 bits */
 } pv_timed_shape;
 const pv_timed_shape *pv_timed_fits_shape(const pv_timed_fits *fits);
 

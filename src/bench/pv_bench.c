@@ -102,7 +102,7 @@ void pv_bench_print(const pv_bench_watched *watched, const pv_bench_rates *rates
     for (int i = 0; i < watched->figures; i++) {
         const pv_bench_figure *about = &watched->about[i];
         char left[32], right[32];
-        if (!about->text) continue;
+        if (!about->text || isnan(rates->alone[i])) continue; /* what was not measured */
         snprintf(left, sizeof left, about->format, rates->alone[i]);
         snprintf(right, sizeof right, about->format, rates->together[i]);
         fprintf(stderr, "  %-44s %10s %12s\n", about->text, left, right);

@@ -53,13 +53,13 @@ typedef struct fit_bench {
 } fit_bench;
 
 /* What a repetition measures on a rank. */
-enum { FMA, NARROW, PAIR, OWN, LIBMVEC, LIMIT, RATE, CORE, SHARE, FIGURES };
+enum { FMA, NARROW, ACTIVATION, OWN, LIBMVEC, LIMIT, RATE, CORE, SHARE, FIGURES };
 static const pv_bench_figure about[FIGURES] = {
     [FMA] = {"fma_gflops", "multiply-add peak, GFLOP/s", "%.1f"},
     [NARROW] = {"precision_gflops", "the same in the fits' precision", "%.1f"},
-    [PAIR] = {"sincos_ns", NULL, NULL},
-    [OWN] = {"sincos_own_ns", "sine-cosine pair, ns", "%.3f"},
-    [LIBMVEC] = {"sincos_libmvec_ns", "the same by libmvec, ns", "%.3f"},
+    [ACTIVATION] = {"activation_ns", NULL, NULL},
+    [OWN] = {"activation_own_ns", "activation and its slope, ns", "%.3f"},
+    [LIBMVEC] = {"sincos_libmvec_ns", "the sine's by libmvec, ns", "%.3f"},
     [LIMIT] = {"limit_inr_steps_per_s_core", "limit: both one after the other, INR-steps/s", "%.0f"},
     [RATE] = {"inr_steps_per_s_core", "measured, INR-steps/s", "%.0f"},
     [CORE] = {"core_share", "share of the time that the core was ours", "%.3f"},
@@ -76,13 +76,15 @@ static pv_status repeat(void *context, bool together, double *figures)
     const pv_timed_shape *shape = pv_timed_fits_shape(fits);
     pv_limits limits;
     (void)together;
-    pv_limits_measure(limits_seconds, bench->config->fit.precision, &limits);
+    pv_limits_measure(limits_seconds, bench->config->fit.precision, pv_arch_activation(&shape->arch),
+                      &limits);
     figures[FMA] = limits.fma_gflops;
     figures[NARROW] = limits.narrow_gflops;
-    figures[PAIR] = limits.sincos_ns;
-    figures[OWN] = limits.sincos_own_ns;
+    figures[ACTIVATION] = limits.activation_ns;
+    figures[OWN] = limits.activation_own_ns;
     figures[LIBMVEC] = limits.sincos_libmvec_ns;
-    figures[LIMIT] = 1 / pv_limits_seconds(&limits, shape->step_flops, shape->step_narrow, shape->step_pairs);
+    figures[LIMIT] =
+        1 / pv_limits_seconds(&limits, shape->step_flops, shape->step_narrow, shape->step_activations);
     const pv_status st = pv_timed_fits_rate(fits, rate_seconds, &figures[RATE], &figures[CORE]);
     figures[SHARE] = figures[RATE] / figures[CORE] / figures[LIMIT];
     return st;
@@ -154,10 +156,11 @@ static void report(const pv_comm *comm, const fit_bench *bench, const pv_bench_w
     pv_json_real(result, "step_flops", shape->step_flops);
     pv_json_text(result, "precision", pv_precision_name(bench->config->fit.precision));
     pv_json_real(result, "step_precision_flops", shape->step_narrow);
-    pv_json_real(result, "step_sincos", shape->step_pairs);
+    pv_json_text(result, "activation", pv_arch_activation(arch)->plugin.name);
+    pv_json_real(result, "step_activations", shape->step_activations);
     pv_bench_put(watched, rates->alone, "", result);
     pv_bench_put(watched, rates->together, "_together", result);
-    pv_json_text(result, "sincos_of_limit",
+    pv_json_text(result, "activation_of_limit",
                  rates->alone[LIBMVEC] < rates->alone[OWN] ? "libmvec" : "polyview");
     pv_json_real(result, "inr_steps_per_s", bench->rates.together[RATE] * comm->size);
     pv_json_real(result, "scaling", bench->rates.scaling);
@@ -181,8 +184,8 @@ static void print_table(const pv_comm *comm, const fit_bench *bench, const pv_be
     fprintf(stderr, " to %d samples (%s), %s, %s, %d rank%s\n", shape->samples,
             source_of(bench, "made-up pictures"), pv_precision_name(bench->config->fit.precision),
             pv_isa_name(pv_cpu_isa()), comm->size, comm->size == 1 ? "" : "s");
-    fprintf(stderr, "  one step: %.4g multiply-add operations, %.0f sine-cosine pairs\n\n", shape->step_flops,
-            shape->step_pairs);
+    fprintf(stderr, "  one step: %.4g multiply-add operations, %.0f activations (%s)\n\n", shape->step_flops,
+            shape->step_activations, pv_arch_activation(arch)->plugin.name);
     pv_bench_print(watched, rates);
     fprintf(stderr, "\n  %-44s %10.0f\n", "all ranks, INR-steps/s", rates->together[RATE] * comm->size);
     fprintf(stderr, "  %-44s %10.3f\n", "scaling efficiency", bench->rates.scaling);
@@ -245,7 +248,7 @@ const pv_command pv_bench_fit = {
     .plugin = {.name = "fit", .help = "the rate of fits", PV_OWN(options, words)},
     .about =
         "Times fits of the config's signal and recipe (made-up pictures if the signal cannot be read)\n"
-        "beside the multiply-add peak of a core and the cost of a sine with its cosine, in turn: on rank 0\n"
+        "beside the multiply-add peak of a core and the cost of an activation and its slope, in turn: on rank 0\n"
         "alone, and on all ranks together.  Then fits 32 images to the end for their PSNR, and times what a\n"
         "view costs beside its steps with a temporary store (up to 30 MB for the usual INRs).\n",
     .run = run_bench,

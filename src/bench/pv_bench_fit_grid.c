@@ -56,7 +56,7 @@ static pv_status measure(double seconds, cell *c)
     pv_status st;
     PV_TRY(pv_arch_make(&inr, c->inputs, 1, 1, &arch));
     PV_TRY(start(c, &arch, &opts, &fitter));
-    pv_limits_measure(seconds / 2, c->precision, &limits);
+    pv_limits_measure(seconds / 2, c->precision, pv_arch_activation(&arch), &limits);
     const double begin = pv_thread_seconds();
     double took = 0;
     while (took < seconds / 2) {
@@ -66,7 +66,7 @@ static pv_status measure(double seconds, cell *c)
     }
     c->rate = (double)steps / took;
     c->limit = 1 / pv_limits_seconds(&limits, pv_fitter_step_flops(fitter), pv_fitter_step_narrow(fitter),
-                                     pv_fitter_step_sincos(fitter));
+                                     pv_fitter_step_activations(fitter));
 done:
     pv_fitter_free(fitter);
     return st;

@@ -246,7 +246,7 @@ static pv_status repeat(void *context, bool together, double *figures)
     train_bench *const bench = context;
     training *const t = together ? &bench->together : &bench->alone;
     pv_limits limits;
-    pv_limits_measure(limits_seconds, PV_PRECISION_FLOAT32, &limits);
+    pv_limits_measure(limits_seconds, PV_PRECISION_FLOAT32, NULL, &limits);
     MPI_Barrier(t->comm->world);
     const pv_step_times before = pv_stepper_times(t->stepper);
     const double start = pv_seconds(), busy = pv_thread_seconds();

@@ -408,10 +408,9 @@ double pv_fitter_step_narrow(const pv_fitter *fitter)
     return 2 * multiply_adds * fitter->batch;
 }
 
-double pv_fitter_step_sincos(const pv_fitter *fitter)
+double pv_fitter_step_activations(const pv_fitter *fitter)
 {
     double units = 0;
-    if (fitter->net.loop != PV_LOOP_SINE) return 0;
     for (int l = fitter->separable ? 2 : 1; l < fitter->arch.layers; l++)
         units += fitter->arch.dims[l];
     const int run = fitter->net.run, parts = fitter->separable ? run + fitter->samples / run : 0;

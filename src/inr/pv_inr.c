@@ -56,7 +56,8 @@ double pv_psnr(double mse)
     return -10 * log10(mse);
 }
 
-pv_inr_sincos *pv_inr_sincos_loop(void)
+pv_inr_activate *pv_inr_activation_loop(const pv_activation *activation)
 {
-    return PV_ISA_CHOOSE(pv_inr_kernels)->sincos;
+    if (activation->loop == PV_LOOP_OWN) return activation->apply;
+    return PV_ISA_CHOOSE(pv_inr_kernels)->activate[activation->loop];
 }

@@ -15,10 +15,14 @@ enum { MOST_UNITS = 4, WIDE = 3, GRAD_A = 4, GRAD_B = 3, UNROLL = 4 };
 #include "pv_inr_across.h"
 #endif
 
-static void sincos_kernel(int n, const float *t, float *sine, float *slope)
-{
-    sincos_loop(n, t, sine, slope);
-}
+#define ACTIVATE(name)                                                                                       \
+    static void name##_kernel(int n, const float *z, float *value, float *slope)                             \
+    {                                                                                                        \
+        name##_loop(n, z, value, slope);                                                                     \
+    }
+ACTIVATE(sincos)
+ACTIVATE(relu)
+ACTIVATE(gauss)
 
 /* The output of `wide` vectors of samples from sample `first` on, with activations and slopes. */
 PV_INLINE void forward_block(const pv_inr_net *net, const float *coords, int first, int wide)
@@ -170,5 +174,10 @@ static void adam_kernel(int n, pv_inr_adam step, const float *gradient, float *m
 
 extern const pv_inr_kernels PV_ISA_TABLE(pv_inr_kernels);
 const pv_inr_kernels PV_ISA_TABLE(pv_inr_kernels) = {
-    sincos_kernel, load_kernel, forward_kernel, gradient_kernel, is_separable_kernel, adam_kernel,
+    {[PV_LOOP_SINE] = sincos_kernel, [PV_LOOP_RELU] = relu_kernel, [PV_LOOP_GAUSS] = gauss_kernel},
+    load_kernel,
+    forward_kernel,
+    gradient_kernel,
+    is_separable_kernel,
+    adam_kernel,
 };

@@ -15,9 +15,9 @@ typedef struct pv_inr_adam {
 /* Rows and gradients are in the order of the stored row.  All buffers of samples are tiles as
  * pv_inr_net_lay_out makes them; `count` is how many samples of the tile are real. */
 typedef struct pv_inr_kernels {
-    /* sine[i] = sin(pi t[i]), slope[i] = pi cos(pi t[i]) for |t| < 2^21; n is a multiple of 16; sine == t is
-     * allowed. */
-    void (*sincos)(int n, const float *t, float *sine, float *slope);
+    /* By pv_activation_loop, but PV_LOOP_OWN: value[i] and slope[i] of z[i]; n is a multiple of 16; value == z
+     * is allowed.  The sine takes half turns: sin(pi z) and pi cos(pi z), for |z| < 2^21. */
+    void (*activate[PV_LOOP_GAUSS + 1])(int n, const float *z, float *value, float *slope);
     /* Fills the scaled weights of `net` from row [P]. */
     void (*load)(pv_inr_net *net, const float *row);
     /* Leaves the output of one tile in net->output. */

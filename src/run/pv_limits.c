@@ -14,8 +14,6 @@ enum {
     PASSES = 64,   /* over the phases in a batch */
 };
 
-typedef void sincos_loop(int n, const float *t, float *sine, float *cosine);
-
 /* Rounds of the precision's multiply-adds. */
 static float multiply_adds(const pv_limits_kernels *kernels, pv_precision precision)
 {
@@ -41,18 +39,18 @@ static double measure_gflops(double seconds, pv_precision precision)
     return ROUNDS * flops / pv_median(batches, took) * 1e-9;
 }
 
-static double measure_pair_ns(sincos_loop *loop, double seconds)
+static double measure_activation_ns(pv_inr_activate *loop, double seconds)
 {
-    float t[PHASES] __attribute__((aligned(64))), sine[PHASES] __attribute__((aligned(64))),
-        cosine[PHASES] __attribute__((aligned(64)));
+    float z[PHASES] __attribute__((aligned(64))), value[PHASES] __attribute__((aligned(64))),
+        slope[PHASES] __attribute__((aligned(64)));
     for (int i = 0; i < PHASES; i++)
-        t[i] = 16 * ((float)i / PHASES - 0.5f);
+        z[i] = 16 * ((float)i / PHASES - 0.5f);
     double took[BATCHES], before = pv_thread_seconds();
     const double start = before;
     int batches = 0;
     while (batches < BATCHES && (batches == 0 || before - start < seconds)) {
         for (int pass = 0; pass < PASSES; pass++)
-            loop(PHASES, t, sine, cosine);
+            loop(PHASES, z, value, slope);
         const double now = pv_thread_seconds();
         took[batches++] = now - before;
         before = now;
@@ -60,19 +58,27 @@ static double measure_pair_ns(sincos_loop *loop, double seconds)
     return pv_median(batches, took) / ((double)PASSES * PHASES) * 1e9;
 }
 
-void pv_limits_measure(double seconds, pv_precision precision, pv_limits *limits)
+static void measure_activation(double seconds, const pv_activation *activation, pv_limits *limits)
 {
-    sincos_loop *libmvec = PV_ISA_CHOOSE(pv_limits_kernels)->sincos_libmvec;
-    const double share = precision == PV_PRECISION_FLOAT32 ? 0.4 : 0.2; /* of the seconds */
-    limits->fma_gflops = limits->narrow_gflops = measure_gflops(share * seconds, PV_PRECISION_FLOAT32);
-    if (precision != PV_PRECISION_FLOAT32) limits->narrow_gflops = measure_gflops(share * seconds, precision);
-    limits->sincos_own_ns = measure_pair_ns(pv_inr_sincos_loop(), 0.4 * seconds);
-    limits->sincos_libmvec_ns = libmvec ? measure_pair_ns(libmvec, 0.2 * seconds) : (double)NAN;
-    limits->sincos_ns = fmin(limits->sincos_own_ns, limits->sincos_libmvec_ns);
+    pv_inr_activate *libmvec = PV_ISA_CHOOSE(pv_limits_kernels)->sincos_libmvec;
+    if (activation->loop != PV_LOOP_SINE) libmvec = NULL;
+    limits->activation_own_ns = measure_activation_ns(pv_inr_activation_loop(activation), 0.7 * seconds);
+    limits->sincos_libmvec_ns = libmvec ? measure_activation_ns(libmvec, 0.3 * seconds) : (double)NAN;
+    limits->activation_ns = fmin(limits->activation_own_ns, limits->sincos_libmvec_ns);
 }
 
-double pv_limits_seconds(const pv_limits *limits, double flops, double narrow, double pairs)
+void pv_limits_measure(double seconds, pv_precision precision, const pv_activation *activation,
+                       pv_limits *limits)
+{
+    const double share = precision == PV_PRECISION_FLOAT32 ? 0.4 : 0.2; /* of the seconds */
+    *limits = (pv_limits){0};
+    limits->fma_gflops = limits->narrow_gflops = measure_gflops(share * seconds, PV_PRECISION_FLOAT32);
+    if (precision != PV_PRECISION_FLOAT32) limits->narrow_gflops = measure_gflops(share * seconds, precision);
+    if (activation) measure_activation(0.6 * seconds, activation, limits);
+}
+
+double pv_limits_seconds(const pv_limits *limits, double flops, double narrow, double activations)
 {
     return ((flops - narrow) / limits->fma_gflops + narrow / limits->narrow_gflops) * 1e-9 +
-           pairs * limits->sincos_ns * 1e-9;
+           activations * limits->activation_ns * 1e-9;
 }

@@ -124,7 +124,7 @@ pv_status pv_timed_fits_open(const pv_run_config *config, const pv_signal *signa
     PV_TRY(new_fitter(fits, &fits->opts, &fits->fitter));
     fits->shape.step_flops = pv_fitter_step_flops(fits->fitter);
     fits->shape.step_narrow = pv_fitter_step_narrow(fits->fitter);
-    fits->shape.step_pairs = pv_fitter_step_sincos(fits->fitter);
+    fits->shape.step_activations = pv_fitter_step_activations(fits->fitter);
     PV_TRY(plan_slice(fits));
     *out = fits;
     fits = NULL;

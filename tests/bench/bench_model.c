@@ -106,7 +106,7 @@ static const pv_gnn_opts published = {.d_node = 64,
 int main(int argc, char **argv)
 {
     pv_limits limits;
-    pv_limits_measure(0.5, PV_PRECISION_FLOAT32, &limits);
+    pv_limits_measure(0.5, PV_PRECISION_FLOAT32, NULL, &limits);
     const request r = {.seconds = argc > 1 ? atof(argv[1]) : 3,
                        .part = argc > 2 ? argv[2] : "",
                        .peak_gflops = limits.fma_gflops};

@@ -11,7 +11,7 @@ from typing import Any
 BUILD = Path(os.environ.get("BUILD", "build")).resolve()
 MPIRUN = os.environ.get("MPIRUN", "mpirun")
 SIDE, TRAIN_FILE, TEST_FILE = 12, 40, 8
-FINITE = ["fma_gflops", "sincos_ns", "inr_steps_per_s_core", "limit_inr_steps_per_s_core", "inr_steps_per_s"]
+FINITE = ["fma_gflops", "activation_ns", "inr_steps_per_s_core", "limit_inr_steps_per_s_core", "inr_steps_per_s"]
 FINITE += ["scaling", "psnr_db", "limit_share", "limit_share_together", "fma_gflops_together"]
 
 results: list[bool] = []
@@ -75,6 +75,27 @@ def check_images(work: Path, images: Path, ranks: int) -> float:
         f"on {ranks} rank(s) the overhead of a store is measured and the store removed",
     )
     return result.get("psnr_db", 0.0)
+
+
+def check_activations(work: Path) -> None:
+    def of(activation: str) -> tuple[dict[str, Any], str]:
+        word = f"inr.activation={activation}"
+        run = bench(1, work, "fit", "--seconds", 0.2, "--steps", 5, "--set", word, "--set", "inr.hidden=[8, 8]")
+        return result_of(run), run.stderr
+
+    results_of = {name: of(name) for name in ("sine", "relu", "gauss")}
+    check(
+        all(
+            one.get("activation") == name and one["activation_ns"] > 0 and one["step_activations"] > 0
+            for name, (one, _) in results_of.items()
+        ),
+        "the limit of fits is that of their own activation",
+    )
+    check(
+        ["libmvec" in table for _, table in results_of.values()] == [True, False, False]
+        and results_of["relu"][0]["activation_of_limit"] == "polyview",
+        "and libmvec's is told of the sine alone",
+    )
 
 
 def check_grid(work: Path) -> None:
@@ -163,6 +184,7 @@ def main() -> int:
             "a table goes to stderr",
         )
         check_grid(work)
+        check_activations(work)
         check_trainings(work)
         check_alignment(work)
         run = bench(1, work, "fit", "--help")

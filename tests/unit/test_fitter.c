@@ -454,7 +454,7 @@ static void the_work_of_a_step_is_counted(void **state)
     problem p = make(&shapes[0], 1);
     pv_fitter *fitter = new_fitter(&p, &plain);
     assert_true(pv_fitter_step_flops(fitter) == 2.0 * 784 * (2 * 64 + 3 * (1024 + 32)));
-    assert_true(pv_fitter_step_sincos(fitter) == 784 * 64);
+    assert_true(pv_fitter_step_activations(fitter) == 784 * 64);
     pv_fitter_free(fitter);
     pv_fitter_free(NULL);
     drop(&p);
@@ -462,7 +462,7 @@ static void the_work_of_a_step_is_counted(void **state)
     if (choose(PV_ISA_AVX2)) { /* a sine of a sum is made of those of its parts */
         fitter = new_fitter(&p, &plain);
         assert_true(pv_fitter_step_flops(fitter) == 2.0 * 784 * ((4 + 2) * 32 + 3 * (1024 + 32)));
-        assert_true(pv_fitter_step_sincos(fitter) == (28 + 28) * 32 + 784 * 32);
+        assert_true(pv_fitter_step_activations(fitter) == (28 + 28) * 32 + 784 * 32);
         pv_fitter_free(fitter);
     }
     drop(&p);
