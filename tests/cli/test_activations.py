@@ -6,7 +6,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from harness import ROOT, check, one_error, polyview, run_tests, write_config, write_images
+from harness import ROOT, TOOLS, Process, check, one_error, polyview, run_tests, write_config, write_images
 
 sys.path.insert(0, str(ROOT / "analysis"))
 from polyview.store import Store, grid  # noqa: E402
@@ -50,6 +50,7 @@ def every_inr(work: Path) -> None:
         check(len(set(made)) == 1, f"{name}: rows are the same bytes on 1 to 4 ranks")
         grows_and_resumes(work, name, config, made[0])
         evaluates(work, name, store)
+        goes_out_and_comes_back(work, name, store)
         takes_its_own_words(work, name, config, store)
 
 
@@ -83,6 +84,24 @@ def evaluates(work: Path, name: str, path: Path) -> None:
             found,
         )
         check(store.activation == INRS[name].get("activation", "sine"), f"{name}: the reader knows its name")
+
+
+def goes_out_and_comes_back(work: Path, name: str, path: Path) -> None:
+    back = work / f"{name}-back.h5"
+    run = Process([*TOOLS, "export", str(path), str(work / f"{name}-out"), "--format", "npz"]).finish()
+    again = Process([*TOOLS, "import", str(work / f"{name}-out"), str(back)]).finish()
+    seen = polyview("verify", back, "--quiet", ranks=2)
+    with Store(path) as before, Store(back) as after:
+        x = grid(before.height, before.width)
+        check(
+            run.status == again.status == seen.status == 0
+            and before.arch == after.arch
+            and all(np.array_equal(before.evaluate(v, 5, x), after.evaluate(v, 5, x)) for v in (0, 1)),
+            f"{name}: files of an export come back as the same INRs, encoding and all",
+            run,
+            again,
+            seen,
+        )
 
 
 def takes_its_own_words(work: Path, name: str, config: Path, store: Path) -> None:
