@@ -1,20 +1,21 @@
-"""The same fits in PyTorch, for comparison: many SIRENs at once by batched matrix products, on one thread.
+"""The same fits by others' means, for comparison: many INRs at once, on one thread.
 
-    peer_fit.py [--seconds T]                          INR-steps/s per core of PyTorch
-    peer_fit.py --polyview build/polyview              the same beside `polyview bench fit`, in turn (A B A B)
+    peer_fit.py [--peers eager compile jax]            INR-steps/s per core of each, at the batch that suits it best
+    peer_fit.py --polyview build/polyview              the same beside `polyview bench fit`, in turn
     peer_fit.py --quality --polyview build/polyview    mean PSNR of the same images fitted by both
 
-The work: 2-32-32-1 SIRENs, w0 30, initialised as the published DWSNets INRs, full-batch Adam at 5e-4 on the 784
-pixels of FashionMNIST images.  Runs with PyTorch 1.13 (Debian's python3-torch) or later; without it, it says so
-and ends with status 0.
+The work: 2-32-32-1 INRs, SIRENs of w0 30 or --activation, initialised as the published DWSNets INRs, full-batch Adam at
+5e-4 on the 784 pixels of FashionMNIST images.  The first peer runs with PyTorch 1.13 (Debian's python3-torch) or later,
+`compile` with 2.0 or later, `jax` with JAX.  Without PyTorch it says so and ends with status 0.
 """
 
 from __future__ import annotations
 
 import argparse
 import gzip
+import importlib.util
 import json
-import math
+import os
 import statistics
 import subprocess
 import sys
@@ -30,12 +31,13 @@ except ImportError as error:
     print(f"peer_fit: skipped: {error.name} is not installed (Debian: python3-torch)", file=sys.stderr)
     sys.exit(0)
 
-SIDE, HIDDEN, W0, OFFSET, LR = 28, 32, 30.0, 0.5, 5e-4
-DIMS = [2, HIDDEN, HIDDEN, 1]
+from peer_inr import ACTIVATIONS, HIDDEN, LR, OFFSET, PEERS, SIDE, W0, Eager
+
 BATCH = 64  # INRs in flight where speed is not the question
+STEPS = 25  # at a time
 
 
-def read_images(directory: Path, count: int) -> torch.Tensor:
+def read_images(directory: Path, count: int) -> np.ndarray:
     """The first images of the train file, [count][784][1] in [0, 1]."""
     plain = directory / "train-images-idx3-ubyte"
     data = plain.read_bytes() if plain.exists() else gzip.open(f"{plain}.gz").read()
@@ -43,76 +45,16 @@ def read_images(directory: Path, count: int) -> torch.Tensor:
     if magic != 0x803 or (height, width) != (SIDE, SIDE) or total < count:
         raise SystemExit(f"peer_fit: {directory}: not {count} images of {SIDE} x {SIDE} pixels")
     pixels = np.frombuffer(data, np.uint8, count * SIDE * SIDE, 16).reshape(count, SIDE * SIDE, 1)
-    return torch.from_numpy(pixels.astype(np.float32) / 255)
+    return pixels.astype(np.float32) / 255
 
 
-def coordinates() -> torch.Tensor:
-    """[784][2]: x runs fastest."""
-    line = torch.linspace(-1, 1, SIDE)
-    return torch.stack([line.repeat(SIDE), line.repeat_interleave(SIDE)], 1)
-
-
-class Fits:
-    """As many SIRENs as there are images, in flight together."""
-
-    def __init__(self, images: torch.Tensor, seed: int) -> None:
-        torch.manual_seed(seed)
-        self.images = images
-        batch = len(images)
-        self.coords = coordinates().expand(batch, -1, -1)
-        self.params: list[torch.Tensor] = []
-        for layer, (inputs, outputs) in enumerate(zip(DIMS, DIMS[1:])):
-            last = layer == len(DIMS) - 2
-            bound = 1 / math.sqrt(inputs) if last else math.sqrt(6 / inputs) / W0
-            weight = torch.empty(batch, inputs, outputs).uniform_(-bound, bound)
-            bias = (
-                torch.empty(batch, 1, outputs).uniform_(-bound, bound)
-                if last
-                else torch.zeros(batch, 1, outputs)
-            )
-            self.params += [weight.requires_grad_(), bias.requires_grad_()]
-        self.optimizer = torch.optim.Adam(self.params, lr=LR)
-
-    def errors(self) -> torch.Tensor:
-        """The mean squared error of every INR, [batch]."""
-        hidden = self.coords
-        for layer in range(len(DIMS) - 1):
-            weight, bias = self.params[2 * layer : 2 * layer + 2]
-            hidden = torch.baddbmm(bias, hidden, weight)
-            if layer < len(DIMS) - 2:
-                hidden = torch.sin(W0 * hidden)
-        return (hidden + OFFSET - self.images).square().mean((1, 2))
-
-    def advance(self, steps: int) -> None:
-        for _ in range(steps):
-            self.optimizer.zero_grad(set_to_none=True)
-            self.errors().sum().backward()
-            self.optimizer.step()
-
-    def psnr(self) -> torch.Tensor:
-        """Of every INR in dB, [batch]."""
-        with torch.no_grad():
-            return -10 * torch.log10(self.errors())
-
-    def start_from(self, rows: torch.Tensor) -> None:
-        """Takes the weights of rows [batch][P], in state_dict order."""
-        at = 0
-        with torch.no_grad():
-            for layer, (inputs, outputs) in enumerate(zip(DIMS, DIMS[1:])):
-                weight, bias = self.params[2 * layer : 2 * layer + 2]
-                middle, end = at + inputs * outputs, at + (inputs + 1) * outputs
-                weight.copy_(rows[:, at:middle].reshape(-1, outputs, inputs).transpose(1, 2))
-                bias.copy_(rows[:, middle:end].reshape(-1, 1, outputs))
-                at = end
-
-
-def rate(fits: Fits, seconds: float) -> float:
+def rate(fits: Any, seconds: float) -> float:
     """INR-steps a second."""
-    fits.advance(2)
+    fits.advance(STEPS)  # compiles what is compiled
     start, steps = time.perf_counter(), 0
     while time.perf_counter() - start < seconds:
-        fits.advance(5)
-        steps += 5
+        fits.advance(STEPS)
+        steps += STEPS
     return steps * len(fits.images) / (time.perf_counter() - start)
 
 
@@ -125,32 +67,55 @@ def polyview(program: str, *words: object) -> dict[str, Any]:
     return json.loads(run.stdout.splitlines()[-1])
 
 
-def best_batch(images: torch.Tensor, seconds: float) -> int:
-    """The number of INRs in flight that suits PyTorch best here."""
-    rates = {batch: rate(Fits(images[:batch], 1), seconds) for batch in (1, 4, 16, 64, 256)}
-    print("PyTorch, INRs in flight: " + ", ".join(f"{b}: {r:.0f} INR-steps/s" for b, r in rates.items()))
+def best_batch(peer: type, images: np.ndarray, args: argparse.Namespace) -> int:
+    """The number of INRs in flight that suits a peer best here."""
+    rates = {
+        batch: rate(peer(images[:batch], 1, args.activation), args.seconds / 4)
+        for batch in (1, 4, 16, 64, 256)
+    }
+    told = ", ".join(f"{batch}: {found:.0f}" for batch, found in rates.items())
+    print(f"{peer.name}, INR-steps/s by INRs in flight: {told}", flush=True)
     return max(rates, key=rates.__getitem__)
+
+
+def ours(args: argparse.Namespace) -> dict[str, Any]:
+    keys = [f"signal.path={args.data}", f"inr.activation={args.activation}", *args.set]
+    words = ["--seconds", args.seconds, "--steps", 100, "--json", *(f"--set={key}" for key in keys)]
+    with tempfile.TemporaryDirectory() as work:
+        return polyview(args.polyview, "bench", "fit", "--dir", work, *words)
+
+
+def usable(name: str) -> bool:
+    if name == "jax":
+        return importlib.util.find_spec("jax") is not None
+    return name != "compile" or hasattr(torch, "compile")
 
 
 def compare(args: argparse.Namespace) -> None:
     images = read_images(args.data, 256)
-    batch = args.batch or best_batch(images, args.seconds / 4)
-    theirs: list[float] = []
-    ours: list[float] = []
+    peers = [PEERS[name] for name in args.peers if usable(name)]
+    batches = [args.batch or best_batch(peer, images, args) for peer in peers]
+    fits = [peer(images[:batch], 1, args.activation) for peer, batch in zip(peers, batches)]
+    theirs: list[list[float]] = [[] for _ in peers]
+    found: list[dict[str, Any]] = []
     for _ in range(args.repeats):
-        theirs.append(rate(Fits(images[:batch], 1), args.seconds))
+        for rates, fit in zip(theirs, fits):
+            rates.append(rate(fit, args.seconds))
         if args.polyview:
-            words = ("--seconds", args.seconds, "--steps", 100, "--set", f"signal.path={args.data}", "--json")
-            with tempfile.TemporaryDirectory() as work:
-                result = polyview(args.polyview, "bench", "fit", "--dir", work, *words)
-            ours.append(result["inr_steps_per_s_core"])
-    print(
-        f"PyTorch {torch.__version__}, {batch} INRs in flight: {statistics.median(theirs):.0f} INR-steps/s per core"
-    )
-    if ours:
-        ratio = statistics.median(o / t for o, t in zip(ours, theirs))
-        print(f"Polyview, {result['instruction_set']}: {statistics.median(ours):.0f} INR-steps/s per core")
-        print(f"ratio {ratio:.2f} (median of {args.repeats} pairs, in turn)")
+            found.append(ours(args))
+    for peer, batch, rates in zip(peers, batches, theirs):
+        told = f"{peer.name}, {batch} INRs in flight: {statistics.median(rates):.0f} INR-steps/s per core"
+        if found:
+            ratios = [one["inr_steps_per_s_core"] / rate for one, rate in zip(found, rates)]
+            told += f"; Polyview {statistics.median(ratios):.2f} times that"
+        print(told)
+    if found:
+        own = statistics.median(one["inr_steps_per_s_core"] for one in found)
+        share = statistics.median(one["limit_share"] for one in found)
+        print(
+            f"Polyview, {found[0]['instruction_set']}: {own:.0f} INR-steps/s per core, {share:.2f} of the limit"
+        )
+    print(f"{args.activation}; medians of {args.repeats} rounds, in turn")
 
 
 def polyview_fits(args: argparse.Namespace, steps: int, lr: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -174,10 +139,11 @@ def polyview_fits(args: argparse.Namespace, steps: int, lr: float) -> tuple[torc
 def torch_psnr(args: argparse.Namespace, starts: torch.Tensor | None) -> torch.Tensor:
     """PSNR [images] of PyTorch's fits, from these rows or from draws of its own."""
     found = []
-    for first, images in enumerate(read_images(args.data, args.images).split(BATCH)):
-        fits = Fits(images, 1 + first)
+    images = read_images(args.data, args.images)
+    for first in range(0, args.images, BATCH):
+        fits = Eager(images[first : first + BATCH], 1 + first)
         if starts is not None:
-            fits.start_from(starts[first * BATCH :][:BATCH])
+            fits.start_from(starts[first : first + BATCH])
         fits.advance(args.steps)
         found.append(fits.psnr())
     return torch.cat(found)
@@ -209,13 +175,23 @@ def main() -> None:
     parser.add_argument(
         "--data", type=Path, default=Path("/usr/share/datasets/fashion-mnist"), help="IDX files"
     )
-    parser.add_argument("--batch", type=int, help="INRs in flight in PyTorch (default: the fastest of a few)")
+    parser.add_argument(
+        "--peers", nargs="+", choices=list(PEERS), default=list(PEERS), help="(all there are)"
+    )
+    parser.add_argument("--activation", choices=list(ACTIVATIONS), default="sine", help="of speeds (sine)")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="for polyview, of speeds"
+    )
+    parser.add_argument(
+        "--batch", type=int, help="INRs in flight of the peers (default: the fastest of a few)"
+    )
     parser.add_argument("--seconds", type=float, default=4, help="of one measurement (4)")
-    parser.add_argument("--repeats", type=int, default=5, help="pairs of measurements (5)")
+    parser.add_argument("--repeats", type=int, default=5, help="rounds of measurements (5)")
     parser.add_argument("--images", type=int, default=256, help="of --quality (256)")
     parser.add_argument("--steps", type=int, default=1000, help="of --quality (1000)")
     args = parser.parse_args()
     torch.set_num_threads(1)
+    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     if args.quality:
         quality(args)
     else:
