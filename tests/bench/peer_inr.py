@@ -1,4 +1,4 @@
-"""INRs fitted by others' means, for comparison: many at once by batched products, each with its own weights and Adam's moments.
+"""INRs fitted by others' means, for comparison: many at once, each with its own weights and moments.
 
     Eager      PyTorch, operation by operation, with its own Adam
     Compiled   PyTorch, a step as one function through torch.compile (2.0 or later)
