@@ -49,9 +49,9 @@ bool pv_fitter_done(const pv_fitter *fitter, int slot);
  * Local.   Errors: PV_ERR_NUMERIC if its error or a weight is not a finite float (row and result are set). */
 pv_status pv_fitter_finish(pv_fitter *fitter, int slot, float *row, pv_fit_result *result);
 
-/* The floating-point operations of the multiply-adds (two each), and the activations with their slopes, of one
- * step of one INR, for rates against the machine's limit.  Full batches on a grid take fewer sines where the instruction set's kernel makes those of the first layer of the grid's rows and
- * columns: sin(a + b). */
+/* The floating-point operations of the multiply-adds (two each), and the activations with their slopes, of
+ * one step of one INR, for rates against the machine's limit.  Full batches on a grid take fewer sines where
+ * the instruction set's kernel makes those of the first layer of the grid's rows and columns: sin(a + b). */
 double pv_fitter_step_flops(const pv_fitter *fitter);
 /* Those of the operations that multiply operands of 16 bits; 0 in float32. */
 double pv_fitter_step_narrow(const pv_fitter *fitter);

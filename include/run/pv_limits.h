@@ -11,8 +11,7 @@ typedef struct pv_limits {
     double narrow_gflops; /* likewise with operands of the precision that was asked for */
     double activation_ns; /* of one activation and its slope in a vector loop: the cheaper of the two below */
     double activation_own_ns; /* by the loop of the fit kernel, data in the first cache */
-    double
-        sincos_libmvec_ns; /* of the sine by glibc's libmvec (sinf and cosf, 4 ulp); NaN where there is none */
+    double sincos_libmvec_ns; /* of a sine by glibc's libmvec (sinf and cosf, 4 ulp); NaN: there is none */
 } pv_limits;
 
 /* Measures for at most about `seconds` of this thread, on this core, with the instruction set of

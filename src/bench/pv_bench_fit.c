@@ -248,8 +248,8 @@ const pv_command pv_bench_fit = {
     .plugin = {.name = "fit", .help = "the rate of fits", PV_OWN(options, words)},
     .about =
         "Times fits of the config's signal and recipe (made-up pictures if the signal cannot be read)\n"
-        "beside the multiply-add peak of a core and the cost of an activation and its slope, in turn: on rank 0\n"
-        "alone, and on all ranks together.  Then fits 32 images to the end for their PSNR, and times what a\n"
-        "view costs beside its steps with a temporary store (up to 30 MB for the usual INRs).\n",
+        "beside the multiply-add peak of a core and the cost of an activation and its slope, in turn: on\n"
+        "rank 0 alone, and on all ranks together.  Then fits 32 images to the end for their PSNR, and\n"
+        "times what a view costs beside its steps with a temporary store (up to 30 MB for the usual INRs).\n",
     .run = run_bench,
 };

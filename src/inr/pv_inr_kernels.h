@@ -15,8 +15,8 @@ typedef struct pv_inr_adam {
 /* Rows and gradients are in the order of the stored row.  All buffers of samples are tiles as
  * pv_inr_net_lay_out makes them; `count` is how many samples of the tile are real. */
 typedef struct pv_inr_kernels {
-    /* By pv_activation_loop, but PV_LOOP_OWN: value[i] and slope[i] of z[i]; n is a multiple of 16; value == z
-     * is allowed.  The sine takes half turns: sin(pi z) and pi cos(pi z), for |z| < 2^21. */
+    /* By pv_activation_loop, but PV_LOOP_OWN: value[i] and slope[i] of z[i]; n is a multiple of 16; value may
+     * be z.  The sine takes half turns: sin(pi z) and pi cos(pi z), for |z| < 2^21. */
     void (*activate[PV_LOOP_GAUSS + 1])(int n, const float *z, float *value, float *slope);
     /* Fills the scaled weights of `net` from row [P]. */
     void (*load)(pv_inr_net *net, const float *row);
@@ -26,7 +26,7 @@ typedef struct pv_inr_kernels {
      * sum. */
     double (*gradient)(const pv_inr_net *net, const float *coords, const float *values, int count,
                        float scale, float *gradient);
-    /* Whether `gradient` makes the first layer's sines of those of a grid's parts, wherever phases are small. */
+    /* Whether `gradient` makes the first layer's sines of those of a grid's parts, where phases are small. */
     bool (*is_separable)(const pv_inr_net *net);
     /* Updates row, m and v, each [n] with n a multiple of 16. */
     void (*adam)(int n, pv_inr_adam step, const float *gradient, float *m, float *v, float *row);

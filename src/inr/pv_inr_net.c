@@ -19,8 +19,8 @@ static int round_up(int value, int multiple)
     return (value + multiple - 1) / multiple * multiple;
 }
 
-/* The smallest equal tiles of at most as many samples as L2 holds, of whole runs where that makes them no more
- * than twice as long. */
+/* The smallest equal tiles of at most as many samples as L2 holds, of whole runs where they become at most
+ * twice as long by that. */
 static int plan_tile(const pv_arch *arch, int samples, int run)
 {
     int floats = arch->dims[arch->layers];
