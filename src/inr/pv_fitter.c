@@ -120,10 +120,11 @@ static const float *features_of(const pv_fitter *fitter, const float *coords)
     return fitter->features;
 }
 
-/* How the samples of every step lie on a grid, if they do. */
+/* The runs of a grid that the samples of every step lie on; 0 where they do not, or it is of no use. */
 static int run_of(const pv_fitter *fitter, const float *coords)
 {
-    return coords && !has_batches(fitter) ? pv_inr_net_run(fitter->samples, inputs_of(fitter), coords) : 0;
+    if (!coords || has_batches(fitter) || !fitter->kernels->is_separable) return 0;
+    return pv_inr_net_run(fitter->samples, inputs_of(fitter), coords);
 }
 
 pv_status pv_fitter_new(const pv_arch *arch, int n, const float *coords, const pv_fit_opts *opts,
@@ -150,7 +151,7 @@ pv_status pv_fitter_new(const pv_arch *arch, int n, const float *coords, const p
                        pv_arch_activation(arch)->plugin.name));
     fitter->loops = pv_inr_narrow_choose(opts->precision);
     if (fitter->loops) PV_TRY(pv_inr_narrow_open(&fitter->net, &fitter->narrow));
-    fitter->separable = !fitter->loops && fitter->kernels->is_separable(&fitter->net);
+    fitter->separable = !fitter->loops && fitter->net.run > 0 && fitter->kernels->is_separable(&fitter->net);
     if (coords) {
         fitter->reach = pv_inr_net_reach((int64_t)n * arch->dims[0], coords);
         PV_ALLOC(fitter->coords,

@@ -13,6 +13,9 @@ enum { MOST_UNITS = 4, WIDE = 3, GRAD_A = 4, GRAD_B = 3, UNROLL = 4 };
 #include "pv_inr_loops.h"
 #if defined(__AVX2__) && !defined(__AVX512F__)
 #include "pv_inr_across.h"
+#define IS_SEPARABLE is_separable
+#else
+#define IS_SEPARABLE NULL
 #endif
 
 #define ACTIVATE(name)                                                                                       \
@@ -97,16 +100,6 @@ static double gradient_kernel(const pv_inr_net *net, const float *coords, const 
     return squared_error(net, first / PV_LANES);
 }
 
-static bool is_separable_kernel(const pv_inr_net *net)
-{
-#if defined(__AVX2__) && !defined(__AVX512F__)
-    return is_separable(net);
-#else
-    (void)net;
-    return false;
-#endif
-}
-
 /* The largest |x| of n floats, as the bits of a float: ordered like the floats, and without branches. */
 static float largest(int n, const float *x)
 {
@@ -178,6 +171,6 @@ const pv_inr_kernels PV_ISA_TABLE(pv_inr_kernels) = {
     load_kernel,
     forward_kernel,
     gradient_kernel,
-    is_separable_kernel,
+    IS_SEPARABLE,
     adam_kernel,
 };

@@ -26,7 +26,8 @@ typedef struct pv_inr_kernels {
      * sum. */
     double (*gradient)(const pv_inr_net *net, const float *coords, const float *values, int count,
                        float scale, float *gradient);
-    /* Whether `gradient` makes the first layer's sines of those of a grid's parts, where phases are small. */
+    /* Whether `gradient` makes the first layer's sines of those of a grid's parts, where phases are small.
+     * NULL: never. */
     bool (*is_separable)(const pv_inr_net *net);
     /* Updates row, m and v, each [n] with n a multiple of 16. */
     void (*adam)(int n, pv_inr_adam step, const float *gradient, float *m, float *v, float *row);
