@@ -1,6 +1,7 @@
 /* `polyview train`: trains a network on the rows of a store. */
 #include "base/pv_mem.h"
 #include "base/pv_path.h"
+#include "base/pv_stop.h"
 #include "cmd/pv_commands.h"
 #include "run/pv_open.h"
 #include "store/pv_store.h"
@@ -13,6 +14,7 @@
 typedef struct words {
     char *config, *store;
     bool fresh, lower_rate, no_verify;
+    double max_hours;
     pv_words set;
 } words;
 
@@ -24,6 +26,7 @@ static const pv_option options[] = {
     {PV_KEY(words, lower_rate),
      .meaning = "continues although train.lr is lower than in the checkpoint: after the loss was not finite"},
     {PV_KEY(words, no_verify), .meaning = "skips the comparison of rows with their checksums"},
+    {PV_KEY(words, max_hours), PV_AT_LEAST(0), .value = "H", .meaning = "ends the run as a signal would"},
     PV_OPTION_SETS(words),
     {0}};
 
@@ -92,6 +95,7 @@ static pv_status run_train(const pv_comm *comm, pv_run *run, const void *own, js
     char *yaml = NULL, *path = NULL, *output = NULL;
     pv_train_result trained = {0};
     pv_status st;
+    if (w->max_hours > 0) pv_stop_after(w->max_hours);
     PV_TRY(pv_config_of_file(comm, w->config, &w->set, &config));
     config->train.no_verify = w->no_verify;
     PV_TRY(pv_agree(comm, pv_run_config_emit(config, &yaml)));
@@ -131,7 +135,7 @@ const pv_command pv_command_train = {
         "Trains data-parallel on all ranks.  train.output receives the model of the best validation\n"
         "accuracy, <output>.ckpt the checkpoint, <output>.jsonl one line of metrics an epoch, and\n"
         "<output>.runs.jsonl the record of the run.  If the checkpoint exists training continues from it,\n"
-        "also with another number of ranks.  SIGTERM, SIGINT and SIGUSR1 write a checkpoint and end with\n"
-        "status 75.\n",
+        "also with another number of ranks.  SIGTERM, SIGINT, SIGUSR1 and --max-hours write a\n"
+        "checkpoint and end with status 75.\n",
     .run = run_train,
 };

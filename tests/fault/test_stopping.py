@@ -231,6 +231,12 @@ def slow_phases(work: Path, store: Path) -> dict[str, tuple[list[object], str, s
         "fit, reading, and a limit": ([*fit, work / "a.h5", *LIMIT], *data),
         "fit, making a store, and a limit": ([*fit, work / "made.h5", *LIMIT], "made.h5", "write", slower),
         "fit, bringing it to disk, and a limit": ([*fit, work / "b.h5", *LIMIT], "b.h5.part", "sync", 20000),
+        "train, loading, and a limit": (
+            ["train", "--config", config, "--set", f"train.output={work / 'n.h5'}", *LIMIT],
+            "store.h5",
+            "read",
+            slower,
+        ),
         "fit, opening, and a limit": ([*fit, work / "limited.h5", *LIMIT], "limited.h5", "read", slower),
         "fit, writing rows, and a limit": (
             [*fit, work / "missing.h5", *LIMIT],
@@ -371,6 +377,22 @@ def evaluating_is_left_and_taken_up_again(work: Path) -> None:
     )
 
 
+def a_training_heeds_its_limit(work: Path) -> None:
+    config = work / "config.yaml"
+    make_store(work, train={"reduce": "ordered", "micro_batch": 2, "epochs": 300})
+    polyview("train", "--config", config, "--set", f"train.output={work / 'whole.h5'}")
+    whole, runs = curve(work / "whole.h5.jsonl"), []
+    while len(runs) < TRIES and (not runs or runs[-1].status == STOPPED):
+        ranks = 1 + len(runs) % 4
+        runs.append(polyview("train", "--config", config, "--max-hours", 1 / 3600, ranks=ranks))
+    stopped = [run for run in runs if run.status == STOPPED and "(--max-hours) is reached" in run.stderr]
+    check(
+        stopped == runs[:-1] != [] and runs[-1].status == 0 and curve(work / "model.h5.jsonl") == whole,
+        f"a training of {len(runs)} pieces of a second, each on other ranks, ends as one that has no limit",
+        *runs,
+    )
+
+
 def memory_does_not_grow(work: Path) -> None:
     peaks = []
     for objects in (300_000, 3_000_000):
@@ -403,6 +425,7 @@ if __name__ == "__main__":
             a_growth_is_whole_or_nothing,
             every_phase_hears_a_signal_or_a_limit,
             evaluating_is_left_and_taken_up_again,
+            a_training_heeds_its_limit,
             memory_does_not_grow,
         )
     )
