@@ -1,14 +1,20 @@
 /* Loaded before libc: calls of one rank on files of some name fail.  FAULT_PATH a part of the name,
  * FAULT_ERRNO the cause, FAULT_CALLS some of read, write, sync, open, memory (which has no name), FAULT_AFTER
- * how many are let through, FAULT_ONCE the next ones after one, too, FAULT_RANK.  With FAULT_WAIT_MS they do
- * not fail, but take so long, as on a slow disk; the first makes the file FAULT_MARK.  FAULT_COUNT a file:
- * nothing fails, and each rank adds a line to it in its end: its number and how many there were. */
+ * how many are let through, FAULT_ONCE the next ones after one, too, FAULT_RANK.  With FAULT_WAYS=n it counts
+ * not calls but the ways by which the program comes to them, each where it is met first: its n innermost
+ * functions.  With FAULT_WAIT_MS they do not fail, but take so long, as on a slow disk.  The first makes the
+ * file FAULT_MARK.  FAULT_COUNT a file: nothing fails, and each rank adds a line to it in its end: its number
+ * and how many there were. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
+#include <link.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +25,43 @@
 
 static atomic_long seen;
 
+/* Read once: MPI changes the environment while its threads read and write. */
+static struct settings {
+    const char *path, *calls, *mark, *count, *rank, *own_rank;
+    long after, wait_ms;
+    int error, once, ways, read;
+} told;
+
+static const char *own_rank(void)
+{
+    const char *mine = getenv("OMPI_COMM_WORLD_RANK");
+    return mine ? mine : getenv("PMI_RANK"); /* of MPICH */
+}
+
+static long number_in(const char *name)
+{
+    const char *const value = getenv(name);
+    return value ? atol(value) : 0;
+}
+
+static const struct settings *settings(void)
+{
+    if (told.read) return &told;
+    told = (struct settings){.path = getenv("FAULT_PATH"),
+                             .calls = getenv("FAULT_CALLS"),
+                             .mark = getenv("FAULT_MARK"),
+                             .count = getenv("FAULT_COUNT"),
+                             .rank = getenv("FAULT_RANK"),
+                             .own_rank = own_rank(),
+                             .after = number_in("FAULT_AFTER"),
+                             .wait_ms = number_in("FAULT_WAIT_MS"),
+                             .error = (int)number_in("FAULT_ERRNO"),
+                             .once = getenv("FAULT_ONCE") != NULL,
+                             .ways = (int)number_in("FAULT_WAYS"),
+                             .read = 1};
+    return &told;
+}
+
 /* As a disk does, signals or not. */
 static void wait_for(long ms)
 {
@@ -27,45 +70,95 @@ static void wait_for(long ms)
         ;
 }
 
-static const char *own_rank(void)
+enum { DEEPEST = 96, MOST_WAYS = 1 << 14 };
+
+static uintptr_t program_from, program_to;
+
+/* The program itself comes first. */
+static int note_program(struct dl_phdr_info *module, size_t size, void *context)
 {
-    const char *mine = getenv("OMPI_COMM_WORLD_RANK");
-    if (!mine) mine = getenv("PMI_RANK"); /* of MPICH */
-    return mine ? mine : "0";
+    (void)size, (void)context;
+    for (int i = 0; i < module->dlpi_phnum; ++i) {
+        const ElfW(Phdr) *const part = &module->dlpi_phdr[i];
+        if (part->p_type != PT_LOAD || !(part->p_flags & PF_X)) continue;
+        program_from = module->dlpi_addr + part->p_vaddr;
+        program_to = program_from + part->p_memsz;
+    }
+    return 1;
 }
 
-/* Counts a call that is meant. */
-static int falls_due(void)
+__attribute__((constructor)) static void prepare(void)
 {
-    const char *const after = getenv("FAULT_AFTER");
-    const char *const wait = getenv("FAULT_WAIT_MS"), *const mark = getenv("FAULT_MARK");
-    const long number = atomic_fetch_add(&seen, 1), first = after ? atol(after) : 0;
-    if (getenv("FAULT_COUNT") || number < first || (getenv("FAULT_ONCE") && number > first)) return 0;
-    if (wait) {
-        if (mark) close(creat(mark, 0666));
-        wait_for(atol(wait));
+    settings();
+    dl_iterate_phdr(note_program, NULL);
+}
+
+/* Whether the program comes here by this way for the first time. */
+static int is_new_way(int innermost)
+{
+    static pthread_mutex_t mine = PTHREAD_MUTEX_INITIALIZER;
+    static uint64_t ways[MOST_WAYS]; /* open addressing; 0: free */
+    void *frames[DEEPEST];
+    uint64_t way = 14695981039346656037u; /* FNV-1a */
+    const int depth = backtrace(frames, DEEPEST);
+    for (int i = 0; i < depth && innermost > 0; ++i) {
+        const uintptr_t frame = (uintptr_t)frames[i];
+        if (frame < program_from || frame >= program_to) continue;
+        way = (way ^ frame) * 1099511628211u;
+        --innermost;
+    }
+    way |= 1;
+    pthread_mutex_lock(&mine);
+    size_t at = (way >> 20) % MOST_WAYS;
+    while (ways[at] != 0 && ways[at] != way)
+        at = (at + 1) % MOST_WAYS;
+    const int is_new = ways[at] == 0;
+    ways[at] = way;
+    pthread_mutex_unlock(&mine);
+    return is_new;
+}
+
+/* The number of a call that is meant, or of the way to it. */
+static long number_of_call(const struct settings *set)
+{
+    const int counts = set->ways == 0 || is_new_way(set->ways);
+    return counts ? atomic_fetch_add(&seen, 1) : atomic_load(&seen) - 1;
+}
+
+static int falls_due(const struct settings *set)
+{
+    const long number = number_of_call(set);
+    if (set->count || number < set->after || (set->once && number > set->after)) return 0;
+    if (set->mark) close(creat(set->mark, 0666));
+    if (set->wait_ms > 0) {
+        wait_for(set->wait_ms);
         return 0;
     }
-    errno = atoi(getenv("FAULT_ERRNO"));
+    errno = set->error;
     return 1;
+}
+
+static int is_meant(const struct settings *set, const char *call)
+{
+    const char *const mine = set->own_rank ? set->own_rank : "0";
+    return set->calls && strstr(set->calls, call) && (!set->rank || strcmp(set->rank, mine) == 0);
 }
 
 static int fails(const char *call, const char *path)
 {
-    const char *part = getenv("FAULT_PATH"), *calls = getenv("FAULT_CALLS"), *rank = getenv("FAULT_RANK");
-    if (!part || !calls || !path || !strstr(path, part) || !strstr(calls, call)) return 0;
+    const struct settings *const set = settings();
+    if (!set->path || !path || !strstr(path, set->path) || !is_meant(set, call)) return 0;
     if (strstr(path, "/ompi.")) return 0; /* Open MPI's own, of the same name */
-    if (rank && strcmp(rank, own_rank()) != 0) return 0;
-    return falls_due();
+    return falls_due(set);
 }
 
 __attribute__((destructor)) static void tell(void)
 {
-    const char *const path = getenv("FAULT_COUNT");
+    const struct settings *const set = settings();
     char line[64];
-    if (!path || (!getenv("OMPI_COMM_WORLD_RANK") && !getenv("PMI_RANK"))) return;
-    const int length = snprintf(line, sizeof line, "%s %ld\n", own_rank(), atomic_load(&seen));
-    const int fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    if (!set->count || !set->own_rank) return;
+    const int length = snprintf(line, sizeof line, "%s %ld\n", set->own_rank, atomic_load(&seen));
+    const int fd = (int)syscall(SYS_openat, AT_FDCWD, set->count, O_WRONLY | O_CREAT | O_APPEND, 0600);
     if (fd < 0 || syscall(SYS_write, fd, line, (size_t)length) != length) return;
     syscall(SYS_close, fd);
 }
@@ -74,11 +167,9 @@ __attribute__((destructor)) static void tell(void)
 void *aligned_alloc(size_t alignment, size_t bytes)
 {
     void *(*real)(size_t, size_t);
-    const char *calls = getenv("FAULT_CALLS"), *rank = getenv("FAULT_RANK");
+    const struct settings *const set = settings();
     *(void **)&real = dlsym(RTLD_NEXT, "aligned_alloc");
-    if (calls && strstr(calls, "memory") && (!rank || strcmp(rank, own_rank()) == 0) && falls_due())
-        return NULL;
-    return real(alignment, bytes);
+    return is_meant(set, "memory") && falls_due(set) ? NULL : real(alignment, bytes);
 }
 
 static int fails_on(const char *call, int fd)

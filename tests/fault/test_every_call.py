@@ -3,7 +3,9 @@ made to fail on each rank of 2 and 3.  The job ends within a bounded time and sa
 lost; and the next start, without faults, does the work.
 
 How many calls each rank makes is counted first.  A run of the tests tries some of them, drawn anew each time;
-`--all [COMMAND [KIND]]` tries every one, which takes hours, `--draws N [COMMAND [KIND]]` as many as it is told.
+`--draws N [COMMAND [KIND]]` as many as it is told.  `--all [COMMAND [KIND]]` tries every way by which the program comes
+to such a call once, and all that follow it fail, too: a way is the program's innermost functions, and a thousand reads
+of one loop are one.  That takes hours.
 """
 
 import errno
@@ -50,6 +52,7 @@ READING = (
 COMMANDS = (*WRITING, *READING)
 DRAWN, BOUND_S, PATIENCE_S = 12, 40, 4
 ENDS = {0, 1, 75}
+WAYS, WAYS_OF = 8, {"memory": 3}  # the innermost functions that make a way of --all
 
 
 class Scene:
@@ -100,12 +103,12 @@ class Scene:
         }[command]
 
 
-def count(scene: Scene, library: Path, command: str, kind: str, ranks: int) -> list[int]:
-    """How many calls of a kind each rank makes."""
+def count(scene: Scene, library: Path, command: str, kind: str, ranks: int, **ways: object) -> list[int]:
+    """How many calls of a kind each rank makes, or by how many ways it comes to them."""
     scene.restore(command)
     told = scene.now.parent / "counts"
     told.unlink(missing_ok=True)
-    fault(scene, library, command, kind, ranks, None, 0, 0, FAULT_COUNT=told)
+    fault(scene, library, command, kind, ranks, None, 0, 0, FAULT_COUNT=told, **ways)
     found = dict(map(int, line.split()) for line in told.read_text().splitlines())
     return [found.get(rank, 0) for rank in range(ranks)]
 
@@ -136,11 +139,19 @@ def ended_well(run: Run) -> bool:
 
 
 def try_call(
-    scene: Scene, library: Path, command: str, kind: str, ranks: int, rank: int, after: int, calls: int
+    scene: Scene,
+    library: Path,
+    command: str,
+    kind: str,
+    ranks: int,
+    rank: int,
+    after: int,
+    calls: int,
+    **ways: object,
 ) -> None:
     code = random.choice(KINDS[kind])
     scene.restore(command)
-    run = fault(scene, library, command, kind, ranks, rank, after, code)
+    run = fault(scene, library, command, kind, ranks, rank, after, code, **ways)
     what = f"{command}: {kind} {after} of {calls} on rank {rank} of {ranks}, {errno.errorcode[code]}"
     hung = run.status == HUNG
     check(ended_well(run), f"{what}: {'hangs' if hung else f'ends with {run.status} and says why'}", run)
@@ -165,11 +176,18 @@ def every_call_may_fail(work: Path) -> None:
     if not library:
         return skip("failing calls", "no C compiler")
     scene = Scene(work)
+    mark = work / "met"
     for command, kind in cells(ASKED[1:]):
+        depth = {"FAULT_WAYS": WAYS_OF.get(kind, WAYS)}
         for ranks in (2, 3):
-            for rank, calls in enumerate(count(scene, library, command, kind, ranks)):
+            counts, met = count(scene, library, command, kind, ranks, **depth), 0
+            for rank, calls in enumerate(counts):
                 for after in range(calls):
-                    try_call(scene, library, command, kind, ranks, rank, after, calls)
+                    mark.unlink(missing_ok=True)
+                    more = depth | {"FAULT_MARK": mark}
+                    try_call(scene, library, command, kind, ranks, rank, after, calls, **more)
+                    met += mark.exists()
+            print(f"# {command}: {kind} on {ranks} ranks: {sum(counts)} ways, {met} met", flush=True)
     return None
 
 
