@@ -81,14 +81,21 @@ def not_finite(epochs: list[dict[str, Any]], key: str) -> str:
     return f", {key.replace('_', ' ')} not finite in {count} of {len(epochs)} epochs" if count else ""
 
 
+def names_of_runs(paths: list[Path]) -> list[str]:
+    """Each run's file, with its directory where the runs lie in several."""
+    alone = len({path.resolve().parent for path in paths}) == 1
+    names = [path.name.removesuffix(".jsonl").removesuffix(".h5") for path in paths]
+    return names if alone else [f"{p.resolve().parent.name}/{name}" for p, name in zip(paths, names)]
+
+
 def training(paths: list[Path], output: Path | BinaryIO) -> None:
-    runs = [(path, *read_metrics(path)) for path in paths]
+    runs = [(name, *read_metrics(path)) for name, path in zip(names_of_runs(paths), paths)]
     kinds = [kind for _, kind, _ in runs]
     figure, (loss, accuracy) = plt.subplots(1, 2, figsize=(7.2, 2.9), layout="constrained")
     handles = []
-    for place, (path, kind, epochs) in enumerate(runs):
+    for place, (name, kind, epochs) in enumerate(runs):
         colour = COLOURS[place % len(COLOURS)]
-        label = kind if kinds.count(kind) == 1 else f"{kind} ({path.parent.name}/{path.stem})"
+        label = kind if kinds.count(kind) == 1 else f"{kind} ({name})"
         x = [int(e["epoch"]) for e in epochs]
         marker = "o" if len(x) == 1 else None
         best = series(epochs, "val_accuracy")

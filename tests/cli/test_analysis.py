@@ -206,6 +206,18 @@ def draws(output: Path, *args: object) -> bool:
     return run.returncode == 0 and not run.stderr and output.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
+def check_names_of_runs() -> None:
+    from polyview.plots import names_of_runs
+
+    here, elsewhere = Path("a.h5.jsonl"), Path("x/a.h5.jsonl")
+    check(
+        names_of_runs([here, Path("b.jsonl")]) == ["a", "b"]
+        and names_of_runs([elsewhere, Path("y/a.h5.jsonl")]) == ["x/a", "y/a"]
+        and names_of_runs([here, elsewhere]) == [f"{Path().resolve().name}/a", "x/a"],
+        "runs are told apart by their files, and by directories where these differ",
+    )
+
+
 def check_plots(work: Path, store: Path, images: Path) -> None:
     write_metrics(work / "dws.jsonl", "dws", 20, torn=True)
     write_metrics(work / "mlp.jsonl", "mlp", 12, torn=False)
@@ -421,6 +433,7 @@ def main() -> int:
             print(f"ok {len(results) + 1} - plots # SKIP matplotlib is not installed")
         else:
             check_numbers_that_are_none(work, store)
+            check_names_of_runs()
             check_plots(work, store, images)
             check_kinds(work)
             check_records(work)
