@@ -6,6 +6,7 @@
 #include "run/pv_timing.h"
 #include "bench/pv_benches.h"
 #include "parallel/pv_shared.h"
+#include "parallel/pv_watch.h"
 #include "data/pv_dataset.h"
 #include "store/pv_store.h"
 #include "store/pv_verify.h"
@@ -175,17 +176,32 @@ static int write_by_mpi(const store_bench *b, MPI_File file, int batch, bool col
     return failed;
 }
 
+/* Who fails within MPI-IO leaves the others waiting there. */
+static int open_by_mpi(const store_bench *b, MPI_File *file)
+{
+    pv_watch watch;
+    pv_watch_begin(&watch, b->comm, "opening", b->plain);
+    const int failed = MPI_File_open(b->comm->world, b->plain, MPI_MODE_WRONLY, MPI_INFO_NULL, file);
+    pv_watch_end(&watch);
+    return failed;
+}
+
 static pv_status time_mpi_write(const store_bench *b, int batch, bool collective, double *seconds)
 {
     MPI_File file;
+    pv_watch watch;
     pv_status st = make_plain(b);
     if (st != PV_OK) return st;
-    const int unopened = MPI_File_open(b->comm->world, b->plain, MPI_MODE_WRONLY, MPI_INFO_NULL, &file);
-    PV_TRY(pv_agree(b->comm, unopened ? pv_fail(PV_ERR_IO, "cannot open '%s'", b->plain) : PV_OK));
+    if (access(b->plain, W_OK) != 0) st = plain_error(b);
+    PV_TRY(pv_agree(b->comm, st));
+    st = open_by_mpi(b, &file) ? pv_fail(PV_ERR_IO, "cannot open '%s'", b->plain) : PV_OK;
+    PV_TRY(pv_agree(b->comm, st));
     const double start = begin(b);
+    pv_watch_begin(&watch, b->comm, "writing", b->plain);
     const int failed = write_by_mpi(b, file, batch, collective);
     *seconds = pv_timing_slowest(b->comm, start);
     MPI_File_close(&file);
+    pv_watch_end(&watch);
     st = pv_agree(b->comm, failed ? pv_fail(PV_ERR_IO, "cannot write '%s'", b->plain) : PV_OK);
 done:
     return st;

@@ -3,7 +3,7 @@
 #include "base/pv_file.h"
 #include "base/pv_mem.h"
 #include "base/pv_meter.h"
-#include "pv_watch.h"
+#include "parallel/pv_watch.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* Ends the job where a collective call on a file does not return. */
-#include "pv_watch.h"
+#include "parallel/pv_watch.h"
 
 #include <errno.h>
 #include <signal.h>

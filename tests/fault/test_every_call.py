@@ -48,6 +48,7 @@ READING = (
     "info",
     "verify",
     "render",
+    "bench",
 )  # these leave the store and the model as they are
 COMMANDS = (*WRITING, *READING)
 DRAWN, BOUND_S, PATIENCE_S = 12, 40, 4
@@ -100,6 +101,7 @@ class Scene:
             "info": ["info", self.store],
             "verify": ["verify", self.store],
             "render": ["render", self.store, "--object", 3, "--view", 1, "-o", self.now / "3.png"],
+            "bench": ["bench", "store", "--config", self.config, "--dir", self.now, "--rounds", 1],
         }[command]
 
 
