@@ -80,14 +80,18 @@ static double time_batch(const operation *o, void (*act)(const operation *), int
     return seconds / repetitions;
 }
 
-/* The median over batches of as many repetitions as take a while. */
+static int repetitions_of(double once)
+{
+    return once > 0 && batch_seconds / once < 1e5 ? 1 + (int)(batch_seconds / once) : 100000;
+}
+
+/* The median over batches of as many repetitions as take a while.  On busy cores what took a microsecond may
+ * take a thousand the next time: each batch goes by the one before it. */
 static double repeat(const operation *o, void (*act)(const operation *))
 {
-    double seconds[BATCHES];
-    const double once = time_batch(o, act, 4);
-    const int repetitions = once > 0 && batch_seconds / once < 1e5 ? 1 + (int)(batch_seconds / once) : 100000;
+    double seconds[BATCHES], once = time_batch(o, act, 4);
     for (int i = 0; i < BATCHES; i++)
-        seconds[i] = time_batch(o, act, repetitions);
+        once = seconds[i] = time_batch(o, act, repetitions_of(once));
     return pv_median(BATCHES, seconds);
 }
 
