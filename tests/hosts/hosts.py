@@ -14,6 +14,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+RESENT = 5  # times that a host sends again what is not answered, as docs/cluster.md has it: for some 13 seconds
 PROGRAMS = ("ip", "tc", "unshare", "nsenter", "mpirun")
 NAMESPACES = ("--mount", "--uts", "--net", "--ipc")
 START_S = 10
@@ -105,6 +106,7 @@ class Hosts:
             self.inside("switch", "ip", "link", "set", name, "master", "bridge", "up")
             self.inside(name, "ip", "address", "add", f"10.77.0.{number + 1}/24", "dev", "eth0")
             self.inside(name, "ip", "link", "set", "eth0", "up")
+            self.inside(name, "sh", "-c", f"echo {RESENT} >/proc/sys/net/ipv4/tcp_retries2")
 
     def hold(self, name: str, command: list[str]) -> None:
         """Starts a holder, and waits until it sleeps in namespaces of its own."""
