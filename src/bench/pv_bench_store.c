@@ -196,8 +196,8 @@ static pv_status time_mpi_write(const store_bench *b, int batch, bool collective
     PV_TRY(pv_agree(b->comm, st));
     st = open_by_mpi(b, &file) ? pv_fail(PV_ERR_IO, "cannot open '%s'", b->plain) : PV_OK;
     PV_TRY(pv_agree(b->comm, st));
-    const double start = begin(b);
     pv_watch_begin(&watch, b->comm, "writing", b->plain);
+    const double start = begin(b);
     const int failed = write_by_mpi(b, file, batch, collective);
     *seconds = pv_timing_slowest(b->comm, start);
     MPI_File_close(&file);
