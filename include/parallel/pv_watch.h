@@ -19,7 +19,8 @@ typedef struct pv_watch {
     const char *what, *path;
 } pv_watch;
 
-/* `what` is done with `path`: "opening"; both are borrowed until the end.  A rank alone is not watched. */
+/* `what` is done with `path`: "opening"; both are borrowed until the end.  A rank alone is not watched.
+ * Neither call is collective, and neither fails: without a thread the call goes unwatched. */
 void pv_watch_begin(pv_watch *watch, const pv_comm *comm, const char *what, const char *path);
 void pv_watch_end(pv_watch *watch);
 
