@@ -71,19 +71,24 @@ PV_INLINE void pv_tile_transpose(const pv_real *x, int64_t ldx, pv_real *y, int6
 }
 
 /* sum[r][v] += the products over p of a[r * row + p * step] and vector v of b[p * ldb]: with `rows`,
- * `vectors` and `lanes` (of the last vector) constant, the sums stay in registers. */
+ * `vectors` and `lanes` (of the last vector) constant, the sums stay in registers.  Beside them are the vectors
+ * of b and one number of a at a time: narrow instruction sets have no more. */
 PV_INLINE void pv_tile_multiply(int rows, int vectors, int lanes, int64_t k, const pv_real *a, int64_t row,
                                 int64_t step, const pv_real *b, int64_t ldb, pv_tile sum)
 {
-    for (int64_t p = 0; p < k; p++)
+    for (int64_t p = 0; p < k; p++) {
+        pv_vector of_b[PV_TILE_VECTORS];
 #pragma GCC unroll 2
-        for (int v = 0; v < vectors; v++) {
-            const pv_vector of_b =
-                pv_vector_load_first(pv_tile_lanes(v, vectors, lanes), b + p * ldb + v * PV_LANES);
+        for (int v = 0; v < vectors; v++)
+            of_b[v] = pv_vector_load_first(pv_tile_lanes(v, vectors, lanes), b + p * ldb + v * PV_LANES);
 #pragma GCC unroll 8
-            for (int r = 0; r < rows; r++)
-                sum[r][v] += a[r * row + p * step] * of_b;
+        for (int r = 0; r < rows; r++) {
+            const pv_vector of_a = pv_vector_splat(a[r * row + p * step]);
+#pragma GCC unroll 2
+            for (int v = 0; v < vectors; v++)
+                sum[r][v] += of_a * of_b[v];
         }
+    }
 }
 
 #endif
