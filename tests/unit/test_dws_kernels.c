@@ -3,7 +3,7 @@
 #include "kernel_test.h"
 #include "nn/dws/pv_dws_kernels.h"
 
-enum { SAMPLES = 2, ROWS = 5, COLS = 7, TERMS = 3, ENTRIES = SAMPLES * ROWS * COLS, MOST_F = 41 };
+enum { SAMPLES = 2, ROWS = 5, COLS = 21, TERMS = 3, ENTRIES = SAMPLES * ROWS * COLS, MOST_F = 41 };
 
 static const int widths[] = {1, 3, 8, 10, 16, 23, 32, MOST_F};
 

@@ -110,8 +110,48 @@ static void activate(const pv_dws_block *b, const pv_dws_activation *how, const 
 #undef PANEL
 }
 
+/* A row of numbers, its columns in the lanes: its margin, while those of the columns take it up. */
+PV_INLINE pv_real pool_line(int cols, bool max, bool fresh, const pv_real *x, pv_real *col)
+{
+    pv_real best = max ? (pv_real)-INFINITY : 0;
+    int c = 0;
+    if (cols >= PV_LANES) {
+        pv_vector all = pv_vector_splat(best);
+        for (; c + PV_LANES <= cols; c += PV_LANES) {
+            const pv_vector value = pv_vector_load(x + c);
+            pv_vector_store(col + c, fresh ? value : join(max, pv_vector_load(col + c), value));
+            all = join(max, all, value);
+        }
+        for (int l = 0; l < PV_LANES; l++)
+            best = max ? (all[l] > best ? all[l] : best) : best + all[l];
+    }
+    for (; c < cols; c++) {
+        col[c] = fresh ? x[c] : max ? (x[c] > col[c] ? x[c] : col[c]) : col[c] + x[c];
+        best = max ? (x[c] > best ? x[c] : best) : best + x[c];
+    }
+    return best;
+}
+
+/* Of one feature a panel would be a vector of one number. */
+PV_INLINE void pool_numbers(bool max, const pv_dws_block *b, const pv_real *x, pv_dws_values pooled)
+{
+    for (int s = 0; s < b->count; s++, pooled.col += b->cols, pooled.all++) {
+        for (int r = 0; r < b->rows; r++, x += b->cols)
+            *pooled.row++ = pool_line(b->cols, max, r == 0, x, pooled.col);
+        join_columns(1, 1, max, b, pooled.col, pooled.all);
+    }
+}
+
 static void pool(const pv_dws_block *b, const pv_real *x, const pv_dws_values *pooled)
 {
+    if (b->f == 1 && b->max) {
+        pool_numbers(true, b, x, *pooled);
+        return;
+    }
+    if (b->f == 1) {
+        pool_numbers(false, b, x, *pooled);
+        return;
+    }
     const recipe none = {.bits = NULL};
 #define PANEL(at, vectors, lanes)                                                                            \
     pool_panel_as(vectors, lanes, false, b, &none, x + (at), NULL, from(pooled, at))
