@@ -1,7 +1,7 @@
 """What augmentation does: trains the same network with each augmentation and several seeds, and tells what came of it.
 
     polyview-tools table augment run [--config configs/augment.yaml] [--runs runs/augment] [--jobs 2]
-    polyview-tools table augment table [--of augmentations|views|models] [--runs runs/augment] [--into docs/results.md]
+    polyview-tools table augment table [--of augmentations|views|models|paper] [--runs runs/augment] [--into docs/results.md]
     polyview-tools table augment curves [--runs runs/augment] -o docs/pictures/augment.png
     polyview-tools table augment bars [--runs runs/augment] -o docs/pictures/augment-accuracy.png
     polyview-tools table augment task NUMBER --runs runs/augment      (for jobs/array-augment.sbatch)
@@ -135,16 +135,16 @@ def figures(found: list[Run], *wanted: tuple[str, str]) -> list[str]:
     return [told(mean_and_error([r.figure(key) for r in found])[0], form) for key, form in wanted]
 
 
-def augmentation_table(args: argparse.Namespace) -> str:
+def augmentation_table(args: argparse.Namespace, variants: list[Variant] = AUGMENTATIONS) -> str:
     """Each augmentation beside the same views without."""
     bases = {one: scored(finished_runs(args.runs, "one_view" if one else "none"))[0] for one in (True, False)}
     rows = []
-    for variant in AUGMENTATIONS:
+    for variant in variants:
         found = finished_runs(args.runs, variant.name)
         if not found:
             continue
         test, error = scored(found)
-        gain = told(test - bases[variant.one_view], "+.1f")
+        gain = "" if variant in FEWER_VIEWS else told(test - bases[variant.one_view], "+.1f")
         rest = figures(
             found,
             ("test_loss", ".3f"),
@@ -155,6 +155,11 @@ def augmentation_table(args: argparse.Namespace) -> str:
         rows.append([variant.meaning, plus_minus(test, error), gain, *rest, str(len(found))])
     head = ["augmentation", "test accuracy, %", "against none", "test loss", "validation accuracy"]
     return whole_table([*head, "best epoch", "last training loss", "seeds"], rows)
+
+
+def paper_table(args: argparse.Namespace) -> str:
+    """The same and fewer views, at the scale of the paper."""
+    return augmentation_table(args, [*AUGMENTATIONS, *FEWER_VIEWS])
 
 
 def model_table(args: argparse.Namespace) -> str:
@@ -199,6 +204,7 @@ def view_table(args: argparse.Namespace) -> str:
         "one_view",
         "two_views",
         "three_views",
+        "five_views",
         "one_view_negation",
         "one_view_negation_mixup_signed_half",
     ]
@@ -215,7 +221,12 @@ def view_table(args: argparse.Namespace) -> str:
     return whole_table([*head, "last training loss", "test loss", "seeds"], rows)
 
 
-TABLES = {"augmentations": augmentation_table, "views": view_table, "models": model_table}
+TABLES = {
+    "augmentations": augmentation_table,
+    "views": view_table,
+    "models": model_table,
+    "paper": paper_table,
+}
 
 
 def marks_of(name: str) -> tuple[str, str]:

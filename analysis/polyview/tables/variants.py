@@ -94,6 +94,7 @@ AUGMENTATIONS = [
 FEWER_VIEWS = [
     Variant("two_views", "none, two views", sets=("train.views=2",)),
     Variant("three_views", "none, three views", sets=("train.views=3",)),
+    Variant("five_views", "none, five views", sets=("train.views=5",)),
 ]
 
 MLP = (
