@@ -56,6 +56,9 @@ typedef struct pv_dws_kernels {
      * NULL. terms may be 0. */
     void (*combine)(const pv_dws_block *block, int terms, const pv_real *x, const pv_real *w,
                     const pv_dws_values *spread, bool add, pv_real *y, double *sum, double *square);
+    /* holder[count][f]: the first entry of a sample's x that holds the positive maximum best[count][f] of a
+     * feature; -1 where none is positive.  Consumes best. */
+    void (*find)(const pv_dws_block *block, const pv_real *x, pv_real *best, int32_t *holder);
     /* Packs draws[entries][f] < keep into bits. */
     void (*pack_bits)(int64_t entries, int f, const uint16_t *draws, uint32_t keep, uint16_t *bits);
 } pv_dws_kernels;
@@ -65,9 +68,10 @@ PV_ISA_DECLARE(pv_dws_kernels);
 /* The gradient of a tensor that reaches few of its entries: those that hold the maximum of a feature, at
  * most as many as features.  All others are 0, and nobody multiplies by them. */
 typedef struct pv_dws_picks {
-    int64_t count;  /* entries of all samples of a set */
-    int64_t *entry; /* [count] which ones, ascending, counted through the samples */
-    pv_real *dy;    /* [count][f] */
+    int32_t *holder; /* [batch][f] of the whole batch, as pv_dws_kernels.find leaves it */
+    int64_t count;   /* entries of all samples of a set */
+    int64_t *entry;  /* [count] which ones, ascending, counted through the samples */
+    pv_real *dy;     /* [count][f] */
 } pv_dws_picks;
 
 typedef struct pv_dws_back_kernels {
@@ -78,11 +82,6 @@ typedef struct pv_dws_back_kernels {
      * spread->col: when a maximum has got its gradient, later entries that equal it get none. */
     void (*deactivate)(const pv_dws_block *block, const pv_dws_gate *gate, const pv_dws_values *spread,
                        pv_real *dx);
-    /* Finds the entries of x that hold a positive maximum best[count][f], the first that does for every
-     * feature, and returns how many; to each belong its number and dy[f] = keep due[count][f] where it holds
-     * the maximum, else 0. Consumes best.  There are at most count f of them. */
-    int64_t (*pick)(const pv_dws_block *block, const pv_real *x, pv_real *best, const pv_real *due,
-                    pv_real keep, int64_t *entry, pv_real *dy);
     /* Adds spread->all to spread->col: to all columns, or to the first that holds the maximum. */
     void (*fold)(const pv_dws_block *block, const pv_dws_values *best, const pv_dws_values *spread);
 } pv_dws_back_kernels;

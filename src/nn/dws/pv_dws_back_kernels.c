@@ -1,4 +1,4 @@
-/* The sweeps backward: through batch norm, through ReLU and pooling, and to what holds a maximum. */
+/* The sweeps backward: through batch norm, through ReLU and pooling. */
 #include "pv_dws_panels.h"
 
 /* mean, a, b and c of a panel. */
@@ -184,53 +184,8 @@ static void fold(const pv_dws_block *b, const pv_dws_values *best, const pv_dws_
     }
 }
 
-PV_INLINE pv_mask holds(int n, const pv_real *x, const pv_real *best)
-{
-    const pv_vector zero = {0}, most = pv_vector_load_first(n, best);
-    return pv_vector_equal(pv_vector_load_first(n, x), most) & pv_vector_greater(most, zero);
-}
-
-static bool holds_any(int f, const pv_real *x, const pv_real *best)
-{
-    pv_mask any = holds(f < PV_LANES ? f : PV_LANES, x, best);
-#define STRIPE(at, n) any |= holds(n, x + (at), best + (at))
-    FOR_STRIPES(f);
-#undef STRIPE
-    return pv_mask_bits(any) != 0;
-}
-
-static void take(int f, const pv_real *x, pv_real *best, const pv_real *due, pv_real keep, pv_real *dy)
-{
-    const pv_vector zero = {0};
-#define STRIPE(at, n)                                                                                        \
-    do {                                                                                                     \
-        const pv_mask here = holds(n, x + (at), best + (at));                                                \
-        pv_vector_store_first(n, dy + (at),                                                                  \
-                              pv_vector_keep(here, pv_vector_load_first(n, due + (at)) * keep));             \
-        pv_vector_store_first(n, best + (at),                                                                \
-                              pv_vector_choose(here, zero, pv_vector_load_first(n, best + (at))));           \
-    } while (0)
-    FOR_STRIPES(f);
-#undef STRIPE
-}
-
-static int64_t pick(const pv_dws_block *b, const pv_real *x, pv_real *best, const pv_real *due, pv_real keep,
-                    int64_t *entry, pv_real *dy)
-{
-    const int64_t entries = (int64_t)b->rows * b->cols;
-    int64_t count = 0;
-    for (int s = 0; s < b->count; s++, best += b->f, due += b->f)
-        for (int64_t e = 0; e < entries; e++, x += b->f) {
-            if (!holds_any(b->f, x, best)) continue;
-            take(b->f, x, best, due, keep, dy + count * b->f);
-            entry[count++] = s * entries + e;
-        }
-    return count;
-}
-
 const pv_dws_back_kernels PV_ISA_TABLE(pv_dws_back_kernels) = {
     .normalise_back = normalise_back,
     .deactivate = deactivate,
     .fold = fold,
-    .pick = pick,
 };

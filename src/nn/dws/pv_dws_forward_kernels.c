@@ -1,4 +1,5 @@
-/* The sweeps forward: activation and pooling, and the product with what is spread over the entries. */
+/* The sweeps forward: activation and pooling, the product with what is spread over the entries, and what holds a
+ * maximum. */
 #include "pv_dws_panels.h"
 
 #include <math.h>
@@ -252,6 +253,44 @@ static void combine(const pv_dws_block *b, int terms, const pv_real *x, const pv
 #undef PANEL
 }
 
+/* ---- what holds a maximum */
+
+PV_INLINE pv_mask holds(int n, const pv_real *x, const pv_real *best)
+{
+    const pv_vector zero = {0}, most = pv_vector_load_first(n, best);
+    return pv_vector_equal(pv_vector_load_first(n, x), most) & pv_vector_greater(most, zero);
+}
+
+static bool holds_any(int f, const pv_real *x, const pv_real *best)
+{
+    pv_mask any = holds(f < PV_LANES ? f : PV_LANES, x, best);
+#define STRIPE(at, n) any |= holds(n, x + (at), best + (at))
+    FOR_STRIPES(f);
+#undef STRIPE
+    return pv_mask_bits(any) != 0;
+}
+
+/* Notes entry e where x holds a maximum, and takes that away, so that later ones find none. */
+static void take(int f, int e, const pv_real *x, pv_real *best, int32_t *holder)
+{
+    for (int i = 0; i < f; i++)
+        if (best[i] > 0 && x[i] == best[i]) {
+            holder[i] = e;
+            best[i] = 0;
+        }
+}
+
+static void find(const pv_dws_block *b, const pv_real *x, pv_real *best, int32_t *holder)
+{
+    const int entries = b->rows * b->cols;
+    for (int s = 0; s < b->count; s++, best += b->f, holder += b->f) {
+        for (int i = 0; i < b->f; i++)
+            holder[i] = -1;
+        for (int e = 0; e < entries; e++, x += b->f)
+            if (holds_any(b->f, x, best)) take(b->f, e, x, best, holder);
+    }
+}
+
 /* A word of n <= PV_LANES bits. */
 PV_INLINE uint16_t pack_word(int n, const uint16_t *draws, uint32_t keep)
 {
@@ -282,5 +321,6 @@ const pv_dws_kernels PV_ISA_TABLE(pv_dws_kernels) = {
     .activate = activate,
     .pool = pool,
     .combine = combine,
+    .find = find,
     .pack_bits = pack_bits,
 };

@@ -49,6 +49,41 @@ void pv_dws_head_take(pv_dws_head *head, int first, int count, const pv_real *x)
     }
 }
 
+/* The entries of a sample that hold a maximum, each once and in order, from `entry` on; returns how many. */
+static int64_t holders(int f, const int32_t *holder, int64_t first, int64_t *entry)
+{
+    int64_t count = 0;
+    for (int i = 0; i < f; i++) {
+        if (holder[i] < 0) continue;
+        const int64_t e = first + holder[i];
+        int64_t at = count;
+        while (at > 0 && entry[at - 1] > e)
+            at--;
+        if (at > 0 && entry[at - 1] == e) continue;
+        memmove(entry + at + 1, entry + at, sizeof *entry * (size_t)(count - at));
+        entry[at] = e;
+        count++;
+    }
+    return count;
+}
+
+static void pick(pv_dws_picks *picks, int first, int count, int64_t entries, int f, const pv_real *due,
+                 pv_real keep)
+{
+    picks->count = 0;
+    for (int s = 0; s < count; s++, due += f) {
+        const int32_t *holder = picks->holder + (int64_t)(first + s) * f;
+        int64_t *entry = picks->entry + picks->count;
+        pv_real *dy = picks->dy + picks->count * f;
+        const int64_t found = holders(f, holder, s * entries, entry);
+        memset(dy, 0, sizeof *dy * (size_t)(found * f));
+        for (int i = 0; i < f; i++)
+            for (int64_t at = 0; holder[i] >= 0 && at < found; at++)
+                if (entry[at] == s * entries + holder[i]) dy[at * f + i] = keep * due[i];
+        picks->count += found;
+    }
+}
+
 void pv_dws_head_spread(pv_dws_head *head, int first, int count, const pv_real *x, double keep, pv_real *dx,
                         pv_dws_picks *picks)
 {
@@ -68,8 +103,7 @@ void pv_dws_head_spread(pv_dws_head *head, int first, int count, const pv_real *
                    sizeof *to * (size_t)width);
         from += width;
         if (picked) {
-            picks[t].count = head->margins.back->pick(b, x + part.at, part.pooled.all, part.spread.all,
-                                                      (pv_real)keep, picks[t].entry, picks[t].dy);
+            pick(&picks[t], first, count, b->rows * b->cols, b->f, part.spread.all, (pv_real)keep);
             continue;
         }
         const pv_dws_gate gate = {.x = x + part.at, .best = part.pooled, .relu = true, .keep = (pv_real)keep};

@@ -4,7 +4,8 @@
  * Batch norm needs its sums before anything behind it, so a pass sweeps over the batch once a layer, and only
  * the layers' outputs y and one gradient are kept for the whole batch.  A sweep goes tile by tile: it makes
  * the activation from y (in backward once more), which then stays in a second-level cache for pooling,
- * products and gates. */
+ * products and gates.  Of the last layer's large tensors the head wants the maxima alone: forward notes which
+ * entries hold them, and their y does not outlive the tile. */
 #include "nn/core/pv_batch_norm.h"
 #include "nn/core/pv_dropout.h"
 #include "pv_dws_down.h"
@@ -34,11 +35,22 @@ typedef struct net {
      * keeps, the gradient in flight (in front of the ReLU, or behind batch norm), and the input's. */
     pv_real *input, **y, *gradient, *dinput;
     uint16_t **bits;
+    pv_real *kept; /* where the last layer's y is a tile's: what backward needs of it, tile after tile */
     /* Of a tile: what a layer is given, the gradient of its output, of the model's skip, and dropout's
      * draws. */
     pv_real *x, *dy, *skip_gradient;
     uint16_t *draws;
 } net;
+
+/* Entries of the tensors that are not picked. */
+static int64_t kept_entries(const net *n)
+{
+    const pv_dws_picks *picks = n->layers[n->count - 1].picks;
+    int64_t entries = 0;
+    for (int tensor = 0; tensor < n->space.tensors; tensor++)
+        if (!picks[tensor].entry) entries += pv_dws_entries(&n->space, tensor, PV_MARGIN_FULL);
+    return entries;
+}
 
 /* Some samples of the batch on their way through the net. */
 typedef struct tile {
@@ -55,6 +67,22 @@ static pv_real *of_tile(const tile *t, pv_real *set, int f)
 static pv_real *of_input(const tile *t, pv_real *set)
 {
     return set + t->first * t->n->given.total[PV_MARGIN_FULL];
+}
+
+/* The last layer's picks, if it has any: then its y is of one tile. */
+static pv_dws_picks *last_picks(const net *n)
+{
+    pv_dws_picks *picks = n->layers[n->count - 1].picks;
+    for (int tensor = 0; picks && tensor < n->space.tensors; tensor++)
+        if (picks[tensor].entry) return picks;
+    return NULL;
+}
+
+/* The output of layer k for the tile. */
+static pv_real *output_of(const tile *t, int k)
+{
+    const net *n = t->n;
+    return k == n->count - 1 && last_picks(n) ? n->y[k] : of_tile(t, n->y[k], n->hidden);
 }
 
 static bool norm_behind(const net *n, int k)
@@ -90,19 +118,23 @@ static void draw_bits(const tile *t, int k)
     }
 }
 
-/* Makes the activation behind layer k of a tile, in n->x, and pools it into `margins`. */
-static void activate(const tile *t, int k, pv_dws_margins *margins)
+/* Makes the activation of one tensor behind layer k of a tile, in n->x, and pools it into `margins`. */
+static void activate_tensor(const tile *t, int k, int tensor, pv_dws_margins *margins)
 {
     net *n = t->n;
-    for (int tensor = 0; tensor < n->space.tensors; tensor++) {
-        const int at = tensor * n->hidden;
-        const pv_batch_norm *norm = norm_behind(n, k) ? &n->norms[k] : NULL;
-        const pv_dws_activation how = {.scale = norm ? norm->scale + at : NULL,
-                                       .shift = norm ? norm->shift + at : NULL,
-                                       .bits = drops(t) ? words_of(t, k, tensor) : NULL,
-                                       .keep = (pv_real)pv_dropout_scale(&n->dropout)};
-        pv_dws_margins_activate(margins, t->count, tensor, &how, of_tile(t, n->y[k], n->hidden), n->x);
-    }
+    const int at = tensor * n->hidden;
+    const pv_batch_norm *norm = norm_behind(n, k) ? &n->norms[k] : NULL;
+    const pv_dws_activation how = {.scale = norm ? norm->scale + at : NULL,
+                                   .shift = norm ? norm->shift + at : NULL,
+                                   .bits = drops(t) ? words_of(t, k, tensor) : NULL,
+                                   .keep = (pv_real)pv_dropout_scale(&n->dropout)};
+    pv_dws_margins_activate(margins, t->count, tensor, &how, output_of(t, k), n->x);
+}
+
+static void activate(const tile *t, int k, pv_dws_margins *margins)
+{
+    for (int tensor = 0; tensor < t->n->space.tensors; tensor++)
+        activate_tensor(t, k, tensor, margins);
 }
 
 /* What layer k is given, its margins pooled. */
@@ -118,6 +150,34 @@ static const pv_real *source(const tile *t, int k)
     return input;
 }
 
+/* The last layer's y of a tile between its place there and in n->kept, but for the tensors that are picked. */
+static void carry_kept(const tile *t, const pv_dws_picks *picks, bool back)
+{
+    const net *n = t->n;
+    const int last = n->count - 1;
+    pv_real *kept = n->kept + t->first * kept_entries(n) * n->hidden;
+    for (int tensor = 0; tensor < n->space.tensors; tensor++) {
+        if (picks[tensor].entry) continue;
+        const int64_t values = t->count * pv_dws_entries(&n->space, tensor, PV_MARGIN_FULL) * n->hidden;
+        pv_real *y = n->y[last] + pv_dws_at(&n->space, tensor, PV_MARGIN_FULL, t->count, 0, n->hidden);
+        memcpy(back ? y : kept, back ? kept : y, sizeof *y * (size_t)values);
+        kept += values;
+    }
+}
+
+/* What backward will want of a tile that the head has taken: who holds the maxima, and the rest of y. */
+static void keep_for_backward(const tile *t, pv_dws_picks *picks)
+{
+    const net *n = t->n;
+    for (int tensor = 0; tensor < n->space.tensors; tensor++) {
+        if (!picks[tensor].entry) continue;
+        const pv_dws_part part = pv_dws_part_of(&n->head.margins, t->count, tensor);
+        n->kernels->find(&part.block, n->x + part.at, part.pooled.all,
+                         picks[tensor].holder + (int64_t)t->first * n->hidden);
+    }
+    carry_kept(t, picks, false);
+}
+
 /* The last layer's output gets the skip, and is pooled for the head. */
 static void tile_to_head(const tile *t)
 {
@@ -125,12 +185,12 @@ static void tile_to_head(const tile *t)
     const int last = n->count - 1;
     if (n->skipped) {
         const int64_t entries = t->count * n->space.total[PV_MARGIN_FULL];
-        pv_real *y = of_tile(t, n->y[last], n->hidden);
-        pv_linear_forward(&n->skip, n->params, entries, 1, of_input(t, n->input), 1, y);
+        pv_linear_forward(&n->skip, n->params, entries, 1, of_input(t, n->input), 1, output_of(t, last));
     }
     if (drops(t)) draw_bits(t, last);
     activate(t, last, &n->head.margins);
     pv_dws_head_take(&n->head, t->first, t->count, n->x);
+    if (t->pass->training && last_picks(n)) keep_for_backward(t, last_picks(n));
 }
 
 static void enter(const tile *t, int k, void *context)
@@ -146,7 +206,7 @@ static void tile_forward(const tile *t, int k, void *moments)
     net *n = t->n;
     if (k && drops(t)) draw_bits(t, k - 1);
     const pv_real *x = source(t, k);
-    pv_dws_layer_forward(&n->layers[k], t->count, x, of_tile(t, n->y[k], n->hidden), moments);
+    pv_dws_layer_forward(&n->layers[k], t->count, x, output_of(t, k), moments);
     if (k == n->count - 1) tile_to_head(t);
 }
 
@@ -199,9 +259,11 @@ static pv_batch_sums forward(void *context, const pv_pass *pass, int k, const pv
 static void tile_from_head(const tile *t, bool to_input)
 {
     net *n = t->n;
-    activate(t, n->count - 1, &n->head.margins);
-    pv_dws_head_spread(&n->head, t->first, t->count, n->x, pv_dropout_scale(&n->dropout), n->dy,
-                       n->layers[n->count - 1].picks);
+    pv_dws_picks *picks = last_picks(n);
+    if (picks) carry_kept(t, picks, true);
+    for (int tensor = 0; tensor < n->space.tensors; tensor++)
+        if (!picks || !picks[tensor].entry) activate_tensor(t, n->count - 1, tensor, &n->head.margins);
+    pv_dws_head_spread(&n->head, t->first, t->count, n->x, pv_dropout_scale(&n->dropout), n->dy, picks);
     if (!n->skipped) return;
     const int64_t entries = t->count * n->space.total[PV_MARGIN_FULL];
     pv_linear_backward(&n->skip, n->params, entries, 1, of_input(t, n->input), n->dy, 0,
@@ -231,7 +293,7 @@ static void gradient_of_output(const tile *t, int k, bool to_input)
     else
         memcpy(n->dy, dz,
                sizeof *dz * (size_t)(t->count * n->space.total[PV_MARGIN_FULL]) * (size_t)n->hidden);
-    const pv_dws_picks *picks = n->layers[k].picks;
+    const pv_dws_picks *picks = k == n->count - 1 ? last_picks(n) : NULL;
     for (int tensor = 0; tensor < n->space.tensors; tensor++)
         if (picks && picks[tensor].entry)
             pv_dws_margins_pool_picks(target, t->count, tensor, &picks[tensor]);
@@ -369,10 +431,14 @@ static void reserve(net *n, pv_memory *memory, int64_t max_batch)
     const int words = pv_dws_words(n->kernels, n->hidden);
     PV_TAKE(memory, max_batch * given, &n->input, &n->dinput);
     if (n->skipped) PV_TAKE(memory, max_batch * given, &n->skip_gradient);
+    pv_dws_picks *picks = last_picks(n);
     for (int k = 0; k < n->count; k++) {
-        PV_TAKE(memory, max_batch * values, &n->y[k]);
+        PV_TAKE(memory, (picks && k == n->count - 1 ? n->tile : max_batch) * values, &n->y[k]);
         if (n->dropout.rate > 0) PV_TAKE(memory, max_batch * entries * words, &n->bits[k]);
     }
+    if (picks) PV_TAKE(memory, max_batch * kept_entries(n) * n->hidden, &n->kept);
+    for (int tensor = 0; picks && tensor < n->space.tensors; tensor++)
+        if (picks[tensor].entry) PV_TAKE(memory, max_batch * n->hidden, &picks[tensor].holder);
     PV_TAKE(memory, max_batch * values, &n->gradient);
     PV_TAKE(memory, n->tile * values, &n->x, &n->dy);
     PV_TAKE(memory, PV_DROPOUT_DRAWS(values), &n->draws);
