@@ -1,10 +1,11 @@
 """Times training steps of the published DWS classifier (PyTorch) and of ours, on one core, in one run.
 
-peer_dws.py CHECKOUT [--batch N] [--seconds S] [--bench build/tests/bench/bench_model]
+peer_dws.py CHECKOUT [--batch N ...] [--seconds S] [--bench build/tests/bench/bench_model]
 
 CHECKOUT is a directory with the published code: github.com/AvivSham/deep-weight-space-augmentations, or the older
 github.com/AvivNavon/DWSNets.  Both models have hidden 32, 4 hidden layers, max pooling, batch norm, no dropout, INRs
-2-32-32-1, cross entropy and AdamW.  The two take turns, set layer by set layer.  Prints one line of JSON for each.
+2-32-32-1, cross entropy and AdamW.  They take turns, set layer by set layer: PyTorch as it is and compiled, where it
+can, each at the best of the batches, then ours.  Prints one line of JSON for each.
 """
 
 from __future__ import annotations
@@ -48,20 +49,8 @@ def main() -> None:
             set_layer=set_layer,
             bn=True,
         )
-        theirs = peer_model.rate_published(torch, model, args.batch, args.seconds)
-        ours = peer_model.rate_ours(args.bench, args.seconds, f"dws 32x4 {set_layer} bn")
-        print(
-            json.dumps(
-                {
-                    "set_layer": set_layer,
-                    "published_samples_per_s_core": round(theirs, 2),
-                    "published_batch": args.batch,
-                    "polyview_samples_per_s_core": round(ours, 2),
-                    "ratio": round(ours / theirs, 2),
-                }
-            ),
-            flush=True,
-        )
+        found = peer_model.compared(torch, model, args, f"dws 32x4 {set_layer} bn")
+        print(json.dumps({"set_layer": set_layer} | found), flush=True)
 
 
 if __name__ == "__main__":

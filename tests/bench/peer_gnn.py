@@ -1,6 +1,6 @@
 """Times training steps of the published relational transformer (PyTorch) and of ours, on one core, in one run.
 
-peer_gnn.py CHECKOUT [--batch N] [--seconds S] [--bench build/tests/bench/bench_model]
+peer_gnn.py CHECKOUT [--batch N ...] [--seconds S] [--bench build/tests/bench/bench_model]
 
 CHECKOUT is a directory with the published code (github.com/AvivSham/deep-weight-space-augmentations); both models have
 its default sizes, dropout 0.2, INRs 2-32-32-1, cross entropy and AdamW.  Prints one line of JSON.
@@ -69,18 +69,7 @@ def main() -> None:
     model = RelationTransformer(
         d_in=1, layer_layout=peer_model.DIMS, inr_model=None, d_out=peer_model.CLASSES
     )
-    theirs = peer_model.rate_published(torch, model, args.batch, args.seconds)
-    ours = peer_model.rate_ours(args.bench, args.seconds, "gnn 64/32/128x4")
-    print(
-        json.dumps(
-            {
-                "published_samples_per_s_core": round(theirs, 2),
-                "published_batch": args.batch,
-                "polyview_samples_per_s_core": round(ours, 2),
-                "ratio": round(ours / theirs, 2),
-            }
-        )
-    )
+    print(json.dumps(peer_model.compared(torch, model, args, "gnn 64/32/128x4")))
 
 
 if __name__ == "__main__":

@@ -15,8 +15,14 @@ CLASSES = 10
 def parse(doc: str, batch: int, seconds: float) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkout")
-    parser.add_argument("--batch", type=int, default=batch, help="of the published model; ours has 64")
-    parser.add_argument("--seconds", type=float, default=seconds, help="for each of the two")
+    parser.add_argument(
+        "--batch",
+        type=int,
+        nargs="+",
+        default=[batch],
+        help="of the published model, its best counts; ours: 64",
+    )
+    parser.add_argument("--seconds", type=float, default=seconds, help="for each rate")
     parser.add_argument("--bench", default="build/tests/bench/bench_model")
     return parser.parse_args()
 
@@ -37,7 +43,7 @@ def need_torch(title: str) -> Any:
     return torch
 
 
-def rate_published(torch: Any, model: Any, batch: int, seconds: float) -> float:
+def rate_of(torch: Any, model: Any, batch: int, seconds: float) -> float:
     """Samples a second of the fastest training step: forward, cross entropy, backward, AdamW."""
     optim = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=5e-4, amsgrad=True)
     weights = tuple(torch.randn(batch, a, b, 1) for a, b in zip(DIMS[:-1], DIMS[1:]))
@@ -52,6 +58,21 @@ def rate_published(torch: Any, model: Any, batch: int, seconds: float) -> float:
         best = min(best, time.perf_counter() - before)
         steps += 1
     return batch / best
+
+
+def compared(torch: Any, model: Any, args: argparse.Namespace, title: str) -> dict[str, Any]:
+    """The published model as it is and, where PyTorch can, compiled, each at its best batch; then ours."""
+    ways = {"eager": model} | ({"compiled": torch.compile(model)} if hasattr(torch, "compile") else {})
+    found: dict[str, Any] = {"pytorch": torch.__version__}
+    rates = {
+        way: max((rate_of(torch, theirs, batch, args.seconds), batch) for batch in args.batch)
+        for way, theirs in ways.items()
+    }
+    ours = rate_ours(args.bench, args.seconds, title)
+    for way, (rate, batch) in rates.items():
+        found |= {f"{way}_samples_per_s_core": round(rate, 2), f"{way}_batch": batch}
+    found["polyview_samples_per_s_core"] = round(ours, 2)
+    return found | {f"times_{way}": round(ours / rate, 2) for way, (rate, _) in rates.items()}
 
 
 def rate_ours(bench: str, seconds: float, title: str) -> float:
