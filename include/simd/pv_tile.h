@@ -15,6 +15,29 @@ enum { PV_TILE_ROWS = 4 };
 enum { PV_TILE_VECTORS = 2 };
 typedef pv_vector pv_tile[PV_TILE_ROWS][PV_TILE_VECTORS];
 
+/* How many of the rows that are left the next tile takes.  Two sums are added to at once, and each waits for what was
+ * added to it before: of a tile of one row there are too few. */
+PV_INLINE int pv_tile_height(int64_t left)
+{
+    enum { HALF = 4 };
+    if (left >= PV_TILE_ROWS && (PV_TILE_ROWS % HALF == 0 || left != 2 * HALF)) return PV_TILE_ROWS;
+    return left >= HALF ? HALF : left >= 2 ? 2 : 1;
+}
+
+/* For all rows from 0 to `count`: TILE(first, height), with the height known to the compiler. */
+#define PV_TILES(count, TILE)                                                                                \
+    for (int64_t first_ = 0, height_; first_ < (count); first_ += height_) {                                 \
+        height_ = pv_tile_height((count)-first_);                                                            \
+        if (height_ == PV_TILE_ROWS)                                                                         \
+            TILE(first_, PV_TILE_ROWS);                                                                      \
+        else if (height_ == 4)                                                                               \
+            TILE(first_, 4);                                                                                 \
+        else if (height_ == 2)                                                                               \
+            TILE(first_, 2);                                                                                 \
+        else                                                                                                 \
+            TILE(first_, 1);                                                                                 \
+    }
+
 /* Lanes of vector v, if the last of the `vectors` has `lanes`. */
 PV_INLINE int pv_tile_lanes(int v, int vectors, int lanes)
 {

@@ -22,13 +22,9 @@ PV_INLINE void product_tile(int rows, int vectors, int lanes, int n, int count, 
 PV_INLINE void product_columns(int vectors, int lanes, int64_t m, int n, int count,
                                const pv_product_term *terms, int column, int add, pv_real *c)
 {
-    int64_t i = 0;
-    for (; i + PV_TILE_ROWS <= m; i += PV_TILE_ROWS)
-        product_tile(PV_TILE_ROWS, vectors, lanes, n, count, terms, i, column, add, c);
-    for (; i + PV_TILE_ROWS / 2 <= m; i += PV_TILE_ROWS / 2)
-        product_tile(PV_TILE_ROWS / 2, vectors, lanes, n, count, terms, i, column, add, c);
-    for (; i < m; i++)
-        product_tile(1, vectors, lanes, n, count, terms, i, column, add, c);
+#define TILE(first, height) product_tile(height, vectors, lanes, n, count, terms, first, column, add, c)
+    PV_TILES(m, TILE);
+#undef TILE
 }
 
 static void product(int64_t m, int n, int count, const pv_product_term *terms, int add, pv_real *c)
@@ -51,6 +47,7 @@ PV_INLINE void outer_tile(int rows, int vectors, int lanes, int m, int n, int64_
     pv_tile sum;
     pv_tile_fill(rows, vectors, (pv_vector){0}, sum);
     pv_tile_multiply(rows, vectors, lanes, k, a, 1, m, b, n, sum);
+    PV_OPAQUE(alpha); /* its vector, made before, would take a register from the loop above */
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 2
@@ -68,11 +65,17 @@ PV_INLINE void outer_tile(int rows, int vectors, int lanes, int m, int n, int64_
 PV_INLINE void outer_columns(int vectors, int lanes, int m, int n, int64_t k, pv_real alpha, const pv_real *a,
                              const pv_real *b, pv_real *c)
 {
-    int i = 0;
+#define TILE(first, height) outer_tile(height, vectors, lanes, m, n, k, alpha, a + (first), b, c + (first)*n)
+    if (lanes == PV_LANES) {
+        PV_TILES(m, TILE);
+        return;
+    }
+    int64_t i = 0; /* other heights would round otherwise */
     for (; i + PV_TILE_ROWS <= m; i += PV_TILE_ROWS)
-        outer_tile(PV_TILE_ROWS, vectors, lanes, m, n, k, alpha, a + i, b, c + (int64_t)i * n);
+        TILE(i, PV_TILE_ROWS);
     for (; i < m; i++)
-        outer_tile(1, vectors, lanes, m, n, k, alpha, a + i, b, c + (int64_t)i * n);
+        TILE(i, 1);
+#undef TILE
 }
 
 static void outer(int m, int n, int64_t k, int block, pv_real alpha, const pv_real *a, const pv_real *b,

@@ -20,6 +20,8 @@ PV_INLINE void back_rows(int rows, int vectors, int lanes, const pv_dws_block *b
 #pragma GCC unroll 8
             for (int r = 0; r < rows; r++) {
                 const int64_t at = r * line + (int64_t)c * b->f + v * PV_LANES;
+                fetch(v, y + at + rows * line);
+                fetch(v, dz + at + rows * line);
                 const pv_vector value = of[1][v] * pv_vector_load_first(n, dz + at) +
                                         (of[2][v] * (pv_vector_load_first(n, y + at) - of[0][v]) + of[3][v]);
                 pv_vector_store_first(n, dy + at, value);
@@ -108,6 +110,7 @@ PV_INLINE void gate_stripe(int n, bool max, bool relu, bool collect, const pv_dw
                 if (relu) g = pv_vector_keep(pv_vector_greater(v, zero), g * keep);
                 pv_vector_store_first(n, dx + at, g);
                 if (collect) {
+                    fetch(0, y + at + (int64_t)b->cols * b->f);
                     sum += g;
                     dot += g * (pv_vector_load_first(n, y + at) - mean);
                 }

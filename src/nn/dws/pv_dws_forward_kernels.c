@@ -35,6 +35,7 @@ PV_INLINE void pool_rows(int rows, int vectors, int lanes, bool max, bool make, 
                 const int64_t at = r * line + (int64_t)c * b->f + v * PV_LANES;
                 pv_vector value = pv_vector_load_first(n, y + at);
                 if (make) {
+                    fetch(v, y + at + rows * line);
                     value = pv_vector_max(zero, value * how->scale[v] + how->shift[v]);
                     if (drop)
                         value = pv_vector_keep(
@@ -192,6 +193,9 @@ PV_INLINE void combine_tile(int rows, int vectors, int lanes, int f, int k, cons
             sum[r][v] = pv_vector_load_first(n, row + v * PV_LANES) + pv_vector_load_first(n, col + at);
             if (add) sum[r][v] += pv_vector_load_first(n, y + at);
         }
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
+        __builtin_prefetch(y + (2 * rows + r) * f, 1);
     pv_tile_multiply(rows, vectors, lanes, k, x, k, 1, w, f, sum);
     pv_tile_store(rows, vectors, lanes, sum, y, f);
     if (!m) return;
@@ -224,16 +228,14 @@ PV_INLINE void combine_panel(int vectors, int lanes, const pv_dws_block *b, int 
     moments *const collected = sum ? &m : NULL;
     for (int s = 0; s < b->count; s++) {
         for (int r = 0; r < b->rows; r++) {
-            const pv_real *row = spread.row + (int64_t)r * b->f, *col = spread.col;
-            int c = 0;
-#define TILES(height)                                                                                        \
-    for (; c + (height) <= b->cols;                                                                          \
-         c += (height), x += (height)*k, col += (height)*b->f, y += (height)*b->f)                           \
-    combine_tile(height, vectors, lanes, b->f, k, x, w, row, col, add, y, collected)
-            TILES(PV_TILE_ROWS);
-            TILES(PV_TILE_ROWS / 2);
-            TILES(1);
-#undef TILES
+            const pv_real *row = spread.row + (int64_t)r * b->f;
+#define TILE(first, height)                                                                                  \
+    combine_tile(height, vectors, lanes, b->f, k, x + (first)*k, w, row, spread.col + (first)*b->f, add,     \
+                 y + (first)*b->f, collected)
+            PV_TILES(b->cols, TILE);
+#undef TILE
+            x += (int64_t)b->cols * k;
+            y += (int64_t)b->cols * b->f;
             if (m.count >= GROUP) settle(vectors, lanes, &m, sum, square);
         }
         if (m.count) settle(vectors, lanes, &m, sum, square);
