@@ -15,8 +15,8 @@ enum { PV_TILE_ROWS = 4 };
 enum { PV_TILE_VECTORS = 2 };
 typedef pv_vector pv_tile[PV_TILE_ROWS][PV_TILE_VECTORS];
 
-/* How many of the rows that are left the next tile takes.  Two sums are added to at once, and each waits for what was
- * added to it before: of a tile of one row there are too few. */
+/* How many of the rows that are left the next tile takes.  Two sums are added to at once, and each waits for
+ * what was added to it before: of a tile of one row there are too few. */
 PV_INLINE int pv_tile_height(int64_t left)
 {
     enum { HALF = 4 };
@@ -94,8 +94,8 @@ PV_INLINE void pv_tile_transpose(const pv_real *x, int64_t ldx, pv_real *y, int6
 }
 
 /* sum[r][v] += the products over p of a[r * row + p * step] and vector v of b[p * ldb]: with `rows`,
- * `vectors` and `lanes` (of the last vector) constant, the sums stay in registers.  Beside them are the vectors
- * of b and one number of a at a time: narrow instruction sets have no more. */
+ * `vectors` and `lanes` (of the last vector) constant, the sums stay in registers.  Beside them are the
+ * vectors of b and one number of a at a time: narrow instruction sets have no more. */
 PV_INLINE void pv_tile_multiply(int rows, int vectors, int lanes, int64_t k, const pv_real *a, int64_t row,
                                 int64_t step, const pv_real *b, int64_t ldb, pv_tile sum)
 {

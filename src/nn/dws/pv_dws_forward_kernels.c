@@ -1,5 +1,5 @@
-/* The sweeps forward: activation and pooling, the product with what is spread over the entries, and what holds a
- * maximum. */
+/* The sweeps forward: activation and pooling, the product with what is spread over the entries, and what
+ * holds a maximum. */
 #include "pv_dws_panels.h"
 
 #include <math.h>

@@ -22,8 +22,8 @@ void pv_dws_head_take(pv_dws_head *head, int first, int count, const pv_real *x)
 
 /* Backward: pv_head_backward, then for all tiles pool x again and spread, which sets dx: the gradient in
  * front of the ReLU that made x, `keep` being dropout's factor.  Tensors that have room in picks[tensor]
- * (unless NULL) are picked instead, from what their holders say (pv_dws_kernels.find); of them neither x nor margins
- * are read.  Then they have to be pooled over all entries, by the maximum. */
+ * (unless NULL) are picked instead, from what their holders say (pv_dws_kernels.find); of them neither x nor
+ * margins are read.  Then they have to be pooled over all entries, by the maximum. */
 void pv_dws_head_spread(pv_dws_head *head, int first, int count, const pv_real *x, double keep, pv_real *dx,
                         pv_dws_picks *picks);
 

@@ -4,13 +4,12 @@
  * Batch norm needs its sums before anything behind it, so a pass sweeps over the batch once a layer, and only
  * the layers' outputs y and one gradient are kept for the whole batch.  A sweep goes tile by tile: it makes
  * the activation from y (in backward once more), which then stays in a second-level cache for pooling,
- * products and gates.  Of the last layer's large tensors the head wants the maxima alone: forward notes which
- * entries hold them, and their y does not outlive the tile. */
+ * products and gates.  The last layer's y need not outlive its tile (pv_dws_last.h). */
 #include "nn/core/pv_batch_norm.h"
 #include "nn/core/pv_dropout.h"
 #include "pv_dws_down.h"
 #include "pv_dws_head.h"
-#include "pv_dws_layer.h"
+#include "pv_dws_last.h"
 #include "nn/core/pv_model_kind.h"
 #include "nn/dws/pv_dws_opts.h"
 
@@ -35,22 +34,12 @@ typedef struct net {
      * keeps, the gradient in flight (in front of the ReLU, or behind batch norm), and the input's. */
     pv_real *input, **y, *gradient, *dinput;
     uint16_t **bits;
-    pv_real *kept; /* where the last layer's y is a tile's: what backward needs of it, tile after tile */
+    pv_dws_last last;
     /* Of a tile: what a layer is given, the gradient of its output, of the model's skip, and dropout's
      * draws. */
     pv_real *x, *dy, *skip_gradient;
     uint16_t *draws;
 } net;
-
-/* Entries of the tensors that are not picked. */
-static int64_t kept_entries(const net *n)
-{
-    const pv_dws_picks *picks = n->layers[n->count - 1].picks;
-    int64_t entries = 0;
-    for (int tensor = 0; tensor < n->space.tensors; tensor++)
-        if (!picks[tensor].entry) entries += pv_dws_entries(&n->space, tensor, PV_MARGIN_FULL);
-    return entries;
-}
 
 /* Some samples of the batch on their way through the net. */
 typedef struct tile {
@@ -69,20 +58,11 @@ static pv_real *of_input(const tile *t, pv_real *set)
     return set + t->first * t->n->given.total[PV_MARGIN_FULL];
 }
 
-/* The last layer's picks, if it has any: then its y is of one tile. */
-static pv_dws_picks *last_picks(const net *n)
-{
-    pv_dws_picks *picks = n->layers[n->count - 1].picks;
-    for (int tensor = 0; picks && tensor < n->space.tensors; tensor++)
-        if (picks[tensor].entry) return picks;
-    return NULL;
-}
-
-/* The output of layer k for the tile. */
+/* The output of layer k for the tile; that of the last may be kept for one tile only. */
 static pv_real *output_of(const tile *t, int k)
 {
     const net *n = t->n;
-    return k == n->count - 1 && last_picks(n) ? n->y[k] : of_tile(t, n->y[k], n->hidden);
+    return k == n->count - 1 && n->last.picks ? n->y[k] : of_tile(t, n->y[k], n->hidden);
 }
 
 static bool norm_behind(const net *n, int k)
@@ -150,34 +130,6 @@ static const pv_real *source(const tile *t, int k)
     return input;
 }
 
-/* The last layer's y of a tile between its place there and in n->kept, but for the tensors that are picked. */
-static void carry_kept(const tile *t, const pv_dws_picks *picks, bool back)
-{
-    const net *n = t->n;
-    const int last = n->count - 1;
-    pv_real *kept = n->kept + t->first * kept_entries(n) * n->hidden;
-    for (int tensor = 0; tensor < n->space.tensors; tensor++) {
-        if (picks[tensor].entry) continue;
-        const int64_t values = t->count * pv_dws_entries(&n->space, tensor, PV_MARGIN_FULL) * n->hidden;
-        pv_real *y = n->y[last] + pv_dws_at(&n->space, tensor, PV_MARGIN_FULL, t->count, 0, n->hidden);
-        memcpy(back ? y : kept, back ? kept : y, sizeof *y * (size_t)values);
-        kept += values;
-    }
-}
-
-/* What backward will want of a tile that the head has taken: who holds the maxima, and the rest of y. */
-static void keep_for_backward(const tile *t, pv_dws_picks *picks)
-{
-    const net *n = t->n;
-    for (int tensor = 0; tensor < n->space.tensors; tensor++) {
-        if (!picks[tensor].entry) continue;
-        const pv_dws_part part = pv_dws_part_of(&n->head.margins, t->count, tensor);
-        n->kernels->find(&part.block, n->x + part.at, part.pooled.all,
-                         picks[tensor].holder + (int64_t)t->first * n->hidden);
-    }
-    carry_kept(t, picks, false);
-}
-
 /* The last layer's output gets the skip, and is pooled for the head. */
 static void tile_to_head(const tile *t)
 {
@@ -190,7 +142,8 @@ static void tile_to_head(const tile *t)
     if (drops(t)) draw_bits(t, last);
     activate(t, last, &n->head.margins);
     pv_dws_head_take(&n->head, t->first, t->count, n->x);
-    if (t->pass->training && last_picks(n)) keep_for_backward(t, last_picks(n));
+    if (t->pass->training && n->last.picks)
+        pv_dws_last_keep(&n->last, t->first, t->count, output_of(t, last), n->x, &n->head.margins);
 }
 
 static void enter(const tile *t, int k, void *context)
@@ -259,11 +212,12 @@ static pv_batch_sums forward(void *context, const pv_pass *pass, int k, const pv
 static void tile_from_head(const tile *t, bool to_input)
 {
     net *n = t->n;
-    pv_dws_picks *picks = last_picks(n);
-    if (picks) carry_kept(t, picks, true);
+    const int last = n->count - 1;
+    if (n->last.picks) pv_dws_last_restore(&n->last, t->first, t->count, n->y[last]);
     for (int tensor = 0; tensor < n->space.tensors; tensor++)
-        if (!picks || !picks[tensor].entry) activate_tensor(t, n->count - 1, tensor, &n->head.margins);
-    pv_dws_head_spread(&n->head, t->first, t->count, n->x, pv_dropout_scale(&n->dropout), n->dy, picks);
+        if (!pv_dws_last_picked(&n->last, tensor)) activate_tensor(t, last, tensor, &n->head.margins);
+    pv_dws_head_spread(&n->head, t->first, t->count, n->x, pv_dropout_scale(&n->dropout), n->dy,
+                       n->last.picks);
     if (!n->skipped) return;
     const int64_t entries = t->count * n->space.total[PV_MARGIN_FULL];
     pv_linear_backward(&n->skip, n->params, entries, 1, of_input(t, n->input), n->dy, 0,
@@ -293,10 +247,9 @@ static void gradient_of_output(const tile *t, int k, bool to_input)
     else
         memcpy(n->dy, dz,
                sizeof *dz * (size_t)(t->count * n->space.total[PV_MARGIN_FULL]) * (size_t)n->hidden);
-    const pv_dws_picks *picks = k == n->count - 1 ? last_picks(n) : NULL;
     for (int tensor = 0; tensor < n->space.tensors; tensor++)
-        if (picks && picks[tensor].entry)
-            pv_dws_margins_pool_picks(target, t->count, tensor, &picks[tensor]);
+        if (k == n->count - 1 && pv_dws_last_picked(&n->last, tensor))
+            pv_dws_margins_pool_picks(target, t->count, tensor, &n->last.picks[tensor]);
         else
             pv_dws_margins_pool_tensor(target, t->count, tensor, n->dy);
 }
@@ -431,14 +384,11 @@ static void reserve(net *n, pv_memory *memory, int64_t max_batch)
     const int words = pv_dws_words(n->kernels, n->hidden);
     PV_TAKE(memory, max_batch * given, &n->input, &n->dinput);
     if (n->skipped) PV_TAKE(memory, max_batch * given, &n->skip_gradient);
-    pv_dws_picks *picks = last_picks(n);
+    n->last = pv_dws_last_new(&n->layers[n->count - 1], max_batch, memory);
     for (int k = 0; k < n->count; k++) {
-        PV_TAKE(memory, (picks && k == n->count - 1 ? n->tile : max_batch) * values, &n->y[k]);
+        PV_TAKE(memory, (k == n->count - 1 && n->last.picks ? n->tile : max_batch) * values, &n->y[k]);
         if (n->dropout.rate > 0) PV_TAKE(memory, max_batch * entries * words, &n->bits[k]);
     }
-    if (picks) PV_TAKE(memory, max_batch * kept_entries(n) * n->hidden, &n->kept);
-    for (int tensor = 0; picks && tensor < n->space.tensors; tensor++)
-        if (picks[tensor].entry) PV_TAKE(memory, max_batch * n->hidden, &picks[tensor].holder);
     PV_TAKE(memory, max_batch * values, &n->gradient);
     PV_TAKE(memory, n->tile * values, &n->x, &n->dy);
     PV_TAKE(memory, PV_DROPOUT_DRAWS(values), &n->draws);

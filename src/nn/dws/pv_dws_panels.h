@@ -21,8 +21,8 @@ PV_INLINE pv_vector join(bool max, pv_vector a, pv_vector b)
     return a + b;
 }
 
-/* Asks for the cache line that vector v of some behind each other begins, if it begins one: the sweeps go through
- * more streams, of longer strides, than a processor follows by itself. */
+/* Asks for the cache line that vector v of some behind each other begins, if it begins one: the sweeps go
+ * through more streams, of longer strides, than a processor follows by itself. */
 PV_INLINE void fetch(int v, const pv_real *x)
 {
     enum { LINE = 64 };
