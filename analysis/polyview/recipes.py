@@ -42,6 +42,11 @@ class Recipe:
         extra = [f"-{s.split('.')[1]}".translate(str.maketrans("=,", "-x", "[]")) for s in self.sets]
         return f"{self.steps}x{self.rate:.0e}".replace("e-0", "e-") + "".join(extra)
 
+    def samples(self, pixels: int) -> int:
+        """What a fit computes: pixels a step, times steps."""
+        batch = next((int(s.split("=")[1]) for s in self.sets if s.startswith("fit.batch=")), pixels)
+        return self.steps * min(batch, pixels)
+
     def words(self) -> list[str]:
         sets = (f"fit.steps={self.steps}", f"fit.lr={self.rate:.4e}", *self.sets)
         return [word for value in sets for word in ("--set", value)]
@@ -121,10 +126,10 @@ def fit(args: argparse.Namespace, recipe: Recipe, place: Path) -> dict[str, Any]
     with Store(store) as fitted, Store(start) as first:
         here, there = fitted.block(0, 0, rows), first.block(0, 0, rows)
         moved = np.linalg.norm(here - there, axis=1) / np.linalg.norm(there, axis=1)
-        psnr = float(np.mean(fitted.psnr[0]))
+        psnr, pixels = float(np.mean(fitted.psnr[0])), fitted.height * fitted.width
     record = last_done(runs_of(store), "fit")
     rate = float(record.result["inr_steps_per_s"]) / recipe.steps if record else math.nan
-    return {"psnr_db": psnr, "moved": float(np.mean(moved)), "views_per_s": rate}
+    return {"psnr_db": psnr, "moved": float(np.mean(moved)), "views_per_s": rate, "pixels": pixels}
 
 
 def study(args: argparse.Namespace, recipe: Recipe) -> None:
@@ -174,9 +179,12 @@ def table(runs: Path) -> str:
         cells = [told(accuracies(runs, recipe, name)) for name in MODELS]
         cells += [f"{100 * probe['test_accuracy']:.1f}" if probe else "-" for probe in probes]
         told_sets = " ".join(s.replace("=", " ").split(".", 1)[1] for s in recipe.sets)
-        head = f"{recipe.steps} | {recipe.rate:g} | {told_sets} | {fitted['psnr_db']:.1f} | {fitted['moved']:.2f}"
+        samples = f"{recipe.samples(fitted['pixels']) / 1000:.0f}"
+        head = f"{recipe.steps} | {recipe.rate:g} | {told_sets} | {samples}"
+        head += f" | {fitted['psnr_db']:.1f} | {fitted['moved']:.2f}"
         rows.append(f"| {head} | {' | '.join(cells)} |")
-    titles = "steps, rate, else, PSNR (dB), moved, DWS, DWS canonical signs, MLP matched, ridge, ridge matched, kNN matched"
+    titles = "steps, rate, else, thousand samples, PSNR (dB), moved, DWS, DWS canonical signs, MLP matched"
+    titles += ", ridge, ridge matched, kNN matched"
     head = "| " + " | ".join(titles.split(", ")) + " |"
     return "\n".join([head, "|---" * len(titles.split(", ")) + "|", *rows])
 

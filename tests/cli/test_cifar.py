@@ -197,10 +197,12 @@ def colours_are_learnt(work: Path) -> None:
     )  # fmt: skip
     polyview("fit", "--config", config, "--quiet", ranks=2)
     run = polyview("train", "--config", config, "--quiet", ranks=2)
-    scored = polyview("eval", "--model", work / "model.h5", "--store", work / "taught.h5", "--split", "test")
+    # Of ten pictures all four views, as three right of ten would be luck.
+    judged = ["--store", work / "taught.h5", "--split", "test", "--views", "0-3"]
+    scored = polyview("eval", "--model", work / "model.h5", *judged)
     accuracy = scored.json.get("accuracy", 0)
     check(
-        run.status == 0 and accuracy > 0.3,
+        run.status == 0 and accuracy > 0.25,
         f"classes of colours are told apart ({accuracy}, chance is 0.1)",
         run,
         scored,
