@@ -284,7 +284,8 @@ def bars(runs: Path, output: Path) -> None:
     from ..figures import COLOURS, STYLE, save
     from matplotlib import pyplot as plt
 
-    series_of = {"one view an object": [of_one_view(variant) for variant in MAIN], "all views": MAIN}
+    shown = [v for v in MAIN if finished_runs(runs, v.name) or finished_runs(runs, of_one_view(v).name)]
+    series_of = {"one view an object": [of_one_view(variant) for variant in shown], "all views": shown}
     scores = {
         label: [scored(finished_runs(runs, v.name)) for v in chosen] for label, chosen in series_of.items()
     }
@@ -296,13 +297,13 @@ def bars(runs: Path, output: Path) -> None:
         height = 0.76 / len(scores)
         for place, (colour, (label, each)) in enumerate(zip(COLOURS, scores.items())):
             down = (place - (len(scores) - 1) / 2) * height
-            at = [-number - down for number in range(len(MAIN))]
+            at = [-number - down for number in range(len(shown))]
             means, errors = [mean for mean, _ in each], [error for _, error in each]
             axis.barh(at, means, height, xerr=errors, color=colour, label=label)
-        axis.set_yticks([-number for number in range(len(MAIN))], [variant.meaning for variant in MAIN])
+        axis.set_yticks([-number for number in range(len(shown))], [variant.meaning for variant in shown])
         all_means = [mean for each in scores.values() for mean, _ in each]
         axis.set(xlabel="test accuracy, %", xlim=(0.9 * np.nanmin(all_means), 1.03 * np.nanmax(all_means)))
-        axis.legend(loc="upper right")
+        axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
         save(figure, output)
 
 
