@@ -1,18 +1,18 @@
 """What augmentation does: trains the same network with each augmentation and several seeds, and tells what came of it.
 
     polyview-tools table augment run [--config configs/augment.yaml] [--runs runs/augment] [--jobs 2]
-    polyview-tools table augment table [--of augmentations|views|models|paper] [--runs runs/augment] [--into docs/results.md]
+    polyview-tools table augment table [--of NAME] [--runs runs/augment] [--into docs/results.md]
     polyview-tools table augment curves [--runs runs/augment] -o docs/pictures/augment.png
     polyview-tools table augment bars [--runs runs/augment] -o docs/pictures/augment-accuracy.png
     polyview-tools table augment task NUMBER --runs runs/augment      (for jobs/array-augment.sbatch)
 
 `run` trains what is not yet trained, one process a run, all variants of a seed before those of the next; interrupted and
 started again it goes on.  `table` prints Markdown, or replaces what stands between the marks of the table in a file: the
-augmentations, views against augmentation, or models on the same rows.  `views` also judges models on views that they have
-not seen, of objects that they have, once, and keeps the results beside the runs.  `curves` draws the test losses without
-augmentation and with the best known ones, `bars` the accuracies of those.  `task` names one run for whoever trains
-elsewhere: its model, then the options of `polyview train`, a word a line; beyond the last run it fails and says how many
-there are.  A run's results are in its record, NAME-SEED.h5.runs.jsonl.
+augmentations, views against augmentation, models on the same rows, or all of it at the scale of the paper.  `views` also
+judges models on views that they have not seen, of objects that they have, once, and keeps the results beside the runs.
+`curves` draws the test losses without augmentation and with the best known ones, `bars` the accuracies of those.  `task`
+names one run for whoever trains elsewhere: its model, then the options of `polyview train`, a word a line; beyond the last
+run it fails and says how many there are.  A run's results are in its record, NAME-SEED.h5.runs.jsonl.
 """
 
 import argparse
