@@ -195,7 +195,7 @@ PV_INLINE void combine_tile(int rows, int vectors, int lanes, int f, int k, cons
         }
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
-        __builtin_prefetch(y + (2 * rows + r) * f, 1);
+        __builtin_prefetch(y + (2 * rows + r) * f, 1); /* what is written has to be there first */
     pv_tile_multiply(rows, vectors, lanes, k, x, k, 1, w, f, sum);
     pv_tile_store(rows, vectors, lanes, sum, y, f);
     if (!m) return;
