@@ -3,9 +3,9 @@
     polyview-tools report DIRECTORY [-o DIRECTORY/report.html]
 
 DIRECTORY is what jobs/pipeline.sh filled: store.h5, model.h5 and their run records, logits and metrics.  Where there are
-augment/<name>-<seed>.h5 (jobs/array-augment.sbatch) or strong-R/ and weak-R/ (jobs/scaling-*.sbatch, also under scaling/),
-they get their own sections.  Images are inlined: the file opens without a network.  Every picture stands with the command
-that draws it; --picture NAME writes one that no other command draws.
+augment/<name>-<seed>.h5 (jobs/array-augment.sbatch), contrast/<name>-<seed>.json (polyview-tools table contrast), strong-R/ or
+weak-R/ (jobs/scaling-*.sbatch, also under scaling/), they get their own sections.  Images are inlined: the file opens without
+a network.  Every picture stands with the command that draws it; --picture NAME writes one that no other command draws.
 """
 
 import argparse
@@ -29,9 +29,8 @@ from .plots import psnr_histogram, psnr_of, training
 from ._page import Cell, Keyed, Report, code, duration, number
 from ._paths import beside, path_of
 from .store import FITTED, Store
-from .tables.augment import finished_runs, mean_and_error, plus_minus
-from .tables.variants import VARIANTS, Variant
 from ._runs import Run, last_done, runs_of, told
+from ._studies import augmentations, contrasts
 from .scaling import COMMANDS, PLANNED, draw_split, efficiencies, read_points, scaling
 
 FASHION = [
@@ -236,42 +235,6 @@ def test_scores(report: Report, store: Store, logits: Path, runs: list[Run]) -> 
     report.add(report.table(head, class_rows(names, label, guess), runs, numbers=3))
 
 
-def augmentations(report: Report, directory: Path) -> None:
-    """Of the studied variants, the best first; the error is the standard error over the seeds."""
-    found = {variant: finished_runs(directory, variant.name) for variant in VARIANTS}
-    found = {variant: runs for variant, runs in found.items() if runs}
-    if not found:
-        return
-
-    def over_seeds(variant: Variant, key: str, factor: float = 1) -> tuple[float, float]:
-        return mean_and_error([factor * run.figure(key) for run in found[variant]])
-
-    test = {variant: over_seeds(variant, "test_accuracy", 100) for variant in found}
-    base = next((mean for variant, (mean, _) in test.items() if variant.name == "none"), math.nan)
-    rows = []
-    for variant in sorted(found, key=lambda v: (math.isnan(test[v][0]), -test[v][0])):
-        rows.append(
-            [
-                variant.meaning,
-                plus_minus(*test[variant]),
-                "" if math.isnan(base) else told(test[variant][0] - base, "+.1f"),
-                told(over_seeds(variant, "best_val_accuracy", 100)[0]),
-                told(over_seeds(variant, "test_loss")[0], ".3f"),
-                str(len(found[variant])),
-            ]
-        )
-    report.section("Augmentations")
-    head = [
-        "augmentation",
-        "test accuracy, %",
-        "against none",
-        "validation, %",
-        "test loss",
-        "seeds",
-    ]
-    report.add(report.table(head, rows, [run for runs in found.values() for run in runs], numbers=5))
-
-
 SCALING = {
     "strong": "The same problem on more ranks.",
     "weak": "A problem that grows with the ranks.",
@@ -402,6 +365,7 @@ def make(directory: Path, output: Path, picture: str | None) -> None:
         trainings(report, model, train)
         test_scores(report, store, beside(model, ".logits.h5"), scores)
     augmentations(report, directory / "augment")
+    contrasts(report, directory / "contrast")
     scalings(report, directory)
     costs(report, runs)
     if picture:

@@ -29,6 +29,7 @@ SECTIONS = [
     "Training",
     "Test",
     "Augmentations",
+    "Learning without labels",
     "Strong scaling",
     "Weak scaling",
     "What it took",
@@ -43,7 +44,8 @@ WALL = {
     ("weak", 2): (2.5, 1.25),
     ("weak", 4): (4.0, 2.0),
 }
-ACCURACY = {"none": [0.5, 0.6], "negation": [0.75, 0.65, 0.7]}
+ACCURACY = {"none": [0.5, 0.6], "negation": [0.75, 0.65, 0.7], "one_view_negation": [0.5]}
+RIDGE = {"random": [0.2], "views": [0.3, 0.4], "noise": [0.5, 0.52]}
 
 
 class Page(HTMLParser):
@@ -129,6 +131,16 @@ def fill(work: Path) -> None:
             write_record(
                 path, json.loads(train), 1, 1, test_accuracy=score, best_val_accuracy=0.25, test_loss=1.5
             )
+            epochs = [{"event": "epoch", "test_loss": 2.0 / epoch, "epoch": epoch} for epoch in (1, 2, 3)]
+            metrics = path.with_name(f"{name}-{seed}.h5.jsonl")
+            first = Path(f"{model}.jsonl").read_text().splitlines()[0]
+            metrics.write_text("\n".join([first, *map(json.dumps, epochs)]) + "\n")
+    (work / "contrast").mkdir()
+    for name, scores in RIDGE.items():
+        for seed, score in enumerate(scores, 1):
+            of = {method: {"test_accuracy": score} for method in ("ridge", "knn")}
+            trained = {} if name == "random" else {"best_val_loss": 4.5}
+            (work / "contrast" / f"{name}-{seed}.json").write_text(json.dumps(of | {"train": trained}))
     for (kind, ranks), (fit_s, train_s) in WALL.items():
         point = work / "scaling" / f"{kind}-{ranks}"
         write_record(point / "store.h5.runs.jsonl", fit, fit_s, ranks)
@@ -189,7 +201,8 @@ def the_report_tells_what_the_records_tell(work: Path) -> None:
         "it refers to nothing outside itself",
         [r[:60] for r in page.references if not r.startswith("data:")],
     )
-    drawn = {"Fits": 2, "Training": 1, "Test": 2, "Strong scaling": 1, "Weak scaling": 1, "What it took": 1}
+    drawn = {"Fits": 2, "Training": 1, "Test": 2, "Augmentations": 2, "Learning without labels": 1}
+    drawn |= {"Strong scaling": 1, "Weak scaling": 1, "What it took": 1}
     check(page.pictures == drawn, "and shows its figures", page.pictures)
     named = {r for r in page.records if re.search(r"\.jsonl:\d+$", r)}
     lines = {
@@ -223,10 +236,22 @@ def the_report_tells_what_the_records_tell(work: Path) -> None:
         == {
             "SIREN negation": ["70.0 ± 2.9", "+15.0", "25.0", "1.500", "3"],
             "none": ["55.0 ± 5.0", "+0.0", "25.0", "1.500", "2"],
+            "SIREN negation, one view": ["50.0", "", "25.0", "1.500", "1"],
         }
         and page.tables["Augmentations"][1][0] == "SIREN negation",
-        "augmentations have the mean and the standard error of their seeds, the best first",
+        "augmentations have the mean and the standard error of their seeds, the best first, beside the same views",
         page.tables["Augmentations"],
+    )
+    without = page.tables["Learning without labels"][1:]
+    check(
+        [row[1:] for row in without]
+        == [
+            ["51.0 ± 1.0", "51.0 ± 1.0", "4.500", "2"],
+            ["35.0 ± 5.0", "35.0 ± 5.0", "4.500", "2"],
+            ["20.0", "20.0", "", "1"],
+        ],
+        "encoders that were trained without labels have what their probes say, the best first",
+        without,
     )
     scaling_says_what_the_records_say(page)
     commands_draw_the_pictures_again(work, text)
@@ -289,7 +314,7 @@ def commands_draw_the_pictures_again(work: Path, text: str) -> None:
             drawn.append(done and Path(words[-1]).read_bytes() == base64.b64decode(data))
         refused = tools("report", ".", "--picture", "portrait", "-o", "portrait.png")
     check(
-        len(figures) == 8 and all(drawn),
+        len(figures) == 11 and all(drawn),
         "the command below a picture draws the same, in the report's directory",
         list(zip(drawn, (command for _, command in figures))),
     )

@@ -22,6 +22,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -128,6 +129,11 @@ def scored(found: list[Run]) -> tuple[float, float]:
 def whole_table(head: list[str], rows: list[list[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def drawn_errors(scores: list[tuple[float, float]]) -> list[float]:
+    """Of means and errors, what stands at the end of a bar: nothing where a single seed has no error."""
+    return [error if math.isfinite(error) else 0.0 for _, error in scores]
 
 
 def figures(found: list[Run], *wanted: tuple[str, str]) -> list[str]:
@@ -254,12 +260,18 @@ def mean_curve(runs: Path, variant: Variant, key: str) -> list[float]:
     return [float(np.mean(values)) for values in zip(*curves)]
 
 
-def curves(runs: Path, output: Path) -> None:
+def curved(runs: Path) -> list[Variant]:
+    """The variants whose curves can be drawn."""
+    finished = [v for v in VARIANTS if v.curves and finished_runs(runs, v.name)]
+    return [v for v in finished if any(runs.glob(f"{v.name}-[0-9]*.h5.jsonl"))]
+
+
+def curves(runs: Path, output: Path | BinaryIO) -> None:
     """Test losses, where an object has one view and where it has all; what was not trained is left out."""
     from ..figures import COLOURS, STYLE, save
     from matplotlib import pyplot as plt
 
-    shown = [v for v in VARIANTS if v.curves and finished_runs(runs, v.name)]
+    shown = curved(runs)
     parts = [part for one in (True, False) if (part := [v for v in shown if v.one_view == one])]
     if not parts:
         raise ValueError(f"'{runs}' holds no runs with curves")
@@ -279,12 +291,17 @@ def curves(runs: Path, output: Path) -> None:
         save(figure, output)
 
 
-def bars(runs: Path, output: Path) -> None:
+def barred(runs: Path) -> list[Variant]:
+    """The main variants that were trained, with one view an object or with all; named as those of all."""
+    return [v for v in MAIN if finished_runs(runs, v.name) or finished_runs(runs, of_one_view(v).name)]
+
+
+def bars(runs: Path, output: Path | BinaryIO) -> None:
     """Test accuracies of the main variants with their standard errors, with one view an object and with all."""
     from ..figures import COLOURS, STYLE, save
     from matplotlib import pyplot as plt
 
-    shown = [v for v in MAIN if finished_runs(runs, v.name) or finished_runs(runs, of_one_view(v).name)]
+    shown = barred(runs)
     series_of = {"one view an object": [of_one_view(variant) for variant in shown], "all views": shown}
     scores = {
         label: [scored(finished_runs(runs, v.name)) for v in chosen] for label, chosen in series_of.items()
@@ -298,7 +315,7 @@ def bars(runs: Path, output: Path) -> None:
         for place, (colour, (label, each)) in enumerate(zip(COLOURS, scores.items())):
             down = (place - (len(scores) - 1) / 2) * height
             at = [-number - down for number in range(len(shown))]
-            means, errors = [mean for mean, _ in each], [error for _, error in each]
+            means, errors = [mean for mean, _ in each], drawn_errors(each)
             axis.barh(at, means, height, xerr=errors, color=colour, label=label)
         axis.set_yticks([-number for number in range(len(shown))], [variant.meaning for variant in shown])
         all_means = [mean for each in scores.values() for mean, _ in each]

@@ -2,9 +2,10 @@
 
     polyview-tools table contrast run [--store STORE] [--config configs/contrast.yaml] [--runs runs/contrast]
     polyview-tools table contrast table [--runs runs/contrast] [--into docs/results.md]
+    polyview-tools table contrast bars [--runs runs/contrast] -o docs/pictures/contrast.png
 
 `run` trains and probes what is not there yet, all variants of a seed before those of the next; interrupted and started
-again it goes on.  `table` prints Markdown, or replaces what stands between the marks of the table in a file.
+again it goes on.  `table` prints Markdown, or replaces what stands between the marks of the table in a file; `bars` draws it.
 """
 
 import argparse
@@ -13,9 +14,9 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from .augment import mean_and_error, plus_minus, replace_between_marks
+from .augment import drawn_errors, mean_and_error, plus_minus, replace_between_marks, whole_table
 from .._paths import path_of, replaced
 from .._runs import as_number, told
 
@@ -96,28 +97,73 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def table(runs: Path) -> str:
-    rows = []
+HEAD = ["positives", "ridge probe, test %", "nearest neighbours, test %", "validation loss", "seeds"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a variant: mean and standard error over the seeds of each probe's test accuracy in percent."""
+
+    variant: Variant
+    ridge: tuple[float, float]
+    knn: tuple[float, float]
+    loss: float | None  # of the validation objects, where something was trained
+    seeds: int
+
+    @property
+    def row(self) -> list[str]:
+        loss = "" if self.loss is None else told(self.loss, ".3f")
+        return [self.variant.meaning, plus_minus(*self.ridge), plus_minus(*self.knn), loss, str(self.seeds)]
+
+
+def outcomes(runs: Path) -> list[Outcome]:
+    """Of all variants of which a seed is done."""
+    done = []
     for variant in VARIANTS:
         found = [json.loads(path.read_text()) for path in sorted(runs.glob(f"{variant.name}-[0-9]*.json"))]
         if not found:
             continue
-        cells = []
-        for method in ("ridge", "knn"):
-            scores = [100 * as_number(one[method]["test_accuracy"]) for one in found]
-            cells.append(plus_minus(*mean_and_error(scores)))
+        ridge, knn = (
+            mean_and_error([100 * as_number(one[method]["test_accuracy"]) for one in found])
+            for method in ("ridge", "knn")
+        )
         losses = [as_number(one["train"]["best_val_loss"]) for one in found if one["train"]]
-        cells.append(told(mean_and_error(losses)[0], ".3f") if losses else "")
-        rows.append(f"| {variant.meaning} | {' | '.join(cells)} | {len(found)} |")
-    head = "| positives | ridge probe, test % | nearest neighbours, test % | validation loss | seeds |\n"
-    return head + "|---|---|---|---|---|\n" + "\n".join(rows)
+        loss = mean_and_error(losses)[0] if losses else None
+        done.append(Outcome(variant, ridge, knn, loss, len(found)))
+    return done
+
+
+def table(runs: Path) -> str:
+    return whole_table(HEAD, [one.row for one in outcomes(runs)])
+
+
+def bars(runs: Path, output: Path | BinaryIO) -> None:
+    """Accuracies of the ridge probe with their standard errors, beside that of bare views."""
+    from ..figures import COLOURS, INK, STYLE, save
+    from matplotlib import pyplot as plt
+
+    shown = outcomes(runs)
+    if not shown:
+        raise ValueError(f"'{runs}' holds none of these runs")
+    with plt.rc_context(STYLE):
+        figure, axis = plt.subplots(figsize=(6.4, 0.9 + 0.26 * len(shown)), layout="constrained")
+        at = [-number for number in range(len(shown))]
+        means, errors = [one.ridge[0] for one in shown], drawn_errors([one.ridge for one in shown])
+        colours = [COLOURS[5 if one.variant.name in (RANDOM, "views") else 0] for one in shown]
+        axis.barh(at, means, 0.7, xerr=errors, color=colours, ecolor=INK)
+        axis.set_yticks(at, [one.variant.meaning for one in shown])
+        for one in shown:
+            if one.variant.name == "views":
+                axis.axvline(one.ridge[0], color=INK, linewidth=0.8, linestyle=":")
+        axis.set(xlabel="test accuracy of a ridge probe, %")
+        save(figure, output)
 
 
 def main(program: str, words: list[str]) -> int:
     parser = argparse.ArgumentParser(
         program, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("command", choices=("run", "table"))
+    parser.add_argument("command", choices=("run", "table", "bars"))
     parser.add_argument("--polyview", type=path_of, default=Path("build/polyview"))
     parser.add_argument("--config", type=path_of, default=Path("configs/contrast.yaml"))
     parser.add_argument("--store", type=path_of, default=Path("runs/augment/store.h5"))
@@ -125,9 +171,15 @@ def main(program: str, words: list[str]) -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--set", action="append", default=[], help="key=value of the config, as of polyview")
     parser.add_argument("--into", type=path_of, help="file whose table is replaced")
+    parser.add_argument("-o", "--output", type=path_of, help="bars: the picture")
     args = parser.parse_args(words)
     if args.command == "run":
         return run(args)
+    if args.command == "bars":
+        if not args.output:
+            parser.error("bars needs -o")
+        bars(args.runs, args.output)
+        return 0
     if args.into:
         replace_between_marks(args.into, table(args.runs), (BEGIN, END))
     else:
