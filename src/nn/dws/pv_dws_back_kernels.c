@@ -4,22 +4,22 @@
 /* mean, a, b and c of a panel. */
 typedef pv_vector slopes[4][PV_TILE_VECTORS];
 
-PV_INLINE void back_rows(int rows, int vectors, int lanes, const pv_dws_block *b, bool fresh, slopes of,
-                         const pv_real *y, const pv_real *dz, pv_real *dy, pv_real *row, pv_real *col)
+PV_INLINE void back_rows(int rows, int vectors, int lanes, int cols, int64_t f, bool fresh, slopes of,
+                         const pv_real *restrict y, const pv_real *restrict dz, pv_real *restrict dy,
+                         pv_real *restrict row, pv_real *restrict col)
 {
-    const int64_t line = (int64_t)b->cols * b->f;
+    const int64_t line = cols * f;
     pv_tile of_row;
     pv_tile_fill(rows, vectors, (pv_vector){0}, of_row);
-    for (int c = 0; c < b->cols; c++)
+    for (const pv_real *end = y + line; y < end; y += f, dz += f, dy += f, col += f)
 #pragma GCC unroll 2
         for (int v = 0; v < vectors; v++) {
             const int n = pv_tile_lanes(v, vectors, lanes);
-            pv_real *of_col = col + (int64_t)c * b->f + v * PV_LANES;
             pv_vector sum = {0};
-            if (!fresh) sum = pv_vector_load_first(n, of_col);
+            if (!fresh) sum = pv_vector_load_first(n, col + v * PV_LANES);
 #pragma GCC unroll 8
             for (int r = 0; r < rows; r++) {
-                const int64_t at = r * line + (int64_t)c * b->f + v * PV_LANES;
+                const int64_t at = r * line + v * PV_LANES;
                 fetch(v, y + at + rows * line);
                 fetch(v, dz + at + rows * line);
                 const pv_vector value = of[1][v] * pv_vector_load_first(n, dz + at) +
@@ -28,9 +28,9 @@ PV_INLINE void back_rows(int rows, int vectors, int lanes, const pv_dws_block *b
                 of_row[r][v] += value;
                 sum += value;
             }
-            pv_vector_store_first(n, of_col, sum);
+            pv_vector_store_first(n, col + v * PV_LANES, sum);
         }
-    pv_tile_store(rows, vectors, lanes, of_row, row, b->f);
+    pv_tile_store(rows, vectors, lanes, of_row, row, f);
 }
 
 PV_INLINE void back_panel(int vectors, int lanes, const pv_dws_block *b, const pv_dws_norm_back *how, int k,
@@ -47,7 +47,7 @@ PV_INLINE void back_panel(int vectors, int lanes, const pv_dws_block *b, const p
         int r = 0;
 #define ROWS_OF(height)                                                                                      \
     for (; r + (height) <= b->rows; r += (height)) {                                                         \
-        back_rows(height, vectors, lanes, b, r == 0, of, y, dz, dy, pooled.row, pooled.col);                 \
+        back_rows(height, vectors, lanes, b->cols, b->f, r == 0, of, y, dz, dy, pooled.row, pooled.col);     \
         y += (height)*line;                                                                                  \
         dz += (height)*line;                                                                                 \
         dy += (height)*line;                                                                                 \
@@ -69,90 +69,115 @@ static void normalise_back(const pv_dws_block *b, const pv_dws_norm_back *how, c
 #undef PANEL
 }
 
-PV_INLINE void settle_back(int n, pv_vector *sum, pv_vector *dot, double *all_sum, double *all_dot)
+/* What the gate knows of a row of a panel, and the sums that it takes over some rows. */
+typedef struct passage {
+    pv_vector row[PV_TILE_VECTORS], most[PV_TILE_VECTORS], mean[PV_TILE_VECTORS], keep;
+    pv_vector sum[PV_TILE_VECTORS], dot[PV_TILE_VECTORS];
+} passage;
+
+static void settle_back(int vectors, int lanes, passage *p, double *sum, double *dot)
 {
-    for (int i = 0; i < n; i++) {
-        all_sum[i] += (double)(*sum)[i];
-        all_dot[i] += (double)(*dot)[i];
+    for (int v = 0; v < vectors; v++) {
+        for (int i = 0; i < pv_tile_lanes(v, vectors, lanes); i++) {
+            sum[v * PV_LANES + i] += (double)p->sum[v][i];
+            dot[v * PV_LANES + i] += (double)p->dot[v][i];
+        }
+        p->sum[v] = p->dot[v] = (pv_vector){0};
     }
-    *sum = *dot = (pv_vector){0};
 }
 
-/* One stripe of n features at feature k. */
-PV_INLINE void gate_stripe(int n, bool max, bool relu, bool collect, const pv_dws_block *b, int k,
-                           const pv_dws_gate *gate, pv_dws_values spread, pv_real *dx)
+/* One row of a panel.  All that moves is a pointer, so that a narrow instruction set has its registers for the
+ * numbers. */
+PV_INLINE void gate_row(int vectors, int lanes, bool max, bool relu, bool collect, int cols, int64_t f,
+                        const pv_real *restrict x, const pv_real *restrict y, const pv_real *restrict best,
+                        pv_real *restrict col, pv_real *restrict dx, passage *p)
 {
-    const pv_real *x = gate->x + k, *y = collect ? gate->y + k : NULL;
-    const pv_dws_values best = max ? from(&gate->best, k) : (pv_dws_values){0};
-    const pv_vector zero = {0}, keep = zero + gate->keep,
-                    mean = collect ? pv_vector_load_first(n, gate->mean + k) : zero;
-    pv_vector sum = zero, dot = zero;
-    int64_t row_at = 0, col_at = 0, at = 0;
-    int pending = 0;
-    for (int s = 0; s < b->count; s++, col_at += (int64_t)b->cols * b->f) {
-        for (int r = 0; r < b->rows; r++, row_at += b->f) {
-            pv_vector of_row = pv_vector_load_first(n, spread.row + row_at);
-            const pv_vector most = max ? pv_vector_load_first(n, best.row + row_at) : zero;
-            for (int c = 0; c < b->cols; c++, at += b->f) {
-                const int64_t column = col_at + (int64_t)c * b->f;
-                const pv_vector v = pv_vector_load_first(n, x + at),
-                                of_col = pv_vector_load_first(n, spread.col + column);
-                pv_vector g = pv_vector_load_first(n, dx + at);
-                if (max) {
-                    const pv_mask in_row = pv_vector_equal(v, most),
-                                  in_col = pv_vector_equal(v, pv_vector_load_first(n, best.col + column));
-                    g += pv_vector_keep(in_row, of_row) + pv_vector_keep(in_col, of_col);
-                    of_row = pv_vector_choose(in_row, zero, of_row);
-                    pv_vector_store_first(n, spread.col + column, pv_vector_choose(in_col, zero, of_col));
-                } else {
-                    g += of_row + of_col;
-                }
-                if (relu) g = pv_vector_keep(pv_vector_greater(v, zero), g * keep);
-                pv_vector_store_first(n, dx + at, g);
-                if (collect) {
-                    fetch(0, y + at + (int64_t)b->cols * b->f);
-                    sum += g;
-                    dot += g * (pv_vector_load_first(n, y + at) - mean);
-                }
+    const pv_vector zero = {0};
+    passage q = *p;
+    for (const pv_real *end = x + cols * f; x < end; x += f, dx += f, col += f) {
+#pragma GCC unroll 2
+        for (int i = 0; i < vectors; i++) {
+            const int n = pv_tile_lanes(i, vectors, lanes), at = i * PV_LANES;
+            const pv_vector v = pv_vector_load_first(n, x + at);
+            pv_vector g = pv_vector_load_first(n, dx + at), of_col = pv_vector_load_first(n, col + at);
+            if (max) {
+                const pv_mask in_row = pv_vector_equal(v, q.most[i]),
+                              in_col = pv_vector_equal(v, pv_vector_load_first(n, best + at));
+                g += pv_vector_keep(in_row, q.row[i]) + pv_vector_keep(in_col, of_col);
+                q.row[i] = pv_vector_choose(in_row, zero, q.row[i]);
+                pv_vector_store_first(n, col + at, pv_vector_choose(in_col, zero, of_col));
+            } else {
+                g += q.row[i] + of_col;
             }
+            if (relu) g = pv_vector_keep(pv_vector_greater(v, zero), g * q.keep);
+            pv_vector_store_first(n, dx + at, g);
+            if (!collect) continue;
+            fetch(i, y + cols * f + at);
+            q.sum[i] += g;
+            q.dot[i] += g * (pv_vector_load_first(n, y + at) - q.mean[i]);
+        }
+        if (max) best += f;
+        if (collect) y += f;
+    }
+    *p = q;
+}
+
+/* One panel of features, the first of them k. */
+PV_INLINE void gate_panel(int vectors, int lanes, bool max, bool relu, bool collect, const pv_dws_block *b,
+                          int k, const pv_dws_gate *gate, pv_dws_values spread, pv_real *dx)
+{
+    const int64_t f = b->f, line = b->cols * f;
+    const pv_real *x = gate->x + k, *y = collect ? gate->y + k : NULL;
+    pv_dws_values best = max ? from(&gate->best, k) : (pv_dws_values){0};
+    passage p = {.keep = pv_vector_splat(gate->keep)};
+    for (int v = 0; collect && v < vectors; v++)
+        p.mean[v] = pv_vector_load_first(pv_tile_lanes(v, vectors, lanes), gate->mean + k + v * PV_LANES);
+    for (int s = 0; s < b->count; s++) {
+        int pending = 0;
+        for (int r = 0; r < b->rows; r++, x += line, dx += line, spread.row += f) {
+            for (int v = 0; v < vectors; v++) {
+                const int n = pv_tile_lanes(v, vectors, lanes);
+                p.row[v] = pv_vector_load_first(n, spread.row + v * PV_LANES);
+                if (max) p.most[v] = pv_vector_load_first(n, best.row + v * PV_LANES);
+            }
+            gate_row(vectors, lanes, max, relu, collect, b->cols, f, x, y, best.col, spread.col, dx, &p);
             pending += b->cols;
-            if (collect && pending >= GROUP) {
-                settle_back(n, &sum, &dot, gate->sum + k, gate->dot + k);
+            if (collect && (pending >= GROUP || r == b->rows - 1)) {
+                settle_back(vectors, lanes, &p, gate->sum + k, gate->dot + k);
                 pending = 0;
             }
+            if (max) best.row += f;
+            if (collect) y += line;
         }
-        if (collect && pending) settle_back(n, &sum, &dot, gate->sum + k, gate->dot + k);
-        pending = 0;
+        spread.col += line;
+        if (max) best.col += line;
     }
 }
 
-PV_INLINE void gate_stripe_as(int n, const pv_dws_block *b, int k, const pv_dws_gate *gate,
-                              const pv_dws_values *spread, pv_real *dx)
+PV_INLINE void gate_panel_as(int vectors, int lanes, const pv_dws_block *b, int k, const pv_dws_gate *gate,
+                             const pv_dws_values *spread, pv_real *dx)
 {
     const pv_dws_values of = from(spread, k);
     if (gate->sum && b->max)
-        gate_stripe(n, true, true, true, b, k, gate, of, dx + k);
+        gate_panel(vectors, lanes, true, true, true, b, k, gate, of, dx);
     else if (gate->sum)
-        gate_stripe(n, false, true, true, b, k, gate, of, dx + k);
+        gate_panel(vectors, lanes, false, true, true, b, k, gate, of, dx);
     else if (b->max && gate->relu)
-        gate_stripe(n, true, true, false, b, k, gate, of, dx + k);
+        gate_panel(vectors, lanes, true, true, false, b, k, gate, of, dx);
     else if (b->max)
-        gate_stripe(n, true, false, false, b, k, gate, of, dx + k);
+        gate_panel(vectors, lanes, true, false, false, b, k, gate, of, dx);
     else if (gate->relu)
-        gate_stripe(n, false, true, false, b, k, gate, of, dx + k);
+        gate_panel(vectors, lanes, false, true, false, b, k, gate, of, dx);
     else
-        gate_stripe(n, false, false, false, b, k, gate, of, dx + k);
+        gate_panel(vectors, lanes, false, false, false, b, k, gate, of, dx);
 }
 
 static void deactivate(const pv_dws_block *b, const pv_dws_gate *gate, const pv_dws_values *spread,
                        pv_real *dx)
 {
-    for (int k = 0; k < b->f; k += PV_LANES) {
-        if (b->f - k >= PV_LANES)
-            gate_stripe_as(PV_LANES, b, k, gate, spread, dx);
-        else
-            gate_stripe_as(b->f - k, b, k, gate, spread, dx);
-    }
+#define PANEL(at, vectors, lanes) gate_panel_as(vectors, lanes, b, at, gate, spread, dx + (at))
+    FOR_PANELS(b->f);
+#undef PANEL
 }
 
 PV_INLINE void fold_stripe(int n, const pv_dws_block *b, int k, const pv_dws_values *best,

@@ -13,59 +13,62 @@ typedef struct recipe {
     int words;
 } recipe;
 
-/* Some rows of one sample: their margins stay in registers, the columns' in the first-level cache.  `entry`
- * counts from the block's beginning. */
-PV_INLINE void pool_rows(int rows, int vectors, int lanes, bool max, bool make, bool drop,
-                         const pv_dws_block *b, bool fresh, int64_t entry, const recipe *how,
-                         const pv_real *y, pv_real *x, pv_real *row, pv_real *col)
+/* Some rows of one sample: their margins stay in registers, the columns' in the first-level cache.  `bits` is
+ * of the first entry. */
+PV_INLINE void pool_rows(int rows, int vectors, int lanes, bool max, bool make, bool drop, int cols,
+                         int64_t f, bool fresh, const recipe *how, const uint16_t *bits,
+                         const pv_real *restrict y, pv_real *restrict x, pv_real *restrict row,
+                         pv_real *restrict col)
 {
     const pv_vector start = (pv_vector){0} + (max ? (pv_real)-INFINITY : 0), zero = {0};
-    const int64_t line = (int64_t)b->cols * b->f;
+    const int64_t line = cols * f;
+    const recipe h = *how;
     pv_tile of_row;
     pv_tile_fill(rows, vectors, start, of_row);
-    for (int c = 0; c < b->cols; c++)
+    for (const pv_real *end = y + line; y < end; y += f, col += f) {
 #pragma GCC unroll 2
         for (int v = 0; v < vectors; v++) {
             const int n = pv_tile_lanes(v, vectors, lanes);
-            pv_real *of_col = col + (int64_t)c * b->f + v * PV_LANES;
             pv_vector best = start;
-            if (!fresh) best = pv_vector_load_first(n, of_col);
+            if (!fresh) best = pv_vector_load_first(n, col + v * PV_LANES);
 #pragma GCC unroll 8
             for (int r = 0; r < rows; r++) {
-                const int64_t at = r * line + (int64_t)c * b->f + v * PV_LANES;
+                const int64_t at = r * line + v * PV_LANES;
                 pv_vector value = pv_vector_load_first(n, y + at);
                 if (make) {
                     fetch(v, y + at + rows * line);
-                    value = pv_vector_max(zero, value * how->scale[v] + how->shift[v]);
+                    value = pv_vector_max(zero, value * h.scale[v] + h.shift[v]);
                     if (drop)
-                        value = pv_vector_keep(
-                            pv_mask_of_bits(how->bits[(entry + (int64_t)r * b->cols + c) * how->words + v]),
-                            value * how->keep);
+                        value = pv_vector_keep(pv_mask_of_bits(bits[(int64_t)r * cols * h.words + v]),
+                                               value * h.keep);
                     pv_vector_store_first(n, x + at, value);
                 }
                 of_row[r][v] = join(max, of_row[r][v], value);
                 best = join(max, best, value);
             }
-            pv_vector_store_first(n, of_col, best);
+            pv_vector_store_first(n, col + v * PV_LANES, best);
         }
-    pv_tile_store(rows, vectors, lanes, of_row, row, b->f);
+        if (make) x += f;
+        if (drop) bits += h.words;
+    }
+    pv_tile_store(rows, vectors, lanes, of_row, row, f);
 }
 
 PV_INLINE void pool_panel(int vectors, int lanes, bool max, bool make, bool drop, const pv_dws_block *b,
                           const recipe *how, const pv_real *y, pv_real *x, pv_dws_values pooled)
 {
     const int64_t line = (int64_t)b->cols * b->f;
-    int64_t entry = 0;
+    const uint16_t *bits = how->bits;
     for (int s = 0; s < b->count; s++, pooled.col += line, pooled.all += b->f) {
         int r = 0;
 #define ROWS_OF(height)                                                                                      \
     for (; r + (height) <= b->rows; r += (height)) {                                                         \
-        pool_rows(height, vectors, lanes, max, make, drop, b, r == 0, entry, how, y, x, pooled.row,          \
-                  pooled.col);                                                                               \
+        pool_rows(height, vectors, lanes, max, make, drop, b->cols, b->f, r == 0, how, bits, y, x,           \
+                  pooled.row, pooled.col);                                                                   \
         y += (height)*line;                                                                                  \
         if (make) x += (height)*line;                                                                        \
         pooled.row += (height)*b->f;                                                                         \
-        entry += (height)*b->cols;                                                                           \
+        if (drop) bits += (int64_t)(height)*b->cols * how->words;                                            \
     }
         ROWS_OF(ROWS)
         ROWS_OF(1)

@@ -6,7 +6,14 @@
 #include "nn/dws/pv_dws_kernels.h"
 #include "simd/pv_tile.h"
 
-enum { ROWS = 4, GROUP = 32 }; /* rows that pass together; entries summed in pv_real before double */
+/* Rows that pass together, which share what is read and written of the columns' margins.  Where vectors are
+ * narrow that is little, and rows of a power of two of bytes push each other out of the first cache. */
+#if defined(__AVX512F__)
+enum { ROWS = 4 };
+#else
+enum { ROWS = 1 };
+#endif
+enum { GROUP = 32 }; /* entries summed in pv_real before double */
 _Static_assert((int)ROWS <= (int)PV_TILE_ROWS, "a tile holds the sums of the rows");
 
 /* What a stripe of features sees of margins. */
