@@ -52,6 +52,7 @@ class Recipe:
         return [word for value in sets for word in ("--set", value)]
 
 
+BATCH = "fit.batch=64"  # of the recipe that is read best, 4 000 steps at 1e-3: what differs from it by one thing
 RECIPES = [
     Recipe(100, 5e-3),
     Recipe(300, 5e-3),
@@ -62,9 +63,6 @@ RECIPES = [
     Recipe(1000, 5e-4),
     Recipe(1000, 1e-3),
     Recipe(1000, 2e-3),
-    Recipe(600, 2e-3, ("fit.schedule=cosine",)),
-    Recipe(1000, 1e-3, ("fit.schedule=cosine",)),
-    Recipe(1000, 1e-3, ("fit.init=shared",)),
     Recipe(1000, 1e-3, ("fit.batch=256",)),
     Recipe(2000, 5e-4, ("fit.batch=128",)),
     Recipe(2000, 1e-3, ("fit.batch=128",)),
@@ -73,11 +71,15 @@ RECIPES = [
     Recipe(4000, 5e-4, ("fit.batch=64",)),
     Recipe(4000, 1e-3, ("fit.batch=64",)),
     Recipe(4000, 1e-3, ("fit.batch=32",)),
-    Recipe(600, 1e-3, ("inr.w0=10",)),
-    Recipe(600, 1e-3, ("inr.w0=20",)),
-    Recipe(600, 1e-3, ("inr.variant=standard",)),
-    Recipe(600, 1e-3, ("inr.hidden=[16,16]",)),
-    Recipe(600, 1e-3, ("inr.hidden=[64,64]",)),
+    Recipe(8000, 1e-3, ("fit.batch=32",)),
+    Recipe(4000, 1e-3, (BATCH, "fit.schedule=cosine")),
+    Recipe(4000, 2e-3, (BATCH, "fit.schedule=cosine")),
+    Recipe(4000, 1e-3, (BATCH, "fit.init=shared")),
+    Recipe(4000, 1e-3, (BATCH, "inr.w0=15")),
+    Recipe(4000, 1e-3, (BATCH, "inr.w0=20")),
+    Recipe(4000, 1e-3, (BATCH, "inr.variant=standard")),
+    Recipe(4000, 1e-3, (BATCH, "inr.hidden=[16,16]")),
+    Recipe(4000, 1e-3, (BATCH, "inr.hidden=[64,64]")),
 ]
 
 MODELS = {
