@@ -71,14 +71,38 @@ PV_INLINE void pv_tile_store(int rows, int vectors, int lanes, pv_tile tile, pv_
             pv_vector_store_first(pv_tile_lanes(v, vectors, lanes), x + r * ldx + v * PV_LANES, tile[r][v]);
 }
 
-/* y = x^T for a square of PV_LANES rows: each of log2(PV_LANES) rounds interleaves the rows of both
- * halves. */
-PV_INLINE void pv_tile_transpose(const pv_real *x, int64_t ldx, pv_real *y, int64_t ldy)
+/* Turns PV_LANES rows into columns. */
+#if defined(__AVX2__) && !defined(__AVX512F__) && !defined(PV_REAL_IS_DOUBLE)
+/* By numbers, by pairs and by halves, so that all but the last stay in their half of a vector. */
+PV_INLINE void pv_tile_turn(pv_vector rows[PV_LANES])
 {
-    pv_vector rows[PV_LANES], turned[PV_LANES];
-#pragma GCC unroll 16
-    for (int i = 0; i < PV_LANES; i++)
-        rows[i] = pv_vector_load(x + i * ldx);
+    static const pv_bits low[3] = {
+        {0, 8, 1, 9, 4, 12, 5, 13}, {0, 1, 8, 9, 4, 5, 12, 13}, {0, 1, 2, 3, 8, 9, 10, 11}};
+    static const pv_bits high[3] = {
+        {2, 10, 3, 11, 6, 14, 7, 15}, {2, 3, 10, 11, 6, 7, 14, 15}, {4, 5, 6, 7, 12, 13, 14, 15}};
+    pv_vector turned[PV_LANES];
+#pragma GCC unroll 3
+    for (int round = 0; round < 3; round++) {
+        const int apart = 1 << round;
+#pragma GCC unroll 8
+        for (int i = 0; i < PV_LANES; i++)
+            turned[i] = i & apart ? pv_vector_shuffle(rows[i - apart], rows[i], high[round])
+                                  : pv_vector_shuffle(rows[i], rows[i + apart], low[round]);
+#pragma GCC unroll 8
+        for (int i = 0; i < PV_LANES; i++)
+            rows[i] = turned[i];
+    }
+    for (int i = 1; i < PV_LANES; i += PV_LANES / 2) { /* the second number was taken before the third */
+        const pv_vector third = rows[i];
+        rows[i] = rows[i + 1];
+        rows[i + 1] = third;
+    }
+}
+#else
+/* Each of log2(PV_LANES) rounds interleaves the rows of both halves. */
+PV_INLINE void pv_tile_turn(pv_vector rows[PV_LANES])
+{
+    pv_vector turned[PV_LANES];
 #pragma GCC unroll 4
     for (int round = 1; round < PV_LANES; round *= 2) {
 #pragma GCC unroll 8
@@ -88,6 +112,17 @@ PV_INLINE void pv_tile_transpose(const pv_real *x, int64_t ldx, pv_real *y, int6
         for (int i = 0; i < PV_LANES; i++)
             rows[i] = turned[i];
     }
+}
+#endif
+
+/* y = x^T for a square of PV_LANES rows. */
+PV_INLINE void pv_tile_transpose(const pv_real *x, int64_t ldx, pv_real *y, int64_t ldy)
+{
+    pv_vector rows[PV_LANES];
+#pragma GCC unroll 16
+    for (int i = 0; i < PV_LANES; i++)
+        rows[i] = pv_vector_load(x + i * ldx);
+    pv_tile_turn(rows);
 #pragma GCC unroll 16
     for (int i = 0; i < PV_LANES; i++)
         pv_vector_store(y + i * ldy, rows[i]);

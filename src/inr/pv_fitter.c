@@ -57,6 +57,7 @@ struct pv_fitter {
     float *memory;      /* what the slots' floats point into */
     float *tile_coords; /* [d_0][stride], one tile of a mini-batch; NULL without */
     float *tile_values; /* [d_M][stride] likewise */
+    float **channels;   /* [d_0 + d_M] the rows of both */
 };
 
 static int64_t round_up(int64_t n)
@@ -98,6 +99,11 @@ static pv_status open_slots(pv_fitter *fitter)
     if (batches) {
         PV_ALLOC(fitter->tile_coords, (int64_t)inputs * fitter->net.stride);
         PV_ALLOC(fitter->tile_values, (int64_t)outputs * fitter->net.stride);
+        PV_ALLOC(fitter->channels, inputs + outputs);
+        for (int c = 0; c < inputs; c++)
+            fitter->channels[c] = fitter->tile_coords + (int64_t)c * fitter->net.stride;
+        for (int c = 0; c < outputs; c++)
+            fitter->channels[inputs + c] = fitter->tile_values + (int64_t)c * fitter->net.stride;
     }
     for (int i = 0; i < PV_FITTER_SLOTS; i++) {
         slot *s = &fitter->slots[i];
@@ -176,7 +182,7 @@ void pv_fitter_free(pv_fitter *fitter)
     pv_inr_net_close(&fitter->net);
     pv_inr_narrow_close(&fitter->narrow);
     PV_FREE(fitter->coords, fitter->features, fitter->gradient, fitter->memory, fitter->tile_coords,
-            fitter->tile_values, fitter);
+            fitter->tile_values, fitter->channels, fitter);
 }
 
 /* What all steps read of an object: tiles, or its samples one after the other. */
@@ -223,16 +229,13 @@ static void load(pv_fitter *fitter, const slot *s)
     fitter->kernels->load(&fitter->net, s->row);
 }
 
-/* Puts `count` samples [d_0 + d_M] into places of the tile that is worked on, from `first` on. */
-static void put(const pv_fitter *fitter, int first, int count, const float *samples)
+/* Puts `count` samples [d_0 + d_M] into the tile that is worked on. */
+static void put(const pv_fitter *fitter, int count, const float *samples)
 {
-    const int inputs = inputs_of(fitter), size = inputs + outputs_of(fitter);
-    for (int c = 0; c < size; c++) {
-        float *channel = c < inputs ? fitter->tile_coords + c * (int64_t)fitter->net.stride
-                                    : fitter->tile_values + (c - inputs) * (int64_t)fitter->net.stride;
+    const int size = inputs_of(fitter) + outputs_of(fitter);
+    for (int c = 0; c < size; c++)
         for (int i = 0; i < count; i++)
-            channel[first + i] = samples[(int64_t)i * size + c];
-    }
+            fitter->channels[c][i] = samples[(int64_t)i * size + c];
 }
 
 /* Tile t of all samples, in the order they are kept in. */
@@ -244,30 +247,32 @@ static tile samples_in_order(const pv_fitter *fitter, const slot *s, int t)
     const float *coords = s->coords ? s->coords : fitter->coords;
     const int count = left < fitter->net.tile ? left : fitter->net.tile;
     if (!s->samples) return (tile){coords + t * inputs * stride, s->values + t * outputs * stride, count};
-    put(fitter, 0, count, s->samples + first * (inputs + outputs));
+    put(fitter, count, s->samples + first * (inputs + outputs));
     return (tile){fitter->tile_coords, fitter->tile_values, count};
 }
 
-/* Brings the samples in `count` places behind those drawn before. */
-static inline void draw(slot *s, int size, int count, const int32_t *places)
+/* Brings the samples in `count` places behind those drawn before, and into the tile from place `first` on. */
+static inline void draw(const pv_fitter *fitter, slot *s, int size, int count, const int32_t *places,
+                        int first)
 {
-    float *next = s->samples + (int64_t)s->drawn * size;
+    float *const *channels = fitter->channels, *next = s->samples + (int64_t)s->drawn * size;
     for (int i = 0; i < count; i++, next += size) {
         float *chosen = s->samples + (int64_t)places[i] * size;
         for (int c = 0; c < size; c++) {
             const float kept = chosen[c];
             chosen[c] = next[c];
-            next[c] = kept;
+            next[c] = channels[c][first + i] = kept;
         }
     }
     s->drawn += count;
 }
 
-/* Draws `count` of the n samples at random.  All places are known before the first sample moves, so that the
- * memory they lie in can be asked for; loops are of a length that the compiler knows where samples are of a
- * usual size. */
-static void draw_some(slot *s, int n, int size, int count)
+/* Draws `count` of the samples at random, into the tile from place `first` on.  All places are known before the
+ * first sample moves, so that the memory they lie in can be asked for; loops are of a length that the compiler
+ * knows where samples are of a usual size. */
+static void draw_some(const pv_fitter *fitter, slot *s, int count, int first)
 {
+    const int n = fitter->samples, size = inputs_of(fitter) + outputs_of(fitter);
     uint64_t random[AHEAD];
     int32_t places[AHEAD];
     pv_rng_fill(&s->rng, count, random);
@@ -278,19 +283,19 @@ static void draw_some(slot *s, int n, int size, int count)
     }
     switch (size) {
     case 2:
-        draw(s, 2, count, places);
+        draw(fitter, s, 2, count, places, first);
         break;
     case 3:
-        draw(s, 3, count, places);
+        draw(fitter, s, 3, count, places, first);
         break;
     case 4:
-        draw(s, 4, count, places);
+        draw(fitter, s, 4, count, places, first);
         break;
     case 5:
-        draw(s, 5, count, places);
+        draw(fitter, s, 5, count, places, first);
         break;
     default:
-        draw(s, size, count, places);
+        draw(fitter, s, size, count, places, first);
     }
 }
 
@@ -299,16 +304,13 @@ static void draw_some(slot *s, int n, int size, int count)
  * `count` stay samples of earlier tiles, which the kernels ignore. */
 static tile samples_drawn(const pv_fitter *fitter, slot *s, int t)
 {
-    const int size = inputs_of(fitter) + outputs_of(fitter), n = fitter->samples;
-    const int left = fitter->batch - t * fitter->net.tile;
+    const int n = fitter->samples, left = fitter->batch - t * fitter->net.tile;
     const int count = left < fitter->net.tile ? left : fitter->net.tile;
     for (int i = 0, some; i < count; i += some) {
         if (s->drawn == n) s->drawn = 0;
-        const int first = s->drawn;
         some = count - i < AHEAD ? count - i : AHEAD;
-        if (some > n - first) some = n - first;
-        draw_some(s, n, size, some);
-        put(fitter, i, some, s->samples + (int64_t)first * size);
+        if (some > n - s->drawn) some = n - s->drawn;
+        draw_some(fitter, s, some, i);
     }
     return (tile){fitter->tile_coords, fitter->tile_values, count};
 }

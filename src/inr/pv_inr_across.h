@@ -40,6 +40,7 @@ typedef struct across {
 PV_INLINE void block_across(ending end, bool dense, int down, across p)
 {
     pv_vector sum[DOWN][ACROSS];
+    float scattered[DOWN][BLOCK_UNITS] __attribute__((aligned(64)));
     const int64_t step = dense ? 1 : p.f.step;
     for (int r = 0; r < down; r++)
         for (int v = 0; v < ACROSS; v++)
@@ -65,9 +66,11 @@ PV_INLINE void block_across(ending end, bool dense, int down, across p)
             else if (end == ADDED)
                 *pv_vector_at(out) += p.scale * sum[r][v];
             else
-                for (int i = 0; i < PV_LANES; i++)
-                    p.out[(v * PV_LANES + i) * p.out_row + r] += p.scale * sum[r][v][i];
+                *pv_vector_aligned(&scattered[r][v * PV_LANES]) = sum[r][v];
         }
+    for (int64_t c = 0; end == SCATTERED && c < BLOCK_UNITS; c++)
+        for (int r = 0; r < down; r++)
+            p.out[c * p.out_row + r] += p.scale * scattered[r][c];
 }
 
 /* All `rows` rows of `units` columns. */

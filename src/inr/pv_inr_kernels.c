@@ -100,34 +100,42 @@ static double gradient_kernel(const pv_inr_net *net, const float *coords, const 
     return squared_error(net, first / PV_LANES);
 }
 
-/* The largest |x| of n floats, as the bits of a float: ordered like the floats, and without branches. */
-static float largest(int n, const float *x)
+/* scaled = scale x; returns the largest |scaled| of n floats that are numbers. */
+static float scale_all(int n, const float *restrict x, float scale, float *restrict scaled)
 {
-    uint32_t most = 0;
-    for (int i = 0; i < n; i++) {
-        uint32_t word;
-        memcpy(&word, &x[i], sizeof word);
-        word &= UINT32_C(0x7fffffff);
-        most = word > most ? word : most;
+    pv_vector most = {0};
+    float largest = 0;
+    int i = 0;
+    for (; i + PV_LANES <= n; i += PV_LANES) {
+        const pv_vector y = pv_vector_load(x + i) * scale;
+        pv_vector_store(scaled + i, y);
+        most = pv_vector_max(pv_vector_abs(y), most);
     }
-    float value;
-    memcpy(&value, &most, sizeof value);
-    return value;
+    for (; i < n; i++) {
+        scaled[i] = x[i] * scale;
+        largest = fabsf(scaled[i]) > largest ? fabsf(scaled[i]) : largest;
+    }
+    for (int l = 0; l < PV_LANES; l++)
+        largest = most[l] > largest ? most[l] : largest;
+    return largest;
+}
+
+static void transpose_rest(int rows, int cols, const float *restrict x, int ldx, float *restrict y, int ldy)
+{
+    for (int c = 0; c < cols; c++)
+        for (int r = 0; r < rows; r++)
+            y[c * ldy + r] = x[r * ldx + c];
 }
 
 /* y = x^T. */
 static void transpose(int rows, int cols, const float *x, float *y)
 {
-    for (int i = 0; i < rows; i += PV_LANES)
-        for (int j = 0; j < cols; j += PV_LANES) {
-            if (i + PV_LANES <= rows && j + PV_LANES <= cols) {
-                pv_tile_transpose(x + i * cols + j, cols, y + j * rows + i, rows);
-                continue;
-            }
-            for (int r = i; r < rows && r < i + PV_LANES; r++)
-                for (int c = j; c < cols && c < j + PV_LANES; c++)
-                    y[c * rows + r] = x[r * cols + c];
-        }
+    const int whole_rows = rows / PV_LANES * PV_LANES, whole_cols = cols / PV_LANES * PV_LANES;
+    for (int i = 0; i < whole_rows; i += PV_LANES)
+        for (int j = 0; j < whole_cols; j += PV_LANES)
+            pv_tile_transpose(x + i * cols + j, cols, y + j * rows + i, rows);
+    transpose_rest(rows, cols - whole_cols, x + whole_cols, cols, y + whole_cols * rows, rows);
+    transpose_rest(rows - whole_rows, whole_cols, x + whole_rows * cols, cols, y + whole_rows, rows);
 }
 
 static void load_kernel(pv_inr_net *net, const float *row)
@@ -136,17 +144,16 @@ static void load_kernel(pv_inr_net *net, const float *row)
     for (int l = 0; l <= last; l++) {
         const int rows = d[l + 1], cols = d[l];
         const float scale = l == last ? 1.0f : net->scale;
-        float *weight = net->weight[l], *transposed = net->transposed[l], *bias = net->bias[l];
-        for (int i = 0; i < rows * cols; i++)
-            weight[i] = row[i] * scale;
-        transpose(rows, cols, weight, transposed);
+        const float weight = scale_all(rows * cols, row, scale, net->weight[l]);
+        transpose(rows, cols, net->weight[l], net->transposed[l]);
         row += rows * cols;
-        for (int i = 0; i < rows; i++)
-            bias[i] = row[i] * scale + (l == last ? net->arch.offset : 0.0f);
+        const float bias = scale_all(rows, row, scale, net->bias[l]);
+        for (int i = 0; l == last && i < rows; i++)
+            net->bias[l][i] += net->arch.offset;
         row += rows;
-        /* False for NaN, which the quick way carries through as well. */
+        /* Both ways carry NaN through. */
         const float reach = l == 0 ? net->reach : 1.0f;
-        const float most = (float)cols * reach * largest(rows * cols, weight) + largest(rows, bias);
+        const float most = (float)cols * reach * weight + bias;
         net->apart[l] = net->loop == PV_LOOP_OWN || (net->loop == PV_LOOP_SINE && most > 0x1p21f);
     }
 }
