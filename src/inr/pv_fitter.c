@@ -267,9 +267,9 @@ static inline void draw(const pv_fitter *fitter, slot *s, int size, int count, c
     s->drawn += count;
 }
 
-/* Draws `count` of the samples at random, into the tile from place `first` on.  All places are known before the
- * first sample moves, so that the memory they lie in can be asked for; loops are of a length that the compiler
- * knows where samples are of a usual size. */
+/* Draws `count` of the samples at random, into the tile from place `first` on.  All places are known before
+ * the first sample moves, so that the memory they lie in can be asked for; loops are of a length that the
+ * compiler knows where samples are of a usual size. */
 static void draw_some(const pv_fitter *fitter, slot *s, int count, int first)
 {
     const int n = fitter->samples, size = inputs_of(fitter) + outputs_of(fitter);

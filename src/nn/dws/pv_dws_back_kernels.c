@@ -86,8 +86,8 @@ static void settle_back(int vectors, int lanes, passage *p, double *sum, double 
     }
 }
 
-/* One row of a panel.  All that moves is a pointer, so that a narrow instruction set has its registers for the
- * numbers. */
+/* One row of a panel.  All that moves is a pointer, so that a narrow instruction set has its registers for
+ * the numbers. */
 PV_INLINE void gate_row(int vectors, int lanes, bool max, bool relu, bool collect, int cols, int64_t f,
                         const pv_real *restrict x, const pv_real *restrict y, const pv_real *restrict best,
                         pv_real *restrict col, pv_real *restrict dx, passage *p)
