@@ -52,7 +52,8 @@ class Recipe:
         return [word for value in sets for word in ("--set", value)]
 
 
-BATCH = "fit.batch=64"  # of the recipe that is read best, 4 000 steps at 1e-3: what differs from it by one thing
+# Of the recipe that is read best, 4 000 steps at 1e-3, from which others differ by one thing.
+BATCH = "fit.batch=64"
 RECIPES = [
     Recipe(100, 5e-3),
     Recipe(300, 5e-3),
