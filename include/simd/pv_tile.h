@@ -128,6 +128,26 @@ PV_INLINE void pv_tile_transpose(const pv_real *x, int64_t ldx, pv_real *y, int6
         pv_vector_store(y + i * ldy, rows[i]);
 }
 
+PV_INLINE void pv_tile_transpose_rest(int rows, int cols, const pv_real *restrict x, int64_t ldx,
+                                      pv_real *restrict y, int64_t ldy)
+{
+    for (int c = 0; c < cols; c++)
+        for (int r = 0; r < rows; r++)
+            y[c * ldy + r] = x[r * ldx + c];
+}
+
+/* y[cols][ldy] = x[rows][ldx] transposed: squares, and what is left of them. */
+PV_INLINE void pv_tile_transpose_all(int rows, int cols, const pv_real *x, int64_t ldx, pv_real *y,
+                                     int64_t ldy)
+{
+    const int whole_rows = rows / PV_LANES * PV_LANES, whole_cols = cols / PV_LANES * PV_LANES;
+    for (int c = 0; c < whole_cols; c += PV_LANES)
+        for (int r = 0; r < whole_rows; r += PV_LANES)
+            pv_tile_transpose(x + r * ldx + c, ldx, y + c * ldy + r, ldy);
+    pv_tile_transpose_rest(whole_rows, cols - whole_cols, x + whole_cols, ldx, y + whole_cols * ldy, ldy);
+    pv_tile_transpose_rest(rows - whole_rows, cols, x + whole_rows * ldx, ldx, y + whole_rows, ldy);
+}
+
 /* sum[r][v] += the products over p of a[r * row + p * step] and vector v of b[p * ldb]: with `rows`,
  * `vectors` and `lanes` (of the last vector) constant, the sums stay in registers.  Beside them are the
  * vectors of b and one number of a at a time: narrow instruction sets have no more. */

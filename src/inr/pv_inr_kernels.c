@@ -120,24 +120,6 @@ static float scale_all(int n, const float *restrict x, float scale, float *restr
     return largest;
 }
 
-static void transpose_rest(int rows, int cols, const float *restrict x, int ldx, float *restrict y, int ldy)
-{
-    for (int c = 0; c < cols; c++)
-        for (int r = 0; r < rows; r++)
-            y[c * ldy + r] = x[r * ldx + c];
-}
-
-/* y = x^T. */
-static void transpose(int rows, int cols, const float *x, float *y)
-{
-    const int whole_rows = rows / PV_LANES * PV_LANES, whole_cols = cols / PV_LANES * PV_LANES;
-    for (int i = 0; i < whole_rows; i += PV_LANES)
-        for (int j = 0; j < whole_cols; j += PV_LANES)
-            pv_tile_transpose(x + i * cols + j, cols, y + j * rows + i, rows);
-    transpose_rest(rows, cols - whole_cols, x + whole_cols, cols, y + whole_cols * rows, rows);
-    transpose_rest(rows - whole_rows, whole_cols, x + whole_rows * cols, cols, y + whole_rows, rows);
-}
-
 static void load_kernel(pv_inr_net *net, const float *row)
 {
     const int last = net->arch.layers - 1, *d = net->arch.dims;
@@ -145,7 +127,7 @@ static void load_kernel(pv_inr_net *net, const float *row)
         const int rows = d[l + 1], cols = d[l];
         const float scale = l == last ? 1.0f : net->scale;
         const float weight = scale_all(rows * cols, row, scale, net->weight[l]);
-        transpose(rows, cols, net->weight[l], net->transposed[l]);
+        pv_tile_transpose_all(rows, cols, net->weight[l], cols, net->transposed[l], rows);
         row += rows * cols;
         const float bias = scale_all(rows, row, scale, net->bias[l]);
         for (int i = 0; l == last && i < rows; i++)

@@ -92,22 +92,9 @@ static void outer(int m, int n, int64_t k, int block, pv_real alpha, const pv_re
     }
 }
 
-static void transpose_rest(int rows, int cols, const pv_real *x, int64_t ldx, pv_real *restrict y,
-                           int64_t ldy)
-{
-    for (int r = 0; r < rows; r++)
-        for (int c = 0; c < cols; c++)
-            y[c * ldy + r] = x[r * ldx + c];
-}
-
 static void transpose(int rows, int cols, const pv_real *x, int64_t ldx, pv_real *restrict y, int64_t ldy)
 {
-    const int whole_rows = rows / PV_LANES * PV_LANES, whole_cols = cols / PV_LANES * PV_LANES;
-    for (int c = 0; c < whole_cols; c += PV_LANES)
-        for (int r = 0; r < whole_rows; r += PV_LANES)
-            pv_tile_transpose(x + r * ldx + c, ldx, y + c * ldy + r, ldy);
-    transpose_rest(whole_rows, cols - whole_cols, x + whole_cols, ldx, y + whole_cols * ldy, ldy);
-    transpose_rest(rows - whole_rows, cols, x + whole_rows * ldx, ldx, y + whole_rows, ldy);
+    pv_tile_transpose_all(rows, cols, x, ldx, y, ldy);
     for (int c = 0; c < cols && rows < ldy; c++)
         memset(y + c * ldy + rows, 0, sizeof *y * (size_t)(ldy - rows));
 }
