@@ -156,6 +156,15 @@ class Process:
                 pass
         return len(chosen)
 
+    def heeds(self, number: int, ranks: int) -> bool:
+        """Whether that many ranks run and have a handler for the signal, which would end them otherwise."""
+        pids, caught = self.ranks(), 0
+        for pid in pids:
+            with suppress(OSError):  # it has ended
+                state = Path(f"/proc/{pid}/status").read_text()
+                caught += int(state.split("SigCgt:")[1].split()[0], 16) >> (number - 1) & 1
+        return len(pids) == caught == ranks
+
     def wait_for(self, event: Callable[[], object], timeout: float = TIMEOUT_S) -> bool:
         """Waits until the event holds; False if the program ended or the time ran out before."""
         while self.process.poll() is None and time.monotonic() - self.start < timeout:

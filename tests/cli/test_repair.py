@@ -7,7 +7,6 @@ import random
 import shutil
 import signal
 import sys
-import time
 from pathlib import Path
 
 import h5py
@@ -22,6 +21,7 @@ from harness import (
     polyview,
     refused,
     run_tests,
+    some_rows,
     write_config,
     write_images,
 )
@@ -130,8 +130,7 @@ def a_run_ends_at_its_time_limit(work: Path) -> None:
         check(run.status == 75 and run.seconds < 11, f"{ranks} ranks end with status 75 at --max-hours", run)
     quick = write_config(work, "quick.yaml", store=str(work / "quick.h5"), fit={"views": 500, "steps": 2000})
     process = Process(launch(["fit", "--config", quick, "--grace", 8], 2))
-    process.wait_for((work / "quick.h5").exists)
-    time.sleep(1)
+    process.wait_for(lambda: some_rows(work / "quick.h5"))
     process.signal(signal.SIGUSR1)
     run = process.finish()
     check(

@@ -256,7 +256,7 @@ def locks_of_silent_nodes_are_waited_for(work: Path) -> None:
             run,
         )
         process = Process(launch(words, ranks), **AT_ONCE)
-        time.sleep(2)
+        process.wait_for(lambda: process.heeds(signal.SIGTERM, ranks))
         process.signal(signal.SIGTERM)
         run = process.finish()
         check(run.status == STOPPED and run.seconds < 10, "and a signal", run)
