@@ -18,15 +18,15 @@ def augmentation_rows(found: dict[Variant, list[Run]]) -> list[list[str]]:
         return mean_and_error([factor * run.figure(key) for run in found[variant]])
 
     test = {variant: over_seeds(variant, "test_accuracy", 100) for variant in found}
-    bases = {variant.one_view: test[variant][0] for variant in found if variant.name in ("none", "one_view")}
+    bases = {variant.name: test[variant][0] for variant in found if variant.name == variant.bare}
     rows = []
     for variant in sorted(found, key=lambda v: (math.isnan(test[v][0]), -test[v][0])):
-        gain = test[variant][0] - bases[variant.one_view] if variant.one_view in bases else math.nan
+        gain = test[variant][0] - bases[variant.bare] if variant.bare in bases else math.nan
         rows.append(
             [
                 variant.meaning,
                 plus_minus(*test[variant]),
-                "" if variant.one_view not in bases else told(gain, "+.1f"),
+                "" if variant.bare not in bases else told(gain, "+.1f"),
                 told(over_seeds(variant, "best_val_accuracy", 100)[0]),
                 told(over_seeds(variant, "test_loss")[0], ".3f"),
                 str(len(found[variant])),

@@ -298,7 +298,10 @@ def tables_of_a_study_are_of_its_runs(work: Path) -> None:
             "none, one view | 50.0 ± 25.0 | 40.0 ± 0.0 |",
             "SIREN negation, one view | 60.0 ± 0.0 | 50.0 ± 0.0 |",
         ],
-        "paper": ["SIREN negation, one view | 50.0 ± 0.0 | +10.0 |", "none, five views | 50.0 ± 10.0 |  |"],
+        "paper": [
+            "SIREN negation, one view | 50.0 ± 0.0 | +10.0 |",
+            "none, five views | 50.0 ± 10.0 | +0.0 |",
+        ],
     }.items():
         run = tool("table", "augment", "table", "--runs", work, "--of", of, cwd=work)
         rows = run.stdout.splitlines()
@@ -310,6 +313,23 @@ def tables_of_a_study_are_of_its_runs(work: Path) -> None:
         )
     run = tool("table", "augment", "bars", "--runs", work, "-o", work / "bars.png", cwd=work)
     check(run.returncode == 0 and (work / "bars.png").stat().st_size > 5000, "and its bars", run.stderr)
+    run = tool("table", "augment", "views", "--runs", work, "-o", work / "views.png", cwd=work)
+    check(
+        run.returncode == 0 and (work / "views.png").stat().st_size > 5000,
+        "and what more views give",
+        run.stderr,
+    )
+    task = ("table", "augment", "task", "--runs", work, "--of", "views")
+    first, last, beyond = (tool(*task, number, cwd=work) for number in (0, 89, 90))
+    check(
+        first.returncode == last.returncode == 0
+        and "train.views=1" in first.stdout.splitlines()
+        and {"train.views=10", "train.seed=3"} <= set(last.stdout.splitlines()),
+        "a task of the study of views names how many it takes",
+        first,
+        last,
+    )
+    check(beyond.returncode == 1 and "90 runs" in beyond.stderr, "beyond the last there is none", beyond)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,20 @@
 """What augmentation does: trains the same network with each augmentation and several seeds, and tells what came of it.
 
-    polyview-tools table augment run [--config configs/augment.yaml] [--runs runs/augment] [--jobs 2]
+    polyview-tools table augment run [--of NAME] [--config configs/augment.yaml] [--runs runs/augment] [--jobs 2]
     polyview-tools table augment table [--of NAME] [--runs runs/augment] [--into docs/results.md]
+    polyview-tools table augment views [--runs runs/views] [--unseen VIEW] -o docs/pictures/views.png
     polyview-tools table augment curves [--runs runs/augment] -o docs/pictures/augment.png
     polyview-tools table augment bars [--runs runs/augment] -o docs/pictures/augment-accuracy.png
     polyview-tools table augment task NUMBER --runs runs/augment      (for jobs/array-augment.sbatch)
 
 `run` trains what is not yet trained, one process a run, all variants of a seed before those of the next; interrupted and
 started again it goes on.  `table` prints Markdown, or replaces what stands between the marks of the table in a file: the
-augmentations, views against augmentation, models on the same rows, or all of it at the scale of the paper.  `views` also
-judges models on views that they have not seen, of objects that they have, once, and keeps the results beside the runs.
-`curves` draws the test losses without augmentation and with the best known ones, `bars` the accuracies of those.  `task`
-names one run for whoever trains elsewhere: its model, then the options of `polyview train`, a word a line; beyond the last
-run it fails and says how many there are.  A run's results are in its record, NAME-SEED.h5.runs.jsonl.
+augmentations, views against augmentation, models on the same rows, or all of it at the scale of the paper; `run --of` trains
+the rows of one.  The table of views also judges models on a view that they have not seen, of objects that they have, once,
+and keeps the results beside the runs; `views` draws it.  `curves` draws the losses without augmentation and with the best
+known ones, `bars` the accuracies of those.  `task` names one run for whoever trains elsewhere: its model, then the options
+of `polyview train`, a word a line; beyond the last run it fails and says how many there are.  A run's results are in its
+record, NAME-SEED.h5.runs.jsonl.
 """
 
 import argparse
@@ -32,13 +34,15 @@ from .._runs import Run, as_number, last_done, runs_of, told
 from .variants import (
     ALL_VIEWS,
     AUGMENTATIONS,
-    FEWER_VIEWS,
+    COUNTS,
     MAIN,
     MODELS,
     NAMED,
+    STUDY,
     VARIANTS,
+    VIEWS,
     Variant,
-    of_one_view,
+    of_views,
 )
 
 
@@ -53,6 +57,7 @@ def options(runs: Path, variant: Variant, seed: int) -> list[str]:
         f"train.output={model_path(runs, variant, seed)}",
         f"train.seed={seed}",
         f"train.test_each_epoch={str(variant.curves).lower()}",
+        *([f"train.views={variant.views}"] if variant.views else []),
         *variant.sets,
     ]
     return [word for value in sets for word in ("--set", value)]
@@ -75,7 +80,8 @@ def train(args: argparse.Namespace, variant: Variant, seed: int) -> str:
 
 
 def chosen_runs(args: argparse.Namespace) -> list[tuple[Variant, int]]:
-    chosen = [v for v in VARIANTS if not args.only or v.name in args.only]
+    of = VARIANTS if args.only else OF[args.of] if args.of else STUDY
+    chosen = [v for v in of if not args.only or v.name in args.only]
     return [(variant, seed) for seed in args.seeds for variant in chosen]
 
 
@@ -141,16 +147,16 @@ def figures(found: list[Run], *wanted: tuple[str, str]) -> list[str]:
     return [told(mean_and_error([r.figure(key) for r in found])[0], form) for key, form in wanted]
 
 
-def augmentation_table(args: argparse.Namespace, variants: list[Variant] = AUGMENTATIONS) -> str:
+def augmentation_table(args: argparse.Namespace) -> str:
     """Each augmentation beside the same views without."""
-    bases = {one: scored(finished_runs(args.runs, "one_view" if one else "none"))[0] for one in (True, False)}
     rows = []
-    for variant in variants:
+    for variant in OF[args.of or "augmentations"]:
         found = finished_runs(args.runs, variant.name)
         if not found:
             continue
         test, error = scored(found)
-        gain = "" if variant in FEWER_VIEWS else told(test - bases[variant.one_view], "+.1f")
+        base = scored(finished_runs(args.runs, variant.bare))[0]
+        gain = told(test - base, "+.1f") if math.isfinite(base) else ""
         rest = figures(
             found,
             ("test_loss", ".3f"),
@@ -163,23 +169,16 @@ def augmentation_table(args: argparse.Namespace, variants: list[Variant] = AUGME
     return whole_table([*head, "best epoch", "last training loss", "seeds"], rows)
 
 
-def paper_table(args: argparse.Namespace) -> str:
-    """The same and fewer views, at the scale of the paper."""
-    return augmentation_table(args, [*AUGMENTATIONS, *FEWER_VIEWS])
-
-
 def model_table(args: argparse.Namespace) -> str:
     """Every kind of model, on one view an object."""
     rows = []
-    dws = ["one_view", "one_view_canonical_sign", "one_view_negation_mixup_signed_half"]
-    for variant in [*(NAMED[name] for name in dws), *MODELS]:
+    for variant in OF["models"]:
         found = finished_runs(args.runs, variant.name)
         if not found:
             continue
-        name = variant.meaning.removesuffix(", one view")
-        name = (
-            f"DWS 16 x 2, {name}" if variant.name in dws[1:] else name if variant in MODELS else "DWS 16 x 2"
-        )
+        name = of_augmentation(variant)
+        if variant not in MODELS:
+            name = "DWS 16 x 2" if name == "none" else f"DWS 16 x 2, {name}"
         rest = figures(found, ("test_loss", ".3f"), ("train_loss", ".2f"), ("parameters", ",.0f"))
         rows.append([name, plus_minus(*scored(found)), *rest, str(len(found))])
     return whole_table(
@@ -203,35 +202,69 @@ def judged(args: argparse.Namespace, model: Path, split: str, view: int) -> floa
     return 100 * as_number(json.loads(kept.read_text())["accuracy"])
 
 
+def by_views(args: argparse.Namespace, variant: Variant) -> tuple[tuple[float, float], list[Run]]:
+    """Accuracy on the unseen view of the training objects, and the runs."""
+    models = [model_path(args.runs, variant, seed) for seed in args.seeds]
+    found = [(run, model) for model in models if (run := last_done(runs_of(model), "train"))]
+    inside = [judged(args, model, "train", args.unseen) for _, model in found]
+    return mean_and_error(inside) if inside else (math.nan, math.nan), [run for run, _ in found]
+
+
 def view_table(args: argparse.Namespace) -> str:
-    """What an object's further views buy, on its last view, which these runs have not seen, and on other objects."""
+    """What an object's further views buy, on a view of it that these runs have not seen, and on other objects."""
     rows = []
-    names = [
-        "one_view",
-        "two_views",
-        "three_views",
-        "five_views",
-        "one_view_negation",
-        "one_view_negation_mixup_signed_half",
-    ]
-    for variant in [NAMED[name] for name in names]:
-        models = [model_path(args.runs, variant, seed) for seed in args.seeds]
-        found = [(run, model) for model in models if (run := last_done(runs_of(model), "train"))]
+    for variant in VIEWS:
+        inside, found = by_views(args, variant)
         if not found:
             continue
-        inside = mean_and_error([judged(args, model, "train", args.unseen) for _, model in found])
-        outside = scored([run for run, _ in found])
-        losses = figures([run for run, _ in found], ("train_loss", ".2f"), ("test_loss", ".3f"))
-        rows.append([variant.meaning, plus_minus(*inside), plus_minus(*outside), *losses, str(len(found))])
+        losses = figures(found, ("train_loss", ".2f"), ("test_loss", ".3f"))
+        rows.append(
+            [variant.meaning, plus_minus(*inside), plus_minus(*scored(found)), *losses, str(len(found))]
+        )
     head = ["views and augmentation", "unseen view of training objects, %", "other objects, %"]
     return whole_table([*head, "last training loss", "test loss", "seeds"], rows)
+
+
+def views(args: argparse.Namespace) -> None:
+    """The same as a picture: accuracies against the number of views, a line an augmentation."""
+    from ..figures import COLOURS, STYLE, save
+    from matplotlib import pyplot as plt
+
+    found = {variant: by_views(args, variant) for variant in VIEWS}
+    scores = {variant: (inside, scored(runs)) for variant, (inside, runs) in found.items() if runs}
+    if not scores:
+        raise ValueError(f"'{args.runs}' holds none of these runs")
+    names = list(dict.fromkeys(map(of_augmentation, scores)))
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(1, 2, figsize=(7.8, 3.2), layout="constrained")
+        for place, title in enumerate(("an unseen view of training objects", "other objects")):
+            for colour, name in zip(COLOURS, names):
+                line = [(v.views, *s[place]) for v, s in scores.items() if of_augmentation(v) == name]
+                at, means, errors = zip(*line)
+                errors = [error if math.isfinite(error) else 0.0 for error in errors]
+                axes[place].errorbar(at, means, errors, color=colour, marker="o", markersize=3, label=name)
+            axes[place].set(xlabel="views an object", title=title, xscale="log")
+            axes[place].set_xticks(list(COUNTS), [str(count) for count in COUNTS])
+            axes[place].minorticks_off()
+        axes[0].set_ylabel("accuracy, %")
+        axes[1].legend(loc="lower right", fontsize=6)
+        save(figure, args.output)
 
 
 TABLES = {
     "augmentations": augmentation_table,
     "views": view_table,
     "models": model_table,
-    "paper": paper_table,
+    "paper": augmentation_table,
+}
+OF = {
+    "augmentations": AUGMENTATIONS,
+    "views": VIEWS,
+    "models": [
+        *(NAMED[n] for n in ("one_view", "one_view_canonical_sign", "one_view_negation_mixup_signed_half")),
+        *MODELS,
+    ],
+    "paper": list(dict.fromkeys([*AUGMENTATIONS, *VIEWS])),
 }
 
 
@@ -260,6 +293,15 @@ def mean_curve(runs: Path, variant: Variant, key: str) -> list[float]:
     return [float(np.mean(values)) for values in zip(*curves)]
 
 
+def views_of(variant: Variant) -> str:
+    return COUNTS[variant.views].replace("_", " ") if variant.views else "all views"
+
+
+def of_augmentation(variant: Variant) -> str:
+    """What it does whatever the number of views."""
+    return variant.meaning.removesuffix(f", {views_of(variant)}")
+
+
 def curved(runs: Path) -> list[Variant]:
     """The variants whose curves can be drawn."""
     finished = [v for v in VARIANTS if v.curves and finished_runs(runs, v.name)]
@@ -267,14 +309,15 @@ def curved(runs: Path) -> list[Variant]:
 
 
 def curves(runs: Path, output: Path | BinaryIO) -> None:
-    """Test losses, where an object has one view and where it has all; what was not trained is left out."""
+    """Test losses with the fewest views an object and with the most, and training losses without augmentation."""
     from ..figures import COLOURS, STYLE, save
     from matplotlib import pyplot as plt
 
     shown = curved(runs)
-    parts = [part for one in (True, False) if (part := [v for v in shown if v.one_view == one])]
-    if not parts:
+    if not shown:
         raise ValueError(f"'{runs}' holds no runs with curves")
+    counts = sorted({v.views for v in shown}, key=lambda views: views or math.inf)
+    parts = [[v for v in shown if v.views == views] for views in dict.fromkeys((counts[0], counts[-1]))]
     with plt.rc_context(STYLE):
         size = (3.6 * len(parts) + 0.6, 3.1)
         figure, axes = plt.subplots(
@@ -283,17 +326,20 @@ def curves(runs: Path, output: Path | BinaryIO) -> None:
         for axis, part in zip(axes[0], parts):
             for colour, variant in zip(COLOURS, part):
                 values = mean_curve(runs, variant, "test_loss")
-                label = variant.meaning.removesuffix(", one view")
-                axis.plot(range(1, len(values) + 1), values, color=colour, linewidth=1.6, label=label)
-            views = "one view" if part[0].one_view else "all views"
-            axis.set(xlabel="epoch", title=f"test loss, {views} an object")
+                epochs = range(1, len(values) + 1)
+                axis.plot(epochs, values, color=colour, linewidth=1.6, label=of_augmentation(variant))
+                if variant.name == variant.bare:
+                    values = mean_curve(runs, variant, "train_loss")
+                    label = f"{of_augmentation(variant)}, training loss"
+                    axis.plot(epochs, values, color=colour, linewidth=1, linestyle=":", label=label)
+            axis.set(xlabel="epoch", title=f"test loss, {views_of(part[0])} an object")
         axes[0][0].legend(loc="upper right", fontsize=6)
         save(figure, output)
 
 
 def barred(runs: Path) -> list[Variant]:
     """The main variants that were trained, with one view an object or with all; named as those of all."""
-    return [v for v in MAIN if finished_runs(runs, v.name) or finished_runs(runs, of_one_view(v).name)]
+    return [v for v in MAIN if finished_runs(runs, v.name) or finished_runs(runs, of_views(1, v).name)]
 
 
 def bars(runs: Path, output: Path | BinaryIO) -> None:
@@ -302,7 +348,7 @@ def bars(runs: Path, output: Path | BinaryIO) -> None:
     from matplotlib import pyplot as plt
 
     shown = barred(runs)
-    series_of = {"one view an object": [of_one_view(variant) for variant in shown], "all views": shown}
+    series_of = {"one view an object": [of_views(1, variant) for variant in shown], "all views": shown}
     scores = {
         label: [scored(finished_runs(runs, v.name)) for v in chosen] for label, chosen in series_of.items()
     }
@@ -331,12 +377,17 @@ def arguments(program: str, words: list[str]) -> argparse.Namespace:
     runs.add_argument("--runs", type=path_of, default=Path("runs/augment"), help="directory of the runs")
     which = argparse.ArgumentParser(add_help=False)
     which.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    which.add_argument(
+        "--of", choices=TABLES, help="which of the tables (all but views and paper are trained by default)"
+    )
     which.add_argument("--only", nargs="+", help="names of variants", choices=[v.name for v in VARIANTS])
     program_of = argparse.ArgumentParser(add_help=False)
     program_of.add_argument(
         "--store", type=path_of, help="the store (default: store.h5 in the runs' directory)"
     )
     program_of.add_argument("--polyview", type=path_of, default=Path("build/polyview"))
+    unseen = argparse.ArgumentParser(add_help=False)
+    unseen.add_argument("--unseen", type=int, default=3, help="the view that none of the runs has seen")
     command = commands.add_parser(
         "run", parents=[runs, which, program_of], help="train what is not yet trained"
     )
@@ -345,10 +396,14 @@ def arguments(program: str, words: list[str]) -> argparse.Namespace:
     command.add_argument("--set", action="append", default=[], help="key.path=value, for every run")
     command = commands.add_parser("task", parents=[runs, which], help="the words of one run")
     command.add_argument("number", type=int)
-    command = commands.add_parser("table", parents=[runs, which, program_of], help="Markdown of the results")
-    command.add_argument("--of", choices=TABLES, default="augmentations", help="which of the tables")
-    command.add_argument("--unseen", type=int, default=3, help="views: the view that they are judged on")
+    command = commands.add_parser(
+        "table", parents=[runs, which, program_of, unseen], help="Markdown of the results"
+    )
     command.add_argument("--into", type=path_of, help="file whose table is replaced")
+    command = commands.add_parser(
+        "views", parents=[runs, which, program_of, unseen], help="draw what more views give"
+    )
+    command.add_argument("-o", "--output", type=path_of, required=True)
     for name, what in (("curves", "loss curves"), ("bars", "accuracies")):
         command = commands.add_parser(name, parents=[runs], help=what)
         command.add_argument("-o", "--output", type=path_of, required=True)
@@ -361,10 +416,15 @@ def main(program: str, words: list[str]) -> int:
         return run(args)
     if args.command == "task":
         return task(args)
+    if args.command == "views":
+        views(args)
+        return 0
     if args.command in ("curves", "bars"):
         (curves if args.command == "curves" else bars)(args.runs, args.output)
-    elif args.into:
-        replace_between_marks(args.into, TABLES[args.of](args), marks_of(args.of))
+        return 0
+    name = args.of or "augmentations"
+    if args.into:
+        replace_between_marks(args.into, TABLES[name](args), marks_of(name))
     else:
-        print(TABLES[args.of](args))
+        print(TABLES[name](args))
     return 0

@@ -12,13 +12,15 @@ class Variant:
     augment: str = ""  # the entries of the config's list
     sets: tuple[str, ...] = ()
     curves: bool = False  # scored on the test split after every epoch
+    views: int = 0  # of an object, the first so many; 0: all that the config names
 
     @property
-    def one_view(self) -> bool:
-        return ONE_VIEW[0] in self.sets
+    def bare(self) -> str:
+        """The variant of as many views without augmentation."""
+        return COUNTS.get(self.views, "none")
 
 
-ONE_VIEW = ("train.views=1",)
+COUNTS = {1: "one_view", 2: "two_views", 3: "three_views", 5: "five_views", 10: "ten_views"}
 
 ALL_VIEWS = [
     Variant("none", "none", curves=True),
@@ -72,30 +74,37 @@ ALL_VIEWS = [
 ]
 
 
-def of_one_view(variant: Variant) -> Variant:
-    name = "one_view" if variant.name == "none" else f"one_view_{variant.name}"
-    meaning = f"{variant.meaning}, one view"
-    return replace(variant, name=name, meaning=meaning, sets=(*ONE_VIEW, *variant.sets))
+def of_views(views: int, variant: Variant) -> Variant:
+    """The same of an object's first views."""
+    name = COUNTS[views] if variant.name == "none" else f"{COUNTS[views]}_{variant.name}"
+    return replace(
+        variant, name=name, meaning=f"{variant.meaning}, {COUNTS[views].replace('_', ' ')}", views=views
+    )
 
 
 # Those that matter most come first, with one view an object and with all: a study that is cut short has them.
 MAIN = ALL_VIEWS[:10]
 AUGMENTATIONS = [
-    *map(of_one_view, MAIN),
+    *(of_views(1, variant) for variant in MAIN),
     Variant(
         "one_view_partners_all",
         "aligned MixUp, one view, partners of all views",
         "{kind: mixup_aligned, partner_views: all}",
-        ONE_VIEW,
+        views=1,
     ),
     *ALL_VIEWS,
 ]
 
-FEWER_VIEWS = [
-    Variant("two_views", "none, two views", sets=("train.views=2",)),
-    Variant("three_views", "none, three views", sets=("train.views=3",)),
-    Variant("five_views", "none, five views", sets=("train.views=5",)),
+# What further views of an object give, with and without augmentation.
+BESIDE_VIEWS = [
+    "none",
+    "mixup_aligned",
+    "mixup_aligned_signed",
+    "negation",
+    "canonical_sign",
+    "canonical_mixup_aligned",
 ]
+VIEWS = [of_views(views, variant) for variant in MAIN if variant.name in BESIDE_VIEWS for views in COUNTS]
 
 MLP = (
     "model.kind=mlp",
@@ -103,30 +112,39 @@ MLP = (
     "model.batch_norm=true",
     "model.dropout=0.2",
     "train.lr=1e-3",
-    *ONE_VIEW,
 )
-PROBE = ("model.kind=probe", "model.hidden=256", "train.normalise=none", "train.lr=1e-3", *ONE_VIEW)
-SCALEGMN = ("model.kind=scalegmn", "model.hidden=32", "train.normalise=scale", "train.lr=1e-3", *ONE_VIEW)
+PROBE = ("model.kind=probe", "model.hidden=256", "train.normalise=none", "train.lr=1e-3")
+SCALEGMN = ("model.kind=scalegmn", "model.hidden=32", "train.normalise=scale", "train.lr=1e-3")
 MATCHED = ("train.align=fixed", "train.normalise=tensor")
 SIGNED_HALF = "{kind: mixup_aligned, signs: true, p: 0.5}"
 
 MODELS = [
-    Variant("mlp", "MLP 256 x 2, weights as they are", sets=MLP),
-    Variant("mlp_fixed", "MLP, matched by order and signs", sets=(*MLP, "train.align=fixed")),
-    Variant(
-        "mlp_phases",
-        "MLP, matched by order, signs and phases",
-        sets=(*MLP, "train.align=fixed", "train.align_phases=true"),
-    ),
-    Variant(
-        "mlp_mixup", "MLP, matched by order and signs, MixUp", "{kind: mixup}", (*MLP, "train.align=fixed")
-    ),
-    Variant("dws_fixed", "DWS 16 x 2, matched by order and signs", sets=(*ONE_VIEW, *MATCHED)),
-    Variant("probe", "64 learned points, perceptron 256 x 2", sets=PROBE),
-    Variant("scalegmn", "ScaleGMN 32 x 2, forward", sets=SCALEGMN),
-    Variant("scalegmn_mixup", "ScaleGMN 32 x 2, signed-aligned MixUp of one half", SIGNED_HALF, SCALEGMN),
-    Variant("scalegmn_both", "ScaleGMN 32 x 2, both directions", sets=(*SCALEGMN, "model.direction=both")),
+    replace(model, views=1)
+    for model in (
+        Variant("mlp", "MLP 256 x 2, weights as they are", sets=MLP),
+        Variant("mlp_fixed", "MLP, matched by order and signs", sets=(*MLP, "train.align=fixed")),
+        Variant(
+            "mlp_phases",
+            "MLP, matched by order, signs and phases",
+            sets=(*MLP, "train.align=fixed", "train.align_phases=true"),
+        ),
+        Variant(
+            "mlp_mixup",
+            "MLP, matched by order and signs, MixUp",
+            "{kind: mixup}",
+            (*MLP, "train.align=fixed"),
+        ),
+        Variant("dws_fixed", "DWS 16 x 2, matched by order and signs", sets=MATCHED),
+        Variant("probe", "64 learned points, perceptron 256 x 2", sets=PROBE),
+        Variant("scalegmn", "ScaleGMN 32 x 2, forward", sets=SCALEGMN),
+        Variant("scalegmn_mixup", "ScaleGMN 32 x 2, signed-aligned MixUp of one half", SIGNED_HALF, SCALEGMN),
+        Variant(
+            "scalegmn_both", "ScaleGMN 32 x 2, both directions", sets=(*SCALEGMN, "model.direction=both")
+        ),
+    )
 ]
 
-VARIANTS = [*AUGMENTATIONS, *FEWER_VIEWS, *MODELS]
+# What is trained unless something else is asked for: rows of some views want a store that has so many.
+STUDY = [*AUGMENTATIONS, *MODELS]
+VARIANTS = list(dict.fromkeys([*STUDY, *VIEWS]))
 NAMED = {variant.name: variant for variant in VARIANTS}
