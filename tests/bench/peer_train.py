@@ -1,13 +1,16 @@
 """The published DWS classifier trained by PyTorch and ours, on the same store with the same settings.
 
-    peer_train.py --published DIR --polyview build/polyview --store store.h5 [--seeds 3] [--epochs 20] [--mixup]
+    peer_train.py --published DIR --polyview build/polyview --store store.h5 [--seeds 1 2 3] [--epochs 20] [--mixup]
+                  [--kept FILE]
 
 DIR is a checkout of the published code (github.com/AvivSham/deep-weight-space-augmentations), whose model is trained here
 as its trainer does it: AdamW with AMSGrad, rate 1e-3, weight decay 5e-4, batches of 256 in a new order every epoch,
 entries standardised by the training split.  With --mixup both mix every sample with another of any class that is aligned
-to it, theirs by its own class, on weights that are not standardised yet.  Both keep the epoch with the best validation accuracy and report its test
-accuracy; both score view 0.  The store must hold the splits train, val and test.  Without PyTorch or DIR it says so and ends
-with status 0; with status 1 if the test accuracies of the two do not overlap between seeds.
+to it, theirs by its own class (which wants matplotlib, scipy and wandb), on weights that are not standardised yet.  Both
+keep the epoch with the best validation accuracy and report its test accuracy; both score view 0.  The store must hold the
+splits train, val and test.  With --kept what a seed gave is kept in the file, a line a run, and taken from there the next
+time.  Without PyTorch or DIR it says so and ends with status 0; with status 1 if the test accuracies of the two do not
+overlap between seeds.
 """
 
 from __future__ import annotations
@@ -171,14 +174,30 @@ def train_ours(polyview: Path, store: Path, seed: int, epochs: int, mixup: bool)
     }
 
 
+def kept(file: Path | None, what: dict[str, Any]) -> dict[str, float] | None:
+    """What an earlier run of the same gave."""
+    if not file or not file.exists():
+        return None
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    return next((line["result"] for line in lines if line["run"] == what), None)
+
+
+def keep(file: Path | None, what: dict[str, Any], result: dict[str, float]) -> dict[str, float]:
+    if file:
+        with file.open("a") as to:
+            print(json.dumps({"run": what, "result": result}), file=to)
+    return result
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--published", type=Path, required=True)
     parser.add_argument("--polyview", type=Path, required=True)
     parser.add_argument("--store", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--mixup", action="store_true", help="aligned MixUp of every sample")
+    parser.add_argument("--kept", type=Path, help="file of what seeds gave")
     args = parser.parse_args()
     try:
         import torch
@@ -190,17 +209,27 @@ def main() -> int:
         return 0
     torch.set_num_threads(1)
     sys.path.insert(0, str(args.published))
-    found: dict[str, list[dict[str, float]]] = {"published": [], "polyview": []}
-    for seed in range(1, args.seeds + 1):
-        found["published"].append(train_published(args.store, seed, args.epochs, args.mixup))
-        found["polyview"].append(train_ours(args.polyview, args.store, seed, args.epochs, args.mixup))
-        for who, runs in found.items():
-            print(f"seed {seed} {who:10}", json.dumps(runs[-1]), flush=True)
+    trained = {
+        "published": lambda seed: train_published(args.store, seed, args.epochs, args.mixup),
+        "polyview": lambda seed: train_ours(args.polyview, args.store, seed, args.epochs, args.mixup),
+    }
+    found: dict[str, list[dict[str, float]]] = {who: [] for who in trained}
+    for seed in args.seeds:
+        for who, train in trained.items():
+            what = {
+                "who": who,
+                "seed": seed,
+                "epochs": args.epochs,
+                "mixup": args.mixup,
+                "store": str(args.store),
+            }
+            found[who].append(kept(args.kept, what) or keep(args.kept, what, train(seed)))
+            print(f"seed {seed} {who:10}", json.dumps(found[who][-1]), flush=True)
     tests = {who: [run["test"] for run in runs] for who, runs in found.items()}
     for who, accuracies in tests.items():
         spread = statistics.stdev(accuracies) if len(accuracies) > 1 else 0.0
         print(
-            f"{who:10} test accuracy {statistics.mean(accuracies):.4f} +- {spread:.4f} over {args.seeds} seeds"
+            f"{who:10} test accuracy {statistics.mean(accuracies):.4f} +- {spread:.4f} over {len(args.seeds)} seeds"
         )
     one, other = tests.values()
     overlap = max(min(one), min(other)) <= min(max(one), max(other))
