@@ -131,7 +131,10 @@ def fill(work: Path) -> None:
             write_record(
                 path, json.loads(train), 1, 1, test_accuracy=score, best_val_accuracy=0.25, test_loss=1.5
             )
-            epochs = [{"event": "epoch", "test_loss": 2.0 / epoch, "epoch": epoch} for epoch in (1, 2, 3)]
+            epochs = [
+                {"event": "epoch", "train_loss": 3.0 / epoch, "test_loss": 2.0 / epoch, "epoch": epoch}
+                for epoch in (1, 2, 3)
+            ]
             metrics = path.with_name(f"{name}-{seed}.h5.jsonl")
             first = Path(f"{model}.jsonl").read_text().splitlines()[0]
             metrics.write_text("\n".join([first, *map(json.dumps, epochs)]) + "\n")
@@ -271,6 +274,22 @@ def the_report_tells_what_the_records_tell(work: Path) -> None:
         "every run is listed with its ranks, their cores, time and memory",
         rows,
         ours,
+    )
+    curves_of_unlike_lengths_are_named(work, page)
+
+
+def curves_of_unlike_lengths_are_named(work: Path, page: Page) -> None:
+    with (work / "augment" / "none-2.h5.jsonl").open("a") as metrics:
+        print(json.dumps({"event": "epoch", "train_loss": 0.5, "test_loss": 0.5, "epoch": 4}), file=metrics)
+    done, text = report(work)
+    check(
+        done.returncode == 0
+        and "No picture of the losses" in text
+        and "no runs of none of one length" in text
+        and Page(text).pictures["Augmentations"] == page.pictures["Augmentations"] - 1 == 1
+        and Page(text).tables["Augmentations"] == page.tables["Augmentations"],
+        "runs of one name with curves of unlike lengths are told, and what else there is stands",
+        done,
     )
 
 
