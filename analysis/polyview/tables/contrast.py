@@ -30,6 +30,7 @@ class Variant:
     meaning: str
     augment: str = ""  # the entries of the config's list
     positives: str = "both"
+    sets: tuple[str, ...] = ()
 
 
 VARIANTS = [
@@ -46,7 +47,13 @@ VARIANTS = [
         "two views, aligned MixUp with a view of the same image",
         "{kind: mixup_aligned, partner: view}",
     ),
+    Variant(
+        "mixup_view_signed",
+        "two views, signed-aligned MixUp with a view of the same image",
+        "{kind: mixup_aligned, signs: true, partner: view}",
+    ),
     Variant("mixup_any", "two views, aligned MixUp with any", "{kind: mixup_aligned}"),
+    Variant("canonical", "two views, canonical signs", positives="views", sets=("train.canonical=sign",)),
 ]
 
 
@@ -72,6 +79,7 @@ def train(args: argparse.Namespace, variant: Variant, seed: int) -> tuple[list[o
         f"train.positives={variant.positives}",
         f"train.output={model}",
         f"train.seed={seed}",
+        *variant.sets,
         *args.set,
     ]
     words = [word for value in sets for word in ("--set", value)]

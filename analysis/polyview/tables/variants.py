@@ -116,6 +116,7 @@ MLP = (
 PROBE = ("model.kind=probe", "model.hidden=256", "train.normalise=none", "train.lr=1e-3")
 SCALEGMN = ("model.kind=scalegmn", "model.hidden=32", "train.normalise=scale", "train.lr=1e-3")
 MATCHED = ("train.align=fixed", "train.normalise=tensor")
+PHASOR, SIGN = ("model.features=phasor",), ("train.canonical=sign",)
 SIGNED_HALF = "{kind: mixup_aligned, signs: true, p: 0.5}"
 
 MODELS = [
@@ -133,6 +134,13 @@ MODELS = [
             "MLP, matched by order and signs, MixUp",
             "{kind: mixup}",
             (*MLP, "train.align=fixed"),
+        ),
+        Variant("dws_phasor", "DWS 16 x 2 of phasors", sets=PHASOR),
+        Variant("dws_phasor_sign", "DWS 16 x 2 of phasors, canonical signs", sets=(*PHASOR, *SIGN)),
+        Variant(
+            "dws_phasor_both",
+            "DWS 16 x 2 of phasors, canonical signs and phases",
+            sets=(*PHASOR, "train.canonical=both"),
         ),
         Variant("dws_fixed", "DWS 16 x 2, matched by order and signs", sets=MATCHED),
         Variant("probe", "64 learned points, perceptron 256 x 2", sets=PROBE),
