@@ -53,6 +53,11 @@ ALL_VIEWS = [
         "signed-aligned MixUp, by one network",
         "{kind: mixup_aligned, signs: true, match: reference}",
     ),
+    Variant(
+        "mixup_aligned_phases",
+        "MixUp aligned with signs and phases",
+        "{kind: mixup_aligned, signs: true, phases: true}",
+    ),
     Variant("mixup_aligned_view", "aligned MixUp of two views", "{kind: mixup_aligned, partner: view}"),
     Variant("mixup_perm", "MixUp after a random permutation", "{kind: mixup_perm}"),
     Variant("weights_only", "MixUp, label of the larger share", "{kind: weights_only}"),
@@ -83,7 +88,7 @@ def of_views(views: int, variant: Variant) -> Variant:
 
 
 # Those that matter most come first, with one view an object and with all: a study that is cut short has them.
-MAIN = ALL_VIEWS[:10]
+MAIN = ALL_VIEWS[:11]
 AUGMENTATIONS = [
     *(of_views(1, variant) for variant in MAIN),
     Variant(
