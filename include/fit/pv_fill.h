@@ -13,6 +13,7 @@ typedef struct pv_fill_opts {
     pv_inr_variant variant;
     const pv_fit_opts *fit;
     bool retry_refused; /* refused rows count as missing */
+    unsigned left_out;  /* bit s: rows of objects of split s (PV_SPLIT_TRAIN, ...) are left to later runs */
     double grace;       /* seconds for which fits in flight go on after a stop signal */
     pv_lock *lock; /* of the store, looked at while the run goes on; NULL where nobody else knows the store */
 } pv_fill_opts;
@@ -34,7 +35,8 @@ typedef struct pv_fill_result {
     double mean_iou, mean_surface_error;
 } pv_fill_result;
 
-/* Fits every view whose status is missing, and with `retry_refused` those that are refused.
+/* Fits every view whose status is missing, and with `retry_refused` those that are refused, but for those of
+ * objects whose split is left out.
  *
  * A fit whose loss or weights are not finite starts again from the view's next random stream, at most
  * fit->restarts times; then its row is refused: zeros, psnr NaN, the steps of the last attempt.  A row is a

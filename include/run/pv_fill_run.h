@@ -16,11 +16,10 @@ pv_status pv_run_lock(const pv_comm *comm, const char *path, pv_lock **lock);
 pv_status pv_run_create(const pv_comm *comm, const pv_run_config *config, const pv_signal *signal,
                         const char *path, const pv_storage_opts *storage, int64_t views);
 
-/* Fits what is missing of a store by its config; after a signal fits in flight have `grace` seconds.
+/* Fits what is missing of a store by its config; opts.variant and opts.fit are those of the config.
  * Collective.  Errors: as pv_fill (PV_STOPPED: *result is valid). */
 pv_status pv_run_fill(const pv_comm *comm, const pv_run_config *config, const pv_signal *signal,
-                      pv_store *store, pv_lock *lock, bool retry_refused, double grace,
-                      pv_fill_result *result);
+                      pv_store *store, pv_fill_opts opts, pv_fill_result *result);
 
 /* Ends the writing of a store: its files must be where they were, the lock ours, and what is then found in
  * the store, opened anew, what `fill` counted (NULL: is not looked at).  Gives both back; NULL for none.

@@ -17,7 +17,7 @@
 #include <stdbool.h>
 
 /* The status of a row.  REFUSED: its loss was not finite, nor after every restart; the row is zeros. */
-enum { PV_ROW_MISSING = 0, PV_ROW_FITTED = 1, PV_ROW_REFUSED = 2 };
+enum { PV_ROW_MISSING = 0, PV_ROW_FITTED = 1, PV_ROW_REFUSED = 2, PV_ROW_STATUSES };
 
 typedef struct pv_store pv_store;
 

@@ -17,7 +17,10 @@ typedef struct words {
     pv_words set;
     double max_hours, grace;
     bool retry_refused;
+    unsigned split;
 } words;
+
+static const char *const splits[] = {"train", "val", "test", "all", NULL}; /* by PV_SPLIT_... */
 
 static const pv_option options[] = {
     {PV_KEY(words, config), .value = "FILE", .meaning = "the recipe; without it, that of the store"},
@@ -28,6 +31,8 @@ static const pv_option options[] = {
     {PV_KEY(words, grace), PV_AT_LEAST(0), .value = "S",
      .meaning = "seconds for fits in flight when the run is to end; then they are dropped"},
     {PV_KEY(words, retry_refused), .meaning = "fits refused rows again"},
+    {PV_KEY(words, split), .choices = splits, .initial = "all",
+     .meaning = "objects whose rows are fitted; others are left to later runs"},
     {0}};
 
 /* A store is resumed only by a config that makes the same rows. */
@@ -111,9 +116,14 @@ static pv_status run_fit(const pv_comm *comm, pv_run *run, const void *own, json
     PV_TRY(prepare_store(comm, config, path, signal, &store));
     pv_run_keep(run, path, config);
     const pv_source_form *form = pv_signal_form(signal);
-    st = pv_run_fill(comm, config, signal, store, lock, w->retry_refused, w->grace, &fill);
+    const pv_fill_opts how = {.retry_refused = w->retry_refused,
+                              .left_out = w->split < PV_SPLITS ? ~(1U << w->split) : 0,
+                              .grace = w->grace,
+                              .lock = lock};
+    st = pv_run_fill(comm, config, signal, store, how, &fill);
     if (st == PV_OK || st == PV_STOPPED) {
         pv_json_text(result, "store", path);
+        if (w->split < PV_SPLITS) pv_json_text(result, "split", splits[w->split]);
         pv_result_fill(&fill, result);
         json_object_set_new(result, "range", json_pack("[f, f]", form->low, form->high));
         pv_result_machine(comm, result);
@@ -138,6 +148,7 @@ const pv_command pv_command_fit = {
         "A view whose loss is not finite starts again from its next random stream, at most fit.restarts\n"
         "times; then its row is refused, counted in a warning, and left alone by later runs unless\n"
         "--retry-refused is given.  Refused rows do not change the exit status.\n\n"
+        "With --split train further views cost less: classifiers are validated and tested on view 0.\n\n"
         "SIGTERM, SIGINT, SIGUSR1 and --max-hours save what is finished and end with status 75.  Every run\n"
         "adds its record to <store>.runs.jsonl.\n",
     .run = run_fit,

@@ -64,7 +64,7 @@ static pv_status refit(const pv_comm *comm, const pv_run_config *config, const p
     pv_status st;
     PV_TRY(pv_specimen_check_store(comm, signal, store));
     PV_TRY(pv_agree(comm, comm->rank == 0 ? pv_verify_discard(store, checked) : PV_OK));
-    st = pv_run_fill(comm, config, signal, store, lock, false, grace, fill);
+    st = pv_run_fill(comm, config, signal, store, (pv_fill_opts){.grace = grace, .lock = lock}, fill);
     if (st == PV_OK || st == PV_STOPPED) {
         json_t *repair = json_object();
         pv_result_fill(fill, repair);

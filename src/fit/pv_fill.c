@@ -18,14 +18,15 @@
 /* Rows of a chunk, at most: large enough to make writes and claims cheap. */
 enum { CHUNK_ROWS = 16 };
 
-/* Statuses read at once: most rows of a store that is almost filled are passed over. */
+/* Statuses read at once: of a store almost filled, or of splits left out, most rows are passed over. */
 enum { SEEN_ROWS = 1 << 16 };
 
-/* Statuses of objects [first, first + count) of a view.  Rows that this rank has yet to take are as they
- * were: no other rank takes them. */
+/* Statuses of objects [first, first + count) of a view, and which are wanted.  Rows that this rank has yet to
+ * take are as they were: no other rank takes them. */
 typedef struct seen {
     int64_t view, first, count;
     uint8_t status[SEEN_ROWS];
+    bool wanted[SEEN_ROWS];
 } seen;
 
 /* Consecutive objects of one view: what they are, and what becomes of their rows. */
@@ -251,18 +252,34 @@ static pv_status write_fresh(chunk_fitter *f, const chunk *c)
     return st;
 }
 
-/* The statuses of `count` objects of a view from `first`, as they were when this fill began. */
-static pv_status look_up(chunk_fitter *f, int64_t view, int64_t first, int count, const uint8_t **status)
+/* Reads what is seen of a view from an object on. */
+static pv_status see(chunk_fitter *f, int64_t view, int64_t first)
 {
+    const pv_fill_opts *const o = f->opts;
     seen *const s = &f->seen;
+    uint8_t *split = NULL;
     const int64_t left = pv_store_objects(f->store) - first;
-    *status = s->status;
-    if (view != s->view || first < s->first || first + count > s->first + s->count) {
-        *s = (seen){.view = view, .first = first, .count = left < SEEN_ROWS ? left : SEEN_ROWS};
-        return pv_store_read_status(f->store, view, first, s->count, s->status);
-    }
-    *status += first - s->first;
-    return PV_OK;
+    *s = (seen){.view = view, .first = first, .count = left < SEEN_ROWS ? left : SEEN_ROWS};
+    pv_status st;
+    PV_TRY(pv_store_read_status(f->store, view, first, s->count, s->status));
+    PV_ALLOC(split, s->count);
+    if (o->left_out) PV_TRY(pv_store_read_splits(f->store, first, s->count, split));
+    for (int64_t i = 0; i < s->count; i++)
+        s->wanted[i] = s->status[i] != PV_ROW_FITTED &&
+                       (s->status[i] != PV_ROW_REFUSED || o->retry_refused) && !(o->left_out >> split[i] & 1);
+done:
+    free(split);
+    return st;
+}
+
+/* Where `count` objects of a view from `first` lie in what is seen, as they were when this fill began. */
+static pv_status look_up(chunk_fitter *f, int64_t view, int64_t first, int count, int64_t *at)
+{
+    const seen *const s = &f->seen;
+    pv_status st = PV_OK;
+    if (view != s->view || first < s->first || first + count > s->first + s->count) st = see(f, view, first);
+    *at = first - s->first;
+    return st;
 }
 
 /* Reads which objects of the signal the chunk's rows are of. */
@@ -283,20 +300,17 @@ done:
     return st;
 }
 
-static bool is_wanted(const chunk_fitter *f, uint8_t status)
-{
-    return status != PV_ROW_FITTED && (status != PV_ROW_REFUSED || f->opts->retry_refused);
-}
-
 /* Fits and writes what is missing of `count` objects of a view from `first`, at most CHUNK_ROWS. */
 static pv_status fit_rows(chunk_fitter *f, int64_t view, int64_t first, int count)
 {
     chunk c = {.view = view, .first = first, .count = count, .named = {-1, -1, -1}};
     int wanted[CHUNK_ROWS], found = 0;
-    pv_status st = look_up(f, view, first, count, &c.before);
+    int64_t at;
+    pv_status st = look_up(f, view, first, count, &at);
     if (st != PV_OK) return st;
+    c.before = f->seen.status + at;
     for (int row = 0; row < count; row++)
-        if (is_wanted(f, c.before[row])) wanted[found++] = row;
+        if (f->seen.wanted[at + row]) wanted[found++] = row;
     st = found > 0 ? read_chunk(f, &c) : look_around(f);
     if (st != PV_OK || found == 0) return st;
     for (int done = 0; st == PV_OK && done < found; done += PV_FITTER_SLOTS)
@@ -399,12 +413,16 @@ pv_status pv_fill(const pv_comm *comm, const pv_signal *signal, pv_store *store,
     PV_TRY(pv_same(comm, "fit.seed of pv_fill", &opts->fit->seed, sizeof opts->fit->seed));
     PV_TRY(pv_same(comm, "fit.steps of pv_fill", &opts->fit->steps, sizeof opts->fit->steps));
     PV_TRY(pv_same(comm, "retry_refused of pv_fill", &opts->retry_refused, sizeof opts->retry_refused));
+    PV_TRY(pv_same(comm, "left_out of pv_fill", &opts->left_out, sizeof opts->left_out));
     PV_TRY(pv_tally_sum(comm, store, sums));
     tell_held(store, sums, result);
     result->present = result->held;
     result->counted = true;
+    int64_t counts[PV_ROW_STATUSES] = {
+        [PV_ROW_MISSING] = result->rows - result->held - result->refused, [PV_ROW_REFUSED] = result->refused};
     PV_TRY(pv_specimen_check_store(comm, signal, store));
-    const int64_t missing = result->rows - result->held - (opts->retry_refused ? 0 : result->refused);
+    if (opts->left_out) PV_TRY(pv_tally_statuses(comm, store, opts->left_out, counts));
+    const int64_t missing = counts[PV_ROW_MISSING] + (opts->retry_refused ? counts[PV_ROW_REFUSED] : 0);
     if (missing == 0) return PV_OK;
     PV_TRY(pv_agree(comm, fitter_make(&f)));
     PV_TRY(open_queue(comm, result->rows, &f.queue));

@@ -88,14 +88,10 @@ done:
 }
 
 pv_status pv_run_fill(const pv_comm *comm, const pv_run_config *config, const pv_signal *signal,
-                      pv_store *store, pv_lock *lock, bool retry_refused, double grace,
-                      pv_fill_result *result)
+                      pv_store *store, pv_fill_opts opts, pv_fill_result *result)
 {
-    const pv_fill_opts opts = {.variant = config->inr.variant,
-                               .fit = &config->fit,
-                               .retry_refused = retry_refused,
-                               .grace = grace,
-                               .lock = lock};
+    opts.variant = config->inr.variant;
+    opts.fit = &config->fit;
     warn_of_instruction_set(store);
     warn_of_digests(store);
     const pv_status st = pv_fill(comm, signal, store, &opts, result);

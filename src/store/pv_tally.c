@@ -105,6 +105,56 @@ done:
     return st;
 }
 
+/* One rank's counting of statuses. */
+typedef struct census {
+    const pv_store *store;
+    unsigned left_out;
+    int64_t view;
+    uint8_t *status, *split;
+    int64_t counts[PV_ROW_STATUSES];
+} census;
+
+static pv_status count_block(void *context, int64_t first, int64_t count)
+{
+    census *const c = context;
+    pv_status st;
+    PV_TRY(pv_store_read_status(c->store, c->view, first, count, c->status));
+    PV_TRY(pv_store_read_splits(c->store, first, count, c->split));
+    for (int64_t i = 0; i < count; i++)
+        if (!(c->left_out >> c->split[i] & 1) && c->status[i] < PV_ROW_STATUSES) c->counts[c->status[i]]++;
+done:
+    return st;
+}
+
+static pv_status census_make(census *c)
+{
+    pv_status st = PV_OK;
+    PV_ALLOC(c->status, BLOCK);
+    PV_ALLOC(c->split, BLOCK);
+done:
+    return st;
+}
+
+pv_status pv_tally_statuses(const pv_comm *comm, const pv_store *store, unsigned left_out,
+                            int64_t counts[PV_ROW_STATUSES])
+{
+    const int64_t objects = pv_store_objects(store), views = pv_store_views(store);
+    census c = {.store = store, .left_out = left_out};
+    const pv_walk walk = {.items = objects, .block = BLOCK, .visit = count_block, .context = &c};
+    pv_progress progress;
+    int64_t passed = 0;
+    pv_status st;
+    PV_TRY(pv_agree(comm, census_make(&c)));
+    pv_progress_start(&progress, "counting", "rows", views * objects);
+    for (; c.view < views; c.view++)
+        PV_TRY(pv_walk_leg(comm, &walk, &progress, &passed));
+    pv_walk_end(&progress, passed);
+    MPI_Allreduce(c.counts, counts, PV_ROW_STATUSES, MPI_INT64_T, MPI_SUM, comm->world);
+done:
+    PV_FREE(c.status, c.split);
+    return st;
+}
+
 pv_status pv_tally_store(const pv_comm *comm, const pv_store *store, pv_tally *tally)
 {
     double sums[PV_TALLY_SUMS] = {0};

@@ -3,6 +3,7 @@
 import ctypes
 import ctypes.util
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from harness import (
     write_config,
     write_images,
 )
+from store_files import columns, same
 
 OBJECTS, VIEWS, DIMS = 21 + 7 + 9, 2, [2, 6, 5, 1]
 PARAMS = sum((a + 1) * b for a, b in zip(DIMS, DIMS[1:]))
@@ -125,6 +127,52 @@ def missing_rows_are_fitted_again(work: Path) -> None:
         run,
     )
     check(contents(store) == whole, "rows fitted later are the same bytes")
+
+
+def a_split_is_fitted_by_itself(work: Path) -> None:
+    """Rows of the others are left to later runs, also where a growth put training objects behind them."""
+    whole = work / "whole.h5"
+    shutil.copy(make_store(work), whole)
+    for words in (["extend", whole, "--objects", OBJECTS + 8, "--views", 3], ["fit", "--store", whole]):
+        run = polyview(*words)
+        check(run.status == 0, f"{words[0]} makes the store that all are compared with", run)
+    for ranks, split in ((1, "train"), (2, "train"), (3, "test"), (4, "val")):
+        store, number = work / f"{split}-{ranks}.h5", ["train", "val", "test"].index(split)
+        shutil.copy(work / "store.h5", store)
+        polyview("extend", store, "--objects", OBJECTS + 8, "--views", 3)
+        run = polyview("fit", "--store", store, "--split", split, ranks=ranks)
+        with h5py.File(store) as file:
+            status, chosen = file["view/status"][()], file["object/split"][()] == number
+        old = np.zeros_like(status, bool)
+        old[:VIEWS, :OBJECTS] = True
+        check(
+            run.status == 0
+            and run.json["split"] == split
+            and np.array_equal(status == 1, old | chosen)
+            and run.json["fitted"] == (chosen & ~old).sum()
+            and run.json["present"] == OBJECTS * VIEWS,
+            f"--split {split} on {ranks} rank(s) fits the rows of its objects alone",
+            run,
+            status,
+        )
+        again = polyview("fit", "--store", store, "--split", split, ranks=ranks)
+        check(again.status == 0 and again.json["fitted"] == 0, "and finds nothing more", again)
+        if split == "train":
+            sets = ["--set", "train.views=3", "--set", f"train.output={work / f'model-{ranks}.h5'}"]
+            trained = polyview(
+                "train", "--config", work / "config.yaml", "--store", store, *sets, ranks=ranks
+            )
+            check(trained.status == 0, "which is enough for a training on all views", trained)
+        rest = polyview("fit", "--store", store, ranks=ranks)
+        check(
+            rest.status == 0 and same(columns(store), columns(whole)),
+            "a run without it fits the rest, to the same bytes",
+            rest,
+        )
+    check(
+        one_error(polyview("fit", "--store", whole, "--split", "training"), 2, "--split", "train, val, test"),
+        "another split is refused",
+    )
 
 
 def every_instruction_set_works(work: Path) -> None:
@@ -385,6 +433,7 @@ def main() -> int:
         gzip_makes_the_same_rows,
         finished_store_stays,
         missing_rows_are_fitted_again,
+        a_split_is_fitted_by_itself,
         every_instruction_set_works,
         documented_file,
         damage_is_found,
