@@ -1,6 +1,6 @@
 """What learning without labels gives: encoders trained with each augmentation and several seeds, judged by probes.
 
-    polyview-tools table contrast run [--store STORE] [--config configs/contrast.yaml] [--runs runs/contrast]
+    polyview-tools table contrast run [--store STORE] [--config configs/contrast.yaml] [--runs runs/contrast] [--jobs 2]
     polyview-tools table contrast table [--runs runs/contrast] [--into docs/results.md]
     polyview-tools table contrast bars [--runs runs/contrast] -o docs/pictures/contrast.png
 
@@ -12,6 +12,7 @@ import argparse
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -86,23 +87,35 @@ def train(args: argparse.Namespace, variant: Variant, seed: int) -> tuple[list[o
     return ["--model", model], polyview(args, "train", "--config", args.config, "--store", args.store, *words)
 
 
+def train_and_probe(args: argparse.Namespace, variant: Variant, seed: int) -> str:
+    """Does it unless its results are there; returns what went wrong."""
+    path = args.runs / f"{variant.name}-{seed}.json"
+    if path.exists():
+        return ""
+    try:
+        encoder, trained = train(args, variant, seed)
+        probes = {
+            method: polyview(args, "probe", "--store", args.store, "--method", method, *encoder)
+            for method in ("ridge", "knn")
+        }
+    except RuntimeError as error:
+        return f"{path.stem}: {error}"
+    with replaced(path) as to:
+        to.write_text(json.dumps({"train": trained, **probes}), encoding="utf-8")
+    score = told(as_number(probes["ridge"]["test_accuracy"]), ".4f")
+    print(f"{path.stem}: {score}", file=sys.stderr, flush=True)
+    return ""
+
+
 def run(args: argparse.Namespace) -> int:
     args.runs.mkdir(parents=True, exist_ok=True)
-    for seed in args.seeds:
-        for variant in VARIANTS:
-            path = args.runs / f"{variant.name}-{seed}.json"
-            if path.exists():
-                continue
-            encoder, trained = train(args, variant, seed)
-            probes = {
-                method: polyview(args, "probe", "--store", args.store, "--method", method, *encoder)
-                for method in ("ridge", "knn")
-            }
-            with replaced(path) as to:
-                to.write_text(json.dumps({"train": trained, **probes}), encoding="utf-8")
-            score = told(as_number(probes["ridge"]["test_accuracy"]), ".4f")
-            print(f"{path.stem}: {score}", file=sys.stderr, flush=True)
-    return 0
+    chosen = [v for v in VARIANTS if not args.only or v.name in args.only]
+    pairs = [(variant, seed) for seed in args.seeds for variant in chosen]
+    with ThreadPoolExecutor(args.jobs) as pool:
+        failures = [text for text in pool.map(lambda pair: train_and_probe(args, *pair), pairs) if text]
+    for text in failures:
+        print(text, file=sys.stderr)
+    return 1 if failures else 0
 
 
 HEAD = ["positives", "ridge probe, test %", "nearest neighbours, test %", "validation loss", "seeds"]
@@ -177,6 +190,8 @@ def main(program: str, words: list[str]) -> int:
     parser.add_argument("--store", type=path_of, default=Path("runs/augment/store.h5"))
     parser.add_argument("--runs", type=path_of, default=Path("runs/contrast"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--only", nargs="+", help="names of variants", choices=[v.name for v in VARIANTS])
+    parser.add_argument("--jobs", type=int, default=2, help="runs side by side")
     parser.add_argument("--set", action="append", default=[], help="key=value of the config, as of polyview")
     parser.add_argument("--into", type=path_of, help="file whose table is replaced")
     parser.add_argument("-o", "--output", type=path_of, help="bars: the picture")
