@@ -240,8 +240,8 @@ def views(args: argparse.Namespace) -> None:
         for place, title in enumerate(("an unseen view of training objects", "other objects")):
             for colour, name in zip(COLOURS, names):
                 line = [(v.views, *s[place]) for v, s in scores.items() if of_augmentation(v) == name]
-                at, means, errors = zip(*line)
-                errors = [error if math.isfinite(error) else 0.0 for error in errors]
+                at = [count for count, _, _ in line]
+                means, errors = [mean for _, mean, _ in line], drawn_errors([one[1:] for one in line])
                 axes[place].errorbar(at, means, errors, color=colour, marker="o", markersize=3, label=name)
             axes[place].set(xlabel="views an object", title=title, xscale="log")
             axes[place].set_xticks(list(COUNTS), [str(count) for count in COUNTS])
