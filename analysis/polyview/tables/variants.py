@@ -147,6 +147,12 @@ MODELS = [
             "DWS 16 x 2 of phasors, canonical signs and phases",
             sets=(*PHASOR, "train.canonical=both"),
         ),
+        Variant(
+            "dws_phasor_sign_mixup",
+            "DWS 16 x 2 of phasors, canonical signs, aligned MixUp",
+            "{kind: mixup_aligned}",
+            (*PHASOR, *SIGN),
+        ),
         Variant("dws_fixed", "DWS 16 x 2, matched by order and signs", sets=MATCHED),
         Variant("probe", "64 learned points, perceptron 256 x 2", sets=PROBE),
         Variant("scalegmn", "ScaleGMN 32 x 2, forward", sets=SCALEGMN),
