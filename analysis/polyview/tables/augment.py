@@ -235,6 +235,7 @@ def views(args: argparse.Namespace) -> None:
     if not scores:
         raise ValueError(f"'{args.runs}' holds none of these runs")
     names = list(dict.fromkeys(map(of_augmentation, scores)))
+    counts = sorted({variant.views for variant in scores})
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(1, 2, figsize=(7.8, 3.2), layout="constrained")
         for place, title in enumerate(("an unseen view of training objects", "other objects")):
@@ -244,7 +245,7 @@ def views(args: argparse.Namespace) -> None:
                 means, errors = [mean for _, mean, _ in line], drawn_errors([one[1:] for one in line])
                 axes[place].errorbar(at, means, errors, color=colour, marker="o", markersize=3, label=name)
             axes[place].set(xlabel="views an object", title=title, xscale="log")
-            axes[place].set_xticks(list(COUNTS), [str(count) for count in COUNTS])
+            axes[place].set_xticks(counts, [str(count) for count in counts])
             axes[place].minorticks_off()
         axes[0].set_ylabel("accuracy, %")
         axes[1].legend(loc="lower right", fontsize=6)
