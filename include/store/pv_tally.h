@@ -43,8 +43,11 @@ pv_tally pv_tally_of(const double sums[PV_TALLY_SUMS]);
  * the ranks.  Tells how far it is.
  * Collective.  Errors: PV_STOPPED, PV_ERR_HDF5, PV_ERR_NOMEM, agreed. */
 pv_status pv_tally_sum(const pv_comm *comm, const pv_store *store, double sums[PV_TALLY_SUMS]);
-/* How many rows have each status (PV_ROW_MISSING, ...), of objects whose split is not left out: bit s of
- * `left_out` is split s.  Likewise. */
+/* Whether objects of a split are left out: bit s of `left_out` is split s (PV_SPLIT_TRAIN, ...).  One that is
+ * none of them, as of a damaged store, is left out with any.  Local. */
+bool pv_tally_leaves_out(unsigned left_out, uint8_t split);
+/* How many rows have each status (PV_ROW_MISSING, ...), of objects whose split is not left out.
+ * Collective.  Errors: as pv_tally_sum. */
 pv_status pv_tally_statuses(const pv_comm *comm, const pv_store *store, unsigned left_out,
                             int64_t counts[PV_ROW_STATUSES]);
 /* As pv_tally_sum, and what they say. */

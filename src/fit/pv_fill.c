@@ -266,7 +266,8 @@ static pv_status see(chunk_fitter *f, int64_t view, int64_t first)
     if (o->left_out) PV_TRY(pv_store_read_splits(f->store, first, s->count, split));
     for (int64_t i = 0; i < s->count; i++)
         s->wanted[i] = s->status[i] != PV_ROW_FITTED &&
-                       (s->status[i] != PV_ROW_REFUSED || o->retry_refused) && !(o->left_out >> split[i] & 1);
+                       (s->status[i] != PV_ROW_REFUSED || o->retry_refused) &&
+                       !pv_tally_leaves_out(o->left_out, split[i]);
 done:
     free(split);
     return st;

@@ -86,23 +86,39 @@ done:
     return st;
 }
 
-pv_status pv_tally_sum(const pv_comm *comm, const pv_store *store, double sums[PV_TALLY_SUMS])
+/* Visits the objects of every view, a block at a time; *view is the one that it is at.  Collective. */
+static pv_status walk_views(const pv_comm *comm, const pv_store *store,
+                            pv_status (*visit)(void *context, int64_t first, int64_t count), void *context,
+                            int64_t *view)
 {
     const int64_t objects = pv_store_objects(store), views = pv_store_views(store);
-    reading r = {.store = store};
-    const pv_walk walk = {.items = objects, .block = BLOCK, .visit = add_block, .context = &r};
+    const pv_walk walk = {.items = objects, .block = BLOCK, .visit = visit, .context = context};
     pv_progress progress;
     int64_t passed = 0;
-    pv_status st;
-    PV_TRY(pv_agree(comm, reading_make(&r)));
+    pv_status st = PV_OK;
     pv_progress_start(&progress, "counting", "rows", views * objects);
-    for (; r.view < views; r.view++)
+    for (*view = 0; *view < views; ++*view)
         PV_TRY(pv_walk_leg(comm, &walk, &progress, &passed));
     pv_walk_end(&progress, passed);
+done:
+    return st;
+}
+
+pv_status pv_tally_sum(const pv_comm *comm, const pv_store *store, double sums[PV_TALLY_SUMS])
+{
+    reading r = {.store = store};
+    pv_status st;
+    PV_TRY(pv_agree(comm, reading_make(&r)));
+    PV_TRY(walk_views(comm, store, add_block, &r, &r.view));
     MPI_Allreduce(r.sums, sums, PV_TALLY_SUMS, MPI_DOUBLE, MPI_SUM, comm->world);
 done:
     PV_FREE(r.status, r.psnr, r.iou, r.surface_error);
     return st;
+}
+
+bool pv_tally_leaves_out(unsigned left_out, uint8_t split)
+{
+    return left_out != 0 && (split >= PV_SPLITS || left_out >> split & 1);
 }
 
 /* One rank's counting of statuses. */
@@ -121,7 +137,8 @@ static pv_status count_block(void *context, int64_t first, int64_t count)
     PV_TRY(pv_store_read_status(c->store, c->view, first, count, c->status));
     PV_TRY(pv_store_read_splits(c->store, first, count, c->split));
     for (int64_t i = 0; i < count; i++)
-        if (!(c->left_out >> c->split[i] & 1) && c->status[i] < PV_ROW_STATUSES) c->counts[c->status[i]]++;
+        if (!pv_tally_leaves_out(c->left_out, c->split[i]) && c->status[i] < PV_ROW_STATUSES)
+            c->counts[c->status[i]]++;
 done:
     return st;
 }
@@ -138,17 +155,10 @@ done:
 pv_status pv_tally_statuses(const pv_comm *comm, const pv_store *store, unsigned left_out,
                             int64_t counts[PV_ROW_STATUSES])
 {
-    const int64_t objects = pv_store_objects(store), views = pv_store_views(store);
     census c = {.store = store, .left_out = left_out};
-    const pv_walk walk = {.items = objects, .block = BLOCK, .visit = count_block, .context = &c};
-    pv_progress progress;
-    int64_t passed = 0;
     pv_status st;
     PV_TRY(pv_agree(comm, census_make(&c)));
-    pv_progress_start(&progress, "counting", "rows", views * objects);
-    for (; c.view < views; c.view++)
-        PV_TRY(pv_walk_leg(comm, &walk, &progress, &passed));
-    pv_walk_end(&progress, passed);
+    PV_TRY(walk_views(comm, store, count_block, &c, &c.view));
     MPI_Allreduce(c.counts, counts, PV_ROW_STATUSES, MPI_INT64_T, MPI_SUM, comm->world);
 done:
     PV_FREE(c.status, c.split);

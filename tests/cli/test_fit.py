@@ -169,6 +169,15 @@ def a_split_is_fitted_by_itself(work: Path) -> None:
             "a run without it fits the rest, to the same bytes",
             rest,
         )
+    with h5py.File(work / "store.h5", "r+") as file:
+        file["object/split"][:2] = [200, 33]
+        file["view/status"][0, :3] = 0
+    odd = polyview("fit", "--store", work / "store.h5", "--split", "train")
+    with h5py.File(work / "store.h5") as file:
+        left = file["view/status"][0, :3].tolist()
+    check(
+        odd.status == 0 and left == [0, 0, 1], "an object of no split is left to a run without it", odd, left
+    )
     check(
         one_error(polyview("fit", "--store", whole, "--split", "training"), 2, "--split", "train, val, test"),
         "another split is refused",
