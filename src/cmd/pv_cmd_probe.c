@@ -5,6 +5,7 @@
 #include "data/pv_row_statistics.h"
 #include "probe/pv_probe_data.h"
 #include "run/pv_open.h"
+#include "symmetry/pv_symmetry.h"
 #include "train/pv_task.h"
 
 enum { BATCH = 128 };
@@ -33,7 +34,8 @@ static const pv_option options[] = {
     {PV_KEY(words, model), .path = true, .value = "MODEL", .meaning = "makes the features: a model file"},
     {PV_KEY(words, untrained), .value = "CONFIG", .meaning = "or the model of a config as it is initialised"},
     {PV_KEY(words, features), .choices = feature_names, .initial = "model",
-     .meaning = "or the weights themselves, as they are or matched to those of one object"},
+     .meaning =
+         "or the weights, as they are or matched to those of one object, with signs if units have them"},
     {PV_KEY(words, targets), .choices = target_names, .initial = "label",
      .meaning = "what is predicted: the class, or the real targets of a store that has some"},
     {PV_KEY(words, views), .initial = "0", .meaning = "views of the train split; cka: of the test split"},
@@ -109,7 +111,9 @@ done:
 static pv_status open_maker(const pv_comm *comm, const pv_store *store, const feature_source *source,
                             const pv_probe_sampling *sampling, feature_maker *m)
 {
-    const pv_row_form_opts aligned = {.align = PV_ALIGN_SIGNED, .normalise = PV_NORMALISE_NONE};
+    const bool signs = pv_symmetry_kinds(pv_store_arch(store)) & PV_SYMMETRY_SIGNS;
+    const pv_row_form_opts aligned = {.align = signs ? PV_ALIGN_SIGNED : PV_ALIGN_PERMUTATION,
+                                      .normalise = PV_NORMALISE_NONE};
     pv_row_form *const form = &m->of.head.form;
     pv_status st = PV_OK;
     if (source->model) st = pv_open_model_file(comm, source->model, store, BATCH, &m->of);

@@ -15,6 +15,22 @@ enum { MARKS = 4096, ROWS = 256 };
  * normalised with them. */
 static const float MOST_WEIGHT = 1e9F;
 
+/* Whether the activation has the symmetries that the form is to remove; an error names the key. */
+static pv_status check_form(const pv_row_form *form, const pv_match_opts *match, const pv_arch *arch)
+{
+    const unsigned kinds = pv_symmetry_kinds(arch);
+    const char *name = pv_arch_activation(arch)->plugin.name;
+    if (form->opts.canonical & ~kinds)
+        return pv_fail(PV_ERR_CONFIG, "train.canonical: the activation of these INRs allows no such form");
+    if (match->signs && !(kinds & PV_SYMMETRY_SIGNS))
+        return pv_fail(PV_ERR_CONFIG, "train.%s: units of activation %s may not change their signs; give %s",
+                       form->opts.align == PV_ALIGN_SIGNED ? "align" : "align_signs", name,
+                       form->opts.align == PV_ALIGN_SIGNED ? "permutation" : "false");
+    if (match->phases && !(kinds & PV_SYMMETRY_PHASES))
+        return pv_fail(PV_ERR_CONFIG, "train.align_phases: units of activation %s have no phases", name);
+    return PV_OK;
+}
+
 pv_status pv_row_loader_open(pv_row_loader *loader)
 {
     const pv_row_form *form = loader->form;
@@ -23,9 +39,8 @@ pv_status pv_row_loader_open(pv_row_loader *loader)
     PV_TRY(pv_symmetry_make(arch, &loader->symmetry));
     if (loader->frames) PV_TRY(pv_matcher_new(arch, &loader->frames->match, &loader->framer));
     if (!form) return PV_OK;
-    if (form->opts.canonical & ~pv_symmetry_kinds(arch))
-        return pv_fail(PV_ERR_CONFIG, "train.canonical: the activation of these INRs allows no such form");
     const pv_match_opts opts = pv_row_form_match(&form->opts);
+    PV_TRY(check_form(form, &opts, arch));
     PV_ALLOC(loader->before, form->params);
     if (form->opts.align != PV_ALIGN_NONE) PV_TRY(pv_matcher_new(arch, &opts, &loader->matcher));
 done:

@@ -112,9 +112,11 @@ def takes_its_own_words(work: Path, name: str, config: Path, store: Path) -> Non
     check(one_error(run, 2, "model.kind: probe"), f"{name}: the probe model refuses it", run)
     wrong = {"augment=[{kind: phase}]": "activation", "train.canonical=phase": "activation"}
     wrong |= {"model.kind=scalegmn": "model.kind: scalegmn"}
+    wrong |= {"train={align: fixed, align_signs: false, align_phases: true}": "train.align_phases"}
     right = "augment=[{kind: negation}]", "train.canonical=sign", "train.align=signed"
     if name != "gauss":
         wrong |= {key: "" for key in right}
+        wrong |= {"train.align=signed": "train.align: ", "train.align=fixed": "train.align_signs: "}
         right = "augment=[{kind: rescale}]", "train.canonical=scale", "train.align=permutation"
     if name == "fourier":
         wrong |= {f"augment=[{{kind: {kind}}}]": "inr.encoding" for kind in ("translate", "rotate", "scale")}
@@ -130,6 +132,10 @@ def takes_its_own_words(work: Path, name: str, config: Path, store: Path) -> Non
     check(run.status == 0, f"{name}: {', '.join(right)} go together", run)
     run = polyview("eval", "--model", work / f"{name}-model.h5", "--store", store, "--quiet", ranks=2)
     check(run.status == 0, f"{name}: the model is judged", run)
+    for ranks in (1, 2, 3, 4):
+        probe = ("probe", "--store", store, "--method", "ridge", "--features", "aligned", "--quiet")
+        run = polyview(*probe, ranks=ranks)
+        check(run.status == 0, f"{name}: rows are matched as far as units allow for a probe", run)
 
 
 def precisions(work: Path) -> None:
