@@ -260,6 +260,42 @@ static void layer_norm(void)
     free(dy);
 }
 
+/* A row's numbers are the same bits whichever rows lie beside it, so that batches may be cut anywhere. */
+static void layer_norm_rows(void)
+{
+    const pv_transformer_kernels *kernels = PV_ISA_CHOOSE(pv_transformer_kernels);
+    enum { ROWS = 37, WIDTHS = 4 };
+    static const int widths[WIDTHS] = {13, 16, 29, 57};
+    for (int w = 0; w < WIDTHS; w++) {
+        const int n = widths[w], padded = (n + MOST_WIDTH - 1) / MOST_WIDTH * MOST_WIDTH;
+        const int64_t size = (int64_t)ROWS * padded;
+        pv_real *x = some(size, 1), *gamma = some(padded, 2), *beta = some(padded, 3), *dy = some(size, 4),
+                *alone = some(size, 4), *y = some(size, 5), *sums = some(4 * padded, 6);
+        const size_t bytes = sizeof *x * (size_t)padded;
+        memset(sums, 0, 4 * bytes);
+        for (int r = 0; r < ROWS; r++)
+            memset(x + r * padded + n, 0, sizeof *x * (size_t)(padded - n));
+        kernels->norm(ROWS, n, padded, x, gamma, beta, y);
+        kernels->norm_backward(ROWS, n, padded, x, gamma, dy, sums, sums + padded);
+        for (int r = 0; r < ROWS; r++) {
+            pv_real one[64];
+            kernels->norm(1, n, padded, x + r * padded, gamma, beta, one);
+            assert_memory_equal(one, y + r * padded, bytes);
+            kernels->norm_backward(1, n, padded, x + r * padded, gamma, alone + r * padded, sums + 2 * padded,
+                                   sums + 3 * padded);
+        }
+        assert_memory_equal(alone, dy, ROWS * bytes);
+        assert_memory_equal(sums + 2 * padded, sums, 2 * bytes);
+        free(x);
+        free(gamma);
+        free(beta);
+        free(dy);
+        free(alone);
+        free(y);
+        free(sums);
+    }
+}
+
 /* sin and cos of 2 pi x B. */
 static void fourier(void)
 {
@@ -344,6 +380,12 @@ static void layer_norm_is_its_formula(void **state)
     on_every_isa(layer_norm);
 }
 
+static void layer_norm_takes_each_row_by_itself(void **state)
+{
+    (void)state;
+    on_every_isa(layer_norm_rows);
+}
+
 static void fourier_features_are_their_formula(void **state)
 {
     (void)state;
@@ -363,6 +405,7 @@ int main(void)
         cmocka_unit_test(the_attention_of_a_node_is_modulated_by_edges_if_there_are_any),
         cmocka_unit_test(gelu_and_silu_are_their_formulas),
         cmocka_unit_test(layer_norm_is_its_formula),
+        cmocka_unit_test(layer_norm_takes_each_row_by_itself),
         cmocka_unit_test(fourier_features_are_their_formula),
         cmocka_unit_test(products_are_three_loops),
     };

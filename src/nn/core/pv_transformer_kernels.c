@@ -83,58 +83,126 @@ static void add(int64_t n, const pv_real *x, pv_real *restrict y)
 
 /* ---- LayerNorm ---- */
 
-/* The mean of a row and 1 / its standard deviation, in every lane. */
-PV_INLINE void row_moments(int width, int padded, const pv_real *x, pv_vector *mean, pv_vector *scale)
+/* As many rows as a vector has numbers, so that a row's number is a lane where all rows' sums are folded, and
+ * one root serves all.  Of fewer rows the last one is taken again: no row's bits depend on its neighbours. */
+typedef struct norm_block {
+    int count; /* of rows, to PV_LANES */
+    int width, padded;
+    const pv_real *x;
+} norm_block;
+
+/* By rows. */
+typedef pv_real row_numbers[PV_LANES] __attribute__((aligned(PV_VECTOR_BYTES)));
+
+PV_INLINE const pv_real *row_of(norm_block b, int r)
 {
-    const pv_real share = 1 / (pv_real)width;
-    pv_vector sum = {0}, square = {0};
-    for (int k = 0; k < padded; k += PV_LANES)
-        sum += pv_vector_load(x + k);
-    *mean = pv_vector_total(sum) * share;
-    for (int k = 0; k < padded; k += PV_LANES) {
-        const pv_vector d = pv_vector_load(x + k) - *mean;
-        square += d * d;
-    }
-    /* The padding, which is 0, has its share in the sum of squares. */
-    const pv_vector padding = (pv_real)(padded - width) * *mean * *mean;
-    *scale = 1 / pv_vector_sqrt((pv_vector_total(square) - padding) * share + EPS);
+    return b.x + (int64_t)(r < b.count ? r : b.count - 1) * b.padded;
 }
 
+/* The mean of each row and 1 / its standard deviation. */
+PV_INLINE void row_moments(norm_block b, row_numbers mean, row_numbers scale)
+{
+    const pv_real share = 1 / (pv_real)b.width;
+    pv_vector sum[PV_LANES], square[PV_LANES];
+#pragma GCC unroll 16
+    for (int r = 0; r < PV_LANES; r++) {
+        const pv_real *x = row_of(b, r);
+        sum[r] = (pv_vector){0};
+        for (int k = 0; k < b.padded; k += PV_LANES)
+            sum[r] += pv_vector_load(x + k);
+    }
+    const pv_vector means = pv_vector_sums(sum) * share;
+    *pv_vector_aligned(mean) = means;
+#pragma GCC unroll 16
+    for (int r = 0; r < PV_LANES; r++) {
+        const pv_real *x = row_of(b, r);
+        square[r] = (pv_vector){0};
+        for (int k = 0; k < b.padded; k += PV_LANES) {
+            const pv_vector d = pv_vector_load(x + k) - mean[r];
+            square[r] += d * d;
+        }
+    }
+    /* The padding, which is 0, has its share in the sum of squares. */
+    const pv_vector padding = (pv_real)(b.padded - b.width) * means * means;
+    *pv_vector_aligned(scale) = 1 / pv_vector_sqrt((pv_vector_sums(square) - padding) * share + EPS);
+}
+
+PV_INLINE void norm_rows(norm_block b, const pv_real *weight, const pv_real *bias, pv_real *y)
+{
+    row_numbers mean, scale;
+    row_moments(b, mean, scale);
+    for (int r = 0; r < b.count; r++, b.x += b.padded, y += b.padded)
+        for (int k = 0; k < b.padded; k += PV_LANES)
+            *pv_vector_at(y + k) =
+                (pv_vector_load(b.x + k) - mean[r]) * scale[r] * pv_vector_load(weight + k) +
+                pv_vector_load(bias + k);
+}
+
+PV_INLINE void norm_rows_back(norm_block b, const pv_real *weight, pv_real *dy, pv_real *dweight,
+                              pv_real *dbias)
+{
+    const pv_real share = 1 / (pv_real)b.width;
+    row_numbers mean, scale, sums, dots;
+    pv_vector sum[PV_LANES] = {{0}}, dot[PV_LANES] = {{0}};
+    row_moments(b, mean, scale);
+    for (int r = 0; r < b.count; r++)
+        for (int k = 0; k < b.padded; k += PV_LANES) {
+            const int64_t at = (int64_t)r * b.padded + k;
+            const pv_vector d = pv_vector_load(dy + at), g = d * pv_vector_load(weight + k),
+                            h = (pv_vector_load(b.x + at) - mean[r]) * scale[r];
+            sum[r] += g;
+            dot[r] += g * h;
+            *pv_vector_at(dweight + k) += d * h;
+            *pv_vector_at(dbias + k) += d;
+        }
+    *pv_vector_aligned(sums) = pv_vector_sums(sum) * share;
+    *pv_vector_aligned(dots) = pv_vector_sums(dot) * share;
+    for (int r = 0; r < b.count; r++)
+        for (int k = 0; k < b.padded; k += PV_LANES) {
+            const int64_t at = (int64_t)r * b.padded + k;
+            const pv_vector h = (pv_vector_load(b.x + at) - mean[r]) * scale[r];
+            *pv_vector_at(dy + at) =
+                scale[r] * (pv_vector_load(dy + at) * pv_vector_load(weight + k) - sums[r] - h * dots[r]);
+        }
+}
+
+PV_INLINE void norm_all(int64_t rows, int width, int padded, const pv_real *x, const pv_real *weight,
+                        const pv_real *bias, pv_real *y)
+{
+    for (; rows >= PV_LANES; rows -= PV_LANES, x += PV_LANES * padded, y += PV_LANES * padded)
+        norm_rows((norm_block){PV_LANES, width, padded, x}, weight, bias, y);
+    if (rows > 0) norm_rows((norm_block){(int)rows, width, padded, x}, weight, bias, y);
+}
+
+PV_INLINE void norm_all_back(int64_t rows, int width, int padded, const pv_real *x, const pv_real *weight,
+                             pv_real *dy, pv_real *dweight, pv_real *dbias)
+{
+    for (; rows >= PV_LANES; rows -= PV_LANES, x += PV_LANES * padded, dy += PV_LANES * padded)
+        norm_rows_back((norm_block){PV_LANES, width, padded, x}, weight, dy, dweight, dbias);
+    if (rows > 0) norm_rows_back((norm_block){(int)rows, width, padded, x}, weight, dy, dweight, dbias);
+}
+
+/* Rows of usual widths stay in registers where the compiler knows how many vectors they are. */
 static void norm(int64_t rows, int width, int padded, const pv_real *x, const pv_real *weight,
                  const pv_real *bias, pv_real *y)
 {
-    for (int64_t r = 0; r < rows; r++, x += padded, y += padded) {
-        pv_vector mean, scale;
-        row_moments(width, padded, x, &mean, &scale);
-        for (int k = 0; k < padded; k += PV_LANES)
-            *pv_vector_at(y + k) = (pv_vector_load(x + k) - mean) * scale * pv_vector_load(weight + k) +
-                                   pv_vector_load(bias + k);
-    }
+    if (padded == 2 * PV_LANES)
+        norm_all(rows, width, 2 * PV_LANES, x, weight, bias, y);
+    else if (padded == 4 * PV_LANES)
+        norm_all(rows, width, 4 * PV_LANES, x, weight, bias, y);
+    else
+        norm_all(rows, width, padded, x, weight, bias, y);
 }
 
 static void norm_backward(int64_t rows, int width, int padded, const pv_real *x, const pv_real *weight,
                           pv_real *dy, pv_real *dweight, pv_real *dbias)
 {
-    const pv_real share = 1 / (pv_real)width;
-    for (int64_t r = 0; r < rows; r++, x += padded, dy += padded) {
-        pv_vector mean, scale, sum = {0}, dot = {0};
-        row_moments(width, padded, x, &mean, &scale);
-        for (int k = 0; k < padded; k += PV_LANES) {
-            const pv_vector d = pv_vector_load(dy + k), g = d * pv_vector_load(weight + k),
-                            h = (pv_vector_load(x + k) - mean) * scale;
-            sum += g;
-            dot += g * h;
-            *pv_vector_at(dweight + k) += d * h;
-            *pv_vector_at(dbias + k) += d;
-        }
-        sum = pv_vector_total(sum) * share;
-        dot = pv_vector_total(dot) * share;
-        for (int k = 0; k < padded; k += PV_LANES) {
-            const pv_vector h = (pv_vector_load(x + k) - mean) * scale;
-            *pv_vector_at(dy + k) =
-                scale * (pv_vector_load(dy + k) * pv_vector_load(weight + k) - sum - h * dot);
-        }
-    }
+    if (padded == 2 * PV_LANES)
+        norm_all_back(rows, width, 2 * PV_LANES, x, weight, dy, dweight, dbias);
+    else if (padded == 4 * PV_LANES)
+        norm_all_back(rows, width, 4 * PV_LANES, x, weight, dy, dweight, dbias);
+    else
+        norm_all_back(rows, width, padded, x, weight, dy, dweight, dbias);
 }
 
 /* ---- attention of one row ---- */
