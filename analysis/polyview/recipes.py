@@ -47,13 +47,28 @@ class Recipe:
         batch = next((int(s.split("=")[1]) for s in self.sets if s.startswith("fit.batch=")), pixels)
         return self.steps * min(batch, pixels)
 
+    def models(self) -> dict[str, list[str]]:
+        """The options of `polyview train`, by what is trained.  Units of ReLU have scales where others have signs."""
+        relu = "inr.activation=relu" in self.sets
+        form = f"train.canonical={'scale' if relu else 'sign'}"
+        matched = f"train.align={'permutation' if relu else 'signed'}"
+        mlp = ["model.kind=mlp", "model.hidden=128"]
+        return {
+            "dws": ["model.kind=dws"],
+            "dws_canonical": ["model.kind=dws", form],
+            "mlp": mlp,
+            "mlp_matched": [*mlp, matched],
+        }
+
     def words(self) -> list[str]:
         sets = (f"fit.steps={self.steps}", f"fit.lr={self.rate:.4e}", *self.sets)
         return [word for value in sets for word in ("--set", value)]
 
 
 # Of the recipe that is read best, 4 000 steps at 1e-3, from which others differ by one thing.
-BATCH = "fit.batch=64"
+BATCH, SHARED = "fit.batch=64", "fit.init=shared"
+RELU = ("inr.activation=relu", "inr.encoding=fourier", "inr.frequencies=4", "inr.sigma=1")
+GAUSS = ("inr.activation=gauss", "inr.w0=3")
 RECIPES = [
     Recipe(100, 5e-3),
     Recipe(300, 5e-3),
@@ -75,19 +90,19 @@ RECIPES = [
     Recipe(8000, 1e-3, ("fit.batch=32",)),
     Recipe(4000, 1e-3, (BATCH, "fit.schedule=cosine")),
     Recipe(4000, 2e-3, (BATCH, "fit.schedule=cosine")),
-    Recipe(4000, 1e-3, (BATCH, "fit.init=shared")),
+    Recipe(4000, 1e-3, (BATCH, SHARED)),
     Recipe(4000, 1e-3, (BATCH, "inr.w0=15")),
     Recipe(4000, 1e-3, (BATCH, "inr.w0=20")),
     Recipe(4000, 1e-3, (BATCH, "inr.variant=standard")),
     Recipe(4000, 1e-3, (BATCH, "inr.hidden=[16,16]")),
     Recipe(4000, 1e-3, (BATCH, "inr.hidden=[64,64]")),
+    Recipe(4000, 1e-3, (BATCH, "fit.precision=int16")),
+    Recipe(4000, 1e-3, (BATCH, *RELU)),
+    Recipe(4000, 1e-3, (BATCH, *RELU, SHARED)),
+    Recipe(4000, 1e-3, (BATCH, *GAUSS)),
+    Recipe(4000, 1e-3, (BATCH, *GAUSS, SHARED)),
 ]
 
-MODELS = {
-    "dws": ["model.kind=dws"],
-    "dws_signs": ["model.kind=dws", "train.canonical=sign"],
-    "mlp_matched": ["model.kind=mlp", "model.hidden=128", "train.align=signed"],
-}
 PROBES = {
     "ridge": ["--method", "ridge", "--features", "raw"],
     "ridge_matched": ["--method", "ridge", "--features", "aligned"],
@@ -146,7 +161,7 @@ def study(args: argparse.Namespace, recipe: Recipe) -> None:
             lambda w=words: polyview(args, ["probe", "--quiet", *store, *w], args.ranks),
         )
     for seed in args.seeds:
-        for name, sets in MODELS.items():
+        for name, sets in recipe.models().items():
             own = [*sets, f"train.seed={seed}", f"train.output={place / f'{name}-{seed}.h5'}"]
             words = ["train", "--quiet", "--config", str(args.config), *store]
             words += [word for value in own for word in ("--set", value)]
@@ -179,14 +194,14 @@ def table(runs: Path) -> str:
         if not fitted:
             continue
         probes = [result(runs, recipe, name) for name in PROBES]
-        cells = [told(accuracies(runs, recipe, name)) for name in MODELS]
+        cells = [told(accuracies(runs, recipe, name)) for name in recipe.models()]
         cells += [f"{100 * probe['test_accuracy']:.1f}" if probe else "-" for probe in probes]
         told_sets = " ".join(s.replace("=", " ").split(".", 1)[1] for s in recipe.sets)
         samples = f"{recipe.samples(fitted['pixels']) / 1000:.0f}"
         head = f"{recipe.steps} | {recipe.rate:g} | {told_sets} | {samples}"
         head += f" | {fitted['psnr_db']:.1f} | {fitted['moved']:.2f}"
         rows.append(f"| {head} | {' | '.join(cells)} |")
-    titles = "steps, rate, else, thousand samples, PSNR (dB), moved, DWS, DWS canonical signs, MLP matched"
+    titles = "steps, rate, else, thousand samples, PSNR (dB), moved, DWS, DWS canonical, MLP, MLP matched"
     titles += ", ridge, ridge matched, kNN matched"
     head = "| " + " | ".join(titles.split(", ")) + " |"
     return "\n".join([head, "|---" * len(titles.split(", ")) + "|", *rows])

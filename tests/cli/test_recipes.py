@@ -9,6 +9,7 @@ from pathlib import Path
 from harness import BUILD, TOOLS, check, environment, run_tests, write_config, write_images
 
 NAME = "100x5e-3"
+RELU = "4000x1e-3-batch-64-activation-relu-encoding-fourier-frequencies-4-sigma-1-init-shared"
 
 
 def recipes(work: Path, *words: object) -> subprocess.CompletedProcess[str]:
@@ -55,6 +56,15 @@ def a_recipe_is_judged_once(work: Path) -> None:
         "the table takes the place of the one before it, with the mean of the seeds",
         text,
         told.stderr,
+    )
+    words[-4:] = [RELU, "--seeds", 1]
+    other = recipes(work, *words)
+    told = recipes(work, "table", "--runs", work / "runs")
+    check(
+        other.returncode == 0 and "activation relu" in told.stdout.splitlines()[-1],
+        "INRs of another activation are read by the forms that their units have",
+        other.stderr,
+        told.stdout,
     )
     drawn = recipes(work, "figure", "--runs", work / "runs", "-o", work / "recipes.png")
     check(
