@@ -148,9 +148,9 @@ def figures(found: list[Run], *wanted: tuple[str, str]) -> list[str]:
 
 
 def augmentation_table(args: argparse.Namespace) -> str:
-    """Each augmentation beside the same views without."""
-    rows = []
-    for variant in OF[args.of or "augmentations"]:
+    """Each augmentation, and at the paper's scale each model, beside DWS on the same views without."""
+    rows, of = [], args.of or "augmentations"
+    for variant in OF[of]:
         found = finished_runs(args.runs, variant.name)
         if not found:
             continue
@@ -165,7 +165,8 @@ def augmentation_table(args: argparse.Namespace) -> str:
             ("train_loss", ".2f"),
         )
         rows.append([variant.meaning, plus_minus(test, error), gain, *rest, str(len(found))])
-    head = ["augmentation", "test accuracy, %", "against none", "test loss", "validation accuracy"]
+    what = "augmentation, or model" if of == "paper" else "augmentation"
+    head = [what, "test accuracy, %", "against none", "test loss", "validation accuracy"]
     return whole_table([*head, "best epoch", "last training loss", "seeds"], rows)
 
 
@@ -265,7 +266,7 @@ OF = {
         *(NAMED[n] for n in ("one_view", "one_view_canonical_sign", "one_view_negation_mixup_signed_half")),
         *MODELS,
     ],
-    "paper": list(dict.fromkeys([*AUGMENTATIONS, *VIEWS])),
+    "paper": list(dict.fromkeys([*AUGMENTATIONS, *VIEWS, *MODELS])),
 }
 
 
