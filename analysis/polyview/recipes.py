@@ -42,6 +42,14 @@ class Recipe:
         extra = [f"-{s.split('.')[1]}".translate(str.maketrans("=,", "-x", "[]")) for s in self.sets]
         return f"{self.steps}x{self.rate:.0e}".replace("e-0", "e-") + "".join(extra)
 
+    @property
+    def label(self) -> str:
+        """The same for a figure: without what only goes along with something else."""
+        told = ("batch", "schedule", "init", "w0", "variant", "hidden", "precision", "activation")
+        extra = [s.split(".")[1].split("=") for s in self.sets]
+        words = [f"{key} {value}" for key, value in extra if key in told]
+        return ", ".join([f"{self.steps} x {self.rate:g}", *words])
+
     def samples(self, pixels: int) -> int:
         """What a fit computes: pixels a step, times steps."""
         batch = next((int(s.split("=")[1]) for s in self.sets if s.startswith("fit.batch=")), pixels)
@@ -207,10 +215,19 @@ def table(runs: Path) -> str:
     return "\n".join([head, "|---" * len(titles.split(", ")) + "|", *rows])
 
 
+def scattered(axis: Any, points: list[tuple[float, float, Recipe]]) -> None:
+    """Accuracy against something, coloured by the rate, each with the recipe's number."""
+    from .figures import COLOURS
+
+    for colour, rate in zip(COLOURS, sorted({recipe.rate for _, _, recipe in points})):
+        of_rate = [(x, y) for x, y, recipe in points if recipe.rate == rate]
+        axis.scatter(*zip(*of_rate), color=colour, s=14, label=f"{rate:g}")
+    for number, (x, y, _) in enumerate(points, 1):
+        axis.annotate(str(number), (x, y), fontsize=5.5, xytext=(2, 2), textcoords="offset points")
+
+
 def figure(runs: Path, output: Path) -> None:
     """Accuracy against PSNR and against how far the weights moved, coloured by the rate."""
-    from matplotlib.colors import LogNorm
-
     from matplotlib import pyplot as plt
 
     from .figures import STYLE, save
@@ -220,28 +237,19 @@ def figure(runs: Path, output: Path) -> None:
     if not shown:
         raise ValueError(f"'{runs}' holds no results: start with `polyview-tools recipes run`")
     with plt.rc_context(STYLE):
-        drawing, axes = plt.subplots(1, 2, figsize=(7.2, 3.1), sharey=True, layout="constrained")
-        for axis, key, label in zip(
+        drawing, axes = plt.subplots(
+            1, 3, figsize=(9, 3.4), width_ratios=(3, 3, 2), sharey=True, layout="constrained"
+        )
+        for axis, key, name in zip(
             axes, ("psnr_db", "moved"), ("PSNR, dB", "distance moved / norm at the start")
         ):
-            dots = axis.scatter(
-                [f[key] for _, f, _ in shown],
-                [a for _, _, a in shown],
-                c=[r.rate for r, _, _ in shown],
-                norm=LogNorm(),
-                cmap="viridis",
-            )
-            for recipe, fitted, accuracy in shown:
-                axis.annotate(
-                    recipe.name,
-                    (fitted[key], accuracy),
-                    fontsize=5,
-                    xytext=(3, 3),
-                    textcoords="offset points",
-                )
-            axis.set(xlabel=label)
+            scattered(axis, [(f[key], accuracy, r) for r, f, accuracy in shown])
+            axis.set(xlabel=name)
         axes[0].set(ylabel="test accuracy of DWS, %")
-        drawing.colorbar(dots, label="learning rate of the fits")
+        axes[1].legend(title="learning rate", fontsize=6, title_fontsize=6)
+        names = "\n".join(f"{number}  {r.label}" for number, (r, _, _) in enumerate(shown, 1))
+        axes[2].set_axis_off()
+        axes[2].text(0, 1, names, fontsize=5.5, va="top", transform=axes[2].transAxes)
         save(drawing, output)
 
 

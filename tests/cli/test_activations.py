@@ -132,10 +132,9 @@ def takes_its_own_words(work: Path, name: str, config: Path, store: Path) -> Non
     check(run.status == 0, f"{name}: {', '.join(right)} go together", run)
     run = polyview("eval", "--model", work / f"{name}-model.h5", "--store", store, "--quiet", ranks=2)
     check(run.status == 0, f"{name}: the model is judged", run)
-    for ranks in (1, 2, 3, 4):
-        probe = ("probe", "--store", store, "--method", "ridge", "--features", "aligned", "--quiet")
-        run = polyview(*probe, ranks=ranks)
-        check(run.status == 0, f"{name}: rows are matched as far as units allow for a probe", run)
+    probe = ("probe", "--store", store, "--method", "ridge", "--features", "aligned", "--quiet")
+    run = polyview(*probe, ranks=3)
+    check(run.status == 0, f"{name}: rows are matched as far as units allow for a probe", run)
 
 
 def precisions(work: Path) -> None:
