@@ -1,12 +1,13 @@
 """Which fits can be read: fits the same objects by many recipes and tells how well networks and probes read the weights.
 
     polyview-tools recipes run [--config configs/recipes.yaml] [--runs runs/recipes] [--ranks 2] [--only NAME ...]
-    polyview-tools recipes table [--runs runs/recipes] [--into docs/recipes.md]
+    polyview-tools recipes table [--of starts] [--runs runs/recipes] [--into docs/recipes.md]
     polyview-tools recipes figure [--runs runs/recipes] -o docs/pictures/recipes.png
     polyview-tools recipes names                                          (for a job array: a recipe a task)
 
 `run` goes on where it was interrupted: fits resume, and what has a result is not made again.  For every recipe it makes
-<runs>/<recipe>/store.h5, a second store of the INRs before their first step, models, and one JSON file a figure.
+<runs>/<recipe>/store.h5, a second store of the INRs before their first step, models, and one JSON file a figure.  The table
+is of SIRENs; that of starts is of every activation, from starts of their own and from a shared one.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from .tables.augment import mean_and_error, replace_between_marks
 from .store import Store
 from ._runs import last_done, runs_of
 
-BEGIN, END = "<!-- polyview-tools recipes: begin -->", "<!-- polyview-tools recipes: end -->"
+MARK = "<!-- polyview-tools recipes{of}: {end} -->"
 DISTANCE_ROWS = 512  # objects over which the distance travelled is averaged
 
 
@@ -110,6 +111,13 @@ RECIPES = [
     Recipe(4000, 1e-3, (BATCH, *GAUSS)),
     Recipe(4000, 1e-3, (BATCH, *GAUSS, SHARED)),
 ]
+INRS: dict[str, tuple[str, ...]] = {
+    "sine of w0 30": (),
+    "ReLU of 4 Fourier frequencies": RELU,
+    "Gauss of w0 3": GAUSS,
+}
+STARTS: dict[str, tuple[str, ...]] = {"independent": (), "shared": (SHARED,)}
+READINGS = "DWS, DWS canonical, MLP, MLP matched, ridge, ridge matched, kNN matched"
 
 PROBES = {
     "ridge": ["--method", "ridge", "--features", "raw"],
@@ -195,24 +203,45 @@ def told(values: list[float]) -> str:
     return f"{mean:.1f}" if math.isnan(error) else f"{mean:.1f} ± {error:.1f}"
 
 
-def table(runs: Path) -> str:
+def readings(runs: Path, recipe: Recipe) -> list[str]:
+    """Accuracies of the models and the probes, in words."""
+    probes = [result(runs, recipe, name) for name in PROBES]
+    cells = [told(accuracies(runs, recipe, name)) for name in recipe.models()]
+    return cells + [f"{100 * probe['test_accuracy']:.1f}" if probe else "-" for probe in probes]
+
+
+def told_table(titles: str, rows: list[list[str]]) -> str:
+    head = titles.split(", ")
+    return "\n".join(f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *rows])
+
+
+def table_of_recipes(runs: Path) -> str:
     rows = []
     for recipe in RECIPES:
         fitted = result(runs, recipe, "fit")
-        if not fitted:
+        if not fitted or any("activation" in s for s in recipe.sets):
             continue
-        probes = [result(runs, recipe, name) for name in PROBES]
-        cells = [told(accuracies(runs, recipe, name)) for name in recipe.models()]
-        cells += [f"{100 * probe['test_accuracy']:.1f}" if probe else "-" for probe in probes]
-        told_sets = " ".join(s.replace("=", " ").split(".", 1)[1] for s in recipe.sets)
+        extra = " ".join(s.replace("=", " ").split(".", 1)[1] for s in recipe.sets)
         samples = f"{recipe.samples(fitted['pixels']) / 1000:.0f}"
-        head = f"{recipe.steps} | {recipe.rate:g} | {told_sets} | {samples}"
-        head += f" | {fitted['psnr_db']:.1f} | {fitted['moved']:.2f}"
-        rows.append(f"| {head} | {' | '.join(cells)} |")
-    titles = "steps, rate, else, thousand samples, PSNR (dB), moved, DWS, DWS canonical, MLP, MLP matched"
-    titles += ", ridge, ridge matched, kNN matched"
-    head = "| " + " | ".join(titles.split(", ")) + " |"
-    return "\n".join([head, "|---" * len(titles.split(", ")) + "|", *rows])
+        head = [str(recipe.steps), f"{recipe.rate:g}", extra, samples]
+        head += [f"{fitted['psnr_db']:.1f}", f"{fitted['moved']:.2f}"]
+        rows.append([*head, *readings(runs, recipe)])
+    return told_table(f"steps, rate, else, thousand samples, PSNR (dB), moved, {READINGS}", rows)
+
+
+def table_of_starts(runs: Path) -> str:
+    rows = []
+    for inr, sets in INRS.items():
+        for start, shared in STARTS.items():
+            recipe = Recipe(4000, 1e-3, (BATCH, *sets, *shared))
+            fitted = result(runs, recipe, "fit")
+            if fitted:
+                head = [inr, start, f"{fitted['psnr_db']:.1f}", f"{fitted['moved']:.2f}"]
+                rows.append([*head, *readings(runs, recipe)])
+    return told_table(f"INR, start, PSNR (dB), moved, {READINGS}", rows)
+
+
+TABLES = {"recipes": table_of_recipes, "starts": table_of_starts}
 
 
 def scattered(axis: Any, points: list[tuple[float, float, Recipe]]) -> None:
@@ -267,6 +296,7 @@ def arguments(program: str, words: list[str]) -> argparse.Namespace:
     command.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     command.add_argument("--only", nargs="+", choices=[r.name for r in RECIPES], help="names of recipes")
     command = commands.add_parser("table", parents=[runs], help="Markdown of the results")
+    command.add_argument("--of", choices=TABLES, default="recipes", help="which table")
     command.add_argument("--into", type=Path, help="file whose table is replaced")
     command = commands.add_parser("figure", parents=[runs], help="accuracy against PSNR and distance")
     command.add_argument("-o", "--output", type=Path, required=True)
@@ -285,7 +315,9 @@ def main(program: str, words: list[str]) -> int:
     elif args.command == "figure":
         figure(args.runs, args.output)
     elif args.into:
-        replace_between_marks(args.into, table(args.runs), (BEGIN, END))
+        of = "" if args.of == "recipes" else f" --of {args.of}"
+        marks = MARK.format(of=of, end="begin"), MARK.format(of=of, end="end")
+        replace_between_marks(args.into, TABLES[args.of](args.runs), marks)
     else:
-        print(table(args.runs))
+        print(TABLES[args.of](args.runs))
     return 0
