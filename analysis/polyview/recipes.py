@@ -45,10 +45,8 @@ class Recipe:
 
     @property
     def label(self) -> str:
-        """The same for a figure: without what only goes along with something else."""
-        told = ("batch", "schedule", "init", "w0", "variant", "hidden", "precision", "activation")
-        extra = [s.split(".")[1].split("=") for s in self.sets]
-        words = [f"{key} {value}" for key, value in extra if key in told]
+        """The same to be read."""
+        words = [s.split(".")[1].replace("=", " ") for s in self.sets]
         return ", ".join([f"{self.steps} x {self.rate:g}", *words])
 
     def samples(self, pixels: int) -> int:
@@ -111,6 +109,7 @@ RECIPES = [
     Recipe(4000, 1e-3, (BATCH, *GAUSS)),
     Recipe(4000, 1e-3, (BATCH, *GAUSS, SHARED)),
 ]
+OF_SINES = [recipe for recipe in RECIPES if not any("activation" in s for s in recipe.sets)]
 INRS: dict[str, tuple[str, ...]] = {
     "sine of w0 30": (),
     "ReLU of 4 Fourier frequencies": RELU,
@@ -217,9 +216,9 @@ def told_table(titles: str, rows: list[list[str]]) -> str:
 
 def table_of_recipes(runs: Path) -> str:
     rows = []
-    for recipe in RECIPES:
+    for recipe in OF_SINES:
         fitted = result(runs, recipe, "fit")
-        if not fitted or any("activation" in s for s in recipe.sets):
+        if not fitted:
             continue
         extra = " ".join(s.replace("=", " ").split(".", 1)[1] for s in recipe.sets)
         samples = f"{recipe.samples(fitted['pixels']) / 1000:.0f}"
@@ -256,12 +255,12 @@ def scattered(axis: Any, points: list[tuple[float, float, Recipe]]) -> None:
 
 
 def figure(runs: Path, output: Path) -> None:
-    """Accuracy against PSNR and against how far the weights moved, coloured by the rate."""
+    """Of SIRENs, accuracy against PSNR and against how far the weights moved, coloured by the rate."""
     from matplotlib import pyplot as plt
 
     from .figures import STYLE, save
 
-    found = [(r, result(runs, r, "fit"), accuracies(runs, r, "dws")) for r in RECIPES]
+    found = [(r, result(runs, r, "fit"), accuracies(runs, r, "dws")) for r in OF_SINES]
     shown = [(r, f, statistics.fmean(a)) for r, f, a in found if f and a]
     if not shown:
         raise ValueError(f"'{runs}' holds no results: start with `polyview-tools recipes run`")
