@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from .tables.augment import mean_and_error, replace_between_marks
+from .tables.augment import mean_and_error, replace_between_marks, whole_table
 from .store import Store
 from ._runs import last_done, runs_of
 
@@ -72,7 +72,7 @@ class Recipe:
         return [word for value in sets for word in ("--set", value)]
 
 
-# Of the recipe that is read best, 4 000 steps at 1e-3, from which others differ by one thing.
+# Those with BATCH differ from the recipe that is read best, 4 000 steps at 1e-3, by little else than they name.
 BATCH, SHARED = "fit.batch=64", "fit.init=shared"
 RELU = ("inr.activation=relu", "inr.encoding=fourier", "inr.frequencies=4", "inr.sigma=1")
 GAUSS = ("inr.activation=gauss", "inr.w0=3")
@@ -209,11 +209,6 @@ def readings(runs: Path, recipe: Recipe) -> list[str]:
     return cells + [f"{100 * probe['test_accuracy']:.1f}" if probe else "-" for probe in probes]
 
 
-def told_table(titles: str, rows: list[list[str]]) -> str:
-    head = titles.split(", ")
-    return "\n".join(f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *rows])
-
-
 def table_of_recipes(runs: Path) -> str:
     rows = []
     for recipe in OF_SINES:
@@ -225,7 +220,8 @@ def table_of_recipes(runs: Path) -> str:
         head = [str(recipe.steps), f"{recipe.rate:g}", extra, samples]
         head += [f"{fitted['psnr_db']:.1f}", f"{fitted['moved']:.2f}"]
         rows.append([*head, *readings(runs, recipe)])
-    return told_table(f"steps, rate, else, thousand samples, PSNR (dB), moved, {READINGS}", rows)
+    titles = f"steps, rate, else, thousand samples, PSNR (dB), moved, {READINGS}"
+    return whole_table(titles.split(", "), rows)
 
 
 def table_of_starts(runs: Path) -> str:
@@ -237,7 +233,7 @@ def table_of_starts(runs: Path) -> str:
             if fitted:
                 head = [inr, start, f"{fitted['psnr_db']:.1f}", f"{fitted['moved']:.2f}"]
                 rows.append([*head, *readings(runs, recipe)])
-    return told_table(f"INR, start, PSNR (dB), moved, {READINGS}", rows)
+    return whole_table(f"INR, start, PSNR (dB), moved, {READINGS}".split(", "), rows)
 
 
 TABLES = {"recipes": table_of_recipes, "starts": table_of_starts}
