@@ -3,6 +3,11 @@
 
 #include <stdlib.h>
 #include <string.h>
+#if defined(__x86_64__) && defined(__linux__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 static const char *const isa_names[PV_ISA_COUNT] = {"portable", "avx2", "avx512"};
 
@@ -36,6 +41,19 @@ bool pv_cpu_multiplies_bfloat16(void)
 bool pv_cpu_multiplies_int16(void)
 {
     return SUPPORTS("avx512vnni");
+}
+
+bool pv_cpu_multiplies_squares(void)
+{
+#if defined(__x86_64__) && defined(__linux__)
+    enum { BFLOAT16 = 1 << 22, TILES = 1 << 24, REQUEST = 0x1023, TILE_DATA = 18 };
+    unsigned a, b, c, d;
+    if (pv_cpu_isa() != PV_ISA_AVX512 || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+    if (!(d & BFLOAT16) || !(d & TILES)) return false;
+    return syscall(SYS_arch_prctl, REQUEST, TILE_DATA) == 0;
+#else
+    return false;
+#endif
 }
 
 /* The number of the set that POLYVIEW_ISA names; PV_ISA_COUNT if none has that name, -1 if it is not set. */
