@@ -40,7 +40,8 @@ typedef enum pv_fit_init {
 
 typedef enum pv_precision {
     PV_PRECISION_FLOAT32,
-    PV_PRECISION_BFLOAT16,
+    PV_PRECISION_BFLOAT16,     /* in the order of AVX512-BF16 */
+    PV_PRECISION_BFLOAT16_AMX, /* of AMX */
     PV_PRECISION_INT16,
 } pv_precision;
 

@@ -1,12 +1,12 @@
-/* Products of matrices of bfloat16 with sums of float32, in the order of Intel's AMX, by its instruction or in
- * plain arithmetic.  For kernel files (*_kernels.c) only, of float.
+/* Products of matrices of bfloat16 with sums of float32, in the order of Intel's AMX, by its instruction
+ * or in plain arithmetic.  For kernel files (*_kernels.c) only, of float.
  *
- * Matrices are of 32-bit words: those of a and b hold pairs of bfloat16 (pv_dot.h) that lie next to each other
- * along what is summed over, the lower half first.  They are worked on in squares of 16 x 16 words, 32 numbers
- * deep.  Every square that is summed over gives one sum of its even and one of its odd numbers, each added up
- * from 0 with a rounding a number; both are added, and then to c.  Plain arithmetic gives the same bits but for
- * operands, products and sums below the smallest normal float, which the instruction takes for 0.
- * (Intel 64 and IA-32 Architectures Software Developer's Manual, TDPBF16PS.) */
+ * Matrices are of 32-bit words: those of a and b hold pairs of bfloat16 (pv_dot.h) that lie next to each
+ * other along what is summed over, the lower half first.  They are worked on in squares of 16 x 16 words,
+ * 32 numbers deep.  Every square that is summed over gives one sum of its even and one of its odd numbers,
+ * each added up from 0 with a rounding a number; both are added, and then to c.  Plain arithmetic gives
+ * the same bits but for operands, products and sums below the smallest normal float, which the instruction
+ * takes for 0. (Intel 64 and IA-32 Architectures Software Developer's Manual, TDPBF16PS.) */
 #ifndef PV_AMX_H
 #define PV_AMX_H
 
@@ -70,16 +70,17 @@ static void pv_amx_plain(int down, int across, pv_amx_product p)
 
 #if defined(__AVX512F__)
 #define PV_AMX_LOAD(tile, at, row)                                                                           \
-    __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #tile ::"r"(at), "r"((row)*4) : "memory")
+    __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #tile ::"r"(at), "r"((int64_t)(row)*4) : "memory")
 #define PV_AMX_STORE(tile, at, row)                                                                          \
-    __asm__ volatile("tilestored %%tmm" #tile ", (%0,%1,1)" ::"r"(at), "r"((row)*4) : "memory")
+    __asm__ volatile("tilestored %%tmm" #tile ", (%0,%1,1)" ::"r"(at), "r"((int64_t)(row)*4) : "memory")
 #define PV_AMX_ZERO(tile) __asm__ volatile("tilezero %%tmm" #tile ::: "memory")
 #define PV_AMX_ADD(a, b, c)                                                                                  \
     __asm__ volatile("tdpbf16ps %%tmm" #b ", %%tmm" #a ", %%tmm" #c ::: "memory") /* c += a b */
 
 /* Makes the registers of the instruction ready, and gives them back: between the two are its products. */
-PV_INLINE void pv_amx_begin(void)
+PV_INLINE void pv_amx_begin(bool own)
 {
+    if (!own) return;
     struct shapes {
         uint8_t palette, first_row, reserved[14];
         uint16_t bytes[16]; /* of a row */
@@ -92,9 +93,17 @@ PV_INLINE void pv_amx_begin(void)
     __asm__ volatile("ldtilecfg %0" ::"m"(shapes) : "memory");
 }
 
-PV_INLINE void pv_amx_end(void)
+PV_INLINE void pv_amx_end(bool own)
 {
-    __asm__ volatile("tilerelease" ::: "memory");
+    if (own) __asm__ volatile("tilerelease" ::: "memory");
+}
+
+/* A product that nobody wants.  Where none has been asked for in some hundred nanoseconds, the next one
+ * waits for about 300 (Sapphire Rapids): loops that go on for longer between products call this as they
+ * go. */
+PV_INLINE void pv_amx_stay_awake(bool own)
+{
+    if (own) PV_AMX_ADD(5, 7, 3);
 }
 
 /* Sums in registers 0 to 3, of a in 4 and 5, of b in 6 and 7. */
@@ -134,11 +143,18 @@ PV_INLINE void pv_amx_own(int down, int across, pv_amx_product p)
     if (two_down && two_across) PV_AMX_STORE(3, p.c + c_down + PV_AMX_SIDE, p.c_row);
 }
 #else
-PV_INLINE void pv_amx_begin(void)
+PV_INLINE void pv_amx_begin(bool own)
 {
+    (void)own;
 }
-PV_INLINE void pv_amx_end(void)
+PV_INLINE void pv_amx_end(bool own)
 {
+    (void)own;
+}
+
+PV_INLINE void pv_amx_stay_awake(bool own)
+{
+    (void)own;
 }
 #endif
 

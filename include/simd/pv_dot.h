@@ -43,6 +43,14 @@ PV_INLINE pv_vector pv_dot_pair(pv_dot kind, float scale, pv_vector low, pv_vect
         const pv_bits a = (pv_bits)(low * scale + PV_SHIFT), b = (pv_bits)(high * scale + PV_SHIFT);
         return (pv_vector)((a & 0xffff) | (b << 16));
     }
+#if defined(__AVX512F__)
+    if (kind == PV_DOT_BFLOAT16_X86) {
+        const pv_bits turns = pv_lane_numbers | (pv_lane_numbers + PV_LANES) << 16;
+        __m512i halves; /* all of low, then all of high */
+        __asm__("vcvtne2ps2bf16 %1, %2, %0" : "=v"(halves) : "v"(low), "v"(high));
+        return (pv_vector)_mm512_permutexvar_epi16((__m512i)turns, halves);
+    }
+#endif
     const pv_bits a = (pv_bits)low, b = (pv_bits)high;
     return (pv_vector)(((a + 0x7fff + ((a >> 16) & 1)) >> 16) |
                        ((b + 0x7fff + ((b >> 16) & 1)) & UINT32_C(0xffff0000)));

@@ -43,17 +43,25 @@ bool pv_cpu_multiplies_int16(void)
     return SUPPORTS("avx512vnni");
 }
 
-bool pv_cpu_multiplies_squares(void)
+/* Asked once: what a virtual machine tells of its processor takes long. */
+static bool has_squares(void)
 {
 #if defined(__x86_64__) && defined(__linux__)
     enum { BFLOAT16 = 1 << 22, TILES = 1 << 24, REQUEST = 0x1023, TILE_DATA = 18 };
-    unsigned a, b, c, d;
-    if (pv_cpu_isa() != PV_ISA_AVX512 || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
-    if (!(d & BFLOAT16) || !(d & TILES)) return false;
-    return syscall(SYS_arch_prctl, REQUEST, TILE_DATA) == 0;
+    static int has = -1;
+    unsigned a, b, c, d = 0;
+    if (has >= 0) return has > 0;
+    has = __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & BFLOAT16) && (d & TILES) &&
+          syscall(SYS_arch_prctl, REQUEST, TILE_DATA) == 0;
+    return has > 0;
 #else
     return false;
 #endif
+}
+
+bool pv_cpu_multiplies_squares(void)
+{
+    return pv_cpu_isa() == PV_ISA_AVX512 && has_squares();
 }
 
 /* The number of the set that POLYVIEW_ISA names; PV_ISA_COUNT if none has that name, -1 if it is not set. */

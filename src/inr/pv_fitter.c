@@ -156,7 +156,7 @@ pv_status pv_fitter_new(const pv_arch *arch, int n, const float *coords, const p
                        "fit.precision: int16 is of activations that stay between -1 and 1, which %s does not",
                        pv_arch_activation(arch)->plugin.name));
     fitter->loops = pv_inr_narrow_choose(opts->precision);
-    if (fitter->loops) PV_TRY(pv_inr_narrow_open(&fitter->net, &fitter->narrow));
+    if (fitter->loops) PV_TRY(pv_inr_narrow_open(&fitter->net, opts->precision, &fitter->narrow));
     fitter->separable = !fitter->loops && fitter->net.run > 0 && fitter->kernels->is_separable(&fitter->net);
     if (coords) {
         fitter->reach = pv_inr_net_reach((int64_t)n * arch->dims[0], coords);
@@ -338,6 +338,7 @@ static void step(pv_fitter *fitter, slot *s)
         const tile in = has_batches(fitter) ? samples_drawn(fitter, s, t) : samples_in_order(fitter, s, t);
         sum += add_gradient(fitter, loops, in, (float)(2 / count));
     }
+    if (loops && loops->end) loops->end(&fitter->net, &fitter->narrow, (float)(2 / count), fitter->gradient);
     s->end = pv_fit_judge(&s->watch, &fitter->opts, s->steps, fitter->pass, sum / count);
     if (s->end != PV_FIT_RUNNING) return;
     s->beta1_power *= beta1;

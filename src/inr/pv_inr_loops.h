@@ -221,7 +221,7 @@ PV_INLINE void dot_all(pv_dot kind, outer o, int rows_a, int rows_b, float scale
 }
 
 /* The same of a matrix of floats, rows_a x rows_b of `gradient`. */
-static void dot_floats(outer o, int rows_a, int rows_b, float scale, float *gradient)
+static __attribute__((unused)) void dot_floats(outer o, int rows_a, int rows_b, float scale, float *gradient)
 {
     if (rows_a < GRAD_A && rows_b > rows_a) /* the longer side fills the block */
         dot_all(PV_DOT_FLOAT32, (outer){o.b, o.a, o.stride, o.vectors}, rows_b, rows_a, scale, gradient, 1,
@@ -247,7 +247,7 @@ PV_INLINE void sum_block(outer o, int rows, pv_vector *sum)
 }
 
 /* gradient[i] += scale * the sum of row a_i. */
-static void sum_all(outer o, int rows, float scale, float *gradient)
+static __attribute__((unused)) void sum_all(outer o, int rows, float scale, float *gradient)
 {
     for (int i = 0; i < rows; i += GRAD_SUMS) {
         const int high = rows - i < GRAD_SUMS ? rows - i : GRAD_SUMS;

@@ -34,9 +34,10 @@ static int64_t carve(const pv_inr_net *net, pv_inr_narrow *narrow)
     return used;
 }
 
-pv_status pv_inr_narrow_open(const pv_inr_net *net, pv_inr_narrow *narrow)
+pv_status pv_inr_narrow_open(const pv_inr_net *net, pv_precision precision, pv_inr_narrow *narrow)
 {
     pv_status st = PV_OK;
+    if (precision == PV_PRECISION_BFLOAT16_AMX) return pv_inr_squares_open(net, &narrow->squares);
     *narrow = (pv_inr_narrow){.half = ((net->stride / 2 + LINE - 1) / LINE | 1) * LINE};
     PV_ALLOC(narrow->memory, carve(net, narrow) + LINE);
     carve(net, narrow);
@@ -50,6 +51,10 @@ const pv_inr_narrow_loops *pv_inr_narrow_choose(pv_precision precision)
     if (precision == PV_PRECISION_BFLOAT16)
         return pv_cpu_multiplies_bfloat16() && kernels->bfloat16_is_plain() ? &kernels->bfloat16_own
                                                                             : &kernels->bfloat16;
+    if (precision == PV_PRECISION_BFLOAT16_AMX) {
+        const pv_inr_squares_kernels *squares = PV_ISA_CHOOSE(pv_inr_squares_kernels);
+        return pv_cpu_multiplies_squares() ? &squares->own : &squares->plain;
+    }
     if (precision == PV_PRECISION_INT16)
         return pv_cpu_multiplies_int16() ? &kernels->int16_own : &kernels->int16;
     return NULL;
@@ -58,5 +63,6 @@ const pv_inr_narrow_loops *pv_inr_narrow_choose(pv_precision precision)
 void pv_inr_narrow_close(pv_inr_narrow *narrow)
 {
     free(narrow->memory);
+    pv_inr_squares_close(&narrow->squares);
     *narrow = (pv_inr_narrow){0};
 }

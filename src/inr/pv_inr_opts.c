@@ -11,6 +11,7 @@ static const char *const inits[] = {[PV_INIT_INDEPENDENT] = "independent", [PV_I
 
 static const char *const precisions[] = {[PV_PRECISION_FLOAT32] = "float32",
                                          [PV_PRECISION_BFLOAT16] = "bfloat16",
+                                         [PV_PRECISION_BFLOAT16_AMX] = "bfloat16_amx",
                                          [PV_PRECISION_INT16] = "int16",
                                          NULL};
 
@@ -74,7 +75,8 @@ const pv_option pv_fit_options[] = {
                 "before it is refused"},
     {PV_KEY(pv_fit_opts, precision), .choices = precisions, .initial = "float32", .fixes = PV_FIXES_ROWS,
      .meaning = "of what hidden layers multiply: float32, or operands rounded to bfloat16 or to int16 (whole "
-                "numbers to a scale), which processors with instructions for them multiply faster; sums, "
+                "numbers to a scale), which processors with instructions for them multiply faster: bfloat16 "
+                "in the order of AVX512-BF16, bfloat16_amx in that of AMX, int16 by AVX512-VNNI; sums, "
                 "weights, sines and Adam stay float32"},
     {PV_KEY(pv_fit_opts, polish), .initial = "0", PV_BETWEEN(0, 1e7), .fixes = PV_FIXES_ROWS,
      .meaning = "the last steps of fit.steps, taken in float32 whatever fit.precision"},

@@ -18,6 +18,8 @@ enum {
 static float multiply_adds(const pv_limits_kernels *kernels, pv_precision precision)
 {
     if (precision == PV_PRECISION_BFLOAT16) return kernels->bfloat16(ROUNDS, pv_cpu_multiplies_bfloat16());
+    if (precision == PV_PRECISION_BFLOAT16_AMX)
+        return kernels->bfloat16_amx(ROUNDS, pv_cpu_multiplies_squares());
     if (precision == PV_PRECISION_INT16) return kernels->int16(ROUNDS, pv_cpu_multiplies_int16());
     return kernels->multiply_adds(ROUNDS);
 }

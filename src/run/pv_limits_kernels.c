@@ -1,7 +1,7 @@
 /* Loops that do nothing but what they are timed for: multiply-adds, and libmvec's sines and cosines. */
 #include "pv_limits_kernels.h"
 
-#include "simd/pv_dot.h"
+#include "simd/pv_amx.h"
 
 #include <stddef.h>
 
@@ -67,6 +67,24 @@ static float int16_kernel(int64_t rounds, bool own)
     return multiply_adds(PV_DOT_INT16, rounds);
 }
 
+/* Products of squares, as many that the operations are those of the others. */
+static float amx_kernel(int64_t rounds, bool own)
+{
+    enum { SIDE = PV_AMX_MOST * PV_AMX_SIDE, DEEP = 32 /* squares: sums seldom leave the registers */ };
+    static const float zero[SIDE * PV_AMX_SIDE] __attribute__((aligned(64)));
+    static const double flops = 2.0 * SIDE * SIDE * 2 * PV_AMX_SIDE * DEEP;
+    float c[SIDE][SIDE] __attribute__((aligned(64)));
+    const pv_amx_product p = {.depth = DEEP, .a = zero, .b = zero, .c = &c[0][0], .c_row = SIDE};
+    float total = 0;
+    pv_amx_begin(own);
+    for (double done = 0; done < (double)rounds * 4 * BLOCKS * EACH * PV_LANES; done += flops) {
+        pv_amx_multiply(own, PV_AMX_MOST, PV_AMX_MOST, p);
+        total += c[0][0];
+    }
+    pv_amx_end(own);
+    return total;
+}
+
 #if defined(__GLIBC__) && defined(LIBMVEC)
 pv_vector LIBMVEC(sinf)(pv_vector x);
 pv_vector LIBMVEC(cosf)(pv_vector x);
@@ -85,5 +103,6 @@ static void sincos_kernel(int n, const float *x, float *sine, float *cosine)
 
 extern const pv_limits_kernels PV_ISA_TABLE(pv_limits_kernels);
 const pv_limits_kernels PV_ISA_TABLE(pv_limits_kernels) = {
-    multiply_adds_kernel, bfloat16_kernel, int16_kernel, 2.0 * BLOCKS *EACH *PV_LANES, sincos_kernel,
+    multiply_adds_kernel,         bfloat16_kernel, amx_kernel, int16_kernel,
+    2.0 * BLOCKS *EACH *PV_LANES, sincos_kernel,
 };

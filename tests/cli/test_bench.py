@@ -103,13 +103,13 @@ def check_grid(work: Path) -> None:
     cells = result_of(run).get("grid", [])
     places = {(cell["inputs"], cell["width"], cell["precision"]) for cell in cells}
     check(
-        len(cells) == len(places) == 3 * 5 * 3
-        and {place[2] for place in places} == {"float32", "bfloat16", "int16"}
+        len(cells) == len(places) == 3 * 5 * 4
+        and {place[2] for place in places} == {"float32", "bfloat16", "bfloat16_amx", "int16"}
         and all(cell[key] > 0 for cell in cells for key in ("inr_steps_per_s_core", "limit_share", "over_float32"))
         and all(cell["over_float32"] == 1 for cell in cells if cell["precision"] == "float32"),
         "the grid has every width, number of inputs and precision once, beside its limit and float32",
     )
-    check(run.stderr.count("256-256") == 9, "and its table goes to stderr")
+    check(run.stderr.count("256-256") == 12, "and its table goes to stderr")
 
 
 TRAINED = ["samples_per_s_core", "samples_per_s", "peak_share", "fma_gflops", "speedup", "sample_flops"]

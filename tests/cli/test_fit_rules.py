@@ -35,6 +35,7 @@ def the_same_bytes_on_any_ranks(work: Path) -> None:
         "mini-batches": {"steps": 40, "lr": 5e-3, "batch": 20},
         "operands of int16, polished": {"steps": 40, "precision": "int16", "polish": 9},
         "operands of bfloat16, by batches": {"steps": 40, "precision": "bfloat16", "batch": 20},
+        "squares of bfloat16": {"steps": 40, "precision": "bfloat16_amx", "batch": 20, "polish": 3},
         "a target": {"steps": 300, "lr": 5e-3, "target_psnr": 24.0},
         "a plateau, by batches, under a cosine": {
             "steps": 300,
@@ -109,7 +110,7 @@ def a_store_is_resumed_by_its_own_rules(work: Path) -> None:
 def a_store_is_repaired_in_its_precision(work: Path) -> None:
     write_images(work / "images")
     store = work / "store.h5"
-    for precision in ("float32", "bfloat16", "int16"):
+    for precision in ("float32", "bfloat16", "bfloat16_amx", "int16"):
         store.unlink(missing_ok=True)
         config = write_config(work, fit={"steps": 30, "precision": precision, "polish": 3})
         polyview("fit", "--config", config)

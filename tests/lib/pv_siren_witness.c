@@ -106,8 +106,8 @@ void pv_witness_fit(const pv_arch *arch, const float *start, int n, const float 
     free(v);
 }
 
-void pv_kernel_gradient(const pv_inr_narrow_loops *loops, const pv_arch *arch, const float *row, int n,
-                        const float *coords, const float *values, float *gradient)
+void pv_kernel_gradient(const pv_inr_narrow_loops *loops, pv_precision precision, const pv_arch *arch,
+                        const float *row, int n, const float *coords, const float *values, float *gradient)
 {
     const pv_inr_kernels *kernels = PV_ISA_CHOOSE(pv_inr_kernels);
     const int inputs = arch->dims[0], outputs = arch->dims[arch->layers];
@@ -118,24 +118,25 @@ void pv_kernel_gradient(const pv_inr_narrow_loops *loops, const pv_arch *arch, c
     memset(gradient, 0, (size_t)pv_arch_params(arch) * sizeof *gradient);
     PV_TRY(pv_inr_net_open(arch, n, pv_inr_net_run(n, inputs, coords), &net));
     const int tiles = pv_inr_net_tiles(&net, n);
+    const float scale = 2.0f / (float)(n * outputs);
     PV_ALLOC(coord_tiles, (int64_t)tiles * inputs * net.stride);
     PV_ALLOC(value_tiles, (int64_t)tiles * outputs * net.stride);
     net.reach = pv_inr_net_reach((int64_t)n * inputs, coords);
     pv_inr_net_lay_out(&net, n, inputs, coords, coord_tiles);
     pv_inr_net_lay_out(&net, n, outputs, values, value_tiles);
     kernels->load(&net, row);
-    if (loops) PV_TRY(pv_inr_narrow_open(&net, &narrow));
+    if (loops) PV_TRY(pv_inr_narrow_open(&net, precision, &narrow));
     if (loops) loops->pack(&net, &narrow);
     for (int t = 0; t < tiles; t++) {
         const int left = n - t * net.tile, count = left < net.tile ? left : net.tile;
         const float *x = coord_tiles + (int64_t)t * inputs * net.stride;
         const float *y = value_tiles + (int64_t)t * outputs * net.stride;
-        const float scale = 2.0f / (float)(n * outputs);
         if (loops)
             loops->gradient(&net, &narrow, x, y, count, scale, gradient);
         else
             kernels->gradient(&net, x, y, count, scale, gradient);
     }
+    if (loops && loops->end) loops->end(&net, &narrow, scale, gradient);
 done:
     pv_inr_net_close(&net);
     pv_inr_narrow_close(&narrow);

@@ -20,7 +20,7 @@ void pv_witness_fit(const pv_arch *arch, const float *start, int n, const float 
 
 /* The gradient [P] that the fit kernels find, in float, on the instruction set in use, with operands of
  * 16 bits where `loops` is not NULL; zeros without memory. */
-void pv_kernel_gradient(const pv_inr_narrow_loops *loops, const pv_arch *arch, const float *row, int n,
-                        const float *coords, const float *values, float *gradient);
+void pv_kernel_gradient(const pv_inr_narrow_loops *loops, pv_precision precision, const pv_arch *arch,
+                        const float *row, int n, const float *coords, const float *values, float *gradient);
 
 #endif

@@ -194,7 +194,8 @@ static void the_gradient_is_that_of_finite_differences(void **state)
             for (int i = 0; i < p.params; i++)
                 row[i] = (double)p.row[i];
             pv_arch_encode(&p.arch, SAMPLES, p.coords, features);
-            pv_kernel_gradient(NULL, &p.arch, p.row, SAMPLES, features, p.values, gradient);
+            pv_kernel_gradient(NULL, PV_PRECISION_FLOAT32, &p.arch, p.row, SAMPLES, features, p.values,
+                               gradient);
             for (int i = 0; i < p.params; i++) {
                 const double here = row[i];
                 row[i] = here + step;

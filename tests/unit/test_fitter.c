@@ -145,7 +145,7 @@ static void the_gradient_is_that_of_plain_loops(void **state)
         pv_witness_gradient(&p.arch, row, p.n, p.coords, p.values, truth);
         for (int isa = 0; isa < PV_ISA_COUNT; isa++) {
             if (!choose(isa)) continue;
-            pv_kernel_gradient(NULL, &p.arch, p.row, p.n, p.coords, p.values, gradient);
+            pv_kernel_gradient(NULL, PV_PRECISION_FLOAT32, &p.arch, p.row, p.n, p.coords, p.values, gradient);
             compare_tensors(&p, pv_isa_name((pv_isa)isa), gradient, truth, 2e-5);
         }
         free(row);
@@ -160,18 +160,30 @@ static void the_gradient_is_that_of_plain_loops(void **state)
 static void compare_narrow(const problem *p, const double *truth)
 {
     const pv_inr_narrow_kernels *k = PV_ISA_CHOOSE(pv_inr_narrow_kernels);
+    const pv_inr_squares_kernels *squares = PV_ISA_CHOOSE(pv_inr_squares_kernels);
     float *gradient = malloc((size_t)p->params * sizeof *gradient);
     float *own = malloc((size_t)p->params * sizeof *own);
-    pv_kernel_gradient(&k->bfloat16, &p->arch, p->row, p->n, p->coords, p->values, gradient);
+    pv_kernel_gradient(&k->bfloat16, PV_PRECISION_BFLOAT16, &p->arch, p->row, p->n, p->coords, p->values,
+                       gradient);
     compare_tensors(p, "bfloat16", gradient, truth, 0.1);
     if (pv_cpu_multiplies_bfloat16() && k->bfloat16_is_plain()) {
-        pv_kernel_gradient(&k->bfloat16_own, &p->arch, p->row, p->n, p->coords, p->values, own);
+        pv_kernel_gradient(&k->bfloat16_own, PV_PRECISION_BFLOAT16, &p->arch, p->row, p->n, p->coords,
+                           p->values, own);
         assert_memory_equal(own, gradient, (size_t)p->params * sizeof *own);
     }
-    pv_kernel_gradient(&k->int16, &p->arch, p->row, p->n, p->coords, p->values, gradient);
+    pv_kernel_gradient(&squares->plain, PV_PRECISION_BFLOAT16_AMX, &p->arch, p->row, p->n, p->coords,
+                       p->values, gradient);
+    compare_tensors(p, "bfloat16_amx", gradient, truth, 0.1);
+    if (pv_cpu_multiplies_squares()) {
+        pv_kernel_gradient(&squares->own, PV_PRECISION_BFLOAT16_AMX, &p->arch, p->row, p->n, p->coords,
+                           p->values, own);
+        assert_memory_equal(own, gradient, (size_t)p->params * sizeof *own);
+    }
+    pv_kernel_gradient(&k->int16, PV_PRECISION_INT16, &p->arch, p->row, p->n, p->coords, p->values, gradient);
     compare_tensors(p, "int16", gradient, truth, 0.02);
     if (pv_cpu_multiplies_int16()) {
-        pv_kernel_gradient(&k->int16_own, &p->arch, p->row, p->n, p->coords, p->values, own);
+        pv_kernel_gradient(&k->int16_own, PV_PRECISION_INT16, &p->arch, p->row, p->n, p->coords, p->values,
+                           own);
         assert_memory_equal(own, gradient, (size_t)p->params * sizeof *own);
     }
     free(gradient);
@@ -269,6 +281,7 @@ static const pv_fit_opts recipes[] = {
     {.steps = 24, .lr = 2e-3, .schedule = PV_SCHEDULE_COSINE, .target_psnr = 15},
     {.steps = 24, .lr = 5e-4, .batch = 37, .seed = 7},
     {.steps = 24, .lr = 5e-4, .precision = PV_PRECISION_BFLOAT16, .polish = 7},
+    {.steps = 24, .lr = 5e-4, .precision = PV_PRECISION_BFLOAT16_AMX, .batch = 100},
     {.steps = 24, .lr = 5e-4, .precision = PV_PRECISION_INT16, .batch = 37},
     {.steps = 60, .lr = 5e-3, .batch = 100, .target_psnr = 15, .plateau_steps = 6, .plateau_drop = 0.3},
 };

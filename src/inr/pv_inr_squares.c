@@ -1,0 +1,73 @@
+/* Where what products of squares need lies in memory. */
+#include "pv_inr_squares.h"
+
+#include "base/pv_mem.h"
+
+#include <stdlib.h>
+
+enum { LINE = PV_ALIGN / (int)sizeof(float), LANES = 16 /* the most that a vector has */ };
+
+/* Takes `n` floats, rounded up to whole cache lines; only counts while there is no memory. */
+static float *take(float *memory, int64_t *used, int64_t n)
+{
+    float *part = memory ? memory + *used : NULL;
+    *used += (n + LINE - 1) / LINE * LINE;
+    return part;
+}
+
+/* What a step adds up. */
+static int64_t carve_sums(const pv_inr_net *net, pv_inr_squares *squares)
+{
+    const int last = net->arch.layers - 1, *d = net->arch.dims;
+    int64_t used = 0;
+    for (int l = 0; l <= last; l++) {
+        const bool hidden = l > 0 && l < last;
+        const int64_t units = pv_inr_squares_units(d[l + 1]);
+        squares->matrix[l] = take(squares->memory, &used, hidden ? units * pv_inr_squares_units(d[l]) : 0);
+        squares->sums[l] = take(squares->memory, &used, (int64_t)d[l + 1] * (hidden ? 1 : 1 + d[l]) * LANES);
+    }
+    return used;
+}
+
+/* Points every buffer into squares->memory; returns how many floats they take. */
+static int64_t carve(const pv_inr_net *net, pv_inr_squares *squares)
+{
+    const int last = net->arch.layers - 1, *d = net->arch.dims;
+    int64_t used = squares->step_sums = carve_sums(net, squares);
+    int widest = 0;
+    for (int l = 1; l < last; l++) {
+        const int64_t in = pv_inr_squares_units(d[l]), out = pv_inr_squares_units(d[l + 1]);
+        squares->forward[l] = take(squares->memory, &used, out * pv_inr_squares_pairs(d[l]));
+        squares->back[l] = take(squares->memory, &used, in * pv_inr_squares_pairs(d[l + 1]));
+        squares->bias[l] = take(squares->memory, &used, out * LANES);
+        squares->value[l] = take(squares->memory, &used, in * PV_INR_SQUARES_WORDS);
+        widest = d[l] > widest ? d[l] : widest;
+        widest = d[l + 1] > widest ? d[l + 1] : widest;
+    }
+    squares->coords = take(squares->memory, &used, (int64_t)d[0] * squares->net.stride);
+    squares->values = take(squares->memory, &used, (int64_t)d[last + 1] * squares->net.stride);
+    const int64_t most = 2 * pv_inr_squares_pairs(widest);
+    squares->delta = take(squares->memory, &used, most * PV_INR_SQUARES_WORDS);
+    squares->turning = take(squares->memory, &used, most * PV_INR_SQUARES_WORDS);
+    squares->units = take(squares->memory, &used, most / 2 * PV_INR_SQUARES_BLOCK);
+    squares->back_sums = take(squares->memory, &used, most * PV_INR_SQUARES_BLOCK);
+    return used;
+}
+
+pv_status pv_inr_squares_open(const pv_inr_net *net, pv_inr_squares *squares)
+{
+    pv_status st = PV_OK;
+    *squares = (pv_inr_squares){0};
+    PV_TRY(pv_inr_net_open(&net->arch, PV_INR_SQUARES_BLOCK, 0, &squares->net));
+    PV_ALLOC(squares->memory, carve(net, squares));
+    carve(net, squares);
+done:
+    return st;
+}
+
+void pv_inr_squares_close(pv_inr_squares *squares)
+{
+    pv_inr_net_close(&squares->net);
+    free(squares->memory);
+    *squares = (pv_inr_squares){0};
+}
