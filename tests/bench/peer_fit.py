@@ -78,8 +78,13 @@ def best_batch(peer: type, images: np.ndarray, args: argparse.Namespace) -> int:
     return max(rates, key=rates.__getitem__)
 
 
-def ours(args: argparse.Namespace) -> dict[str, Any]:
-    keys = [f"signal.path={args.data}", f"inr.activation={args.activation}", *args.set]
+def ours(args: argparse.Namespace, precision: str) -> dict[str, Any]:
+    keys = [
+        f"signal.path={args.data}",
+        f"inr.activation={args.activation}",
+        f"fit.precision={precision}",
+        *args.set,
+    ]
     words = ["--seconds", args.seconds, "--steps", 100, "--json", *(f"--set={key}" for key in keys)]
     with tempfile.TemporaryDirectory() as work:
         return polyview(args.polyview, "bench", "fit", "--dir", work, *words)
@@ -91,30 +96,37 @@ def usable(name: str) -> bool:
     return name != "compile" or hasattr(torch, "compile")
 
 
+def ratio(own: list[float], others: list[float]) -> float:
+    """The median of the rounds' ratios."""
+    return statistics.median(a / b for a, b in zip(own, others))
+
+
 def compare(args: argparse.Namespace) -> None:
     images = read_images(args.data, 256)
     peers = [PEERS[name] for name in args.peers if usable(name)]
     batches = [args.batch or best_batch(peer, images, args) for peer in peers]
     fits = [peer(images[:batch], 1, args.activation) for peer, batch in zip(peers, batches)]
     theirs: list[list[float]] = [[] for _ in peers]
-    found: list[dict[str, Any]] = []
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in args.precisions if args.polyview}
     for _ in range(args.repeats):
         for rates, fit in zip(theirs, fits):
             rates.append(rate(fit, args.seconds))
-        if args.polyview:
-            found.append(ours(args))
+        for precision, runs in found.items():
+            runs.append(ours(args, precision))
+    speeds = {name: [one["inr_steps_per_s_core"] for one in runs] for name, runs in found.items()}
     for peer, batch, rates in zip(peers, batches, theirs):
-        told = f"{peer.name}, {batch} INRs in flight: {statistics.median(rates):.0f} INR-steps/s per core"
-        if found:
-            ratios = [one["inr_steps_per_s_core"] / rate for one, rate in zip(found, rates)]
-            told += f"; Polyview {statistics.median(ratios):.2f} times that"
-        print(told)
-    if found:
-        own = statistics.median(one["inr_steps_per_s_core"] for one in found)
-        share = statistics.median(one["limit_share"] for one in found)
-        print(
-            f"Polyview, {found[0]['instruction_set']}: {own:.0f} INR-steps/s per core, {share:.2f} of the limit"
+        print(f"{peer.name}, {batch} INRs in flight: {statistics.median(rates):.0f} INR-steps/s per core")
+        for precision, own in speeds.items():
+            print(f"    Polyview in {precision} {ratio(own, rates):.2f} times that")
+    for precision, own in speeds.items():
+        share = statistics.median(one["limit_share"] for one in found[precision])
+        told = (
+            f"Polyview in {precision}, {found[precision][0]['instruction_set']}: {statistics.median(own):.0f}"
         )
+        told += f" INR-steps/s per core, {share:.2f} of the limit"
+        if precision != args.precisions[0]:
+            told += f", {ratio(own, speeds[args.precisions[0]]):.2f} times {args.precisions[0]}"
+        print(told)
     print(f"{args.activation}; medians of {args.repeats} rounds, in turn")
 
 
@@ -179,6 +191,13 @@ def main() -> None:
         "--peers", nargs="+", choices=list(PEERS), default=list(PEERS), help="(all there are)"
     )
     parser.add_argument("--activation", choices=list(ACTIVATIONS), default="sine", help="of speeds (sine)")
+    parser.add_argument(
+        "--precisions",
+        nargs="+",
+        default=["float32"],
+        metavar="NAME",
+        help="fit.precision of polyview, in turn (float32)",
+    )
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="for polyview, of speeds"
     )
