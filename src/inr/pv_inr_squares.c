@@ -41,16 +41,15 @@ static int64_t carve(const pv_inr_net *net, pv_inr_squares *squares)
         squares->back[l] = take(squares->memory, &used, in * pv_inr_squares_pairs(d[l + 1]));
         squares->bias[l] = take(squares->memory, &used, out * LANES);
         squares->value[l] = take(squares->memory, &used, in * PV_INR_SQUARES_WORDS);
-        widest = d[l] > widest ? d[l] : widest;
-        widest = d[l + 1] > widest ? d[l + 1] : widest;
     }
+    for (int l = 1; l <= last; l++)
+        widest = d[l] > widest ? d[l] : widest;
     squares->coords = take(squares->memory, &used, (int64_t)d[0] * squares->net.stride);
     squares->values = take(squares->memory, &used, (int64_t)d[last + 1] * squares->net.stride);
     const int64_t most = 2 * pv_inr_squares_pairs(widest);
-    squares->delta = take(squares->memory, &used, most * PV_INR_SQUARES_WORDS);
-    squares->turning = take(squares->memory, &used, most * PV_INR_SQUARES_WORDS);
+    squares->work = take(squares->memory, &used, most * PV_INR_SQUARES_BLOCK);
+    squares->of_samples = take(squares->memory, &used, most * PV_INR_SQUARES_WORDS);
     squares->units = take(squares->memory, &used, most / 2 * PV_INR_SQUARES_BLOCK);
-    squares->back_sums = take(squares->memory, &used, most * PV_INR_SQUARES_BLOCK);
     return used;
 }
 
@@ -61,6 +60,9 @@ pv_status pv_inr_squares_open(const pv_inr_net *net, pv_inr_squares *squares)
     PV_TRY(pv_inr_net_open(&net->arch, PV_INR_SQUARES_BLOCK, 0, &squares->net));
     PV_ALLOC(squares->memory, carve(net, squares));
     carve(net, squares);
+    squares->net.stride = PV_INR_SQUARES_BLOCK;
+    for (int l = 1; l < net->arch.layers; l++)
+        squares->net.value[l] = squares->work;
 done:
     return st;
 }

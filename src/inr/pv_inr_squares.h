@@ -1,10 +1,11 @@
 /* What products of squares of bfloat16 (simd/pv_amx.h) need beside the net: operands, and gradients that
  * are added up over a step.  Private to the room and its tests.
  *
- * A tile is worked on in blocks of PV_INR_SQUARES_BLOCK samples, forward, back and into the gradients,
- * so that all of it stays in the first cache and the instruction need not wait for it.  Every number of
- * units is padded with zeros to whole squares.  Of 32 units, unit i lies in one word with unit i + 16;
- * samples likewise, at a distance of one vector. */
+ * A tile is worked on in blocks of PV_INR_SQUARES_BLOCK samples, forward, back and into the gradients: what
+ * that takes stays in the first cache, or nearly, and is shared where it can be, since products that are
+ * stored to the second one take several times as long.  Every number of units is padded with zeros to whole
+ * squares.  Of 32 units, unit i lies in one word with unit i + 16; samples likewise, at a distance of one
+ * vector. */
 #ifndef PV_INR_SQUARES_H
 #define PV_INR_SQUARES_H
 
@@ -23,10 +24,9 @@ typedef struct pv_inr_squares {
     /* In lanes: the sums of the biases' gradients [d_{l+1}], and behind them those of matrices that are not
      * hidden [d_{l+1}][d_l]. */
     float *sums[PV_INR_MAX_LAYERS];
-    float *delta;      /* [units][pairs of samples], of slopes */
-    float *turning;    /* the same of activations */
+    float *work; /* [units][samples]: the net's activations, of one layer at a time; on the way back sums */
+    float *of_samples; /* [units][pairs of samples], of activations, then of slopes */
     float *units;      /* [pairs of units][samples] */
-    float *back_sums;  /* [units][samples] */
     int64_t step_sums; /* floats of `matrix` and `sums`, which lie together from matrix[0] on */
     float *memory;
 } pv_inr_squares;

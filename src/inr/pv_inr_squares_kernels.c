@@ -116,21 +116,6 @@ PV_INLINE void add_unit(int wide, int inputs, const pv_inr_squares *squares, int
         add_lanes(wide, delta, in + i * squares->net.stride, sum + i * PV_LANES);
 }
 
-/* Of all units of a layer, whose slopes are in rows of the net, from sample `first` on. */
-PV_INLINE void add_units(int wide, const pv_inr_squares *squares, int l, int first)
-{
-    const pv_inr_net *net = &squares->net;
-    const bool last = l == net->arch.layers - 1;
-    const float *const delta = last ? net->output : net->slope[l + 1];
-    const float *const in = l == 0 ? squares->coords : net->value[l];
-    for (int64_t u = 0; u < net->arch.dims[l + 1]; u++) {
-        pv_vector of_unit[WIDE];
-        for (int v = 0; v < wide; v++)
-            of_unit[v] = pv_vector_load_aligned(delta + u * net->stride + first + v * PV_LANES);
-        add_unit(wide, l == 0 || last ? net->arch.dims[l] : 0, squares, l, u, of_unit, in + first);
-    }
-}
-
 /* CALL(wide, first) for blocks of WIDE vectors of samples, or of two at the end. */
 #define EACH_BLOCK(samples, CALL)                                                                            \
     for (int first_ = 0; first_ < (samples);) {                                                              \
@@ -147,40 +132,82 @@ PV_INLINE void add_units(int wide, const pv_inr_squares *squares, int l, int fir
 
 PV_INLINE void forward_hidden(bool own, const pv_inr_squares *squares, int l, int samples)
 {
+    const int *d = squares->net.arch.dims, pairs = pv_inr_squares_pairs(d[l]);
+    pv_amx_multiply_all(own, pv_inr_squares_units(d[l + 1]) / SIDE, samples / SIDE,
+                        (pv_amx_product){.depth = pairs / SIDE,
+                                         .a = squares->forward[l],
+                                         .a_row = pairs,
+                                         .b = squares->units,
+                                         .b_row = PV_INR_SQUARES_BLOCK,
+                                         .start = squares->bias[l],
+                                         .start_row = SIDE,
+                                         .c = squares->work,
+                                         .c_row = PV_INR_SQUARES_BLOCK});
+}
+
+/* From the residuals: the gradients of the last layer, and the slopes of the one before with the gradient
+ * of its biases, and of its weights from the first `inputs` units before it. */
+PV_INLINE void turn_outputs(int wide, int outputs, int inputs, const pv_inr_squares *squares, int first)
+{
     const pv_inr_net *net = &squares->net;
-    const int units = net->arch.dims[l + 1], whole = units / SIDE * SIDE,
-              pairs = pv_inr_squares_pairs(net->arch.dims[l]);
-    pv_amx_product p = {.depth = pairs / SIDE,
-                        .a = squares->forward[l],
-                        .a_row = pairs,
-                        .b = squares->units,
-                        .b_row = PV_INR_SQUARES_BLOCK,
-                        .start = squares->bias[l],
-                        .start_row = SIDE,
-                        .c = net->value[l + 1],
-                        .c_row = net->stride};
-    pv_amx_multiply_all(own, whole / SIDE, samples / SIDE, p);
-    if (whole == units) return;
-    p = pv_amx_part(p, whole, 0);
-    p.c = squares->back_sums, p.c_row = PV_INR_SQUARES_BLOCK;
-    pv_amx_multiply_all(own, 1, samples / SIDE, p);
-    for (int64_t u = whole; u < units; u++)
-        memcpy(net->value[l + 1] + u * net->stride, squares->back_sums + (u - whole) * PV_INR_SQUARES_BLOCK,
-               sizeof(float) * (size_t)samples);
+    const int last = net->arch.layers - 1, units = net->arch.dims[last];
+    const float *residual = net->output + first, *value = net->value[last] + first;
+    float *slope = net->slope[last] + first;
+    for (int64_t u = 0; u < units; u++, slope += net->stride, value += net->stride) {
+        pv_vector delta[WIDE] = {{0}};
+        for (int64_t c = 0; c < outputs; c++) {
+            float *const sum = squares->sums[last] + (outputs + c * units + u) * PV_LANES;
+            pv_vector all = pv_vector_load_aligned(sum);
+            for (int v = 0; v < wide; v++) {
+                const pv_vector r = pv_vector_load_aligned(residual + c * net->stride + v * PV_LANES);
+                all += r * pv_vector_load_aligned(value + v * PV_LANES);
+                delta[v] += net->weight[last][c * units + u] * r;
+            }
+            *pv_vector_aligned(sum) = all;
+        }
+        for (int v = 0; v < wide; v++) {
+            delta[v] *= pv_vector_load_aligned(slope + v * PV_LANES);
+            *pv_vector_aligned(slope + v * PV_LANES) = delta[v];
+        }
+        add_unit(wide, inputs, squares, last - 1, u, delta, squares->coords + first);
+    }
+}
+
+/* Of the last layer, whose inputs are `in`, all if it is the first as well; otherwise the biases. */
+PV_INLINE void add_outputs(int wide, const pv_inr_squares *squares, int first)
+{
+    const pv_inr_net *net = &squares->net;
+    const int last = net->arch.layers - 1;
+    for (int64_t c = 0; c < net->arch.dims[last + 1]; c++) {
+        pv_vector residual[WIDE];
+        for (int v = 0; v < wide; v++)
+            residual[v] = pv_vector_load_aligned(net->output + c * net->stride + first + v * PV_LANES);
+        add_unit(wide, last == 0 ? net->arch.dims[0] : 0, squares, last, c, residual,
+                 squares->coords + first);
+    }
+    if (last == 0) return;
+    if (last == 1)
+        turn_outputs(wide, net->arch.dims[2], net->arch.dims[0], squares, first);
+    else if (net->arch.dims[last + 1] == 1)
+        turn_outputs(wide, 1, 0, squares, first);
+    else if (net->arch.dims[last + 1] == 3)
+        turn_outputs(wide, 3, 0, squares, first);
+    else
+        turn_outputs(wide, net->arch.dims[last + 1], 0, squares, first);
 }
 
 /* Slopes of layer l, from what has come back to it. */
 PV_INLINE void turn_units(int wide, int inputs, const pv_inr_squares *squares, int l, int first)
 {
     const pv_inr_net *net = &squares->net;
-    const float *sum = squares->back_sums + first, *const coords = squares->coords + first;
+    const float *sum = squares->work + first, *const coords = squares->coords + first;
     float *slope = net->slope[l] + first;
     for (int64_t u = 0; u < net->arch.dims[l]; u++, slope += net->stride, sum += PV_INR_SQUARES_BLOCK) {
         pv_vector delta[WIDE];
         for (int v = 0; v < wide; v++) {
             const int at = v * PV_LANES;
             delta[v] = pv_vector_load_aligned(slope + at) * pv_vector_load_aligned(sum + at);
-            if (l > 1) *pv_vector_aligned(slope + at) = delta[v];
+            if (inputs == 0) *pv_vector_aligned(slope + at) = delta[v];
         }
         add_unit(wide, inputs, squares, l - 1, u, delta, coords);
     }
@@ -210,7 +237,7 @@ PV_INLINE void backward_hidden(bool own, const pv_inr_squares *squares, int l, i
                                          .a_row = pairs,
                                          .b = squares->units,
                                          .b_row = PV_INR_SQUARES_BLOCK,
-                                         .c = squares->back_sums,
+                                         .c = squares->work,
                                          .c_row = PV_INR_SQUARES_BLOCK});
 }
 
@@ -220,7 +247,7 @@ PV_INLINE void add_matrix(bool own, const pv_inr_squares *squares, int l, int sa
     const int in = pv_inr_squares_units(net->arch.dims[l]), out = pv_inr_squares_units(net->arch.dims[l + 1]);
     pv_amx_multiply_all(own, out / SIDE, in / SIDE,
                         (pv_amx_product){.depth = samples / LEAST,
-                                         .a = squares->delta,
+                                         .a = squares->of_samples,
                                          .a_row = PV_INR_SQUARES_WORDS,
                                          .b = squares->value[l],
                                          .b_row = in,
@@ -285,18 +312,15 @@ PV_INLINE void begin(bool own, const pv_inr_net *net, pv_inr_narrow *narrow)
     pv_amx_begin(own);
 }
 
-/* A product in float32.  Functions of their own, as its sums want all registers. */
-#define PLAIN(name, biased)                                                                                  \
-    static __attribute__((noinline)) void name(int units, int samples, product p)                            \
-    {                                                                                                        \
-        for (; samples >= WIDE * PV_LANES; samples -= WIDE * PV_LANES) {                                     \
-            multiply_all(PV_DOT_FLOAT32, 4, units, WIDE, biased, p);                                         \
-            p.in += WIDE * PV_LANES, p.out += WIDE * PV_LANES;                                               \
-        }                                                                                                    \
-        if (samples > 0) multiply_all(PV_DOT_FLOAT32, MOST_UNITS, units, 2, biased, p);                      \
+/* A product in float32.  A function of its own, as its sums want all registers. */
+static __attribute__((noinline)) void forward_plain(int units, int samples, product p)
+{
+    for (; samples >= WIDE * PV_LANES; samples -= WIDE * PV_LANES) {
+        multiply_all(PV_DOT_FLOAT32, 4, units, WIDE, true, p);
+        p.in += WIDE * PV_LANES, p.out += WIDE * PV_LANES;
     }
-PLAIN(forward_plain, true)
-PLAIN(back_plain, false)
+    if (samples > 0) multiply_all(PV_DOT_FLOAT32, MOST_UNITS, units, 2, true, p);
+}
 
 PV_INLINE void activate_awake(bool own, const pv_inr_net *net, int l, int samples)
 {
@@ -316,7 +340,7 @@ PV_INLINE void forward(bool own, const pv_inr_squares *squares, int samples)
     for (int l = 0; l <= last; l++) {
         float *const out = l == last ? net->output : net->value[l + 1];
         if (l > 0 && l < last) {
-            turn(d[l], samples, squares->turning, squares->value[l]);
+            turn(d[l], samples, squares->of_samples, squares->value[l]);
             forward_hidden(own, squares, l, samples);
         } else
             forward_plain(d[l + 1], samples,
@@ -326,7 +350,7 @@ PV_INLINE void forward(bool own, const pv_inr_squares *squares, int samples)
         if (l == last) return;
         activate_awake(own, net, l, samples);
         if (l + 1 == last) continue;
-        pack_rows(own, squares, d[l + 1], samples, out, net->stride, squares->turning);
+        pack_rows(own, squares, d[l + 1], samples, out, net->stride, squares->of_samples);
     }
 }
 
@@ -338,22 +362,18 @@ PV_INLINE double add_block(bool own, const pv_inr_squares *squares, int count)
     const int samples = (count + LEAST - 1) / LEAST * LEAST;
     forward(own, squares, samples);
     take_residuals(net, squares->values, 0, samples / PV_LANES, count);
-    if (last > 0)
-        back_plain(d[last], samples,
-                   (product){d[last + 1], d[last], net->weight[last], NULL, net->output, net->slope[last],
-                             net->stride, net->stride, 1});
-#define ADD_UNITS(wide, first)                                                                               \
-    add_units(wide, squares, last, first);                                                                   \
-    if (last > 0) add_units(wide, squares, last - 1, first)
-    EACH_BLOCK(samples, ADD_UNITS)
-#undef ADD_UNITS
+#define ADD_OUTPUTS(wide, first) add_outputs(wide, squares, first)
+    EACH_BLOCK(samples, ADD_OUTPUTS)
+#undef ADD_OUTPUTS
+    pv_amx_stay_awake(own);
     for (int l = last - 1; l > 0; l--) {
-        pack_rows(own, squares, d[l + 1], samples, net->slope[l + 1], net->stride, squares->delta);
+        pack_rows(own, squares, d[l + 1], samples, net->slope[l + 1], net->stride, squares->of_samples);
         backward_hidden(own, squares, l, samples);
         add_matrix(own, squares, l, samples); /* meanwhile */
 #define TURN_BACK(wide, first) turn_back(wide, squares, l, first)
         EACH_BLOCK(samples, TURN_BACK)
 #undef TURN_BACK
+        pv_amx_stay_awake(own);
     }
     return squared_error(net, samples / PV_LANES);
 }
