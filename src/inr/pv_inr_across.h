@@ -1,19 +1,15 @@
 /* A fit step whose vectors run across units: activations are [samples][units] of a few samples at a time,
  * which go forward, back and into the gradients before they leave the first cache.  No sum is one over lanes
  * but for the outputs.  For nets whose hidden layers are of whole blocks, and kernel files (*_kernels.c) of
- * the room that have 16 registers: a block of DOWN rows and ACROSS vectors of sums fills them, with DOWN
- * broadcast factors and the vector that they share. */
+ * the room that say first how large these are: the sums of DOWN rows and ACROSS vectors fill the registers,
+ * beside the shorter side's factors and one of the longer side.  TOGETHER is of samples, of those that a net
+ * has room for: whole vectors. */
 #ifndef PV_INR_ACROSS_H
 #define PV_INR_ACROSS_H
 
 #include "pv_inr_loops.h"
 
-enum {
-    DOWN = 3,
-    ACROSS = 4, /* vectors */
-    BLOCK_UNITS = ACROSS * PV_LANES,
-    TOGETHER = 48, /* samples, of those that a net has room for: whole blocks of rows, and whole vectors */
-};
+enum { BLOCK_UNITS = ACROSS * PV_LANES, USUAL = 32 };
 
 /* Factors f[r][k] at at[r * row + k * step]. */
 typedef struct factors {
@@ -37,6 +33,32 @@ typedef struct across {
     float scale;
 } across;
 
+/* sum[r][v] += f[r] in[v].  The shorter side of a block is in registers, of the longer one a vector at a
+ * time. */
+PV_INLINE void add_products(int down, across p, pv_vector sum[DOWN][ACROSS])
+{
+    const int shorter = ACROSS;
+    if (DOWN > shorter) {
+        pv_vector in[ACROSS];
+        for (int v = 0; v < ACROSS; v++)
+            in[v] = pv_vector_load_aligned(p.in + v * PV_LANES);
+        for (int r = 0; r < down; r++) {
+            const pv_vector f = pv_vector_splat(p.f.at[r * p.f.row]);
+            for (int v = 0; v < ACROSS; v++)
+                sum[r][v] += f * in[v];
+        }
+        return;
+    }
+    pv_vector f[DOWN];
+    for (int r = 0; r < down; r++)
+        f[r] = pv_vector_splat(p.f.at[r * p.f.row]);
+    for (int v = 0; v < ACROSS; v++) {
+        const pv_vector in = pv_vector_load_aligned(p.in + v * PV_LANES);
+        for (int r = 0; r < down; r++)
+            sum[r][v] += f[r] * in;
+    }
+}
+
 PV_INLINE void block_across(ending end, bool dense, int down, across p)
 {
     pv_vector sum[DOWN][ACROSS];
@@ -45,17 +67,9 @@ PV_INLINE void block_across(ending end, bool dense, int down, across p)
     for (int r = 0; r < down; r++)
         for (int v = 0; v < ACROSS; v++)
             sum[r][v] = end == KEPT ? pv_vector_load_aligned(p.bias + v * PV_LANES) : (pv_vector){0};
-#pragma GCC unroll 4
-    for (int k = 0; k < p.depth; k++, p.f.at += step, p.in += p.in_row) {
-        pv_vector f[DOWN];
-        for (int r = 0; r < down; r++)
-            f[r] = pv_vector_splat(p.f.at[r * p.f.row]);
-        for (int v = 0; v < ACROSS; v++) {
-            const pv_vector in = pv_vector_load_aligned(p.in + v * PV_LANES);
-            for (int r = 0; r < down; r++)
-                sum[r][v] += f[r] * in;
-        }
-    }
+#pragma GCC unroll UNROLLED
+    for (int k = 0; k < p.depth; k++, p.f.at += step, p.in += p.in_row)
+        add_products(down, p, sum);
     for (int r = 0; r < down; r++)
         for (int v = 0; v < ACROSS; v++) {
             float *out = p.out + r * p.out_row + v * PV_LANES;
@@ -73,20 +87,36 @@ PV_INLINE void block_across(ending end, bool dense, int down, across p)
             p.out[c * p.out_row + r] += p.scale * scattered[r][c];
 }
 
+/* How many of the rows that are left the next block takes: DOWN, 8, 4, 2 or 1.  A block of few rows waits
+ * for its own sums, so what is left behind the largest ones is shared out among others. */
+PV_INLINE int next_rows(int left)
+{
+    const int down = DOWN, behind = left % down;
+    if (left >= 2 * down || (left >= down && (behind == 0 || behind >= 8 || down < 8))) return down;
+    if (down > 8 && left >= 8) return 8;
+    if (down > 4 && left >= 4) return 4;
+    return left >= 2 ? 2 : 1;
+}
+
 /* All `rows` rows of `units` columns. */
 PV_INLINE void all_across(ending end, bool dense, int rows, int units, across p)
 {
     for (int u = 0; u < units; u += BLOCK_UNITS) {
         across part = p;
-        for (int r = 0; r < rows; r += DOWN) {
-            if (rows - r >= DOWN)
+        for (int r = 0, some; r < rows; r += some) {
+            some = next_rows(rows - r);
+            if (some == DOWN)
                 block_across(end, dense, DOWN, part);
-            else if (rows - r == 2)
+            else if (DOWN > 8 && some == 8)
+                block_across(end, dense, 8, part);
+            else if (DOWN > 4 && some == 4)
+                block_across(end, dense, 4, part);
+            else if (some == 2)
                 block_across(end, dense, 2, part);
             else
                 block_across(end, dense, 1, part);
-            part.f.at += DOWN * p.f.row;
-            part.out += DOWN * (end == SCATTERED ? 1 : p.out_row);
+            part.f.at += some * p.f.row;
+            part.out += some * (end == SCATTERED ? 1 : p.out_row);
         }
         p.in += BLOCK_UNITS;
         p.out += BLOCK_UNITS * (end == SCATTERED ? p.out_row : 1);
@@ -100,12 +130,37 @@ PV_INLINE void all_across(ending end, bool dense, int rows, int units, across p)
     {                                                                                                        \
         all_across(end, dense, rows, units, p);                                                              \
     }
+/* A use between hidden layers, for two of the usual width once more, of numbers that the compiler knows. */
+#define USE_HIDDEN(name, end, dense, rows_, depth_, row_, step_)                                             \
+    USE_ACROSS(name##_any, end, dense)                                                                       \
+    static __attribute__((noinline)) void name##_usual(int rows, across p)                                   \
+    {                                                                                                        \
+        (void)rows;                                                                                          \
+        p.depth = depth_;                                                                                    \
+        p.f.row = row_;                                                                                      \
+        p.f.step = step_;                                                                                    \
+        p.in_row = p.out_row = USUAL;                                                                        \
+        all_across(end, dense, rows_, USUAL, p);                                                             \
+    }                                                                                                        \
+    static void name(bool usual, int rows, int units, across p)                                              \
+    {                                                                                                        \
+        if (usual)                                                                                           \
+            name##_usual(rows, p);                                                                           \
+        else                                                                                                 \
+            name##_any(rows, units, p);                                                                      \
+    }
 USE_ACROSS(forward_first, KEPT, false)
-USE_ACROSS(forward_across, KEPT, true)
+USE_HIDDEN(forward_across, KEPT, true, rows, USUAL, USUAL, 1)
 USE_ACROSS(back_last, TURNED, false)
-USE_ACROSS(back_across, TURNED, true)
-USE_ACROSS(add_across, ADDED, false)
+USE_HIDDEN(back_across, TURNED, true, rows, USUAL, USUAL, 1)
+USE_ACROSS(add_last, ADDED, false)
+USE_HIDDEN(add_across, ADDED, false, USUAL, p.depth, 1, USUAL)
 USE_ACROSS(scatter_across, SCATTERED, false)
+
+static bool is_usual(const pv_inr_net *net, int l)
+{
+    return net->arch.dims[l] == USUAL && net->arch.dims[l + 1] == USUAL;
+}
 
 /* output[c][s] of whole vectors of samples, from their last activations. */
 static void outputs_across(const pv_inr_net *net, int first, int wide)
@@ -227,7 +282,7 @@ static void forward_samples(const pv_inr_net *net, const float *coords, int firs
             forward_first(n, d[1], p);
         else {
             p.f = (factors){net->value[l], d[l], 1};
-            forward_across(n, d[l + 1], p);
+            forward_across(is_usual(net, l), n, d[l + 1], p);
         }
         activate_rows(net, l, 1, n * d[l + 1], out, net->slope[l + 1]);
     }
@@ -248,13 +303,15 @@ static void back_samples(const pv_inr_net *net, const float *coords, int first, 
         const factors f = l == last ? out : hidden;
         if (l < last) sum_across(n, d[l + 1], net->slope[l + 1], weight_scale, end - d[l + 1]);
         end -= d[l + 1] * d[l] + d[l + 1];
-        add_across(d[l + 1], d[l],
-                   (across){n, {f.at, f.step, f.row}, net->value[l], NULL, d[l], end, d[l], weight_scale});
+        const across g = {n, {f.at, f.step, f.row}, net->value[l], NULL, d[l], end, d[l], weight_scale};
         const across p = {d[l + 1], f, net->weight[l], NULL, d[l], net->slope[l], d[l], 1};
-        if (l == last)
+        if (l == last) {
+            add_last(d[l + 1], d[l], g);
             back_last(n, d[l], p);
-        else
-            back_across(n, d[l], p);
+        } else {
+            add_across(is_usual(net, l), d[l + 1], d[l], g);
+            back_across(is_usual(net, l), n, d[l], p);
+        }
     }
     const float weight_scale = scale * net->scale;
     sum_across(n, d[1], net->slope[1], weight_scale, end - d[1]);

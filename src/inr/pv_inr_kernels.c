@@ -7,11 +7,13 @@
 
 #if defined(__AVX512F__)
 enum { MOST_UNITS = 8, WIDE = 3, GRAD_A = 4, GRAD_B = 4, UNROLL = 1 };
+enum { DOWN = 12, ACROSS = 2, UNROLLED = 1, TOGETHER = 64 };
 #else
 enum { MOST_UNITS = 4, WIDE = 3, GRAD_A = 4, GRAD_B = 3, UNROLL = 4 };
+enum { DOWN = 3, ACROSS = 4, UNROLLED = 4, TOGETHER = 48 };
 #endif
 #include "pv_inr_loops.h"
-#if defined(__AVX2__) && !defined(__AVX512F__)
+#if defined(__AVX2__)
 #include "pv_inr_across.h"
 #define IS_SEPARABLE is_separable
 #else
@@ -85,7 +87,7 @@ static double gradient_kernel(const pv_inr_net *net, const float *coords, const 
                               float scale, float *gradient)
 {
     int first = 0;
-#if defined(__AVX2__) && !defined(__AVX512F__)
+#if defined(__AVX2__)
     if (fits_across(net)) return gradient_across(net, coords, values, count, scale, gradient);
 #endif
     for (; first + (WIDE - 1) * PV_LANES < count; first += WIDE * PV_LANES) {
