@@ -9,7 +9,11 @@
 
 #include "pv_inr_loops.h"
 
-enum { BLOCK_UNITS = ACROSS * PV_LANES, USUAL = 32 };
+enum {
+    BLOCK_UNITS = ACROSS * PV_LANES,
+    MOST_ROWS = DOWN > 8 ? DOWN : 8, /* of any block */
+    USUAL = 32,
+};
 
 /* Factors f[r][k] at at[r * row + k * step]. */
 typedef struct factors {
@@ -35,7 +39,7 @@ typedef struct across {
 
 /* sum[r][v] += f[r] in[v].  The shorter side of a block is in registers, of the longer one a vector at a
  * time. */
-PV_INLINE void add_products(int down, across p, pv_vector sum[DOWN][ACROSS])
+PV_INLINE void add_products(int down, across p, pv_vector sum[MOST_ROWS][ACROSS])
 {
     const int shorter = ACROSS;
     if (DOWN > shorter) {
@@ -61,8 +65,8 @@ PV_INLINE void add_products(int down, across p, pv_vector sum[DOWN][ACROSS])
 
 PV_INLINE void block_across(ending end, bool dense, int down, across p)
 {
-    pv_vector sum[DOWN][ACROSS];
-    float scattered[DOWN][BLOCK_UNITS] __attribute__((aligned(64)));
+    pv_vector sum[MOST_ROWS][ACROSS];
+    float scattered[MOST_ROWS][BLOCK_UNITS] __attribute__((aligned(64)));
     const int64_t step = dense ? 1 : p.f.step;
     for (int r = 0; r < down; r++)
         for (int v = 0; v < ACROSS; v++)
