@@ -7,10 +7,10 @@
 
 #if defined(__AVX512F__)
 enum { MOST_UNITS = 8, WIDE = 3, GRAD_A = 4, GRAD_B = 4, UNROLL = 1 };
-enum { DOWN = 12, ACROSS = 2, UNROLLED = 1, TOGETHER = 64 };
+enum { DOWN = 12, ACROSS = 2, UNROLLED = 1, TOGETHER = 64, DROPS_DENORMALS = 1 };
 #else
 enum { MOST_UNITS = 4, WIDE = 3, GRAD_A = 4, GRAD_B = 3, UNROLL = 4 };
-enum { DOWN = 3, ACROSS = 4, UNROLLED = 4, TOGETHER = 48 };
+enum { DOWN = 3, ACROSS = 4, UNROLLED = 4, TOGETHER = 48, DROPS_DENORMALS = 0 };
 #endif
 #include "pv_inr_loops.h"
 #if defined(__AVX2__)
@@ -83,8 +83,9 @@ static void weight_gradients(const pv_inr_net *net, const float *coords, int vec
     }
 }
 
-static double gradient_kernel(const pv_inr_net *net, const float *coords, const float *values, int count,
-                              float scale, float *gradient)
+static __attribute__((noinline)) double add_gradient(const pv_inr_net *net, const float *coords,
+                                                     const float *values, int count, float scale,
+                                                     float *gradient)
 {
     int first = 0;
 #if defined(__AVX2__)
@@ -100,6 +101,17 @@ static double gradient_kernel(const pv_inr_net *net, const float *coords, const 
     }
     weight_gradients(net, coords, first / PV_LANES, scale, gradient);
     return squared_error(net, first / PV_LANES);
+}
+
+/* Gaussians and their slopes become as small as a float can be, and so do the moments of weights whose
+ * gradient stays 0. */
+static double gradient_kernel(const pv_inr_net *net, const float *coords, const float *values, int count,
+                              float scale, float *gradient)
+{
+    const unsigned mode = DROPS_DENORMALS ? pv_mode_without_denormals() : 0;
+    const double sum = add_gradient(net, coords, values, count, scale, gradient);
+    if (DROPS_DENORMALS) pv_mode_restore(mode);
+    return sum;
 }
 
 /* scaled = scale x; returns the largest |scaled| of n floats that are numbers. */
@@ -142,7 +154,8 @@ static void load_kernel(pv_inr_net *net, const float *row)
     }
 }
 
-static void adam_kernel(int n, pv_inr_adam step, const float *gradient, float *m, float *v, float *row)
+static __attribute__((noinline)) void take_step(int n, pv_inr_adam step, const float *gradient, float *m,
+                                                float *v, float *row)
 {
     const float beta1 = 0.9f, beta2 = 0.999f, eps = 1e-8f;
     for (int i = 0; i < n; i += PV_LANES) {
@@ -154,6 +167,13 @@ static void adam_kernel(int n, pv_inr_adam step, const float *gradient, float *m
         *pv_vector_aligned(v + i) = second;
         *pv_vector_aligned(row + i) -= step.rate * first / (pv_vector_sqrt(second) * step.root + eps);
     }
+}
+
+static void adam_kernel(int n, pv_inr_adam step, const float *gradient, float *m, float *v, float *row)
+{
+    const unsigned mode = DROPS_DENORMALS ? pv_mode_without_denormals() : 0;
+    take_step(n, step, gradient, m, v, row);
+    if (DROPS_DENORMALS) pv_mode_restore(mode);
 }
 
 extern const pv_inr_kernels PV_ISA_TABLE(pv_inr_kernels);
