@@ -22,17 +22,18 @@ typedef struct factors {
 } factors;
 
 /* What becomes of a block of sums. */
-typedef enum ending { KEPT, TURNED, ADDED, SCATTERED } ending;
+typedef enum ending { KEPT, RELU, TURNED, ADDED, SCATTERED } ending;
 
-/* out[r][c], c along vectors, made of sums over k of f[r][k] in[k][c]: on top of `bias` (KEPT), times what is
- * there (TURNED), `scale` times to be added to what is there (ADDED; SCATTERED: to out[c][r]).  Rows of `in`
- * are in_row apart, those of `out` out_row. */
+/* out[r][c], c along vectors, made of sums over k of f[r][k] in[k][c]: on top of `bias` (KEPT; RELU: through
+ * that activation, with its slope to slope[r][c]), times what is there (TURNED), `scale` times to be added to
+ * what is there (ADDED; SCATTERED: to out[c][r]).  Rows of `in` are in_row apart, those of `out` and `slope`
+ * out_row.  The other activations have a loop of their own, which needs the registers. */
 typedef struct across {
     int depth;
     factors f;
     const float *in, *bias;
     int64_t in_row;
-    float *out;
+    float *out, *slope;
     int64_t out_row;
     float scale;
 } across;
@@ -70,7 +71,7 @@ PV_INLINE void block_across(ending end, bool dense, int down, across p)
     const int64_t step = dense ? 1 : p.f.step;
     for (int r = 0; r < down; r++)
         for (int v = 0; v < ACROSS; v++)
-            sum[r][v] = end == KEPT ? pv_vector_load_aligned(p.bias + v * PV_LANES) : (pv_vector){0};
+            sum[r][v] = end <= RELU ? pv_vector_load_aligned(p.bias + v * PV_LANES) : (pv_vector){0};
 #pragma GCC unroll UNROLLED
     for (int k = 0; k < p.depth; k++, p.f.at += step, p.in += p.in_row)
         add_products(down, p, sum);
@@ -79,6 +80,9 @@ PV_INLINE void block_across(ending end, bool dense, int down, across p)
             float *out = p.out + r * p.out_row + v * PV_LANES;
             if (end == KEPT)
                 *pv_vector_aligned(out) = sum[r][v];
+            else if (end == RELU)
+                activate_vector(PV_LOOP_RELU, sum[r][v], pv_vector_aligned(out),
+                                pv_vector_aligned(p.slope + r * p.out_row + v * PV_LANES));
             else if (end == TURNED)
                 *pv_vector_aligned(out) *= sum[r][v];
             else if (end == ADDED)
@@ -121,10 +125,14 @@ PV_INLINE void all_across(ending end, bool dense, int rows, int units, across p)
                 block_across(end, dense, 1, part);
             part.f.at += some * p.f.row;
             part.out += some * (end == SCATTERED ? 1 : p.out_row);
+            if (end <= RELU) part.slope += some * p.out_row;
         }
         p.in += BLOCK_UNITS;
         p.out += BLOCK_UNITS * (end == SCATTERED ? p.out_row : 1);
-        if (end == KEPT) p.bias += BLOCK_UNITS;
+        if (end <= RELU) {
+            p.bias += BLOCK_UNITS;
+            p.slope += BLOCK_UNITS;
+        }
     }
 }
 
@@ -153,8 +161,10 @@ PV_INLINE void all_across(ending end, bool dense, int rows, int units, across p)
         else                                                                                                 \
             name##_any(rows, units, p);                                                                      \
     }
-USE_ACROSS(forward_first, KEPT, false)
+USE_ACROSS(first_across, KEPT, false)
+USE_ACROSS(first_relu, RELU, false)
 USE_HIDDEN(forward_across, KEPT, true, rows, USUAL, USUAL, 1)
+USE_HIDDEN(forward_relu, RELU, true, rows, USUAL, USUAL, 1)
 USE_ACROSS(back_last, TURNED, false)
 USE_HIDDEN(back_across, TURNED, true, rows, USUAL, USUAL, 1)
 USE_ACROSS(add_last, ADDED, false)
@@ -278,17 +288,23 @@ static void forward_samples(const pv_inr_net *net, const float *coords, int firs
     const bool separable = is_separable(net);
     if (separable) activate_grid(net, coords, first, n);
     for (int l = separable; l < last; l++) {
-        float *out = net->value[l + 1];
-        across p = {
-            d[l], {coords + first, 1, net->stride}, net->transposed[l], net->bias[l], d[l + 1], out, d[l + 1],
-            1};
+        const bool usual = is_usual(net, l), relu = net->loop == PV_LOOP_RELU;
+        float *out = net->value[l + 1], *slope = net->slope[l + 1];
+        const factors first_layer = {coords + first, 1, net->stride}, hidden = {net->value[l], d[l], 1};
+        const across p = {d[l],
+                          l == 0 ? first_layer : hidden,
+                          net->transposed[l],
+                          net->bias[l],
+                          d[l + 1],
+                          out,
+                          slope,
+                          d[l + 1],
+                          1};
         if (l == 0)
-            forward_first(n, d[1], p);
-        else {
-            p.f = (factors){net->value[l], d[l], 1};
-            forward_across(is_usual(net, l), n, d[l + 1], p);
-        }
-        activate_rows(net, l, 1, n * d[l + 1], out, net->slope[l + 1]);
+            (relu ? first_relu : first_across)(n, d[1], p);
+        else
+            (relu ? forward_relu : forward_across)(usual, n, d[l + 1], p);
+        if (!relu) activate_rows(net, l, 1, n * d[l + 1], out, slope);
     }
     outputs_across(net, first, (n + PV_LANES - 1) / PV_LANES);
 }
@@ -307,8 +323,8 @@ static void back_samples(const pv_inr_net *net, const float *coords, int first, 
         const factors f = l == last ? out : hidden;
         if (l < last) sum_across(n, d[l + 1], net->slope[l + 1], weight_scale, end - d[l + 1]);
         end -= d[l + 1] * d[l] + d[l + 1];
-        const across g = {n, {f.at, f.step, f.row}, net->value[l], NULL, d[l], end, d[l], weight_scale};
-        const across p = {d[l + 1], f, net->weight[l], NULL, d[l], net->slope[l], d[l], 1};
+        const across g = {n, {f.at, f.step, f.row}, net->value[l], NULL, d[l], end, NULL, d[l], weight_scale};
+        const across p = {d[l + 1], f, net->weight[l], NULL, d[l], net->slope[l], NULL, d[l], 1};
         if (l == last) {
             add_last(d[l + 1], d[l], g);
             back_last(n, d[l], p);
@@ -319,10 +335,16 @@ static void back_samples(const pv_inr_net *net, const float *coords, int first, 
     }
     const float weight_scale = scale * net->scale;
     sum_across(n, d[1], net->slope[1], weight_scale, end - d[1]);
-    scatter_across(
-        d[0], d[1],
-        (across){
-            n, {coords + first, net->stride, 1}, net->slope[1], NULL, d[1], gradient, d[0], weight_scale});
+    scatter_across(d[0], d[1],
+                   (across){n,
+                            {coords + first, net->stride, 1},
+                            net->slope[1],
+                            NULL,
+                            d[1],
+                            gradient,
+                            NULL,
+                            d[0],
+                            weight_scale});
 }
 
 static double gradient_across(const pv_inr_net *net, const float *coords, const float *values, int count,

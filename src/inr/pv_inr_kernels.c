@@ -20,14 +20,14 @@ enum { DOWN = 3, ACROSS = 4, UNROLLED = 4, TOGETHER = 48, DROPS_DENORMALS = 0 };
 #define IS_SEPARABLE NULL
 #endif
 
-#define ACTIVATE(name)                                                                                       \
+#define ACTIVATE(name, loop)                                                                                 \
     static void name##_kernel(int n, const float *z, float *value, float *slope)                             \
     {                                                                                                        \
-        name##_loop(n, z, value, slope);                                                                     \
+        activate_loop(loop, n, z, value, slope);                                                             \
     }
-ACTIVATE(sincos)
-ACTIVATE(relu)
-ACTIVATE(gauss)
+ACTIVATE(sincos, PV_LOOP_SINE)
+ACTIVATE(relu, PV_LOOP_RELU)
+ACTIVATE(gauss, PV_LOOP_GAUSS)
 
 /* The output of `wide` vectors of samples from sample `first` on, with activations and slopes. */
 PV_INLINE void forward_block(const pv_inr_net *net, const float *coords, int first, int wide)
