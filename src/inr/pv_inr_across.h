@@ -12,6 +12,7 @@
 enum {
     BLOCK_UNITS = ACROSS * PV_LANES,
     MOST_ROWS = DOWN > 8 ? DOWN : 8, /* of any block */
+    THIN_ROWS = 4,                   /* FEW, or what APART and PLAIN_APART make of them */
     USUAL = 32,
 };
 
@@ -22,12 +23,12 @@ typedef struct factors {
 } factors;
 
 /* What becomes of a block of sums. */
-typedef enum ending { KEPT, RELU, TURNED, ADDED, SCATTERED } ending;
+typedef enum ending { KEPT, RELU, TURNED, ADDED } ending;
 
 /* out[r][c], c along vectors, made of sums over k of f[r][k] in[k][c]: on top of `bias` (KEPT; RELU: through
  * that activation, with its slope to slope[r][c]), times what is there (TURNED), `scale` times to be added to
- * what is there (ADDED; SCATTERED: to out[c][r]).  Rows of `in` are in_row apart, those of `out` and `slope`
- * out_row.  The other activations have a loop of their own, which needs the registers. */
+ * what is there (ADDED).  Rows of `in` are in_row apart, those of `out` and `slope` out_row.  The other
+ * activations have a loop of their own, which needs the registers. */
 typedef struct across {
     int depth;
     factors f;
@@ -67,7 +68,6 @@ PV_INLINE void add_products(int down, across p, pv_vector sum[MOST_ROWS][ACROSS]
 PV_INLINE void block_across(ending end, bool dense, int down, across p)
 {
     pv_vector sum[MOST_ROWS][ACROSS];
-    float scattered[MOST_ROWS][BLOCK_UNITS] __attribute__((aligned(64)));
     const int64_t step = dense ? 1 : p.f.step;
     for (int r = 0; r < down; r++)
         for (int v = 0; v < ACROSS; v++)
@@ -85,14 +85,9 @@ PV_INLINE void block_across(ending end, bool dense, int down, across p)
                                 pv_vector_aligned(p.slope + r * p.out_row + v * PV_LANES));
             else if (end == TURNED)
                 *pv_vector_aligned(out) *= sum[r][v];
-            else if (end == ADDED)
-                *pv_vector_at(out) += p.scale * sum[r][v];
             else
-                *pv_vector_aligned(&scattered[r][v * PV_LANES]) = sum[r][v];
+                *pv_vector_at(out) += p.scale * sum[r][v];
         }
-    for (int64_t c = 0; end == SCATTERED && c < BLOCK_UNITS; c++)
-        for (int r = 0; r < down; r++)
-            p.out[c * p.out_row + r] += p.scale * scattered[r][c];
 }
 
 /* How many of the rows that are left the next block takes: DOWN, 8, 4, 2 or 1.  A block of few rows waits
@@ -124,11 +119,11 @@ PV_INLINE void all_across(ending end, bool dense, int rows, int units, across p)
             else
                 block_across(end, dense, 1, part);
             part.f.at += some * p.f.row;
-            part.out += some * (end == SCATTERED ? 1 : p.out_row);
+            part.out += some * p.out_row;
             if (end <= RELU) part.slope += some * p.out_row;
         }
         p.in += BLOCK_UNITS;
-        p.out += BLOCK_UNITS * (end == SCATTERED ? p.out_row : 1);
+        p.out += BLOCK_UNITS;
         if (end <= RELU) {
             p.bias += BLOCK_UNITS;
             p.slope += BLOCK_UNITS;
@@ -167,9 +162,7 @@ USE_HIDDEN(forward_across, KEPT, true, rows, USUAL, USUAL, 1)
 USE_HIDDEN(forward_relu, RELU, true, rows, USUAL, USUAL, 1)
 USE_ACROSS(back_last, TURNED, false)
 USE_HIDDEN(back_across, TURNED, true, rows, USUAL, USUAL, 1)
-USE_ACROSS(add_last, ADDED, false)
 USE_HIDDEN(add_across, ADDED, false, USUAL, p.depth, 1, USUAL)
-USE_ACROSS(scatter_across, SCATTERED, false)
 
 static bool is_usual(const pv_inr_net *net, int l)
 {
@@ -195,20 +188,92 @@ static void outputs_across(const pv_inr_net *net, int first, int wide)
         }
 }
 
-/* gradient[i] += scale * the sum over n rows of x[.][i]. */
-static void sum_across(int n, int units, const float *x, float scale, float *gradient)
+/* at[r * row + c * column] += scale * the sum over n samples of f[r][s] x[s][c], or of x[s][c] (PLAIN), for
+ * few rows f, f_row apart. */
+typedef struct thin {
+    int n, units;
+    const float *f, *x;
+    int64_t f_row;
+    float scale, *at;
+    int64_t row, column;
+} thin;
+
+typedef enum weighing { PLAIN, WEIGHTED } weighing;
+
+/* Of sample s + i / down to the sum of row i % down. */
+PV_INLINE void add_samples(weighing weigh, int down, int rows, thin p, int64_t s,
+                           pv_vector sum[THIN_ROWS][ACROSS])
 {
-    for (int u = 0; u < units; u += BLOCK_UNITS) {
-        pv_vector even[ACROSS] = {{0}}, odd[ACROSS] = {{0}};
-        const float *row = x + u;
-        for (int s = 0; s < n / 2; s++, row += 2 * units)
-            for (int v = 0; v < ACROSS; v++) {
-                even[v] += pv_vector_load_aligned(row + v * PV_LANES);
-                odd[v] += pv_vector_load_aligned(row + units + v * PV_LANES);
-            }
+    for (int i = 0; i < rows; i++)
         for (int v = 0; v < ACROSS; v++) {
-            if (n % 2 > 0) even[v] += pv_vector_load_aligned(row + v * PV_LANES);
-            *pv_vector_at(gradient + u + v * PV_LANES) += scale * (even[v] + odd[v]);
+            const pv_vector x = pv_vector_load_aligned(p.x + (s + i / down) * p.units + v * PV_LANES);
+            if (weigh == PLAIN)
+                sum[i][v] += x;
+            else
+                sum[i][v] += pv_vector_splat(p.f[i % down * p.f_row + s + i / down]) * x;
+        }
+}
+
+/* Adds `down` rows of a block of columns to what they are sums of: where both of two lie in turn, by
+ * vectors. */
+PV_INLINE void add_thin(int down, thin p, pv_vector sum[THIN_ROWS][ACROSS])
+{
+    float sums[BLOCK_UNITS] __attribute__((aligned(64)));
+    if (down == 2 && p.row == 1 && p.column == 2) {
+        for (int v = 0; v < ACROSS; v++, p.at += 2 * PV_LANES) {
+            pv_vector low, high;
+            pv_vector_interleave(sum[0][v], sum[1][v], &low, &high);
+            *pv_vector_at(p.at) += p.scale * low;
+            *pv_vector_at(p.at + PV_LANES) += p.scale * high;
+        }
+        return;
+    }
+    for (int r = 0; r < down; r++) {
+        for (int v = 0; v < ACROSS; v++)
+            *pv_vector_aligned(sums + v * PV_LANES) = sum[r][v];
+        for (int64_t c = 0; c < BLOCK_UNITS; c++)
+            p.at[r * p.row + c * p.column] += p.scale * sums[c];
+    }
+}
+
+/* A block of columns.  Each of so few sums would wait for itself: it is made of `apart` others, one or two or
+ * four. */
+PV_INLINE void thin_block(weighing weigh, int down, int apart, thin p)
+{
+    pv_vector sum[THIN_ROWS][ACROSS];
+    int s = 0;
+    for (int i = 0; i < down * apart; i++)
+        for (int v = 0; v < ACROSS; v++)
+            sum[i][v] = (pv_vector){0};
+    for (; s + apart <= p.n; s += apart)
+        add_samples(weigh, down, down * apart, p, s, sum);
+    for (; s < p.n; s++)
+        add_samples(weigh, down, down, p, s, sum);
+    for (int r = 0; r < down; r++)
+        for (int v = 0; v < ACROSS; v++) {
+            if (apart > 1) sum[r][v] += sum[down + r][v];
+            if (apart > 2) sum[r][v] += sum[2 * down + r][v] + sum[3 * down + r][v];
+        }
+    add_thin(down, p, sum);
+}
+
+static __attribute__((noinline)) void sum_across(thin p)
+{
+    for (int u = 0; u < p.units; u += BLOCK_UNITS, p.x += BLOCK_UNITS, p.at += BLOCK_UNITS)
+        thin_block(PLAIN, 1, PLAIN_APART, p);
+}
+
+static __attribute__((noinline)) void thin_across(int rows, thin p)
+{
+    for (int u = 0; u < p.units; u += BLOCK_UNITS, p.x += BLOCK_UNITS, p.at += BLOCK_UNITS * p.column) {
+        thin part = p;
+        for (int r = 0; r < rows; r += FEW, part.f += FEW * p.f_row, part.at += FEW * p.row) {
+            if (rows - r == 1)
+                thin_block(WEIGHTED, 1, APART, part);
+            else if (rows - r == 2 || FEW == 2)
+                thin_block(WEIGHTED, 2, APART > 1 ? APART / 2 : 1, part);
+            else
+                thin_block(WEIGHTED, FEW, 1, part);
         }
     }
 }
@@ -309,42 +374,58 @@ static void forward_samples(const pv_inr_net *net, const float *coords, int firs
     outputs_across(net, first, (n + PV_LANES - 1) / PV_LANES);
 }
 
+/* Through the weights of hidden layer l, and their gradient. */
+static void back_hidden(const pv_inr_net *net, int l, int n, float weight_scale, float *gradient)
+{
+    const int in = net->arch.dims[l], out = net->arch.dims[l + 1];
+    const float *slope = net->slope[l + 1];
+    add_across(is_usual(net, l), out, in,
+               (across){.depth = n,
+                        .f = {slope, 1, out},
+                        .in = net->value[l],
+                        .in_row = in,
+                        .out = gradient,
+                        .out_row = in,
+                        .scale = weight_scale});
+    back_across(is_usual(net, l), n, in,
+                (across){.depth = out,
+                         .f = {slope, out, 1},
+                         .in = net->weight[l],
+                         .in_row = in,
+                         .out = net->slope[l],
+                         .out_row = in});
+}
+
 /* From residuals to gradients of all but the outputs' biases, which end `gradient`. */
 static void back_samples(const pv_inr_net *net, const float *coords, int first, int n, float scale,
                          float *gradient)
 {
     const int last = net->arch.layers - 1, *d = net->arch.dims;
+    const float *output = net->output + first, weight_scale = scale * net->scale;
     float *end = gradient;
-    for (int l = 0; l <= last; l++)
+    for (int l = 0; l < last; l++)
         end += d[l + 1] * d[l] + d[l + 1];
-    for (int l = last; l > 0; l--) {
-        const float weight_scale = l == last ? scale : scale * net->scale;
-        const factors out = {net->output + first, 1, net->stride}, hidden = {net->slope[l + 1], d[l + 1], 1};
-        const factors f = l == last ? out : hidden;
-        if (l < last) sum_across(n, d[l + 1], net->slope[l + 1], weight_scale, end - d[l + 1]);
-        end -= d[l + 1] * d[l] + d[l + 1];
-        const across g = {n, {f.at, f.step, f.row}, net->value[l], NULL, d[l], end, NULL, d[l], weight_scale};
-        const across p = {d[l + 1], f, net->weight[l], NULL, d[l], net->slope[l], NULL, d[l], 1};
-        if (l == last) {
-            add_last(d[l + 1], d[l], g);
-            back_last(n, d[l], p);
-        } else {
-            add_across(is_usual(net, l), d[l + 1], d[l], g);
-            back_across(is_usual(net, l), n, d[l], p);
-        }
+    thin_across(d[last + 1],
+                (thin){n, d[last], output, net->value[last], net->stride, scale, end, d[last], 1});
+    back_last(n, d[last],
+              (across){.depth = d[last + 1],
+                       .f = {output, 1, net->stride},
+                       .in = net->weight[last],
+                       .in_row = d[last],
+                       .out = net->slope[last],
+                       .out_row = d[last]});
+    for (int l = last - 1; l >= 0; l--) {
+        const int units = d[l + 1];
+        const float *slope = net->slope[l + 1];
+        end -= units;
+        sum_across((thin){n, units, NULL, slope, 0, weight_scale, end, 0, 1});
+        end -= units * d[l];
+        if (l == 0)
+            thin_across(d[0],
+                        (thin){n, units, coords + first, slope, net->stride, weight_scale, end, 1, d[0]});
+        else
+            back_hidden(net, l, n, weight_scale, end);
     }
-    const float weight_scale = scale * net->scale;
-    sum_across(n, d[1], net->slope[1], weight_scale, end - d[1]);
-    scatter_across(d[0], d[1],
-                   (across){n,
-                            {coords + first, net->stride, 1},
-                            net->slope[1],
-                            NULL,
-                            d[1],
-                            gradient,
-                            NULL,
-                            d[0],
-                            weight_scale});
 }
 
 static double gradient_across(const pv_inr_net *net, const float *coords, const float *values, int count,
