@@ -350,26 +350,23 @@ static void activate_grid(const pv_inr_net *net, const float *coords, int first,
 static void forward_samples(const pv_inr_net *net, const float *coords, int first, int n)
 {
     const int last = net->arch.layers - 1, *d = net->arch.dims;
-    const bool separable = is_separable(net);
+    const bool separable = is_separable(net), relu = net->loop == PV_LOOP_RELU;
     if (separable) activate_grid(net, coords, first, n);
     for (int l = separable; l < last; l++) {
-        const bool usual = is_usual(net, l), relu = net->loop == PV_LOOP_RELU;
-        float *out = net->value[l + 1], *slope = net->slope[l + 1];
-        const factors first_layer = {coords + first, 1, net->stride}, hidden = {net->value[l], d[l], 1};
-        const across p = {d[l],
-                          l == 0 ? first_layer : hidden,
-                          net->transposed[l],
-                          net->bias[l],
-                          d[l + 1],
-                          out,
-                          slope,
-                          d[l + 1],
-                          1};
+        const factors of_coords = {coords + first, 1, net->stride}, hidden = {net->value[l], d[l], 1};
+        const across p = {.depth = d[l],
+                          .f = l == 0 ? of_coords : hidden,
+                          .in = net->transposed[l],
+                          .bias = net->bias[l],
+                          .in_row = d[l + 1],
+                          .out = net->value[l + 1],
+                          .slope = net->slope[l + 1],
+                          .out_row = d[l + 1]};
         if (l == 0)
             (relu ? first_relu : first_across)(n, d[1], p);
         else
-            (relu ? forward_relu : forward_across)(usual, n, d[l + 1], p);
-        if (!relu) activate_rows(net, l, 1, n * d[l + 1], out, slope);
+            (relu ? forward_relu : forward_across)(is_usual(net, l), n, d[l + 1], p);
+        if (!relu) activate_rows(net, l, 1, n * d[l + 1], p.out, p.slope);
     }
     outputs_across(net, first, (n + PV_LANES - 1) / PV_LANES);
 }
