@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum {
-    PADDING = 16,  /* parameters are worked on in whole vectors of any instruction set */
+    PADDING = 16,  /* floats in a cache line, where a slot's parts begin */
     AHEAD = 128,   /* random numbers that are made together */
     SEPARABLE = 4, /* products that make an activation and its slope of a grid's parts */
 };
