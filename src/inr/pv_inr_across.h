@@ -13,6 +13,7 @@ enum {
     BLOCK_UNITS = ACROSS * PV_LANES,
     MOST_ROWS = DOWN > 8 ? DOWN : 8, /* of any block */
     THIN_ROWS = 4,                   /* FEW, or what APART and PLAIN_APART make of them */
+    ANY_DOWN = DOWN > 8 ? 8 : DOWN,  /* of rows whose distance the compiler does not know */
     USUAL = 32,
 };
 
@@ -55,7 +56,7 @@ PV_INLINE void add_products(int down, across p, pv_vector sum[MOST_ROWS][ACROSS]
         }
         return;
     }
-    pv_vector f[DOWN];
+    pv_vector f[MOST_ROWS];
     for (int r = 0; r < down; r++)
         f[r] = pv_vector_splat(p.f.at[r * p.f.row]);
     for (int v = 0; v < ACROSS; v++) {
@@ -90,29 +91,29 @@ PV_INLINE void block_across(ending end, bool dense, int down, across p)
         }
 }
 
-/* How many of the rows that are left the next block takes: DOWN, 8, 4, 2 or 1.  A block of few rows waits
+/* How many of the rows that are left the next block takes: `most`, 8, 4, 2 or 1.  A block of few rows waits
  * for its own sums, so what is left behind the largest ones is shared out among others. */
-PV_INLINE int next_rows(int left)
+PV_INLINE int next_rows(int most, int left)
 {
-    const int down = DOWN, behind = left % down;
-    if (left >= 2 * down || (left >= down && (behind == 0 || behind >= 8 || down < 8))) return down;
-    if (down > 8 && left >= 8) return 8;
-    if (down > 4 && left >= 4) return 4;
+    const int behind = left % most;
+    if (left >= 2 * most || (left >= most && (behind == 0 || behind >= 8 || most <= 8))) return most;
+    if (most > 8 && left >= 8) return 8;
+    if (most > 4 && left >= 4) return 4;
     return left >= 2 ? 2 : 1;
 }
 
-/* All `rows` rows of `units` columns. */
-PV_INLINE void all_across(ending end, bool dense, int rows, int units, across p)
+/* All `rows` rows of `units` columns, in blocks of `most`. */
+PV_INLINE void all_across(ending end, bool dense, int most, int rows, int units, across p)
 {
     for (int u = 0; u < units; u += BLOCK_UNITS) {
         across part = p;
         for (int r = 0, some; r < rows; r += some) {
-            some = next_rows(rows - r);
-            if (some == DOWN)
-                block_across(end, dense, DOWN, part);
-            else if (DOWN > 8 && some == 8)
+            some = next_rows(most, rows - r);
+            if (some == most)
+                block_across(end, dense, most, part);
+            else if (most > 8 && some == 8)
                 block_across(end, dense, 8, part);
-            else if (DOWN > 4 && some == 4)
+            else if (most > 4 && some == 4)
                 block_across(end, dense, 4, part);
             else if (some == 2)
                 block_across(end, dense, 2, part);
@@ -135,7 +136,7 @@ PV_INLINE void all_across(ending end, bool dense, int rows, int units, across p)
 #define USE_ACROSS(name, end, dense)                                                                         \
     static __attribute__((noinline)) void name(int rows, int units, across p)                                \
     {                                                                                                        \
-        all_across(end, dense, rows, units, p);                                                              \
+        all_across(end, dense, ANY_DOWN, rows, units, p);                                                    \
     }
 /* A use between hidden layers, for two of the usual width once more, of numbers that the compiler knows. */
 #define USE_HIDDEN(name, end, dense, rows_, depth_, row_, step_)                                             \
@@ -147,7 +148,7 @@ PV_INLINE void all_across(ending end, bool dense, int rows, int units, across p)
         p.f.row = row_;                                                                                      \
         p.f.step = step_;                                                                                    \
         p.in_row = p.out_row = USUAL;                                                                        \
-        all_across(end, dense, rows_, USUAL, p);                                                             \
+        all_across(end, dense, DOWN, rows_, USUAL, p);                                                       \
     }                                                                                                        \
     static void name(bool usual, int rows, int units, across p)                                              \
     {                                                                                                        \
