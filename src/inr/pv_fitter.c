@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum {
-    PADDING = 16,  /* parameters are worked on in whole vectors of any instruction set */
+    PADDING = 16,  /* floats in a cache line, where a slot's parts begin */
     AHEAD = 128,   /* random numbers that are made together */
     SEPARABLE = 4, /* products that make an activation and its slope of a grid's parts */
 };
@@ -324,6 +324,7 @@ static double add_gradient(pv_fitter *fitter, const pv_inr_narrow_loops *loops, 
     return loops->gradient(&fitter->net, &fitter->narrow, in.coords, in.values, in.count, scale, gradient);
 }
 
+/* The slot's weights are loaded, and are so again behind it. */
 static void step(pv_fitter *fitter, slot *s)
 {
     const pv_inr_kernels *kernels = fitter->kernels;
@@ -331,7 +332,6 @@ static void step(pv_fitter *fitter, slot *s)
     const pv_inr_narrow_loops *const loops = polishes ? NULL : fitter->loops;
     const double count = (double)fitter->batch * outputs_of(fitter);
     double sum = 0;
-    load(fitter, s);
     if (loops) loops->pack(&fitter->net, &fitter->narrow);
     memset(fitter->gradient, 0, (size_t)fitter->padded * sizeof *fitter->gradient);
     for (int t = 0; t < pv_inr_net_tiles(&fitter->net, fitter->batch); t++) {
@@ -345,15 +345,18 @@ static void step(pv_fitter *fitter, slot *s)
     s->beta2_power *= beta2;
     const double lr = pv_fit_rate(&fitter->opts, s->steps);
     const pv_inr_adam adam = {(float)(lr / (1 - s->beta1_power)), (float)(1 / sqrt(1 - s->beta2_power))};
-    kernels->adam(fitter->padded, adam, fitter->gradient, s->m, s->v, s->row);
+    kernels->adam(&fitter->net, adam, fitter->gradient, s->m, s->v, s->row);
     if (++s->steps == fitter->opts.steps) s->end = PV_FIT_STEPS;
 }
 
 void pv_fitter_advance(pv_fitter *fitter, int used, int64_t max_steps)
 {
-    for (int i = 0; i < used; i++)
-        for (int64_t k = 0; k < max_steps && fitter->slots[i].end == PV_FIT_RUNNING; k++)
-            step(fitter, &fitter->slots[i]);
+    for (int i = 0; i < used; i++) {
+        slot *s = &fitter->slots[i];
+        load(fitter, s);
+        for (int64_t k = 0; k < max_steps && s->end == PV_FIT_RUNNING; k++)
+            step(fitter, s);
+    }
 }
 
 bool pv_fitter_done(const pv_fitter *fitter, int index)

@@ -1,18 +1,20 @@
 /* A fit step whose vectors run across units: activations are [samples][units] of a few samples at a time,
  * which go forward, back and into the gradients before they leave the first cache.  No sum is one over lanes
  * but for the outputs.  For nets whose hidden layers are of whole blocks, and kernel files (*_kernels.c) of
- * the room that have 16 registers: a block of DOWN rows and ACROSS vectors of sums fills them, with DOWN
- * broadcast factors and the vector that they share. */
+ * the room that say first how large these are: the sums of DOWN rows and ACROSS vectors fill the registers,
+ * beside the shorter side's factors and one of the longer side.  TOGETHER is of samples, of those that a net
+ * has room for: whole vectors. */
 #ifndef PV_INR_ACROSS_H
 #define PV_INR_ACROSS_H
 
 #include "pv_inr_loops.h"
 
 enum {
-    DOWN = 3,
-    ACROSS = 4, /* vectors */
     BLOCK_UNITS = ACROSS * PV_LANES,
-    TOGETHER = 48, /* samples, of those that a net has room for: whole blocks of rows, and whole vectors */
+    MOST_ROWS = DOWN > 8 ? DOWN : 8, /* of any block */
+    THIN_ROWS = 4,                   /* FEW, or what APART and PLAIN_APART make of them */
+    ANY_DOWN = DOWN > 8 ? 8 : DOWN,  /* of rows whose distance the compiler does not know */
+    USUAL = 32,
 };
 
 /* Factors f[r][k] at at[r * row + k * step]. */
@@ -22,75 +24,111 @@ typedef struct factors {
 } factors;
 
 /* What becomes of a block of sums. */
-typedef enum ending { KEPT, TURNED, ADDED, SCATTERED } ending;
+typedef enum ending { KEPT, RELU, TURNED, ADDED } ending;
 
-/* out[r][c], c along vectors, made of sums over k of f[r][k] in[k][c]: on top of `bias` (KEPT), times what is
- * there (TURNED), `scale` times to be added to what is there (ADDED; SCATTERED: to out[c][r]).  Rows of `in`
- * are in_row apart, those of `out` out_row. */
+/* out[r][c], c along vectors, made of sums over k of f[r][k] in[k][c]: on top of `bias` (KEPT; RELU: through
+ * that activation, with its slope to slope[r][c]), times what is there (TURNED), `scale` times to be added to
+ * what is there (ADDED).  Rows of `in` are in_row apart, those of `out` and `slope` out_row.  The other
+ * activations have a loop of their own, which needs the registers. */
 typedef struct across {
     int depth;
     factors f;
     const float *in, *bias;
     int64_t in_row;
-    float *out;
+    float *out, *slope;
     int64_t out_row;
     float scale;
 } across;
 
+/* sum[r][v] += f[r] in[v].  The shorter side of a block is in registers, of the longer one a vector at a
+ * time. */
+PV_INLINE void add_products(int down, across p, pv_vector sum[MOST_ROWS][ACROSS])
+{
+    const int shorter = ACROSS;
+    if (DOWN > shorter) {
+        pv_vector in[ACROSS];
+        for (int v = 0; v < ACROSS; v++)
+            in[v] = pv_vector_load_aligned(p.in + v * PV_LANES);
+        for (int r = 0; r < down; r++) {
+            const pv_vector f = pv_vector_splat(p.f.at[r * p.f.row]);
+            for (int v = 0; v < ACROSS; v++)
+                sum[r][v] += f * in[v];
+        }
+        return;
+    }
+    pv_vector f[MOST_ROWS];
+    for (int r = 0; r < down; r++)
+        f[r] = pv_vector_splat(p.f.at[r * p.f.row]);
+    for (int v = 0; v < ACROSS; v++) {
+        const pv_vector in = pv_vector_load_aligned(p.in + v * PV_LANES);
+        for (int r = 0; r < down; r++)
+            sum[r][v] += f[r] * in;
+    }
+}
+
 PV_INLINE void block_across(ending end, bool dense, int down, across p)
 {
-    pv_vector sum[DOWN][ACROSS];
-    float scattered[DOWN][BLOCK_UNITS] __attribute__((aligned(64)));
+    pv_vector sum[MOST_ROWS][ACROSS];
     const int64_t step = dense ? 1 : p.f.step;
     for (int r = 0; r < down; r++)
         for (int v = 0; v < ACROSS; v++)
-            sum[r][v] = end == KEPT ? pv_vector_load_aligned(p.bias + v * PV_LANES) : (pv_vector){0};
-#pragma GCC unroll 4
-    for (int k = 0; k < p.depth; k++, p.f.at += step, p.in += p.in_row) {
-        pv_vector f[DOWN];
-        for (int r = 0; r < down; r++)
-            f[r] = pv_vector_splat(p.f.at[r * p.f.row]);
-        for (int v = 0; v < ACROSS; v++) {
-            const pv_vector in = pv_vector_load_aligned(p.in + v * PV_LANES);
-            for (int r = 0; r < down; r++)
-                sum[r][v] += f[r] * in;
-        }
-    }
+            sum[r][v] = end <= RELU ? pv_vector_load_aligned(p.bias + v * PV_LANES) : (pv_vector){0};
+#pragma GCC unroll UNROLLED
+    for (int k = 0; k < p.depth; k++, p.f.at += step, p.in += p.in_row)
+        add_products(down, p, sum);
     for (int r = 0; r < down; r++)
         for (int v = 0; v < ACROSS; v++) {
             float *out = p.out + r * p.out_row + v * PV_LANES;
             if (end == KEPT)
                 *pv_vector_aligned(out) = sum[r][v];
+            else if (end == RELU)
+                activate_vector(PV_LOOP_RELU, sum[r][v], pv_vector_aligned(out),
+                                pv_vector_aligned(p.slope + r * p.out_row + v * PV_LANES));
             else if (end == TURNED)
                 *pv_vector_aligned(out) *= sum[r][v];
-            else if (end == ADDED)
-                *pv_vector_at(out) += p.scale * sum[r][v];
             else
-                *pv_vector_aligned(&scattered[r][v * PV_LANES]) = sum[r][v];
+                *pv_vector_at(out) += p.scale * sum[r][v];
         }
-    for (int64_t c = 0; end == SCATTERED && c < BLOCK_UNITS; c++)
-        for (int r = 0; r < down; r++)
-            p.out[c * p.out_row + r] += p.scale * scattered[r][c];
 }
 
-/* All `rows` rows of `units` columns. */
-PV_INLINE void all_across(ending end, bool dense, int rows, int units, across p)
+/* How many of the rows that are left the next block takes: `most`, 8, 4, 2 or 1.  A block of few rows waits
+ * for its own sums, so what is left behind the largest ones is shared out among others. */
+PV_INLINE int next_rows(int most, int left)
+{
+    const int behind = left % most;
+    if (left >= 2 * most || (left >= most && (behind == 0 || behind >= 8 || most <= 8))) return most;
+    if (most > 8 && left >= 8) return 8;
+    if (most > 4 && left >= 4) return 4;
+    return left >= 2 ? 2 : 1;
+}
+
+/* All `rows` rows of `units` columns, in blocks of `most`. */
+PV_INLINE void all_across(ending end, bool dense, int most, int rows, int units, across p)
 {
     for (int u = 0; u < units; u += BLOCK_UNITS) {
         across part = p;
-        for (int r = 0; r < rows; r += DOWN) {
-            if (rows - r >= DOWN)
-                block_across(end, dense, DOWN, part);
-            else if (rows - r == 2)
+        for (int r = 0, some; r < rows; r += some) {
+            some = next_rows(most, rows - r);
+            if (some == most)
+                block_across(end, dense, most, part);
+            else if (most > 8 && some == 8)
+                block_across(end, dense, 8, part);
+            else if (most > 4 && some == 4)
+                block_across(end, dense, 4, part);
+            else if (some == 2)
                 block_across(end, dense, 2, part);
             else
                 block_across(end, dense, 1, part);
-            part.f.at += DOWN * p.f.row;
-            part.out += DOWN * (end == SCATTERED ? 1 : p.out_row);
+            part.f.at += some * p.f.row;
+            part.out += some * p.out_row;
+            if (end <= RELU) part.slope += some * p.out_row;
         }
         p.in += BLOCK_UNITS;
-        p.out += BLOCK_UNITS * (end == SCATTERED ? p.out_row : 1);
-        if (end == KEPT) p.bias += BLOCK_UNITS;
+        p.out += BLOCK_UNITS;
+        if (end <= RELU) {
+            p.bias += BLOCK_UNITS;
+            p.slope += BLOCK_UNITS;
+        }
     }
 }
 
@@ -98,14 +136,39 @@ PV_INLINE void all_across(ending end, bool dense, int rows, int units, across p)
 #define USE_ACROSS(name, end, dense)                                                                         \
     static __attribute__((noinline)) void name(int rows, int units, across p)                                \
     {                                                                                                        \
-        all_across(end, dense, rows, units, p);                                                              \
+        all_across(end, dense, ANY_DOWN, rows, units, p);                                                    \
     }
-USE_ACROSS(forward_first, KEPT, false)
-USE_ACROSS(forward_across, KEPT, true)
+/* A use between hidden layers, for two of the usual width once more, of numbers that the compiler knows. */
+#define USE_HIDDEN(name, end, dense, rows_, depth_, row_, step_)                                             \
+    USE_ACROSS(name##_any, end, dense)                                                                       \
+    static __attribute__((noinline)) void name##_usual(int rows, across p)                                   \
+    {                                                                                                        \
+        (void)rows;                                                                                          \
+        p.depth = depth_;                                                                                    \
+        p.f.row = row_;                                                                                      \
+        p.f.step = step_;                                                                                    \
+        p.in_row = p.out_row = USUAL;                                                                        \
+        all_across(end, dense, DOWN, rows_, USUAL, p);                                                       \
+    }                                                                                                        \
+    static void name(bool usual, int rows, int units, across p)                                              \
+    {                                                                                                        \
+        if (usual)                                                                                           \
+            name##_usual(rows, p);                                                                           \
+        else                                                                                                 \
+            name##_any(rows, units, p);                                                                      \
+    }
+USE_ACROSS(first_across, KEPT, false)
+USE_ACROSS(first_relu, RELU, false)
+USE_HIDDEN(forward_across, KEPT, true, rows, USUAL, USUAL, 1)
+USE_HIDDEN(forward_relu, RELU, true, rows, USUAL, USUAL, 1)
 USE_ACROSS(back_last, TURNED, false)
-USE_ACROSS(back_across, TURNED, true)
-USE_ACROSS(add_across, ADDED, false)
-USE_ACROSS(scatter_across, SCATTERED, false)
+USE_HIDDEN(back_across, TURNED, true, rows, USUAL, USUAL, 1)
+USE_HIDDEN(add_across, ADDED, false, USUAL, p.depth, 1, USUAL)
+
+static bool is_usual(const pv_inr_net *net, int l)
+{
+    return net->arch.dims[l] == USUAL && net->arch.dims[l + 1] == USUAL;
+}
 
 /* output[c][s] of whole vectors of samples, from their last activations. */
 static void outputs_across(const pv_inr_net *net, int first, int wide)
@@ -126,20 +189,92 @@ static void outputs_across(const pv_inr_net *net, int first, int wide)
         }
 }
 
-/* gradient[i] += scale * the sum over n rows of x[.][i]. */
-static void sum_across(int n, int units, const float *x, float scale, float *gradient)
+/* at[r * row + c * column] += scale * the sum over n samples of f[r][s] x[s][c], or of x[s][c] (PLAIN), for
+ * few rows f, f_row apart. */
+typedef struct thin {
+    int n, units;
+    const float *f, *x;
+    int64_t f_row;
+    float scale, *at;
+    int64_t row, column;
+} thin;
+
+typedef enum weighing { PLAIN, WEIGHTED } weighing;
+
+/* Of sample s + i / down to the sum of row i % down. */
+PV_INLINE void add_samples(weighing weigh, int down, int rows, thin p, int64_t s,
+                           pv_vector sum[THIN_ROWS][ACROSS])
 {
-    for (int u = 0; u < units; u += BLOCK_UNITS) {
-        pv_vector even[ACROSS] = {{0}}, odd[ACROSS] = {{0}};
-        const float *row = x + u;
-        for (int s = 0; s < n / 2; s++, row += 2 * units)
-            for (int v = 0; v < ACROSS; v++) {
-                even[v] += pv_vector_load_aligned(row + v * PV_LANES);
-                odd[v] += pv_vector_load_aligned(row + units + v * PV_LANES);
-            }
+    for (int i = 0; i < rows; i++)
         for (int v = 0; v < ACROSS; v++) {
-            if (n % 2 > 0) even[v] += pv_vector_load_aligned(row + v * PV_LANES);
-            *pv_vector_at(gradient + u + v * PV_LANES) += scale * (even[v] + odd[v]);
+            const pv_vector x = pv_vector_load_aligned(p.x + (s + i / down) * p.units + v * PV_LANES);
+            if (weigh == PLAIN)
+                sum[i][v] += x;
+            else
+                sum[i][v] += pv_vector_splat(p.f[i % down * p.f_row + s + i / down]) * x;
+        }
+}
+
+/* Adds `down` rows of a block of columns to what they are sums of: where both of two lie in turn, by
+ * vectors. */
+PV_INLINE void add_thin(int down, thin p, pv_vector sum[THIN_ROWS][ACROSS])
+{
+    float sums[BLOCK_UNITS] __attribute__((aligned(64)));
+    if (down == 2 && p.row == 1 && p.column == 2) {
+        for (int v = 0; v < ACROSS; v++, p.at += 2 * PV_LANES) {
+            pv_vector low, high;
+            pv_vector_interleave(sum[0][v], sum[1][v], &low, &high);
+            *pv_vector_at(p.at) += p.scale * low;
+            *pv_vector_at(p.at + PV_LANES) += p.scale * high;
+        }
+        return;
+    }
+    for (int r = 0; r < down; r++) {
+        for (int v = 0; v < ACROSS; v++)
+            *pv_vector_aligned(sums + v * PV_LANES) = sum[r][v];
+        for (int64_t c = 0; c < BLOCK_UNITS; c++)
+            p.at[r * p.row + c * p.column] += p.scale * sums[c];
+    }
+}
+
+/* A block of columns.  Each of so few sums would wait for itself: it is made of `apart` others, one or two or
+ * four. */
+PV_INLINE void thin_block(weighing weigh, int down, int apart, thin p)
+{
+    pv_vector sum[THIN_ROWS][ACROSS];
+    int s = 0;
+    for (int i = 0; i < down * apart; i++)
+        for (int v = 0; v < ACROSS; v++)
+            sum[i][v] = (pv_vector){0};
+    for (; s + apart <= p.n; s += apart)
+        add_samples(weigh, down, down * apart, p, s, sum);
+    for (; s < p.n; s++)
+        add_samples(weigh, down, down, p, s, sum);
+    for (int r = 0; r < down; r++)
+        for (int v = 0; v < ACROSS; v++) {
+            if (apart > 1) sum[r][v] += sum[down + r][v];
+            if (apart > 2) sum[r][v] += sum[2 * down + r][v] + sum[3 * down + r][v];
+        }
+    add_thin(down, p, sum);
+}
+
+static __attribute__((noinline)) void sum_across(thin p)
+{
+    for (int u = 0; u < p.units; u += BLOCK_UNITS, p.x += BLOCK_UNITS, p.at += BLOCK_UNITS)
+        thin_block(PLAIN, 1, PLAIN_APART, p);
+}
+
+static __attribute__((noinline)) void thin_across(int rows, thin p)
+{
+    for (int u = 0; u < p.units; u += BLOCK_UNITS, p.x += BLOCK_UNITS, p.at += BLOCK_UNITS * p.column) {
+        thin part = p;
+        for (int r = 0; r < rows; r += FEW, part.f += FEW * p.f_row, part.at += FEW * p.row) {
+            if (rows - r == 1)
+                thin_block(WEIGHTED, 1, APART, part);
+            else if (rows - r == 2 || FEW == 2)
+                thin_block(WEIGHTED, 2, APART > 1 ? APART / 2 : 1, part);
+            else
+                thin_block(WEIGHTED, FEW, 1, part);
         }
     }
 }
@@ -216,22 +351,47 @@ static void activate_grid(const pv_inr_net *net, const float *coords, int first,
 static void forward_samples(const pv_inr_net *net, const float *coords, int first, int n)
 {
     const int last = net->arch.layers - 1, *d = net->arch.dims;
-    const bool separable = is_separable(net);
+    const bool separable = is_separable(net), relu = net->loop == PV_LOOP_RELU;
     if (separable) activate_grid(net, coords, first, n);
     for (int l = separable; l < last; l++) {
-        float *out = net->value[l + 1];
-        across p = {
-            d[l], {coords + first, 1, net->stride}, net->transposed[l], net->bias[l], d[l + 1], out, d[l + 1],
-            1};
+        const factors of_coords = {coords + first, 1, net->stride}, hidden = {net->value[l], d[l], 1};
+        const across p = {.depth = d[l],
+                          .f = l == 0 ? of_coords : hidden,
+                          .in = net->transposed[l],
+                          .bias = net->bias[l],
+                          .in_row = d[l + 1],
+                          .out = net->value[l + 1],
+                          .slope = net->slope[l + 1],
+                          .out_row = d[l + 1]};
         if (l == 0)
-            forward_first(n, d[1], p);
-        else {
-            p.f = (factors){net->value[l], d[l], 1};
-            forward_across(n, d[l + 1], p);
-        }
-        activate_rows(net, l, 1, n * d[l + 1], out, net->slope[l + 1]);
+            (relu ? first_relu : first_across)(n, d[1], p);
+        else
+            (relu ? forward_relu : forward_across)(is_usual(net, l), n, d[l + 1], p);
+        if (!relu) activate_rows(net, l, 1, n * d[l + 1], p.out, p.slope);
     }
     outputs_across(net, first, (n + PV_LANES - 1) / PV_LANES);
+}
+
+/* Through the weights of hidden layer l, and their gradient. */
+static void back_hidden(const pv_inr_net *net, int l, int n, float weight_scale, float *gradient)
+{
+    const int in = net->arch.dims[l], out = net->arch.dims[l + 1];
+    const float *slope = net->slope[l + 1];
+    add_across(is_usual(net, l), out, in,
+               (across){.depth = n,
+                        .f = {slope, 1, out},
+                        .in = net->value[l],
+                        .in_row = in,
+                        .out = gradient,
+                        .out_row = in,
+                        .scale = weight_scale});
+    back_across(is_usual(net, l), n, in,
+                (across){.depth = out,
+                         .f = {slope, out, 1},
+                         .in = net->weight[l],
+                         .in_row = in,
+                         .out = net->slope[l],
+                         .out_row = in});
 }
 
 /* From residuals to gradients of all but the outputs' biases, which end `gradient`. */
@@ -239,29 +399,31 @@ static void back_samples(const pv_inr_net *net, const float *coords, int first, 
                          float *gradient)
 {
     const int last = net->arch.layers - 1, *d = net->arch.dims;
+    const float *output = net->output + first, weight_scale = scale * net->scale;
     float *end = gradient;
-    for (int l = 0; l <= last; l++)
+    for (int l = 0; l < last; l++)
         end += d[l + 1] * d[l] + d[l + 1];
-    for (int l = last; l > 0; l--) {
-        const float weight_scale = l == last ? scale : scale * net->scale;
-        const factors out = {net->output + first, 1, net->stride}, hidden = {net->slope[l + 1], d[l + 1], 1};
-        const factors f = l == last ? out : hidden;
-        if (l < last) sum_across(n, d[l + 1], net->slope[l + 1], weight_scale, end - d[l + 1]);
-        end -= d[l + 1] * d[l] + d[l + 1];
-        add_across(d[l + 1], d[l],
-                   (across){n, {f.at, f.step, f.row}, net->value[l], NULL, d[l], end, d[l], weight_scale});
-        const across p = {d[l + 1], f, net->weight[l], NULL, d[l], net->slope[l], d[l], 1};
-        if (l == last)
-            back_last(n, d[l], p);
+    thin_across(d[last + 1],
+                (thin){n, d[last], output, net->value[last], net->stride, scale, end, d[last], 1});
+    back_last(n, d[last],
+              (across){.depth = d[last + 1],
+                       .f = {output, 1, net->stride},
+                       .in = net->weight[last],
+                       .in_row = d[last],
+                       .out = net->slope[last],
+                       .out_row = d[last]});
+    for (int l = last - 1; l >= 0; l--) {
+        const int units = d[l + 1];
+        const float *slope = net->slope[l + 1];
+        end -= units;
+        sum_across((thin){n, units, NULL, slope, 0, weight_scale, end, 0, 1});
+        end -= units * d[l];
+        if (l == 0)
+            thin_across(d[0],
+                        (thin){n, units, coords + first, slope, net->stride, weight_scale, end, 1, d[0]});
         else
-            back_across(n, d[l], p);
+            back_hidden(net, l, n, weight_scale, end);
     }
-    const float weight_scale = scale * net->scale;
-    sum_across(n, d[1], net->slope[1], weight_scale, end - d[1]);
-    scatter_across(
-        d[0], d[1],
-        (across){
-            n, {coords + first, net->stride, 1}, net->slope[1], NULL, d[1], gradient, d[0], weight_scale});
 }
 
 static double gradient_across(const pv_inr_net *net, const float *coords, const float *values, int count,

@@ -7,25 +7,29 @@
 
 #if defined(__AVX512F__)
 enum { MOST_UNITS = 8, WIDE = 3, GRAD_A = 4, GRAD_B = 4, UNROLL = 1 };
+enum { DOWN = 12, ACROSS = 2, UNROLLED = 1, TOGETHER = 64, FEW = 2, APART = 4, PLAIN_APART = 4 };
+enum { DROPS_DENORMALS = 1 };
 #else
 enum { MOST_UNITS = 4, WIDE = 3, GRAD_A = 4, GRAD_B = 3, UNROLL = 4 };
+enum { DOWN = 3, ACROSS = 4, UNROLLED = 4, TOGETHER = 48, FEW = 3, APART = 1, PLAIN_APART = 2 };
+enum { DROPS_DENORMALS = 0 };
 #endif
 #include "pv_inr_loops.h"
-#if defined(__AVX2__) && !defined(__AVX512F__)
+#if defined(__AVX2__)
 #include "pv_inr_across.h"
 #define IS_SEPARABLE is_separable
 #else
 #define IS_SEPARABLE NULL
 #endif
 
-#define ACTIVATE(name)                                                                                       \
+#define ACTIVATE(name, loop)                                                                                 \
     static void name##_kernel(int n, const float *z, float *value, float *slope)                             \
     {                                                                                                        \
-        name##_loop(n, z, value, slope);                                                                     \
+        activate_loop(loop, n, z, value, slope);                                                             \
     }
-ACTIVATE(sincos)
-ACTIVATE(relu)
-ACTIVATE(gauss)
+ACTIVATE(sincos, PV_LOOP_SINE)
+ACTIVATE(relu, PV_LOOP_RELU)
+ACTIVATE(gauss, PV_LOOP_GAUSS)
 
 /* The output of `wide` vectors of samples from sample `first` on, with activations and slopes. */
 PV_INLINE void forward_block(const pv_inr_net *net, const float *coords, int first, int wide)
@@ -81,11 +85,12 @@ static void weight_gradients(const pv_inr_net *net, const float *coords, int vec
     }
 }
 
-static double gradient_kernel(const pv_inr_net *net, const float *coords, const float *values, int count,
-                              float scale, float *gradient)
+static __attribute__((noinline)) double add_gradient(const pv_inr_net *net, const float *coords,
+                                                     const float *values, int count, float scale,
+                                                     float *gradient)
 {
     int first = 0;
-#if defined(__AVX2__) && !defined(__AVX512F__)
+#if defined(__AVX2__)
     if (fits_across(net)) return gradient_across(net, coords, values, count, scale, gradient);
 #endif
     for (; first + (WIDE - 1) * PV_LANES < count; first += WIDE * PV_LANES) {
@@ -100,39 +105,78 @@ static double gradient_kernel(const pv_inr_net *net, const float *coords, const 
     return squared_error(net, first / PV_LANES);
 }
 
-/* scaled = scale x; returns the largest |scaled| of n floats that are numbers. */
-static float scale_all(int n, const float *restrict x, float scale, float *restrict scaled)
+/* Gaussians and their slopes become as small as a float can be, and so do the moments of weights whose
+ * gradient stays 0. */
+static double gradient_kernel(const pv_inr_net *net, const float *coords, const float *values, int count,
+                              float scale, float *gradient)
+{
+    const unsigned mode = DROPS_DENORMALS ? pv_mode_without_denormals() : 0;
+    const double sum = add_gradient(net, coords, values, count, scale, gradient);
+    if (DROPS_DENORMALS) pv_mode_restore(mode);
+    return sum;
+}
+
+/* A row with what a step of Adam reads and writes beside it, from the tensor on that is being loaded. */
+typedef struct state {
+    const float *gradient;
+    float *m, *v, *row;
+} state;
+
+/* The first n of a vector of weights after a step. */
+PV_INLINE pv_vector take_step(int n, pv_inr_adam step, state s)
+{
+    const float beta1 = 0.9f, beta2 = 0.999f, eps = 1e-8f;
+    const pv_vector g = pv_vector_load_first(n, s.gradient), m = pv_vector_load_first(n, s.m);
+    const pv_vector first = m + (1 - beta1) * (g - m);
+    const pv_vector second = pv_vector_load_first(n, s.v) * beta2 + (1 - beta2) * g * g;
+    pv_vector row = pv_vector_load_first(n, s.row);
+    row -= step.rate * first / (pv_vector_sqrt(second) * step.root + eps);
+    pv_vector_store_first(n, s.m, first);
+    pv_vector_store_first(n, s.v, second);
+    pv_vector_store_first(n, s.row, row);
+    return row;
+}
+
+PV_INLINE state behind(state s, int n)
+{
+    return (state){s.gradient + n, s.m + n, s.v + n, s.row + n};
+}
+
+/* scaled = scale times the next n numbers of the row, after a step of Adam if one is given; returns the
+ * largest |scaled| that is a number.  The processor divides and takes roots while it scales. */
+PV_INLINE float load_tensor(const pv_inr_adam *step, int n, float scale, state *s, float *scaled)
 {
     pv_vector most = {0};
     float largest = 0;
     int i = 0;
-    for (; i + PV_LANES <= n; i += PV_LANES) {
-        const pv_vector y = pv_vector_load(x + i) * scale;
+    for (; i + PV_LANES <= n; i += PV_LANES, *s = behind(*s, PV_LANES)) {
+        const pv_vector y = (step ? take_step(PV_LANES, *step, *s) : pv_vector_load(s->row)) * scale;
         pv_vector_store(scaled + i, y);
         most = pv_vector_max(pv_vector_abs(y), most);
     }
-    for (; i < n; i++) {
-        scaled[i] = x[i] * scale;
-        largest = fabsf(scaled[i]) > largest ? fabsf(scaled[i]) : largest;
+    if (i < n) {
+        const pv_vector y =
+            (step ? take_step(n - i, *step, *s) : pv_vector_load_first(n - i, s->row)) * scale;
+        pv_vector_store_first(n - i, scaled + i, y);
+        most = pv_vector_max(pv_vector_abs(y), most);
+        *s = behind(*s, n - i);
     }
     for (int l = 0; l < PV_LANES; l++)
         largest = most[l] > largest ? most[l] : largest;
     return largest;
 }
 
-static void load_kernel(pv_inr_net *net, const float *row)
+PV_INLINE void load_net(const pv_inr_adam *step, pv_inr_net *net, state s)
 {
     const int last = net->arch.layers - 1, *d = net->arch.dims;
     for (int l = 0; l <= last; l++) {
         const int rows = d[l + 1], cols = d[l];
         const float scale = l == last ? 1.0f : net->scale;
-        const float weight = scale_all(rows * cols, row, scale, net->weight[l]);
+        const float weight = load_tensor(step, rows * cols, scale, &s, net->weight[l]);
         pv_tile_transpose_all(rows, cols, net->weight[l], cols, net->transposed[l], rows);
-        row += rows * cols;
-        const float bias = scale_all(rows, row, scale, net->bias[l]);
+        const float bias = load_tensor(step, rows, scale, &s, net->bias[l]);
         for (int i = 0; l == last && i < rows; i++)
             net->bias[l][i] += net->arch.offset;
-        row += rows;
         /* Both ways carry NaN through. */
         const float reach = l == 0 ? net->reach : 1.0f;
         const float most = (float)cols * reach * weight + bias;
@@ -140,18 +184,22 @@ static void load_kernel(pv_inr_net *net, const float *row)
     }
 }
 
-static void adam_kernel(int n, pv_inr_adam step, const float *gradient, float *m, float *v, float *row)
+static void load_kernel(pv_inr_net *net, const float *row)
 {
-    const float beta1 = 0.9f, beta2 = 0.999f, eps = 1e-8f;
-    for (int i = 0; i < n; i += PV_LANES) {
-        const pv_vector g = pv_vector_load_aligned(gradient + i);
-        const pv_vector first =
-            pv_vector_load_aligned(m + i) + (1 - beta1) * (g - pv_vector_load_aligned(m + i));
-        const pv_vector second = pv_vector_load_aligned(v + i) * beta2 + (1 - beta2) * g * g;
-        *pv_vector_aligned(m + i) = first;
-        *pv_vector_aligned(v + i) = second;
-        *pv_vector_aligned(row + i) -= step.rate * first / (pv_vector_sqrt(second) * step.root + eps);
-    }
+    load_net(NULL, net, (state){NULL, NULL, NULL, (float *)row});
+}
+
+static __attribute__((noinline)) void step_and_load(pv_inr_net *net, pv_inr_adam step, state s)
+{
+    load_net(&step, net, s);
+}
+
+static void adam_kernel(pv_inr_net *net, pv_inr_adam step, const float *gradient, float *m, float *v,
+                        float *row)
+{
+    const unsigned mode = DROPS_DENORMALS ? pv_mode_without_denormals() : 0;
+    step_and_load(net, step, (state){gradient, m, v, row});
+    if (DROPS_DENORMALS) pv_mode_restore(mode);
 }
 
 extern const pv_inr_kernels PV_ISA_TABLE(pv_inr_kernels);

@@ -29,8 +29,8 @@ typedef struct pv_inr_kernels {
     /* Whether `gradient` makes the first layer's sines of those of a grid's parts, where phases are small.
      * NULL: never. */
     bool (*is_separable)(const pv_inr_net *net);
-    /* Updates row, m and v, each [n] with n a multiple of 16. */
-    void (*adam)(int n, pv_inr_adam step, const float *gradient, float *m, float *v, float *row);
+    /* Updates row, m and v, each [P], and loads the row. */
+    void (*adam)(pv_inr_net *net, pv_inr_adam step, const float *gradient, float *m, float *v, float *row);
 } pv_inr_kernels;
 
 PV_ISA_DECLARE(pv_inr_kernels);

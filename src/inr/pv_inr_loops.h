@@ -16,34 +16,40 @@ enum {
     GRAD_SUMS = GRAD_A * COLUMNS, /* a multiple of PV_LANES */
 };
 
-PV_INLINE void sincos_loop(int n, const float *t, float *sine, float *slope)
+PV_INLINE void relu_vector(pv_vector z, pv_vector *value, pv_vector *slope)
 {
-    for (int i = 0; i < n; i += PV_LANES)
-        pv_vector_sine_slope(pv_vector_load_aligned(t + i), pv_vector_aligned(sine + i),
-                             pv_vector_aligned(slope + i));
-}
-
-PV_INLINE void relu_loop(int n, const float *z, float *value, float *slope)
-{
-    const pv_vector zero = {0}, one = pv_vector_splat(1);
-    for (int i = 0; i < n; i += PV_LANES) {
-        const pv_vector x = pv_vector_load_aligned(z + i);
-        *pv_vector_aligned(slope + i) = pv_vector_keep(pv_vector_greater(x, zero), one);
-        *pv_vector_aligned(value + i) = pv_vector_max(zero, x); /* in this order NaN stays */
-    }
+    const pv_vector zero = {0};
+    *slope = pv_vector_keep(pv_vector_greater(z, zero), pv_vector_splat(1));
+    *value = pv_vector_max(zero, z); /* in this order NaN stays */
 }
 
 /* 0 from |z| = 8 on, where exp(-z^2) is below 2e-28: products with numbers as small as it becomes would be
  * denormal, which processors are slow at. */
-PV_INLINE void gauss_loop(int n, const float *z, float *value, float *slope)
+PV_INLINE void gauss_vector(pv_vector z, pv_vector *value, pv_vector *slope)
 {
-    for (int i = 0; i < n; i += PV_LANES) {
-        const pv_vector x = pv_vector_load_aligned(z + i), square = x * x;
-        const pv_mask none = pv_vector_greater(square, pv_vector_splat(64));
-        const pv_vector y = pv_vector_choose(none, (pv_vector){0}, pv_vector_exp(-square));
-        *pv_vector_aligned(slope + i) = -2.0f * x * y;
-        *pv_vector_aligned(value + i) = y;
-    }
+    const pv_vector square = z * z;
+    const pv_mask none = pv_vector_greater(square, pv_vector_splat(64));
+    const pv_vector y = pv_vector_choose(none, (pv_vector){0}, pv_vector_exp(-square));
+    *slope = -2.0f * z * y;
+    *value = y;
+}
+
+/* What the activation of a loop makes of z. */
+PV_INLINE void activate_vector(pv_activation_loop loop, pv_vector z, pv_vector *value, pv_vector *slope)
+{
+    if (loop == PV_LOOP_SINE)
+        pv_vector_sine_slope(z, value, slope);
+    else if (loop == PV_LOOP_RELU)
+        relu_vector(z, value, slope);
+    else
+        gauss_vector(z, value, slope);
+}
+
+PV_INLINE void activate_loop(pv_activation_loop loop, int n, const float *z, float *value, float *slope)
+{
+    for (int i = 0; i < n; i += PV_LANES)
+        activate_vector(loop, pv_vector_load_aligned(z + i), pv_vector_aligned(value + i),
+                        pv_vector_aligned(slope + i));
 }
 
 /* Another activation, or the sine of phases of any size, for `units` rows of n samples.  Not inlined: it
@@ -72,13 +78,16 @@ PV_INLINE void activate_rows(const pv_inr_net *net, int l, int units, int n, flo
         activate_apart(net, units, n, value, slope);
     else if (net->loop == PV_LOOP_SINE)
         for (int64_t u = 0; u < units; u++)
-            sincos_loop(n, value + u * net->stride, value + u * net->stride, slope + u * net->stride);
+            activate_loop(PV_LOOP_SINE, n, value + u * net->stride, value + u * net->stride,
+                          slope + u * net->stride);
     else if (net->loop == PV_LOOP_RELU)
         for (int64_t u = 0; u < units; u++)
-            relu_loop(n, value + u * net->stride, value + u * net->stride, slope + u * net->stride);
+            activate_loop(PV_LOOP_RELU, n, value + u * net->stride, value + u * net->stride,
+                          slope + u * net->stride);
     else
         for (int64_t u = 0; u < units; u++)
-            gauss_loop(n, value + u * net->stride, value + u * net->stride, slope + u * net->stride);
+            activate_loop(PV_LOOP_GAUSS, n, value + u * net->stride, value + u * net->stride,
+                          slope + u * net->stride);
 }
 
 /* Of all its units, in their first n samples. */
