@@ -83,7 +83,7 @@ static void drops_only_its_own(void)
     kernels->adam(&s.net, (pv_inr_adam){5e-4f, 1}, s.gradient, s.m, s.v, s.row);
     for (int i = 0; i < s.params; i++)
         assert_int_equal(s.m[i] == 0, pv_cpu_isa() == PV_ISA_AVX512);
-    pv_kernel_gradient(NULL, &s.arch, s.row, SAMPLES, coords, values, s.gradient);
+    pv_kernel_gradient(NULL, PV_PRECISION_FLOAT32, &s.arch, s.row, SAMPLES, coords, values, s.gradient);
     assert_true(tiny / 2 > 0);
     drop(&s);
 }
