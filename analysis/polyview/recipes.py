@@ -104,6 +104,7 @@ RECIPES = [
     Recipe(4000, 1e-3, (BATCH, "inr.hidden=[16,16]")),
     Recipe(4000, 1e-3, (BATCH, "inr.hidden=[64,64]")),
     Recipe(4000, 1e-3, (BATCH, "fit.precision=int16")),
+    Recipe(4000, 1e-3, (BATCH, "fit.precision=bfloat16_amx", "fit.polish=100")),
     Recipe(4000, 1e-3, (BATCH, *RELU)),
     Recipe(4000, 1e-3, (BATCH, *RELU, SHARED)),
     Recipe(4000, 1e-3, (BATCH, *GAUSS)),
