@@ -84,7 +84,7 @@ static void tell(const cell *c, double float32, bool quiet, json_t *cells)
     pv_json_real(told, "over_float32", c->rate / float32);
     json_array_append_new(cells, told);
     if (!quiet)
-        fprintf(stderr, "  %d-%d-%d-1\t%-8s %12.0f %12.0f %8.3f %8.2f\n", c->inputs, c->width, c->width,
+        fprintf(stderr, "  %d-%d-%d-1\t%-12s %12.0f %12.0f %8.3f %8.2f\n", c->inputs, c->width, c->width,
                 pv_precision_name(c->precision), c->rate, c->limit, c->rate / c->limit, c->rate / float32);
 }
 
@@ -97,7 +97,7 @@ pv_status pv_bench_fit_grid(double seconds, bool quiet, json_t *result)
     json_object_set_new(result, "grid", cells);
     pv_json_int(result, "samples", SAMPLES);
     if (!quiet)
-        fprintf(stderr, "  %-12s\t%-8s %12s %12s %8s %8s\n", "INR", "precision", "INR-steps/s", "limit",
+        fprintf(stderr, "  %-12s\t%-12s %12s %12s %8s %8s\n", "INR", "precision", "INR-steps/s", "limit",
                 "share", "/float32");
     for (int inputs = 1; inputs <= INPUTS; inputs++)
         for (int w = 0; w < WIDTHS; w++)
