@@ -1,12 +1,12 @@
-/* Products of matrices of bfloat16 with sums of float32, in the order of Intel's AMX, by its instruction or in
- * plain arithmetic.  For kernel files (*_kernels.c) only, of float.
+/* Products of matrices of bfloat16 with sums of float32, in the order of Intel's AMX, by its instruction or
+ * in plain arithmetic.  For kernel files (*_kernels.c) only, of float.
  *
- * Matrices are of 32-bit words: those of a and b hold pairs of bfloat16 (pv_dot.h) that lie next to each other
- * along what is summed over, the lower half first.  They are worked on in squares of 16 x 16 words, 32 numbers
- * deep.  Every square that is summed over gives one sum of its even and one of its odd numbers, each added up
- * from 0 with a rounding a number; both are added, and then to c.  Plain arithmetic gives the same bits but for
- * operands, products and sums below the smallest normal float, which the instruction takes for 0.
- * (Intel 64 and IA-32 Architectures Software Developer's Manual, TDPBF16PS.) */
+ * Matrices are of 32-bit words: those of a and b hold pairs of bfloat16 (pv_dot.h) that lie next to each
+ * other along what is summed over, the lower half first.  They are worked on in squares of 16 x 16 words, 32
+ * numbers deep.  Every square that is summed over gives one sum of its even and one of its odd numbers, each
+ * added up from 0 with a rounding a number; both are added, and then to c.  Plain arithmetic gives the same
+ * bits but for operands, products and sums below the smallest normal float, which the instruction takes for
+ * 0.  (Intel 64 and IA-32 Architectures Software Developer's Manual, TDPBF16PS.) */
 #ifndef PV_AMX_H
 #define PV_AMX_H
 

@@ -60,6 +60,7 @@ pv_status pv_model_new(const pv_model_opts *opts, const pv_arch *arch, int class
     PV_ALLOC(model, 1);
     model->memory.what = "the model: use a smaller batch or model";
     pv_nn_params_open(&model->params, &model->memory);
+    if (opts->narrow) pv_nn_params_narrow(&model->params);
     model->kind = (const pv_model_kind *)opts->kind.plugin;
     PV_TRY(model->kind->make(&request, &model->params, &model->net));
     if (opts->projection) add_projection(model, classes, max_batch);
@@ -133,6 +134,7 @@ pv_batch_sums pv_model_forward_stage(pv_model *model, const pv_pass *pass, int s
 {
     const pv_head *const projection = &model->projection;
     model->batch = batch;
+    pv_nn_params_round(&model->params, pass->training);
     if (!is_projection(model, stage))
         return model->kind->forward(model->net, pass, stage, rows, batch,
                                     projection->x ? projection->x : logits);
@@ -144,6 +146,7 @@ pv_batch_sums pv_model_backward_stage(pv_model *model, const pv_pass *pass, int 
                                       pv_real *drows)
 {
     const pv_head *const projection = &model->projection;
+    pv_nn_params_round(&model->params, pass->training);
     if (!is_projection(model, stage))
         return model->kind->backward(model->net, pass, stage, projection->dx ? projection->dx : dlogits,
                                      drows);
