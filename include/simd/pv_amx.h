@@ -97,12 +97,11 @@ PV_INLINE void pv_amx_end(void)
     __asm__ volatile("tilerelease" ::: "memory");
 }
 
-/* Sums in registers 0 to 3, of a in 4 and 5, of b in 6 and 7. */
-PV_INLINE void pv_amx_own(int down, int across, pv_amx_product p)
+/* Sums are in registers 0 to 3, of a in 4 and 5, of b in 6 and 7. */
+PV_INLINE void pv_amx_own_start(int down, int across, pv_amx_product p)
 {
     const bool two_down = down > 1, two_across = across > 1;
-    const int64_t a_down = PV_AMX_SIDE * p.a_row, start_down = PV_AMX_SIDE * p.start_row,
-                  c_down = PV_AMX_SIDE * p.c_row;
+    const int64_t start_down = PV_AMX_SIDE * p.start_row;
     if (p.start) {
         PV_AMX_LOAD(0, p.start, p.start_row);
         if (two_across) PV_AMX_LOAD(1, p.start + p.start_across, p.start_row);
@@ -114,6 +113,12 @@ PV_INLINE void pv_amx_own(int down, int across, pv_amx_product p)
         if (two_down) PV_AMX_ZERO(2);
         if (two_down && two_across) PV_AMX_ZERO(3);
     }
+}
+
+PV_INLINE void pv_amx_own_add(int down, int across, pv_amx_product p)
+{
+    const bool two_down = down > 1, two_across = across > 1;
+    const int64_t a_down = PV_AMX_SIDE * p.a_row;
     for (int k = 0; k < p.depth; k++, p.a += PV_AMX_SIDE, p.b += PV_AMX_SIDE * p.b_row) {
         PV_AMX_LOAD(4, p.a, p.a_row);
         PV_AMX_LOAD(6, p.b, p.b_row);
@@ -128,10 +133,16 @@ PV_INLINE void pv_amx_own(int down, int across, pv_amx_product p)
             if (two_across) PV_AMX_ADD(5, 7, 3);
         }
     }
-    PV_AMX_STORE(0, p.c, p.c_row);
-    if (two_across) PV_AMX_STORE(1, p.c + PV_AMX_SIDE, p.c_row);
-    if (two_down) PV_AMX_STORE(2, p.c + c_down, p.c_row);
-    if (two_down && two_across) PV_AMX_STORE(3, p.c + c_down + PV_AMX_SIDE, p.c_row);
+}
+
+PV_INLINE void pv_amx_own_store(int down, int across, float *c, int64_t c_row)
+{
+    const bool two_down = down > 1, two_across = across > 1;
+    const int64_t c_down = PV_AMX_SIDE * c_row;
+    PV_AMX_STORE(0, c, c_row);
+    if (two_across) PV_AMX_STORE(1, c + PV_AMX_SIDE, c_row);
+    if (two_down) PV_AMX_STORE(2, c + c_down, c_row);
+    if (two_down && two_across) PV_AMX_STORE(3, c + c_down + PV_AMX_SIDE, c_row);
 }
 #else
 PV_INLINE void pv_amx_begin(void)
@@ -142,18 +153,45 @@ PV_INLINE void pv_amx_end(void)
 }
 #endif
 
-/* By the instruction (`own`, between pv_amx_begin and pv_amx_end) or plain. */
-PV_INLINE void pv_amx_multiply(bool own, int down, int across, pv_amx_product p)
+/* The steps of a product, or of the sum of several: by the instruction (`own`, between pv_amx_begin and
+ * pv_amx_end) from start, through additions of a b, to c; or plainly, where only the additions do anything,
+ * each with the c of the last as its start. */
+PV_INLINE void pv_amx_start(bool own, int down, int across, pv_amx_product p)
+{
+#if defined(__AVX512F__)
+    if (own) pv_amx_own_start(down, across, p);
+#else
+    (void)own, (void)down, (void)across, (void)p;
+#endif
+}
+
+PV_INLINE void pv_amx_add(bool own, int down, int across, pv_amx_product p)
 {
 #if defined(__AVX512F__)
     if (own) {
-        pv_amx_own(down, across, p);
+        pv_amx_own_add(down, across, p);
         return;
     }
 #else
     (void)own;
 #endif
     pv_amx_plain(down, across, p);
+}
+
+PV_INLINE void pv_amx_store(bool own, int down, int across, pv_amx_product p)
+{
+#if defined(__AVX512F__)
+    if (own) pv_amx_own_store(down, across, p.c, p.c_row);
+#else
+    (void)own, (void)down, (void)across, (void)p;
+#endif
+}
+
+PV_INLINE void pv_amx_multiply(bool own, int down, int across, pv_amx_product p)
+{
+    pv_amx_start(own, down, across, p);
+    pv_amx_add(own, down, across, p);
+    pv_amx_store(own, down, across, p);
 }
 
 /* Any number of squares down and across. */

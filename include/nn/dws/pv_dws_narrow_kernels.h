@@ -27,7 +27,7 @@ typedef struct pv_dws_narrow_kernels {
     /* As those of pv_dws_back_kernels; dy as words, or, if it is `wide`, floats. */
     void (*normalise_back)(const pv_dws_block *block, const pv_dws_norm_back *how, const pv_real *y,
                            const pv_real *dz, bool wide, pv_real *dy, const pv_dws_values *pooled);
-    /* dx = the product, or, if there are picks, their dy, with the margins' gradients; then the gate, which
+    /* The maxima of the rows and columns in the gate are words, too.  dx = the product, or, if there are picks, their dy, with the margins' gradients; then the gate, which
      * asks for the ReLU. */
     void (*deactivate)(const pv_dws_block *block, const pv_dws_narrow_product *product,
                        const pv_dws_picks *picks, const pv_dws_gate *gate, const pv_dws_values *spread,

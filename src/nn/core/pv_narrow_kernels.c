@@ -7,6 +7,7 @@ const pv_narrow_kernels PV_ISA_TABLE(pv_narrow_kernels) = {0};
 
 #include "simd/pv_amx.h"
 #include "simd/pv_tile.h"
+#include "simd/pv_words.h"
 
 #include <string.h>
 
@@ -30,13 +31,13 @@ static int squares(int n, int side)
 PV_INLINE pv_vector pair(int low, int high, const float *x, int64_t apart)
 {
     if (low >= PV_LANES && high >= PV_LANES)
-        return pv_dot_pair(PV_DOT_BFLOAT16, 1, pv_vector_load(x), pv_vector_load(x + apart));
+        return pv_words_pack(pv_vector_load(x), pv_vector_load(x + apart));
     low = low < 0 ? 0 : low > PV_LANES ? PV_LANES : low;
     high = high < 0 ? 0 : high > PV_LANES ? PV_LANES : high;
     pv_vector a = {0}, b = {0};
     if (low > 0) a = pv_vector_load_first(low, x);
     if (high > 0) b = pv_vector_load_first(high, x + apart);
-    return pv_dot_pair(PV_DOT_BFLOAT16, 1, a, b);
+    return pv_words_pack(a, b);
 }
 
 /* Rows whose depth lies in memory, side by side: words [squares(rows) * SIDE][ldy] of x [rows][k]. */

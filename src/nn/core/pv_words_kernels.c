@@ -7,6 +7,7 @@ const pv_words_kernels PV_ISA_TABLE(pv_words_kernels) = {0};
 
 #include "simd/pv_amx.h"
 #include "simd/pv_tile.h"
+#include "simd/pv_words.h"
 
 #include <string.h>
 
@@ -27,7 +28,7 @@ static void pack(int64_t n, const float *x, float *words)
 {
     for (int64_t g = 0; g < n; g += GROUP, x += GROUP, words += SIDE)
         for (int i = 0; i < SIDE; i += PV_LANES)
-            pv_vector_store(words + i, pv_dot_pair(PV_DOT_BFLOAT16, 1, pv_vector_load(x + i),
+            pv_vector_store(words + i, pv_words_pack(pv_vector_load(x + i),
                                                    pv_vector_load(x + SIDE + i)));
 }
 
@@ -39,7 +40,7 @@ static void pack_pairs(int rows, int width, const float *x, float *pairs)
             for (int j = 0; j < width; j += PV_LANES)
                 pv_vector_store(
                     pairs + j,
-                    pv_dot_pair(PV_DOT_BFLOAT16, 1, r < rows ? pv_vector_load(x + r * width + j) : zero,
+                    pv_words_pack(r < rows ? pv_vector_load(x + r * width + j) : zero,
                                 r + SIDE < rows ? pv_vector_load(x + (r + SIDE) * width + j) : zero));
 }
 
@@ -93,18 +94,21 @@ static void turn(int64_t rows, int width, const float *words, float *turned)
 PV_INLINE void product_block(bool own, int down, int across, int n, int count, const pv_words_term *terms,
                              int64_t row, int column, bool add, float *c, int64_t c_row)
 {
-    for (int i = 0; i < count; i++)
-        pv_amx_multiply(own, down, across,
-                        (pv_amx_product){.depth = terms[i].k / GROUP,
-                                         .a = terms[i].a + row * (terms[i].k / 2),
-                                         .a_row = terms[i].k / 2,
-                                         .b = terms[i].b + column,
-                                         .b_row = n,
-                                         .start = add || i > 0 ? c : NULL,
-                                         .start_row = c_row,
-                                         .start_across = SIDE,
-                                         .c = c,
-                                         .c_row = c_row});
+    pv_amx_product p = {.b_row = n,
+                        .start = add ? c : NULL,
+                        .start_row = c_row,
+                        .start_across = SIDE,
+                        .c = c,
+                        .c_row = c_row};
+    pv_amx_start(own, down, across, p);
+    for (int i = 0; i < count; i++, p.start = c) {
+        p.depth = terms[i].k / GROUP;
+        p.a_row = terms[i].k / 2;
+        p.a = terms[i].a + row * p.a_row;
+        p.b = terms[i].b + column;
+        pv_amx_add(own, down, across, p);
+    }
+    pv_amx_store(own, down, across, p);
 }
 
 PV_INLINE void product(bool own, int64_t rows, int n, int count, const pv_words_term *terms, bool add,

@@ -50,13 +50,16 @@ typedef enum pv_dws_kept {
 } pv_dws_kept;
 
 /* What passes with words need: copies of margins, and of tensors of floats, laid out as a set of words; the
- * other forms of those that go together, by tensor; the gradients of picks. */
+ * other forms of those that go together, by tensor, and their rows of a whole batch where a sample has one;
+ * the gradients of picks. */
 typedef struct pv_dws_narrow {
     bool own;
     const pv_words_kernels *words;
     const pv_dws_narrow_kernels *kernels;
     pv_real *x[PV_MARGIN_COUNT], *dy[PV_MARGIN_COUNT];
     pv_real *pairs[2 * PV_DWS_MAX_LAYERS][PV_MARGIN_COUNT], *turned[2 * PV_DWS_MAX_LAYERS][PV_MARGIN_COUNT];
+    pv_real *late_x[2 * PV_DWS_MAX_LAYERS][PV_MARGIN_COUNT], *late_dy[2 * PV_DWS_MAX_LAYERS][PV_MARGIN_COUNT];
+    int64_t late; /* samples whose rows are gathered in these */
     pv_real *picked;
 } pv_dws_narrow;
 

@@ -369,6 +369,21 @@ static void new_norm(net *n, int k, int slot)
     pv_batch_norm_reserve(&n->norms[k]);
 }
 
+static pv_dws_layer_opts layer_opts(const net *n, const pv_model_opts *opts, int k)
+{
+    const pv_dws_opts *o = opts->kind.options;
+    return (pv_dws_layer_opts){.in = k ? n->hidden : 1,
+                               .out = n->hidden,
+                               .fc_layers = o->fc_layers,
+                               .set_layer = o->set_layer,
+                               .heads = k && k == n->count - 1 ? 1 : opts->heads,
+                               .reduction = o->reduction,
+                               .diagonal = o->diagonal,
+                               .skip = o->layer_skip,
+                               .picked = k == n->count - 1 && o->reduction == PV_POOL_MAX && !o->skip &&
+                                         !o->layer_skip};
+}
+
 /* In the order of state_dict; batch norm, ReLU and dropout count among the published modules. */
 static pv_status new_layers(net *n, const pv_model_request *request)
 {
@@ -376,16 +391,7 @@ static pv_status new_layers(net *n, const pv_model_request *request)
     const pv_dws_opts *o = opts->kind.options;
     if (n->skipped) n->skip = pv_linear_new(n->params, "layers.skip", 1, n->hidden, true, PV_LINEAR_AVERAGE);
     for (int k = 0; k < n->count; k++) {
-        const pv_dws_layer_opts layer = {.in = k ? n->hidden : 1,
-                                         .out = n->hidden,
-                                         .fc_layers = o->fc_layers,
-                                         .set_layer = o->set_layer,
-                                         .heads = k && k == n->count - 1 ? 1 : opts->heads,
-                                         .reduction = o->reduction,
-                                         .diagonal = o->diagonal,
-                                         .skip = o->layer_skip,
-                                         .picked = k == n->count - 1 && o->reduction == PV_POOL_MAX &&
-                                                   !o->skip && !o->layer_skip};
+        const pv_dws_layer_opts layer = layer_opts(n, opts, k);
         const int slot = k * (n->normed ? 4 : 3);
         char prefix[PV_NN_NAME];
         snprintf(prefix, sizeof prefix, "layers.layers.%d.", slot);
@@ -394,7 +400,6 @@ static pv_status new_layers(net *n, const pv_model_request *request)
                                               n->tile, prefix, n->params);
         if (st != PV_OK) return st;
         if (norm_behind(n, k)) new_norm(n, k, slot + 1);
-        n->narrow = n->narrow && pv_dws_pass_can(&layer);
     }
     pv_nn_params_next_stage(n->params);
     pv_dws_head_new(&n->head, &n->space, n->hidden, request->classes, o->out_fc, o->reduction,
@@ -415,7 +420,7 @@ static void reserve(net *n, pv_memory *memory, int64_t max_batch)
         if (n->dropout.rate > 0) PV_TAKE(memory, max_batch * entries * words, &n->bits[k]);
     }
     for (int k = 0; k < n->count && n->narrow; k++)
-        pv_dws_pass_reserve(&n->layers[k], n->tile, pv_cpu_multiplies_squares());
+        pv_dws_pass_reserve(&n->layers[k], n->tile, (int)max_batch, pv_cpu_multiplies_squares());
     PV_TAKE(memory, max_batch * values, &n->gradient);
     PV_TAKE(memory, n->tile * values, &n->x, &n->dy);
     PV_TAKE(memory, PV_DROPOUT_DRAWS(values), &n->draws);
@@ -463,12 +468,13 @@ static pv_status make(const pv_model_request *request, pv_nn_params *params, voi
                .normed = opts->batch_norm,
                .skipped = own->skip,
                .downs = own->downsample > 0,
-               .narrow = opts->narrow && opts->batch_norm && !own->skip,
                .count = opts->layers + 1,
                .hidden = opts->hidden};
+    const pv_dws_layer_opts inner = layer_opts(n, opts, 1);
+    n->narrow = opts->narrow && opts->batch_norm && !own->skip && pv_dws_pass_can(&inner);
     pv_status st = set_spaces(n, request);
     if (st != PV_OK) return st;
-    n->tile = pv_dws_tile(&n->space, n->hidden);
+    n->tile = pv_dws_tile(&n->space, n->hidden, n->narrow);
     if (n->tile > request->max_batch) n->tile = request->max_batch;
     PV_TAKE(memory, n->count, &n->layers);
     PV_TAKE(memory, n->count, &n->norms);

@@ -7,17 +7,15 @@ const pv_dws_narrow_kernels PV_ISA_TABLE(pv_dws_narrow_kernels) = {0};
 
 #include "nn/core/pv_words_kernels.h"
 #include "simd/pv_amx.h"
+#include "simd/pv_words.h"
 
 #include <string.h>
 
 /* A group of features is HALF words: vector i of them holds the vectors i of features 0.. and HALF.. . */
 enum { SIDE = PV_AMX_SIDE, GROUP = PV_WORDS_GROUP, HALF = GROUP / 2, PARTS = HALF / PV_LANES };
-enum { STRIP = 2 * SIDE, ENOUGH = 32 }; /* columns multiplied together; entries summed before double */
+enum { STRIP = 2 * SIDE, ENOUGH = 128 }; /* columns multiplied together; entries summed before double */
 
-/* The two vectors of floats that a vector of words is. */
-typedef struct both {
-    pv_vector low, high;
-} both;
+typedef pv_both both;
 
 PV_INLINE both load(const float *x)
 {
@@ -32,13 +30,12 @@ PV_INLINE void store(float *x, both v)
 
 PV_INLINE both unpack(pv_vector words)
 {
-    const pv_bits w = (pv_bits)words;
-    return (both){(pv_vector)(w << 16), (pv_vector)(w & UINT32_C(0xffff0000))};
+    return pv_words_unpack(words);
 }
 
 PV_INLINE pv_vector pack(both v)
 {
-    return pv_dot_pair(PV_DOT_BFLOAT16, 1, v.low, v.high);
+    return pv_words_pack(v.low, v.high);
 }
 
 PV_INLINE both plus(both a, both b)
@@ -79,14 +76,29 @@ PV_INLINE masks none(pv_bits words)
     return (masks){no_bits(words, 0xffff), no_bits(words, UINT32_C(0xffff0000))};
 }
 
-PV_INLINE both keep(masks m, both v)
+/* v + w where the masks are set. */
+PV_INLINE both add_where(masks m, both v, both w)
 {
-    return (both){pv_vector_keep(m.low, v.low), pv_vector_keep(m.high, v.high)};
+    return (both){pv_vector_choose(m.low, v.low + w.low, v.low),
+                  pv_vector_choose(m.high, v.high + w.high, v.high)};
 }
 
 PV_INLINE both choose(masks m, both a, both b)
 {
     return (both){pv_vector_choose(m.low, a.low, b.low), pv_vector_choose(m.high, a.high, b.high)};
+}
+
+/* Asks for what is read, or written, so many entries later: it comes from the third-level cache, and the
+ * processor does not look as far ahead by itself. */
+enum { AHEAD = 32, ROOM = 8 };
+PV_INLINE void fetch(const float *x, int64_t line)
+{
+    __builtin_prefetch(x + AHEAD * line);
+}
+
+PV_INLINE void make_room(float *x, int64_t line)
+{
+    __builtin_prefetch(x + ROOM * line, 1);
 }
 
 /* Margins from a feature on. */
@@ -125,6 +137,7 @@ PV_INLINE void activate_sample(bool drop, const pv_dws_block *b, const recipe *h
     for (int r = 0; r < b->rows; r++) {
         pv_vector of_row = zero;
         for (int c = 0; c < b->cols; c++, y += line, x += line) {
+            fetch(y, line);
             both v = unpack(pv_vector_load(y));
             v.low = pv_vector_max(zero, v.low * h.scale.low + h.shift.low);
             v.high = pv_vector_max(zero, v.high * h.scale.high + h.shift.high);
@@ -233,6 +246,7 @@ PV_INLINE void combine_strip(int i, int columns, int64_t f, const float *strip, 
         sum = plus(sum, d);
         square.low += d.low * d.low;
         square.high += d.high * d.high;
+        make_room(y, f / 2);
         pv_vector_store(y, pack(v));
     }
     m->sum[i] = sum;
@@ -325,6 +339,8 @@ PV_INLINE void back_sample(bool wide, const pv_dws_block *b, const slopes *of, c
     for (int r = 0; r < b->rows; r++) {
         both of_row = {{0}, {0}};
         for (int c = 0; c < b->cols; c++, y += line, dz += line, dy += wide ? f : line) {
+            fetch(y, line);
+            fetch(dz, line);
             const both of_y = unpack(pv_vector_load(y)), of_dz = unpack(pv_vector_load(dz));
             const both v = {s.a.low * of_dz.low + (s.b.low * of_y.low + s.c.low),
                             s.a.high * of_dz.high + (s.b.high * of_y.high + s.c.high)};
@@ -383,18 +399,20 @@ PV_INLINE void gate_strip(int i, bool collect, int columns, int64_t f, const flo
     both row = p->row[i], sum = p->sum[i], dot = p->dot[i];
     const both mean = p->mean[i];
     const pv_vector factor = p->keep;
-    for (int c = 0; c < columns; c++, x += f / 2, dx += f / 2, best += f, col += f) {
+    for (int c = 0; c < columns; c++, x += f / 2, dx += f / 2, best += f / 2, col += f) {
         const pv_bits word = (pv_bits)pv_vector_load(x);
-        const pv_bits in_col =
-            (pv_bits)pv_dot_pair(PV_DOT_BFLOAT16, 1, pv_vector_load(best), pv_vector_load(best + HALF));
+        const pv_bits in_col = (pv_bits)pv_vector_load(best);
         const masks of_row = none(word ^ in_row), of_col = none(word ^ in_col), off = none(word);
         const both share = load(col);
-        both g = plus(load(strip + c * GROUP + i * PV_LANES), plus(keep(of_row, row), keep(of_col, share)));
+        both g = add_where(of_row, load(strip + c * GROUP + i * PV_LANES), row);
+        g = add_where(of_col, g, share);
         row = choose(of_row, zero, row);
         store(col, choose(of_col, zero, share));
         g = choose(off, zero, (both){g.low * factor, g.high * factor});
+        make_room(dx, f / 2);
         pv_vector_store(dx, pack(g));
         if (!collect) continue;
+        fetch(y, f / 2);
         const both of_y = unpack(pv_vector_load(y));
         y += f / 2;
         sum = plus(sum, g);
@@ -434,7 +452,7 @@ PV_INLINE void gate_group(bool own, bool collect, const pv_dws_block *b, const p
                           float *dx)
 {
     const int f = b->f;
-    pv_dws_values best = from(&gate->best, g);
+    pv_dws_values best = from(&gate->best, g / 2);
     float strip[STRIP * GROUP];
     int64_t entry = 0, pick = 0;
     passage p = {.keep = pv_vector_splat(gate->keep)};
@@ -442,10 +460,10 @@ PV_INLINE void gate_group(bool own, bool collect, const pv_dws_block *b, const p
         p.mean[i] = load(gate->mean + g + i * PV_LANES);
     for (int s = 0; s < b->count; s++) {
         int pending = 0;
-        for (int r = 0; r < b->rows; r++, spread.row += f, best.row += f) {
+        for (int r = 0; r < b->rows; r++, spread.row += f, best.row += f / 2) {
             for (int i = 0; i < PARTS; i++) {
                 p.row[i] = load(spread.row + i * PV_LANES);
-                p.best[i] = pack(load(best.row + i * PV_LANES));
+                p.best[i] = pv_vector_load(best.row + i * PV_LANES);
             }
             for (int c = 0; c < b->cols; c += STRIP) {
                 const int columns = b->cols - c < STRIP ? b->cols - c : STRIP;
@@ -455,9 +473,10 @@ PV_INLINE void gate_group(bool own, bool collect, const pv_dws_block *b, const p
                     multiply(own, product, entry, columns, f, g, strip);
                 for (int i = 0; i < PARTS; i++) {
                     const int64_t at = entry * f / 2 + g / 2 + i * PV_LANES,
-                                  of = (int64_t)c * f + i * PV_LANES;
+                                  of = (int64_t)c * f + i * PV_LANES,
+                                  of_words = (int64_t)c * f / 2 + i * PV_LANES;
                     gate_strip(i, collect, columns, f, strip, gate->x + at, collect ? gate->y + at : NULL,
-                               best.col + of, spread.col + of, dx + at, &p);
+                               best.col + of_words, spread.col + of, dx + at, &p);
                 }
                 entry += columns;
                 pending += columns;
@@ -467,7 +486,7 @@ PV_INLINE void gate_group(bool own, bool collect, const pv_dws_block *b, const p
             pending = 0;
         }
         spread.col += (int64_t)b->cols * f;
-        best.col += (int64_t)b->cols * f;
+        best.col += (int64_t)b->cols * f / 2;
     }
 }
 

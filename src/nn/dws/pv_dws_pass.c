@@ -10,13 +10,24 @@ bool pv_dws_pass_can(const pv_dws_layer_opts *opts)
            opts->set_layer == PV_SET_DS && opts->reduction == PV_POOL_MAX && !opts->skip;
 }
 
-/* The numbers of a form of a list's rows, with what is read behind them. */
-static int64_t form_of(const pv_dws_map *list, int width, int max_count)
+/* Whether a list has one row a sample.  Of so few the gradients of weights are left until all samples have
+ * passed, for a square takes 32. */
+static bool is_late(const pv_dws_map *list)
 {
-    return list ? pv_words_whole((int64_t)max_count * list->positions) * width / 2 : 0;
+    return list->positions == 1;
 }
 
-static void reserve_forms(pv_dws_layer *layer, int max_count, pv_memory *memory)
+/* Takes the form of one end of a list, of rows of `width`, and what is gathered for it. */
+static void take_form(const pv_dws_map *list, int width, int max_count, int max_batch, pv_memory *memory,
+                      pv_real **form, pv_real **late)
+{
+    if (!list) return;
+    const int64_t rows = (int64_t)(is_late(list) ? max_batch : max_count) * list->positions;
+    PV_TAKE(memory, pv_words_whole(rows) * width / 2, form);
+    if (is_late(list)) PV_TAKE(memory, rows * width / 2, late);
+}
+
+static void reserve_forms(pv_dws_layer *layer, int max_count, int max_batch, pv_memory *memory)
 {
     pv_dws_narrow *narrow = &layer->narrow;
     const int in = layer->opts.in, out = layer->opts.out;
@@ -33,20 +44,22 @@ static void reserve_forms(pv_dws_layer *layer, int max_count, pv_memory *memory)
         PV_TAKE(memory, entries * out / 2 + spare, &narrow->dy[margin]);
         for (int t = 0; t < layer->space->tensors; t++) {
             const pv_dws_map *from = layer->from[t][margin], *into = layer->into[t][margin];
-            if (from) PV_TAKE(memory, form_of(from, from->in, max_count), &narrow->pairs[t][margin]);
-            if (into) PV_TAKE(memory, form_of(into, into->out, max_count), &narrow->turned[t][margin]);
+            take_form(from, from ? from->in : 0, max_count, max_batch, memory, &narrow->pairs[t][margin],
+                      &narrow->late_x[t][margin]);
+            take_form(into, into ? into->out : 0, max_count, max_batch, memory, &narrow->turned[t][margin],
+                      &narrow->late_dy[t][margin]);
         }
     }
 }
 
-void pv_dws_pass_reserve(pv_dws_layer *layer, int max_count, bool own)
+void pv_dws_pass_reserve(pv_dws_layer *layer, int max_count, int max_batch, bool own)
 {
     pv_memory *memory = layer->params->memory;
     layer->narrow.own = own;
     layer->narrow.words = PV_ISA_CHOOSE(pv_words_kernels);
     layer->narrow.kernels = PV_ISA_CHOOSE(pv_dws_narrow_kernels);
     if (layer->opts.in == 1) return;
-    reserve_forms(layer, max_count, memory);
+    reserve_forms(layer, max_count, max_batch, memory);
     for (pv_dws_map *map = layer->maps; map < layer->maps + layer->count; map++) {
         const int64_t values = (int64_t)map->in * map->out;
         PV_TAKE(memory, values / 2, &map->forward_pairs, &map->backward_pairs);
@@ -81,8 +94,8 @@ static void copy_as_words(const pv_dws_layer *layer, const pv_dws_margins *margi
 }
 
 /* The copy of one margin. */
-static const pv_real *copy_of(const pv_dws_layer *layer, int tensor, pv_dws_margin margin, int count, int f,
-                              pv_real *const *words)
+static pv_real *copy_of(const pv_dws_layer *layer, int tensor, pv_dws_margin margin, int count, int f,
+                        pv_real *const *words)
 {
     return words[margin] + pv_dws_at(layer->space, tensor, margin, count, 0, f) / 2;
 }
@@ -132,32 +145,71 @@ void pv_dws_pass_backward_begin(pv_dws_layer *layer)
 {
     pv_dws_layer_backward_begin(layer);
     if (layer->kept != PV_DWS_WORDS) return;
+    layer->narrow.late = 0;
     for (const pv_dws_map *map = layer->maps; map < layer->maps + layer->count; map++)
         memset(map->raw, 0, sizeof *map->raw * (size_t)map->in * (size_t)map->out);
+}
+
+/* Adds to the gradients of the maps of a list, whose forms are there. */
+static void weights_backward(pv_dws_layer *layer, const pv_dws_map *first, int64_t rows)
+{
+    const pv_dws_narrow *narrow = &layer->narrow;
+    for (const pv_dws_map *map = first; map; map = map->next_from)
+        narrow->words->outer(narrow->own, map->out, map->in, rows, narrow->turned[map->target][map->to],
+                             narrow->pairs[map->source][map->from], map->raw);
+}
+
+/* The lists that were left until all samples have passed. */
+static void late_backward(pv_dws_layer *layer)
+{
+    const pv_dws_narrow *narrow = &layer->narrow;
+    for (int t = 0; t < layer->space->tensors; t++)
+        for (int margin = 0; margin < PV_MARGIN_COUNT; margin++) {
+            const pv_dws_map *from = layer->from[t][margin], *into = layer->into[t][margin];
+            if (from && is_late(from))
+                narrow->words->pair(narrow->late, from->in, narrow->late_x[t][margin],
+                                    narrow->pairs[t][margin]);
+            if (into && is_late(into))
+                narrow->words->turn(narrow->late, into->out, narrow->late_dy[t][margin],
+                                    narrow->turned[t][margin]);
+        }
+    narrow->words->begin(narrow->own);
+    for (int t = 0; t < layer->space->tensors; t++)
+        for (int margin = 0; margin < PV_MARGIN_COUNT; margin++) {
+            const pv_dws_map *first = layer->from[t][margin];
+            if (first && is_late(first)) weights_backward(layer, first, narrow->late);
+        }
+    narrow->words->end(narrow->own);
 }
 
 void pv_dws_pass_backward_end(pv_dws_layer *layer)
 {
     pv_dws_layer_backward_end(layer);
     if (layer->kept != PV_DWS_WORDS) return;
+    late_backward(layer);
     for (const pv_dws_map *map = layer->maps; map < layer->maps + layer->count; map++)
         layer->params->kernels->add_row(1, map->in * map->out, (pv_real)map->scale, map->raw,
                                         pv_nn_gradients(layer->params, map->stack.linear[0].weight));
 }
 
-/* What products of gradients need of one margin: of the input, and of the output's gradient. */
+/* What products of gradients need of one margin, of the input and of the output's gradient: its form, or, of
+ * late lists, the rows themselves. */
 static void make_forms(pv_dws_layer *layer, int tensor, pv_dws_margin margin, int count)
 {
     const pv_dws_narrow *narrow = &layer->narrow;
     const pv_dws_map *from = layer->from[tensor][margin], *into = layer->into[tensor][margin];
-    if (from)
-        narrow->words->pair((int64_t)count * from->positions, from->in,
-                            copy_of(layer, tensor, margin, count, layer->opts.in, narrow->x),
-                            narrow->pairs[tensor][margin]);
-    if (into)
-        narrow->words->turn((int64_t)count * into->positions, into->out,
-                            copy_of(layer, tensor, margin, count, layer->opts.out, narrow->dy),
-                            narrow->turned[tensor][margin]);
+    const pv_real *x = copy_of(layer, tensor, margin, count, layer->opts.in, narrow->x),
+                  *dy = copy_of(layer, tensor, margin, count, layer->opts.out, narrow->dy);
+    if (from && is_late(from))
+        memcpy(narrow->late_x[tensor][margin] + narrow->late * from->in / 2, x,
+               sizeof *x * (size_t)(count * from->in / 2));
+    else if (from)
+        narrow->words->pair((int64_t)count * from->positions, from->in, x, narrow->pairs[tensor][margin]);
+    if (into && is_late(into))
+        memcpy(narrow->late_dy[tensor][margin] + narrow->late * into->out / 2, dy,
+               sizeof *dy * (size_t)(count * into->out / 2));
+    else if (into)
+        narrow->words->turn((int64_t)count * into->positions, into->out, dy, narrow->turned[tensor][margin]);
 }
 
 static void joint_backward(pv_dws_layer *layer, const pv_dws_map *first, int count, pv_real *dx)
@@ -166,12 +218,10 @@ static void joint_backward(pv_dws_layer *layer, const pv_dws_map *first, int cou
     const int64_t rows = (int64_t)count * first->positions;
     pv_words_term terms[PV_DWS_JOINT_MAX];
     int n = 0;
-    for (const pv_dws_map *map = first; map; map = map->next_from) {
-        narrow->words->outer(narrow->own, map->out, map->in, rows, narrow->turned[map->target][map->to],
-                             narrow->pairs[map->source][map->from], map->raw);
+    if (!is_late(first)) weights_backward(layer, first, rows);
+    for (const pv_dws_map *map = first; map; map = map->next_from)
         terms[n++] = (pv_words_term){copy_of(layer, map->target, map->to, count, layer->opts.out, narrow->dy),
                                      map->backward_pairs, map->out};
-    }
     narrow->words->product(narrow->own, rows, first->in, n, terms, first->from != PV_MARGIN_FULL,
                            pv_dws_spread_to(&layer->source, count, first->source, first->from, dx));
 }
@@ -230,17 +280,21 @@ void pv_dws_pass_backward(pv_dws_layer *layer, int count, const pv_real *x, cons
     for (int t = 0; t < tensors; t++)
         for (int margin = 0; margin < PV_MARGIN_COUNT; margin++)
             make_forms(layer, t, (pv_dws_margin)margin, count);
+    layer->narrow.late += count;
     for (int t = 0; t < tensors; t++)
         for (int margin = 0; margin < PV_MARGIN_COUNT; margin++)
             if (layer->from[t][margin]) joint_backward(layer, layer->from[t][margin], count, dx);
     for (int t = 0; t < tensors; t++) {
         const pv_dws_part part = pv_dws_part_of(&layer->source, count, t);
-        const pv_dws_gate gate = pv_dws_layer_gate(&part, t, x, out);
+        pv_dws_gate gate = pv_dws_layer_gate(&part, t, x, out);
         pv_dws_settle(&layer->source, &part);
-        if (layer->entrywise[t])
+        if (layer->entrywise[t]) {
+            gate.best.row = copy_of(layer, t, PV_MARGIN_ROW, count, layer->opts.in, narrow->x);
+            gate.best.col = copy_of(layer, t, PV_MARGIN_COL, count, layer->opts.in, narrow->x);
             entrywise_backward(layer, t, count, &part, &gate, dy + part.at, dx + part.at);
-        else
+        } else {
             layer->source.back->deactivate(&part.block, &gate, &part.spread, dx + part.at);
+        }
     }
     narrow->words->end(narrow->own);
 }
