@@ -17,23 +17,29 @@ typedef struct pv_dws_narrow_product {
     const pv_real *x, *w, *few_x, *few_w;
 } pv_dws_narrow_product;
 
+/* As those of pv_dws_kernels, by the maximum. */
 typedef struct pv_dws_narrow_kernels {
-    /* As those of pv_dws_kernels, by the maximum. */
     void (*activate)(const pv_dws_block *block, const pv_dws_activation *how, const pv_real *y, pv_real *x,
                      const pv_dws_values *pooled);
     void (*combine)(const pv_dws_block *block, const pv_dws_narrow_product *product,
                     const pv_dws_values *spread, pv_real *y, double *sum, double *square);
     void (*find)(const pv_dws_block *block, const pv_real *x, pv_real *best, int32_t *holder);
-    /* As those of pv_dws_back_kernels; dy as words, or, if it is `wide`, floats. */
-    void (*normalise_back)(const pv_dws_block *block, const pv_dws_norm_back *how, const pv_real *y,
-                           const pv_real *dz, bool wide, pv_real *dy, const pv_dws_values *pooled);
-    /* The maxima of the rows and columns in the gate are words, too.  dx = the product, or, if there are picks, their dy, with the margins' gradients; then the gate, which
-     * asks for the ReLU. */
-    void (*deactivate)(const pv_dws_block *block, const pv_dws_narrow_product *product,
-                       const pv_dws_picks *picks, const pv_dws_gate *gate, const pv_dws_values *spread,
-                       pv_real *dx);
 } pv_dws_narrow_kernels;
 
 PV_ISA_DECLARE(pv_dws_narrow_kernels);
+
+/* As those of pv_dws_back_kernels. */
+typedef struct pv_dws_narrow_back_kernels {
+    /* dy as words, or, if it is `wide`, floats. */
+    void (*normalise_back)(const pv_dws_block *block, const pv_dws_norm_back *how, const pv_real *y,
+                           const pv_real *dz, bool wide, pv_real *dy, const pv_dws_values *pooled);
+    /* dx = the product, or, if there are picks, their dy, with the margins' gradients; then the gate, of the
+     * ReLU, whose maxima of rows and columns are words, too. */
+    void (*deactivate)(const pv_dws_block *block, const pv_dws_narrow_product *product,
+                       const pv_dws_picks *picks, const pv_dws_gate *gate, const pv_dws_values *spread,
+                       pv_real *dx);
+} pv_dws_narrow_back_kernels;
+
+PV_ISA_DECLARE(pv_dws_narrow_back_kernels);
 
 #endif

@@ -56,6 +56,7 @@ typedef struct pv_dws_narrow {
     bool own;
     const pv_words_kernels *words;
     const pv_dws_narrow_kernels *kernels;
+    const pv_dws_narrow_back_kernels *back;
     pv_real *x[PV_MARGIN_COUNT], *dy[PV_MARGIN_COUNT];
     pv_real *pairs[2 * PV_DWS_MAX_LAYERS][PV_MARGIN_COUNT], *turned[2 * PV_DWS_MAX_LAYERS][PV_MARGIN_COUNT];
     pv_real *late_x[2 * PV_DWS_MAX_LAYERS][PV_MARGIN_COUNT], *late_dy[2 * PV_DWS_MAX_LAYERS][PV_MARGIN_COUNT];

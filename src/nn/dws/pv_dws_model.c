@@ -257,9 +257,9 @@ static void gradient_of_output(const tile *t, int k, bool to_input)
             const pv_dws_part part = pv_dws_part_of(target, t->count, tensor);
             const pv_real *y = of_tile(t, n->y[k], n->hidden) + part.at;
             if (words_behind(n, k, tensor))
-                n->layers[k].narrow.kernels->normalise_back(&part.block, &how, y, dz + part.at,
-                                                            n->layers[k].kept == PV_DWS_WORDS_OUT,
-                                                            n->dy + part.at, &part.pooled);
+                n->layers[k].narrow.back->normalise_back(&part.block, &how, y, dz + part.at,
+                                                         n->layers[k].kept == PV_DWS_WORDS_OUT,
+                                                         n->dy + part.at, &part.pooled);
             else
                 target->back->normalise_back(&part.block, &how, y, dz + part.at, n->dy + part.at,
                                              &part.pooled);

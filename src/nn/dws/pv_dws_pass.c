@@ -58,6 +58,7 @@ void pv_dws_pass_reserve(pv_dws_layer *layer, int max_count, int max_batch, bool
     layer->narrow.own = own;
     layer->narrow.words = PV_ISA_CHOOSE(pv_words_kernels);
     layer->narrow.kernels = PV_ISA_CHOOSE(pv_dws_narrow_kernels);
+    layer->narrow.back = PV_ISA_CHOOSE(pv_dws_narrow_back_kernels);
     if (layer->opts.in == 1) return;
     reserve_forms(layer, max_count, max_batch, memory);
     for (pv_dws_map *map = layer->maps; map < layer->maps + layer->count; map++) {
@@ -260,7 +261,7 @@ static void entrywise_backward(pv_dws_layer *layer, int t, int count, const pv_d
     }
     const pv_dws_narrow_product product = {
         .own = narrow->own, .terms = map->out, .x = dy, .w = map->backward_pairs};
-    narrow->kernels->deactivate(&part->block, &product, picks ? &picked : NULL, gate, &part->spread, dx);
+    narrow->back->deactivate(&part->block, &product, picks ? &picked : NULL, gate, &part->spread, dx);
 }
 
 void pv_dws_pass_backward(pv_dws_layer *layer, int count, const pv_real *x, const pv_real *dy, pv_real *dx,
