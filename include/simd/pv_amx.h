@@ -80,15 +80,15 @@ static void pv_amx_plain(int down, int across, pv_amx_product p)
 /* Makes the registers of the instruction ready, and gives them back: between the two are its products. */
 PV_INLINE void pv_amx_begin(void)
 {
-    struct shapes {
+    enum { ROW = 4 * PV_AMX_SIDE };
+    static const struct shapes {
         uint8_t palette, first_row, reserved[14];
         uint16_t bytes[16]; /* of a row */
         uint8_t rows[16];
-    } shapes = {.palette = 1};
-    for (int i = 0; i < 8; i++) {
-        shapes.bytes[i] = PV_AMX_SIDE * 4;
-        shapes.rows[i] = PV_AMX_SIDE;
-    }
+    } shapes = {.palette = 1,
+                .bytes = {ROW, ROW, ROW, ROW, ROW, ROW, ROW, ROW},
+                .rows = {PV_AMX_SIDE, PV_AMX_SIDE, PV_AMX_SIDE, PV_AMX_SIDE, PV_AMX_SIDE, PV_AMX_SIDE,
+                         PV_AMX_SIDE, PV_AMX_SIDE}};
     __asm__ volatile("ldtilecfg %0" ::"m"(shapes) : "memory");
 }
 

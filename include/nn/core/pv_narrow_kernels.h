@@ -10,6 +10,9 @@
  * build of doubles has none: all is NULL. */
 typedef struct pv_narrow_kernels {
     pv_matrix_kernels plain, own;
+    /* Products of the processor's own squares, these and others, come between the two, which are not free. */
+    void (*begin)(void);
+    void (*end)(void);
 } pv_narrow_kernels;
 
 PV_ISA_DECLARE(pv_narrow_kernels);

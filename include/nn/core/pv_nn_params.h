@@ -45,13 +45,14 @@ typedef struct pv_nn_params {
 /* Everything is taken from `memory`, which outlives the registry. */
 void pv_nn_params_open(pv_nn_params *params, pv_memory *memory);
 
-/* Lets pv_nn_params_round choose products with operands of bfloat16.  Before anything else is told what the
+/* Lets pv_nn_params_begin choose products with operands of bfloat16.  Before anything else is told what the
  * kernels are; `params` must stay where it is.  A build of doubles has no such products: nothing changes. */
 void pv_nn_params_narrow(pv_nn_params *params);
 
-/* From here on the products of `params->kernels->matrix` have operands of bfloat16, if they may, or of
- * float. */
-void pv_nn_params_round(pv_nn_params *params, bool narrow);
+/* Before and after whatever uses `kernels`: the products of kernels->matrix have operands of bfloat16, if they
+ * may and it is asked for, or of float. */
+void pv_nn_params_begin(pv_nn_params *params, bool narrow);
+void pv_nn_params_end(pv_nn_params *params);
 
 /* Registers a tensor; the name is copied.  Returns its id; failures are reported by pv_nn_params_close.
  * Shapes   rank <= 2; rank 0 is one number. */

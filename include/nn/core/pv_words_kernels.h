@@ -7,8 +7,8 @@
  *     pairs   [rows / 2][width]: word i of 16 rows holds rows i and i + 16 of a group of rows
  *     turned  [width][rows / 2]: the same transposed
  * Of what is multiplied row by row, reading goes on to the next multiple of 16 rows: there has to be memory,
- * whatever is in it.  `own`: by the processor's squares, between begin and end; else in plain arithmetic,
- * with the same bits. */
+ * whatever is in it.  `own`: by the processor's squares, between pv_narrow_kernels.begin and end; else in
+ * plain arithmetic, with the same bits. */
 #ifndef PV_WORDS_KERNELS_H
 #define PV_WORDS_KERNELS_H
 
@@ -33,8 +33,6 @@ typedef struct pv_words_term {
 } pv_words_term;
 
 typedef struct pv_words_kernels {
-    void (*begin)(bool own);
-    void (*end)(bool own);
     /* n numbers, of whole groups, as words. */
     void (*pack)(int64_t n, const pv_real *x, pv_real *words);
     /* x [rows][width] of floats as pairs. */

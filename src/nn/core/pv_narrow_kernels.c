@@ -12,9 +12,9 @@ const pv_narrow_kernels PV_ISA_TABLE(pv_narrow_kernels) = {0};
 #include <string.h>
 
 /* A square is SIDE words wide and DEEP numbers deep: word i of its depth is the pair of numbers i and
- * i + SIDE.  Blocks of squares are copied to where the caches have them: DEPTH squares deep, ACROSS numbers
- * wide, and as many of rows as registers hold, or (of outer products) ACROSS. */
-enum { SIDE = PV_AMX_SIDE, DEEP = 2 * SIDE, DEPTH = 8, ACROSS = 128, DOWN = PV_AMX_MOST * SIDE };
+ * i + SIDE.  Blocks of squares are copied to where the caches have them: DEPTH squares deep, and BLOCK rows
+ * or columns. */
+enum { SIDE = PV_AMX_SIDE, DEEP = 2 * SIDE, DEPTH = 8, BLOCK = 128 };
 enum { WORDS = DEPTH * SIDE };
 
 PV_INLINE int least(int64_t a, int b)
@@ -66,7 +66,7 @@ static void pack_depth(int k, int n, const float *x, int64_t ldx, float *y, int6
 /* The same, turned: words [squares(n) * SIDE][ldy] of x [k][n]. */
 static void pack_turned(int k, int n, const float *x, int64_t ldx, float *y, int64_t ldy)
 {
-    float square[SIDE * SIDE];
+    _Alignas(64) float square[SIDE * SIDE];
     for (int j = 0; j < n; j += SIDE)
         for (int p = 0; p < k; p += DEEP) {
             pack_depth(least(k - p, DEEP), least(n - j, SIDE), x + p * ldx + j, ldx, square, SIDE);
@@ -99,7 +99,7 @@ static stretch walk(int count, const pv_product_term *terms, stretch from,
 /* A block of a, or of b, on its way. */
 typedef struct side {
     int64_t first;
-    int n; /* rows of a, columns of b */
+    int n, line; /* rows of a, columns of b; words from a row to the next */
     float *words;
 } side;
 
@@ -108,15 +108,15 @@ static void pack_a(const pv_product_term *term, int at, int k, int word, void *t
     const side *b = to;
     const float *x = term->a + b->first * term->row + at * term->step;
     if (term->step == 1)
-        pack_rows(b->n, k, x, term->row, b->words + word, WORDS);
+        pack_rows(b->n, k, x, term->row, b->words + word, b->line);
     else
-        pack_turned(k, b->n, x, term->step, b->words + word, WORDS);
+        pack_turned(k, b->n, x, term->step, b->words + word, b->line);
 }
 
 static void pack_b(const pv_product_term *term, int at, int k, int word, void *to)
 {
     const side *b = to;
-    pack_depth(k, b->n, term->b + at * term->ldb + b->first, term->ldb, b->words + word * ACROSS, ACROSS);
+    pack_depth(k, b->n, term->b + at * term->ldb + b->first, term->ldb, b->words + word * b->line, b->line);
 }
 
 PV_INLINE void copy(int rows, int n, const float *x, int64_t ldx, float *y, int64_t ldy)
@@ -125,24 +125,35 @@ PV_INLINE void copy(int rows, int n, const float *x, int64_t ldx, float *y, int6
         memcpy(y + r * ldy, x + r * ldx, sizeof *y * (size_t)n);
 }
 
-/* c[rows][n] = start + the product, by way of whole squares where it has none. */
-static void multiply(bool own, int rows, int n, pv_amx_product p)
+/* Some rows of c, by way of whole squares where they are none. */
+PV_INLINE void multiply_rows(bool own, int rows, int n, pv_amx_product p)
 {
-    float whole[DOWN * ACROSS];
-    const int down = squares(rows, SIDE), across = squares(n, SIDE);
+    _Alignas(64) float whole[BLOCK * BLOCK];
     float *const c = p.c;
     const int64_t c_row = p.c_row;
     const bool fits = rows % SIDE == 0 && n % SIDE == 0;
     if (!fits) {
-        if (p.start) copy(rows, n, c, c_row, whole, ACROSS);
+        if (p.start) copy(rows, n, c, c_row, whole, BLOCK);
         p.c = whole;
-        p.c_row = ACROSS;
+        p.c_row = BLOCK;
     }
     if (p.start) p.start = p.c;
     p.start_row = p.c_row;
     p.start_across = SIDE;
-    pv_amx_multiply_all(own, down, across, p);
-    if (!fits) copy(rows, n, whole, ACROSS, c, c_row);
+    pv_amx_multiply_all(own, squares(rows, SIDE), squares(n, SIDE), p);
+    if (!fits) copy(rows, n, whole, BLOCK, c, c_row);
+}
+
+static void multiply(bool own, int rows, int n, pv_amx_product p)
+{
+    const int whole = rows - rows % SIDE;
+    if (whole > 0) multiply_rows(own, whole, n, p);
+    if (whole < rows) {
+        if (p.start) p.start += whole * p.c_row;
+        p.a += whole * p.a_row;
+        p.c += whole * p.c_row;
+        multiply_rows(own, rows - whole, n, p);
+    }
 }
 
 /* Whether a product of so many multiplications is left to floats. */
@@ -153,7 +164,6 @@ static bool is_small(int64_t m, int64_t n, int64_t k)
 
 PV_INLINE void product(bool own, int64_t m, int n, int count, const pv_product_term *terms, int add, float *c)
 {
-    float of_a[DOWN * WORDS], of_b[WORDS * ACROSS];
     int64_t k = 0;
     for (int i = 0; i < count; i++)
         k += terms[i].k;
@@ -161,22 +171,22 @@ PV_INLINE void product(bool own, int64_t m, int n, int count, const pv_product_t
         PV_ISA_TABLE(pv_matrix_kernels).product(m, n, count, terms, add, c);
         return;
     }
-    if (own) pv_amx_begin();
-    for (int column = 0; column < n; column += ACROSS) {
-        side b = {column, least(n - column, ACROSS), of_b};
+    _Alignas(64) float of_a[BLOCK * WORDS], of_b[WORDS * BLOCK];
+    for (int column = 0; column < n; column += BLOCK) {
+        side b = {column, least(n - column, BLOCK), squares(least(n - column, BLOCK), SIDE) * SIDE, of_b};
         stretch from = {0, 0, 0};
         for (bool adds = add; from.term < count; adds = true) {
             const stretch next = walk(count, terms, from, pack_b, &b);
-            for (int64_t row = 0; row < m; row += DOWN) {
-                side a = {row, least(m - row, DOWN), of_a};
+            for (int64_t row = 0; row < m; row += BLOCK) {
+                side a = {row, least(m - row, BLOCK), next.squares * SIDE, of_a};
                 walk(count, terms, from, pack_a, &a);
                 float *const to = c + row * n + column;
                 multiply(own, a.n, b.n,
                          (pv_amx_product){.depth = next.squares,
                                           .a = of_a,
-                                          .a_row = WORDS,
+                                          .a_row = a.line,
                                           .b = of_b,
-                                          .b_row = ACROSS,
+                                          .b_row = b.line,
                                           .start = adds ? to : NULL,
                                           .c = to,
                                           .c_row = n});
@@ -184,10 +194,9 @@ PV_INLINE void product(bool own, int64_t m, int n, int count, const pv_product_t
             from = next;
         }
     }
-    if (own) pv_amx_end();
 }
 
-/* c[m][n] += alpha sum[ACROSS]. */
+/* c[m][n] += alpha sum[BLOCK]. */
 static void add_scaled(int m, int n, float alpha, const float *sum, float *c, int64_t ldc)
 {
     for (int i = 0; i < m; i++)
@@ -196,7 +205,7 @@ static void add_scaled(int m, int n, float alpha, const float *sum, float *c, in
             float *const at = c + i * ldc + j;
             pv_vector_store_first(lanes, at,
                                   pv_vector_load_first(lanes, at) +
-                                      alpha * pv_vector_load_first(lanes, sum + i * ACROSS + j));
+                                      alpha * pv_vector_load_first(lanes, sum + i * BLOCK + j));
         }
 }
 
@@ -207,30 +216,29 @@ PV_INLINE void outer(bool own, int m, int n, int64_t k, int together, float alph
         PV_ISA_TABLE(pv_matrix_kernels).outer(m, n, k, together, alpha, a, b, c);
         return;
     }
-    float of_a[ACROSS * WORDS], of_b[WORDS * ACROSS], sum[ACROSS * ACROSS];
-    if (own) pv_amx_begin();
-    for (int row = 0; row < m; row += ACROSS)
-        for (int column = 0; column < n; column += ACROSS) {
-            const int rows = least(m - row, ACROSS), width = least(n - column, ACROSS);
+    _Alignas(64) float of_a[BLOCK * WORDS], of_b[WORDS * BLOCK], sum[BLOCK * BLOCK];
+    for (int row = 0; row < m; row += BLOCK)
+        for (int column = 0; column < n; column += BLOCK) {
+            const int rows = least(m - row, BLOCK), width = least(n - column, BLOCK);
+            const int down = squares(rows, SIDE), across = squares(width, SIDE);
             for (int64_t p = 0; p < k; p += DEPTH * DEEP) {
-                const int deep = least(k - p, DEPTH * DEEP);
-                pack_turned(deep, rows, a + p * m + row, m, of_a, WORDS);
-                pack_depth(deep, width, b + p * n + column, n, of_b, ACROSS);
-                pv_amx_multiply_all(own, squares(rows, SIDE), squares(width, SIDE),
-                                    (pv_amx_product){.depth = squares(deep, DEEP),
+                const int deep = least(k - p, DEPTH * DEEP), depth = squares(deep, DEEP);
+                pack_turned(deep, rows, a + p * m + row, m, of_a, depth * SIDE);
+                pack_depth(deep, width, b + p * n + column, n, of_b, across * SIDE);
+                pv_amx_multiply_all(own, down, across,
+                                    (pv_amx_product){.depth = depth,
                                                      .a = of_a,
-                                                     .a_row = WORDS,
+                                                     .a_row = depth * SIDE,
                                                      .b = of_b,
-                                                     .b_row = ACROSS,
+                                                     .b_row = across * SIDE,
                                                      .start = p ? sum : NULL,
-                                                     .start_row = ACROSS,
+                                                     .start_row = BLOCK,
                                                      .start_across = SIDE,
                                                      .c = sum,
-                                                     .c_row = ACROSS});
+                                                     .c_row = BLOCK});
             }
             add_scaled(rows, width, alpha, sum, c + (int64_t)row * n + column, n);
         }
-    if (own) pv_amx_end();
 }
 
 #define PRODUCTS(name, own)                                                                                  \
@@ -251,7 +259,19 @@ static void transpose(int rows, int cols, const float *x, int64_t ldx, float *y,
     PV_ISA_TABLE(pv_matrix_kernels).transpose(rows, cols, x, ldx, y, ldy);
 }
 
+static void begin(void)
+{
+    pv_amx_begin();
+}
+
+static void end(void)
+{
+    pv_amx_end();
+}
+
 const pv_narrow_kernels PV_ISA_TABLE(pv_narrow_kernels) = {
+    .begin = begin,
+    .end = end,
     .plain = {product_plain, outer_plain, transpose},
     .own = {product_own, outer_own, transpose},
 };

@@ -31,12 +31,18 @@ void pv_nn_params_narrow(pv_nn_params *params)
     params->kernels = &params->own;
 }
 
-void pv_nn_params_round(pv_nn_params *params, bool narrow)
+void pv_nn_params_begin(pv_nn_params *params, bool narrow)
 {
     if (params->kernels != &params->own) return;
     const pv_narrow_kernels *kernels = PV_ISA_CHOOSE(pv_narrow_kernels);
     const pv_matrix_kernels *wide = PV_ISA_CHOOSE(pv_nn_kernels)->matrix;
     params->products = !narrow ? *wide : params->squares ? kernels->own : kernels->plain;
+    if (params->squares) kernels->begin();
+}
+
+void pv_nn_params_end(pv_nn_params *params)
+{
+    if (params->kernels == &params->own && params->squares) PV_ISA_CHOOSE(pv_narrow_kernels)->end();
 }
 
 static bool grow(pv_nn_params *params)

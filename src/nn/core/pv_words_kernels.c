@@ -14,22 +14,11 @@ const pv_words_kernels PV_ISA_TABLE(pv_words_kernels) = {0};
 enum { SIDE = PV_AMX_SIDE, GROUP = PV_WORDS_GROUP, BLOCK = PV_AMX_MOST * SIDE };
 _Static_assert((int)GROUP == 2 * (int)SIDE && (int)PV_WORDS_SPARE == (int)SIDE, "a square takes a group");
 
-static void begin(bool own)
-{
-    if (own) pv_amx_begin();
-}
-
-static void end(bool own)
-{
-    if (own) pv_amx_end();
-}
-
 static void pack(int64_t n, const float *x, float *words)
 {
     for (int64_t g = 0; g < n; g += GROUP, x += GROUP, words += SIDE)
         for (int i = 0; i < SIDE; i += PV_LANES)
-            pv_vector_store(words + i, pv_words_pack(pv_vector_load(x + i),
-                                                   pv_vector_load(x + SIDE + i)));
+            pv_vector_store(words + i, pv_words_pack(pv_vector_load(x + i), pv_vector_load(x + SIDE + i)));
 }
 
 static void pack_pairs(int rows, int width, const float *x, float *pairs)
@@ -41,7 +30,7 @@ static void pack_pairs(int rows, int width, const float *x, float *pairs)
                 pv_vector_store(
                     pairs + j,
                     pv_words_pack(r < rows ? pv_vector_load(x + r * width + j) : zero,
-                                r + SIDE < rows ? pv_vector_load(x + (r + SIDE) * width + j) : zero));
+                                  r + SIDE < rows ? pv_vector_load(x + (r + SIDE) * width + j) : zero));
 }
 
 /* Group of columns j, rows r and r + SIDE, into two rows of words `apart` from each other. */
@@ -68,7 +57,7 @@ PV_INLINE void pair_group(int64_t rows, int line, const float *words, float *pai
 
 PV_INLINE void turn_group(int64_t rows, int line, const float *words, float *turned, int64_t ld)
 {
-    float square[2][SIDE * SIDE];
+    _Alignas(64) float square[2][SIDE * SIDE];
     for (int64_t g = 0; g < rows; g += GROUP, turned += SIDE) {
         for (int r = 0; r < SIDE; r++)
             regroup(rows, g + r, line, words, square[0] + r * SIDE, SIDE * SIDE);
@@ -114,7 +103,7 @@ PV_INLINE void product_block(bool own, int down, int across, int n, int count, c
 PV_INLINE void product(bool own, int64_t rows, int n, int count, const pv_words_term *terms, bool add,
                        float *c)
 {
-    float part[SIDE * BLOCK];
+    _Alignas(64) float part[SIDE * BLOCK];
     for (int column = 0; column < n; column += BLOCK) {
         const int across = n - column < BLOCK ? 1 : 2;
         int64_t row = 0;
@@ -159,7 +148,7 @@ PV_INLINE void outer(bool own, int m, int n, int64_t rows, const float *turned, 
 PV_INLINE void outer_words(bool own, int m, int n, int64_t rows, const float *a, const float *b, float *c)
 {
     enum { TOGETHER = 8 * GROUP, HALF = TOGETHER / 2 };
-    float turned[GROUP * HALF], pairs[HALF * GROUP];
+    _Alignas(64) float turned[GROUP * HALF], pairs[HALF * GROUP];
     for (int64_t left = rows; left > 0; left -= TOGETHER) {
         const int64_t some = left < TOGETHER ? left : TOGETHER;
         const int depth = (int)(pv_words_whole(some) / GROUP);
@@ -193,8 +182,6 @@ static void outer_words_either(bool own, int m, int n, int64_t rows, const float
 }
 
 const pv_words_kernels PV_ISA_TABLE(pv_words_kernels) = {
-    .begin = begin,
-    .end = end,
     .pack = pack,
     .pack_pairs = pack_pairs,
     .pair = pair,

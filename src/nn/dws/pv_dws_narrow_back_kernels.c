@@ -137,7 +137,7 @@ PV_INLINE void gate_group(bool own, bool collect, const pv_dws_block *b, const p
 {
     const int f = b->f;
     pv_dws_values best = from(&gate->best, g / 2);
-    float strip[STRIP * GROUP];
+    _Alignas(64) float strip[STRIP * GROUP];
     int64_t entry = 0, pick = 0;
     passage p = {.keep = pv_vector_splat(gate->keep)};
     for (int i = 0; collect && i < PARTS; i++)

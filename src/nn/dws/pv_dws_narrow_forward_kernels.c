@@ -130,7 +130,7 @@ PV_INLINE void combine_strip(int i, int columns, int64_t f, const float *strip, 
 PV_INLINE void combine_group(bool own, const pv_dws_block *b, const pv_dws_narrow_product *product, int g,
                              pv_dws_values spread, float *y, double *sum, double *square)
 {
-    float strip[STRIP * GROUP];
+    _Alignas(64) float strip[STRIP * GROUP];
     moments m = {.count = 0};
     int64_t entry = 0;
     for (int s = 0; s < b->count; s++, spread.col += (int64_t)b->cols * b->f) {

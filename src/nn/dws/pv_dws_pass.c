@@ -6,7 +6,7 @@
 bool pv_dws_pass_can(const pv_dws_layer_opts *opts)
 {
     const bool whole = opts->out % PV_WORDS_GROUP == 0 && (opts->in == 1 || opts->in % PV_WORDS_GROUP == 0);
-    return PV_ISA_CHOOSE(pv_words_kernels)->begin && whole && opts->fc_layers == 1 &&
+    return PV_ISA_CHOOSE(pv_words_kernels)->pack && whole && opts->fc_layers == 1 &&
            opts->set_layer == PV_SET_DS && opts->reduction == PV_POOL_MAX && !opts->skip;
 }
 
@@ -52,10 +52,10 @@ static void reserve_forms(pv_dws_layer *layer, int max_count, int max_batch, pv_
     }
 }
 
-void pv_dws_pass_reserve(pv_dws_layer *layer, int max_count, int max_batch, bool own)
+void pv_dws_pass_reserve(pv_dws_layer *layer, int max_count, int max_batch)
 {
     pv_memory *memory = layer->params->memory;
-    layer->narrow.own = own;
+    layer->narrow.own = layer->params->squares;
     layer->narrow.words = PV_ISA_CHOOSE(pv_words_kernels);
     layer->narrow.kernels = PV_ISA_CHOOSE(pv_dws_narrow_kernels);
     layer->narrow.back = PV_ISA_CHOOSE(pv_dws_narrow_back_kernels);
@@ -125,7 +125,6 @@ void pv_dws_pass_forward(pv_dws_layer *layer, int count, const pv_real *x, pv_re
     }
     pv_dws_layer_start(layer, count);
     copy_as_words(layer, &layer->source, count, x, narrow->x);
-    narrow->words->begin(narrow->own);
     for (int t = 0; t < tensors; t++)
         for (int margin = 0; margin < PV_MARGIN_COUNT; margin++)
             if (layer->into[t][margin]) joint_forward(layer, layer->into[t][margin], count, y);
@@ -139,7 +138,6 @@ void pv_dws_pass_forward(pv_dws_layer *layer, int count, const pv_real *x, pv_re
         }
         pv_dws_layer_combine(layer, count, t, &product, true, y, moments);
     }
-    narrow->words->end(narrow->own);
 }
 
 void pv_dws_pass_backward_begin(pv_dws_layer *layer)
@@ -174,13 +172,11 @@ static void late_backward(pv_dws_layer *layer)
                 narrow->words->turn(narrow->late, into->out, narrow->late_dy[t][margin],
                                     narrow->turned[t][margin]);
         }
-    narrow->words->begin(narrow->own);
     for (int t = 0; t < layer->space->tensors; t++)
         for (int margin = 0; margin < PV_MARGIN_COUNT; margin++) {
             const pv_dws_map *first = layer->from[t][margin];
             if (first && is_late(first)) weights_backward(layer, first, narrow->late);
         }
-    narrow->words->end(narrow->own);
 }
 
 void pv_dws_pass_backward_end(pv_dws_layer *layer)
@@ -277,7 +273,6 @@ void pv_dws_pass_backward(pv_dws_layer *layer, int count, const pv_real *x, cons
     copy_as_words(layer, &layer->source, count, x, narrow->x);
     copy_as_words(layer, &layer->target, count, dy, narrow->dy);
     pv_dws_margins_clear(&layer->source, count);
-    narrow->words->begin(narrow->own);
     for (int t = 0; t < tensors; t++)
         for (int margin = 0; margin < PV_MARGIN_COUNT; margin++)
             make_forms(layer, t, (pv_dws_margin)margin, count);
@@ -297,5 +292,4 @@ void pv_dws_pass_backward(pv_dws_layer *layer, int count, const pv_real *x, cons
             layer->source.back->deactivate(&part.block, &gate, &part.spread, dx + part.at);
         }
     }
-    narrow->words->end(narrow->own);
 }

@@ -11,8 +11,8 @@
 /* Whether a layer of these sizes can keep words, or, with one input, give them. */
 bool pv_dws_pass_can(const pv_dws_layer_opts *opts);
 
-/* Takes what passes with words need; failures are the memory's.  own: pv_cpu_multiplies_squares. */
-void pv_dws_pass_reserve(pv_dws_layer *layer, int max_count, int max_batch, bool own);
+/* Takes what passes with words need; failures are the memory's. */
+void pv_dws_pass_reserve(pv_dws_layer *layer, int max_count, int max_batch);
 
 /* As the functions of pv_dws_layer.h, which they are where floats are kept, with sets as layer->kept says. */
 void pv_dws_pass_pack(pv_dws_layer *layer);
