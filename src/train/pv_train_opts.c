@@ -115,9 +115,10 @@ const pv_option pv_train_options[] = {
      .meaning = "reduce: fast: what nodes send each other of a gradient; bfloat16: half the bytes, for slow "
                 "networks: numbers of 8 significant bits, sums of float32"},
     {PV_KEY(pv_train_opts, precision), .choices = operands, .initial = "float32", .fixes = PV_FIXES_MODEL,
-     .meaning = "what the matrix products of the model are made from in training; bfloat16: numbers of 8 "
-                "significant bits, sums of float32, on processors that multiply them much faster; weights, "
-                "normalisation, losses, the optimiser and all evaluation stay float32"},
+     .meaning = "what matrix products are made from in training; bfloat16: operands of 8 significant bits, "
+                "sums of float32, faster where a processor multiplies them (AMX): but for small products and "
+                "those of BLAS; kind dws, batch_norm, reduction max and hidden in 32s keeps activations and "
+                "their gradients so; weights, norms, losses, the optimiser and all evaluation stay float32"},
     {PV_KEY(pv_train_opts, seed), .initial = "1", .fixes = PV_FIXES_MODEL,
      .meaning = "seed of the model's initialisation, the shuffles, dropout and augmentations"},
     {0}};
