@@ -1,12 +1,12 @@
-/* Products of matrices of bfloat16 with sums of float32, in the order of Intel's AMX, by its instruction
- * or in plain arithmetic.  For kernel files (*_kernels.c) only, of float.
+/* Products of matrices of bfloat16 with sums of float32, in the order of Intel's AMX, by its instruction or
+ * in plain arithmetic.  For kernel files (*_kernels.c) only, of float.
  *
  * Matrices are of 32-bit words: those of a and b hold pairs of bfloat16 (pv_dot.h) that lie next to each
- * other along what is summed over, the lower half first.  They are worked on in squares of 16 x 16 words,
- * 32 numbers deep.  Every square that is summed over gives one sum of its even and one of its odd numbers,
- * each added up from 0 with a rounding a number; both are added, and then to c.  Plain arithmetic gives
- * the same bits but for operands, products and sums below the smallest normal float, which the instruction
- * takes for 0. (Intel 64 and IA-32 Architectures Software Developer's Manual, TDPBF16PS.) */
+ * other along what is summed over, the lower half first.  They are worked on in squares of 16 x 16 words, 32
+ * numbers deep.  Every square that is summed over gives one sum of its even and one of its odd numbers, each
+ * added up from 0 with a rounding a number; both are added, and then to c.  Plain arithmetic gives the same
+ * bits but for operands, products and sums below the smallest normal float, which the instruction takes for
+ * 0.  (Intel 64 and IA-32 Architectures Software Developer's Manual, TDPBF16PS.) */
 #ifndef PV_AMX_H
 #define PV_AMX_H
 
@@ -81,15 +81,15 @@ static void pv_amx_plain(int down, int across, pv_amx_product p)
 PV_INLINE void pv_amx_begin(bool own)
 {
     if (!own) return;
-    struct shapes {
+    enum { ROW = 4 * PV_AMX_SIDE };
+    static const struct shapes {
         uint8_t palette, first_row, reserved[14];
         uint16_t bytes[16]; /* of a row */
         uint8_t rows[16];
-    } shapes = {.palette = 1};
-    for (int i = 0; i < 8; i++) {
-        shapes.bytes[i] = PV_AMX_SIDE * 4;
-        shapes.rows[i] = PV_AMX_SIDE;
-    }
+    } shapes = {.palette = 1,
+                .bytes = {ROW, ROW, ROW, ROW, ROW, ROW, ROW, ROW},
+                .rows = {PV_AMX_SIDE, PV_AMX_SIDE, PV_AMX_SIDE, PV_AMX_SIDE, PV_AMX_SIDE, PV_AMX_SIDE,
+                         PV_AMX_SIDE, PV_AMX_SIDE}};
     __asm__ volatile("ldtilecfg %0" ::"m"(shapes) : "memory");
 }
 
@@ -106,12 +106,11 @@ PV_INLINE void pv_amx_stay_awake(bool own)
     if (own) PV_AMX_ADD(5, 7, 3);
 }
 
-/* Sums in registers 0 to 3, of a in 4 and 5, of b in 6 and 7. */
-PV_INLINE void pv_amx_own(int down, int across, pv_amx_product p)
+/* Sums are in registers 0 to 3, of a in 4 and 5, of b in 6 and 7. */
+PV_INLINE void pv_amx_own_start(int down, int across, pv_amx_product p)
 {
     const bool two_down = down > 1, two_across = across > 1;
-    const int64_t a_down = PV_AMX_SIDE * p.a_row, start_down = PV_AMX_SIDE * p.start_row,
-                  c_down = PV_AMX_SIDE * p.c_row;
+    const int64_t start_down = PV_AMX_SIDE * p.start_row;
     if (p.start) {
         PV_AMX_LOAD(0, p.start, p.start_row);
         if (two_across) PV_AMX_LOAD(1, p.start + p.start_across, p.start_row);
@@ -123,6 +122,12 @@ PV_INLINE void pv_amx_own(int down, int across, pv_amx_product p)
         if (two_down) PV_AMX_ZERO(2);
         if (two_down && two_across) PV_AMX_ZERO(3);
     }
+}
+
+PV_INLINE void pv_amx_own_add(int down, int across, pv_amx_product p)
+{
+    const bool two_down = down > 1, two_across = across > 1;
+    const int64_t a_down = PV_AMX_SIDE * p.a_row;
     for (int k = 0; k < p.depth; k++, p.a += PV_AMX_SIDE, p.b += PV_AMX_SIDE * p.b_row) {
         PV_AMX_LOAD(4, p.a, p.a_row);
         PV_AMX_LOAD(6, p.b, p.b_row);
@@ -137,10 +142,16 @@ PV_INLINE void pv_amx_own(int down, int across, pv_amx_product p)
             if (two_across) PV_AMX_ADD(5, 7, 3);
         }
     }
-    PV_AMX_STORE(0, p.c, p.c_row);
-    if (two_across) PV_AMX_STORE(1, p.c + PV_AMX_SIDE, p.c_row);
-    if (two_down) PV_AMX_STORE(2, p.c + c_down, p.c_row);
-    if (two_down && two_across) PV_AMX_STORE(3, p.c + c_down + PV_AMX_SIDE, p.c_row);
+}
+
+PV_INLINE void pv_amx_own_store(int down, int across, float *c, int64_t c_row)
+{
+    const bool two_down = down > 1, two_across = across > 1;
+    const int64_t c_down = PV_AMX_SIDE * c_row;
+    PV_AMX_STORE(0, c, c_row);
+    if (two_across) PV_AMX_STORE(1, c + PV_AMX_SIDE, c_row);
+    if (two_down) PV_AMX_STORE(2, c + c_down, c_row);
+    if (two_down && two_across) PV_AMX_STORE(3, c + c_down + PV_AMX_SIDE, c_row);
 }
 #else
 PV_INLINE void pv_amx_begin(bool own)
@@ -158,18 +169,45 @@ PV_INLINE void pv_amx_stay_awake(bool own)
 }
 #endif
 
-/* By the instruction (`own`, between pv_amx_begin and pv_amx_end) or plain. */
-PV_INLINE void pv_amx_multiply(bool own, int down, int across, pv_amx_product p)
+/* The steps of a product, or of the sum of several: by the instruction (`own`, between pv_amx_begin and
+ * pv_amx_end) from start, through additions of a b, to c; or plainly, where only the additions do anything,
+ * each with the c of the last as its start. */
+PV_INLINE void pv_amx_start(bool own, int down, int across, pv_amx_product p)
+{
+#if defined(__AVX512F__)
+    if (own) pv_amx_own_start(down, across, p);
+#else
+    (void)own, (void)down, (void)across, (void)p;
+#endif
+}
+
+PV_INLINE void pv_amx_add(bool own, int down, int across, pv_amx_product p)
 {
 #if defined(__AVX512F__)
     if (own) {
-        pv_amx_own(down, across, p);
+        pv_amx_own_add(down, across, p);
         return;
     }
 #else
     (void)own;
 #endif
     pv_amx_plain(down, across, p);
+}
+
+PV_INLINE void pv_amx_store(bool own, int down, int across, pv_amx_product p)
+{
+#if defined(__AVX512F__)
+    if (own) pv_amx_own_store(down, across, p.c, p.c_row);
+#else
+    (void)own, (void)down, (void)across, (void)p;
+#endif
+}
+
+PV_INLINE void pv_amx_multiply(bool own, int down, int across, pv_amx_product p)
+{
+    pv_amx_start(own, down, across, p);
+    pv_amx_add(own, down, across, p);
+    pv_amx_store(own, down, across, p);
 }
 
 /* Any number of squares down and across. */

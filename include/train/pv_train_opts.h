@@ -12,6 +12,8 @@
 typedef enum pv_reduce { PV_REDUCE_FAST, PV_REDUCE_ORDERED } pv_reduce;
 /* What nodes send each other of a gradient. */
 typedef enum pv_wire { PV_WIRE_FLOAT32, PV_WIRE_BFLOAT16 } pv_wire;
+/* What the products of a model are multiplied from, in training. */
+typedef enum pv_operands { PV_OPERANDS_FLOAT32, PV_OPERANDS_BFLOAT16 } pv_operands;
 /* After the warm-up: the same rate at every step, or down to 0 at the end of training by half a cosine. */
 typedef enum pv_rate_schedule { PV_RATE_CONSTANT, PV_RATE_COSINE } pv_rate_schedule;
 /* How the rate follows from the batch: lr is for base_batch. */
@@ -44,6 +46,7 @@ typedef struct pv_train_opts {
     pv_placement placement; /* of the training rows */
     pv_reduce reduce;
     pv_wire wire;
+    pv_operands precision;
     uint64_t seed;
     bool no_verify; /* rows are not compared with their checksums as they are loaded; an option of `train` */
 } pv_train_opts;

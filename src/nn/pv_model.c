@@ -60,6 +60,7 @@ pv_status pv_model_new(const pv_model_opts *opts, const pv_arch *arch, int class
     PV_ALLOC(model, 1);
     model->memory.what = "the model: use a smaller batch or model";
     pv_nn_params_open(&model->params, &model->memory);
+    if (opts->narrow) pv_nn_params_narrow(&model->params);
     model->kind = (const pv_model_kind *)opts->kind.plugin;
     PV_TRY(model->kind->make(&request, &model->params, &model->net));
     if (opts->projection) add_projection(model, classes, max_batch);
@@ -132,23 +133,31 @@ pv_batch_sums pv_model_forward_stage(pv_model *model, const pv_pass *pass, int s
                                      int batch, pv_real *logits)
 {
     const pv_head *const projection = &model->projection;
+    pv_batch_sums sums = {0};
     model->batch = batch;
-    if (!is_projection(model, stage))
-        return model->kind->forward(model->net, pass, stage, rows, batch,
+    pv_nn_params_begin(&model->params, pass->training);
+    if (is_projection(model, stage))
+        pv_head_forward(projection, batch, logits);
+    else
+        sums = model->kind->forward(model->net, pass, stage, rows, batch,
                                     projection->x ? projection->x : logits);
-    pv_head_forward(projection, batch, logits);
-    return (pv_batch_sums){0};
+    pv_nn_params_end(&model->params);
+    return sums;
 }
 
 pv_batch_sums pv_model_backward_stage(pv_model *model, const pv_pass *pass, int stage, const pv_real *dlogits,
                                       pv_real *drows)
 {
     const pv_head *const projection = &model->projection;
-    if (!is_projection(model, stage))
-        return model->kind->backward(model->net, pass, stage, projection->dx ? projection->dx : dlogits,
-                                     drows);
-    pv_head_backward(projection, model->batch, dlogits);
-    return (pv_batch_sums){0};
+    pv_batch_sums sums = {0};
+    pv_nn_params_begin(&model->params, pass->training);
+    if (is_projection(model, stage))
+        pv_head_backward(projection, model->batch, dlogits);
+    else
+        sums =
+            model->kind->backward(model->net, pass, stage, projection->dx ? projection->dx : dlogits, drows);
+    pv_nn_params_end(&model->params);
+    return sums;
 }
 
 void pv_model_forward(pv_model *model, const pv_pass *pass, const pv_real *rows, int batch, pv_real *logits)

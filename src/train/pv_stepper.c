@@ -66,7 +66,9 @@ static pv_status make_micros(pv_stepper *s)
     const pv_stepper_setup *setup = &s->setup;
     const int64_t chunk = pv_task_chunk(setup->opts);
     const int64_t rows = (chunk + s->leaves - 1) / s->leaves * setup->task->kind->place_rows;
+    pv_model_opts model = *setup->model;
     pv_status st = PV_OK;
+    model.narrow = setup->opts->precision == PV_OPERANDS_BFLOAT16;
     PV_TAKE(&s->memory, s->count, &s->micros);
     PV_TAKE(&s->memory, s->count, &s->gradients);
     PV_TAKE(&s->memory, s->count, &s->values);
@@ -74,7 +76,7 @@ static pv_status make_micros(pv_stepper *s)
     for (int i = 0; i < s->count; i++) {
         /* the first one evaluates, too */
         const int64_t most = i == 0 && rows < PV_EVAL_BATCH ? PV_EVAL_BATCH : rows;
-        PV_TRY(pv_model_new(setup->model, setup->arch, setup->task->outputs, (int)most, &s->micros[i].model));
+        PV_TRY(pv_model_new(&model, setup->arch, setup->task->outputs, (int)most, &s->micros[i].model));
         if (i > 0) pv_model_share_params(s->micros[i].model, s->micros[0].model);
     }
 done:

@@ -23,6 +23,8 @@ static const char *const placements[] = {
     [PV_PLACE_AUTO] = "auto", [PV_PLACE_NODE] = "node", [PV_PLACE_JOB] = "job", NULL};
 static const char *const reduces[] = {[PV_REDUCE_FAST] = "fast", [PV_REDUCE_ORDERED] = "ordered", NULL};
 static const char *const wires[] = {[PV_WIRE_FLOAT32] = "float32", [PV_WIRE_BFLOAT16] = "bfloat16", NULL};
+static const char *const operands[] = {
+    [PV_OPERANDS_FLOAT32] = "float32", [PV_OPERANDS_BFLOAT16] = "bfloat16", NULL};
 static const char *const rates[] = {[PV_RATE_CONSTANT] = "constant", [PV_RATE_COSINE] = "cosine", NULL};
 static const char *const rate_scalings[] = {
     [PV_RATE_AS_IS] = "none", [PV_RATE_LINEAR] = "linear", [PV_RATE_SQRT] = "sqrt", NULL};
@@ -112,6 +114,11 @@ const pv_option pv_train_options[] = {
     {PV_KEY(pv_train_opts, wire), .choices = wires, .initial = "float32", .fixes = PV_FIXES_MODEL,
      .meaning = "reduce: fast: what nodes send each other of a gradient; bfloat16: half the bytes, for slow "
                 "networks: numbers of 8 significant bits, sums of float32"},
+    {PV_KEY(pv_train_opts, precision), .choices = operands, .initial = "float32", .fixes = PV_FIXES_MODEL,
+     .meaning = "what matrix products are made from in training; bfloat16: operands of 8 significant bits, "
+                "sums of float32, faster where a processor multiplies them (AMX): but for small products and "
+                "those of BLAS; kind dws, batch_norm, reduction max and hidden in 32s keeps activations and "
+                "their gradients so; weights, norms, losses, the optimiser and all evaluation stay float32"},
     {PV_KEY(pv_train_opts, seed), .initial = "1", .fixes = PV_FIXES_MODEL,
      .meaning = "seed of the model's initialisation, the shuffles, dropout and augmentations"},
     {0}};

@@ -40,6 +40,7 @@ static void step(bench *b, uint64_t number)
 typedef struct request {
     double seconds, peak_gflops;
     const char *part; /* of the titles wanted */
+    bool narrow;
 } request;
 
 static void run(const request *r, const char *title, const pv_model_opts *opts, const int *dims, int layers,
@@ -47,7 +48,9 @@ static void run(const request *r, const char *title, const pv_model_opts *opts, 
 {
     if (!strstr(title, r->part)) return;
     bench b = {.batch = batch};
-    if (pv_model_new(opts, pv_test_arch(dims, layers), CLASSES, batch, &b.model) != PV_OK) exit(1);
+    pv_model_opts own = *opts;
+    own.narrow = r->narrow;
+    if (pv_model_new(&own, pv_test_arch(dims, layers), CLASSES, batch, &b.model) != PV_OK) exit(1);
     pv_model_init(b.model, 1);
     const pv_optim_opts adamw = {.kind = PV_OPTIM_ADAMW, .weight_decay = 5e-4, .amsgrad = true};
     if (pv_optim_new(&adamw, pv_model_count(b.model), &b.optim) != PV_OK) exit(1);
@@ -102,13 +105,15 @@ static const pv_gnn_opts published = {.d_node = 64,
                                       .dropout_node = 0.2,
                                       .dropout_edge = 0.2};
 
-/* Usage: bench_model [SECONDS [TITLE-PART]]: seconds for each line, 3 by default. */
+/* Usage: bench_model [SECONDS [TITLE-PART [bfloat16]]]: seconds for each line, 3 by default; with products of
+ * bfloat16 (train.precision). */
 int main(int argc, char **argv)
 {
     pv_limits limits;
     pv_limits_measure(0.5, PV_PRECISION_FLOAT32, NULL, &limits);
     const request r = {.seconds = argc > 1 ? atof(argv[1]) : 3,
                        .part = argc > 2 ? argv[2] : "",
+                       .narrow = argc > 3 && strcmp(argv[3], "bfloat16") == 0,
                        .peak_gflops = limits.fma_gflops};
     printf("multiply-add peak of this core: %.1f Gflop/s (%s)\n", r.peak_gflops, pv_isa_name(pv_cpu_isa()));
     const int dims[] = {2, 32, 32, 1};

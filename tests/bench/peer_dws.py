@@ -1,6 +1,7 @@
 """Times training steps of the published DWS classifier (PyTorch) and of ours, on one core, in one run.
 
 peer_dws.py CHECKOUT [--batch N ...] [--seconds S] [--bench build/tests/bench/bench_model]
+         [--precision float32|bfloat16]
 
 CHECKOUT is a directory with the published code: github.com/AvivSham/deep-weight-space-augmentations, or the older
 github.com/AvivNavon/DWSNets.  Both models have hidden 32, 4 hidden layers, max pooling, batch norm, no dropout, INRs

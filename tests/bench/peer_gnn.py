@@ -1,6 +1,7 @@
 """Times training steps of the published relational transformer (PyTorch) and of ours, on one core, in one run.
 
 peer_gnn.py CHECKOUT [--batch N ...] [--seconds S] [--bench build/tests/bench/bench_model]
+         [--precision float32|bfloat16]
 
 CHECKOUT is a directory with the published code (github.com/AvivSham/deep-weight-space-augmentations); both models have
 its default sizes, dropout 0.2, INRs 2-32-32-1, cross entropy and AdamW.  Prints one line of JSON.

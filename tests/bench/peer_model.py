@@ -24,6 +24,7 @@ def parse(doc: str, batch: int, seconds: float) -> argparse.Namespace:
     )
     parser.add_argument("--seconds", type=float, default=seconds, help="for each rate")
     parser.add_argument("--bench", default="build/tests/bench/bench_model")
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32", help="of ours")
     return parser.parse_args()
 
 
@@ -68,16 +69,16 @@ def compared(torch: Any, model: Any, args: argparse.Namespace, title: str) -> di
         way: max((rate_of(torch, theirs, batch, args.seconds), batch) for batch in args.batch)
         for way, theirs in ways.items()
     }
-    ours = rate_ours(args.bench, args.seconds, title)
+    ours = rate_ours(args.bench, args.seconds, title, args.precision)
     for way, (rate, batch) in rates.items():
         found |= {f"{way}_samples_per_s_core": round(rate, 2), f"{way}_batch": batch}
-    found["polyview_samples_per_s_core"] = round(ours, 2)
+    found |= {"polyview_samples_per_s_core": round(ours, 2), "polyview_precision": args.precision}
     return found | {f"times_{way}": round(ours / rate, 2) for way, (rate, _) in rates.items()}
 
 
-def rate_ours(bench: str, seconds: float, title: str) -> float:
+def rate_ours(bench: str, seconds: float, title: str, precision: str) -> float:
     """Samples a second of the fastest step, batch 64, of the bench's first line that begins so."""
-    with subprocess.Popen([bench, str(seconds), title], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([bench, str(seconds), title, precision], stdout=subprocess.PIPE, text=True) as process:
         line = next(line for line in process.stdout or [] if line.startswith(title))
         process.terminate()
     return float(line.split("samples/s")[0].split()[-1])

@@ -1,6 +1,7 @@
 """Times training steps of the published ScaleGMN (PyTorch) and of ours, on one core, in one run.
 
 peer_scalegmn.py CHECKOUT [--batch N] [--seconds S] [--bench build/tests/bench/bench_model]
+         [--precision float32|bfloat16]
 
 CHECKOUT is a directory with the published code (github.com/jkalogero/scalegmn), which needs torch_geometric.  Both models
 are those of FashionMNIST, signs and permutations, forward, dropout 0.2, INRs 2-32-32-1, cross entropy and AdamW; the
@@ -45,7 +46,7 @@ def main() -> None:
             return self.net(copy.copy(self.batch))
 
     theirs = peer_model.rate_of(torch, OnGraphs(model), args.batch[0], args.seconds)
-    ours = peer_model.rate_ours(args.bench, args.seconds, "scalegmn 128x2")
+    ours = peer_model.rate_ours(args.bench, args.seconds, "scalegmn 128x2", args.precision)
     print(
         json.dumps(
             {

@@ -20,6 +20,7 @@ typedef struct pv_model_opts {
     bool batch_norm;
     double dropout;      /* probability, between layers, training only */
     pv_reading features; /* what it reads of rows */
+    bool narrow;         /* products in training have operands of bfloat16; train.precision says it */
     bool projection;     /* on top, for contrastive training: no key of its own, train.task says it */
 } pv_model_opts;
 

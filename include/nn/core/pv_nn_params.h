@@ -28,6 +28,10 @@ enum { PV_NN_NAME = 160 }; /* bytes of the longest tensor name */
 typedef struct pv_nn_params {
     pv_memory *memory;
     const pv_nn_kernels *kernels; /* chosen once, for everyone who computes with these tensors */
+    /* What `kernels` points to once products may be narrow, and the products that it has. */
+    pv_nn_kernels own;
+    pv_matrix_kernels products;
+    bool squares; /* the processor multiplies them */
     int count, trained, capacity;
     int stages;                  /* of a pass */
     struct pv_nn_entry *entries; /* in the order of registration */
@@ -40,6 +44,15 @@ typedef struct pv_nn_params {
 
 /* Everything is taken from `memory`, which outlives the registry. */
 void pv_nn_params_open(pv_nn_params *params, pv_memory *memory);
+
+/* Lets pv_nn_params_begin choose products with operands of bfloat16.  Before anything else is told what the
+ * kernels are; `params` must stay where it is.  A build of doubles has no such products: nothing changes. */
+void pv_nn_params_narrow(pv_nn_params *params);
+
+/* Before and after whatever uses `kernels`: the products of kernels->matrix have operands of bfloat16, if they
+ * may and it is asked for, or of float. */
+void pv_nn_params_begin(pv_nn_params *params, bool narrow);
+void pv_nn_params_end(pv_nn_params *params);
 
 /* Registers a tensor; the name is copied.  Returns its id; failures are reported by pv_nn_params_close.
  * Shapes   rank <= 2; rank 0 is one number. */

@@ -2,6 +2,8 @@
 #ifndef PV_DWS_OPTS_H
 #define PV_DWS_OPTS_H
 
+#include "config/pv_option.h"
+
 #include <stdbool.h>
 
 typedef enum pv_set_layer { PV_SET_DS, PV_SET_SAB } pv_set_layer;
@@ -17,5 +19,7 @@ typedef struct pv_dws_opts {
     bool skip;       /* one per-entry linear skip over all layers (add_skip) */
     int downsample;  /* channels that are left of the INRs' inputs in front of the first layer; 0: all */
 } pv_dws_opts;
+
+extern const pv_option pv_dws_options[];
 
 #endif

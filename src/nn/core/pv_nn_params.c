@@ -1,6 +1,7 @@
 /* Tensors by name, laid out in two flat vectors when all are known. */
 #include "nn/core/pv_nn_params.h"
 #include "base/pv_rng.h"
+#include "nn/core/pv_narrow_kernels.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,6 +19,30 @@ typedef struct pv_nn_entry {
 void pv_nn_params_open(pv_nn_params *params, pv_memory *memory)
 {
     *params = (pv_nn_params){.memory = memory, .kernels = PV_ISA_CHOOSE(pv_nn_kernels), .stages = 1};
+}
+
+void pv_nn_params_narrow(pv_nn_params *params)
+{
+    if (!PV_ISA_CHOOSE(pv_narrow_kernels)->plain.product) return;
+    params->own = *params->kernels;
+    params->squares = pv_cpu_multiplies_squares();
+    params->products = *params->own.matrix;
+    params->own.matrix = &params->products;
+    params->kernels = &params->own;
+}
+
+void pv_nn_params_begin(pv_nn_params *params, bool narrow)
+{
+    if (params->kernels != &params->own) return;
+    const pv_narrow_kernels *kernels = PV_ISA_CHOOSE(pv_narrow_kernels);
+    const pv_matrix_kernels *wide = PV_ISA_CHOOSE(pv_nn_kernels)->matrix;
+    params->products = !narrow ? *wide : params->squares ? kernels->own : kernels->plain;
+    if (params->squares) kernels->begin();
+}
+
+void pv_nn_params_end(pv_nn_params *params)
+{
+    if (params->kernels == &params->own && params->squares) PV_ISA_CHOOSE(pv_narrow_kernels)->end();
 }
 
 static bool grow(pv_nn_params *params)

@@ -10,7 +10,7 @@ bool pv_dws_last_picked(const pv_dws_last *last, int tensor)
 
 pv_dws_last pv_dws_last_new(pv_dws_layer *layer, int64_t max_batch, pv_memory *memory)
 {
-    pv_dws_last last = {.space = layer->space, .features = layer->opts.out};
+    pv_dws_last last = {.layer = layer, .space = layer->space, .features = layer->opts.out};
     for (int t = 0; layer->picks && t < layer->space->tensors; t++)
         if (layer->picks[t].entry) last.picks = layer->picks;
     for (int t = 0; last.picks && t < last.space->tensors; t++)
@@ -41,8 +41,9 @@ void pv_dws_last_keep(const pv_dws_last *last, int first, int count, const pv_re
     for (int t = 0; t < last->space->tensors; t++) {
         if (!pv_dws_last_picked(last, t)) continue;
         const pv_dws_part part = pv_dws_part_of(margins, count, t);
-        margins->kernels->find(&part.block, x + part.at, part.pooled.all,
-                               last->picks[t].holder + (int64_t)first * last->features);
+        (last->layer->kept == PV_DWS_FLOATS ? margins->kernels->find : last->layer->narrow.kernels->find)(
+            &part.block, x + part.at, part.pooled.all,
+            last->picks[t].holder + (int64_t)first * last->features);
     }
     carry(last, first, count, (pv_real *)y, false);
 }

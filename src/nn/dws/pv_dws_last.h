@@ -7,6 +7,7 @@
 #include "pv_dws_layer.h"
 
 typedef struct pv_dws_last {
+    const pv_dws_layer *layer;
     const pv_dws_space *space;
     int features;
     pv_dws_picks *picks; /* the layer's; NULL: the output is kept whole, by the caller */

@@ -96,8 +96,7 @@ void pv_dws_layer_pack(pv_dws_layer *layer)
     }
 }
 
-/* Sets what is spread over the output to the biases. */
-static void start_target(const pv_dws_layer *layer, int count)
+void pv_dws_layer_start(const pv_dws_layer *layer, int count)
 {
     const pv_dws_space *space = layer->space;
     const int f = layer->opts.out;
@@ -159,6 +158,19 @@ static void other_forward(pv_dws_layer *layer, const pv_dws_map *map, int count,
         pv_sab_forward(&map->sab, count, map->scale, x, beta, to);
 }
 
+void pv_dws_layer_combine(pv_dws_layer *layer, int count, int t, const pv_dws_narrow_product *product,
+                          bool begun, pv_real *y, const pv_dws_moments *moments)
+{
+    const pv_dws_part part = pv_dws_part_of(&layer->target, count, t);
+    double *sum = moments ? moments->sum[t] : NULL, *square = moments ? moments->square[t] : NULL;
+    pv_dws_settle(&layer->target, &part);
+    if (layer->entrywise[t] && layer->kept != PV_DWS_FLOATS)
+        layer->narrow.kernels->combine(&part.block, product, &part.spread, y + part.at, sum, square);
+    else
+        layer->target.kernels->combine(&part.block, product->few, product->few_x, product->few_w,
+                                       &part.spread, begun, y + part.at, sum, square);
+}
+
 void pv_dws_layer_forward(pv_dws_layer *layer, int count, const pv_real *x, pv_real *y,
                           const pv_dws_moments *moments)
 {
@@ -169,7 +181,7 @@ void pv_dws_layer_forward(pv_dws_layer *layer, int count, const pv_real *x, pv_r
                          y);
         memset(begun, true, sizeof begun);
     }
-    start_target(layer, count);
+    pv_dws_layer_start(layer, count);
     for (int t = 0; t < tensors; t++)
         for (int margin = 0; margin < PV_MARGIN_COUNT; margin++)
             if (layer->into[t][margin]) joint_forward(layer, layer->into[t][margin], count, x, y, begun);
@@ -177,12 +189,13 @@ void pv_dws_layer_forward(pv_dws_layer *layer, int count, const pv_real *x, pv_r
         if (map->stack.depth != 1) other_forward(layer, map, count, x, y, begun);
     for (int t = 0; t < tensors; t++) {
         const pv_dws_map *map = layer->entrywise[t];
-        const pv_dws_part part = pv_dws_part_of(&layer->target, count, t);
-        pv_dws_settle(&layer->target, &part);
-        layer->target.kernels->combine(&part.block, map ? map->in : 0,
-                                       map ? input_of(layer, map, count, x) : NULL, map ? map->forward : NULL,
-                                       &part.spread, begun[t], y + part.at, moments ? moments->sum[t] : NULL,
-                                       moments ? moments->square[t] : NULL);
+        pv_dws_narrow_product product = {.own = false};
+        if (map) {
+            product.few = map->in;
+            product.few_x = input_of(layer, map, count, x);
+            product.few_w = map->forward;
+        }
+        pv_dws_layer_combine(layer, count, t, &product, begun[t], y, moments);
     }
 }
 
@@ -200,7 +213,7 @@ void pv_dws_layer_backward_end(pv_dws_layer *layer)
                                             pv_nn_gradients(layer->params, map->bias));
 }
 
-static void biases_backward(pv_dws_layer *layer, int count)
+void pv_dws_layer_biases_backward(pv_dws_layer *layer, int count)
 {
     const pv_dws_space *space = layer->space;
     for (int margin = PV_MARGIN_COL; margin <= PV_MARGIN_ALL; margin++)
@@ -257,6 +270,18 @@ static void other_backward(pv_dws_layer *layer, const pv_dws_map *map, int count
         pv_sab_backward(&map->sab, count, map->scale, x, dy, beta, to);
 }
 
+pv_dws_gate pv_dws_layer_gate(const pv_dws_part *part, int tensor, const pv_real *x, const pv_dws_exit *out)
+{
+    return (pv_dws_gate){.x = x + part->at,
+                         .best = part->pooled,
+                         .relu = out->relu,
+                         .keep = out->keep,
+                         .y = out->y ? out->y + part->at : NULL,
+                         .mean = out->mean[tensor],
+                         .sum = out->sum[tensor],
+                         .dot = out->dot[tensor]};
+}
+
 /* A tensor whose input gradient is complete but for the entrywise map and the spread margins: row by row, so
  * that a row passes the product and the gate while it is in the first-level cache. */
 static void finish(pv_dws_layer *layer, const pv_dws_map *map, int count, int t, const pv_dws_exit *out,
@@ -264,14 +289,7 @@ static void finish(pv_dws_layer *layer, const pv_dws_map *map, int count, int t,
 {
     pv_dws_part part = pv_dws_part_of(&layer->source, count, t);
     pv_dws_block *block = &part.block;
-    pv_dws_gate gate = {.x = x,
-                        .best = part.pooled,
-                        .relu = out->relu,
-                        .keep = out->keep,
-                        .y = out->y ? out->y + part.at : NULL,
-                        .mean = out->mean[t],
-                        .sum = out->sum[t],
-                        .dot = out->dot[t]};
+    pv_dws_gate gate = pv_dws_layer_gate(&part, t, x, out);
     pv_dws_settle(&layer->source, &part);
     const int f = block->f, rows = block->rows;
     const int64_t line = (int64_t)block->cols * f;
@@ -316,7 +334,7 @@ void pv_dws_layer_backward(pv_dws_layer *layer, int count, const pv_real *x, con
 {
     const int tensors = layer->space->tensors;
     bool begun[2 * PV_DWS_MAX_LAYERS] = {false};
-    biases_backward(layer, count);
+    pv_dws_layer_biases_backward(layer, count);
     if (layer->opts.skip) {
         pv_stack_backward(&layer->skip, layer->params, count * layer->space->total[PV_MARGIN_FULL], 1, x, dy,
                           0, dx);
@@ -341,6 +359,6 @@ void pv_dws_layer_backward(pv_dws_layer *layer, int count, const pv_real *x, con
         } else if (map) {
             weight_backward(layer, map, (int64_t)count * map->positions, of_x, of_dy);
         }
-        if (dx) finish(layer, map, count, t, out, of_x, of_dy, of_dx, begun[t]);
+        if (dx) finish(layer, map, count, t, out, x, of_dy, of_dx, begun[t]);
     }
 }

@@ -10,6 +10,8 @@
 
 #include "pv_dws_space.h"
 #include "nn/core/pv_set_attention.h"
+#include "nn/core/pv_words_kernels.h"
+#include "nn/dws/pv_dws_narrow_kernels.h"
 
 typedef struct pv_dws_layer_opts {
     int in, out; /* features */
@@ -34,10 +36,33 @@ typedef struct pv_dws_map {
     pv_dws_margin bias_to; /* it is the same for all samples: the coarsest margin of the target that has it */
     pv_real *forward;  /* [in][out], of a single linear map: its weight times scale, packed by the layer */
     pv_real *backward; /* [out][in] */
-    struct pv_dws_map *next_into, *next_from; /* in a list of the layer */
+    pv_real *forward_pairs, *backward_pairs, *raw; /* with words: both as pairs, the gradient by 1/scale */
+    struct pv_dws_map *next_into, *next_from;      /* in a list of the layer */
 } pv_dws_map;
 
 enum { PV_DWS_JOINT_MAX = 8 * PV_DWS_MAX_LAYERS }; /* maps of a list, at most */
+
+/* What sets hold of the tensors with an entrywise map (pv_dws_pass.h). */
+typedef enum pv_dws_kept {
+    PV_DWS_FLOATS,
+    PV_DWS_WORDS_OUT, /* the output: words; the input, and the output's gradient: floats */
+    PV_DWS_WORDS
+} pv_dws_kept;
+
+/* What passes with words need: copies of margins, and of tensors of floats, laid out as a set of words; the
+ * other forms of those that go together, by tensor, and their rows of a whole batch where a sample has one;
+ * the gradients of picks. */
+typedef struct pv_dws_narrow {
+    bool own;
+    const pv_words_kernels *words;
+    const pv_dws_narrow_kernels *kernels;
+    const pv_dws_narrow_back_kernels *back;
+    pv_real *x[PV_MARGIN_COUNT], *dy[PV_MARGIN_COUNT];
+    pv_real *pairs[2 * PV_DWS_MAX_LAYERS][PV_MARGIN_COUNT], *turned[2 * PV_DWS_MAX_LAYERS][PV_MARGIN_COUNT];
+    pv_real *late_x[2 * PV_DWS_MAX_LAYERS][PV_MARGIN_COUNT], *late_dy[2 * PV_DWS_MAX_LAYERS][PV_MARGIN_COUNT];
+    int64_t late; /* samples whose rows are gathered in these */
+    pv_real *picked;
+} pv_dws_narrow;
 
 typedef struct pv_dws_layer {
     const pv_dws_space *space,
@@ -63,6 +88,8 @@ typedef struct pv_dws_layer {
      * not read. */
     pv_dws_picks *picks;
     pv_real *picked_x, *picked_dx; /* scratch */
+    pv_dws_kept kept;              /* the caller's to say, before a pass */
+    pv_dws_narrow narrow;          /* if it may be anything but floats */
 } pv_dws_layer;
 
 /* Where the sums of a tensor's values go, each [f]; NULL: not wanted. */
@@ -106,6 +133,16 @@ void pv_dws_layer_backward_begin(pv_dws_layer *layer);
 void pv_dws_layer_backward(pv_dws_layer *layer, int count, const pv_real *x, const pv_real *dy, pv_real *dx,
                            const pv_dws_exit *out);
 void pv_dws_layer_backward_end(pv_dws_layer *layer);
+
+/* Parts of a pass.  Sets what is spread over the output to the biases. */
+void pv_dws_layer_start(const pv_dws_layer *layer, int count);
+/* The last step forward of a tensor: the product over its entries, to which the rest is added. */
+void pv_dws_layer_combine(pv_dws_layer *layer, int count, int tensor, const pv_dws_narrow_product *product,
+                          bool begun, pv_real *y, const pv_dws_moments *moments);
+/* Adds to the gradients of the biases. */
+void pv_dws_layer_biases_backward(pv_dws_layer *layer, int count);
+/* What deactivation needs for a tensor of x. */
+pv_dws_gate pv_dws_layer_gate(const pv_dws_part *part, int tensor, const pv_real *x, const pv_dws_exit *out);
 
 /* Multiply-adds of one sample, times two, forward. */
 double pv_dws_layer_flops(const pv_dws_layer *layer);

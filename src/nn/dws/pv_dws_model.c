@@ -10,6 +10,7 @@
 #include "pv_dws_down.h"
 #include "pv_dws_head.h"
 #include "pv_dws_last.h"
+#include "pv_dws_pass.h"
 #include "nn/core/pv_model_kind.h"
 #include "nn/dws/pv_dws_opts.h"
 
@@ -22,6 +23,7 @@ typedef struct net {
     const pv_dws_kernels *kernels;
     pv_dropout dropout;
     bool normed, skipped, downs;
+    bool narrow;             /* in training the layers keep words (pv_dws_pass.h) */
     pv_dws_down down;        /* in front of everything; `given` is what it leaves */
     int count, hidden, tile; /* DWS layers, features behind them, samples of a tile */
     const pv_real *rows;     /* of the last forward, or what they are down-sampled to */
@@ -70,6 +72,12 @@ static bool norm_behind(const net *n, int k)
     return n->normed && k < n->count - 1;
 }
 
+/* Whether a tensor behind layer k is kept as words. */
+static bool words_behind(const net *n, int k, int tensor)
+{
+    return n->layers[k].kept != PV_DWS_FLOATS && n->layers[k].entrywise[tensor];
+}
+
 static bool drops(const tile *t)
 {
     return t->pass->training && t->n->dropout.rate > 0;
@@ -108,7 +116,13 @@ static void activate_tensor(const tile *t, int k, int tensor, pv_dws_margins *ma
                                    .shift = norm ? norm->shift + at : NULL,
                                    .bits = drops(t) ? words_of(t, k, tensor) : NULL,
                                    .keep = (pv_real)pv_dropout_scale(&n->dropout)};
-    pv_dws_margins_activate(margins, t->count, tensor, &how, output_of(t, k), n->x);
+    if (!words_behind(n, k, tensor)) {
+        pv_dws_margins_activate(margins, t->count, tensor, &how, output_of(t, k), n->x);
+        return;
+    }
+    const pv_dws_part part = pv_dws_part_of(margins, t->count, tensor);
+    n->layers[k].narrow.kernels->activate(&part.block, &how, output_of(t, k) + part.at, n->x + part.at,
+                                          &part.pooled);
 }
 
 static void activate(const tile *t, int k, pv_dws_margins *margins)
@@ -159,7 +173,7 @@ static void tile_forward(const tile *t, int k, void *moments)
     net *n = t->n;
     if (k && drops(t)) draw_bits(t, k - 1);
     const pv_real *x = source(t, k);
-    pv_dws_layer_forward(&n->layers[k], t->count, x, output_of(t, k), moments);
+    pv_dws_pass_forward(&n->layers[k], t->count, x, output_of(t, k), moments);
     if (k == n->count - 1) tile_to_head(t);
 }
 
@@ -181,6 +195,10 @@ static void begin(net *n, const pv_pass *pass, const pv_real *rows, int batch)
 {
     n->batch = batch;
     n->sweeps = 0;
+    for (int k = 0; k < n->count; k++)
+        n->layers[k].kept = !n->narrow || !pass->training ? PV_DWS_FLOATS
+                            : k                           ? PV_DWS_WORDS
+                                                          : PV_DWS_WORDS_OUT;
     n->rows = n->downs ? pv_dws_down_forward(&n->down, rows, batch) : rows;
     sweep(n, pass, 0, enter, NULL);
 }
@@ -203,7 +221,7 @@ static pv_batch_sums forward(void *context, const pv_pass *pass, int k, const pv
         moments.sum[i] = pv_batch_norm_first(&n->norms[k], i);
         moments.square[i] = pv_batch_norm_second(&n->norms[k], i);
     }
-    pv_dws_layer_pack(&n->layers[k]);
+    pv_dws_pass_pack(&n->layers[k]);
     sweep(n, pass, k, tile_forward, &moments);
     return collects ? pv_batch_norm_sums(&n->norms[k]) : (pv_batch_sums){0};
 }
@@ -237,8 +255,14 @@ static void gradient_of_output(const tile *t, int k, bool to_input)
             const pv_dws_norm_back how = {norm->centre + at, norm->from_dz + at, norm->from_y + at,
                                           norm->c + at};
             const pv_dws_part part = pv_dws_part_of(target, t->count, tensor);
-            target->back->normalise_back(&part.block, &how, of_tile(t, n->y[k], n->hidden) + part.at,
-                                         dz + part.at, n->dy + part.at, &part.pooled);
+            const pv_real *y = of_tile(t, n->y[k], n->hidden) + part.at;
+            if (words_behind(n, k, tensor))
+                n->layers[k].narrow.back->normalise_back(&part.block, &how, y, dz + part.at,
+                                                         n->layers[k].kept == PV_DWS_WORDS_OUT,
+                                                         n->dy + part.at, &part.pooled);
+            else
+                target->back->normalise_back(&part.block, &how, y, dz + part.at, n->dy + part.at,
+                                             &part.pooled);
         }
         return;
     }
@@ -278,7 +302,7 @@ static void tile_backward(const tile *t, int k, void *drows)
     const pv_real *x = source(t, k);
     const pv_dws_exit out = exit_of(t, k);
     pv_real *dx = k ? of_tile(t, n->gradient, n->hidden) : to_input ? of_input(t, n->dinput) : NULL;
-    pv_dws_layer_backward(&n->layers[k], t->count, x, n->dy, dx, &out);
+    pv_dws_pass_backward(&n->layers[k], t->count, x, n->dy, dx, &out);
 }
 
 static void leave(const tile *t, int k, void *rows)
@@ -307,9 +331,9 @@ static pv_batch_sums backward(void *context, const pv_pass *pass, int k, const p
     const bool collects = k > 0 && norm_behind(n, k - 1);
     if (norm_behind(n, k)) pv_batch_norm_backward_settle(&n->norms[k], pass);
     if (collects) pv_batch_norm_clear(&n->norms[k - 1]);
-    pv_dws_layer_backward_begin(&n->layers[k]);
+    pv_dws_pass_backward_begin(&n->layers[k]);
     sweep(n, pass, k, tile_backward, dinput);
-    pv_dws_layer_backward_end(&n->layers[k]);
+    pv_dws_pass_backward_end(&n->layers[k]);
     if (k == 0 && dinput) sweep(n, pass, 0, leave, dinput);
     if (k == 0 && n->downs) pv_dws_down_backward(&n->down, n->batch, drows);
     return collects ? pv_batch_norm_backward_sums(&n->norms[k - 1]) : (pv_batch_sums){0};
@@ -345,6 +369,21 @@ static void new_norm(net *n, int k, int slot)
     pv_batch_norm_reserve(&n->norms[k]);
 }
 
+static pv_dws_layer_opts layer_opts(const net *n, const pv_model_opts *opts, int k)
+{
+    const pv_dws_opts *o = opts->kind.options;
+    return (pv_dws_layer_opts){.in = k ? n->hidden : 1,
+                               .out = n->hidden,
+                               .fc_layers = o->fc_layers,
+                               .set_layer = o->set_layer,
+                               .heads = k && k == n->count - 1 ? 1 : opts->heads,
+                               .reduction = o->reduction,
+                               .diagonal = o->diagonal,
+                               .skip = o->layer_skip,
+                               .picked = k == n->count - 1 && o->reduction == PV_POOL_MAX && !o->skip &&
+                                         !o->layer_skip};
+}
+
 /* In the order of state_dict; batch norm, ReLU and dropout count among the published modules. */
 static pv_status new_layers(net *n, const pv_model_request *request)
 {
@@ -352,16 +391,7 @@ static pv_status new_layers(net *n, const pv_model_request *request)
     const pv_dws_opts *o = opts->kind.options;
     if (n->skipped) n->skip = pv_linear_new(n->params, "layers.skip", 1, n->hidden, true, PV_LINEAR_AVERAGE);
     for (int k = 0; k < n->count; k++) {
-        const pv_dws_layer_opts layer = {.in = k ? n->hidden : 1,
-                                         .out = n->hidden,
-                                         .fc_layers = o->fc_layers,
-                                         .set_layer = o->set_layer,
-                                         .heads = k && k == n->count - 1 ? 1 : opts->heads,
-                                         .reduction = o->reduction,
-                                         .diagonal = o->diagonal,
-                                         .skip = o->layer_skip,
-                                         .picked = k == n->count - 1 && o->reduction == PV_POOL_MAX &&
-                                                   !o->skip && !o->layer_skip};
+        const pv_dws_layer_opts layer = layer_opts(n, opts, k);
         const int slot = k * (n->normed ? 4 : 3);
         char prefix[PV_NN_NAME];
         snprintf(prefix, sizeof prefix, "layers.layers.%d.", slot);
@@ -389,6 +419,8 @@ static void reserve(net *n, pv_memory *memory, int64_t max_batch)
         PV_TAKE(memory, (k == n->count - 1 && n->last.picks ? n->tile : max_batch) * values, &n->y[k]);
         if (n->dropout.rate > 0) PV_TAKE(memory, max_batch * entries * words, &n->bits[k]);
     }
+    for (int k = 0; k < n->count && n->narrow; k++)
+        pv_dws_pass_reserve(&n->layers[k], n->tile, (int)max_batch);
     PV_TAKE(memory, max_batch * values, &n->gradient);
     PV_TAKE(memory, n->tile * values, &n->x, &n->dy);
     PV_TAKE(memory, PV_DROPOUT_DRAWS(values), &n->draws);
@@ -438,9 +470,11 @@ static pv_status make(const pv_model_request *request, pv_nn_params *params, voi
                .downs = own->downsample > 0,
                .count = opts->layers + 1,
                .hidden = opts->hidden};
+    const pv_dws_layer_opts inner = layer_opts(n, opts, 1);
+    n->narrow = opts->narrow && opts->batch_norm && !own->skip && pv_dws_pass_can(&inner);
     pv_status st = set_spaces(n, request);
     if (st != PV_OK) return st;
-    n->tile = pv_dws_tile(&n->space, n->hidden);
+    n->tile = pv_dws_tile(&n->space, n->hidden, n->narrow);
     if (n->tile > request->max_batch) n->tile = request->max_batch;
     PV_TAKE(memory, n->count, &n->layers);
     PV_TAKE(memory, n->count, &n->norms);
@@ -452,34 +486,11 @@ static pv_status make(const pv_model_request *request, pv_nn_params *params, voi
     return st;
 }
 
-static const char *const set_layers[] = {[PV_SET_DS] = "ds", [PV_SET_SAB] = "sab", NULL};
-static const char *const poolings[] = {
-    [PV_POOL_MAX] = "max", [PV_POOL_MEAN] = "mean", [PV_POOL_SUM] = "sum", NULL};
-
-static const pv_option options[] = {
-    {PV_KEY(pv_dws_opts, set_layer), .choices = set_layers, .initial = "ds", .fixes = PV_FIXES_MODEL,
-     .meaning = "the layer on sets; ds: DeepSets, sab: multi-head attention of the set with itself"},
-    {PV_KEY(pv_dws_opts, reduction), .choices = poolings, .initial = "max", .fixes = PV_FIXES_MODEL,
-     .meaning = "how a set is reduced to one element"},
-    {PV_KEY(pv_dws_opts, fc_layers), .initial = "1", PV_BETWEEN(1, PV_STACK_MAX), .fixes = PV_FIXES_MODEL,
-     .meaning = "linear layers in every map between tensors"},
-    {PV_KEY(pv_dws_opts, out_fc), .initial = "1", PV_BETWEEN(1, PV_STACK_MAX), .fixes = PV_FIXES_MODEL,
-     .meaning = "linear layers of the classifier head"},
-    {PV_KEY(pv_dws_opts, diagonal), .initial = "false", .fixes = PV_FIXES_MODEL,
-     .meaning = "only the maps between neighbouring tensors"},
-    {PV_KEY(pv_dws_opts, layer_skip), .initial = "false", .fixes = PV_FIXES_MODEL,
-     .meaning = "a linear skip connection over every layer"},
-    {PV_KEY(pv_dws_opts, skip), .initial = "false", .fixes = PV_FIXES_MODEL,
-     .meaning = "one linear skip connection over all layers"},
-    {PV_KEY(pv_dws_opts, downsample), .initial = "0", PV_BETWEEN(0, 65536), .fixes = PV_FIXES_MODEL,
-     .meaning = "for INRs with many inputs: so many channels are made of them in front of the first "
-                "layer; 0: they stay as they are"},
-    {0}};
-
-const pv_model_kind pv_model_dws = {
-    .plugin = {.name = "dws", .help = "equivariant deep weight-space network", PV_OWN(options, pv_dws_opts)},
-    .make = make,
-    .forward = forward,
-    .backward = backward,
-    .features = features,
-    .forward_flops = forward_flops};
+const pv_model_kind pv_model_dws = {.plugin = {.name = "dws",
+                                               .help = "equivariant deep weight-space network",
+                                               PV_OWN(pv_dws_options, pv_dws_opts)},
+                                    .make = make,
+                                    .forward = forward,
+                                    .backward = backward,
+                                    .features = features,
+                                    .forward_flops = forward_flops};

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { TILE_VALUES = 160 * 1024 }; /* 640 KiB of floats */
+enum { FLOATS = 160 * 1024, WORDS = 120 * 1024 }; /* numbers: 640 KiB of floats; what was best of words */
 
 pv_status pv_dws_space_set(pv_dws_space *space, const int *dims, int layers, int numbers)
 {
@@ -68,10 +68,11 @@ void pv_dws_leave(const pv_dws_space *space, int batch, const pv_real *set, pv_r
     carry_all(space, batch, rows, (pv_real *)set, 0);
 }
 
-int pv_dws_tile(const pv_dws_space *space, int f)
+int pv_dws_tile(const pv_dws_space *space, int f, bool words)
 {
     const int64_t values = space->total[PV_MARGIN_FULL] * f;
-    return values < TILE_VALUES ? (int)(TILE_VALUES / values) : 1;
+    const int64_t most = words ? WORDS : FLOATS;
+    return values < most ? (int)(most / values) : 1;
 }
 
 void pv_dws_margins_new(pv_dws_margins *margins, const pv_dws_space *space, int features,

@@ -60,9 +60,9 @@ static inline int64_t pv_dws_at(const pv_dws_space *space, int tensor, pv_dws_ma
 void pv_dws_enter(const pv_dws_space *space, int batch, const pv_real *rows, pv_real *set);
 void pv_dws_leave(const pv_dws_space *space, int batch, const pv_real *set, pv_real *rows);
 
-/* How many samples with f features make a tile: a set that stays in a second-level cache while a layer works
- * on it. */
-int pv_dws_tile(const pv_dws_space *space, int f);
+/* How many samples with f features make a tile: a set, of floats or mostly of words, that stays in a
+ * second-level cache while a layer works on it. */
+int pv_dws_tile(const pv_dws_space *space, int f, bool words);
 
 /* The margins of the tables of a feature set: pooled from it, or spread over it.
  *
