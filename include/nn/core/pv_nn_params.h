@@ -49,8 +49,8 @@ void pv_nn_params_open(pv_nn_params *params, pv_memory *memory);
  * kernels are; `params` must stay where it is.  A build of doubles has no such products: nothing changes. */
 void pv_nn_params_narrow(pv_nn_params *params);
 
-/* Before and after whatever uses `kernels`: the products of kernels->matrix have operands of bfloat16, if they
- * may and it is asked for, or of float. */
+/* Before and after whatever uses `kernels`: the products of kernels->matrix have operands of bfloat16, if
+ * they may and it is asked for, or of float. */
 void pv_nn_params_begin(pv_nn_params *params, bool narrow);
 void pv_nn_params_end(pv_nn_params *params);
 

@@ -422,7 +422,7 @@ static void reserve(net *n, pv_memory *memory, int64_t max_batch)
     for (int k = 0; k < n->count && n->narrow; k++)
         pv_dws_pass_reserve(&n->layers[k], n->tile, (int)max_batch);
     PV_TAKE(memory, max_batch * values, &n->gradient);
-    PV_TAKE(memory, n->tile * values, &n->x, &n->dy);
+    PV_TAKE(memory, n->tile * values + PV_WORDS_SPARE * n->hidden, &n->x, &n->dy);
     PV_TAKE(memory, PV_DROPOUT_DRAWS(values), &n->draws);
 }
 
