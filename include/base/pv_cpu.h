@@ -24,8 +24,8 @@ const char *pv_isa_name(pv_isa isa);
  * (AVX512-VNNI).  Local. */
 bool pv_cpu_multiplies_bfloat16(void);
 bool pv_cpu_multiplies_int16(void);
-/* Whether the set in use is avx512 and the processor multiplies squares of bfloat16 (AMX-BF16), which the
- * kernel is asked to let this process do.  Local. */
+/* Whether the processor multiplies squares of bfloat16 as well (AMX-BF16), which the kernel is asked to let
+ * this process do.  Local. */
 bool pv_cpu_multiplies_squares(void);
 
 /* A kernel file src/<room>/<name>_kernels.c is compiled once per instruction set with PV_ISA set to portable,

@@ -61,7 +61,7 @@ static bool has_squares(void)
 
 bool pv_cpu_multiplies_squares(void)
 {
-    return pv_cpu_isa() == PV_ISA_AVX512 && has_squares();
+    return pv_cpu_multiplies_bfloat16() && has_squares();
 }
 
 /* The number of the set that POLYVIEW_ISA names; PV_ISA_COUNT if none has that name, -1 if it is not set. */
