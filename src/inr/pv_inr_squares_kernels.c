@@ -173,7 +173,7 @@ PV_INLINE void turn_outputs(int wide, int outputs, int inputs, const pv_inr_squa
     }
 }
 
-/* Of the last layer, whose inputs are `in`, all if it is the first as well; otherwise the biases. */
+/* From the residuals: the last layer's biases, its weights, and the slopes of the layer before, if any. */
 PV_INLINE void add_outputs(int wide, const pv_inr_squares *squares, int first)
 {
     const pv_inr_net *net = &squares->net;
