@@ -358,18 +358,28 @@ def processes_that_do_not_see_each_other_write_nothing(work: Path) -> None:
     check(run.status == 0, "who only looks may be alone", run)
 
 
+def least_memory(runs: Sequence[Run]) -> int:
+    return min(run.json["peak_memory_mib"] for run in runs)
+
+
 def memory_is_as_planned_and_does_not_grow(work: Path) -> None:
+    """The peak of one and the same run varies by up to 8 MiB with what MPI, HDF5 and huge pages take: the least of
+    several is compared, which a leak would raise as it does every one."""
     make_store(
         work, model={"kind": "mlp", "hidden": 640, "layers": 2}, train={"batch": 2, "checkpoint_epochs": 50}
     )
     for number, sets in enumerate((["train.reduce=fast"], ["train.reduce=ordered", "train.micro_batch=1"])):
         for ranks in (1, 2):
-            runs = [
-                train(work, f"{number}-{ranks}-{run}.h5", *sets, f"train.epochs={steps // 11}", ranks=ranks)
-                for run, steps in enumerate((SHORT, SHORT, LONG, LONG))
-            ]
-            peaks = [run.json["peak_memory_mib"] for run in runs]
-            short, long = max(peaks[:2]), min(peaks[2:])  # what MPI and HDF5 take differs between runs
+
+            def run_steps(steps: int, run: int) -> Run:
+                name = f"{number}-{ranks}-{steps}-{run}.h5"
+                return train(work, name, *sets, f"train.epochs={steps // 11}", ranks=ranks)
+
+            short = least_memory([run_steps(SHORT, run) for run in range(2)])
+            runs = [run_steps(LONG, 0)]
+            while least_memory(runs) > short + 4 and len(runs) < 8:
+                runs.append(run_steps(LONG, len(runs)))
+            long = least_memory(runs)
             plan = runs[-1].json["memory_plan_mib"]
             check(
                 all(run.status == 0 and "memory of a rank" in run.stderr for run in runs)
@@ -380,7 +390,9 @@ def memory_is_as_planned_and_does_not_grow(work: Path) -> None:
             )
             check(
                 long <= short + 4,
-                f"{sets[0]} on {ranks} rank(s): {LONG - SHORT} steps more take no more memory: {peaks} MiB",
+                f"{sets[0]} on {ranks} rank(s): {LONG - SHORT} steps more take no more memory: "
+                f"{short} and {long} MiB",
+                *runs,
             )
 
 
