@@ -12,7 +12,7 @@
 enum {
     BLOCK_UNITS = ACROSS * PV_LANES,
     MOST_ROWS = DOWN > 8 ? DOWN : 8, /* of any block */
-    THIN_ROWS = 4,                   /* FEW, or what APART and PLAIN_APART make of them */
+    THIN_ROWS = 4,                   /* FEW, or what APART makes of them */
     ANY_DOWN = DOWN > 8 ? 8 : DOWN,  /* of rows whose distance the compiler does not know */
     USUAL = 32,
 };
@@ -24,18 +24,20 @@ typedef struct factors {
 } factors;
 
 /* What becomes of a block of sums. */
-typedef enum ending { KEPT, RELU, TURNED, ADDED } ending;
+typedef enum ending { KEPT, RELU, TURNED, PASSED, ADDED } ending;
 
 /* out[r][c], c along vectors, made of sums over k of f[r][k] in[k][c]: on top of `bias` (KEPT; RELU: through
- * that activation, with its slope to slope[r][c]), times what is there (TURNED), `scale` times to be added to
- * what is there (ADDED).  Rows of `in` are in_row apart, those of `out` and `slope` out_row.  The other
- * activations have a loop of their own, which needs the registers. */
+ * that activation), times the slope that is there (TURNED), where value[r][c] > 0, as that is ReLU's slope
+ * and needs no store (PASSED), `scale` times to be added to what is there (ADDED).  TURNED and PASSED make
+ * gradients of phases, whose sums over r are added, `scale` times, to total[c].  Rows of `in` are in_row
+ * apart, those of `out` and `value` out_row.  The other activations have a loop of their own, which needs the
+ * registers. */
 typedef struct across {
     int depth;
     factors f;
-    const float *in, *bias;
+    const float *in, *bias, *value;
     int64_t in_row;
-    float *out, *slope;
+    float *out, *total;
     int64_t out_row;
     float scale;
 } across;
@@ -66,6 +68,21 @@ PV_INLINE void add_products(int down, across p, pv_vector sum[MOST_ROWS][ACROSS]
     }
 }
 
+/* Adds the sum over rows to total, of which two grow beside each other: one would wait for itself. */
+PV_INLINE void add_total(int down, pv_vector sum[MOST_ROWS][ACROSS], float scale, float *total)
+{
+    for (int v = 0; v < ACROSS; v++) {
+        pv_vector even = sum[0][v], odd = down > 1 ? sum[1][v] : (pv_vector){0};
+#pragma GCC unroll 12
+        for (int r = 2; r < down; r++)
+            if (r % 2)
+                odd += sum[r][v];
+            else
+                even += sum[r][v];
+        *pv_vector_at(total + v * PV_LANES) += scale * (even + odd);
+    }
+}
+
 PV_INLINE void block_across(ending end, bool dense, int down, across p)
 {
     pv_vector sum[MOST_ROWS][ACROSS];
@@ -78,17 +95,21 @@ PV_INLINE void block_across(ending end, bool dense, int down, across p)
         add_products(down, p, sum);
     for (int r = 0; r < down; r++)
         for (int v = 0; v < ACROSS; v++) {
-            float *out = p.out + r * p.out_row + v * PV_LANES;
+            const int64_t at = r * p.out_row + v * PV_LANES;
+            float *out = p.out + at;
             if (end == KEPT)
                 *pv_vector_aligned(out) = sum[r][v];
             else if (end == RELU)
-                activate_vector(PV_LOOP_RELU, sum[r][v], pv_vector_aligned(out),
-                                pv_vector_aligned(p.slope + r * p.out_row + v * PV_LANES));
+                *pv_vector_aligned(out) = relu_of(sum[r][v]);
             else if (end == TURNED)
-                *pv_vector_aligned(out) *= sum[r][v];
+                *pv_vector_aligned(out) = sum[r][v] *= pv_vector_load_aligned(out);
+            else if (end == PASSED)
+                *pv_vector_aligned(out) = sum[r][v] =
+                    relu_passes(pv_vector_load_aligned(p.value + at), sum[r][v]);
             else
                 *pv_vector_at(out) += p.scale * sum[r][v];
         }
+    if (end == TURNED || end == PASSED) add_total(down, sum, p.scale, p.total);
 }
 
 /* How many of the rows that are left the next block takes: `most`, 8, 4, 2 or 1.  A block of few rows waits
@@ -121,28 +142,29 @@ PV_INLINE void all_across(ending end, bool dense, int most, int rows, int units,
                 block_across(end, dense, 1, part);
             part.f.at += some * p.f.row;
             part.out += some * p.out_row;
-            if (end <= RELU) part.slope += some * p.out_row;
+            if (end == PASSED) part.value += some * p.out_row;
         }
         p.in += BLOCK_UNITS;
         p.out += BLOCK_UNITS;
-        if (end <= RELU) {
-            p.bias += BLOCK_UNITS;
-            p.slope += BLOCK_UNITS;
-        }
+        if (end <= RELU) p.bias += BLOCK_UNITS;
+        if (end == PASSED) p.value += BLOCK_UNITS;
+        if (end == TURNED || end == PASSED) p.total += BLOCK_UNITS;
     }
 }
 
-/* The uses of a layer's products, each a function of its own, as each wants all registers. */
+/* The uses of a layer's products, each a function of its own, as each wants all registers.  By a pointer: a
+ * struct that is copied right after its fields were written waits for them. */
 #define USE_ACROSS(name, end, dense)                                                                         \
-    static __attribute__((noinline)) void name(int rows, int units, across p)                                \
+    static __attribute__((noinline)) void name(int rows, int units, const across *p)                         \
     {                                                                                                        \
-        all_across(end, dense, ANY_DOWN, rows, units, p);                                                    \
+        all_across(end, dense, ANY_DOWN, rows, units, *p);                                                   \
     }
 /* A use between hidden layers, for two of the usual width once more, of numbers that the compiler knows. */
 #define USE_HIDDEN(name, end, dense, rows_, depth_, row_, step_)                                             \
     USE_ACROSS(name##_any, end, dense)                                                                       \
-    static __attribute__((noinline)) void name##_usual(int rows, across p)                                   \
+    static __attribute__((noinline)) void name##_usual(int rows, const across *use)                          \
     {                                                                                                        \
+        across p = *use;                                                                                     \
         (void)rows;                                                                                          \
         p.depth = depth_;                                                                                    \
         p.f.row = row_;                                                                                      \
@@ -150,7 +172,7 @@ PV_INLINE void all_across(ending end, bool dense, int most, int rows, int units,
         p.in_row = p.out_row = USUAL;                                                                        \
         all_across(end, dense, DOWN, rows_, USUAL, p);                                                       \
     }                                                                                                        \
-    static void name(bool usual, int rows, int units, across p)                                              \
+    static void name(bool usual, int rows, int units, const across *p)                                       \
     {                                                                                                        \
         if (usual)                                                                                           \
             name##_usual(rows, p);                                                                           \
@@ -162,7 +184,9 @@ USE_ACROSS(first_relu, RELU, false)
 USE_HIDDEN(forward_across, KEPT, true, rows, USUAL, USUAL, 1)
 USE_HIDDEN(forward_relu, RELU, true, rows, USUAL, USUAL, 1)
 USE_ACROSS(back_last, TURNED, false)
+USE_ACROSS(back_last_relu, PASSED, false)
 USE_HIDDEN(back_across, TURNED, true, rows, USUAL, USUAL, 1)
+USE_HIDDEN(back_relu, PASSED, true, rows, USUAL, USUAL, 1)
 USE_HIDDEN(add_across, ADDED, false, USUAL, p.depth, 1, USUAL)
 
 static bool is_usual(const pv_inr_net *net, int l)
@@ -189,8 +213,8 @@ static void outputs_across(const pv_inr_net *net, int first, int wide)
         }
 }
 
-/* at[r * row + c * column] += scale * the sum over n samples of f[r][s] x[s][c], or of x[s][c] (PLAIN), for
- * few rows f, f_row apart. */
+/* at[r * row + c * column] += scale * the sum over n samples of f[r][s] x[s][c], for few rows f, f_row
+ * apart. */
 typedef struct thin {
     int n, units;
     const float *f, *x;
@@ -199,19 +223,13 @@ typedef struct thin {
     int64_t row, column;
 } thin;
 
-typedef enum weighing { PLAIN, WEIGHTED } weighing;
-
 /* Of sample s + i / down to the sum of row i % down. */
-PV_INLINE void add_samples(weighing weigh, int down, int rows, thin p, int64_t s,
-                           pv_vector sum[THIN_ROWS][ACROSS])
+PV_INLINE void add_samples(int down, int rows, thin p, int64_t s, pv_vector sum[THIN_ROWS][ACROSS])
 {
     for (int i = 0; i < rows; i++)
         for (int v = 0; v < ACROSS; v++) {
             const pv_vector x = pv_vector_load_aligned(p.x + (s + i / down) * p.units + v * PV_LANES);
-            if (weigh == PLAIN)
-                sum[i][v] += x;
-            else
-                sum[i][v] += pv_vector_splat(p.f[i % down * p.f_row + s + i / down]) * x;
+            sum[i][v] += pv_vector_splat(p.f[i % down * p.f_row + s + i / down]) * x;
         }
 }
 
@@ -239,7 +257,7 @@ PV_INLINE void add_thin(int down, thin p, pv_vector sum[THIN_ROWS][ACROSS])
 
 /* A block of columns.  Each of so few sums would wait for itself: it is made of `apart` others, one or two or
  * four. */
-PV_INLINE void thin_block(weighing weigh, int down, int apart, thin p)
+PV_INLINE void thin_block(int down, int apart, thin p)
 {
     pv_vector sum[THIN_ROWS][ACROSS];
     int s = 0;
@@ -247,9 +265,9 @@ PV_INLINE void thin_block(weighing weigh, int down, int apart, thin p)
         for (int v = 0; v < ACROSS; v++)
             sum[i][v] = (pv_vector){0};
     for (; s + apart <= p.n; s += apart)
-        add_samples(weigh, down, down * apart, p, s, sum);
+        add_samples(down, down * apart, p, s, sum);
     for (; s < p.n; s++)
-        add_samples(weigh, down, down, p, s, sum);
+        add_samples(down, down, p, s, sum);
     for (int r = 0; r < down; r++)
         for (int v = 0; v < ACROSS; v++) {
             if (apart > 1) sum[r][v] += sum[down + r][v];
@@ -258,23 +276,18 @@ PV_INLINE void thin_block(weighing weigh, int down, int apart, thin p)
     add_thin(down, p, sum);
 }
 
-static __attribute__((noinline)) void sum_across(thin p)
+static __attribute__((noinline)) void thin_across(int rows, const thin *use)
 {
-    for (int u = 0; u < p.units; u += BLOCK_UNITS, p.x += BLOCK_UNITS, p.at += BLOCK_UNITS)
-        thin_block(PLAIN, 1, PLAIN_APART, p);
-}
-
-static __attribute__((noinline)) void thin_across(int rows, thin p)
-{
+    thin p = *use;
     for (int u = 0; u < p.units; u += BLOCK_UNITS, p.x += BLOCK_UNITS, p.at += BLOCK_UNITS * p.column) {
         thin part = p;
         for (int r = 0; r < rows; r += FEW, part.f += FEW * p.f_row, part.at += FEW * p.row) {
             if (rows - r == 1)
-                thin_block(WEIGHTED, 1, APART, part);
+                thin_block(1, APART, part);
             else if (rows - r == 2 || FEW == 2)
-                thin_block(WEIGHTED, 2, APART > 1 ? APART / 2 : 1, part);
+                thin_block(2, APART > 1 ? APART / 2 : 1, part);
             else
-                thin_block(WEIGHTED, FEW, 1, part);
+                thin_block(FEW, 1, part);
         }
     }
 }
@@ -361,37 +374,35 @@ static void forward_samples(const pv_inr_net *net, const float *coords, int firs
                           .bias = net->bias[l],
                           .in_row = d[l + 1],
                           .out = net->value[l + 1],
-                          .slope = net->slope[l + 1],
                           .out_row = d[l + 1]};
         if (l == 0)
-            (relu ? first_relu : first_across)(n, d[1], p);
+            (relu ? first_relu : first_across)(n, d[1], &p);
         else
-            (relu ? forward_relu : forward_across)(is_usual(net, l), n, d[l + 1], p);
-        if (!relu) activate_rows(net, l, 1, n * d[l + 1], p.out, p.slope);
+            (relu ? forward_relu : forward_across)(is_usual(net, l), n, d[l + 1], &p);
+        if (!relu) activate_rows(net, l, 1, n * d[l + 1], p.out, net->slope[l + 1]);
     }
     outputs_across(net, first, (n + PV_LANES - 1) / PV_LANES);
 }
 
-/* Through the weights of hidden layer l, and their gradient. */
-static void back_hidden(const pv_inr_net *net, int l, int n, float weight_scale, float *gradient)
+/* Through the weights of layer l to the phases before it, from gradients f of what it made; to `total` the
+ * gradient of the biases of those phases. */
+static void back_through(const pv_inr_net *net, int l, int n, factors f, float scale, float *total)
 {
-    const int in = net->arch.dims[l], out = net->arch.dims[l + 1];
-    const float *slope = net->slope[l + 1];
-    add_across(is_usual(net, l), out, in,
-               (across){.depth = n,
-                        .f = {slope, 1, out},
-                        .in = net->value[l],
-                        .in_row = in,
-                        .out = gradient,
-                        .out_row = in,
-                        .scale = weight_scale});
-    back_across(is_usual(net, l), n, in,
-                (across){.depth = out,
-                         .f = {slope, out, 1},
-                         .in = net->weight[l],
-                         .in_row = in,
-                         .out = net->slope[l],
-                         .out_row = in});
+    const bool relu = net->loop == PV_LOOP_RELU;
+    const int in = net->arch.dims[l];
+    const across p = {.depth = net->arch.dims[l + 1],
+                      .f = f,
+                      .in = net->weight[l],
+                      .value = net->value[l],
+                      .in_row = in,
+                      .out = net->slope[l],
+                      .total = total,
+                      .out_row = in,
+                      .scale = scale};
+    if (l == net->arch.layers - 1)
+        (relu ? back_last_relu : back_last)(n, in, &p);
+    else
+        (relu ? back_relu : back_across)(is_usual(net, l), n, in, &p);
 }
 
 /* From residuals to gradients of all but the outputs' biases, which end `gradient`. */
@@ -399,31 +410,29 @@ static void back_samples(const pv_inr_net *net, const float *coords, int first, 
                          float *gradient)
 {
     const int last = net->arch.layers - 1, *d = net->arch.dims;
-    const float *output = net->output + first, weight_scale = scale * net->scale;
-    float *end = gradient;
+    const float *output = net->output + first, hidden_scale = scale * net->scale;
+    float *at = gradient; /* of layer l's weights; the biases of the layer before end there */
     for (int l = 0; l < last; l++)
-        end += d[l + 1] * d[l] + d[l + 1];
+        at += d[l + 1] * d[l] + d[l + 1];
     thin_across(d[last + 1],
-                (thin){n, d[last], output, net->value[last], net->stride, scale, end, d[last], 1});
-    back_last(n, d[last],
-              (across){.depth = d[last + 1],
-                       .f = {output, 1, net->stride},
-                       .in = net->weight[last],
-                       .in_row = d[last],
-                       .out = net->slope[last],
-                       .out_row = d[last]});
-    for (int l = last - 1; l >= 0; l--) {
-        const int units = d[l + 1];
+                &(thin){n, d[last], output, net->value[last], net->stride, scale, at, d[last], 1});
+    back_through(net, last, n, (factors){output, 1, net->stride}, hidden_scale, at - d[last]);
+    for (int l = last - 1; l > 0; l--) {
+        const int in = d[l], out = d[l + 1];
         const float *slope = net->slope[l + 1];
-        end -= units;
-        sum_across((thin){n, units, NULL, slope, 0, weight_scale, end, 0, 1});
-        end -= units * d[l];
-        if (l == 0)
-            thin_across(d[0],
-                        (thin){n, units, coords + first, slope, net->stride, weight_scale, end, 1, d[0]});
-        else
-            back_hidden(net, l, n, weight_scale, end);
+        at -= out + out * in;
+        add_across(is_usual(net, l), out, in,
+                   &(across){.depth = n,
+                             .f = {slope, 1, out},
+                             .in = net->value[l],
+                             .in_row = in,
+                             .out = at,
+                             .out_row = in,
+                             .scale = hidden_scale});
+        back_through(net, l, n, (factors){slope, out, 1}, hidden_scale, at - in);
     }
+    thin_across(
+        d[0], &(thin){n, d[1], coords + first, net->slope[1], net->stride, hidden_scale, gradient, 1, d[0]});
 }
 
 static double gradient_across(const pv_inr_net *net, const float *coords, const float *values, int count,

@@ -7,11 +7,11 @@
 
 #if defined(__AVX512F__)
 enum { MOST_UNITS = 8, WIDE = 3, GRAD_A = 4, GRAD_B = 4, UNROLL = 1 };
-enum { DOWN = 12, ACROSS = 2, UNROLLED = 1, TOGETHER = 64, FEW = 2, APART = 4, PLAIN_APART = 4 };
+enum { DOWN = 12, ACROSS = 2, UNROLLED = 1, TOGETHER = 64, FEW = 2, APART = 4 };
 enum { DROPS_DENORMALS = 1 };
 #else
 enum { MOST_UNITS = 4, WIDE = 3, GRAD_A = 4, GRAD_B = 3, UNROLL = 4 };
-enum { DOWN = 3, ACROSS = 4, UNROLLED = 4, TOGETHER = 48, FEW = 3, APART = 1, PLAIN_APART = 2 };
+enum { DOWN = 3, ACROSS = 4, UNROLLED = 4, TOGETHER = 48, FEW = 3, APART = 1 };
 enum { DROPS_DENORMALS = 0 };
 #endif
 #include "pv_inr_loops.h"

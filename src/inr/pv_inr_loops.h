@@ -16,11 +16,21 @@ enum {
     GRAD_SUMS = GRAD_A * COLUMNS, /* a multiple of PV_LANES */
 };
 
+PV_INLINE pv_vector relu_of(pv_vector z)
+{
+    return pv_vector_max((pv_vector){0}, z); /* in this order NaN stays */
+}
+
+/* What of `gradient` comes through, by z or by what the activation made of it. */
+PV_INLINE pv_vector relu_passes(pv_vector z, pv_vector gradient)
+{
+    return pv_vector_keep(pv_vector_greater(z, (pv_vector){0}), gradient);
+}
+
 PV_INLINE void relu_vector(pv_vector z, pv_vector *value, pv_vector *slope)
 {
-    const pv_vector zero = {0};
-    *slope = pv_vector_keep(pv_vector_greater(z, zero), pv_vector_splat(1));
-    *value = pv_vector_max(zero, z); /* in this order NaN stays */
+    *slope = relu_passes(z, pv_vector_splat(1));
+    *value = relu_of(z);
 }
 
 /* 0 from |z| = 8 on, where exp(-z^2) is below 2e-28: products with numbers as small as it becomes would be
