@@ -32,6 +32,10 @@ typedef struct pv_transformer_kernels {
     void (*silu_slope)(int64_t n, const pv_real *x, pv_real *y, pv_real *slope);
     /* y *= x */
     void (*multiply)(int64_t n, const pv_real *x, pv_real *y);
+    /* Of x [2][n] and y [2][n]: y[i] = x[i] y[0]. */
+    void (*multiply_both)(int64_t n, const pv_real *x, pv_real *y);
+    /* y [2][rows][width] = bias + x, bias - x. */
+    void (*both_signs)(int64_t rows, int width, const pv_real *x, const pv_real *bias, pv_real *y);
     /* y += x */
     void (*add)(int64_t n, const pv_real *x, pv_real *y);
 

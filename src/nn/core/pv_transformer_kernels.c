@@ -75,6 +75,25 @@ static void multiply(int64_t n, const pv_real *x, pv_real *restrict y)
         y[i] *= x[i];
 }
 
+static void both_signs(int64_t rows, int width, const pv_real *x, const pv_real *bias, pv_real *y)
+{
+    for (int64_t r = 0; r < rows; r++, x += width, y += width)
+        for (int k = 0; k < width; k += PV_LANES) {
+            const pv_vector value = pv_vector_load(x + k), shift = pv_vector_load(bias + k);
+            *pv_vector_at(y + k) = value + shift;
+            *pv_vector_at(y + rows * width + k) = shift - value;
+        }
+}
+
+static void multiply_both(int64_t n, const pv_real *x, pv_real *restrict y)
+{
+    for (int64_t i = 0; i < n; i += PV_LANES) {
+        const pv_vector value = pv_vector_load(y + i);
+        *pv_vector_at(y + i) = value * pv_vector_load(x + i);
+        *pv_vector_at(y + n + i) = value * pv_vector_load(x + n + i);
+    }
+}
+
 static void add(int64_t n, const pv_real *x, pv_real *restrict y)
 {
     for (int64_t i = 0; i < n; i++)
@@ -359,6 +378,8 @@ const pv_transformer_kernels PV_ISA_TABLE(pv_transformer_kernels) = {
     .gelu_slope = gelu_slope,
     .silu_slope = silu_slope,
     .multiply = multiply,
+    .multiply_both = multiply_both,
+    .both_signs = both_signs,
     .add = add,
     .norm = norm,
     .norm_backward = norm_backward,

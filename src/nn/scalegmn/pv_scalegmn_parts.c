@@ -70,13 +70,6 @@ static void activate(const pv_scalegmn_work *w, const pv_packed_norm *norm, cons
     if (place->backward) w->dense->dropout(values, w->draws, keep, scale, h->slope);
 }
 
-static void deactivate(const pv_scalegmn_work *w, const pv_packed_norm *norm, const pv_scalegmn_hidden *h,
-                       int64_t rows)
-{
-    w->kernels->multiply(rows * w->width, h->slope, h->dafter);
-    pv_packed_norm_backward(norm, rows, h->before, h->dafter);
-}
-
 void pv_scalegmn_mlp_finish(const pv_scalegmn_work *w, const pv_scalegmn_mlp *mlp, int64_t rows,
                             const pv_scalegmn_place *place, pv_real *y)
 {
@@ -88,7 +81,8 @@ void pv_scalegmn_mlp_unfinish(const pv_scalegmn_work *w, const pv_scalegmn_mlp *
                               const pv_real *dy)
 {
     if (mlp->last.weight) pv_packed_backward(&mlp->last, rows, w->plain.after, dy, false, w->plain.dafter);
-    deactivate(w, &mlp->norm, &w->plain, rows);
+    w->kernels->multiply(rows * w->width, w->plain.slope, w->plain.dafter);
+    pv_packed_norm_backward(&mlp->norm, rows, w->plain.before, w->plain.dafter);
 }
 
 static pv_packed_linear without_bias(const pv_packed_linear *linear)
@@ -107,11 +101,7 @@ static void even_run(const pv_scalegmn_work *w, const pv_scalegmn_mlp *rho, int6
 {
     const pv_scalegmn_hidden *const h = &w->pair;
     const int64_t values = rows * w->width;
-    for (int64_t i = 0; i < values; i++) {
-        h->before[i] = w->first[i];
-        h->before[values + i] = -w->first[i];
-    }
-    w->dense->add_row(2 * rows, w->width, 1, rho->first.bias->values, h->before);
+    w->kernels->both_signs(rows, w->width, w->first, rho->first.bias->values, h->before);
     activate(w, &rho->norm, h, 2 * rows, place);
     w->kernels->add(values, h->after + values, h->after);
 }
@@ -121,8 +111,8 @@ static void even_run_back(const pv_scalegmn_work *w, const pv_scalegmn_mlp *rho,
 {
     pv_real *const d = w->pair.dafter;
     const int64_t values = rows * w->width;
-    memcpy(d + values, d, sizeof *d * (size_t)values);
-    deactivate(w, &rho->norm, &w->pair, 2 * rows);
+    w->kernels->multiply_both(values, w->pair.slope, d);
+    pv_packed_norm_backward(&rho->norm, 2 * rows, w->pair.before, d);
     w->dense->sum_rows(2 * rows, w->width, 1, d, rho->first.bias->gradients);
     for (int64_t i = 0; i < values; i++)
         w->dfirst[i] = d[i] - d[values + i];
