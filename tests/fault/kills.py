@@ -1,8 +1,8 @@
 """Kills at random instants, by the hundred: `make check-fault`; test_kills.py is its short form.
 
-A trial fits a store in one file or in shards, grows one, or repairs one, on 2 to 4 ranks; SIGKILL meets one random rank or all
-of them at a random instant.  Then h5py must open the file, every row marked fitted must pass its checksum, and a new start on
-other ranks must end with the bytes of a run that nothing disturbed."""
+A trial fits a store in one file or in shards, in float32 or in 16 bits, grows one, or repairs one, on 2 to 4 ranks; SIGKILL
+meets one random rank or all of them at a random instant.  Then h5py must open the file, every row marked fitted must pass its
+checksum, and a new start on other ranks must end with the bytes of a run that nothing disturbed."""
 
 import argparse
 import random
@@ -118,10 +118,16 @@ def prepare(work: Path, steps: int) -> list[Kind]:
     polyview(*words_for(fit, base), ranks=2)
     shutil.copy(base, damaged)
     damage(damaged)
+
+    def in_precision(name: str) -> list[object]:
+        return [*fit, "--set", f"fit.precision={name}", "--set", f"fit.polish={steps // 10}"]
+
     grow = ["extend", "STORE", "--views", GROWN_VIEWS, "--objects", GROWN_OBJECTS, "--set", SHARDS]
     return [
         undisturbed(work, "fit", None, [fit]),
         undisturbed(work, "shards", None, [[*fit, "--set", SHARDS]]),
+        undisturbed(work, "bfloat16_amx", None, [in_precision("bfloat16_amx")]),
+        undisturbed(work, "int16 in shards", None, [[*in_precision("int16"), "--set", SHARDS]]),
         undisturbed(work, "grow", base, [grow, ["fit", "--store", "STORE"]]),
         undisturbed(work, "repair", damaged, [["verify", "STORE", "--repair"]]),
     ]

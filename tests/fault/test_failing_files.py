@@ -42,7 +42,9 @@ def faults(work: Path) -> Path | None:
     return library if made.returncode == 0 else None
 
 
-def with_faults(library: Path, words: list[object], ranks: int, rank: int, calls: str, code: int, **more: object):
+def with_faults(
+    library: Path, words: list[object], ranks: int, rank: int, calls: str, code: int, **more: object
+):
     """Runs the program; `calls` on store.h5 fail on one rank."""
     variables = {
         "FAULT_PATH": "store.h5",
@@ -155,7 +157,11 @@ def nodes_with_disks_of_their_own_are_seen(work: Path) -> None:
         file["view/status"][0, 3] = 0
     words = ["fit", "--store", store]
     run = with_faults(library, words, 2, 1, "open", errno.ENOENT, FAULT_PATH="store.h5.lock")
-    check(one_error(run, FAILED, "rank 1 on ", "must be shared"), "a rank that does not see the lock refuses", run)
+    check(
+        one_error(run, FAILED, "rank 1 on ", "must be shared"),
+        "a rank that does not see the lock refuses",
+        run,
+    )
     return None
 
 
@@ -227,7 +233,11 @@ def a_writer_that_takes_no_lock_is_noticed(work: Path) -> None:
         run = polyview("fit", "--store", store, ranks=ranks)
         with h5py.File(store) as file:
             kept = len(file.attrs["note"]) == 30000 and file["mine"].shape == (1000,)
-        check(run.status == 0 and kept, "nothing is lost: the next start ends it, and what was added is there", run)
+        check(
+            run.status == 0 and kept,
+            "nothing is lost: the next start ends it, and what was added is there",
+            run,
+        )
         check(polyview("verify", store).json["bad"] == 0, "every row is sound")
 
 
@@ -262,7 +272,9 @@ def locks_of_silent_nodes_are_waited_for(work: Path) -> None:
         check(run.status == STOPPED and run.seconds < 10, "and a signal", run)
         leave(117 if ranks == 2 else 4000)  # of what is that old, the age alone is believed
         run = polyview(*words, ranks=ranks)
-        check(run.status == 0 and "taking over" in run.stderr, "it takes the lock over when its time is up", run)
+        check(
+            run.status == 0 and "taking over" in run.stderr, "it takes the lock over when its time is up", run
+        )
         leave(20)
         process = Process(launch(words, ranks), **AT_ONCE)
         for _ in range(20):

@@ -6,7 +6,7 @@ from pathlib import Path
 from kills import kills
 from harness import run_tests  # noqa: E402
 
-TRIALS, STEPS, SEED = 4, 300, 2
+TRIALS, STEPS, SEED = 6, 300, 2
 
 
 def some_random_kills(work: Path) -> None:
