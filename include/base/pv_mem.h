@@ -29,6 +29,11 @@ void *pv_alloc(int64_t n, size_t size) __attribute__((malloc));
     pv_free_each(sizeof((void *const[]){__VA_ARGS__}) / sizeof(void *), (void *const[]){__VA_ARGS__})
 void pv_free_each(size_t count, void *const *pointers);
 
+/* A part of a block that lies in whole cache lines: the next n floats of `block`, after the `used` ones,
+ * which it counts on.  NULL while there is no block, so that one walk over all parts counts, and lays them
+ * out. */
+float *pv_part(float *block, int64_t *used, int64_t n);
+
 /* Blocks that are given back together: the arrays of a struct, all that is taken while a model is built. */
 typedef struct pv_memory {
     void **blocks;

@@ -35,6 +35,14 @@ void *pv_alloc(int64_t n, size_t size)
     return memset(memory, 0, rounded);
 }
 
+float *pv_part(float *block, int64_t *used, int64_t n)
+{
+    enum { LINE = PV_ALIGN / (int)sizeof(float) };
+    float *part = block ? block + *used : NULL;
+    *used += (n + LINE - 1) / LINE * LINE;
+    return part;
+}
+
 void pv_free_each(size_t count, void *const *pointers)
 {
     for (size_t i = 0; i < count; i++)

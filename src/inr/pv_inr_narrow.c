@@ -7,30 +7,22 @@
 
 enum { LINE = PV_ALIGN / (int)sizeof(float) };
 
-/* Takes `n` floats, rounded up to whole cache lines; only counts while there is no memory. */
-static float *take(float *memory, int64_t *used, int64_t n)
-{
-    float *part = memory ? memory + *used : NULL;
-    *used += (n + LINE - 1) / LINE * LINE;
-    return part;
-}
-
 /* Points every buffer into narrow->memory; returns how many floats they take. */
 static int64_t carve(const pv_inr_net *net, pv_inr_narrow *narrow)
 {
     const int last = net->arch.layers - 1, *d = net->arch.dims;
     int64_t used = 0, widest = 0;
     for (int l = 1; l < last; l++) {
-        narrow->forward[l] = take(narrow->memory, &used, (int64_t)((d[l] + 1) / 2) * d[l + 1]);
-        narrow->back[l] = take(narrow->memory, &used, (int64_t)((d[l + 1] + 1) / 2) * d[l]);
+        narrow->forward[l] = pv_part(narrow->memory, &used, (int64_t)((d[l] + 1) / 2) * d[l + 1]);
+        narrow->back[l] = pv_part(narrow->memory, &used, (int64_t)((d[l + 1] + 1) / 2) * d[l]);
         narrow->step[l] = (d[l] + LINE - 1) / LINE * LINE;
-        narrow->value[l] = take(narrow->memory, &used, (int64_t)narrow->step[l] * narrow->half);
+        narrow->value[l] = pv_part(narrow->memory, &used, (int64_t)narrow->step[l] * narrow->half);
         widest = d[l] > widest ? d[l] : widest;
         widest = d[l + 1] > widest ? d[l + 1] : widest;
     }
-    narrow->delta = take(narrow->memory, &used, widest * narrow->half);
-    narrow->turning = take(narrow->memory, &used, (widest + LINE) * (PV_INR_NARROW_BLOCK / 2));
-    narrow->units = take(narrow->memory, &used, (widest + 1) / 2 * PV_INR_NARROW_BLOCK);
+    narrow->delta = pv_part(narrow->memory, &used, widest * narrow->half);
+    narrow->turning = pv_part(narrow->memory, &used, (widest + LINE) * (PV_INR_NARROW_BLOCK / 2));
+    narrow->units = pv_part(narrow->memory, &used, (widest + 1) / 2 * PV_INR_NARROW_BLOCK);
     return used;
 }
 

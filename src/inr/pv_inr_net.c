@@ -36,32 +36,23 @@ static int plan_tile(const pv_arch *arch, int samples, int run)
     return round_up(each, tiles > 1 && run > 0 && whole % run == 0 ? whole : LINE);
 }
 
-/* Takes `n` floats, rounded up to whole cache lines, from the `used` floats of memory; only counts while
- * there is no memory. */
-static float *take(float *memory, int64_t *used, int64_t n)
-{
-    float *part = memory ? memory + *used : NULL;
-    *used += (n + LINE - 1) / LINE * LINE;
-    return part;
-}
-
 /* Points every buffer into net->memory; returns how many floats they take. */
 static int64_t carve(pv_inr_net *net)
 {
     const int M = net->arch.layers, *d = net->arch.dims;
     int64_t used = 0;
     for (int l = 0; l < M; l++) {
-        net->weight[l] = take(net->memory, &used, (int64_t)d[l + 1] * d[l]);
-        net->transposed[l] = take(net->memory, &used, (int64_t)d[l + 1] * d[l]);
-        net->bias[l] = take(net->memory, &used, d[l + 1]);
+        net->weight[l] = pv_part(net->memory, &used, (int64_t)d[l + 1] * d[l]);
+        net->transposed[l] = pv_part(net->memory, &used, (int64_t)d[l + 1] * d[l]);
+        net->bias[l] = pv_part(net->memory, &used, d[l + 1]);
     }
     for (int l = 1; l < M; l++) {
-        net->value[l] = take(net->memory, &used, (int64_t)d[l] * net->stride);
-        net->slope[l] = take(net->memory, &used, (int64_t)d[l] * net->stride);
+        net->value[l] = pv_part(net->memory, &used, (int64_t)d[l] * net->stride);
+        net->slope[l] = pv_part(net->memory, &used, (int64_t)d[l] * net->stride);
     }
-    net->output = take(net->memory, &used, (int64_t)d[M] * net->stride);
-    net->run_sine = take(net->memory, &used, (int64_t)net->run * d[1]);
-    net->run_cosine = take(net->memory, &used, (int64_t)net->run * d[1]);
+    net->output = pv_part(net->memory, &used, (int64_t)d[M] * net->stride);
+    net->run_sine = pv_part(net->memory, &used, (int64_t)net->run * d[1]);
+    net->run_cosine = pv_part(net->memory, &used, (int64_t)net->run * d[1]);
     return used;
 }
 

@@ -5,15 +5,7 @@
 
 #include <stdlib.h>
 
-enum { LINE = PV_ALIGN / (int)sizeof(float), LANES = 16 /* the most that a vector has */ };
-
-/* Takes `n` floats, rounded up to whole cache lines; only counts while there is no memory. */
-static float *take(float *memory, int64_t *used, int64_t n)
-{
-    float *part = memory ? memory + *used : NULL;
-    *used += (n + LINE - 1) / LINE * LINE;
-    return part;
-}
+enum { LANES = 16 }; /* the most that a vector has */
 
 /* What a step adds up. */
 static int64_t carve_sums(const pv_inr_net *net, pv_inr_squares *squares)
@@ -23,8 +15,9 @@ static int64_t carve_sums(const pv_inr_net *net, pv_inr_squares *squares)
     for (int l = 0; l <= last; l++) {
         const bool hidden = l > 0 && l < last;
         const int64_t units = pv_inr_squares_units(d[l + 1]);
-        squares->matrix[l] = take(squares->memory, &used, hidden ? units * pv_inr_squares_units(d[l]) : 0);
-        squares->sums[l] = take(squares->memory, &used, (int64_t)d[l + 1] * (hidden ? 1 : 1 + d[l]) * LANES);
+        squares->matrix[l] = pv_part(squares->memory, &used, hidden ? units * pv_inr_squares_units(d[l]) : 0);
+        squares->sums[l] =
+            pv_part(squares->memory, &used, (int64_t)d[l + 1] * (hidden ? 1 : 1 + d[l]) * LANES);
     }
     return used;
 }
@@ -37,19 +30,19 @@ static int64_t carve(const pv_inr_net *net, pv_inr_squares *squares)
     int widest = 0;
     for (int l = 1; l < last; l++) {
         const int64_t in = pv_inr_squares_units(d[l]), out = pv_inr_squares_units(d[l + 1]);
-        squares->forward[l] = take(squares->memory, &used, out * pv_inr_squares_pairs(d[l]));
-        squares->back[l] = take(squares->memory, &used, in * pv_inr_squares_pairs(d[l + 1]));
-        squares->bias[l] = take(squares->memory, &used, out * LANES);
-        squares->value[l] = take(squares->memory, &used, in * PV_INR_SQUARES_WORDS);
+        squares->forward[l] = pv_part(squares->memory, &used, out * pv_inr_squares_pairs(d[l]));
+        squares->back[l] = pv_part(squares->memory, &used, in * pv_inr_squares_pairs(d[l + 1]));
+        squares->bias[l] = pv_part(squares->memory, &used, out * LANES);
+        squares->value[l] = pv_part(squares->memory, &used, in * PV_INR_SQUARES_WORDS);
     }
     for (int l = 1; l <= last; l++)
         widest = d[l] > widest ? d[l] : widest;
-    squares->coords = take(squares->memory, &used, (int64_t)d[0] * squares->net.stride);
-    squares->values = take(squares->memory, &used, (int64_t)d[last + 1] * squares->net.stride);
+    squares->coords = pv_part(squares->memory, &used, (int64_t)d[0] * squares->net.stride);
+    squares->values = pv_part(squares->memory, &used, (int64_t)d[last + 1] * squares->net.stride);
     const int64_t most = 2 * pv_inr_squares_pairs(widest);
-    squares->work = take(squares->memory, &used, most * PV_INR_SQUARES_BLOCK);
-    squares->of_samples = take(squares->memory, &used, most * PV_INR_SQUARES_WORDS);
-    squares->units = take(squares->memory, &used, most / 2 * PV_INR_SQUARES_BLOCK);
+    squares->work = pv_part(squares->memory, &used, most * PV_INR_SQUARES_BLOCK);
+    squares->of_samples = pv_part(squares->memory, &used, most * PV_INR_SQUARES_WORDS);
+    squares->units = pv_part(squares->memory, &used, most / 2 * PV_INR_SQUARES_BLOCK);
     return used;
 }
 
