@@ -64,16 +64,18 @@ def augmentations_are_trained_once(work: Path) -> None:
     )
     told = table(work, "augment", "table", "--of", "paper", "--runs", runs)
     rows = lines_of(told)
-    scores = [
-        json.loads(path.read_text().splitlines()[-1])["result"]["test_accuracy"]
-        for path in runs.glob("two_views-*.runs.jsonl")
-    ]
+    records = [json.loads(path.read_text().splitlines()[-1]) for path in runs.glob("two_views-*.runs.jsonl")]
+    scores = [one["result"]["test_accuracy"] for one in records]
+    trained = sum(one["result"]["samples"] * one["result"]["epochs"] for one in records)
+    seconds = sum(one["time"]["cpu_s"] * one["ranks"] for one in records)
     check(
         told.returncode == 0
         and rows["none, two views"][0].startswith(f"{50 * sum(scores):.1f}")
         and rows["none, two views"][1] == "+0.0"
-        and rows["none, one view"][-1] == "2",
-        "the table has the mean of the seeds, beside as many views without",
+        and rows["none, one view"][-1] == "2"
+        and rows["none, two views"][-3:-1]
+        == [f"{records[0]['result']['parameters']:,}", f"{trained / seconds:,.0f}"],
+        "the table has the mean of the seeds, beside as many views without, and what they cost",
         told,
     )
     seen = ("--seeds", 1, 2, "--unseen", 1, "--store", work / "store.h5", "--polyview", BUILD / "polyview")

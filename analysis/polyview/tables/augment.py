@@ -30,7 +30,7 @@ import numpy as np
 
 from .._metrics import read_metrics, series
 from .._paths import beside, path_of, replaced
-from .._runs import Run, as_number, last_done, runs_of, told
+from .._runs import Run, as_number, last_done, read_runs, runs_of, told
 from .variants import (
     ALL_VIEWS,
     AUGMENTATIONS,
@@ -132,6 +132,9 @@ def scored(found: list[Run]) -> tuple[float, float]:
     return mean_and_error([100 * r.figure("test_accuracy") for r in found]) if found else (math.nan, math.nan)
 
 
+COST = ("parameters", "samples/s of a core")
+
+
 def whole_table(head: list[str], rows: list[list[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -140,6 +143,14 @@ def whole_table(head: list[str], rows: list[list[str]]) -> str:
 def drawn_errors(scores: list[tuple[float, float]]) -> list[float]:
     """Of means and errors, what stands at the end of a bar: nothing where a single seed has no error."""
     return [error if math.isfinite(error) else 0.0 for _, error in scores]
+
+
+def rate(found: list[Run]) -> str:
+    """Samples that were trained a second of a core's time, validation in it, whatever else the machine did: over all
+    seeds, and all runs that each took."""
+    samples = sum(run.figure("samples") * run.figure("epochs") for run in found)
+    took = [one for run in found for one in read_runs(run.path) if one.command == "train"]
+    return told(samples / sum(one.ranks * as_number(one.record["time"]["cpu_s"]) for one in took), ",.0f")
 
 
 def figures(found: list[Run], *wanted: tuple[str, str]) -> list[str]:
@@ -164,10 +175,11 @@ def augmentation_table(args: argparse.Namespace) -> str:
             ("best_epoch", ".0f"),
             ("train_loss", ".2f"),
         )
-        rows.append([variant.meaning, plus_minus(test, error), gain, *rest, str(len(found))])
-    what = "augmentation, or model" if of == "paper" else "augmentation"
+        cost = [*figures(found, ("parameters", ",.0f")), rate(found)] if of == "paper" else []
+        rows.append([variant.meaning, plus_minus(test, error), gain, *rest, *cost, str(len(found))])
+    what, cost = ("augmentation, or model", list(COST)) if of == "paper" else ("augmentation", [])
     head = [what, "test accuracy, %", "against none", "test loss", "validation accuracy"]
-    return whole_table([*head, "best epoch", "last training loss", "seeds"], rows)
+    return whole_table([*head, "best epoch", "last training loss", *cost, "seeds"], rows)
 
 
 def model_table(args: argparse.Namespace) -> str:
@@ -181,10 +193,8 @@ def model_table(args: argparse.Namespace) -> str:
         if variant not in MODELS:
             name = "DWS 16 x 2" if name == "none" else f"DWS 16 x 2, {name}"
         rest = figures(found, ("test_loss", ".3f"), ("train_loss", ".2f"), ("parameters", ",.0f"))
-        rows.append([name, plus_minus(*scored(found)), *rest, str(len(found))])
-    return whole_table(
-        ["model", "test accuracy, %", "test loss", "last training loss", "parameters", "seeds"], rows
-    )
+        rows.append([name, plus_minus(*scored(found)), *rest, rate(found), str(len(found))])
+    return whole_table(["model", "test accuracy, %", "test loss", "last training loss", *COST, "seeds"], rows)
 
 
 def judged(args: argparse.Namespace, model: Path, split: str, view: int) -> float:

@@ -119,7 +119,9 @@ MLP = (
     "train.lr=1e-3",
 )
 PROBE = ("model.kind=probe", "model.hidden=256", "train.normalise=none", "train.lr=1e-3")
-SCALEGMN = ("model.kind=scalegmn", "model.hidden=32", "train.normalise=scale", "train.lr=1e-3")
+SCALEGMN = ("model.kind=scalegmn", "model.hidden=32", "train.normalise=scale", "train.lr=2e-3")
+GNN = ("model.kind=gnn", "model.d_node=32", "model.d_edge=16", "model.d_node_hid=64", "train.lr=1e-3")
+TOKENS = ("model.kind=tokens", "model.hidden=64", "train.lr=1e-3")
 MATCHED = ("train.align=fixed", "train.normalise=tensor")
 PHASOR, SIGN = ("model.features=phasor",), ("train.canonical=sign",)
 SIGNED_HALF = "{kind: mixup_aligned, signs: true, p: 0.5}"
@@ -154,6 +156,8 @@ MODELS = [
             (*PHASOR, *SIGN),
         ),
         Variant("dws_fixed", "DWS 16 x 2, matched by order and signs", sets=MATCHED),
+        Variant("gnn", "relational transformer 32, 16 x 2", sets=GNN),
+        Variant("tokens", "transformer over units 64 x 2", sets=TOKENS),
         Variant("probe", "64 learned points, perceptron 256 x 2", sets=PROBE),
         Variant("scalegmn", "ScaleGMN 32 x 2, forward", sets=SCALEGMN),
         Variant("scalegmn_mixup", "ScaleGMN 32 x 2, signed-aligned MixUp of one half", SIGNED_HALF, SCALEGMN),
