@@ -8,11 +8,9 @@
 #if defined(__AVX512F__)
 enum { MOST_UNITS = 8, WIDE = 3, GRAD_A = 4, GRAD_B = 4, UNROLL = 1 };
 enum { DOWN = 12, ACROSS = 2, UNROLLED = 1, TOGETHER = 64, FEW = 2, APART = 4 };
-enum { DROPS_DENORMALS = 1 };
 #else
 enum { MOST_UNITS = 4, WIDE = 3, GRAD_A = 4, GRAD_B = 3, UNROLL = 4 };
 enum { DOWN = 3, ACROSS = 4, UNROLLED = 4, TOGETHER = 48, FEW = 3, APART = 1 };
-enum { DROPS_DENORMALS = 0 };
 #endif
 #include "pv_inr_loops.h"
 #if defined(__AVX2__)
@@ -110,9 +108,9 @@ static __attribute__((noinline)) double add_gradient(const pv_inr_net *net, cons
 static double gradient_kernel(const pv_inr_net *net, const float *coords, const float *values, int count,
                               float scale, float *gradient)
 {
-    const unsigned mode = DROPS_DENORMALS ? pv_mode_without_denormals() : 0;
+    const unsigned mode = pv_mode_without_denormals();
     const double sum = add_gradient(net, coords, values, count, scale, gradient);
-    if (DROPS_DENORMALS) pv_mode_restore(mode);
+    pv_mode_restore(mode);
     return sum;
 }
 
@@ -197,9 +195,9 @@ static __attribute__((noinline)) void step_and_load(pv_inr_net *net, pv_inr_adam
 static void adam_kernel(pv_inr_net *net, pv_inr_adam step, const float *gradient, float *m, float *v,
                         float *row)
 {
-    const unsigned mode = DROPS_DENORMALS ? pv_mode_without_denormals() : 0;
+    const unsigned mode = pv_mode_without_denormals();
     step_and_load(net, step, (state){gradient, m, v, row});
-    if (DROPS_DENORMALS) pv_mode_restore(mode);
+    pv_mode_restore(mode);
 }
 
 extern const pv_inr_kernels PV_ISA_TABLE(pv_inr_kernels);

@@ -70,8 +70,8 @@ static void a_step_moves_weights_and_loads_them(void **state)
     on_every_isa(moves_and_loads);
 }
 
-/* Where the gradient is 0, AVX-512 leaves nothing below the smallest normal number; whatever the instruction
- * set, what comes after the kernels computes with such numbers again. */
+/* Where the gradient is 0, nothing is left below the smallest normal number, on processors that are told so;
+ * what comes after the kernels computes with such numbers again. */
 static void drops_only_its_own(void)
 {
     const pv_inr_kernels *kernels = PV_ISA_CHOOSE(pv_inr_kernels);
@@ -81,8 +81,10 @@ static void drops_only_its_own(void)
     for (int i = 0; i < s.params; i++)
         s.m[i] = tiny;
     kernels->adam(&s.net, (pv_inr_adam){5e-4f, 1}, s.gradient, s.m, s.v, s.row);
+#if defined(__x86_64__)
     for (int i = 0; i < s.params; i++)
-        assert_int_equal(s.m[i] == 0, pv_cpu_isa() == PV_ISA_AVX512);
+        assert_true(s.m[i] == 0);
+#endif
     pv_kernel_gradient(NULL, PV_PRECISION_FLOAT32, &s.arch, s.row, SAMPLES, coords, values, s.gradient);
     assert_true(tiny / 2 > 0);
     drop(&s);
