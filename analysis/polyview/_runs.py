@@ -48,6 +48,11 @@ class Run:
         return int(self.record["ranks"])
 
     @property
+    def core_seconds(self) -> float:
+        """Of all ranks together, while they computed; NaN of a record without them."""
+        return as_number(self.record.get("ranks")) * as_number(self.record.get("time", {}).get("cpu_s"))
+
+    @property
     def nodes(self) -> int:
         return int(self.record["nodes"])
 

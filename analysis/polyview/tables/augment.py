@@ -147,10 +147,11 @@ def drawn_errors(scores: list[tuple[float, float]]) -> list[float]:
 
 def rate(found: list[Run]) -> str:
     """Samples that were trained a second of a core's time, validation in it, whatever else the machine did: over all
-    seeds, and all runs that each took."""
+    seeds, and all runs that each took; "-" where records do not tell."""
     samples = sum(run.figure("samples") * run.figure("epochs") for run in found)
     took = [one for run in found for one in read_runs(run.path) if one.command == "train"]
-    return told(samples / sum(one.ranks * as_number(one.record["time"]["cpu_s"]) for one in took), ",.0f")
+    seconds = sum(one.core_seconds for one in took)
+    return f"{samples / seconds:,.0f}" if seconds > 0 and samples > 0 else "-"
 
 
 def figures(found: list[Run], *wanted: tuple[str, str]) -> list[str]:
