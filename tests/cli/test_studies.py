@@ -91,6 +91,21 @@ def augmentations_are_trained_once(work: Path) -> None:
         inside,
         judged,
     )
+    page = work / "page.md"
+    marks = [
+        f"<!-- polyview-tools table augment --of {of}: {at} -->"
+        for of in ("views", "paper-views")
+        for at in ("begin", "end")
+    ]
+    page.write_text("\n".join(marks) + "\n")
+    placed = table(work, "augment", "table", "--of", "paper-views", "--runs", runs, *seen, "--into", page)
+    check(
+        placed.returncode == 0
+        and page.read_text() == "\n".join([*marks[:3], inside.stdout.rstrip("\n"), marks[3]]) + "\n",
+        "and that of the paper's scale has its own place on a page",
+        placed,
+        page.read_text(),
+    )
     pictures = {
         "views": table(work, "augment", "views", "--runs", runs, *seen, "-o", work / "views.png"),
         "curves": table(work, "augment", "curves", "--runs", runs, "-o", work / "curves.png"),

@@ -7,14 +7,14 @@
     polyview-tools table augment bars [--runs runs/augment] -o docs/pictures/augment-accuracy.png
     polyview-tools table augment task NUMBER --runs runs/augment      (for jobs/array-augment.sbatch)
 
-`run` trains what is not yet trained, one process a run, all variants of a seed before those of the next; interrupted and
-started again it goes on.  `table` prints Markdown, or replaces what stands between the marks of the table in a file: the
-augmentations, views against augmentation, models on the same rows, or all of it at the scale of the paper; `run --of` trains
-the rows of one.  The table of views also judges models on a view that they have not seen, of objects that they have, once,
-and keeps the results beside the runs; `views` draws it.  `curves` draws the losses without augmentation and with the best
-known ones, `bars` the accuracies of those.  `task` names one run for whoever trains elsewhere: its model, then the options
-of `polyview train`, a word a line; beyond the last run it fails and says how many there are.  A run's results are in its
-record, NAME-SEED.h5.runs.jsonl.
+`run` trains what is not yet trained, one process a run, all variants of a seed before those of the next; interrupted
+and started again it goes on. `table` prints Markdown, or replaces what stands between the marks of the table in a
+file: the augmentations, views against augmentation, models on the same rows, or all of it at the scale of the paper,
+whose views have a table of their own; `run --of` trains the rows of one. A table of views also judges models on a
+view that they have not seen, of objects that they have, once, and keeps the results beside the runs; `views` draws
+it. `curves` draws the losses without augmentation and with the best known ones, `bars` the accuracies of those.
+`task` names one run for whoever trains elsewhere: its model, then the options of `polyview train`, a word a line;
+beyond the last run it fails and says how many there are. A run's results are in its record, NAME-SEED.h5.runs.jsonl.
 """
 
 import argparse
@@ -35,6 +35,7 @@ from .variants import (
     ALL_VIEWS,
     AUGMENTATIONS,
     COUNTS,
+    LARGE,
     MAIN,
     MODELS,
     NAMED,
@@ -269,6 +270,7 @@ TABLES = {
     "views": view_table,
     "models": model_table,
     "paper": augmentation_table,
+    "paper-views": view_table,
 }
 OF = {
     "augmentations": AUGMENTATIONS,
@@ -277,7 +279,8 @@ OF = {
         *(NAMED[n] for n in ("one_view", "one_view_canonical_sign", "one_view_negation_mixup_signed_half")),
         *MODELS,
     ],
-    "paper": list(dict.fromkeys([*AUGMENTATIONS, *VIEWS, *MODELS])),
+    "paper": list(dict.fromkeys([*AUGMENTATIONS, *VIEWS, *MODELS, *LARGE])),
+    "paper-views": VIEWS,
 }
 
 
@@ -391,7 +394,9 @@ def arguments(program: str, words: list[str]) -> argparse.Namespace:
     which = argparse.ArgumentParser(add_help=False)
     which.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     which.add_argument(
-        "--of", choices=TABLES, help="which of the tables (all but views and paper are trained by default)"
+        "--of",
+        choices=TABLES,
+        help="which of the tables (all but those of views and paper are trained by default)",
     )
     which.add_argument("--only", nargs="+", help="names of variants", choices=[v.name for v in VARIANTS])
     program_of = argparse.ArgumentParser(add_help=False)

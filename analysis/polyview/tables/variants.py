@@ -167,7 +167,28 @@ MODELS = [
     )
 ]
 
+# Networks that need as many images as the paper has, or trainings as long as those allow.
+WIDE_SCALEGMN = (*SCALEGMN, "model.hidden=64", "train.lr=1.5e-3", "train.batch=128", "train.epochs=40")
+LARGE = [
+    replace(model, views=1)
+    for model in (
+        Variant("dws_sab", "DWS 16 x 2 of `sab`", sets=("model.set_layer=sab", "train.lr=2e-3")),
+        Variant(
+            "dws_wide_canonical_mixup_aligned",
+            "DWS 32 x 2, batches of 64, 60 epochs, canonical signs, aligned MixUp",
+            "{kind: mixup_aligned}",
+            ("model.hidden=32", "train.batch=64", "train.epochs=60", *SIGN),
+        ),
+        Variant(
+            "scalegmn_wide_mixup",
+            "ScaleGMN 64 x 2, 40 epochs, signed-aligned MixUp of one half",
+            SIGNED_HALF,
+            WIDE_SCALEGMN,
+        ),
+    )
+]
+
 # What is trained unless something else is asked for: rows of some views want a store that has so many.
 STUDY = [*AUGMENTATIONS, *MODELS]
-VARIANTS = list(dict.fromkeys([*STUDY, *VIEWS]))
+VARIANTS = list(dict.fromkeys([*STUDY, *VIEWS, *LARGE]))
 NAMED = {variant.name: variant for variant in VARIANTS}
