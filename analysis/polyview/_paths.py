@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,13 @@ def path_of(text: str) -> Path:
         raise PathError(f"'{text}': the variable {error.args[0]} is not set") from error
     except (ValueError, RuntimeError) as error:
         raise PathError(f"'{text}': {error} ($$ stands for a dollar sign, ./~ for a name with ~)") from error
+
+
+def program_path(text: str) -> Path:
+    """A program's file, absolute, so that ./NAME is found where it lies; of a bare name, else, what a shell finds."""
+    path = path_of(text)
+    found = None if path.exists() else shutil.which(text)
+    return Path(found) if found else path.absolute()
 
 
 def real(path: str | Path) -> Path:

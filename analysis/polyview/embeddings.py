@@ -23,7 +23,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from .figures import COLOURS, STYLE, save
-from ._paths import path_of
+from ._paths import path_of, program_path
 from ._runs import as_number, told
 
 DRAWS = (1, 2, 3)
@@ -79,7 +79,7 @@ def accuracy(polyview: Path, store: Path, model: Path, count: int, draw: int) ->
     source = "--untrained" if model.suffix == ".yaml" else "--model"
     words = ["probe", "--quiet", "--store", store, "--method", "ridge", source, model]
     words += ["--labels-per-class", count, "--seed", draw]
-    done = subprocess.run([polyview.resolve(), *map(str, words)], capture_output=True, text=True, check=False)
+    done = subprocess.run([polyview, *map(str, words)], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(map(str, words))}: status {done.returncode}\n{done.stderr}")
     return as_number(json.loads(done.stdout)["test_accuracy"])
@@ -113,7 +113,7 @@ def main(program: str, words: list[str]) -> int:
     parser.add_argument("--names", nargs="+", default=[], help="of the real targets")
     parser.add_argument("--model", type=path_of, nargs="+", default=[])
     parser.add_argument("--counts", type=int, nargs="+", default=[5, 20, 80, 300])
-    parser.add_argument("--polyview", type=path_of, default=Path("build/polyview"))
+    parser.add_argument("--polyview", type=program_path, default="build/polyview")
     args = parser.parse_args(words)
     with plt.rc_context(STYLE):
         if args.command == "scatter":

@@ -24,6 +24,7 @@ import numpy as np
 
 from .tables.augment import mean_and_error, replace_between_marks, whole_table
 from .store import Store
+from ._paths import path_of, program_path
 from ._runs import last_done, runs_of
 
 MARK = "<!-- polyview-tools recipes{of}: {end} -->"
@@ -284,18 +285,18 @@ def arguments(program: str, words: list[str]) -> argparse.Namespace:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     runs = argparse.ArgumentParser(add_help=False)
-    runs.add_argument("--runs", type=Path, default=Path("runs/recipes"), help="directory of the runs")
+    runs.add_argument("--runs", type=path_of, default=Path("runs/recipes"), help="directory of the runs")
     command = commands.add_parser("run", parents=[runs], help="fit, train and probe what has no result yet")
-    command.add_argument("--config", type=Path, default=Path("configs/recipes.yaml"))
-    command.add_argument("--polyview", type=Path, default=Path("build/polyview"))
+    command.add_argument("--config", type=path_of, default=Path("configs/recipes.yaml"))
+    command.add_argument("--polyview", type=program_path, default="build/polyview")
     command.add_argument("--ranks", type=int, default=1)
     command.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     command.add_argument("--only", nargs="+", choices=[r.name for r in RECIPES], help="names of recipes")
     command = commands.add_parser("table", parents=[runs], help="Markdown of the results")
     command.add_argument("--of", choices=TABLES, default="recipes", help="which table")
-    command.add_argument("--into", type=Path, help="file whose table is replaced")
+    command.add_argument("--into", type=path_of, help="file whose table is replaced")
     command = commands.add_parser("figure", parents=[runs], help="accuracy against PSNR and distance")
-    command.add_argument("-o", "--output", type=Path, required=True)
+    command.add_argument("-o", "--output", type=path_of, required=True)
     commands.add_parser("names", help="the recipes, a line each")
     return parser.parse_args(words)
 

@@ -336,6 +336,27 @@ def tables_of_a_study_are_of_its_runs(work: Path) -> None:
     check(beyond.returncode == 1 and "90 runs" in beyond.stderr, "beyond the last there is none", beyond)
 
 
+def the_program_is_found_as_a_shell_finds_it(work: Path) -> None:
+    """Where it is named by a path there, else by a bare name on PATH."""
+    make_store(work)
+    (work / "on path").mkdir()
+    for name, status in (("fitter", 7), ("on path/trainer", 8)):
+        (work / name).write_text(f"#!/bin/sh\nexit {status}\n")
+        (work / name).chmod(0o755)
+    path = f"{work / 'on path'}:{os.environ['PATH']}"
+    one = ("--runs", "runs", "--seeds", 1)
+    for command in (
+        ("table", "augment", "run", *one, "--store", "store.h5", "--only", "one_view"),
+        ("table", "contrast", "run", *one, "--store", "store.h5", "--only", "views"),
+        ("recipes", "run", *one, "--only", "300x1e-3"),
+    ):
+        for name, said in (("./fitter", "status 7"), ("fitter", "status 7"), ("trainer", "status 8")):
+            run = tool(*command, "--polyview", name, cwd=work, PATH=path)
+            check(refused(run, said), f"{' '.join(command[:2])} runs {name}", run)
+        run = tool(*command, "--polyview", "./trainer", cwd=work, PATH=path)
+        check(refused(run, str(work / "trainer")), "a path that leads nowhere is named", run)
+
+
 if __name__ == "__main__":
     sys.exit(
         run_tests(
@@ -345,5 +366,6 @@ if __name__ == "__main__":
             names_of_any_letters,
             tables_are_replaced_whole,
             tables_of_a_study_are_of_its_runs,
+            the_program_is_found_as_a_shell_finds_it,
         )
     )

@@ -29,7 +29,7 @@ from typing import BinaryIO
 import numpy as np
 
 from .._metrics import read_metrics, series
-from .._paths import beside, path_of, replaced
+from .._paths import beside, path_of, program_path, replaced
 from .._runs import Run, as_number, last_done, read_runs, runs_of, told
 from .variants import (
     ALL_VIEWS,
@@ -403,7 +403,7 @@ def arguments(program: str, words: list[str]) -> argparse.Namespace:
     program_of.add_argument(
         "--store", type=path_of, help="the store (default: store.h5 in the runs' directory)"
     )
-    program_of.add_argument("--polyview", type=path_of, default=Path("build/polyview"))
+    program_of.add_argument("--polyview", type=program_path, default="build/polyview")
     unseen = argparse.ArgumentParser(add_help=False)
     unseen.add_argument("--unseen", type=int, default=3, help="the view that none of the runs has seen")
     command = commands.add_parser(

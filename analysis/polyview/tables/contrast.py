@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from .augment import drawn_errors, mean_and_error, plus_minus, replace_between_marks, whole_table
-from .._paths import path_of, replaced
+from .._paths import path_of, program_path, replaced
 from .._runs import as_number, told
 
 BEGIN, END = "<!-- polyview-tools table contrast: begin -->", "<!-- polyview-tools table contrast: end -->"
@@ -60,7 +60,7 @@ VARIANTS = [
 
 def polyview(args: argparse.Namespace, *words: object) -> dict[str, Any]:
     done = subprocess.run(
-        [str(args.polyview.resolve()), *map(str, words), "--quiet"],
+        [str(args.polyview), *map(str, words), "--quiet"],
         capture_output=True,
         text=True,
         check=False,
@@ -185,7 +185,7 @@ def main(program: str, words: list[str]) -> int:
         program, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("command", choices=("run", "table", "bars"))
-    parser.add_argument("--polyview", type=path_of, default=Path("build/polyview"))
+    parser.add_argument("--polyview", type=program_path, default="build/polyview")
     parser.add_argument("--config", type=path_of, default=Path("configs/contrast.yaml"))
     parser.add_argument("--store", type=path_of, default=Path("runs/augment/store.h5"))
     parser.add_argument("--runs", type=path_of, default=Path("runs/contrast"))
