@@ -146,10 +146,19 @@ def drawn_errors(scores: list[tuple[float, float]]) -> list[float]:
     return [error if math.isfinite(error) else 0.0 for _, error in scores]
 
 
+def trained_samples(run: Run) -> float:
+    """Of all epochs, by its metrics: one that draws a view of each object has fewer than the split has rows."""
+    metrics = run.path.with_name(run.path.name.replace(".runs.jsonl", ".jsonl"))
+    if not metrics.exists():
+        return math.nan
+    epochs = read_metrics(metrics)[1]
+    return float(np.dot(series(epochs, "seconds"), series(epochs, "samples_per_s")))
+
+
 def rate(found: list[Run]) -> str:
     """Samples that were trained a second of a core's time, validation in it, whatever else the machine did: over all
     seeds, and all runs that each took; "-" where records do not tell."""
-    samples = sum(run.figure("samples") * run.figure("epochs") for run in found)
+    samples = sum(map(trained_samples, found))
     took = [one for run in found for one in read_runs(run.path) if one.command == "train"]
     seconds = sum(one.core_seconds for one in took)
     return f"{samples / seconds:,.0f}" if seconds > 0 and samples > 0 else "-"
