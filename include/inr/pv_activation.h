@@ -10,6 +10,7 @@
 typedef enum pv_inr_variant {
     PV_INR_DWSNETS,  /* every sine layer W ~ U(+-sqrt(6/d_in)/w0), as the published sets */
     PV_INR_STANDARD, /* Sitzmann et al. 2020: the first layer W ~ U(+-1/d_in) */
+    PV_INR_FLAT,     /* twice the frequencies of dwsnets, and a last layer that nearly ignores them */
 } pv_inr_variant;
 
 /* Activations that the kernels have in their loops; the others bring their own. */

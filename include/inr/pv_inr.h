@@ -7,7 +7,7 @@
 #include "inr/pv_arch.h"
 
 /* Draws an initialisation.  Hidden layers: W uniform within the bound of their activation, biases 0 or as
- * W; the last layer: W and b ~ U(+-1/sqrt(d_in)).
+ * W; the last layer: W and b ~ U(+-1/sqrt(d_in)), of the variant `flat` 0.08 times that.
  * Shapes   row [P]
  * Random   in row order from `rng`, one uniform draw an entry that is random. */
 void pv_inr_init(const pv_arch *arch, pv_inr_variant variant, pv_rng *rng, float *row);

@@ -62,6 +62,7 @@ typedef struct pv_fit_opts {
 } pv_fit_opts;
 
 /* As the config says it. */
+const char *pv_inr_variant_name(pv_inr_variant variant);
 const char *pv_fit_init_name(pv_fit_init init);
 const char *pv_precision_name(pv_precision precision);
 

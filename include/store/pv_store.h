@@ -38,7 +38,7 @@ typedef enum pv_store_texts {
 typedef struct pv_store_spec {
     const pv_signal *signal;
     const pv_arch *arch;
-    const char *variant; /* "dwsnets", "standard" */
+    const char *variant; /* as the config says it */
     int64_t views;
     const char *config; /* YAML, every key */
 } pv_store_spec;

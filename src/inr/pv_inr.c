@@ -7,6 +7,12 @@
 #include <math.h>
 #include <stdlib.h>
 
+/* 0.08 is about sqrt(6) / w0 of the usual w0, 30: the range that Sitzmann et al. give the last layer. */
+static double last_bound(double fan_in, pv_inr_variant variant)
+{
+    return (variant == PV_INR_FLAT ? 0.08 : 1) / sqrt(fan_in);
+}
+
 void pv_inr_init(const pv_arch *arch, pv_inr_variant variant, pv_rng *rng, float *row)
 {
     const pv_activation *const activation = pv_arch_activation(arch);
@@ -16,7 +22,7 @@ void pv_inr_init(const pv_arch *arch, pv_inr_variant variant, pv_rng *rng, float
         const bool draws_biases = last || activation->draws_biases;
         const double fan_in = arch->dims[l];
         const double bound =
-            last ? 1 / sqrt(fan_in) : activation->bound(l, fan_in, (double)arch->w0, variant);
+            last ? last_bound(fan_in, variant) : activation->bound(l, fan_in, (double)arch->w0, variant);
         for (int i = 0; i < weights; i++)
             *row++ = (float)pv_rng_range(rng, -bound, bound);
         for (int i = 0; i < biases; i++)

@@ -1,7 +1,8 @@
 /* The rows of the `inr` and `fit` sections: what an INR is and how it is fitted. */
 #include "inr/pv_inr_opts.h"
 
-static const char *const variants[] = {[PV_INR_DWSNETS] = "dwsnets", [PV_INR_STANDARD] = "standard", NULL};
+static const char *const variants[] = {
+    [PV_INR_DWSNETS] = "dwsnets", [PV_INR_STANDARD] = "standard", [PV_INR_FLAT] = "flat", NULL};
 static const char *const encodings[] = {
     [PV_ENCODING_NONE] = "none", [PV_ENCODING_FOURIER] = "fourier", NULL};
 static const char *const schedules[] = {
@@ -14,6 +15,11 @@ static const char *const precisions[] = {[PV_PRECISION_FLOAT32] = "float32",
                                          [PV_PRECISION_BFLOAT16_AMX] = "bfloat16_amx",
                                          [PV_PRECISION_INT16] = "int16",
                                          NULL};
+
+const char *pv_inr_variant_name(pv_inr_variant variant)
+{
+    return variants[variant];
+}
 
 const char *pv_precision_name(pv_precision precision)
 {
@@ -32,8 +38,9 @@ const pv_option pv_inr_options[] = {
     {PV_KEY(pv_inr_opts, activation), .registry = &pv_activations, .initial = "sine", .fixes = PV_FIXES_ROWS,
      .meaning = "what a hidden unit makes of its input"},
     {PV_KEY(pv_inr_opts, variant), .choices = variants, .initial = "dwsnets", .fixes = PV_FIXES_ROWS,
-     .meaning = "initialisation of the first layer; dwsnets: as the published sets, standard: Sitzmann "
-                "et al. 2020"},
+     .meaning = "initialisation; dwsnets: as the published sets, standard: the first layer as by Sitzmann et "
+                "al. 2020, flat: the first layer of sines with twice the range of dwsnets and the last layer "
+                "with 0.08 times its range, so that a fit starts from a nearly flat picture"},
     {PV_KEY(pv_inr_opts, w0), .initial = "30.0", PV_ABOVE(0), .fixes = PV_FIXES_ROWS,
      .meaning = "frequency of the hidden layers, of activations that have one"},
     {PV_KEY(pv_inr_opts, offset), .initial = "0.5", .fixes = PV_FIXES_ROWS,

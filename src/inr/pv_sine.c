@@ -3,10 +3,12 @@
 
 #include <math.h>
 
-/* Source   Sitzmann et al. 2020, section 3.2; the published DWSNets INRs for the variant `dwsnets`. */
+/* Source   Sitzmann et al. 2020, section 3.2; the published DWSNets INRs for the variant `dwsnets`;
+ * `flat` was found by the study of docs/recipes.md. */
 static double bound(int layer, double fan_in, double w0, pv_inr_variant variant)
 {
-    return layer == 0 && variant == PV_INR_STANDARD ? 1 / fan_in : sqrt(6 / fan_in) / w0;
+    if (layer == 0 && variant == PV_INR_STANDARD) return 1 / fan_in;
+    return (layer == 0 && variant == PV_INR_FLAT ? 2 : 1) * sqrt(6 / fan_in) / w0;
 }
 
 const pv_activation pv_activation_sine = {

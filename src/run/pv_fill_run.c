@@ -76,7 +76,7 @@ pv_status pv_run_create(const pv_comm *comm, const pv_run_config *config, const 
     pv_status st;
     pv_arch arch;
     char *yaml = NULL;
-    const char *variant = config->inr.variant == PV_INR_STANDARD ? "standard" : "dwsnets";
+    const char *variant = pv_inr_variant_name(config->inr.variant);
     PV_TRY(pv_agree(comm, pv_arch_make(&config->inr, pv_signal_form(signal)->inputs,
                                        pv_signal_form(signal)->channels, config->fit.seed, &arch)));
     PV_TRY(pv_agree(comm, pv_run_config_emit(config, &yaml)));

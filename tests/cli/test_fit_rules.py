@@ -1,6 +1,7 @@
 """The rules of a fit: target, plateau, schedule and mini-batches give the same bytes on any ranks; views that
 diverge start again, and their rows are refused when no attempt stays finite."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -160,6 +161,35 @@ def objects_may_share_their_starts(work: Path) -> None:
     check(run.status == 0 and run.json["fit_init"] == "shared", "so does a probe", run)
 
 
+def a_fit_starts_by_its_variant(work: Path) -> None:
+    """Before their first step pictures of `flat` hardly differ from the offset, others do."""
+    write_images(work / "images")
+    store, most = work / "store.h5", {}
+    for variant in ("dwsnets", "standard", "flat"):
+        made = {}
+        for ranks in (1, 3):
+            store.unlink(missing_ok=True)
+            config = write_config(work, inr={"variant": variant}, fit={"steps": 1, "lr": 1e-12})
+            run = polyview("fit", "--config", config, ranks=ranks)
+            check(run.status == 0 and run.json["fitted"] == ROWS, f"{variant} starts on {ranks} ranks", run)
+            made[ranks] = columns(store)
+        check(not same(made[1], made[3]), f"{variant} starts are the same on any ranks")
+        with Store(store) as fitted, h5py.File(store) as file:
+            arch = json.loads(file.attrs["arch"])
+            pictures = np.array([fitted.image(0, k) for k in range(8)])
+            most[variant] = float(np.abs(pictures - arch["offset"]).max())
+        check(arch["init"] == variant, "the store says how its fits started", arch)
+    check(most["flat"] < 0.15 < min(most["dwsnets"], most["standard"]), "flat starts are nearly flat", most)
+    run = polyview("fit", "--config", config, "--set", "inr.variant=dwsnets")
+    check(one_error(run, 2, "inr.variant: dwsnets"), "a store is not resumed by another variant", run)
+    run = polyview(
+        "train", "--config", config, "--set", "train.epochs=1", "--set", "train.align=signed", ranks=2
+    )
+    check(
+        run.status == 0, "rows of flat starts are aligned to a network that started so, and trained on", run
+    )
+
+
 def rows_that_never_stay_finite_are_refused(work: Path) -> None:
     write_images(work / "images")
     config, store, made = write_config(work, fit={"lr": ABSURD}), work / "store.h5", {}
@@ -292,6 +322,7 @@ if __name__ == "__main__":
             a_store_is_resumed_by_its_own_rules,
             a_store_is_repaired_in_its_precision,
             objects_may_share_their_starts,
+            a_fit_starts_by_its_variant,
             rows_that_never_stay_finite_are_refused,
             refused_rows_are_not_read,
             a_restart_takes_the_next_stream,

@@ -91,18 +91,20 @@ static void an_initialisation_keeps_to_its_ranges(void **state)
     (void)state;
     const pv_arch arch = make(2, 3, 2, (int[]){64, 32});
     float row[64 * 3 + 32 * 65 + 3 * 33];
-    for (int variant = 0; variant < 2; variant++) {
+    for (int variant = 0; variant <= PV_INR_FLAT; variant++) {
         pv_rng rng = pv_rng_open(5, PV_RNG_TEST, 1, 2);
         pv_inr_init(&arch, (pv_inr_variant)variant, &rng, row);
-        expect_uniform(row, 128, variant == PV_INR_STANDARD ? 0.5 : sqrt(3.0) / 30);
+        const double first[] = {sqrt(3.0) / 30, 0.5, 2 * sqrt(3.0) / 30};
+        const double last = (variant == PV_INR_FLAT ? 0.08 : 1) / sqrt(32.0);
+        expect_uniform(row, 128, first[variant]);
         expect_uniform(row + 192, 2048, sqrt(6.0 / 64) / 30);
-        expect_uniform(row + 2272, 96, 1 / sqrt(32.0));
+        expect_uniform(row + 2272, 96, last);
         for (int i = 0; i < 64; i++)
             assert_true(row[128 + i] == 0);
         for (int i = 0; i < 32; i++)
             assert_true(row[2240 + i] == 0);
         for (int i = 0; i < 3; i++)
-            assert_true(row[2368 + i] != 0 && fabs((double)row[2368 + i]) <= 1 / sqrt(32.0));
+            assert_true(row[2368 + i] != 0 && fabs((double)row[2368 + i]) <= last);
     }
 }
 
@@ -179,7 +181,7 @@ static void evaluation_agrees_with_plain_loops(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const pv_arch arch = make(cases[i].inputs, cases[i].outputs, cases[i].count, cases[i].hidden);
         float *coords = random_coords(cases[i].n, cases[i].inputs);
-        for (int variant = 0; variant < 2; variant++) {
+        for (int variant = 0; variant <= PV_INR_FLAT; variant++) {
             pv_rng rng = pv_rng_open(3, PV_RNG_TEST, i, (uint64_t)variant);
             pv_inr_init(&arch, (pv_inr_variant)variant, &rng, row);
             assert_true(eval_distance(&arch, row, cases[i].n, coords) < 2e-5);
