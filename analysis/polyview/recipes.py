@@ -1,13 +1,14 @@
 """Which fits can be read: fits the same objects by many recipes and tells how well networks and probes read the weights.
 
     polyview-tools recipes run [--config configs/recipes.yaml] [--runs runs/recipes] [--ranks 2] [--only NAME ...]
-    polyview-tools recipes table [--of starts] [--runs runs/recipes] [--into docs/recipes.md]
+    polyview-tools recipes table [--of starts | variants] [--runs runs/recipes] [--into docs/recipes.md]
     polyview-tools recipes figure [--runs runs/recipes] -o docs/pictures/recipes.png
     polyview-tools recipes names                                          (for a job array: a recipe a task)
 
 `run` goes on where it was interrupted: fits resume, and what has a result is not made again.  For every recipe it makes
 <runs>/<recipe>/store.h5, a second store of the INRs before their first step, models, and one JSON file a figure.  The table
-is of SIRENs; that of starts is of every activation, from starts of their own and from a shared one.
+is of SIRENs; that of starts is of every activation, from starts of their own and from a shared one; that of variants is of
+the ranges that a SIREN's first weights are drawn from.
 """
 
 import argparse
@@ -29,6 +30,16 @@ from ._runs import last_done, runs_of
 
 MARK = "<!-- polyview-tools recipes{of}: {end} -->"
 DISTANCE_ROWS = 512  # objects over which the distance travelled is averaged
+
+
+SCALEGMN = [
+    "model.kind=scalegmn",
+    "model.hidden=32",
+    "train.normalise=scale",
+    "train.lr=2e-3",
+    "train.schedule=cosine",
+    "train.precision=bfloat16",
+]
 
 
 @dataclass(frozen=True)
@@ -56,17 +67,22 @@ class Recipe:
         return self.steps * min(batch, pixels)
 
     def models(self) -> dict[str, list[str]]:
-        """The options of `polyview train`, by what is trained.  Units of ReLU have scales where others have signs."""
+        """The options of `polyview train`, by what is trained.  Units of ReLU have scales where others have signs;
+        the scale-equivariant network is of sines."""
         relu = "inr.activation=relu" in self.sets
         form = f"train.canonical={'scale' if relu else 'sign'}"
         matched = f"train.align={'permutation' if relu else 'signed'}"
         mlp = ["model.kind=mlp", "model.hidden=128"]
-        return {
+        models = {
             "dws": ["model.kind=dws"],
             "dws_canonical": ["model.kind=dws", form],
+            "scalegmn": SCALEGMN,
             "mlp": mlp,
             "mlp_matched": [*mlp, matched],
         }
+        if any(s.startswith("inr.activation=") for s in self.sets):
+            del models["scalegmn"]
+        return models
 
     def words(self) -> list[str]:
         sets = (f"fit.steps={self.steps}", f"fit.lr={self.rate:.4e}", *self.sets)
@@ -74,7 +90,7 @@ class Recipe:
 
 
 # Those with BATCH differ from the recipe that is read best, 4 000 steps at 1e-3, by little else than they name.
-BATCH, SHARED = "fit.batch=64", "fit.init=shared"
+BATCH, SHARED, FLAT = "fit.batch=64", "fit.init=shared", "inr.variant=flat"
 RELU = ("inr.activation=relu", "inr.encoding=fourier", "inr.frequencies=4", "inr.sigma=1")
 GAUSS = ("inr.activation=gauss", "inr.w0=3")
 RECIPES = [
@@ -102,6 +118,9 @@ RECIPES = [
     Recipe(4000, 1e-3, (BATCH, "inr.w0=15")),
     Recipe(4000, 1e-3, (BATCH, "inr.w0=20")),
     Recipe(4000, 1e-3, (BATCH, "inr.variant=standard")),
+    Recipe(4000, 1e-3, (BATCH, FLAT)),
+    Recipe(4000, 5e-4, (BATCH, FLAT)),
+    Recipe(4000, 1e-3, (BATCH, FLAT, "fit.schedule=cosine")),
     Recipe(4000, 1e-3, (BATCH, "inr.hidden=[16,16]")),
     Recipe(4000, 1e-3, (BATCH, "inr.hidden=[64,64]")),
     Recipe(4000, 1e-3, (BATCH, "fit.precision=int16")),
@@ -118,8 +137,9 @@ INRS: dict[str, tuple[str, ...]] = {
     "Gauss of w0 3": GAUSS,
 }
 STARTS: dict[str, tuple[str, ...]] = {"independent": (), "shared": (SHARED,)}
-READINGS = "DWS, DWS canonical, MLP, MLP matched, ridge, ridge matched, kNN matched"
+READINGS = "DWS, DWS canonical, ScaleGMN, MLP, MLP matched, ridge, ridge matched, kNN matched"
 
+READERS = ("dws", "dws_canonical", "scalegmn", "mlp", "mlp_matched")
 PROBES = {
     "ridge": ["--method", "ridge", "--features", "raw"],
     "ridge_matched": ["--method", "ridge", "--features", "aligned"],
@@ -207,8 +227,15 @@ def told(values: list[float]) -> str:
 def readings(runs: Path, recipe: Recipe) -> list[str]:
     """Accuracies of the models and the probes, in words."""
     probes = [result(runs, recipe, name) for name in PROBES]
-    cells = [told(accuracies(runs, recipe, name)) for name in recipe.models()]
+    cells = [told(accuracies(runs, recipe, name)) for name in READERS]
     return cells + [f"{100 * probe['test_accuracy']:.1f}" if probe else "-" for probe in probes]
+
+
+def tabled(titles: str, rows: list[list[str]]) -> str:
+    """Without the columns that no row has anything in."""
+    names = titles.split(", ")
+    kept = [i for i in range(len(names)) if not rows or any(row[i] != "-" for row in rows)]
+    return whole_table([names[i] for i in kept], [[row[i] for i in kept] for row in rows])
 
 
 def table_of_recipes(runs: Path) -> str:
@@ -222,8 +249,7 @@ def table_of_recipes(runs: Path) -> str:
         head = [str(recipe.steps), f"{recipe.rate:g}", extra, samples]
         head += [f"{fitted['psnr_db']:.1f}", f"{fitted['moved']:.2f}"]
         rows.append([*head, *readings(runs, recipe)])
-    titles = f"steps, rate, else, thousand samples, PSNR (dB), moved, {READINGS}"
-    return whole_table(titles.split(", "), rows)
+    return tabled(f"steps, rate, else, thousand samples, PSNR (dB), moved, {READINGS}", rows)
 
 
 def table_of_starts(runs: Path) -> str:
@@ -235,10 +261,27 @@ def table_of_starts(runs: Path) -> str:
             if fitted:
                 head = [inr, start, f"{fitted['psnr_db']:.1f}", f"{fitted['moved']:.2f}"]
                 rows.append([*head, *readings(runs, recipe)])
-    return whole_table(f"INR, start, PSNR (dB), moved, {READINGS}".split(", "), rows)
+    return tabled(f"INR, start, PSNR (dB), moved, {READINGS}", rows)
 
 
-TABLES = {"recipes": table_of_recipes, "starts": table_of_starts}
+def table_of_variants(runs: Path) -> str:
+    """Of the first weights' ranges, by 4 000 steps on 64 pixels."""
+    rows = []
+    for recipe in OF_SINES:
+        fitted = result(runs, recipe, "fit")
+        rest = [s for s in recipe.sets if s != BATCH]
+        if not fitted or recipe.steps != 4000 or BATCH not in recipe.sets:
+            continue
+        if all(s.startswith(("inr.variant=", "fit.schedule=")) for s in rest):
+            known = dict(s.split("=") for s in rest)
+            head = [known.get("inr.variant", "dwsnets"), f"{recipe.rate:g}"]
+            head += [known.get("fit.schedule", "constant")]
+            head += [f"{fitted['psnr_db']:.1f}", f"{fitted['moved']:.2f}"]
+            rows.append([*head, *readings(runs, recipe)])
+    return tabled(f"variant, rate, schedule, PSNR (dB), moved, {READINGS}", rows)
+
+
+TABLES = {"recipes": table_of_recipes, "starts": table_of_starts, "variants": table_of_variants}
 
 
 def scattered(axis: Any, points: list[tuple[float, float, Recipe]]) -> None:

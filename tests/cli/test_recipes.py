@@ -9,6 +9,7 @@ from pathlib import Path
 from harness import BUILD, TOOLS, check, environment, run_tests, write_config, write_images
 
 NAME = "100x5e-3"
+FLAT = "4000x5e-4-batch-64-variant-flat"
 RELU = "4000x1e-3-batch-64-activation-relu-encoding-fourier-frequencies-4-sigma-1-init-shared"
 
 
@@ -64,6 +65,17 @@ def a_recipe_is_judged_once(work: Path) -> None:
         other.returncode == 0
         and told.stdout.splitlines()[-1].startswith("| ReLU of 4 Fourier frequencies | shared |"),
         "INRs of another activation are read by the forms that their units have",
+        other.stderr,
+        told.stdout,
+    )
+    words[-3:] = [FLAT, "--seeds", 1]
+    other = recipes(work, *words)
+    told = recipes(work, "table", "--of", "variants", "--runs", work / "runs")
+    check(
+        other.returncode == 0
+        and told.stdout.splitlines()[-1].startswith("| flat | 0.0005 | constant |")
+        and (work / "runs" / FLAT / "scalegmn-1.json").is_file(),
+        "SIRENs that start by another variant have a table of their own, and the network that knows signs",
         other.stderr,
         told.stdout,
     )
