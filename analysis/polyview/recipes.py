@@ -24,22 +24,13 @@ from typing import Any
 import numpy as np
 
 from .tables.augment import mean_and_error, replace_between_marks, whole_table
+from .tables.variants import SCALEGMN
 from .store import Store
 from ._paths import path_of, program_path
 from ._runs import last_done, runs_of
 
 MARK = "<!-- polyview-tools recipes{of}: {end} -->"
 DISTANCE_ROWS = 512  # objects over which the distance travelled is averaged
-
-
-SCALEGMN = [
-    "model.kind=scalegmn",
-    "model.hidden=32",
-    "train.normalise=scale",
-    "train.lr=2e-3",
-    "train.schedule=cosine",
-    "train.precision=bfloat16",
-]
 
 
 @dataclass(frozen=True)
@@ -76,7 +67,7 @@ class Recipe:
         models = {
             "dws": ["model.kind=dws"],
             "dws_canonical": ["model.kind=dws", form],
-            "scalegmn": SCALEGMN,
+            "scalegmn": [*SCALEGMN, "train.schedule=cosine", "train.precision=bfloat16"],
             "mlp": mlp,
             "mlp_matched": [*mlp, matched],
         }
