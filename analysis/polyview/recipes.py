@@ -112,6 +112,7 @@ RECIPES = [
     Recipe(4000, 1e-3, (BATCH, "inr.variant=standard")),
     Recipe(4000, 1e-3, (BATCH, FLAT)),
     Recipe(4000, 5e-4, (BATCH, FLAT)),
+    Recipe(4000, 5e-4, (BATCH, FLAT, SHARED)),
     Recipe(4000, 1e-3, (BATCH, FLAT, "fit.schedule=cosine")),
     Recipe(4000, 1e-3, (BATCH, "inr.hidden=[16,16]")),
     Recipe(4000, 1e-3, (BATCH, "inr.hidden=[64,64]")),
@@ -123,10 +124,11 @@ RECIPES = [
     Recipe(4000, 1e-3, (BATCH, *GAUSS, SHARED)),
 ]
 OF_SINES = [recipe for recipe in RECIPES if not any("activation" in s for s in recipe.sets)]
-INRS: dict[str, tuple[str, ...]] = {
-    "sine of w0 30": (),
-    "ReLU of 4 Fourier frequencies": RELU,
-    "Gauss of w0 3": GAUSS,
+INRS: dict[str, tuple[float, tuple[str, ...]]] = {
+    "sine of w0 30": (1e-3, ()),
+    "sine of w0 30, flat": (5e-4, (FLAT,)),
+    "ReLU of 4 Fourier frequencies": (1e-3, RELU),
+    "Gauss of w0 3": (1e-3, GAUSS),
 }
 STARTS: dict[str, tuple[str, ...]] = {"independent": (), "shared": (SHARED,)}
 READINGS = "DWS, DWS canonical, ScaleGMN, MLP, MLP matched, ridge, ridge matched, kNN matched"
@@ -246,9 +248,9 @@ def table_of_recipes(runs: Path) -> str:
 
 def table_of_starts(runs: Path) -> str:
     rows = []
-    for inr, sets in INRS.items():
+    for inr, (rate, sets) in INRS.items():
         for start, shared in STARTS.items():
-            recipe = Recipe(4000, 1e-3, (BATCH, *sets, *shared))
+            recipe = Recipe(4000, rate, (BATCH, *sets, *shared))
             fitted = result(runs, recipe, "fit")
             if fitted:
                 head = [inr, start, f"{fitted['psnr_db']:.1f}", f"{fitted['moved']:.2f}"]
