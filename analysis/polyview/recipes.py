@@ -328,7 +328,10 @@ def arguments(program: str, words: list[str]) -> argparse.Namespace:
     command.add_argument("--polyview", type=program_path, default="build/polyview")
     command.add_argument("--ranks", type=int, default=1)
     command.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    command.add_argument("--only", nargs="+", choices=[r.name for r in RECIPES], help="names of recipes")
+    known = [r.name for r in RECIPES]
+    command.add_argument(
+        "--only", nargs="+", metavar="NAME", choices=known, help="names of recipes (`recipes names`)"
+    )
     command = commands.add_parser("table", parents=[runs], help="Markdown of the results")
     command.add_argument("--of", choices=TABLES, default="recipes", help="which table")
     command.add_argument("--into", type=path_of, help="file whose table is replaced")

@@ -407,7 +407,8 @@ def arguments(program: str, words: list[str]) -> argparse.Namespace:
         choices=TABLES,
         help="which of the tables (all but those of views and paper are trained by default)",
     )
-    which.add_argument("--only", nargs="+", help="names of variants", choices=[v.name for v in VARIANTS])
+    names = [v.name for v in VARIANTS]
+    which.add_argument("--only", nargs="+", metavar="NAME", choices=names, help=f"rows: {', '.join(names)}")
     program_of = argparse.ArgumentParser(add_help=False)
     program_of.add_argument(
         "--store", type=path_of, help="the store (default: store.h5 in the runs' directory)"

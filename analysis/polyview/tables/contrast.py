@@ -190,7 +190,8 @@ def main(program: str, words: list[str]) -> int:
     parser.add_argument("--store", type=path_of, default=Path("runs/augment/store.h5"))
     parser.add_argument("--runs", type=path_of, default=Path("runs/contrast"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--only", nargs="+", help="names of variants", choices=[v.name for v in VARIANTS])
+    names = [v.name for v in VARIANTS]
+    parser.add_argument("--only", nargs="+", metavar="NAME", choices=names, help=f"rows: {', '.join(names)}")
     parser.add_argument("--jobs", type=int, default=2, help="runs side by side")
     parser.add_argument("--set", action="append", default=[], help="key=value of the config, as of polyview")
     parser.add_argument("--into", type=path_of, help="file whose table is replaced")
