@@ -326,7 +326,7 @@ def tables_of_a_study_are_of_its_runs(work: Path) -> None:
         run.stderr,
     )
     task = ("table", "augment", "task", "--runs", work, "--of", "views")
-    first, last, beyond = (tool(*task, number, cwd=work) for number in (0, 89, 90))
+    first, last, beyond = (tool(*task, number, cwd=work) for number in (0, 104, 105))
     check(
         first.returncode == last.returncode == 0
         and "train.views=1" in first.stdout.splitlines()
@@ -335,7 +335,7 @@ def tables_of_a_study_are_of_its_runs(work: Path) -> None:
         first,
         last,
     )
-    check(beyond.returncode == 1 and "90 runs" in beyond.stderr, "beyond the last there is none", beyond)
+    check(beyond.returncode == 1 and "105 runs" in beyond.stderr, "beyond the last there is none", beyond)
 
 
 def the_program_is_found_as_a_shell_finds_it(work: Path) -> None:

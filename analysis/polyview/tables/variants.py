@@ -103,6 +103,7 @@ AUGMENTATIONS = [
 # What further views of an object give, with and without augmentation.
 BESIDE_VIEWS = [
     "none",
+    "mixup",
     "mixup_aligned",
     "mixup_aligned_signed",
     "negation",
