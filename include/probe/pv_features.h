@@ -23,9 +23,9 @@ pv_status pv_features_make(int64_t samples, int64_t first, int64_t count, int wi
                            pv_features *out);
 void pv_features_free(pv_features *features);
 
-/* Sets a one-hot target of each label.
- * Local.  Errors: PV_ERR_DATA (a label outside 0 .. targets - 1; object named). */
-pv_status pv_features_one_hot(pv_features *features);
+/* Sets a one-hot target of each label; of none, where `unlabelled` allows it, zeros.
+ * Local.  Errors: PV_ERR_DATA (a label outside 0 .. targets - 1, none; object named). */
+pv_status pv_features_one_hot(pv_features *features, bool unlabelled);
 
 /* Keeps the samples whose object, number i of the split, has chosen[i]; sample s is of object s / views.
  * Collective. */

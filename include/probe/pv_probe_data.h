@@ -32,6 +32,7 @@ typedef struct pv_probe_sampling {
     int64_t per_class;         /* training objects of a class, 0: all */
     uint64_t seed;             /* of their draw, and of an untrained model */
     bool object_targets;       /* the store's real targets; else the class */
+    bool unlabelled;           /* objects without a label are taken, too: their targets are zeros */
 } pv_probe_sampling;
 
 /* Representations of the same samples, one a view. */
@@ -42,8 +43,8 @@ typedef struct pv_probe_views {
 
 /* Makes the features of the three splits.
  * Owner: pv_probe_data_close, safe on zeros.  Collective.  Errors: PV_ERR_DATA (a model of another
- * architecture, a class with too few objects, no real targets), PV_ERR_NUMERIC (a feature is not finite;
- * object named), and those of models, configs and data sets, agreed. */
+ * architecture, a class with too few objects, no real targets, no label), PV_ERR_NUMERIC (a feature is not
+ * finite; object named), and those of models, configs and data sets, agreed. */
 pv_status pv_probe_data_open(const pv_comm *comm, const pv_store *store, const pv_representation *how,
                              const pv_probe_sampling *sampling, pv_probe_data *data);
 void pv_probe_data_close(pv_probe_data *data);

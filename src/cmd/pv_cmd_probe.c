@@ -188,7 +188,8 @@ static pv_status run_probe(const pv_comm *comm, pv_run *run, const void *own, js
                             .views = w->views.count,
                             .per_class = w->labels_per_class,
                             .seed = w->seed,
-                            .object_targets = w->targets == 1}};
+                            .object_targets = w->targets == 1,
+                            .unlabelled = s.probe->judge != NULL}};
     pv_status st;
     const double start = pv_seconds();
     PV_TRY(pv_agree(comm, check_words(w)));

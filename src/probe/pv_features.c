@@ -27,11 +27,14 @@ void pv_features_free(pv_features *features)
     *features = (pv_features){0};
 }
 
-pv_status pv_features_one_hot(pv_features *features)
+pv_status pv_features_one_hot(pv_features *features, bool unlabelled)
 {
     for (int64_t i = 0; i < features->count; i++) {
         const int32_t label = features->label[i];
-        if (label < 0 || label >= features->targets)
+        if (label < 0 && !unlabelled)
+            return pv_fail(PV_ERR_DATA, "object %lld has no label to be judged by",
+                           (long long)features->object[i]);
+        if (label >= features->targets)
             return pv_fail(PV_ERR_DATA, "object %lld has label %d, outside the %d classes",
                            (long long)features->object[i], label, features->targets);
         for (int c = 0; c < features->targets; c++)

@@ -53,22 +53,28 @@ static double accuracy(const pv_comm *comm, const pv_features *f, const double *
     return (double)correct / (double)f->samples;
 }
 
-/* Coefficients of determination: scores [targets].  Shapes   mean, errors [targets] are scratch. */
+/* Coefficients of determination: scores [targets], NaN of a target that does not vary.
+ * Shapes   mean, errors [targets] are scratch. */
 static double determination(const pv_comm *comm, const pv_features *f, const double *predictions,
                             double *mean, double *errors, double *scores)
 {
     const int targets = f->targets;
     double sum = 0;
-    pv_features_moments(comm, f->samples, f->count, targets, f->y, mean, scores);
+    pv_features_moments(comm, f->samples, f->count, targets, f->y, mean, NULL);
     memset(errors, 0, sizeof *errors * (size_t)targets);
+    memset(scores, 0, sizeof *scores * (size_t)targets);
     for (int64_t i = 0; i < f->count; i++)
         for (int t = 0; t < targets; t++) {
             const double error = predictions[i * targets + t] - f->y[i * targets + t];
+            const double spread = f->y[i * targets + t] - mean[t];
             errors[t] += error * error;
+            scores[t] += spread * spread;
         }
     MPI_Allreduce(MPI_IN_PLACE, errors, targets, MPI_DOUBLE, MPI_SUM, comm->world);
+    MPI_Allreduce(MPI_IN_PLACE, scores, targets, MPI_DOUBLE, MPI_SUM, comm->world);
     for (int t = 0; t < targets; t++) {
-        scores[t] = 1 - errors[t] / ((double)f->samples * scores[t] * scores[t]);
+        const bool varies = sqrt(scores[t] / (double)f->samples) > 1e-14 * fabs(mean[t]);
+        scores[t] = varies ? 1 - errors[t] / scores[t] : (double)NAN;
         sum += scores[t];
     }
     return sum / targets;
@@ -185,8 +191,10 @@ static void report_score(const pv_probe_data *data, const char *candidate, const
     pv_log_info("test %s %.4f with %s %g", what, found->test_score, candidate, found->chosen);
     if (!found->target_scores) return;
     json_t *targets = json_array();
-    for (int t = 0; t < data->test.targets; t++)
-        json_array_append_new(targets, json_real(found->target_scores[t]));
+    for (int t = 0; t < data->test.targets; t++) {
+        const double of = found->target_scores[t];
+        json_array_append_new(targets, isfinite(of) ? json_real(of) : json_null());
+    }
     json_object_set_new(result, "test_r2_of_targets", targets);
 }
 

@@ -90,10 +90,17 @@ static void vote(const knn *k, const neighbours *n, int count, double *predictio
         }
 }
 
+static pv_status too_many(pv_status status, const knn *k, double wanted)
+{
+    return pv_fail(status, "--neighbours: there are %lld training samples: %g neighbours cannot be asked for",
+                   (long long)k->data->train.samples, wanted);
+}
+
 static pv_status predict(void *state, double candidate, double *val, double *test, pv_probe_result *result)
 {
     const knn *k = state;
     (void)result;
+    if (candidate > (double)k->most) return too_many(PV_ERR_NUMERIC, k, candidate);
     vote(k, &k->val, (int)candidate, val);
     vote(k, &k->test, (int)candidate, test);
     return PV_OK;
@@ -115,12 +122,12 @@ static pv_status allocate(knn *k, const pv_candidates *candidates)
     pv_status st = PV_OK;
     for (int i = 0; i < candidates->count; i++) {
         const double wanted = candidates->of[i];
-        if (!(wanted >= 1 && wanted <= (double)k->data->train.samples && wanted < INT32_MAX &&
-              wanted == floor(wanted)))
-            return pv_fail(PV_ERR_DATA, "there are %lld training samples: %g neighbours cannot be asked for",
-                           (long long)k->data->train.samples, wanted);
-        if (wanted > k->most) k->most = (int)wanted;
+        if (wanted != floor(wanted))
+            return pv_fail(PV_ERR_USAGE, "--neighbours: %g is not a whole number", wanted);
+        if (wanted <= (double)k->data->train.samples && wanted < INT32_MAX && wanted > k->most)
+            k->most = (int)wanted;
     }
+    if (k->most == 0) return too_many(PV_ERR_DATA, k, candidates->of[0]);
     PV_ALLOC(k->block, (int64_t)CHUNK * PV_STREAM_ROWS);
     PV_TRY(reserve(k, &k->data->val, &k->val));
     PV_TRY(reserve(k, &k->data->test, &k->test));

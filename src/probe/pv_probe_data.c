@@ -157,7 +157,8 @@ static pv_status open_features(const pv_comm *comm, const pv_store *store, const
     PV_TRY(pv_representation_rows(comm, store, how, split, train ? sampling->first_view : 0,
                                   train ? sampling->views : 1, &dataset));
     PV_TRY(represent(comm, how, dataset, targets, out));
-    PV_TRY(pv_agree(comm, sampling->object_targets ? read_targets(store, out) : pv_features_one_hot(out)));
+    PV_TRY(pv_agree(comm, sampling->object_targets ? read_targets(store, out)
+                                                   : pv_features_one_hot(out, sampling->unlabelled)));
     if (train && sampling->per_class > 0) PV_TRY(keep_few(comm, dataset, sampling, classes, out));
 done:
     pv_dataset_close(dataset);

@@ -202,6 +202,33 @@ def few_labels(work: Path) -> None:
     )
 
 
+def few_objects(work: Path) -> None:
+    """The default numbers of neighbours are more than there are objects; of one test object R2 is not known."""
+    make_store(work, signal={"path": str(work / "images"), "train": 12, "val": 5, "test": 1})
+    for ranks in (1, 3):
+        run = probe(work, "--features", "raw", "--method", "knn", ranks=ranks)
+        told = "20 neighbours" in run.stderr and "50 neighbours" in run.stderr
+        check(
+            run.status == 0 and run.json["neighbours"] in (1, 5, 10) and told,
+            f"as many as there are, {ranks} ranks",
+            run,
+        )
+    waves = {"source": "sine", "train": 12, "val": 5, "test": 1}
+    store = str(work / "waves.h5")
+    run = polyview("fit", "--config", write_config(work, signal=waves, store=store), "--quiet")
+    words = ["--features", "raw", "--method", "ridge", "--targets", "object"]
+    for ranks in (1, 3):
+        run = probe(work, *words, ranks=ranks, store="waves.h5")
+        check(
+            run.status == 0
+            and run.json["test_r2"] is None
+            and run.json["test_r2_of_targets"] == [None, None]
+            and run.json["val_r2"] is not None,
+            f"R2 of one object is null, {ranks} ranks",
+            run,
+        )
+
+
 def wrong_words_are_refused(work: Path) -> None:
     make_store(work)
     store = ["probe", "--store", work / "store.h5"]
@@ -229,6 +256,7 @@ if __name__ == "__main__":
             alignments_are_their_definition,
             waves_have_real_targets,
             few_labels,
+            few_objects,
             wrong_words_are_refused,
         )
     )

@@ -116,6 +116,25 @@ def what_has_no_label_is_not_measured(work: Path) -> None:
         )
 
 
+def components_need_no_labels(work: Path) -> None:
+    make_store(work)
+    none = changed(work, "none", label=lambda splits, labels: np.full_like(labels, -1))
+    for ranks in (1, 2, 3, 4):
+        raw = ["probe", "--features", "raw"]
+        pca = [*raw, "--method", "pca", "--output", work / "c.h5", "--store"]
+        drawn = {}
+        for store in (work / "store.h5", none):
+            run = polyview(*pca, store, ranks=ranks)
+            check(run.status == 0, f"components of {store.stem} labels, {ranks} ranks", run)
+            with h5py.File(work / "c.h5") as file:
+                drawn[store.stem] = file["coordinates"][()]
+                labels = file["label"][()]
+        same = np.allclose(drawn["store"], drawn["none"], atol=1e-9) and (labels == -1).all()
+        check(same, "which do not depend on them", drawn)
+        run = polyview(*raw, "--method", "knn", "--store", none, ranks=ranks)
+        check(one_error(run, 3, "no label"), f"neighbours need labels, {ranks} ranks", run)
+
+
 def a_split_may_be_missing(work: Path) -> None:
     make_store(work)
     lacks = {
@@ -147,7 +166,9 @@ def a_split_may_be_missing(work: Path) -> None:
             (
                 run.status == 0
                 if name == "notest"
-                else True if name == "notrain" else one_error(run, 3, "no objects")
+                else True
+                if name == "notrain"
+                else one_error(run, 3, "no objects")
             ),
             f"eval of the val split of {name}",
             run,
@@ -185,6 +206,7 @@ if __name__ == "__main__":
         run_tests(
             labels_are_learned_where_there_are_some,
             what_has_no_label_is_not_measured,
+            components_need_no_labels,
             a_split_may_be_missing,
             a_weight_that_is_no_number_is_named,
         )
