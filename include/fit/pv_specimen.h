@@ -21,6 +21,11 @@ void pv_specimen_free(pv_specimen *specimen);
  * and label (int32), one behind the other.  Local.  Errors: those of pv_signal_samples. */
 pv_status pv_specimen_take(const pv_signal *signal, int64_t object, pv_specimen *specimen, uint64_t *digest);
 
+/* Whether an object of the store, which the signal has as `number`, is another one than it was fitted from,
+ * where the store keeps its digest.  Local.  Errors: as pv_specimen_take; PV_ERR_HDF5. */
+pv_status pv_specimen_compare(const pv_signal *signal, int64_t number, const pv_store *store, int64_t object,
+                              bool *differs);
+
 /* Whether the signal's objects are those that the store's were fitted from, as far as it keeps digests: of
  * all objects, or of so many, in runs at equal distances, as take about a second.
  * Collective.  Errors: PV_STOPPED, those of pv_signal_samples, PV_ERR_DATA (objects and both signals are

@@ -2,6 +2,7 @@
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
 #include "cmd/pv_commands.h"
+#include "parallel/pv_output.h"
 #include "run/pv_open.h"
 #include "store/pv_store.h"
 #include "train/pv_evaluate.h"
@@ -121,7 +122,9 @@ static pv_status run_eval(const pv_comm *comm, pv_run *run, const void *own, jso
     pv_open_model model = {0};
     pv_dataset *dataset = NULL;
     pv_score score = {0};
-    pv_status st;
+    pv_status st = PV_OK;
+    if (w->logits)
+        PV_TRY(pv_output_check(comm, "--logits", w->logits, (const char *const[]){"logits", NULL}));
     PV_TRY(pv_store_open(comm, w->store, PV_STORE_READ, NULL, &store));
     PV_TRY(open_model(comm, w, store, &model));
     PV_TRY(open_data(comm, w, store, &model, &dataset));

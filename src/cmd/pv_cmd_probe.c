@@ -1,6 +1,7 @@
 /* `polyview probe`: judges frozen features. */
 #include "base/pv_clock.h"
 #include "cmd/pv_commands.h"
+#include "parallel/pv_output.h"
 #include "probe/pv_probe.h"
 #include "data/pv_row_statistics.h"
 #include "probe/pv_probe_data.h"
@@ -49,6 +50,9 @@ static const pv_option options[] = {
     {PV_KEY(words, output), .path = true, .value = "FILE.h5",
      .meaning = "where predictions or coordinates of the test split go"},
     {0}};
+
+/* What probes write. */
+static const char *const outputs[] = {"predictions", "coordinates", NULL};
 
 /* Exactly one of --model, --untrained and --features makes the features. */
 static pv_status check_words(const words *w)
@@ -193,6 +197,7 @@ static pv_status run_probe(const pv_comm *comm, pv_run *run, const void *own, js
     pv_status st;
     const double start = pv_seconds();
     PV_TRY(pv_agree(comm, check_words(w)));
+    if (w->output) PV_TRY(pv_output_check(comm, "--output", w->output, outputs));
     PV_TRY(pv_store_open(comm, w->store, PV_STORE_READ, NULL, &s.store));
     pv_json_text(result, "method", s.probe->plugin.name);
     pv_json_text(result, "store", w->store);

@@ -2,6 +2,8 @@
 #include "base/pv_log.h"
 #include "base/pv_mem.h"
 #include "cmd/pv_commands.h"
+#include "fit/pv_specimen.h"
+#include "parallel/pv_output.h"
 #include "picture/pv_picture.h"
 #include "run/pv_open.h"
 #include "signal/pv_png.h"
@@ -39,6 +41,23 @@ static pv_status check_fitted(const pv_store *store, const words *w)
                    fitted == PV_ROW_REFUSED ? "refused: its loss was not finite" : "not fitted");
 }
 
+/* Finds the object in today's data; one that is another by now is drawn with a warning. */
+static pv_status find_object(const pv_store *store, const pv_signal *original, const words *w,
+                             int64_t *number)
+{
+    bool differs = false;
+    pv_status st;
+    PV_TRY(pv_open_object(store, original, w->object, number));
+    PV_TRY(pv_specimen_compare(original, *number, store, w->object, &differs));
+    if (differs)
+        pv_log_warn(
+            "the source data have changed: object %lld, as it is drawn here, is not what its INR in '%s' was "
+            "fitted from",
+            (long long)w->object, w->path);
+done:
+    return st;
+}
+
 static pv_status draw(const pv_store *store, const pv_signal *original, const words *w, json_t *result)
 {
     pv_picture_subject subject = {.arch = pv_store_arch(store),
@@ -54,7 +73,7 @@ static pv_status draw(const pv_store *store, const pv_signal *original, const wo
     PV_ALLOC(row, pv_store_params(store));
     PV_TRY(pv_store_read_rows(store, w->view, w->object, 1, row));
     PV_TRY(pv_store_read_psnr(store, w->view, w->object, 1, &psnr));
-    if (original) PV_TRY(pv_open_object(store, original, w->object, &subject.object));
+    if (original) PV_TRY(find_object(store, original, w, &subject.object));
     subject.row = row;
     PV_TRY(pv_picture_draw(&subject, &canvas, &note));
     PV_TRY(pv_png_write(w->out, canvas.height, canvas.width, canvas.channels, canvas.pixels));
@@ -76,6 +95,7 @@ static pv_status run_render(const pv_comm *comm, pv_run *run, const void *own, j
     pv_signal *original = NULL;
     pv_status st;
     (void)run; /* a picture leaves no record */
+    PV_TRY(pv_output_check(comm, "-o", w->out, (const char *const[]){PV_OUTPUT_PNG, NULL}));
     PV_TRY(pv_store_open(comm, w->path, PV_STORE_READ, NULL, &store));
     if (w->object >= pv_store_objects(store) || w->view >= pv_store_views(store))
         PV_TRY(pv_agree(comm, pv_fail(PV_ERR_USAGE, "'%s' has objects 0-%lld and views 0-%lld", w->path,

@@ -3,6 +3,7 @@
 #include "base/pv_path.h"
 #include "base/pv_stop.h"
 #include "cmd/pv_commands.h"
+#include "parallel/pv_output.h"
 #include "run/pv_open.h"
 #include "store/pv_store.h"
 #include "train/pv_checkpoint.h"
@@ -101,6 +102,7 @@ static pv_status run_train(const pv_comm *comm, pv_run *run, const void *own, js
     PV_TRY(pv_agree(comm, pv_run_config_emit(config, &yaml)));
     if (!w->store) PV_TRY(pv_path_settle(comm, pv_path_resolve, config->store, &path));
     PV_TRY(pv_path_settle(comm, pv_path_resolve, config->train.output, &output));
+    PV_TRY(pv_output_check(comm, "train.output", output, (const char *const[]){"model", NULL}));
     PV_TRY(pv_store_open(comm, w->store ? w->store : path, PV_STORE_READ, NULL, &store));
     PV_TRY(pv_agree(comm, pv_open_fresh(store, config->train.seed, &config->train.form.fresh)));
     PV_TRY(pv_lock_take(comm, output, &lock));

@@ -49,6 +49,21 @@ done:
     return st;
 }
 
+pv_status pv_specimen_compare(const pv_signal *signal, int64_t number, const pv_store *store, int64_t object,
+                              bool *differs)
+{
+    pv_specimen specimen = {0};
+    uint64_t then = 0, today = 0;
+    pv_status st = PV_OK;
+    if (pv_store_has_digests(store)) PV_TRY(pv_store_read_digests(store, object, 1, &then));
+    if (then != 0) PV_TRY(pv_specimen_make(signal, &specimen));
+    if (then != 0) PV_TRY(pv_specimen_take(signal, number, &specimen, &today));
+    *differs = then != 0 && today != then;
+done:
+    pv_specimen_free(&specimen);
+    return st;
+}
+
 pv_status pv_specimen_fail(const pv_signal *signal, const pv_store *store, int64_t differing, int64_t looked,
                            const int64_t named[PV_SPECIMEN_NAMED])
 {
