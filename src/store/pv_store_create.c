@@ -2,6 +2,7 @@
  * whole. */
 #include "pv_shard_plan.h"
 #include "pv_store_files.h"
+#include "pv_store_look.h"
 #include "base/pv_cpu.h"
 #include "base/pv_mem.h"
 #include "base/pv_version.h"
@@ -10,6 +11,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const pv_storage_opts ordinary = {.reserve = true, .sync = true, .hints = (char[]){""}};
 
@@ -155,13 +157,17 @@ static pv_status extend(const pv_comm *comm, const pv_store *store, const pv_sto
                            .storage = storage,
                            .sharded = true};
     shard_plan plan = {.most = rows_of(storage, pv_store_params(store))};
+    int held = -1;
     pv_status st;
     for (int which = 0; which < PV_STORE_TEXTS; which++)
         recipe.texts[which] = pv_store_text(store, (pv_store_texts)which);
     recipe.texts[PV_STORE_CONFIG] = growth->config;
+    /* the file becomes a shard: what a program that has it open added to it would be lost */
+    PV_TRY(pv_agree(comm, comm->rank == 0 ? store_file_hold(pv_store_path(store), &held) : PV_OK));
     PV_TRY(pv_agree(comm, plan_growth(store, growth, &plan)));
     st = write_planned(comm, &plan, &recipe, &whole);
 done:
+    if (held >= 0) close(held);
     free(plan.entries);
     return st;
 }

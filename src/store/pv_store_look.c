@@ -56,14 +56,18 @@ static pv_status look_inside(const char *path, bool writing)
     return st;
 }
 
-/* On one rank a node: a path that some nodes lack would leave the others waiting in MPI-IO. */
-static pv_status look_at(const char *path, bool writing)
+static pv_status look_for(const char *path, bool writing)
 {
     if (access(path, F_OK) != 0)
         return pv_fail(PV_ERR_IO, "cannot open the store '%s': %s", path, strerror(errno));
     if (access(path, writing ? R_OK | W_OK : R_OK) != 0)
         return pv_fail(PV_ERR_IO, "cannot open the store '%s' for %s: %s", path,
                        writing ? "writing" : "reading", strerror(errno));
+    return PV_OK;
+}
+
+static pv_status look_at(const char *path, bool writing)
+{
     errno = 0;
     if (H5Fis_hdf5(path) <= 0)
         return pv_h5_cannot_read(errno)
@@ -74,30 +78,55 @@ static pv_status look_at(const char *path, bool writing)
 
 /* Programs that write through HDF5 take an exclusive lock, and readers a shared one, as this run does; where
  * the file system has no locks the length of the file is watched alone. */
-static pv_status hold(const char *path, bool locks, store_file *file)
+pv_status store_file_hold(const char *path, int *fd)
+{
+    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (*fd < 0) return pv_fail(PV_ERR_IO, "cannot open '%s': %s", path, strerror(errno));
+    if (flock(*fd, LOCK_SH | LOCK_NB) == 0 || errno != EWOULDBLOCK) return PV_OK;
+    close(*fd);
+    *fd = -1;
+    return pv_fail(PV_ERR_IO,
+                   "'%s' is open for writing in another program, a notebook perhaps: close it there", path);
+}
+
+/* One rank a node holds the file; all remember its length. */
+static pv_status begin_watch(const char *path, bool holds, store_file *file)
 {
     struct stat now;
-    file->fd = open(path, O_RDONLY | O_CLOEXEC);
+    pv_status st = PV_OK;
+    if (holds) PV_TRY(store_file_hold(path, &file->fd));
+    if (file->fd < 0) file->fd = open(path, O_RDONLY | O_CLOEXEC);
     if (file->fd < 0 || fstat(file->fd, &now) != 0)
-        return pv_fail(PV_ERR_IO, "cannot open '%s': %s", path, strerror(errno));
+        PV_TRY(pv_fail(PV_ERR_IO, "cannot open '%s': %s", path, strerror(errno)));
     file->bytes = (int64_t)now.st_size;
-    if (locks && flock(file->fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK)
-        return pv_fail(PV_ERR_IO,
-                       "'%s' is open for writing in another program, a notebook perhaps: close it there",
-                       path);
-    return PV_OK;
+done:
+    return st;
+}
+
+/* One rank a node looks: a path that some nodes lack would leave the others waiting in MPI-IO.  The file is
+ * held before HDF5 sees it: to close what another program writes would cut it to the length that it had. */
+static pv_status prepare(const char *path, bool leads, bool writing, store_file *file)
+{
+    pv_status st = PV_OK;
+    if (leads) PV_TRY(look_for(path, writing));
+    if (writing) PV_TRY(begin_watch(path, leads, file));
+    if (leads) PV_TRY(look_at(path, writing));
+done:
+    return st;
 }
 
 pv_status store_file_open(const pv_comm *comm, const char *path, bool writing, const pv_storage_opts *storage,
                           store_file *file)
 {
-    const bool leads = comm->node_rank == 0;
     pv_status st;
     *file = (store_file){-1, -1, 0};
-    PV_TRY(pv_agree(comm, leads ? look_at(path, writing) : PV_OK));
+    PV_TRY(pv_agree(comm, prepare(path, comm->node_rank == 0, writing, file)));
     PV_TRY(pv_h5_open(comm, path, writing, storage ? storage->hints : "", &file->id));
-    if (writing) PV_TRY(pv_agree(comm, hold(path, leads, file)));
 done:
+    if (st != PV_OK && file->fd >= 0) {
+        close(file->fd);
+        file->fd = -1;
+    }
     return st;
 }
 

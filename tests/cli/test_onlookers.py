@@ -14,6 +14,8 @@ from harness import (
     check,
     current_python,
     launch,
+    make_store,
+    one_error,
     polyview,
     run_tests,
     skip,
@@ -116,5 +118,50 @@ def onlookers_see_whole_rows(work: Path) -> None:
         check(np.array_equal(one["params"][()], three["params"][()]), "both are the same bytes")
 
 
+# Adds a dataset, waits for a line, and closes the file.
+NOTEBOOK = """
+import h5py, sys
+with h5py.File(sys.argv[1], "a") as file:
+    file[sys.argv[2]] = [1, 2, 3]
+    print("open", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def who_writes_is_left_alone(work: Path) -> None:
+    """A notebook has the store open for writing: nothing else writes, and nothing that either wrote is lost."""
+    make_store(work, fit={"views": 1})
+    writing = {
+        "fit": ["fit", "--store"],
+        "extend": ["extend", "--views", 3],
+        "verify --repair": ["verify", "--repair"],
+    }
+    for sharded in (False, True):
+        store = work / "store.h5"
+        if sharded:
+            polyview("extend", store, "--views", 2)
+        for what, words in writing.items():
+            for ranks in (1, 2, 3):
+                name = f"{what.split()[0]}{ranks}{sharded}"
+                command = [sys.executable, "-c", NOTEBOOK, str(store), name]
+                with subprocess.Popen(
+                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+                ) as notebook:
+                    notebook.stdout.readline()
+                    run = polyview(*words, store, ranks=ranks)
+                    notebook.communicate("close\n")
+                check(
+                    one_error(run, 1, store, "another program") and notebook.returncode == 0,
+                    f"{what} is refused while a notebook writes, {ranks} ranks, {'shards' if sharded else 'one file'}",
+                    run,
+                )
+                with h5py.File(store) as file:
+                    added = file[name][()].tolist()
+                verify = polyview("verify", store)
+                check(verify.status == 0 and added == [1, 2, 3], "and nothing is lost", verify, added)
+    run = polyview("fit", "--store", store, "--quiet")
+    check(run.status == 0, "when it is closed the fit goes on", run)
+
+
 if __name__ == "__main__":
-    sys.exit(run_tests(onlookers_see_whole_rows))
+    sys.exit(run_tests(onlookers_see_whole_rows, who_writes_is_left_alone))
