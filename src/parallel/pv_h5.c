@@ -351,6 +351,35 @@ int pv_h5_dims(hid_t dataset, int most, hsize_t *dims)
     return rank;
 }
 
+/* Why a dataset cannot be read: a filter that this HDF5 lacks, the system's `cause`, or what HDF5 says.  Its
+ * search for the filter leaves an errno of its own, that of no file. */
+static pv_status fail_to_read(hid_t dataset, const char *name, int cause)
+{
+    char reason[REASON_BYTES], path[PATH_BYTES] = "";
+    take_reason(reason);
+    const hid_t create = H5Dget_create_plist(dataset);
+    const int filters = H5Pget_nfilters(create);
+    pv_status st = PV_OK;
+    for (int i = 0; st == PV_OK && i < filters; i++) {
+        char filter[64] = "";
+        unsigned flags;
+        size_t values = 0;
+        const H5Z_filter_t id =
+            H5Pget_filter2(create, (unsigned)i, &flags, &values, NULL, sizeof filter, filter, NULL);
+        if (id >= 0 && H5Zfilter_avail(id) == 0)
+            st = pv_fail(
+                PV_ERR_DATA,
+                "'%s': '%s' is compressed by a filter that is not installed here (number %d%s%s): write it "
+                "uncompressed, or by gzip",
+                path_of(dataset, path), name, id, *filter ? ", " : "", filter);
+    }
+    H5Pclose(create);
+    H5Eclear2(H5E_DEFAULT);
+    if (st != PV_OK) return st;
+    return pv_fail(PV_ERR_HDF5, "'%s': cannot read from '%s': %s", path_of(dataset, path), name,
+                   pv_h5_cannot_read(cause) ? strerror(cause) : reason);
+}
+
 /* Writes `from` to the box, or else reads it into `to`. */
 static pv_status move_box(hid_t dataset, const char *name, hid_t type, int rank, const hsize_t *start,
                           const hsize_t *count, const void *from, void *to)
@@ -367,7 +396,7 @@ static pv_status move_box(hid_t dataset, const char *name, hid_t type, int rank,
                               : H5Dread(dataset, type, memory, file, H5P_DEFAULT, to);
     if (moved < 0 || pv_h5_cannot_read(errno))
         st = from ? fail_to_write(dataset, "cannot write to", name, errno)
-                  : fail_within(dataset, "cannot read from", name, errno);
+                  : fail_to_read(dataset, name, errno);
     pv_meter_end();
     H5Sclose(memory);
     H5Sclose(file);

@@ -87,11 +87,21 @@ static pv_status take_form(pv_h5_array *array, hid_t space)
     return PV_OK;
 }
 
+static pv_status lies_elsewhere(const pv_h5_array *array)
+{
+    return pv_fail(PV_ERR_DATA, "'%s': the data of '%s' lies in other files: copy it into one", array->path,
+                   array->name);
+}
+
 static pv_status cannot_open(const pv_h5_array *array)
 {
     char what[320];
+    H5L_info_t link;
     snprintf(what, sizeof what, "cannot open the data set '%s' of", array->name);
-    return pv_h5_fail_as(PV_ERR_DATA, what, array->path);
+    const pv_status st = pv_h5_fail_as(PV_ERR_DATA, what, array->path); /* before HDF5 forgets its reason */
+    if (H5Lget_info(array->file, array->name, &link, H5P_DEFAULT) >= 0 && link.type == H5L_TYPE_EXTERNAL)
+        return lies_elsewhere(array);
+    return st;
 }
 
 static pv_status open_set(pv_h5_array *array)
@@ -106,9 +116,7 @@ static pv_status open_set(pv_h5_array *array)
     const hid_t space = H5Dget_space(array->set);
     st = take_form(array, space);
     H5Sclose(space);
-    if (st == PV_OK && !pv_h5_is_own(array->set))
-        st = pv_fail(PV_ERR_DATA, "'%s': the data of '%s' lies in other files: copy it into one", array->path,
-                     array->name);
+    if (st == PV_OK && !pv_h5_is_own(array->set)) st = lies_elsewhere(array);
     if (st == PV_OK && H5Dget_storage_size(array->set) == 0)
         st = pv_fail(PV_ERR_DATA, "'%s': '%s' was made but never written", array->path, array->name);
     return st;

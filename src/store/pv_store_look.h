@@ -17,8 +17,8 @@ typedef struct store_file {
  * Collective.  Errors: PV_ERR_IO (another program writes it, ...), PV_ERR_DATA, PV_ERR_HDF5, agreed. */
 pv_status store_file_open(const pv_comm *comm, const char *path, bool writing, const pv_storage_opts *storage,
                           store_file *file);
-/* Keeps programs that lock what they write through HDF5 from a file, as long as *fd is open: -1 after a failure.
- * Local.  Errors: PV_ERR_IO (another program writes it). */
+/* Keeps programs that lock what they write through HDF5 from a file, as long as *fd is open: -1 after a
+ * failure.  Local.  Errors: PV_ERR_IO (another program writes it). */
 pv_status store_file_hold(const char *path, int *fd);
 /* Closes what is open of it, but for a file that is not as it was.  Collective.  Errors: as pv_h5_close. */
 pv_status store_file_close(const pv_comm *comm, const char *path, store_file *file);

@@ -265,7 +265,8 @@ def what_is_wrong_is_named(work: Path) -> None:
         "a missing data set": (lambda p: write_h5(p, {"pictures": good["images"], "labels": KIND}), DATA, ("'images'", "labels, pictures")),
         "a group in its place": (lambda p: h5py.File(p, "w").create_group("images").file.close(), DATA, ("'images'",)),
         "links in a circle": (circle, DATA, ("'images'", "too many")),
-        "a link to elsewhere": (link_out, DATA, ("'images'",)),
+        "a link to elsewhere": (link_out, DATA, ("'images'", "other files")),
+        "a filter that is not here": (lzf, DATA, ("'images'", "lzf", "gzip")),
         "data in other files": (virtual, DATA, ("other files",)),
         "zero objects": (lambda p: write_h5(p, {"images": good["images"][:0]}), DATA, ("is empty",)),
         "what was never written": (never_written, DATA, ("never written",)),
@@ -337,6 +338,12 @@ def link_out(path: Path) -> None:
     write_h5(path.with_suffix(".other"), arrays("waves"))
     with h5py.File(path, "w") as file:
         file["images"] = h5py.ExternalLink(path.with_suffix(".other").name, "/images")
+
+
+def lzf(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        images = arrays("waves")["images"].round(1)  # chunks that cannot be compressed are stored as they are
+        file.create_dataset("images", data=images, chunks=(N, 40), compression="lzf")
 
 
 def virtual(path: Path) -> None:
