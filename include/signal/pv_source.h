@@ -49,7 +49,9 @@ typedef struct pv_source_form {
                                  as it lies elsewhere in every rank's memory */
     int64_t apart; /* bit 1 << split, of val and test: the source itself has put apart what the options want,
                       so that a share means all of the pool, be it empty */
-    uint64_t seed; /* of what is made up */
+    int64_t passed_over; /* files below signal.path that the source does not read, by their endings; nodes
+                            may differ in it */
+    uint64_t seed;       /* of what is made up */
     double low, high; /* the numbers of the data that the values 0 and 1 stand for; both 0: they themselves */
 } pv_source_form;
 
@@ -80,7 +82,7 @@ typedef struct pv_source_object {
     const void *bytes;  /* [object_bytes] as `load` or `fetch` left them */
     uint64_t id;        /* on which all that is drawn for it depends */
     int64_t place;
-    void *hand;         /* as `reach` left it; of fetch only */
+    void *hand; /* as `reach` left it; of fetch only */
 } pv_source_object;
 
 /* Where an object lies in the space that its files speak of: the three coordinates of its centre, and the

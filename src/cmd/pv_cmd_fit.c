@@ -9,6 +9,7 @@
 #include "store/pv_lock.h"
 #include "store/pv_store.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* The words of the command line. */
@@ -63,6 +64,40 @@ done:
     return st;
 }
 
+/* Writes "3 classes (cat, dog, mouse)". */
+static void name_classes(const pv_signal *signal, char *text, size_t size)
+{
+    enum { NAMED = 4 };
+    const int classes = pv_signal_classes(signal);
+    const pv_class_name *names = pv_signal_class_names(signal);
+    int used = snprintf(text, size, "%d class%s", classes, classes == 1 ? "" : "es");
+    for (int c = 0; names && c < classes && c < NAMED; c++)
+        used += snprintf(text + used, size - (size_t)used, "%s%s", c > 0 ? ", " : " (", names[c].text);
+    if (names) snprintf(text + used, size - (size_t)used, "%s)", classes > NAMED ? ", ..." : "");
+}
+
+static bool is_labelled(const pv_signal *signal)
+{
+    int64_t i = 0;
+    while (i < pv_signal_objects(signal) && pv_signal_label(signal, i) < 0)
+        i++;
+    return i < pv_signal_objects(signal);
+}
+
+/* What a new store is made of: who named a directory may have meant another one. */
+static void tell_objects(const pv_signal *signal)
+{
+    const int64_t passed_over = pv_signal_form(signal)->passed_over;
+    char classes[256] = "no class", others[64] = "";
+    if (is_labelled(signal)) name_classes(signal, classes, sizeof classes);
+    if (passed_over > 0)
+        snprintf(others, sizeof others, "; files passed over by their endings: %lld", (long long)passed_over);
+    pv_log_info("objects: %lld train, %lld val, %lld test, of %s%s",
+                (long long)pv_signal_count(signal, PV_SPLIT_TRAIN),
+                (long long)pv_signal_count(signal, PV_SPLIT_VAL),
+                (long long)pv_signal_count(signal, PV_SPLIT_TEST), classes, others);
+}
+
 /* Creates the store if there is none, and opens it for writing. */
 static pv_status prepare_store(const pv_comm *comm, const pv_run_config *config, const char *path,
                                const pv_signal *signal, pv_store **store)
@@ -75,6 +110,7 @@ static pv_status prepare_store(const pv_comm *comm, const pv_run_config *config,
     if (made) {
         pv_log_info("made the store '%s': %lld views of %lld objects, %d parameters each", path,
                     (long long)views, (long long)pv_signal_objects(signal), pv_store_params(*store));
+        tell_objects(signal);
         pv_recipe_warn(pv_store_arch(*store), &config->fit);
     }
     PV_TRY(pv_agree(comm, check_resume(config, *store, signal)));

@@ -85,8 +85,11 @@ static pv_status compare_nodes(const pv_comm *comm, const pv_held *held, const c
 {
     const bool read = held->kept && !held->source->fetch;
     const size_t bytes = read ? (size_t)(held->objects * held->plan->form.object_bytes) : 0;
+    pv_signal_plan plan;
+    memcpy(&plan, held->plan, sizeof plan); /* with what lies between its members */
+    plan.form.passed_over = 0;
     const size_t named = held->class_names ? (size_t)held->classes * sizeof *held->class_names : 0;
-    const uint64_t mine[] = {pv_checksum(held->plan, sizeof *held->plan),
+    const uint64_t mine[] = {pv_checksum(&plan, sizeof plan),
                              pv_checksum(held->memory.data, (size_t)memory_bytes(held)),
                              pv_checksum(held->kept, bytes), pv_checksum(held->class_names, named)};
     uint64_t first[sizeof mine / sizeof *mine];

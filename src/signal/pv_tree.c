@@ -1,9 +1,8 @@
 /* Class trees: walking them, and what the paths of their files say. */
 #include "pv_tree.h"
 #include "base/pv_checksum.h"
+#include "base/pv_log.h"
 #include "base/pv_mem.h"
-#include "pv_divide.h"
-#include "pv_splits.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -14,6 +13,13 @@
 #include <sys/stat.h>
 
 static const char *const pool_names[PV_POOLS] = {"train", "test", "val"};
+
+/* What else people call them, in letters of any case. */
+static const struct pool_word {
+    const char *word;
+    int pool;
+} pool_words[] = {{"train", 0}, {"training", 0}, {"test", 1},       {"testing", 1},
+                  {"val", 2},   {"valid", 2},    {"validation", 2}, {"dev", 2}};
 
 static const char *path_of(const pv_tree *tree, const pv_tree_file *file)
 {
@@ -54,7 +60,10 @@ static pv_status walk_entry(walk *w, size_t length, const char *name, int type, 
     struct stat about = {.st_mode = S_IFREG};
     if (type != DT_REG && type != DT_DIR && stat(w->path, &about) != 0) about.st_mode = S_IFREG;
     if (type == DT_DIR || S_ISDIR(about.st_mode)) return walk_directory(w, length, above);
-    if (!is_wanted(name, w->endings)) return PV_OK;
+    if (!is_wanted(name, w->endings)) {
+        w->tree->passed_over += S_ISREG(about.st_mode);
+        return PV_OK;
+    }
     if (!S_ISREG(about.st_mode))
         return pv_fail(PV_ERR_DATA, "'%s' is neither a file nor a directory: take it out of the tree",
                        w->path);
@@ -151,36 +160,65 @@ static int compare_parts(part a, part b)
     return order != 0 ? order : a.length - b.length;
 }
 
+static bool is_called(part directory, const char *name)
+{
+    return directory.at && compare_parts(directory, (part){name, (int)strlen(name)}) == 0;
+}
+
 /* The pool that a directory is called like, -1: none. */
 static int pool_called(part directory)
 {
-    for (int pool = 0; pool < PV_POOLS; pool++)
-        if (directory.at &&
-            compare_parts(directory, (part){pool_names[pool], (int)strlen(pool_names[pool])}) == 0)
-            return pool;
+    for (size_t i = 0; directory.at && i < sizeof pool_words / sizeof *pool_words; i++)
+        if ((int)strlen(pool_words[i].word) == directory.length &&
+            strncasecmp(directory.at, pool_words[i].word, (size_t)directory.length) == 0)
+            return pool_words[i].pool;
     return -1;
 }
 
-/* Finds at which depth directories are called train, val and test (-1: nowhere), and the pools of files. */
+/* Whether directories at a depth are splits: one is called exactly so, or other words are too many to be by
+ * chance: train's and another's beside it, or at the top, where classes would be, nothing else. */
+static bool says_pools(const pv_tree *tree, int depth)
+{
+    bool exact = false, others = false, seen[PV_POOLS] = {false};
+    for (int64_t i = 0; i < tree->count; i++) {
+        const part directory = directory_of(path_of(tree, &tree->files[i]), depth);
+        const int pool = pool_called(directory);
+        others = others || pool < 0;
+        if (pool < 0) continue;
+        exact = exact || is_called(directory, pool_names[pool]);
+        seen[pool] = true;
+    }
+    return exact || (seen[0] && (seen[1] || seen[2])) || (depth == 0 && tree->count > 0 && !others);
+}
+
+/* Finds at which depth directories are called like train, val and test (-1: nowhere), and the pools of
+ * files. */
 static pv_status find_pools(pv_tree *tree, int *depth)
 {
     const pv_tree_file *in = NULL, *outside = NULL;
-    *depth = -1;
-    for (int n = 0; n < 2 && *depth < 0; n++)
-        for (int64_t i = 0; i < tree->count && *depth < 0; i++)
-            if (pool_called(directory_of(path_of(tree, &tree->files[i]), n)) >= 0) *depth = n;
+    part called[PV_POOLS] = {{NULL, 0}};
+    *depth = says_pools(tree, 0) ? 0 : says_pools(tree, 1) ? 1 : -1;
     if (*depth < 0) return PV_OK;
     tree->has_pools = true;
     for (int64_t i = 0; i < tree->count; i++) {
         pv_tree_file *file = &tree->files[i];
-        const int pool = pool_called(directory_of(path_of(tree, file), *depth));
+        const part directory = directory_of(path_of(tree, file), *depth);
+        const int pool = pool_called(directory);
         *(pool < 0 ? &outside : &in) = file;
         file->pool = pool < 0 ? 0 : pool;
+        if (pool < 0) continue;
+        if (!called[pool].at) called[pool] = directory;
+        if (compare_parts(called[pool], directory) != 0)
+            return pv_fail(PV_ERR_DATA,
+                           "in '%s', directories are called '%.*s' and '%.*s', which are both the split %s: "
+                           "rename one",
+                           tree->text, called[pool].length, called[pool].at, directory.length, directory.at,
+                           pool_names[pool]);
     }
     if (!outside) return PV_OK;
     return pv_fail(PV_ERR_DATA,
-                   "in '%s', '%s' lies in a directory called train, val or test, and '%s' in none: all files "
-                   "must, or none",
+                   "in '%s', '%s' lies in a directory called like a split (train, val or test), and '%s' in "
+                   "none: all files must, or none",
                    tree->text, path_of(tree, in), path_of(tree, outside));
 }
 
@@ -269,6 +307,76 @@ done:
     return st;
 }
 
+/* The path behind its first `n` directories. */
+static const char *below(const char *path, int n)
+{
+    for (; n > 0; n--)
+        path = strchr(path, '/') + 1;
+    return path;
+}
+
+/* Bytes of the directories that all files lie in, below their first `n`, with the slash behind each. */
+static int common_bytes(const pv_tree *tree, int n)
+{
+    const char *first = below(path_of(tree, &tree->files[0]), n);
+    int bytes = (int)strlen(first);
+    for (int64_t i = 0; i < tree->count; i++) {
+        const char *path = below(path_of(tree, &tree->files[i]), n);
+        while (bytes > 0 && (first[bytes - 1] != '/' || strncmp(first, path, (size_t)bytes) != 0))
+            bytes--;
+    }
+    return bytes;
+}
+
+/* Whether all files lie in a directory at a depth. */
+static bool all_lie_in(const pv_tree *tree, int depth)
+{
+    for (int64_t i = 0; i < tree->count; i++)
+        if (!directory_of(path_of(tree, &tree->files[i]), depth).at) return false;
+    return true;
+}
+
+/* Warns where directories divide all files of the only class further.  `under` is their depth, `top` where
+ * that of the class is, in the path `first` with `bytes` down to them. */
+static void warn_of_finer(const pv_tree *tree, int top, int under, const char *first, int bytes)
+{
+    const part finer = directory_of(path_of(tree, &tree->files[0]), under);
+    for (int64_t i = 0; i < tree->count; i++)
+        if (tree->files[i].label < 0) return;
+    if (!all_lie_in(tree, under)) return;
+    if (top == 0)
+        pv_log_warn(
+            "in '%s', '%s' is the only class: '%.*s' and other directories in '%s/%.*s' are classes if "
+            "signal.path is set to that",
+            tree->text, tree->names[0].text, finer.length, finer.at, tree->text, bytes - 1, first);
+    else
+        pv_log_warn(
+            "in '%s', '%s' is the only class: '%.*s' and other directories below it are classes if they "
+            "lie in those of the splits themselves",
+            tree->text, tree->names[0].text, finer.length, finer.at);
+}
+
+/* Where there is one class only, signal.path may be a directory too high: the splits, or what was meant as
+ * classes, lie below it.  `pools` is the depth of the splits. */
+static pv_status check_lone_class(const pv_tree *tree, int pools)
+{
+    const int top = pools == 0 ? 1 : 0;
+    if (tree->classes != 1 || tree->files[0].label < 0) return PV_OK;
+    if (pools == 1 && !all_lie_in(tree, 2)) return PV_OK; /* CLASS/train/FILE, of one class */
+    const char *first = below(path_of(tree, &tree->files[0]), top);
+    const int bytes = pools == 1 ? directory_of(first, 0).length + 1 : common_bytes(tree, top);
+    int under = top;
+    for (int i = 0; i < bytes; i++)
+        under += first[i] == '/';
+    if (top == 0 && says_pools(tree, under))
+        return pv_fail(PV_ERR_DATA,
+                       "in '%s', '%s' would be the only class, but splits (train, val or test) lie in "
+                       "'%s/%.*s': set signal.path to that",
+                       tree->text, tree->names[0].text, tree->text, bytes - 1, first);
+    warn_of_finer(tree, top, under, first, bytes);
+    return PV_OK;
+}
+
 static pv_status check_ids(const pv_tree *tree)
 {
     sorted *files = NULL;
@@ -295,13 +403,14 @@ static int by_path(const void *a, const void *b, void *tree)
 
 pv_status pv_tree_settle(pv_tree *tree)
 {
-    int depth;
+    int pools;
     pv_status st;
     qsort_r(tree->files, (size_t)tree->count, sizeof *tree->files, by_path, tree);
-    PV_TRY(find_pools(tree, &depth));
-    depth = depth == 0 ? 1 : 0; /* of the directories of classes */
-    PV_TRY(check_classes(tree, depth));
-    PV_TRY(find_classes(tree, depth));
+    PV_TRY(find_pools(tree, &pools));
+    const int classes = pools == 0 ? 1 : 0; /* the depth of their directories */
+    PV_TRY(check_classes(tree, classes));
+    PV_TRY(find_classes(tree, classes));
+    PV_TRY(check_lone_class(tree, pools));
     st = check_ids(tree);
 done:
     return st;
@@ -339,91 +448,4 @@ void pv_tree_free(pv_tree *tree)
 void pv_tree_path(const pv_tree *tree, int64_t file, char path[PV_TREE_PATH])
 {
     snprintf(path, PV_TREE_PATH, "%s/%s", tree->text, path_of(tree, &tree->files[file]));
-}
-
-/* ---- pools and places ---- */
-
-static int by_place(const void *a, const void *b)
-{
-    const pv_tree_file *x = a, *y = b;
-    return x->pool != y->pool ? x->pool - y->pool : (x->id > y->id) - (x->id < y->id);
-}
-
-/* Puts files of the first pool apart. */
-static pv_status put_apart(pv_tree *tree, uint64_t seed, double test, double val)
-{
-    static const int pool_of[PV_SPLITS] = {[PV_SPLIT_TRAIN] = 0, [PV_SPLIT_VAL] = 2, [PV_SPLIT_TEST] = 1};
-    uint64_t *ids = NULL;
-    uint8_t *split = NULL;
-    int64_t count = 0;
-    pv_status st;
-    PV_ALLOC(ids, tree->count);
-    PV_ALLOC(split, tree->count);
-    while (count < tree->count && tree->files[count].pool == 0) {
-        ids[count] = tree->files[count].id;
-        count++;
-    }
-    PV_TRY(pv_divide(seed, count, ids, test, val, split));
-    for (int64_t i = 0; i < count; i++)
-        tree->files[i].pool = pool_of[split[i]];
-    qsort(tree->files, (size_t)tree->count, sizeof *tree->files, by_place);
-done:
-    PV_FREE(ids, split);
-    return st;
-}
-
-pv_status pv_tree_divide(pv_tree *tree, uint64_t seed, const pv_signal_opts *opts, pv_source_form *form)
-{
-    bool own_val = false;
-    int64_t kept = 0;
-    pv_status st = PV_OK;
-    for (int64_t i = 0; i < tree->count; i++)
-        if (tree->files[i].pool >= 0) {
-            own_val = own_val || tree->files[i].pool == 2;
-            tree->files[kept++] = tree->files[i];
-        }
-    tree->count = kept;
-    if (kept == 0) return pv_fail(PV_ERR_DATA, "no file is left of those in '%s'", tree->text);
-    qsort(tree->files, (size_t)kept, sizeof *tree->files, by_place);
-    if (!tree->has_pools)
-        form->apart = 1 << PV_SPLIT_VAL | 1 << PV_SPLIT_TEST;
-    else if (!own_val)
-        form->apart = 1 << PV_SPLIT_VAL;
-    if (form->apart) PV_TRY(put_apart(tree, seed, tree->has_pools ? 0 : opts->test, opts->val));
-    for (int64_t i = 0; i < kept; i++)
-        form->pool[tree->files[i].pool]++;
-done:
-    return st;
-}
-
-void pv_tree_hand_over(const pv_tree *tree, const pv_splits *splits, pv_source_held *held)
-{
-    for (int64_t i = 0; i < pv_splits_objects(splits); i++) {
-        const pv_tree_file *file = &tree->files[held->ids[i]];
-        held->labels[i] = file->label;
-        held->ids[i] = file->id;
-    }
-}
-
-/* Where the paths begin, counted from the table's own beginning, that of PATH first; then the text. */
-int64_t pv_tree_table_bytes(const pv_tree *tree)
-{
-    return (tree->count + 1) * (int64_t)sizeof(int64_t) + tree->text_bytes;
-}
-
-void pv_tree_table(const pv_tree *tree, void *table)
-{
-    int64_t *begins = table;
-    const int64_t text = (tree->count + 1) * (int64_t)sizeof *begins;
-    memcpy((char *)table + text, tree->text, (size_t)tree->text_bytes);
-    begins[0] = text;
-    for (int64_t i = 0; i < tree->count; i++)
-        begins[1 + i] = text + tree->files[i].path;
-}
-
-void pv_tree_table_path(const void *table, int64_t place, char path[PV_TREE_PATH])
-{
-    const int64_t *begins = table;
-    snprintf(path, PV_TREE_PATH, "%s/%s", (const char *)table + begins[0],
-             (const char *)table + begins[1 + place]);
 }

@@ -6,6 +6,8 @@
  *     PATH/CLASS/...                     no pools: the files are divided
  *     PATH/...                           files that lie in PATH itself have no class
  *
+ * Splits may also be called Training, TEST, validation, ... (training, testing, valid, validation and dev, in
+ * any letters) where train's and another's directory lie beside each other, or no others than such in PATH.
  * Below these a file may lie in any directory.  Hidden files and directories (.name) are passed over, links
  * are followed.  A file's id is the checksum of its path relative to PATH: it, its pool and its order among
  * the files of its pool do not change when other files come or go.  A class is called like its directory
@@ -37,7 +39,8 @@ typedef struct pv_tree {
     pv_tree_file
         *files; /* [count], in the order of their paths; once divided, in that of the pools' places */
     int64_t count, room;
-    bool has_pools; /* directories say which pool a file is in */
+    int64_t passed_over; /* files that end in none of the endings */
+    bool has_pools;      /* directories say which pool a file is in */
     int classes;
     pv_class_name *names; /* [classes] */
 } pv_tree;
@@ -46,8 +49,9 @@ typedef struct pv_tree {
  * tree.  Owner: pv_tree_free.
  * Local.   Errors: PV_ERR_CONFIG (no such directory), PV_ERR_IO (a directory that cannot be read; a path that
  * is too long), PV_ERR_DATA (no such file at all, a link that leads back to a directory above it, what is
- * neither file nor directory, files beside classes, files in and outside of train, val and test, two files of
- * one id, too many classes, a class whose name is not UTF-8), each named; PV_ERR_NOMEM. */
+ * neither file nor directory, files beside classes, files in and outside of train, val and test, two names of
+ * one split, splits below the only class, two files of one id, too many classes, a class whose name is not
+ * UTF-8), each named; PV_ERR_NOMEM.  Warns of an only class with directories below. */
 pv_status pv_tree_list(const char *path, const char *const *endings, pv_tree *tree);
 void pv_tree_free(pv_tree *tree); /* safe on a zeroed one */
 

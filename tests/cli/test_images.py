@@ -304,6 +304,57 @@ def wrong_options_are_named(work: Path) -> None:
     check(one_error(run, 1, work / "absent", "signal.path"), "a directory that is not there is named", run)
 
 
+def folder(names: str, count: int = 6) -> dict[str, bytes]:
+    """Pictures in each of these directories."""
+    return {f"{name}/{n}.png": good_file(n) for name in names.split() for n in range(count)}
+
+
+def fit_says_what_it_took(work: Path) -> None:
+    trees = {
+        "Training Testing": (
+            {"Training/cat", "Training/dog", "Testing/cat", "Testing/dog"},
+            "12 train, 0 val, 12 test",
+        ),
+        "TRAIN val": ({"TRAIN/cat", "TRAIN/dog", "val/dog"}, "12 train, 6 val, 0 test"),
+    }
+    for number, (what, (names, counts)) in enumerate(trees.items()):
+        tree = write_tree(work / f"tree-{number}", folder(" ".join(names)))
+        run = polyview(
+            "fit", "--config", config_of(work, tree), "--store", work / f"{number}.h5", ranks=number + 1
+        )
+        line = f"polyview: objects: {counts}, of 2 classes (cat, dog)"
+        check(
+            run.status == 0 and run.stderr.splitlines().count(line) == 1,
+            f"the directories {what} are splits, and one line says so",
+            run,
+        )
+    others = {f"{n}.{end}": b"" for n, end in enumerate(("bmp", "gif", "tif", "webp"))}
+    tree = write_tree(work / "mixed", folder("a b c d e f", 2) | others)
+    config = config_of(work, tree, val=0, test=0)
+    run, again = polyview("fit", "--config", config), polyview("fit", "--config", config)
+    line = "objects: 12 train, 0 val, 0 test, of 6 classes (a, b, c, d, ...); files passed over by their endings: 4"
+    check(run.status == 0 and line in run.stderr, "files of other endings are counted", run)
+    check(
+        again.status == 0 and "objects:" not in again.stderr,
+        "a store that is there needs no such line",
+        again,
+    )
+    tree = write_tree(work / "flat", {f"{n}.png": good_file(n) for n in range(3)})
+    run = polyview("fit", "--config", config_of(work, tree, val=0, test=0), "--store", work / "flat.h5")
+    check(run.status == 0 and "of no class" in run.stderr, "or that there are no classes", run)
+
+
+def trees_one_level_off_are_refused(work: Path) -> None:
+    tree = write_tree(work / "t1", folder("data/train/cat data/train/dog data/test/cat"))
+    words = "'data' would be the only class", f"'{tree}/data': set signal.path to that"
+    refused("a tree of splits below a directory", ["fit", "--config", config_of(work, tree)], 3, *words)
+    tree = write_tree(work / "t4", folder("animals/cat animals/dog"))
+    config = config_of(work, tree, val=2, test=2)
+    run = polyview("fit", "--config", config)
+    warned = f"'animals' is the only class: 'cat' and other directories in '{tree}/animals' are classes if signal.path"
+    check(run.status == 0 and warned in run.stderr, "of classes below a directory a warning is given", run)
+
+
 # ---- the whole way of a store
 
 CLASSES, OBJECTS = 3, 120
@@ -387,7 +438,9 @@ def a_tree_goes_the_whole_way(work: Path) -> None:
     come.unlink()
     polyview("extend", small, "--objects", OBJECTS, ranks=2)
     run = polyview("fit", "--store", small, ranks=2)
-    check(run.status == 0 and rows_by_id(small) == rows_by_id(store), "a store that grew has the same rows", run)
+    check(
+        run.status == 0 and rows_by_id(small) == rows_by_id(store), "a store that grew has the same rows", run
+    )
 
     words = ["--set", f"store={store}"]
     train = polyview("train", "--config", config, *words, ranks=2)
@@ -411,6 +464,8 @@ if __name__ == "__main__":
             bad_files_are_named_together_or_left_out,
             damage_that_only_decoding_shows,
             wrong_options_are_named,
+            fit_says_what_it_took,
+            trees_one_level_off_are_refused,
             a_tree_goes_the_whole_way,
         )
     )

@@ -140,8 +140,66 @@ static void what_is_in_two_places_is_refused(void **state)
     PUT("cat/1.png", "2.png");
     REFUSED(PV_ERR_DATA, root, "'cat/1.png' lies in the directory of a class", "'2.png' in none");
     PUT("train/cat/1.png");
-    REFUSED(PV_ERR_DATA, root, "'train/cat/1.png' lies in a directory called train, val or test",
+    REFUSED(PV_ERR_DATA, root, "'train/cat/1.png' lies in a directory called like a split",
             "in none: all files must, or none");
+}
+
+static void splits_may_be_called_by_other_words_beside_each_other(void **state)
+{
+    (void)state;
+    PUT("Training/b/1.png", "Validation/a/1.png", "TEST/b/1.png");
+    LISTED("1 b TEST/b/1.png", "0 b Training/b/1.png", "2 a Validation/a/1.png");
+    PUT("train/b/1.png");
+    REFUSED(PV_ERR_DATA, root, "'Training' and 'train', which are both the split train: rename one");
+}
+
+static void other_words_for_splits_may_be_the_second_directories(void **state)
+{
+    (void)state;
+    PUT("cat/Train/1.png", "cat/dev/1.png", "dog/Train/1.png");
+    LISTED("0 cat cat/Train/1.png", "2 cat cat/dev/1.png", "0 dog dog/Train/1.png");
+    PUT("dog/1.png");
+    REFUSED(PV_ERR_DATA, "'dog/1.png' in none");
+}
+
+static void another_word_alone_is_a_class_among_others_but_not_by_itself(void **state)
+{
+    (void)state;
+    PUT("valid/1.png", "Training/2.png", "mint/dev/3.png");
+    REFUSED(PV_ERR_DATA, "called like a split");
+    assert_int_equal(remove_directory(state) | make_directory(state), 0);
+    PUT("valid/1.png", "mint/dev/3.png");
+    LISTED("0 mint mint/dev/3.png", "0 valid valid/1.png");
+    assert_int_equal(remove_directory(state) | make_directory(state), 0);
+    PUT("Testing/a/1.png", "Testing/b/1.png");
+    LISTED("1 a Testing/a/1.png", "1 b Testing/b/1.png");
+}
+
+static void splits_below_the_only_class_are_refused(void **state)
+{
+    (void)state;
+    PUT("data/train/cat/1.png", "data/train/dog/1.png", "data/test/cat/1.png");
+    REFUSED(PV_ERR_DATA, "'data' would be the only class", "/data': set signal.path to that");
+    assert_int_equal(remove_directory(state) | make_directory(state), 0);
+    PUT("a/data/Train/cat/1.png", "a/data/VAL/dog/1.png");
+    REFUSED(PV_ERR_DATA, "'a' would be the only class", "/a/data': set signal.path to that");
+    PUT("b/data/1.png");
+    LISTED("0 a a/data/Train/cat/1.png", "0 a a/data/VAL/dog/1.png", "0 b b/data/1.png");
+    assert_int_equal(remove_directory(state) | make_directory(state), 0);
+    PUT("box/train/1.png", "box/test/2.png"); /* as ModelNet has it */
+    LISTED("1 box box/test/2.png", "0 box box/train/1.png");
+}
+
+static void files_of_other_endings_are_counted(void **state)
+{
+    const pv_signal_opts opts = {0};
+    pv_source_form form = {0};
+    (void)state;
+    PUT("a/1.png", "a/2.bmp", "b/3.webp", "b/c/4.tif", "b/c/5.jpeg", "a/.hidden");
+    LISTED("0 a a/1.png", "0 b b/c/5.jpeg");
+    assert_int_equal(tree.passed_over, 3);
+    assert_int_equal(pv_tree_divide(&tree, 1, &opts, &form), PV_OK);
+    assert_int_equal(form.passed_over, 3);
 }
 
 static void links_are_followed_but_not_in_circles(void **state)
@@ -369,6 +427,11 @@ int main(void)
         TEST(pools_may_be_the_second_directories_too),
         TEST(a_pool_may_be_without_classes),
         TEST(what_is_in_two_places_is_refused),
+        TEST(splits_may_be_called_by_other_words_beside_each_other),
+        TEST(other_words_for_splits_may_be_the_second_directories),
+        TEST(another_word_alone_is_a_class_among_others_but_not_by_itself),
+        TEST(splits_below_the_only_class_are_refused),
+        TEST(files_of_other_endings_are_counted),
         TEST(links_are_followed_but_not_in_circles),
         TEST(what_is_no_file_is_passed_over_or_refused),
         TEST(nothing_at_all_is_refused),
