@@ -43,6 +43,9 @@ pv_status pv_divide(uint64_t seed, int64_t n, const uint64_t *ids, double test, 
     int64_t end = 0;
     double above = 0;
     pv_status st;
+    if (test < 1 && val < 1 && test + val > 1)
+        return pv_fail(PV_ERR_CONFIG,
+                       "signal.val is %g and signal.test %g, which are shares of more than all", val, test);
     PV_ALLOC(draws, n);
     for (int64_t i = 0; i < n; i++) {
         pv_rng rng = pv_rng_open(seed, PV_RNG_SIGNAL, ids[i], 1);

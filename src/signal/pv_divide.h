@@ -10,7 +10,7 @@
  * what a share took once is what that number takes.
  * Shapes   ids, split [n]: PV_SPLIT_...; test, val as in pv_signal_opts, or 0 where files say that split
  * Random   PV_RNG_SIGNAL, (id, 1)
- * Local.   Errors: PV_ERR_CONFIG (more than there are, PV_ALL; the key is named), PV_ERR_NOMEM. */
+ * Local.   Errors: PV_ERR_CONFIG (more than there are, PV_ALL; the keys are named), PV_ERR_NOMEM. */
 pv_status pv_divide(uint64_t seed, int64_t n, const uint64_t *ids, double test, double val, uint8_t *split);
 
 #endif

@@ -62,6 +62,19 @@ static pv_status count_split(const pv_source *source, const pv_signal_opts *opts
     return PV_OK;
 }
 
+/* Nothing to train on is no mistake only where the config says so. */
+static pv_status check_train(const pv_signal_opts *opts, const pv_source_form *form, const pv_splits *splits)
+{
+    const int64_t *count = splits->count;
+    if (opts->train == 0 || count[PV_SPLIT_TRAIN] > 0) return PV_OK;
+    return pv_fail(
+        PV_ERR_CONFIG,
+        "the train split has no object: signal.val takes %lld and signal.test %lld of the %lld that "
+        "there are; lower them or raise signal.train, or say signal.train: 0 if none is wanted",
+        (long long)count[PV_SPLIT_VAL], (long long)count[PV_SPLIT_TEST],
+        (long long)(form->pool[0] + form->pool[1] + form->pool[2]));
+}
+
 pv_status pv_splits_plan(const pv_source *source, const pv_signal_opts *opts, const pv_source_form *form,
                          pv_splits *splits)
 {
@@ -84,6 +97,7 @@ pv_status pv_splits_plan(const pv_source *source, const pv_signal_opts *opts, co
                        "signal.train and signal.val overlap: objects %lld to %lld and %lld to %lld of %s",
                        (long long)first[PV_SPLIT_TRAIN], (long long)train_end - 1,
                        (long long)first[PV_SPLIT_VAL], (long long)val_end - 1, source->pools[0]);
+    PV_TRY(check_train(opts, form, splits));
     if (pv_splits_objects(splits) == 0)
         return pv_fail(PV_ERR_CONFIG, "signal.train, signal.val and signal.test are all 0");
 done:

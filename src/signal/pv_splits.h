@@ -5,7 +5,8 @@
 #include "signal/pv_source.h"
 
 /* The options' numbers, shares and words, settled.
- * Local.  Errors: PV_ERR_CONFIG (a range that does not fit; the key is named). */
+ * Local.  Errors: PV_ERR_CONFIG (a range that does not fit; no object to train on, unless opts->train is 0;
+ * the keys are named). */
 pv_status pv_splits_plan(const pv_source *source, const pv_signal_opts *opts, const pv_source_form *form,
                          pv_splits *splits);
 

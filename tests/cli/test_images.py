@@ -355,6 +355,29 @@ def trees_one_level_off_are_refused(work: Path) -> None:
     check(run.status == 0 and warned in run.stderr, "of classes below a directory a warning is given", run)
 
 
+def splits_that_leave_none_to_train_on_are_refused(work: Path) -> None:
+    tree = write_tree(work / "tree", folder("a b"))
+    shares = {
+        "shares of more than all": ({"val": 0.9, "test": 0.9}, ("signal.val is 0.9 and signal.test 0.9",)),
+        "numbers of all": (
+            {"val": 2, "test": 10},
+            ("signal.val takes 2 and signal.test 10 of the 12", "signal.train: 0"),
+        ),
+        "a share of none": (
+            {"train": 0.01, "val": 0, "test": 0},
+            ("train split has no object", "raise signal.train"),
+        ),
+    }
+    for what, (keys, words) in shares.items():
+        refused(what, ["fit", "--config", config_of(work, tree, **keys)], 2, *words)
+    run = polyview("fit", "--config", config_of(work, tree, train=0, val=2, test=10))
+    check(
+        run.status == 0 and "0 train, 2 val, 10 test" in run.stderr,
+        "unless the config says signal.train: 0",
+        run,
+    )
+
+
 # ---- the whole way of a store
 
 CLASSES, OBJECTS = 3, 120
@@ -466,6 +489,7 @@ if __name__ == "__main__":
             wrong_options_are_named,
             fit_says_what_it_took,
             trees_one_level_off_are_refused,
+            splits_that_leave_none_to_train_on_are_refused,
             a_tree_goes_the_whole_way,
         )
     )

@@ -66,6 +66,8 @@ static void exactly_as_many_as_asked_for(void **state)
     assert_non_null(strstr(pv_fail_message(), "signal.val asks for more"));
     assert_int_equal(pv_divide(1, FILES, ids, PV_ALL, 0, split), PV_ERR_CONFIG);
     assert_non_null(strstr(pv_fail_message(), "signal.test is all"));
+    assert_int_equal(pv_divide(1, FILES, ids, 0.9, 0.9, split), PV_ERR_CONFIG);
+    assert_non_null(strstr(pv_fail_message(), "signal.val is 0.9 and signal.test 0.9"));
 }
 
 int main(void)
