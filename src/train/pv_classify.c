@@ -1,4 +1,5 @@
 /* The task `classify`: the label of an object from its INR. */
+#include "base/pv_log.h"
 #include "nn/core/pv_loss.h"
 #include "train/pv_evaluate.h"
 #include "train/pv_task.h"
@@ -16,6 +17,7 @@ static double accuracy(double merit)
 
 static pv_status check_labels(const pv_task_data *data)
 {
+    bool several = pv_dataset_samples(data->train) == 0;
     for (int64_t s = 0; s < pv_dataset_samples(data->train); s++) {
         const int32_t label = pv_dataset_label(data->train, s);
         if (label < 0)
@@ -27,7 +29,12 @@ static pv_status check_labels(const pv_task_data *data)
             return pv_fail(PV_ERR_DATA, "'%s': object %lld has label %d, outside its %d classes",
                            pv_store_path(data->store), (long long)pv_dataset_object(data->train, s), label,
                            data->classes);
+        several = several || label != pv_dataset_label(data->train, 0);
     }
+    if (!several)
+        pv_log_warn("'%s': all training objects are of one class, which any network learns%s",
+                    pv_store_path(data->store),
+                    data->classes == 1 ? "; if there are more, signal.path was a directory too high" : "");
     return PV_OK;
 }
 

@@ -353,6 +353,9 @@ def trees_one_level_off_are_refused(work: Path) -> None:
     run = polyview("fit", "--config", config)
     warned = f"'animals' is the only class: 'cat' and other directories in '{tree}/animals' are classes if signal.path"
     check(run.status == 0 and warned in run.stderr, "of classes below a directory a warning is given", run)
+    run = polyview("train", "--config", config, "--set", "train.views=1", "--set", "train.epochs=1", ranks=2)
+    warned = f"'{work}/store.h5': all training objects are of one class"
+    check(run.status == 0 and run.stderr.count(warned) == 1, "and training on one class warns once", run)
 
 
 def splits_that_leave_none_to_train_on_are_refused(work: Path) -> None:
