@@ -154,6 +154,9 @@ static pv_status check_options(const pv_signal_opts *opts, const images_opts *ow
     if (own->channels == 2) return pv_fail(PV_ERR_CONFIG, "signal.channels is 2, expected 0, 1, 3 or 4");
     if (own->size_count == 1)
         return pv_fail(PV_ERR_CONFIG, "signal.size has one number, expected a height and a width, or none");
+    if (own->size_count == 2 && (int64_t)own->size[0] * own->size[1] > PV_IMAGE_MAX_PIXELS)
+        return pv_fail(PV_ERR_CONFIG, "signal.size is [%d, %d], which are more than %d pixels", own->size[0],
+                       own->size[1], PV_IMAGE_MAX_PIXELS);
     return PV_OK;
 }
 

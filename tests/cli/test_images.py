@@ -296,7 +296,14 @@ def damage_that_only_decoding_shows(work: Path) -> None:
 def wrong_options_are_named(work: Path) -> None:
     tree = write_tree(work / "tree", {f"a/{n}.png": good_file(n) for n in range(5)})
     config = config_of(work, tree)
-    wrong = [("size", "[3]"), ("size", "[0,5]"), ("channels", "2"), ("background", "1.5")]
+    wrong = [
+        ("size", "[3]"),
+        ("size", "[0,5]"),
+        ("size", "[16000,16000]"),
+        ("size", "[4097,16384]"),
+        ("channels", "2"),
+        ("background", "1.5"),
+    ]
     for key, value in wrong:
         run = polyview("fit", "--config", config, "--set", f"signal.{key}={value}")
         check(one_error(run, 2, f"signal.{key}"), f"signal.{key}={value} is refused", run)
