@@ -11,6 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define NPZ_ADVICE                                                                                           \
+    "of .npz nothing is read: save each of its arrays by numpy.save as NAME.npy in the directory signal.path"
+
 enum { PASS_NUMBERS = 1 << 17, NAMES_BYTES = 512 };
 
 struct pv_array {
@@ -26,23 +29,59 @@ static bool is_directory(const char *path)
     return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
 }
 
+static bool ends_in(const char *name, const char *ending)
+{
+    const size_t bytes = strlen(name), end = strlen(ending);
+    return bytes > end && strcmp(name + bytes - end, ending) == 0;
+}
+
+/* An array that lies in an archive is not taken for one that is missing. */
 static pv_status open_npy(const char *path, const char *name, pv_array *array)
 {
     char *file = NULL;
     pv_status st = PV_OK;
-    if (asprintf(&file, "%s/%s.npy", path, name) < 0 || asprintf(&array->title, "'%s'", file) < 0)
+    if (asprintf(&file, "%s/%s.npy", path, name) < 0 || asprintf(&array->title, "'%s'", file) < 0) {
         st = pv_fail(PV_ERR_NOMEM, "no memory for the path '%s'", path);
-    else if (access(file, F_OK) == 0)
+    } else if (access(file, F_OK) == 0) {
         st = pv_npy_open(file, &array->npy, &array->form);
+    } else {
+        memcpy(file + strlen(file) - 3, "npz", 3);
+        if (access(file, F_OK) == 0) st = pv_fail(PV_ERR_DATA, "'%s' is an archive: " NPZ_ADVICE, file);
+    }
     free(file);
     return st;
+}
+
+/* What to do with a file of numpy's where an HDF5 file is to be. */
+static pv_status refuse_numpy(const char *path)
+{
+    static const char npy[6] = "\x93NUMPY", npz[4] = "PK\3\4";
+    const char *name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+    const int folder = name - path > 1 ? (int)(name - path) - 1 : (int)(name - path);
+    char head[sizeof npy] = "";
+    FILE *file = fopen(path, "rb");
+    const size_t read = file ? fread(head, 1, sizeof head, file) : 0;
+    if (file) fclose(file);
+    if (read >= sizeof npz && memcmp(head, npz, sizeof npz) == 0)
+        return pv_fail(PV_ERR_DATA, "'%s' is an archive: " NPZ_ADVICE, path);
+    if (read < sizeof npy || memcmp(head, npy, sizeof npy) != 0) return PV_OK;
+    if (!ends_in(name, ".npy"))
+        return pv_fail(PV_ERR_DATA,
+                       "'%s' is an array of numpy's: call it images.npy and set signal.path to its directory",
+                       path);
+    return pv_fail(
+        PV_ERR_DATA,
+        "'%s' is a single array: set signal.path to its directory '%.*s' and signal.images to '%.*s'", path,
+        folder, path, (int)strlen(name) - 4, name);
 }
 
 static pv_status open_h5(const char *path, const char *name, const char *beside, pv_array *array)
 {
     if (asprintf(&array->title, "'%s' of '%s'", name, path) < 0)
         return pv_fail(PV_ERR_NOMEM, "no memory for the path '%s'", path);
-    return pv_h5_array_open(path, name, beside, &array->h5, &array->form);
+    const pv_status st = pv_h5_array_open(path, name, beside, &array->h5, &array->form);
+    const pv_status numpy = st == PV_ERR_DATA ? refuse_numpy(path) : PV_OK;
+    return numpy != PV_OK ? numpy : st;
 }
 
 pv_status pv_array_open(const char *path, const char *name, const char *beside, pv_array **out)
@@ -110,7 +149,7 @@ done:
     return st;
 }
 
-/* The names of a directory's .npy files, as those of an HDF5 file are told. */
+/* The names of a directory's .npy files and archives, as those of an HDF5 file are told. */
 static void directory_names(const char *path, char *text, size_t size)
 {
     struct dirent **entries = NULL;
@@ -118,8 +157,8 @@ static void directory_names(const char *path, char *text, size_t size)
     size_t used = 0;
     text[0] = '\0';
     for (int i = 0; i < count; i++) {
-        const char *name = entries[i]->d_name, *end = strrchr(name, '.');
-        if (end && strcmp(end, ".npy") == 0 && used + strlen(name) + 3 < size)
+        const char *name = entries[i]->d_name;
+        if ((ends_in(name, ".npy") || ends_in(name, ".npz")) && used + strlen(name) + 3 < size)
             used += (size_t)snprintf(text + used, size - used, "%s%s", used > 0 ? ", " : "", name);
         free(entries[i]);
     }
@@ -134,7 +173,7 @@ pv_status pv_array_missing(const char *path, const char *name, const char *key)
         directory_names(path, names, sizeof names);
     else
         pv_h5_array_names(path, names, sizeof names);
-    return pv_fail(PV_ERR_DATA, "'%s' has no %s '%s%s' (config key %s); there are: %s", path,
+    return pv_fail(PV_ERR_DATA, "'%s' has no %s '%s%s' (config key %s); there are: %s%s", path,
                    directory ? "file" : "data set", name, directory ? ".npy" : "", key,
-                   names[0] ? names : "none");
+                   names[0] ? names : "none", directory && strstr(names, ".npz") ? "; " NPZ_ADVICE : "");
 }

@@ -310,6 +310,32 @@ def what_is_wrong_is_named(work: Path) -> None:
         is_refused(what, config(work, f"key-{number}", path, **key), status, named, number == 5)
 
 
+def files_of_numpy_in_wrong_places_are_told_where_to_go(work: Path) -> None:
+    good = arrays("pictures")
+    folder = write_npy(work / "folder", good)
+    (folder / "images.npy").rename(folder / "pictures.npy")
+    shutil.copy(folder / "pictures.npy", work / "pictures")
+    for name in ("labels.npz", "lone.npz"):
+        np.savez(work / name, images=good["images"])
+    lone, beside, other = (work / name for name in ("lone", "beside", "other"))
+    for directory, name in ((lone, "images.npz"), (beside, "labels.npz"), (other, "all.npz")):
+        directory.mkdir()
+        shutil.copy(work / "lone.npz", directory / name)
+    shutil.copy(folder / "pictures.npy", beside / "images.npy")
+    wrong: dict[str, tuple[Path, tuple[str, ...]]] = {
+        "a single .npy": (folder / "pictures.npy", (f"signal.path to its directory '{folder}'", "signal.images to 'pictures'")),
+        "one of another name": (work / "pictures", ("call it images.npy", "its directory")),
+        "an archive": (work / "lone.npz", ("is an archive", "numpy.save")),
+        "a directory of an archive": (lone, ("images.npz' is an archive", "numpy.save")),
+        "labels in an archive": (beside, ("labels.npz' is an archive", "numpy.save")),
+        "an archive of another name": (other, ("'images.npy'", "there are: all.npz", "numpy.save")),
+    }  # fmt: skip
+    for number, (what, (path, named)) in enumerate(wrong.items()):
+        is_refused(what, config(work, f"numpy-{number}", path), DATA, named, number == 0)
+    run = polyview("fit", "--config", config(work, "told", folder, images="pictures"), "--set", "fit.steps=1")
+    check(run.status == 0, "and what was told goes", run)
+
+
 def is_refused(what: str, settings: Path, status: int, named: tuple[str, ...], on_ranks: bool) -> None:
     words: list[object] = ["fit", "--config", settings, "--set", "fit.steps=1"]
     if on_ranks:
@@ -368,5 +394,6 @@ if __name__ == "__main__":
             labels_of_any_kind,
             without_splits_objects_are_drawn,
             what_is_wrong_is_named,
+            files_of_numpy_in_wrong_places_are_told_where_to_go,
         )
     )
