@@ -214,6 +214,8 @@ static bool accepts_real(const pv_option *row, const char *value)
     char *end;
     const double number = strtod(value, &end);
     if (value[strspn(value, "+-.eE0123456789")] || end == value || *end) return false;
+    if (row->choices && number == 1 && strpbrk(value, ".eE"))
+        return false; /* one object, or the share of all? */
     return isfinite(number) && in_range(row, number);
 }
 

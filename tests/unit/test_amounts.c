@@ -27,7 +27,8 @@ static void numbers_shares_and_words_are_amounts(void **state)
     (void)state;
     assert_true(amount("signal.train=55000", "\n  train: 55000\n") == 55000);
     assert_true(amount("signal.train=0", "\n  train: 0\n") == 0);
-    assert_true(amount("signal.train=1.0", "\n  train: 1\n") == 1);
+    assert_true(amount("signal.train=1", "\n  train: 1\n") == 1);
+    assert_true(amount("signal.train=20.0", "\n  train: 20\n") == 20);
     assert_true(amount("signal.train=0.125", "\n  train: 0.125\n") == 0.125);
     assert_true(amount("signal.train=all", "\n  train: all\n") == PV_ALL);
     assert_true(amount("signal.train=\"all\"", "\n  train: all\n") == PV_ALL);
@@ -37,8 +38,9 @@ static void numbers_shares_and_words_are_amounts(void **state)
 static void other_words_are_refused(void **state)
 {
     (void)state;
-    static const char *const sets[] = {"signal.train=1.5",   "signal.train=-1", "signal.train=2e12",
-                                       "signal.train=\"1\"", "signal.train=al", "signal.train=[1]"};
+    static const char *const sets[] = {"signal.train=1.5", "signal.train=-1",  "signal.train=2e12",
+                                       "signal.train=1.0", "signal.train=1e0", "signal.train=\"1\"",
+                                       "signal.train=al",  "signal.train=[1]"};
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
         pv_run_config *config = NULL;
         assert_int_equal(pv_run_config_load("config.yaml", "", &sets[i], 1, &config), PV_ERR_CONFIG);
