@@ -36,20 +36,50 @@ static const pv_option options[] = {
      .meaning = "objects whose rows are fitted; others are left to later runs"},
     {0}};
 
-/* A store is resumed only by a config that makes the same rows. */
-static pv_status check_resume(const pv_run_config *config, const pv_store *store, const pv_signal *signal)
+/* Whether there are other objects than the store's.  The splits that `wished` leaves to the files are then
+ * no conflict of the config's: `stored` is to have them as they are now. */
+static bool follow_files(const pv_signal_opts *wished, const pv_signal_opts *now, pv_signal_opts *stored)
+{
+    if (now->train + now->val + now->test == stored->train + stored->val + stored->test) return false;
+    const bool train = wished->train != now->train, val = wished->val != now->val,
+               test = wished->test != now->test;
+    if (train) stored->train = now->train;
+    if (val) stored->val = now->val;
+    if (test) stored->test = now->test;
+    return train || val || test;
+}
+
+static pv_status other_files(const pv_signal_opts *now, const pv_signal_opts *then, const pv_store *store)
+{
+    return pv_fail(
+        PV_ERR_DATA,
+        "signal.path '%s' has %.0f train, %.0f val and %.0f test objects, but '%s' holds %.0f, %.0f "
+        "and %.0f: files have come or gone since it was made, or it was made with other signal.train, "
+        "val or test; put the files back, say its numbers, or take another --store",
+        now->path ? now->path : "", now->train, now->val, now->test, pv_store_path(store), then->train,
+        then->val, then->test);
+}
+
+/* A store is resumed only by a config that makes the same rows; `wished` is what it said of the signal before
+ * that was opened. */
+static pv_status check_resume(const pv_run_config *config, const pv_signal_opts *wished,
+                              const pv_store *store, const pv_signal *signal)
 {
     pv_run_config *stored = NULL;
     char keys[1024] = "";
     int conflicts = 0;
     pv_status st;
     PV_TRY(pv_config_kept(pv_store_path(store), pv_store_text(store, PV_STORE_CONFIG), &stored));
+    const pv_signal_opts then = stored->signal;
+    const bool follows = follow_files(wished, &config->signal, &stored->signal);
     PV_TRY(pv_run_config_conflicts(config, stored, PV_FIXES_ROWS, keys, sizeof keys, &conflicts));
     if (conflicts > 0)
         st = pv_fail(PV_ERR_CONFIG,
                      "the config would not make the rows that '%s' holds; take another --store or its "
                      "settings:\n%s",
                      pv_store_path(store), keys);
+    else if (follows)
+        st = other_files(&config->signal, &then, store);
     else if (config->fit.views > pv_store_views(store))
         st = pv_fail(PV_ERR_CONFIG,
                      "fit.views is %lld, but '%s' has %lld: run `polyview extend %s --views %lld` first",
@@ -99,8 +129,8 @@ static void tell_objects(const pv_signal *signal)
 }
 
 /* Creates the store if there is none, and opens it for writing. */
-static pv_status prepare_store(const pv_comm *comm, const pv_run_config *config, const char *path,
-                               const pv_signal *signal, pv_store **store)
+static pv_status prepare_store(const pv_comm *comm, const pv_run_config *config, const pv_signal_opts *wished,
+                               const char *path, const pv_signal *signal, pv_store **store)
 {
     const int64_t views = config->fit.views;
     pv_status st;
@@ -113,7 +143,7 @@ static pv_status prepare_store(const pv_comm *comm, const pv_run_config *config,
         tell_objects(signal);
         pv_recipe_warn(pv_store_arch(*store), &config->fit);
     }
-    PV_TRY(pv_agree(comm, check_resume(config, *store, signal)));
+    PV_TRY(pv_agree(comm, check_resume(config, wished, *store, signal)));
 done:
     return st;
 }
@@ -139,6 +169,7 @@ static pv_status run_fit(const pv_comm *comm, pv_run *run, const void *own, json
     pv_store *store = NULL;
     pv_lock *lock = NULL;
     pv_fill_result fill = {0};
+    pv_signal_opts wished;
     pv_status st = PV_OK;
     if (w->max_hours > 0) pv_stop_after(w->max_hours);
     if (!w->config && (!w->store || w->set.count > 0))
@@ -147,9 +178,10 @@ static pv_status run_fit(const pv_comm *comm, pv_run *run, const void *own, json
     PV_TRY(load_config(comm, w->config, w->store, &w->set, &config));
     PV_TRY(pv_path_settle(comm, w->store ? pv_path_follow : pv_path_resolve, config->store, &path));
     PV_TRY(pv_signal_open(comm, &config->signal, &signal));
+    wished = config->signal;
     PV_TRY(pv_agree(comm, pv_signal_settle(signal, &config->signal)));
     PV_TRY(pv_run_lock(comm, path, &lock));
-    PV_TRY(prepare_store(comm, config, path, signal, &store));
+    PV_TRY(prepare_store(comm, config, &wished, path, signal, &store));
     pv_run_keep(run, path, config);
     const pv_source_form *form = pv_signal_form(signal);
     const pv_fill_opts how = {.retry_refused = w->retry_refused,

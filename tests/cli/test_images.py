@@ -388,6 +388,32 @@ def splits_that_leave_none_to_train_on_are_refused(work: Path) -> None:
     )
 
 
+def files_that_come_or_go_are_not_blamed_on_the_config(work: Path) -> None:
+    tree = write_tree(work / "tree", folder("a b", 10))
+    config, store = config_of(work, tree), work / "store.h5"
+    words: list[object] = ["fit", "--config", config]
+    run = polyview(*words)
+    with h5py.File(store) as file:
+        counts = np.bincount(file["object/split"][()], minlength=3).tolist()
+    had = "but '{}' holds {}, {} and {}: files have come or gone".format(store, *counts)
+    write_tree(tree, folder("c", 1))
+    check(run.status == 0, "a store is made", run)
+    refused("a file more", words, 3, f"signal.path '{tree}' has", had, "another --store")
+    run = polyview(*words, "--set", "fit.lr=0.1")
+    check(
+        one_error(run, 2, "fit.lr: 0.1 here") and "signal." not in run.stderr,
+        "only the config's own is its fault",
+        run,
+    )
+    run = polyview(*words, "--set", "signal.train=5")
+    check(
+        one_error(run, 2, f"signal.train: 5 here, {counts[0]} in the store"), "and numbers that it says", run
+    )
+    for name in ("a/0.png", "b/1.png", "c/0.png"):
+        (tree / name).unlink()
+    refused("a file less", words, 3, f"signal.path '{tree}' has", had, "another --store")
+
+
 # ---- the whole way of a store
 
 CLASSES, OBJECTS = 3, 120
@@ -500,6 +526,7 @@ if __name__ == "__main__":
             fit_says_what_it_took,
             trees_one_level_off_are_refused,
             splits_that_leave_none_to_train_on_are_refused,
+            files_that_come_or_go_are_not_blamed_on_the_config,
             a_tree_goes_the_whole_way,
         )
     )
