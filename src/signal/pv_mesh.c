@@ -2,6 +2,7 @@
 #include "pv_mesh.h"
 #include "pv_polygon.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -62,12 +63,27 @@ static bool has_area(const pv_mesh *mesh, const int32_t corners[3])
     return sum > 0;
 }
 
+/* Whether a store can keep where the mesh lay and how large it was, which are 32-bit numbers there. */
+static bool is_kept(const pv_mesh *mesh)
+{
+    bool kept = mesh->scale >= (double)FLT_MIN && mesh->scale <= (double)FLT_MAX;
+    for (int k = 0; k < 3; k++)
+        kept = kept && fabs(mesh->centre[k]) <= (double)FLT_MAX;
+    return kept;
+}
+
 pv_status pv_mesh_settle(pv_mesh *mesh, const char *path)
 {
     int64_t kept = 0;
     if (mesh->triangles > 0) measure(mesh);
     if (!(mesh->scale > 0 && isfinite(mesh->scale)))
         return pv_fail(PV_ERR_DATA, "'%s' has no triangle with an area", path);
+    if (!is_kept(mesh))
+        return pv_fail(
+            PV_ERR_DATA,
+            "'%s' has a size of %g around (%g, %g, %g), which 32-bit numbers do not hold: scale it, or move "
+            "it to the origin",
+            path, mesh->scale, mesh->centre[0], mesh->centre[1], mesh->centre[2]);
     for (int64_t v = 0; v < mesh->vertices; v++)
         for (int k = 0; k < 3; k++)
             mesh->vertex[v][k] = (mesh->vertex[v][k] - mesh->centre[k]) / mesh->scale;

@@ -5,7 +5,12 @@
 
 #include <assimp/cimport.h>
 #include <assimp/scene.h>
+#include <float.h>
+#include <math.h>
 #include <stdlib.h>
+
+/* How far corners may be moved, as a share of the body's size. */
+#define MOST_BLUR 1e-3
 
 static pv_status count_vertices(const char *path, const struct aiScene *scene, int64_t *vertices)
 {
@@ -35,6 +40,27 @@ done:
     return st;
 }
 
+/* assimp keeps 32-bit numbers: a body that lies far from the origin, as those of maps do, loses its shape. */
+static pv_status check_place(const char *path, const pv_mesh *mesh)
+{
+    double low[3], high[3], most = 0, size = 0;
+    for (int k = 0; k < 3; k++) {
+        low[k] = high[k] = mesh->vertex[0][k];
+        for (int64_t v = 1; v < mesh->vertices; v++) {
+            low[k] = fmin(low[k], mesh->vertex[v][k]);
+            high[k] = fmax(high[k], mesh->vertex[v][k]);
+        }
+        most = fmax(most, fmax(fabs(low[k]), fabs(high[k])));
+        size = fmax(size, high[k] - low[k]);
+    }
+    if (!isfinite(most) || most * (double)FLT_EPSILON <= MOST_BLUR * size) return PV_OK;
+    return pv_fail(
+        PV_ERR_DATA,
+        "'%s' lies too far from the origin: with coordinates of %g 32-bit numbers, in which such files are "
+        "read, blur a body of size %g; move it to the origin, or save it as OFF",
+        path, most, size);
+}
+
 static pv_status take_scene(const char *path, const struct aiScene *scene, pv_mesh *mesh)
 {
     int64_t vertices, first = 0;
@@ -50,6 +76,7 @@ static pv_status take_scene(const char *path, const struct aiScene *scene, pv_me
             vertex[1] = (double)p->y;
             vertex[2] = (double)p->z;
         }
+    if (vertices > 0) PV_TRY(check_place(path, mesh));
     first = 0;
     for (unsigned m = 0; m < scene->mNumMeshes; first += scene->mMeshes[m++]->mNumVertices)
         for (unsigned f = 0; f < scene->mMeshes[m]->mNumFaces; f++)

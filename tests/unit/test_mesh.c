@@ -203,9 +203,11 @@ static void all_formats_give_the_same_triangles(void **state)
                               "end_header\n0 0 0\n2 0 0\n0 2 0\n0 0 2\n3 0 2 1\n3 0 1 3\n3 0 3 2\n3 1 2 3\n";
     static const char obj[] = "# a pyramid\nmtllib none.mtl\nv 0 0 0\nv 2 0 0\nv 0 2 0\nv 0 0 2\n"
                               "f 1 3 2\nf 1 2 4\nf 1 4 3\nf -3 -2 -1\n";
-    char plain[256], fault[256], coloured[512], binary[84 + 4 * 50] = "solid, and binary for all that";
+    char plain[256], fault[256], coloured[512], marked[512],
+        binary[84 + 4 * 50] = "solid, and binary for all that";
     char stl[2048] = "solid pyramid\n";
-    pv_mesh mesh[7];
+    enum { FILES = 9 };
+    pv_mesh mesh[FILES];
     (void)state;
     snprintf(plain, sizeof plain, "OFF\n# counts\n%s", corners);
     snprintf(fault, sizeof fault, "OFF%s", corners); /* as ModelNet40 has it */
@@ -236,7 +238,11 @@ static void all_formats_give_the_same_triangles(void **state)
     assert_int_equal(parse("f.ply", ply, &mesh[5]), PV_OK);
     mesh[6] = (pv_mesh){0};
     assert_int_equal(pv_mesh_parse("g.stl", binary, sizeof binary, &mesh[6]), PV_OK);
-    for (int m = 0; m < 7; m++) {
+    snprintf(marked, sizeof marked, "\xEF\xBB\xBF%s", obj);
+    assert_int_equal(parse("h.obj", marked, &mesh[7]), PV_OK);
+    snprintf(marked, sizeof marked, "\xEF\xBB\xBF%s", ply);
+    assert_int_equal(parse("i.ply", marked, &mesh[8]), PV_OK);
+    for (int m = 0; m < FILES; m++) {
         assert_int_equal(mesh[m].triangles, 4);
         assert_true(fabs(mesh[m].scale - sqrt(3)) < 1e-6 && fabs(mesh[m].centre[0] - 1) < 1e-6);
         for (int i = 0; i < 12; i++)
@@ -244,11 +250,15 @@ static void all_formats_give_the_same_triangles(void **state)
                 assert_true(fabs(mesh[m].vertex[mesh[m].triangle[i / 3][i % 3]][k] -
                                  mesh[0].vertex[mesh[0].triangle[i / 3][i % 3]][k]) < 1e-6);
     }
-    for (int m = 0; m < 7; m++)
+    for (int m = 0; m < FILES; m++)
         pv_mesh_free(&mesh[m]);
 }
 
 /* ---- what is refused ---- */
+
+#define TWO_FACES                                                                                            \
+    "ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\nproperty float z\n"        \
+    "element face 2\nproperty list uchar int vertex_indices\nend_header\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n"
 
 static void files_that_are_no_meshes_are_named(void **state)
 {
@@ -270,7 +280,6 @@ static void files_that_are_no_meshes_are_named(void **state)
         {"a.off", "OFF\n3 1 0\n0 1e999 0\n1 0 0\n0 1 0\n3 0 1 2\n", "vertex 0 is 0 inf 0"},
         {"a.off", "OFF\n3 1 0\n0 0 0\n1 0 0\n2 0 0\n3 0 1 2\n", "no triangle with an area"},
         {"a.off", "OFF\n3 1 0\n5 5 5\n5 5 5\n5 5 5\n3 0 1 2\n", "no triangle with an area"},
-        {"a.off", "OFF\n3 1 0\n0 0 0\n1 0 0\n2 0 0\n2 0 1\n", "no triangle with an area"},
         {"a.stl", "hello, this is no mesh\n", "no STL file"},
         {"a.stl",
          "solid a\nfacet normal 0 0 1\nouter loop\nvertex 0 0 0\nvertex nan 0 0\nvertex 0 1 0\nendloop\n"
@@ -284,6 +293,15 @@ static void files_that_are_no_meshes_are_named(void **state)
          "element face 1\nproperty list int int vertex_indices\nend_header\n0 0 0\n1 0 0\n0 1 0\n3 0 1 9\n",
          "corner 9"},
         {"a.ply", "ply\nelement vertex 3\nelement face 1\nend_header0 0 0\n", "head of a PLY file"},
+        {"a.ply", TWO_FACES, "5 lines follow, and 4"},
+        {"a.ply", TWO_FACES "3 0 2", "last face"},
+        {"a.stl", "solid a\nfacet normal 0 0 1\nouter loop\nvertex 0 0 0\nvertex 1 0 0\nvertex 0 1 0\nend",
+         "endsolid"},
+        {"a.obj", "v 500000 4649776 30\nv 500000.1 4649776 30\nv 500000 4649776.1 30\nf 1 2 3\n",
+         "too far from the origin"},
+        {"a.off", "OFF\n3 1 0\n0 0 0\n1e200 0 0\n0 1e200 0\n3 0 1 2\n", "32-bit numbers"},
+        {"a.off", "OFF\n3 1 0\n0 0 0\n1e-100 0 0\n0 1e-100 0\n3 0 1 2\n", "32-bit numbers"},
+        {"a.off", "OFF\n3 1 0\n1e60 0 0\n1e60 1 0\n1e60 0 1\n3 0 1 2\n", "32-bit numbers"},
         {"a.obj", "hello, this is no mesh\n", "'a.obj'"},
         {"a.obj", "v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 9\n", "range"},
         {"a.txt", "OFF\n3 1 0\n", "does not end in"},
