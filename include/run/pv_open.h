@@ -40,6 +40,10 @@ pv_status pv_open_tell_init(const pv_store *store, json_t *result);
  * agreed. */
 pv_status pv_open_signal(const pv_comm *comm, const pv_store *store, pv_signal **signal);
 
+/* Opens the signal of a config that a store keeps, which may be told by --set where its data lie now.
+ * Owner: pv_signal_close(*signal).  Collective.  Errors: as pv_signal_open, agreed. */
+pv_status pv_open_kept(const pv_comm *comm, const pv_run_config *config, pv_signal **signal);
+
 /* The number within the signal of an object of the store.
  * Local.  Errors: PV_ERR_DATA (the signal has no such object). */
 pv_status pv_open_object(const pv_store *store, const pv_signal *signal, int64_t object, int64_t *number);

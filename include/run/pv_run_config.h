@@ -42,10 +42,12 @@ pv_status pv_config_of_file(const pv_comm *comm, const char *path, const pv_word
  * Local.  Errors: PV_ERR_DATA (`path`, line and key named), PV_ERR_NOMEM. */
 pv_status pv_config_kept(const char *path, const char *yaml_text, pv_run_config **config);
 
-/* Loads the config of the store at `path`; its `store` is `path`.  Owner: pv_run_config_free.
+/* Loads the config of the store at `path`, with --set words that change no row; its `store` is `path`.
+ * Owner: pv_run_config_free.
  * Collective.  Errors: as pv_store_open; PV_ERR_DATA (a damaged config; a store that was imported, whose
- * INRs nobody here can fit again), agreed. */
-pv_status pv_config_of_store(const pv_comm *comm, const char *path, pv_run_config **config);
+ * INRs nobody here can fit again), PV_ERR_CONFIG (words that would change rows are named), agreed. */
+pv_status pv_config_of_store(const pv_comm *comm, const char *path, const pv_words *sets,
+                             pv_run_config **config);
 
 /* Has the config say that its store is at `path`.  Local.  Errors: PV_ERR_NOMEM. */
 pv_status pv_run_config_place(pv_run_config *config, const char *path);

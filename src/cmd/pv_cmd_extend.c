@@ -25,22 +25,6 @@ static const pv_option options[] = {
     PV_OPTION_SETS(words),
     {0}};
 
-/* The config that the grown store keeps: with --set where that changes no row. */
-static pv_status load_config(const char *path, const pv_store *store, const pv_words *sets,
-                             const pv_run_config *kept, pv_run_config **grown)
-{
-    char keys[1024] = "";
-    int conflicts = 0;
-    pv_status st;
-    PV_TRY(pv_run_config_load(path, pv_store_text(store, PV_STORE_CONFIG), sets->words, sets->count, grown));
-    PV_TRY(pv_run_config_conflicts(*grown, kept, PV_FIXES_ROWS, keys, sizeof keys, &conflicts));
-    if (conflicts > 0 || (*grown)->fit.views != kept->fit.views)
-        st = pv_fail(PV_ERR_CONFIG, "--set may not change what rows '%s' holds: %s", path,
-                     conflicts > 0 ? keys : "fit.views; give --views");
-done:
-    return st;
-}
-
 /* Puts the growth into the config: new objects are the train file's next ones. */
 static pv_status grow_config(const pv_store *store, const words *asked, pv_run_config *config,
                              pv_store_growth *growth)
@@ -141,17 +125,15 @@ static pv_status run_extend(const pv_comm *comm, pv_run *run, const void *own, j
 {
     const words *w = own;
     const char *path = w->path;
-    pv_run_config *kept = NULL, *config = NULL;
+    pv_run_config *config = NULL;
     pv_store *store = NULL;
     pv_lock *lock = NULL;
     pv_status st;
     if (w->views == 0 && w->objects == 0)
         PV_TRY(pv_fail(PV_ERR_USAGE, "extend needs --views or --objects; see `polyview extend --help`"));
-    PV_TRY(pv_config_of_store(comm, path, &kept));
+    PV_TRY(pv_config_of_store(comm, path, &w->set, &config));
     PV_TRY(pv_run_lock(comm, path, &lock));
     PV_TRY(pv_store_open(comm, path, PV_STORE_READ, NULL, &store));
-    PV_TRY(pv_agree(comm, load_config(path, store, &w->set, kept, &config)));
-    PV_TRY(pv_agree(comm, pv_run_config_place(config, path)));
     st = grow(comm, store, w, config, result);
     pv_run_keep(run, path, config);
     if (st == PV_OK) st = pv_lock_confirm(comm, lock);
@@ -159,7 +141,6 @@ done:
     pv_store_close(store);
     pv_lock_release(lock);
     pv_run_config_free(config);
-    pv_run_config_free(kept);
     return st;
 }
 

@@ -5,6 +5,7 @@
 #include "cmd/pv_commands.h"
 #include "fit/pv_recipe.h"
 #include "run/pv_fill_run.h"
+#include "run/pv_open.h"
 #include "inr/pv_arch.h"
 #include "store/pv_lock.h"
 #include "store/pv_store.h"
@@ -153,7 +154,7 @@ static pv_status load_config(const pv_comm *comm, const char *config_path, const
                              const pv_words *sets, pv_run_config **config)
 {
     pv_status st;
-    if (!config_path) return pv_config_of_store(comm, store_path, config);
+    if (!config_path) return pv_config_of_store(comm, store_path, sets, config);
     PV_TRY(pv_config_of_file(comm, config_path, sets, config));
     if (store_path) PV_TRY(pv_agree(comm, pv_run_config_place(*config, store_path)));
 done:
@@ -172,12 +173,13 @@ static pv_status run_fit(const pv_comm *comm, pv_run *run, const void *own, json
     pv_signal_opts wished;
     pv_status st = PV_OK;
     if (w->max_hours > 0) pv_stop_after(w->max_hours);
-    if (!w->config && (!w->store || w->set.count > 0))
-        PV_TRY(pv_fail(PV_ERR_USAGE, "fit needs --config FILE, or the --store of "
-                                     "a store alone; see `polyview fit --help`"));
+    if (!w->config && !w->store)
+        PV_TRY(pv_fail(PV_ERR_USAGE,
+                       "fit needs --config FILE, or the --store of a store that there is; see `polyview "
+                       "fit --help`"));
     PV_TRY(load_config(comm, w->config, w->store, &w->set, &config));
     PV_TRY(pv_path_settle(comm, w->store ? pv_path_follow : pv_path_resolve, config->store, &path));
-    PV_TRY(pv_signal_open(comm, &config->signal, &signal));
+    PV_TRY(w->config ? pv_signal_open(comm, &config->signal, &signal) : pv_open_kept(comm, config, &signal));
     wished = config->signal;
     PV_TRY(pv_agree(comm, pv_signal_settle(signal, &config->signal)));
     PV_TRY(pv_run_lock(comm, path, &lock));
@@ -212,7 +214,8 @@ const pv_command pv_command_fit = {
     .about =
         "Creates the store and fits fit.views INRs of every object of the signal, on all ranks.  If the\n"
         "store exists, only its missing rows are fitted; a config that would make other rows is an error.\n"
-        "One run at a time writes a store.\n\n"
+        "One run at a time writes a store.  Data that have moved since are found by --store STORE --set\n"
+        "signal.path=PLACE.\n\n"
         "A view whose loss is not finite starts again from its next random stream, at most fit.restarts\n"
         "times; then its row is refused, counted in a warning, and left alone by later runs unless\n"
         "--retry-refused is given.  Refused rows do not change the exit status.\n\n"

@@ -4,6 +4,7 @@
 #include "cmd/pv_commands.h"
 #include "fit/pv_specimen.h"
 #include "run/pv_fill_run.h"
+#include "run/pv_open.h"
 #include "store/pv_lock.h"
 #include "store/pv_verify.h"
 
@@ -14,6 +15,7 @@ typedef struct words {
     char *path;
     bool repair;
     double max_hours, grace;
+    pv_words set;
 } words;
 
 static const pv_option options[] = {
@@ -21,6 +23,7 @@ static const pv_option options[] = {
     {PV_KEY(words, repair), .meaning = "fits bad and missing rows again"},
     {PV_KEY(words, max_hours), PV_AT_LEAST(0), .value = "H", .meaning = "ends a repair as a signal would"},
     {PV_KEY(words, grace), PV_AT_LEAST(0), .value = "S", .meaning = "seconds for fits in flight at that end"},
+    PV_OPTION_SETS(words),
     {0}};
 
 /* Bad rows that the log names; the result names every one. */
@@ -87,8 +90,9 @@ done:
     return st;
 }
 
-static pv_status repair(const pv_comm *comm, const char *path, double grace, json_t *result)
+static pv_status repair(const pv_comm *comm, const words *w, json_t *result)
 {
+    const char *path = w->path;
     pv_run_config *config = NULL;
     pv_signal *signal = NULL;
     pv_lock *lock = NULL;
@@ -96,14 +100,14 @@ static pv_status repair(const pv_comm *comm, const char *path, double grace, jso
     pv_verify_result checked = {0};
     pv_fill_result fill = {0};
     pv_status st;
-    PV_TRY(pv_config_of_store(comm, path, &config));
-    PV_TRY(pv_signal_open(comm, &config->signal, &signal));
+    PV_TRY(pv_config_of_store(comm, path, &w->set, &config));
+    PV_TRY(pv_open_kept(comm, config, &signal));
     PV_TRY(pv_run_lock(comm, path, &lock));
     PV_TRY(pv_store_open(comm, path, PV_STORE_WRITE, &config->storage, &store));
     PV_TRY(pv_verify(comm, store, &checked));
     report(comm, store, &checked, result);
     if (checked.bad + checked.missing == 0) goto done;
-    st = refit(comm, config, signal, store, lock, grace, &checked, &fill, result);
+    st = refit(comm, config, signal, store, lock, w->grace, &checked, &fill, result);
 done:;
     const pv_status closed = pv_run_close_written(comm, store, lock, st == PV_OK ? &fill : NULL);
     free(checked.bad_rows);
@@ -133,10 +137,10 @@ done:
 static pv_status run_verify(const pv_comm *comm, pv_run *run, const void *own, json_t *result)
 {
     const words *w = own;
-    if (!w->repair && (w->max_hours > 0 || w->grace > 0))
-        return pv_fail(PV_ERR_USAGE, "--max-hours and --grace go with --repair");
+    if (!w->repair && (w->max_hours > 0 || w->grace > 0 || w->set.count > 0))
+        return pv_fail(PV_ERR_USAGE, "--max-hours, --grace and --set go with --repair");
     if (w->max_hours > 0) pv_stop_after(w->max_hours);
-    const pv_status st = w->repair ? repair(comm, w->path, w->grace, result) : inspect(comm, w->path, result);
+    const pv_status st = w->repair ? repair(comm, w, result) : inspect(comm, w->path, result);
     if (json_object_size(result) > 0) pv_run_keep(run, w->path, NULL);
     return st;
 }

@@ -1,6 +1,7 @@
 /* Opens the model of a file, and the signal of a store. */
 #include "run/pv_open.h"
 #include "base/pv_json.h"
+#include "base/pv_log.h"
 #include "train/pv_task.h"
 
 #include <string.h>
@@ -75,6 +76,16 @@ pv_status pv_open_signal(const pv_comm *comm, const pv_store *store, pv_signal *
         pv_agree(comm, pv_config_kept(pv_store_path(store), pv_store_text(store, PV_STORE_CONFIG), &config));
     if (st == PV_OK) st = pv_signal_open(comm, &config->signal, signal);
     pv_run_config_free(config);
+    return st;
+}
+
+pv_status pv_open_kept(const pv_comm *comm, const pv_run_config *config, pv_signal **signal)
+{
+    const pv_status st = pv_signal_open(comm, &config->signal, signal);
+    if (st != PV_OK && st != PV_STOPPED && config->signal.path)
+        pv_log_info(
+            "'%s' was made from signal.path '%s': --set signal.path=PLACE says where its data lie now",
+            config->store, config->signal.path);
     return st;
 }
 

@@ -111,7 +111,27 @@ static pv_status check_made_here(const pv_store *store)
                    pv_store_path(store));
 }
 
-pv_status pv_config_of_store(const pv_comm *comm, const char *path, pv_run_config **config)
+/* Loads what the store keeps once more, with words that may not change its rows. */
+static pv_status set_words(const pv_store *store, const pv_words *sets, pv_run_config **config)
+{
+    const char *path = pv_store_path(store);
+    pv_run_config *kept = *config;
+    char keys[1024] = "";
+    int conflicts = 0;
+    pv_status st;
+    *config = NULL;
+    PV_TRY(pv_run_config_load(path, pv_store_text(store, PV_STORE_CONFIG), sets->words, sets->count, config));
+    PV_TRY(pv_run_config_conflicts(*config, kept, PV_FIXES_ROWS, keys, sizeof keys, &conflicts));
+    if (conflicts > 0 || (*config)->fit.views != kept->fit.views)
+        st = pv_fail(PV_ERR_CONFIG, "--set may not change what rows '%s' holds: %s", path,
+                     conflicts > 0 ? keys : "fit.views; `polyview extend` adds views");
+done:
+    pv_run_config_free(kept);
+    return st;
+}
+
+pv_status pv_config_of_store(const pv_comm *comm, const char *path, const pv_words *sets,
+                             pv_run_config **config)
 {
     pv_store *store = NULL;
     pv_status st;
@@ -119,6 +139,7 @@ pv_status pv_config_of_store(const pv_comm *comm, const char *path, pv_run_confi
     PV_TRY(pv_store_open(comm, path, PV_STORE_READ, NULL, &store));
     PV_TRY(pv_agree(comm, check_made_here(store)));
     PV_TRY(pv_agree(comm, pv_config_kept(path, pv_store_text(store, PV_STORE_CONFIG), config)));
+    if (sets->count > 0) PV_TRY(pv_agree(comm, set_words(store, sets, config)));
     PV_TRY(pv_agree(comm, pv_run_config_place(*config, path)));
 done:
     pv_store_close(store);

@@ -167,6 +167,33 @@ def damaged_shard_tables_are_refused(work: Path) -> None:
         shutil.rmtree(f"{damaged}.shards")
 
 
+def data_that_have_moved_are_named_a_new_place(work: Path) -> None:
+    store = make_store(work)
+    good = columns(store)
+    fewer = [1, 2, 3]
+    (work / "images").rename(work / "elsewhere")
+    for ranks in (1, 2, 3):
+        with h5py.File(store, "r+") as file:
+            file["view/status"][0, fewer] = 0
+            file["params"][1, fewer] += 1
+        for words in (["fit", "--store", store], ["verify", store, "--repair"]):
+            run = polyview(*words, ranks=ranks)
+            what = f"{words[0]} without the data, {ranks} ranks"
+            check(
+                one_error(run, (1, 2, 3), "images") and "--set signal.path=" in run.stderr,
+                f"{what}, says how",
+                run,
+            )
+            run = polyview(
+                *words, "--set", "fit.steps=21", "--set", f"signal.path={work / 'elsewhere'}", ranks=ranks
+            )
+            check(one_error(run, 2, "fit.steps", store), f"{what}: no other recipe", run)
+            run = polyview(*words, "--set", f"signal.path={work / 'elsewhere'}", ranks=ranks)
+            check(run.status == 0, f"{what}: a new place is taken", run)
+        check(same(columns(store), good), "the rows are what they were")
+    refused("--set without a repair", ["verify", store, "--set", "signal.path=x"], 2, "--repair")
+
+
 if __name__ == "__main__":
     sys.exit(
         run_tests(
@@ -174,5 +201,6 @@ if __name__ == "__main__":
             info_tells_how_it_was_made,
             a_run_ends_at_its_time_limit,
             damaged_shard_tables_are_refused,
+            data_that_have_moved_are_named_a_new_place,
         )
     )
