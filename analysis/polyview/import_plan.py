@@ -109,7 +109,13 @@ def finder(directory: Path, splits: Path, renamed: bool) -> Callable[[Entry], Pa
 
 def add_file(plan: Plan, view: int, object: int, entry: Entry, path: Path) -> None:
     if (view, object) in plan.files:
-        raise ValueError(f"'{entry.path}' is listed twice: view {view} of object {object} has another file")
+        if not path.samefile(plan.files[view, object]):
+            raise ValueError(
+                f"'{entry.path}' is listed twice: view {view} of object {object} has another file"
+            )
+        first = next(name for name, number in SPLITS.items() if number == plan.split[object])
+        where = f"in '{first}'" if first == entry.split else f"in '{first}' and in '{entry.split}'"
+        raise ValueError(f"'{entry.path}' is listed twice, {where}: an object is of one split, and once")
     plan.files[view, object] = path
     plan.split[object] = SPLITS[entry.split]
     if entry.label is not None:
