@@ -60,6 +60,23 @@ def beside(output: Path, suffix: str) -> Path:
 
 
 @contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """What fails within, on a full disk for one, names the file, which a write alone does not."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def write_whole(path: Path, content: bytes | str) -> None:
+    """Writes a file at once: of writers that fill one bit by bit some fail on a full disk once more, as they are freed."""
+    with naming(path):
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
 def replaced(path: Path, *sources: Path) -> Iterator[Path]:
     """A name to write to, which takes the place of `path` when the block is left without an error.
 
@@ -69,12 +86,14 @@ def replaced(path: Path, *sources: Path) -> Iterator[Path]:
     if any(path.exists() and source.exists() and path.samefile(source) for source in sources):
         raise ValueError(f"'{path}' is what is read here: write to another file")
     if path.exists() and not path.is_file():
-        yield path
+        with naming(path):
+            yield path
         return
     final = real_output(path)
     part = final.with_name(f"{final.name}.{os.getpid()}.part")
     try:
-        yield part
+        with naming(path):
+            yield part
         part.replace(final)
     finally:
         part.unlink(missing_ok=True)

@@ -10,13 +10,14 @@ DIRECTORY/polyview.npz                 what the files do not say, for the way ba
 import json
 import shutil
 import sys
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._paths import real
+from ._paths import real, write_whole
 from .store import BLOCK_ROWS, FITTED, SPLITS, Store
 from ._progress import Progress
 from .view_files import need_torch, write_npz, write_pth
@@ -63,9 +64,9 @@ def write_splits(store: Store, status: NDArray[np.uint8], directory: Path, final
             "path": [(final / file_of(store, view, i, suffix)).as_posix() for view, i in places],
             "label": [int(store.label[i]) for _, i in places],
         }
-    (directory / "splits.json").write_text(json.dumps(lists, indent=0), encoding="utf-8")
+    write_whole(directory / "splits.json", json.dumps(lists, indent=0))
     if suffix == "pth":
-        (directory / "dwsnets_splits.json").write_text(json.dumps(tables, indent=0), encoding="utf-8")
+        write_whole(directory / "dwsnets_splits.json", json.dumps(tables, indent=0))
 
 
 def write_statistics(store: Store, views: int, path: Path) -> None:
@@ -78,13 +79,16 @@ def write_statistics(store: Store, views: int, path: Path) -> None:
         weights, biases = by_layer(row, store.layout)
         saved["weights"][name] = [weight.clone() for weight in weights]
         saved["biases"][name] = [bias.clone() for bias in biases]
-    torch.save(saved, path)
+    file = BytesIO()
+    torch.save(saved, file)
+    write_whole(path, file.getvalue())
 
 
 def write_known(store: Store, views: int, status: NDArray[np.uint8], path: Path) -> None:
     others: dict[str, Any] = {f"object/{name}": array for name, array in store.other_columns.items()}
+    file = BytesIO()
     np.savez(
-        path,
+        file,
         attributes=np.array(json.dumps(store.attributes)),
         status=status,
         checksum=store.checksum[:views],
@@ -95,6 +99,7 @@ def write_known(store: Store, views: int, status: NDArray[np.uint8], path: Path)
         source=store.source,
         **others,
     )
+    write_whole(path, file.getvalue())
 
 
 def export(path: Path, directory: Path, views: int | None, suffix: str) -> dict[str, str | int]:

@@ -26,7 +26,7 @@ import numpy as np
 from .tables.augment import mean_and_error, replace_between_marks, whole_table
 from .tables.variants import SCALEGMN
 from .store import Store
-from ._paths import path_of, program_path
+from ._paths import path_of, program_path, write_whole
 from ._runs import last_done, runs_of
 
 MARK = "<!-- polyview-tools recipes{of}: {end} -->"
@@ -157,7 +157,7 @@ def kept(path: Path, make: Any) -> dict[str, Any]:
     if not path.is_file():
         result = make()
         part = path.with_suffix(".part")
-        part.write_text(json.dumps(result), encoding="utf-8")
+        write_whole(part, json.dumps(result))
         part.replace(path)
     return dict(json.loads(path.read_text(encoding="utf-8")))
 

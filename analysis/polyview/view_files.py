@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._paths import write_whole
+
 Tensors = dict[str, NDArray[np.float32]]
 Layout = list[tuple[str, int, int, int]]  # name, offset, rows, cols
 
@@ -62,12 +64,16 @@ def layout_of(dims: list[int]) -> Layout:
 def write_pth(path: Path, tensors: Tensors, label: int) -> None:
     torch = need_torch()
     state = {name: torch.from_numpy(array.copy()) for name, array in tensors.items()}
-    torch.save(state | {"label": label}, path)
+    file = io.BytesIO()
+    torch.save(state | {"label": label}, file)
+    write_whole(path, file.getvalue())
 
 
 def write_npz(path: Path, tensors: Tensors, label: int) -> None:
     arrays: dict[str, Any] = {**tensors, "label": np.int64(label)}
-    np.savez(path, **arrays)
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    write_whole(path, file.getvalue())
 
 
 def content_of(path: Path, limit: float) -> bytes:

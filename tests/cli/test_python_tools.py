@@ -7,7 +7,7 @@ import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from harness import ROOT, TOOLS, check, run_tests
+from harness import ROOT, TOOLS, check, environment, make_store, run_tests
 
 sys.path.insert(0, str(ROOT / "analysis"))
 from polyview._version import standard, version  # noqa: E402
@@ -63,6 +63,36 @@ def what_is_missing_is_named(_: Path) -> None:
     )
 
 
+def what_cannot_be_written_is_named(work: Path) -> None:
+    """A file may become 512 bytes long, or 1024: a write fails as on a full disk, soon or later."""
+    store = make_store(work)
+    for name, output, words in (
+        ("export", "npz", ("--format", "npz")),
+        ("gallery", "gallery.png", ()),
+        ("card", "card.md", ()),
+    ):
+        for blocks in (1, 2):
+            place = work / f"{blocks}-{output}"
+            command = [*TOOLS, name, store, *([place] if name == "export" else ["-o", place]), *words]
+            run = subprocess.run(
+                ["sh", "-c", f'ulimit -f {blocks} && exec "$@"', "sh", *map(str, command)],
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+                env=environment(),
+            )
+            said = run.stderr.splitlines()
+            lacks = "File too large" in said[-1] and place.name in said[-1] if said else False
+            check(
+                run.returncode == 1 and lacks and "Traceback" not in run.stderr,
+                f"{name}, whose file may not be longer than {512 * blocks} bytes, names it",
+                run,
+            )
+            left = [path.name for path in work.iterdir() if path.name.startswith(place.name)]
+            check(not left, "and leaves nothing", left)
+
+
 def the_version_is_pythons(work: Path) -> None:
     for words, expected in {
         "v0.2": "0.2",
@@ -102,6 +132,7 @@ if __name__ == "__main__":
             every_command_has_a_help,
             what_is_missing_is_named,
             names_of_before_the_package_work,
+            what_cannot_be_written_is_named,
             the_version_is_pythons,
         )
     )
