@@ -259,7 +259,7 @@ def views(args: argparse.Namespace) -> None:
     names = list(dict.fromkeys(map(of_augmentation, scores)))
     counts = sorted({variant.views for variant in scores})
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(1, 2, figsize=(7.8, 3.2), layout="constrained")
+        figure, axes = plt.subplots(1, 2, figsize=(8.6, 3.2), layout="constrained")
         for place, title in enumerate(("an unseen view of training objects", "other objects")):
             for colour, name in zip(COLOURS, names):
                 line = [(v.views, *s[place]) for v, s in scores.items() if of_augmentation(v) == name]
@@ -270,7 +270,7 @@ def views(args: argparse.Namespace) -> None:
             axes[place].set_xticks(counts, [str(count) for count in counts])
             axes[place].minorticks_off()
         axes[0].set_ylabel("accuracy, %")
-        axes[1].legend(loc="lower right", fontsize=6)
+        axes[1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=6)
         save(figure, args.output)
 
 
