@@ -184,16 +184,17 @@ done:
 static pv_status run_probe(const pv_comm *comm, pv_run *run, const void *own, json_t *result)
 {
     const words *w = own;
+    const pv_probe *probe = (const pv_probe *)w->method.plugin;
     const feature_source source = {w->model, w->untrained, w->features == ALIGNED};
     study s = {.w = w,
-               .probe = (const pv_probe *)w->method.plugin,
+               .probe = probe,
                .job = {comm, w->method.options, w->output, result},
                .sampling = {.first_view = w->views.first,
                             .views = w->views.count,
                             .per_class = w->labels_per_class,
                             .seed = w->seed,
                             .object_targets = w->targets == 1,
-                            .unlabelled = s.probe->judge != NULL}};
+                            .unlabelled = probe->judge != NULL}};
     pv_status st;
     const double start = pv_seconds();
     PV_TRY(pv_agree(comm, check_words(w)));

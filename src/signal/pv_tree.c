@@ -215,7 +215,7 @@ static pv_status find_pools(pv_tree *tree, int *depth)
                            tree->text, called[pool].length, called[pool].at, directory.length, directory.at,
                            pool_names[pool]);
     }
-    if (!outside) return PV_OK;
+    if (!outside || !in) return PV_OK;
     return pv_fail(PV_ERR_DATA,
                    "in '%s', '%s' lies in a directory called like a split (train, val or test), and '%s' in "
                    "none: all files must, or none",
